@@ -1,0 +1,415 @@
+//! Events: what an agent saw, in the form in which it is stored and sent.
+//!
+//! An event is immutable. Its number is its place in the stream of its device's [`Epoch`]; the hub never renumbers. A
+//! digest of everything but the agent's own pushes lets the hub tell a resent event from another one that came under
+//! the same number (a spool restored from an older copy).
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use sha2::{Digest, Sha256};
+
+use crate::{EXCERPT_END, EXCERPT_WHOLE, FINGERPRINTS_MAX, FingerprintText, PATH_MAX, Suffix, TEXT_MAX, TaskName};
+
+/// An instant: milliseconds since 1970-01-01 UTC, by whose clock the field says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct At(pub i64);
+
+impl At {
+    /// This instant and a span of milliseconds.
+    pub fn plus(self, ms: i64) -> At {
+        At(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this instant; negative when `earlier` is later.
+    pub fn since(self, earlier: At) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// 128 bits as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id128(pub [u8; 16]);
+
+/// The numbers of one spool: made at random with it.
+pub type Epoch = Id128;
+/// The kernel's boot id: another one after every reboot (proc(5), /proc/sys/kernel/random/boot_id).
+pub type BootId = Id128;
+
+impl fmt::Display for Id128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for Id128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Id128 {
+    type Err = &'static str;
+
+    /// Hyphens (the kernel writes a boot id with them) are passed over.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "expected 32 hexadecimal digits";
+        if text.len() > 36 {
+            return Err(WRONG);
+        }
+        let digits: Vec<u8> = text.chars().filter(|&c| c != '-').map(|c| c.to_digit(16).unwrap_or(99) as u8).collect();
+        let mut bytes = [0; 16];
+        if digits.len() != 32 || digits.contains(&99) {
+            return Err(WRONG);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair.iter().fold(0, |value, digit| value << 4 | digit);
+        }
+        Ok(Id128(bytes))
+    }
+}
+
+impl Serialize for Id128 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id128 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// One thing that the agent saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number in the epoch: 1, 2, 3 …
+    pub n: u64,
+    /// When it happened, by the device's clock: a file's mtime, a run's end.
+    pub at: At,
+    /// The boot during which the agent made it.
+    pub boot: BootId,
+    /// Milliseconds from that boot to its making: an age that no clock change touches.
+    pub up: u64,
+    /// What was seen.
+    pub what: What,
+    /// What the agent has pushed itself, while the hub was away. The only part that may change after the making.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<OwnPush>,
+}
+
+impl Event {
+    /// 64 bits over everything but [`Event::pushed`]: the same number with another digest is another event.
+    pub fn digest(&self) -> u64 {
+        #[derive(Serialize)]
+        struct Immutable<'a>(u64, At, BootId, u64, &'a What);
+        let mut hasher = HashWriter(Sha256::new());
+        let written = serde_json::to_writer(&mut hasher, &Immutable(self.n, self.at, self.boot, self.up, &self.what));
+        debug_assert!(written.is_ok(), "an event is always JSON");
+        hasher.0.finalize().iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+    }
+
+    /// Is every text within its bound? Names and excerpts are bounded by their types; this looks at the rest.
+    pub fn is_bounded(&self) -> bool {
+        let file = |f: &File| f.path.len() <= PATH_MAX && f.fingerprints.len() <= FINGERPRINTS_MAX;
+        match &self.what {
+            What::Text { file: f, .. } | What::Seen { file: f, .. } => file(f),
+            What::Cleared { path, .. } => path.len() <= PATH_MAX,
+            What::RunStarted { run, .. } => run.len() <= TEXT_MAX,
+            What::RunEnded { run, fingerprints, .. } => {
+                run.len() <= TEXT_MAX && fingerprints.len() <= FINGERPRINTS_MAX
+            }
+            What::Note(note) => {
+                note.code.len() <= TEXT_MAX
+                    && note.text.len() <= 4 * TEXT_MAX
+                    && note.path.as_ref().is_none_or(|p| p.len() <= PATH_MAX)
+            }
+        }
+    }
+}
+
+struct HashWriter(Sha256);
+
+impl std::io::Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The kinds of events. Written as `{"text": {…}}`: one key, the kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// New text in a log file. For a `.log` that was written without any text, the excerpt is empty: it is a sign of a run.
+    Text {
+        /// Which file, and what happened to it.
+        file: File,
+        /// The new text.
+        excerpt: Excerpt,
+    },
+    /// The same text written again, at most one a minute a file.
+    Seen {
+        /// Which file, and what happened to it.
+        file: File,
+        /// How often it was written since the last event of the file.
+        times: u32,
+    },
+    /// A file that had content was deleted, or closed empty by its writer.
+    Cleared {
+        /// Its task.
+        task: TaskName,
+        /// Its suffix.
+        suffix: Suffix,
+        /// Where it is, or was.
+        path: String,
+        /// Deleted, not emptied.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
+    },
+    /// `exec` started a run.
+    RunStarted {
+        /// Its task.
+        task: TaskName,
+        /// The run's own id.
+        run: String,
+    },
+    /// A run by `exec` ended.
+    RunEnded {
+        /// Its task.
+        task: TaskName,
+        /// The run's own id.
+        run: String,
+        /// Its exit code, if it exited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i32>,
+        /// The signal that ended it, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        /// How long it ran, in milliseconds.
+        duration: u64,
+        /// The end of what it wrote.
+        excerpt: Excerpt,
+        /// Of what it wrote.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fingerprints: Vec<FingerprintText>,
+    },
+    /// The agent's own trouble.
+    Note(Note),
+}
+
+impl What {
+    /// The kind, as it is written.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            What::Text { .. } => "text",
+            What::Seen { .. } => "seen",
+            What::Cleared { .. } => "cleared",
+            What::RunStarted { .. } => "run_started",
+            What::RunEnded { .. } => "run_ended",
+            What::Note(_) => "note",
+        }
+    }
+
+    /// The task it speaks of; a note speaks of the device.
+    pub fn task(&self) -> Option<&TaskName> {
+        match self {
+            What::Text { file, .. } | What::Seen { file, .. } => Some(&file.task),
+            What::Cleared { task, .. } | What::RunStarted { task, .. } | What::RunEnded { task, .. } => Some(task),
+            What::Note(_) => None,
+        }
+    }
+}
+
+/// What happened to a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// Not known before.
+    Created,
+    /// Written anew from its start.
+    Rewritten,
+    /// Appended to.
+    Grown,
+}
+
+/// A log file at the moment of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// The task that its name says.
+    pub task: TaskName,
+    /// What its text means: its suffix, or what a rule (`as = "scanerr"`) makes of it.
+    pub suffix: Suffix,
+    /// Its path, escaped, at most [`PATH_MAX`] bytes.
+    pub path: String,
+    /// What happened to it.
+    pub change: Change,
+    /// When it was created or last truncated, by the device's clock, where the agent knows: the beginning of the run that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<At>,
+    /// Its writer has closed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+    /// Its sibling `.err` (same name, other suffix) held text at that moment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sibling_err: bool,
+    /// Found at the agent's first start ever: counts for states, opens no incident.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub history: bool,
+    /// The distinct error records of the new text, with what changes from time to time taken out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<FingerprintText>,
+}
+
+/// New text as a person may read it: cleaned, redacted, bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "RawExcerpt")]
+pub struct Excerpt {
+    /// All of it, up to [`EXCERPT_WHOLE`] characters; else its first [`EXCERPT_END`].
+    head: String,
+    /// Bytes of the file between head and tail that are not here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    left_out: u64,
+    /// Its last [`EXCERPT_END`] characters, if something is left out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    tail: String,
+}
+
+#[derive(Deserialize)]
+struct RawExcerpt {
+    head: String,
+    #[serde(default)]
+    left_out: u64,
+    #[serde(default)]
+    tail: String,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl TryFrom<RawExcerpt> for Excerpt {
+    type Error = &'static str;
+
+    fn try_from(raw: RawExcerpt) -> Result<Self, Self::Error> {
+        let bound = if raw.left_out == 0 { EXCERPT_WHOLE } else { EXCERPT_END };
+        if raw.head.chars().nth(bound).is_some() || raw.tail.chars().nth(EXCERPT_END).is_some() {
+            return Err("the excerpt is longer than its bound");
+        }
+        Ok(Excerpt { head: raw.head, left_out: raw.left_out, tail: raw.tail })
+    }
+}
+
+impl Excerpt {
+    /// A text that is here as a whole; beyond [`EXCERPT_WHOLE`] characters its middle is left out.
+    pub fn of(text: &str) -> Excerpt {
+        Excerpt::around(text, 0, "")
+    }
+
+    /// The beginning and the end of a text of which `between` bytes were never read (0: `end` goes on right behind `start`).
+    /// Whatever the lengths, the bound holds, and no character is cut.
+    pub fn around(start: &str, between: u64, end: &str) -> Excerpt {
+        if between == 0 && start.chars().count() + end.chars().count() <= EXCERPT_WHOLE {
+            return Excerpt { head: format!("{start}{end}"), left_out: 0, tail: String::new() };
+        }
+        let joined;
+        let (start, end) = if between == 0 {
+            joined = format!("{start}{end}");
+            (joined.as_str(), joined.as_str())
+        } else {
+            (start, end)
+        };
+        let head_end = start.char_indices().nth(EXCERPT_END).map_or(start.len(), |(i, _)| i);
+        let tail_start = end.char_indices().rev().nth(EXCERPT_END - 1).map_or(0, |(i, _)| i);
+        let unread = if between == 0 {
+            tail_start.saturating_sub(head_end)
+        } else {
+            (start.len() - head_end).saturating_add(tail_start)
+        };
+        Excerpt {
+            head: start.get(..head_end).unwrap_or_default().to_owned(),
+            left_out: between.saturating_add(unread as u64).max(1),
+            tail: end.get(tail_start..).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// The beginning, or all of it.
+    pub fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// Bytes left out between head and tail; 0 when the head is all.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// The end, when something is left out.
+    pub fn tail(&self) -> &str {
+        &self.tail
+    }
+
+    /// Nothing but white space?
+    pub fn is_blank(&self) -> bool {
+        self.head.trim().is_empty() && self.tail.trim().is_empty()
+    }
+}
+
+/// The agent's own trouble, or its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What kind of trouble, e.g. `log_dir_missing`; one trouble is one code and path.
+    pub code: String,
+    /// The path it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What a person should know, in English.
+    pub text: String,
+    /// The trouble is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+/// The agent's own push of an event: *tried* is recorded before the call, *accepted* after it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OwnPush {
+    /// When the last call was made.
+    pub tried_at: At,
+    /// When a channel accepted it; the hub withholds only what was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<At>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_whole_up_to_its_bound() {
+        let whole = "错".repeat(EXCERPT_WHOLE);
+        assert_eq!(Excerpt::of(&whole).head(), whole);
+        let longer = format!("{whole}a");
+        let cut = Excerpt::of(&longer);
+        assert_eq!((cut.head().chars().count(), cut.tail().chars().count()), (EXCERPT_END, EXCERPT_END));
+        assert_eq!(cut.left_out(), 51 * 3);
+        assert_eq!(cut.head().len() + cut.tail().len() + cut.left_out() as usize, longer.len());
+    }
+
+    #[test]
+    fn an_excerpt_of_two_ends_counts_what_was_never_read() {
+        let cut = Excerpt::around(&"a".repeat(600), 1000, &"b".repeat(700));
+        assert_eq!((cut.head().len(), cut.left_out(), cut.tail().len()), (500, 1000 + 100 + 200, 500));
+        assert_eq!(Excerpt::around("x", 10, "y").left_out(), 10);
+    }
+
+    #[test]
+    fn a_boot_id_is_read_as_the_kernel_writes_it() {
+        let id: BootId = "3f6b0a1c-9d2e-4c55-8a77-0123456789ab".parse().unwrap();
+        assert_eq!(id.to_string(), "3f6b0a1c9d2e4c558a770123456789ab");
+        assert!("3f".parse::<BootId>().is_err() && "g".repeat(32).parse::<BootId>().is_err());
+    }
+}

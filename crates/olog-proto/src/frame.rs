@@ -1,0 +1,221 @@
+//! Frames: the units of `olog.2`, one JSON text message each.
+//!
+//! ```text
+//! hub   {"hello": {hub_key, nonce, time, versions}}
+//! agent {"auth": {key, name, address, version, epoch, last, boot, up, nonce, time, signature}}
+//! hub   {"welcome": {acked, window, ping_every, time, signature}}   or   {"refused": {why, …}}
+//! agent {"events": {from, events}}          hub {"ack": {through}}          agent {"bye": {why}}
+//! ```
+//!
+//! A frame is an object with one key, its kind. Unknown fields are passed over, so that a newer peer may add some; an
+//! unknown kind is an error that names it, which the hub answers with `refused`. The size is looked at before anything is
+//! parsed, and what is parsed is never larger than what came.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    At, BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX,
+};
+
+/// What an agent says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentFrame {
+    /// Who it is, and the proof of it.
+    Auth(Box<Auth>),
+    /// What it saw.
+    Events {
+        /// The number of the first; the others follow without a gap.
+        from: u64,
+        /// At most [`FRAME_EVENTS_MAX`].
+        events: Vec<Event>,
+    },
+    /// It goes, on purpose: shutdown, stop, upgrade.
+    Bye {
+        /// `shutdown`, `stop` or `upgrade`.
+        why: String,
+    },
+}
+
+/// The agent's proof and where its stream stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Auth {
+    /// The device's key.
+    pub key: PublicKey,
+    /// The name that it would like to have.
+    pub name: DeviceName,
+    /// How to reach it by ssh, if it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Of the program.
+    pub version: String,
+    /// The epoch of its spool.
+    pub epoch: Epoch,
+    /// The highest number that its spool ever gave.
+    pub last: u64,
+    /// This boot.
+    pub boot: BootId,
+    /// Milliseconds since that boot.
+    #[serde(default)]
+    pub up: u64,
+    /// For the hub to sign.
+    pub nonce: Nonce,
+    /// The device's clock.
+    pub time: At,
+    /// Over [`crate::identity::Proof`].
+    pub signature: Signature,
+}
+
+/// What a hub says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HubFrame {
+    /// The first word.
+    Hello {
+        /// The hub's identity, proven in `welcome`.
+        hub_key: PublicKey,
+        /// For the agent to sign.
+        nonce: Nonce,
+        /// The hub's clock.
+        time: At,
+        /// The protocol versions that it speaks.
+        versions: Vec<String>,
+    },
+    /// The device is known, and this is the hub that it knows.
+    Welcome {
+        /// Committed through this number of the epoch; 0 when nothing is.
+        acked: u64,
+        /// How many events may be on their way.
+        window: u32,
+        /// Milliseconds between the hub's pings.
+        ping_every: u64,
+        /// The hub's clock.
+        time: At,
+        /// Over [`crate::identity::Proof`].
+        signature: Signature,
+    },
+    /// No session, and why.
+    Refused {
+        /// The reason.
+        #[serde(flatten)]
+        why: Refusal,
+    },
+    /// Committed to the hub's store through this number.
+    Ack {
+        /// The number.
+        through: u64,
+    },
+}
+
+/// Why a hub refuses. Written as `"why": "…"`, with what belongs to it beside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Refusal {
+    /// The proof holds, nobody enrolled the key: it waits under `device list --pending`. The agent keeps its spool and tries again.
+    Pending,
+    /// The device was forgotten or replaced: join again.
+    Revoked,
+    /// The spool's numbers cannot be trusted (restored from an older copy, or cloned): make a new epoch and renumber.
+    NewEpoch {
+        /// What was seen, for a person.
+        #[serde(default)]
+        detail: String,
+    },
+    /// The signature is not the key's.
+    BadProof,
+    /// A frame that the hub does not take.
+    BadFrame {
+        /// What was wrong with it.
+        #[serde(default)]
+        detail: String,
+    },
+    /// Another session of the same key took over.
+    Displaced,
+    /// The hub cannot take events now (starting, full disk): try again later.
+    Busy {
+        /// Why.
+        #[serde(default)]
+        detail: String,
+    },
+    /// A reason that this version does not know: try again later.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why bytes are not a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Over [`FRAME_MAX`].
+    #[error("a frame of {0} bytes; at most {FRAME_MAX} are taken")]
+    TooLarge(usize),
+    /// Not JSON, not a known kind, or a field that is not what it must be.
+    #[error("not a frame of olog.2: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// More than [`FRAME_EVENTS_MAX`] events, none, or not numbered in a row from `from`.
+    #[error("an events frame must hold 1 to {FRAME_EVENTS_MAX} events numbered in a row")]
+    BadNumbers,
+    /// A text in it is over its bound.
+    #[error("a text in the frame is over its bound")]
+    TooLong,
+}
+
+impl AgentFrame {
+    /// Reads a frame, and checks every bound.
+    pub fn decode(text: &str) -> Result<AgentFrame, FrameError> {
+        let frame: AgentFrame = decode(text)?;
+        match &frame {
+            AgentFrame::Auth(auth) => {
+                let address = auth.address.as_ref().map_or(0, String::len);
+                if auth.version.len() > TEXT_MAX || address > TEXT_MAX {
+                    return Err(FrameError::TooLong);
+                }
+            }
+            AgentFrame::Events { from, events } => {
+                let in_a_row = events.iter().zip(*from..).all(|(event, n)| event.n == n);
+                let fits = from.checked_add(events.len() as u64).is_some_and(|end| i64::try_from(end).is_ok());
+                if events.is_empty() || events.len() > FRAME_EVENTS_MAX || *from == 0 || !in_a_row || !fits {
+                    return Err(FrameError::BadNumbers);
+                }
+                if !events.iter().all(Event::is_bounded) {
+                    return Err(FrameError::TooLong);
+                }
+            }
+            AgentFrame::Bye { why } if why.len() > TEXT_MAX => return Err(FrameError::TooLong),
+            AgentFrame::Bye { .. } => {}
+        }
+        Ok(frame)
+    }
+
+    /// Writes a frame.
+    pub fn encode(&self) -> Result<String, FrameError> {
+        encode(self)
+    }
+}
+
+impl HubFrame {
+    /// Reads a frame, and checks every bound.
+    pub fn decode(text: &str) -> Result<HubFrame, FrameError> {
+        let frame: HubFrame = decode(text)?;
+        match &frame {
+            HubFrame::Hello { versions, .. } if versions.len() > 100 => Err(FrameError::TooLong),
+            _ => Ok(frame),
+        }
+    }
+
+    /// Writes a frame.
+    pub fn encode(&self) -> Result<String, FrameError> {
+        encode(self)
+    }
+}
+
+fn decode<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
+    if text.len() > FRAME_MAX {
+        return Err(FrameError::TooLarge(text.len()));
+    }
+    Ok(serde_json::from_str(text)?)
+}
+
+fn encode<T: Serialize>(frame: &T) -> Result<String, FrameError> {
+    let text = serde_json::to_string(frame)?;
+    if text.len() > FRAME_MAX { Err(FrameError::TooLarge(text.len())) } else { Ok(text) }
+}

@@ -1,0 +1,261 @@
+//! Names: of devices, of tasks, and what a log file's name says.
+//!
+//! Parsing is the only constructor, so a name that exists is a good one: not empty, bounded, without control
+//! characters. A file name is any bytes; [`escape`] makes text of it without losing which file was meant.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DEVICE_NAME_MAX, PATH_MAX, TASK_NAME_MAX};
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing, or white space only.
+    #[error("a name must not be empty")]
+    Empty,
+    /// Longer than the bound.
+    #[error("a name has at most {0} characters")]
+    TooLong(usize),
+    /// A control character, or one that changes the direction of writing.
+    #[error("a name must not contain control characters")]
+    Control,
+}
+
+/// Characters that would move the text around them: controls, and the marks that turn the direction of writing.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
+/// The text of a path or file name: UTF-8 as it is; other bytes and unprintable characters as `\xNN`, byte by byte.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if is_unprintable(c) {
+                let mut buffer = [0; 4];
+                c.encode_utf8(&mut buffer).bytes().for_each(|b| push_byte(&mut out, b));
+            } else {
+                out.push(c);
+            }
+        }
+        chunk.invalid().iter().for_each(|&b| push_byte(&mut out, b));
+    }
+    out
+}
+
+fn push_byte(out: &mut String, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push_str("\\x");
+    for nibble in [byte >> 4, byte & 15] {
+        out.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'?')));
+    }
+}
+
+/// A path as it travels: escaped, and cut in its middle by `…` beyond [`PATH_MAX`] bytes.
+pub fn path_text(bytes: &[u8]) -> String {
+    let text = escape(bytes);
+    if text.len() <= PATH_MAX {
+        return text;
+    }
+    let half = (PATH_MAX - '…'.len_utf8()) / 2;
+    let head = text.floor_char_boundary(half);
+    let tail = text.ceil_char_boundary(text.len() - half);
+    format!("{}…{}", text.get(..head).unwrap_or_default(), text.get(tail..).unwrap_or_default())
+}
+
+/// What a log file's suffix says of its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Suffix {
+    /// Normal output: the task is well.
+    Log,
+    /// An error, pushed at once.
+    Err,
+    /// A message, pushed at once; not an error.
+    Msg,
+    /// An error for the daily report only.
+    Scanerr,
+}
+
+impl Suffix {
+    /// All of them.
+    pub const ALL: [Suffix; 4] = [Suffix::Log, Suffix::Err, Suffix::Msg, Suffix::Scanerr];
+
+    /// As in a file's name, without the dot.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Suffix::Log => "log",
+            Suffix::Err => "err",
+            Suffix::Msg => "msg",
+            Suffix::Scanerr => "scanerr",
+        }
+    }
+
+    /// The suffix of a file's name, in any case; `None` for a file that Olog does not watch.
+    pub fn of(file_name: &[u8]) -> Option<Suffix> {
+        let dot = file_name.iter().rposition(|&b| b == b'.')?;
+        let suffix = file_name.get(dot + 1..)?;
+        Suffix::ALL.into_iter().find(|s| s.as_str().as_bytes().eq_ignore_ascii_case(suffix))
+    }
+
+    /// Does text in such a file make its task ERR?
+    pub fn is_error(self) -> bool {
+        matches!(self, Suffix::Err | Suffix::Scanerr)
+    }
+}
+
+impl fmt::Display for Suffix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A task's name: unique on its device, at most [`TASK_NAME_MAX`] bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TaskName(String);
+
+impl TaskName {
+    /// What the name of a log file says: the text between the first pair of `@` in its stem, if there is any, else the
+    /// stem. A file that is all suffix (`.err`) is its own task: it was put there to say something.
+    /// `None` where the suffix is not one that Olog watches.
+    pub fn of_file(file_name: &[u8]) -> Option<(TaskName, Suffix)> {
+        let suffix = Suffix::of(file_name)?;
+        let stem = file_name.get(..file_name.len().saturating_sub(suffix.as_str().len() + 1)).unwrap_or_default();
+        let stem = escape(stem);
+        let between = stem.split_once('@').and_then(|(_, rest)| rest.split_once('@')).map(|(name, _)| name.trim());
+        let name = match between {
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ if stem.trim().is_empty() => escape(file_name),
+            _ => stem.trim().to_owned(),
+        };
+        TaskName::try_from(name).ok().map(|name| (name, suffix))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TaskName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        check(&text)?;
+        if text.len() > TASK_NAME_MAX { Err(NameError::TooLong(TASK_NAME_MAX)) } else { Ok(TaskName(text)) }
+    }
+}
+
+/// A device's name: a label, unique at the hub; at most [`DEVICE_NAME_MAX`] characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DeviceName(String);
+
+impl DeviceName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for DeviceName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        check(&text)?;
+        if text.chars().count() > DEVICE_NAME_MAX {
+            Err(NameError::TooLong(DEVICE_NAME_MAX))
+        } else {
+            Ok(DeviceName(text))
+        }
+    }
+}
+
+fn check(text: &str) -> Result<(), NameError> {
+    if text.trim().is_empty() {
+        Err(NameError::Empty)
+    } else if text.chars().any(is_unprintable) {
+        Err(NameError::Control)
+    } else {
+        Ok(())
+    }
+}
+
+macro_rules! text_like {
+    ($name:ident) => {
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                $name::try_from(text.to_owned())
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+text_like!(TaskName);
+text_like!(DeviceName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(file: &[u8], expected: Option<(&str, Suffix)>) {
+        let got = TaskName::of_file(file);
+        assert_eq!(got.as_ref().map(|(n, s)| (n.as_str(), *s)), expected, "{}", escape(file));
+    }
+
+    #[test]
+    fn a_file_name_says_its_task() {
+        check(b"nginx.err", Some(("nginx", Suffix::Err)));
+        check(b"NGINX.ERR", Some(("NGINX", Suffix::Err)));
+        check(b"@backup@2026-11-22.log", Some(("backup", Suffix::Log)));
+        check(b"x@backup@y@z@.msg", Some(("backup", Suffix::Msg)));
+        check(b"a.b.scanerr", Some(("a.b", Suffix::Scanerr)));
+        check("备份@数据库@.err".as_bytes(), Some(("数据库", Suffix::Err)));
+        check(b"svc.err.1", None);
+        check(b"svc", None);
+        check(b"svc.error", None);
+    }
+
+    #[test]
+    fn odd_at_signs_fall_back_to_the_stem() {
+        check(b"@@x.err", Some(("@@x", Suffix::Err)));
+        check(b"@ @x.err", Some(("@ @x", Suffix::Err)));
+        check(b"me@host.err", Some(("me@host", Suffix::Err)));
+        check(b"@.err", Some(("@", Suffix::Err)));
+        check(b"@a.err@", None);
+    }
+
+    #[test]
+    fn a_name_without_stem_is_its_own_task() {
+        check(b".err", Some((".err", Suffix::Err)));
+        check(b" .err", Some((" .err", Suffix::Err)));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_written_out() {
+        check(b"a\xffb\nc.err", Some(("a\\xffb\\x0ac", Suffix::Err)));
+        let longest = [&[0xff_u8; 251][..], b".err"].concat();
+        assert_eq!(TaskName::of_file(&longest).unwrap().0.as_str().len(), 251 * 4);
+    }
+
+    #[test]
+    fn a_long_path_keeps_both_ends() {
+        let path = [b"/start/".to_vec(), vec![0xff; 4000], b"/end.err".to_vec()].concat();
+        let text = path_text(&path);
+        assert!(text.len() <= PATH_MAX && text.starts_with("/start/") && text.ends_with("/end.err"));
+    }
+}

@@ -1,0 +1,232 @@
+//! What there is to tell, as facts: no sentence, no language, no channel.
+//!
+//! A [`Notice`] is stored in the outbox as JSON and put into words only when its channel's turn comes, together with
+//! whatever else waits then (`words`). So what is merged is facts, and a late message can say how late it is.
+
+use std::collections::BTreeMap;
+
+use olog_proto::{At, Excerpt, Fingerprint};
+use serde::{Deserialize, Serialize};
+
+/// The kinds that a channel's `only.kinds` chooses from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An error: a first sign, a new fingerprint, a reopened incident.
+    Err,
+    /// The text of a `.msg`.
+    Msg,
+    /// A device or a task did not come.
+    Lost,
+    /// A device is back.
+    Back,
+    /// An incident is over.
+    Over,
+    /// An incident is still open.
+    Remind,
+    /// The daily report.
+    Report,
+    /// Olog's own affairs.
+    System,
+}
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Its kind.
+    pub kind: Kind,
+    /// The incident's number (`#17`), if it is one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<u64>,
+    /// The device's name, if it is about one device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// How to reach that device: `user@host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The task, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// When it happened, in the hub's time.
+    pub at: At,
+    /// What happened.
+    pub saying: Saying,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Saying {
+    /// An error text that has to be pushed.
+    Error {
+        /// Why it is pushed.
+        why: Why,
+        /// The text.
+        excerpt: Excerpt,
+        /// The file, empty for a run by `exec`.
+        path: String,
+        /// Which error it is: the same over many devices goes together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<Fingerprint>,
+        /// When the task was last well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_good_at: Option<At>,
+        /// When the incident began (for a new fingerprint in an open one).
+        began_at: At,
+        /// How often an error was seen in this incident, this one included.
+        n_seen: u64,
+    },
+    /// The text of a `.msg`.
+    Message {
+        /// The text.
+        excerpt: Excerpt,
+        /// The file.
+        path: String,
+        /// How often the same text came, this one included.
+        n_seen: u64,
+    },
+    /// A task's incident is over.
+    Over {
+        /// What shows it.
+        ground: Ground,
+        /// When the incident began.
+        began_at: At,
+        /// How often an error was seen in it.
+        n_seen: u64,
+        /// When a person acknowledged it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acknowledged_at: Option<At>,
+    },
+    /// A task's incident is still open.
+    Remind {
+        /// When it began.
+        began_at: At,
+        /// How often an error was seen in it.
+        n_seen: u64,
+        /// When one was last seen.
+        last_error_at: At,
+        /// The latest text.
+        excerpt: Excerpt,
+    },
+    /// One device or several that went together.
+    DevicesLost {
+        /// Their names.
+        devices: Vec<String>,
+        /// Of how many.
+        n_known: u64,
+        /// Nothing was heard since.
+        since: At,
+        /// The address that all of them are behind, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        behind: Option<String>,
+        /// They had said that they go (shutdown, stop, upgrade).
+        said_bye: bool,
+    },
+    /// They are back, or some are still missing 5 min after the first one's return.
+    DevicesBack {
+        /// Who is back.
+        devices: Vec<String>,
+        /// Who is not.
+        missing: Vec<String>,
+        /// Since when they were away.
+        since: At,
+        /// How many of them rebooted meanwhile.
+        n_rebooted: u64,
+        /// They had said that they go.
+        said_bye: bool,
+    },
+    /// Olog's own affairs. The catalogues hold `system-CODE` (the sentence) and `system-CODE-title`.
+    System {
+        /// Which affair.
+        code: SystemCode,
+        /// What the sentence speaks of.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        args: BTreeMap<String, String>,
+    },
+}
+
+/// Why an error is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The first sign of an incident; this error was never seen on this task.
+    First,
+    /// The first sign of an incident; this error is known from earlier ones.
+    Again,
+    /// A fingerprint that this incident has not pushed.
+    NewFingerprint,
+    /// Several new fingerprints, held back by the bound of an hour.
+    MoreFingerprints {
+        /// How many others stand behind this one.
+        n_more: u32,
+    },
+    /// An incident that was over for less than 24 h began again.
+    Reopened,
+    /// It has begun again at least three times: told every 6 h from now on.
+    ComesAndGoes {
+        /// How often it began.
+        n_times: u32,
+    },
+}
+
+/// What shows that an incident is over (DESIGN §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ground {
+    /// (a) A run by `exec` ended with 0.
+    RunEnded,
+    /// (b) A new log came after the last error.
+    NewLog,
+    /// (c) The error file was cleared.
+    Cleared,
+    /// (d) The log grew, and no error had come for `resolve_after`.
+    LogGrew,
+    /// (e) A person closed it.
+    Closed,
+    /// (f) Not seen since; no proof of health.
+    Quiet,
+}
+
+/// Olog's own affairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemCode {
+    /// The hub started for the first time.
+    HubFirstStart,
+    /// The hub starts after it did not stop in order. `since`: when it was last alive, in ms.
+    HubUnclean,
+    /// The hub was away for 10 min or longer. `since`: in ms.
+    HubAway,
+    /// Devices joined. `devices`: their names, comma-separated.
+    NewDevices,
+    /// Devices with a valid proof wait to be accepted. `devices`.
+    PendingDevices,
+    /// A new configuration was refused. `findings`: the first of them, `n`: how many.
+    ConfigRefused,
+    /// A device had to begin a new epoch. `why`.
+    EpochRenewed,
+    /// Numbers are missing in a device's stream. `n`: how many.
+    Gap,
+    /// Two machines use the key of a device. `addresses`.
+    TwoMachines,
+    /// An event that the store cannot take was recorded as unreadable. `n`: its number.
+    Unreadable,
+    /// The agent's own trouble. `code`, `path`, `text`.
+    AgentNote,
+    /// That trouble is over. `code`, `path`, `text`.
+    AgentNoteOver,
+    /// A channel fails. `channel`, `answer`.
+    ChannelFailing,
+    /// It works again. `channel`.
+    ChannelBack,
+    /// A receiver was refused for good. `channel`, `receiver`, `answer`.
+    ReceiverRefused,
+    /// Notifications were given up after 7 days. `channel`, `n`.
+    Expired,
+    /// The hub's own disk or database gave trouble, and it is over. `text`.
+    StoreTrouble,
+    /// The store was damaged and kept aside. `path`.
+    StoreRecovered,
+    /// A test by `channel test`. `channel`.
+    ChannelTest,
+}
