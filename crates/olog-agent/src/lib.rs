@@ -1,1 +1,16 @@
-//! .
+//! The daemon on every device: files in, events to the hub.
+
+pub mod agent;
+pub mod cli;
+pub mod config;
+pub mod fallback;
+pub mod files;
+pub mod join;
+pub mod read;
+pub mod settle;
+pub mod socket;
+pub mod spool;
+pub mod sweep;
+pub mod text;
+pub mod uplink;
+pub mod watch;

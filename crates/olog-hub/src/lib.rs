@@ -1,1 +1,17 @@
-//! .
+//! The daemon in the middle: devices in, incidents and notifications out.
+
+pub mod absence;
+pub mod cli;
+pub mod config;
+pub mod enrol;
+pub mod hub;
+pub mod incident;
+pub mod ingest;
+pub mod listener;
+pub mod outbox;
+pub mod roster;
+pub mod session;
+pub mod socket;
+pub mod store;
+pub mod watchman;
+pub mod web;

@@ -1,0 +1,92 @@
+//! Wall time: the only place that reads the system's clock.
+//!
+//! Workers get a [`Clock`] and hand `now` to everything pure. A test holds the [`Hand`] of a manual clock and moves days in
+//! an instant; whoever sleeps on that clock wakes.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use olog_proto::At;
+use tokio::sync::watch;
+
+/// A source of wall time.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    Manual(watch::Receiver<At>),
+}
+
+/// Moves a manual clock.
+#[derive(Debug)]
+pub struct Hand(watch::Sender<At>);
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Clock {
+        Clock(Source::System)
+    }
+
+    /// A clock that stands still until its hand is moved.
+    pub fn manual(start: At) -> (Clock, Hand) {
+        let (sender, receiver) = watch::channel(start);
+        (Clock(Source::Manual(receiver)), Hand(sender))
+    }
+
+    /// Now.
+    pub fn now(&self) -> At {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
+            Source::System => At(match SystemTime::now().duration_since(UNIX_EPOCH) {
+                Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+                Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+            }),
+            Source::Manual(at) => *at.borrow(),
+        }
+    }
+
+    /// Returns when this clock shows `due` or later. The system's clock may jump, so it is looked at again at least every minute.
+    pub async fn sleep_until(&self, due: At) {
+        match &self.0 {
+            Source::System => loop {
+                let left = due.since(self.now());
+                let Ok(left @ 1..) = u64::try_from(left) else { return };
+                tokio::time::sleep(Duration::from_millis(left.min(60_000))).await;
+            },
+            Source::Manual(at) => {
+                // The hand is gone: the test is over, and nobody waits for this any more.
+                if at.clone().wait_for(|now| *now >= due).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+impl Hand {
+    /// Moves the clock on by this many milliseconds.
+    pub fn advance(&self, ms: i64) {
+        self.0.send_modify(|now| *now = now.plus(ms));
+    }
+
+    /// Sets the clock, forwards or back.
+    pub fn set(&self, now: At) {
+        self.0.send_replace(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_the_hand_moves_past_its_instant() {
+        let (clock, hand) = Clock::manual(At(1000));
+        let sleep = clock.sleep_until(At(2000));
+        tokio::pin!(sleep);
+        assert!(tokio::time::timeout(Duration::from_millis(5), &mut sleep).await.is_err());
+        hand.advance(1000);
+        sleep.await;
+    }
+}
