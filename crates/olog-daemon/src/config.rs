@@ -1,1 +1,185 @@
-//! .
+//! Configuration files: from text to tables that are read key by key, with every mistake found at once.
+//!
+//! A [`Source`] is a main file and the `X.d/*.toml` beside it, in the order of their names. Later files override single
+//! keys; arrays of tables (`[[channel]]`) append. [`read`] hands the merged [`Table`] to whoever knows the keys; that code takes
+//! what it wants, reports what is wrong in the table itself, and always comes to an end: nothing returns at the first
+//! mistake. Only a configuration without any [`Finding`] leaves [`read`]: there is no half-good one.
+//!
+//! The two types of every program live with it: what was typed ends in the closure given to [`read`], what it returns
+//! is trusted.
+
+mod table;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::SystemTime,
+};
+
+use crate::secret::Secrets;
+use table::{Context, Node};
+pub use table::{Item, Table, parse_size, parse_span, show_span};
+
+/// One mistake, where it is, and what was expected there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: PathBuf,
+    /// Line and column, from 1; `None` when the file as a whole is meant.
+    pub place: Option<(usize, usize)>,
+    /// The key with its tables, e.g. `push.channel[0].token`; empty when none is meant.
+    pub key: String,
+    /// What is wrong and what was expected.
+    pub problem: String,
+    /// For an unknown key: the known one that it resembles.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        let colon = if self.place.is_none() { ":" } else { "" };
+        write!(f, "{colon} {}", self.problem)?;
+        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, ", nearest {nearest:?}"))
+    }
+}
+
+/// A configuration with mistakes: all of them, in the order of files and lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(pub Vec<Finding>);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, finding) in self.0.iter().enumerate() {
+            write!(f, "{}{finding}", if i == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Where a program's configuration is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    program: &'static str,
+    main: PathBuf,
+    must_exist: bool,
+}
+
+/// What a look at the files without reading them shows: another value means that one of them changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stamp(Vec<(PathBuf, Option<SystemTime>, u64)>);
+
+impl Source {
+    /// Of `agent` or `hub`: the file that the user named, or `/etc/olog/PROGRAM.toml`, which may be missing.
+    pub fn new(program: &'static str, named: Option<PathBuf>) -> Source {
+        let must_exist = named.is_some();
+        let main = named.unwrap_or_else(|| Path::new("/etc/olog").join(format!("{program}.toml")));
+        Source { program, main, must_exist }
+    }
+
+    /// The main file.
+    pub fn main(&self) -> &Path {
+        &self.main
+    }
+
+    /// The main file's folder: relative paths in a configuration are meant from here.
+    pub fn folder(&self) -> &Path {
+        self.main.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// The files in the order in which they are read.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let mut parts = Vec::new();
+        match std::fs::read_dir(self.main.with_extension("d")) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry?.path();
+                    if path.extension().is_some_and(|e| e == "toml") {
+                        parts.push(path);
+                    }
+                }
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(e) => return Err(e),
+        }
+        parts.sort();
+        parts.insert(0, self.main.clone());
+        Ok(parts)
+    }
+
+    /// For noticing a change.
+    pub fn stamp(&self) -> Stamp {
+        let files = self.files().unwrap_or_else(|_| vec![self.main.clone()]);
+        let look = |path: PathBuf| {
+            let found = std::fs::metadata(&path).ok();
+            (path, found.as_ref().and_then(|m| m.modified().ok()), found.map_or(0, |m| m.len()))
+        };
+        Stamp(files.into_iter().map(look).collect())
+    }
+}
+
+/// Reads all files, lets `take` turn the tables into what the program trusts, and returns that or every finding.
+pub fn read<T>(source: &Source, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
+    let mut findings = Vec::new();
+    let whole = |file: &Path, e: &io::Error| Finding {
+        file: file.to_owned(),
+        place: None,
+        key: String::new(),
+        problem: format!("cannot be read: {e}"),
+        nearest: None,
+    };
+    let files = source.files().unwrap_or_else(|e| {
+        findings.push(whole(&source.main.with_extension("d"), &e));
+        vec![source.main.clone()]
+    });
+    let mut texts = Vec::new();
+    for file in files {
+        match std::fs::read_to_string(&file) {
+            Ok(text) => texts.push((file, text)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !(source.must_exist && file == source.main) => {}
+            Err(e) => findings.push(whole(&file, &e)),
+        }
+    }
+    let secrets = Secrets::beside(source.folder(), source.program);
+    read_texts(source.main.clone(), &texts, findings, secrets, take)
+}
+
+/// As [`read`], of texts that stand for files.
+pub fn read_text<T>(file: &str, text: &str, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
+    let secrets = Secrets::beside(Path::new("."), "none");
+    read_texts(file.into(), &[(file.into(), text.to_owned())], Vec::new(), secrets, take)
+}
+
+fn read_texts<T>(
+    main: PathBuf,
+    texts: &[(PathBuf, String)],
+    mut findings: Vec<Finding>,
+    secrets: Secrets,
+    take: impl FnOnce(&mut Table) -> T,
+) -> Result<T, Invalid> {
+    let mut root = Node::empty(Rc::from(main));
+    for (file, text) in texts {
+        root.merge(Node::parse(file, text, &mut findings));
+    }
+    // A file that is not TOML hides keys: what the reader would say of the rest is still worth knowing.
+    let context = Context::new(findings, secrets);
+    let mut table = Table::root(root, context.clone());
+    let taken = take(&mut table);
+    table.finish();
+    let mut findings = context.findings();
+    if findings.is_empty() {
+        return Ok(taken);
+    }
+    let order = |file: &Path| texts.iter().position(|(f, _)| f == file);
+    findings.sort_by_key(|f| (order(&f.file), f.place));
+    Err(Invalid(findings))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,94 @@
-//! .
+//! Secrets: a text that no log, page, error or debug output ever shows, and the files that hold one.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// A token, a password, a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// White space around it is not part of it; nothing is no secret.
+    pub fn new(text: &str) -> Option<Secret> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Secret(text.to_owned()))
+    }
+
+    /// For the one call that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Enough to tell two apart, not enough to use: the first four characters of a long one.
+    pub fn masked(&self) -> String {
+        let shown = if self.0.chars().count() >= 16 { self.0.chars().take(4).collect() } else { String::new() };
+        format!("{shown}…")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+/// Where files with secrets are.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    credentials: Option<PathBuf>,
+    beside: PathBuf,
+}
+
+impl Secrets {
+    /// In systemd's `$CREDENTIALS_DIRECTORY`, else in `secrets/PROGRAM/` beside the configuration.
+    pub fn beside(folder: &Path, program: &str) -> Secrets {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Secrets { credentials, beside: folder.join("secrets").join(program) }
+    }
+
+    /// Reads one; the error says which file it looked for.
+    pub fn read(&self, file: &Path) -> Result<Secret, String> {
+        let credential = self.credentials.as_ref().map(|folder| folder.join(file)).filter(|path| path.exists());
+        let path = credential.unwrap_or_else(|| self.beside.join(file));
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
+        Secret::new(&text).ok_or_else(|| format!("{}: is empty, expected a secret", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let secret = Secret::new("AT_abcdefghijklmnopqrstuvwxyz\n").unwrap();
+        assert_eq!(format!("{secret} {secret:?}"), "AT_a… AT_a…");
+        assert_eq!(format!("{:?}", Secret::new("short").unwrap()), "…");
+        assert_eq!(secret.reveal(), "AT_abcdefghijklmnopqrstuvwxyz");
+    }
+
+    #[test]
+    fn systemds_credentials_come_before_the_folder_beside_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join("secrets/hub");
+        std::fs::create_dir_all(&beside).unwrap();
+        std::fs::write(beside.join("a.token"), "beside\n").unwrap();
+        let credentials = folder.path().join("credentials");
+        std::fs::create_dir(&credentials).unwrap();
+        let secrets = Secrets { credentials: Some(credentials.clone()), beside };
+        assert_eq!(secrets.read(Path::new("a.token")).unwrap().reveal(), "beside");
+        std::fs::write(credentials.join("a.token"), "credential").unwrap();
+        assert_eq!(secrets.read(Path::new("a.token")).unwrap().reveal(), "credential");
+        std::fs::write(credentials.join("a.token"), " \n").unwrap();
+        assert!(secrets.read(Path::new("a.token")).unwrap_err().contains("is empty"));
+        assert!(secrets.read(Path::new("b.token")).unwrap_err().contains("secrets/hub/b.token"));
+    }
+}
