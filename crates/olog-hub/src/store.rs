@@ -1,1 +1,222 @@
-//! .
+//! The store: the only truth of the hub, on SQLite or on PostgreSQL.
+//!
+//! One seam, two databases. A verb of the domain (`store/events.rs`, `store/devices.rs` …) is a plain function over a
+//! [`Tx`]; its statements are written once, numbered `$1, $2 …`. [`Store::write`] runs such functions in one transaction and
+//! repeats the whole when the database asks for that (a serialization failure), so a step must depend on nothing but what it
+//! reads through its `Tx`. Rows are locked in one order: devices by id, then what belongs to them.
+//!
+//! What differs stands in `sqlite.rs` and `postgres.rs`: how a transaction is run, how a value is bound, the one bulk
+//! insert, the migrations. Nothing outside of this folder holds SQL, and nothing inside of it decides what an event means.
+//!
+//! A full or failing disk is [`StoreError::Disk`]: the caller keeps what it has and tries again. It never blocks the others.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use olog_proto::At;
+
+pub mod devices;
+pub mod events;
+pub mod incidents;
+pub mod outbox;
+mod postgres;
+pub mod settings;
+mod sqlite;
+pub mod tasks;
+#[cfg(test)]
+pub(crate) mod tests;
+mod value;
+
+pub use value::{Row, Value};
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full or fails, or the database cannot be reached: nothing was changed, try again later.
+    #[error("the store cannot write now ({0}): free disk space, or look after the disk or the database server")]
+    Disk(String),
+    /// The database file is damaged.
+    #[error("the database is damaged ({0}): restart olog-hub; it keeps the file aside and goes on with a new one")]
+    Damaged(String),
+    /// The database was made by a newer Olog.
+    #[error(
+        "the database {0} was made by a newer olog-hub: install that version again, or give this one a store of its own"
+    )]
+    Newer(String),
+    /// The store cannot take this row, now or later.
+    #[error("the store refused it: {0}")]
+    Refused(String),
+    /// The database asks to repeat the transaction; `write` does.
+    #[error("the transaction must be repeated: {0}")]
+    Again(String),
+    /// A row that is not what this version writes.
+    #[error("unreadable row: {0}")]
+    Row(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Would the same be taken later?
+    pub fn is_passing(&self) -> bool {
+        matches!(self, StoreError::Disk(_) | StoreError::Again(_) | StoreError::Closed)
+    }
+}
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A file.
+    Sqlite(PathBuf),
+    /// `postgres://…`
+    Postgres(String),
+}
+
+/// What was found when the store was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// A new one was made.
+    Fresh,
+    /// It was there.
+    Kept,
+    /// It was damaged and is kept aside; a new one was made, with what could be read of the old one's devices.
+    Recovered {
+        /// Where the damaged file is.
+        aside: PathBuf,
+    },
+}
+
+/// A handle to the store; clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Backend>);
+
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+/// One transaction. Verbs take it; they neither begin nor commit.
+pub struct Tx<'a>(&'a mut dyn Sql);
+
+/// What a database must do within a transaction.
+trait Sql {
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError>;
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
+    /// The one verb with a statement per database: many rows of one width into `table (columns)`.
+    fn insert_many(&mut self, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<(), StoreError>;
+}
+
+/// A bulk insert: the table, its columns, and each column's type for PostgreSQL.
+pub struct Insert {
+    /// The table.
+    pub table: &'static str,
+    /// Column and PostgreSQL type.
+    pub columns: &'static [(&'static str, &'static str)],
+}
+
+impl Tx<'_> {
+    /// Rows of a statement. `FOR UPDATE` is understood by both.
+    pub fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.0.query(sql, values)
+    }
+
+    /// The first row, if there is one.
+    pub fn query_one(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
+        Ok(self.0.query(sql, values)?.into_iter().next())
+    }
+
+    /// How many rows it changed.
+    pub fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        self.0.execute(sql, values)
+    }
+
+    /// Many rows at once.
+    pub fn insert_many(&mut self, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
+        if rows.is_empty() { Ok(()) } else { self.0.insert_many(insert, rows) }
+    }
+}
+
+/// How durable a transaction must be when `write` returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// On the disk.
+    Full,
+    /// Visible to all, on the disk with the next full one: for a hold whose loss only means that it expired early.
+    Relaxed,
+}
+
+impl Store {
+    /// Opens the store and brings its schema up to date.
+    pub async fn open(url: &StoreUrl, now: At) -> Result<(Store, Opened), StoreError> {
+        let (backend, opened) = match url {
+            StoreUrl::Sqlite(path) => {
+                let (sqlite, opened) = sqlite::Sqlite::open(path.clone(), now).await?;
+                (Backend::Sqlite(sqlite), opened)
+            }
+            StoreUrl::Postgres(url) => {
+                let (postgres, opened) = postgres::Postgres::open(url).await?;
+                (Backend::Postgres(postgres), opened)
+            }
+        };
+        Ok((Store(Arc::new(backend)), opened))
+    }
+
+    /// Runs a step in one transaction and commits it to the disk. The step may run more than once.
+    pub async fn write<T, F>(&self, step: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.run(Durability::Full, step).await
+    }
+
+    /// As [`Store::write`], but a power cut may undo it: only for holds that expire anyway.
+    pub async fn write_relaxed<T, F>(&self, step: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.run(Durability::Relaxed, step).await
+    }
+
+    async fn run<T, F>(&self, durability: Durability, step: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.write(durability, step).await,
+            Backend::Postgres(postgres) => postgres.write(durability, step).await,
+        }
+    }
+
+    /// Runs a step that only reads, beside the writer.
+    pub async fn read<T, F>(&self, step: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.read(step).await,
+            Backend::Postgres(postgres) => postgres.read(step).await,
+        }
+    }
+
+    /// A round trip through the writer: it returns when the writer still works, whether or not the disk does.
+    pub async fn is_alive(&self) -> bool {
+        match self.write_relaxed(|tx| tx.query("SELECT 1", &[])).await {
+            Ok(_) | Err(StoreError::Disk(_)) => true,
+            Err(_) => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &*self.0 {
+            Backend::Sqlite(_) => "Store(SQLite)",
+            Backend::Postgres(_) => "Store(PostgreSQL)",
+        })
+    }
+}

@@ -1,0 +1,282 @@
+//! The store on SQLite: one writer thread behind a bounded queue, readers apart.
+//!
+//! All writes go through one thread that owns the writing connection, so there is never a lock to wait for and no
+//! `SQLITE_BUSY`. The queue holds [`QUEUE`] steps; beyond that callers wait. WAL with `synchronous = FULL`: when a write
+//! returns, it is on the disk. A step that panics is undone and refused like one that the store cannot take; the thread goes on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use olog_proto::At;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Steps that may wait for the writer.
+const QUEUE: usize = 256;
+/// Reading connections: pages and verbs, never the road of an event.
+const READERS: usize = 4;
+/// A file larger than this is checked in full only after trouble: it would take minutes.
+const CHECK_MAX: u64 = 256 * 1024 * 1024;
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+pub(super) struct Sqlite {
+    jobs: mpsc::Sender<Job>,
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    reading: Semaphore,
+}
+
+struct Writer {
+    connection: Connection,
+    durability: Durability,
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: PathBuf, now: At) -> Result<(Sqlite, Opened), StoreError> {
+        let (ready, opened) = oneshot::channel();
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let file = path.clone();
+        // Ends when the last handle is dropped and the queue is empty.
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || match open_or_recover(&file, now) {
+                Ok((connection, opened)) => {
+                    if ready.send(Ok(opened)).is_ok() {
+                        run_jobs(Writer { connection, durability: Durability::Full }, queue);
+                    }
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            })
+            .map_err(|e| StoreError::Disk(e.to_string()))?;
+        let opened = opened.await.map_err(|_| StoreError::Closed)??;
+        Ok((Sqlite { jobs, path, readers: Mutex::default(), reading: Semaphore::new(READERS) }, opened))
+    }
+
+    pub(super) async fn write<T, F>(&self, durability: Durability, mut step: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            let result =
+                catch_unwind(AssertUnwindSafe(|| writer.transact(durability, &mut step))).unwrap_or_else(|panic| {
+                    Err(StoreError::Refused(format!("the step panicked: {}", panic_text(&*panic))))
+                });
+            // Nobody waits any more when the caller was stopped; the transaction stands all the same.
+            drop(reply.send(result));
+        });
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) async fn read<T, F>(&self, mut step: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let _turn = self.reading.acquire().await.map_err(|_| StoreError::Closed)?;
+        let kept = self.readers.lock().ok().and_then(|mut readers| readers.pop());
+        let path = self.path.clone();
+        let (result, connection) = tokio::task::spawn_blocking(move || {
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => match open_reader(&path) {
+                    Ok(connection) => connection,
+                    Err(error) => return (Err(of_sqlite(error)), None),
+                },
+            };
+            let result = connection
+                .transaction()
+                .map_err(of_sqlite)
+                .and_then(|transaction| step(&mut Tx(&mut SqliteTx(&transaction))));
+            (result, Some(connection))
+        })
+        .await
+        .map_err(|e| StoreError::Refused(e.to_string()))?;
+        if let (Some(connection), Ok(mut readers)) = (connection, self.readers.lock()) {
+            readers.push(connection);
+        }
+        result
+    }
+}
+
+fn run_jobs(mut writer: Writer, mut queue: mpsc::Receiver<Job>) {
+    while let Some(job) = queue.blocking_recv() {
+        job(&mut writer);
+    }
+}
+
+impl Writer {
+    fn transact<T>(
+        &mut self,
+        durability: Durability,
+        step: &mut impl FnMut(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.durability != durability {
+            let level = if durability == Durability::Full { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", level).map_err(of_sqlite)?;
+            self.durability = durability;
+        }
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of_sqlite)?;
+        // Dropped without commit, by an error or a panic, it is rolled back.
+        let result = step(&mut Tx(&mut SqliteTx(&transaction)))?;
+        transaction.commit().map_err(of_sqlite)?;
+        Ok(result)
+    }
+}
+
+struct SqliteTx<'a>(&'a rusqlite::Transaction<'a>);
+
+/// `$1` is a *name* in SQLite, numbered by first appearance; `?1` is what `$1` means in PostgreSQL.
+fn dialect(sql: &str) -> String {
+    sql.replace('$', "?").replace(" FOR UPDATE SKIP LOCKED", "").replace(" FOR UPDATE", "")
+}
+
+impl Sql for SqliteTx<'_> {
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let mut statement = self.0.prepare_cached(&dialect(sql)).map_err(of_sqlite)?;
+        let columns = statement.column_count();
+        let mut found = statement.query(params_from_iter(values)).map_err(of_sqlite)?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next().map_err(of_sqlite)? {
+            let fields = (0..columns).map(|i| {
+                Ok(match row.get_ref(i).map_err(of_sqlite)? {
+                    rusqlite::types::ValueRef::Null => Value::Null,
+                    rusqlite::types::ValueRef::Integer(n) => Value::Int(n),
+                    rusqlite::types::ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+                    _ => return Err(StoreError::Row(format!("column {i} is neither a number nor text"))),
+                })
+            });
+            rows.push(Row(fields.collect::<Result<_, _>>()?));
+        }
+        Ok(rows)
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        let mut statement = self.0.prepare_cached(&dialect(sql)).map_err(of_sqlite)?;
+        Ok(statement.execute(params_from_iter(values)).map_err(of_sqlite)? as u64)
+    }
+
+    fn insert_many(&mut self, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
+        let names: Vec<&str> = insert.columns.iter().map(|(name, _)| *name).collect();
+        let marks = vec!["?"; names.len()].join(", ");
+        let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", insert.table, names.join(", "));
+        let mut statement = self.0.prepare_cached(&sql).map_err(of_sqlite)?;
+        for row in &rows {
+            statement.execute(params_from_iter(row)).map_err(of_sqlite)?;
+        }
+        Ok(())
+    }
+}
+
+fn open_or_recover(path: &Path, now: At) -> Result<(Connection, Opened), StoreError> {
+    let is_new = !path.exists();
+    match open_writer(path) {
+        Ok(connection) => Ok((connection, if is_new { Opened::Fresh } else { Opened::Kept })),
+        Err(StoreError::Damaged(why)) => {
+            let aside = path.with_extension(format!("damaged-{}.db", now.0));
+            tracing::error!(file = %path.display(), aside = %aside.display(), why, "the database is damaged: kept aside");
+            for suffix in ["", "-wal", "-shm"] {
+                let from = with_suffix(path, suffix);
+                if from.exists() {
+                    std::fs::rename(&from, with_suffix(&aside, suffix)).map_err(|e| StoreError::Disk(e.to_string()))?;
+                }
+            }
+            let connection = open_writer(path)?;
+            salvage(&connection, &aside);
+            Ok((connection, Opened::Recovered { aside }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path).map_err(of_sqlite)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; PRAGMA busy_timeout = 10000;",
+        )
+        .map_err(of_sqlite)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    let size = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+    if size > 0 && size <= CHECK_MAX {
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(of_sqlite)?;
+        if found != "ok" {
+            return Err(StoreError::Damaged(found));
+        }
+    }
+    let runner = migrations::migrations::runner().set_abort_missing(false);
+    let newest = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let applied = runner.get_last_applied_migration(&mut connection).ok().flatten().map_or(0, |m| m.version());
+    if applied > newest {
+        return Err(StoreError::Newer(path.display().to_string()));
+    }
+    runner.run(&mut connection).map_err(|e| StoreError::Disk(format!("migration: {e}")))?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.execute_batch("PRAGMA busy_timeout = 10000; PRAGMA cache_size = -4096;")?;
+    Ok(connection)
+}
+
+/// Brings over who the hub is and which devices it knows, so that nobody has to join again. What cannot be read stays behind.
+fn salvage(connection: &Connection, aside: &Path) {
+    let attached = connection.execute("ATTACH DATABASE ?1 AS aside", [aside.to_string_lossy()]);
+    if attached.is_ok() {
+        for table in ["settings", "devices", "epochs"] {
+            if let Err(error) =
+                connection.execute(&format!("INSERT OR IGNORE INTO {table} SELECT * FROM aside.{table}"), [])
+            {
+                tracing::warn!(table, %error, "not readable in the damaged database");
+            }
+        }
+    }
+    if let Err(error) = connection.execute_batch("DETACH DATABASE aside") {
+        tracing::warn!(%error, "the damaged database stays attached until the next start");
+    }
+}
+
+fn of_sqlite(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error.to_string()),
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::OutOfMemory
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked,
+        ) => StoreError::Disk(error.to_string()),
+        _ => StoreError::Refused(error.to_string()),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
