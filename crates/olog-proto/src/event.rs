@@ -118,9 +118,7 @@ impl Event {
             What::Text { file: f, .. } | What::Seen { file: f, .. } => file(f),
             What::Cleared { path, .. } => path.len() <= PATH_MAX,
             What::RunStarted { run, .. } => run.len() <= TEXT_MAX,
-            What::RunEnded { run, fingerprints, .. } => {
-                run.len() <= TEXT_MAX && fingerprints.len() <= FINGERPRINTS_MAX
-            }
+            What::RunEnded { run, fingerprints, .. } => run.len() <= TEXT_MAX && fingerprints.len() <= FINGERPRINTS_MAX,
             What::Note(note) => {
                 note.code.len() <= TEXT_MAX
                     && note.text.len() <= 4 * TEXT_MAX
@@ -372,6 +370,9 @@ pub struct Note {
     /// The trouble is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
+    /// Something that happened and does not last (`epoch_renewed`, `config_refused`): told, opens nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
 }
 
 /// The agent's own push of an event: *tried* is recorded before the call, *accepted* after it.

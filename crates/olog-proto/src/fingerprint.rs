@@ -105,11 +105,77 @@ fn records(text: &str) -> impl Iterator<Item = String> {
 
 /// Words that belong to a date or a time of day, when they stand beside a number.
 const DATE_WORDS: &[&str] = &[
-    "mon", "tue", "wed", "thu", "fri", "sat", "sun", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
-    "sunday", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "january",
-    "february", "march", "april", "june", "july", "august", "september", "october", "november", "december", "am", "pm",
-    "utc", "gmt", "cst", "cest", "cet", "est", "edt", "pst", "pdt", "bst", "ist", "jst", "hkt", "t", "z", "星期", "上午", "下午",
-    "年", "月", "日", "时", "分", "秒", "一", "二", "三", "四", "五", "六", "周",
+    "mon",
+    "tue",
+    "wed",
+    "thu",
+    "fri",
+    "sat",
+    "sun",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "sept",
+    "oct",
+    "nov",
+    "dec",
+    "january",
+    "february",
+    "march",
+    "april",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "am",
+    "pm",
+    "utc",
+    "gmt",
+    "cst",
+    "cest",
+    "cet",
+    "est",
+    "edt",
+    "pst",
+    "pdt",
+    "bst",
+    "ist",
+    "jst",
+    "hkt",
+    "t",
+    "z",
+    "星期",
+    "上午",
+    "下午",
+    "年",
+    "月",
+    "日",
+    "时",
+    "分",
+    "秒",
+    "一",
+    "二",
+    "三",
+    "四",
+    "五",
+    "六",
+    "周",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +217,8 @@ fn reduce(record: &str) -> String {
 fn tokens(record: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     for chunk in record.split_whitespace() {
-        let bare = chunk.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != '\\' && c != '~' && c != '_' && c != '#');
+        let bare = chunk
+            .trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != '\\' && c != '~' && c != '_' && c != '#');
         if is_path(bare) {
             tokens.push(Token::Number);
             continue;
@@ -247,7 +314,10 @@ mod tests {
 
     #[test]
     fn the_same_error_at_another_time_is_the_same() {
-        same("nginx not running! Sun Nov 22 07:22:04 PM UTC 2026", "nginx not running! Mon Nov 23 11:02:59 AM UTC 2026");
+        same(
+            "nginx not running! Sun Nov 22 07:22:04 PM UTC 2026",
+            "nginx not running! Mon Nov 23 11:02:59 AM UTC 2026",
+        );
         same("2026-11-22T19:22:04.123Z db down", "2026-12-01T01:02:03.9Z db down");
         same("2026年 11月 22日 星期日 19:22:04 CST 磁盘满", "2026年 12月 03日 星期四 上午 09:01:04 CST 磁盘满");
         same("[11/22/26 19:22] worker 4711 died", "[01/02/27 03:04] worker 12 died");
@@ -267,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_traceback_is_its_last_line() {
-        let first = "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    g()\nValueError: no such key";
+        let first =
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    g()\nValueError: no such key";
         let again = "Traceback (most recent call last):\n  File \"b.py\", line 9, in h\nValueError: no such key";
         same(first, again);
         assert_eq!(fingerprints(first).len(), 1);

@@ -7,15 +7,17 @@
 //! agent {"events": {from, events}}          hub {"ack": {through}}          agent {"bye": {why}}
 //! ```
 //!
+//! After `welcome` the agent sends *all* that its spool holds, also what stands at or below `acked`: only an `ack` of what was
+//! sent in this session releases anything. The hub knows those numbers and compares their digests; so a spool that was
+//! cloned, or restored from an older copy, never takes another machine's acknowledgement for its own.
+//!
 //! A frame is an object with one key, its kind. Unknown fields are passed over, so that a newer peer may add some; an
 //! unknown kind is an error that names it, which the hub answers with `refused`. The size is looked at before anything is
 //! parsed, and what is parsed is never larger than what came.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    At, BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX,
-};
+use crate::{At, BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX};
 
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +85,7 @@ pub enum HubFrame {
     },
     /// The device is known, and this is the hub that it knows.
     Welcome {
-        /// Committed through this number of the epoch; 0 when nothing is.
+        /// Committed through this number of the epoch; 0 when nothing is. To show, not to release by.
         acked: u64,
         /// How many events may be on their way.
         window: u32,

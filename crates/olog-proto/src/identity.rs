@@ -145,7 +145,14 @@ pub struct Proof(Vec<u8>);
 
 impl Proof {
     /// The same content for both sides, under the label of the one who signs.
-    pub fn new(by: Role, hub_nonce: Nonce, nonce: Nonce, name: &DeviceName, device: PublicKey, hub: PublicKey) -> Proof {
+    pub fn new(
+        by: Role,
+        hub_nonce: Nonce,
+        nonce: Nonce,
+        name: &DeviceName,
+        device: PublicKey,
+        hub: PublicKey,
+    ) -> Proof {
         let label: &[u8] = match by {
             Role::Device => b"olog.2 device proof\0",
             Role::Hub => b"olog.2 hub proof\0",
@@ -191,13 +198,18 @@ impl std::str::FromStr for JoinLink {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, IdentityError> {
-        let not_a_link = IdentityError("this is not a join link: expected http(s)://HOST[:PORT]/join#SECRET, as `olog-hub join-link` prints it");
+        let not_a_link = IdentityError(
+            "this is not a join link: expected http(s)://HOST[:PORT]/join#SECRET, as `olog-hub join-link` prints it",
+        );
         let (base, fragment) = text.trim().split_once("/join#").ok_or(not_a_link)?;
         let host = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://")).ok_or(not_a_link)?;
-        if host.is_empty() || base.len() > crate::TEXT_MAX || base.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if host.is_empty() || base.len() > crate::TEXT_MAX || base.chars().any(|c| c.is_whitespace() || c.is_control())
+        {
             return Err(not_a_link);
         }
-        let cut = IdentityError("the join link is cut off or mistyped: copy the whole line that `olog-hub join-link` printed");
+        let cut = IdentityError(
+            "the join link is cut off or mistyped: copy the whole line that `olog-hub join-link` printed",
+        );
         let mut parts = fragment.split('.');
         let mut part = || parts.next().filter(|p| !p.is_empty());
         let secret = part().and_then(|p| p.parse().ok()).ok_or(cut)?;
@@ -218,7 +230,8 @@ mod tests {
     fn a_proof_holds_for_its_session_and_its_role_only() {
         let (device, hub) = (SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32]));
         let name: DeviceName = "comsrv".parse().unwrap();
-        let proof = |role, nonce| Proof::new(role, Nonce([3; 32]), Nonce([nonce; 32]), &name, device.public(), hub.public());
+        let proof =
+            |role, nonce| Proof::new(role, Nonce([3; 32]), Nonce([nonce; 32]), &name, device.public(), hub.public());
         let signature = device.sign(&proof(Role::Device, 4));
         assert!(device.public().verify(&proof(Role::Device, 4), &signature));
         assert!(!device.public().verify(&proof(Role::Hub, 4), &signature));
@@ -229,14 +242,21 @@ mod tests {
     #[test]
     fn a_join_link_survives_being_printed() {
         for tls in [None, Some(KeyPrint([7; 16]))] {
-            let link = JoinLink { base: "https://h.example/olog".into(), secret: JoinSecret([1; 16]), hub: KeyPrint([2; 16]), tls };
+            let link = JoinLink {
+                base: "https://h.example/olog".into(),
+                secret: JoinSecret([1; 16]),
+                hub: KeyPrint([2; 16]),
+                tls,
+            };
             assert_eq!(link.to_string().parse::<JoinLink>().unwrap(), link);
         }
     }
 
     #[test]
     fn a_link_that_is_cut_off_says_so() {
-        let link = JoinLink { base: "https://h".into(), secret: JoinSecret([1; 16]), hub: KeyPrint([2; 16]), tls: None }.to_string();
+        let link =
+            JoinLink { base: "https://h".into(), secret: JoinSecret([1; 16]), hub: KeyPrint([2; 16]), tls: None }
+                .to_string();
         let cut = link.get(..link.len() - 3).unwrap().parse::<JoinLink>().unwrap_err();
         assert!(cut.to_string().contains("cut off"), "{cut}");
         assert!("https://h:8765".parse::<JoinLink>().unwrap_err().to_string().contains("join-link"));

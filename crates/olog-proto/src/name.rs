@@ -25,7 +25,8 @@ pub enum NameError {
 
 /// Characters that would move the text around them: controls, and the marks that turn the direction of writing.
 pub fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 /// The text of a path or file name: UTF-8 as it is; other bytes and unprintable characters as `\xNN`, byte by byte.
