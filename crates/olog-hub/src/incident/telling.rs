@@ -1,0 +1,277 @@
+//! What a person is told of one incident, and when (DESIGN §4).
+//!
+//! The first sign at once; another error at once, up to a number an hour, further ones together; the same again is only
+//! counted; reminders; an end only to who was told of the begin. An incident that keeps coming back is told as such, and
+//! then every six hours until it has been calm for a day.
+
+use olog_proto::{At, Excerpt, Fingerprint};
+use olog_push::{Ground, Kind, Saying, Why};
+use serde::{Deserialize, Serialize};
+
+use super::{HOUR, MINUTE, Outcome, Policy, Sign, push_bounded};
+
+/// New errors beyond the bound of an hour are told together after this time.
+const TOGETHER_EVERY: i64 = 15 * MINUTE;
+/// An incident that has been reopened this often comes and goes.
+const COMES_AND_GOES: u32 = 3;
+/// How often that is told.
+const COMES_AND_GOES_EVERY: i64 = 6 * HOUR;
+/// An acknowledgement holds reminders back for at most this long.
+const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
+const FINGERPRINTS_MAX: usize = 64;
+const AT_ONCE_MAX: usize = 64;
+
+/// Trouble of one task, from its first sign.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Incident {
+    /// Its number, once it has one.
+    pub number: Option<u64>,
+    /// When its first error happened.
+    pub began_at: At,
+    /// How often an error was seen in it.
+    pub n_seen: u64,
+    /// How often it began.
+    pub n_begun: u32,
+    /// When its latest error happened.
+    pub last_error_at: At,
+    /// The latest text.
+    pub excerpt: Excerpt,
+    /// Where that is.
+    pub path: String,
+    /// When a person acknowledged it, if that still holds.
+    pub acknowledged_at: Option<At>,
+    /// How often it was reopened since it was last over for good.
+    n_reopened: u32,
+    /// The last that a person heard is that it is open.
+    is_told: bool,
+    /// When a person last heard of it.
+    told_at: At,
+    /// How often it had begun then.
+    n_begun_told: u32,
+    /// Errors that were pushed, or will be with `held`.
+    pushed: Vec<Fingerprint>,
+    /// When new errors were pushed at once, within the last hour.
+    at_once: Vec<At>,
+    held: Option<Held>,
+}
+
+/// New errors that wait to be told together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Held {
+    until: At,
+    at: At,
+    excerpt: Excerpt,
+    path: String,
+    fingerprint: Option<Fingerprint>,
+    n_more: u32,
+}
+
+impl Incident {
+    pub(super) fn new(began_at: At) -> Incident {
+        Incident { began_at, n_begun: 1, last_error_at: began_at, ..Incident::default() }
+    }
+
+    pub(super) fn reopen(&mut self) {
+        self.n_begun = self.n_begun.saturating_add(1);
+        self.n_reopened = self.n_reopened.saturating_add(1);
+        // An end that was told ends the acknowledgement; while it comes and goes, no end is told.
+        if self.n_reopened <= COMES_AND_GOES {
+            self.acknowledged_at = None;
+        }
+    }
+
+    pub(super) fn count(&mut self, sign: &Sign<'_>) {
+        self.n_seen = self.n_seen.saturating_add(sign.times);
+        self.last_error_at = self.last_error_at.max(sign.at);
+        self.began_at = self.began_at.min(sign.at);
+        self.excerpt = sign.excerpt.clone();
+        sign.path.clone_into(&mut self.path);
+    }
+
+    /// Were all of these pushed in this incident?
+    pub(super) fn has_told(&self, fingerprints: &[Fingerprint]) -> bool {
+        fingerprints.iter().all(|f| self.pushed.contains(f))
+    }
+
+    /// Its ends are not told before it has been calm for a day.
+    pub(super) fn waits_for_calm(&self) -> bool {
+        self.is_told && self.n_reopened >= COMES_AND_GOES
+    }
+
+    /// A person closed it: should it begin again, that is news.
+    pub(super) fn calmed(&mut self) {
+        self.n_reopened = 0;
+    }
+
+    pub(super) fn tell_error(
+        &mut self,
+        sign: &Sign<'_>,
+        first: Why,
+        last_good_at: Option<At>,
+        policy: &Policy,
+        out: &mut Vec<Outcome>,
+    ) {
+        if sign.is_silent {
+            return;
+        }
+        let fresh = sign.fingerprints.iter().find(|f| !self.pushed.contains(f)).copied();
+        for &fingerprint in &sign.fingerprints {
+            if !self.pushed.contains(&fingerprint) {
+                push_bounded(&mut self.pushed, fingerprint, FINGERPRINTS_MAX);
+            }
+        }
+        let why = if !self.is_told {
+            match self.n_reopened {
+                0 => first,
+                n if n < COMES_AND_GOES => Why::Reopened,
+                _ => Why::ComesAndGoes { n_times: self.n_begun },
+            }
+        } else if fresh.is_some() {
+            if !sign.is_told && !self.has_slot(sign.now, policy) {
+                return self.hold(sign, fresh);
+            }
+            Why::NewFingerprint
+        } else {
+            return;
+        };
+        self.is_told = true;
+        self.told_at = sign.now;
+        self.n_begun_told = self.n_begun;
+        if sign.is_told {
+            return;
+        }
+        if why == Why::NewFingerprint {
+            push_bounded(&mut self.at_once, sign.now, AT_ONCE_MAX);
+        }
+        let fingerprint = fresh.or(sign.fingerprints.first().copied());
+        let saying = Saying::Error {
+            why,
+            excerpt: sign.excerpt.clone(),
+            path: sign.path.to_owned(),
+            fingerprint,
+            last_good_at,
+            began_at: self.began_at,
+            n_seen: self.n_seen,
+        };
+        out.push(Outcome::Notify { kind: Kind::Err, at: sign.at, saying });
+    }
+
+    fn has_slot(&mut self, now: At, policy: &Policy) -> bool {
+        self.at_once.retain(|at| now.since(*at) < HOUR);
+        self.at_once.len() < usize::try_from(policy.new_errors_per_hour).unwrap_or(AT_ONCE_MAX).min(AT_ONCE_MAX)
+    }
+
+    fn hold(&mut self, sign: &Sign<'_>, fingerprint: Option<Fingerprint>) {
+        match &mut self.held {
+            Some(held) => held.n_more = held.n_more.saturating_add(1),
+            None => {
+                let (excerpt, path) = (sign.excerpt.clone(), sign.path.to_owned());
+                self.held = Some(Held {
+                    until: sign.now.plus(TOGETHER_EVERY),
+                    at: sign.at,
+                    excerpt,
+                    path,
+                    fingerprint,
+                    n_more: 0,
+                });
+            }
+        }
+    }
+
+    pub(super) fn tell_held(&mut self, now: At, out: &mut Vec<Outcome>) {
+        if self.held.as_ref().is_some_and(|held| held.until <= now) {
+            self.release_held(now, out);
+        }
+    }
+
+    fn release_held(&mut self, now: At, out: &mut Vec<Outcome>) {
+        let Some(held) = self.held.take() else { return };
+        self.told_at = now;
+        let why = match held.n_more {
+            0 => Why::NewFingerprint,
+            n_more => Why::MoreFingerprints { n_more },
+        };
+        let saying = Saying::Error {
+            why,
+            excerpt: held.excerpt,
+            path: held.path,
+            fingerprint: held.fingerprint,
+            last_good_at: None,
+            began_at: self.began_at,
+            n_seen: self.n_seen,
+        };
+        out.push(Outcome::Notify { kind: Kind::Err, at: held.at, saying });
+    }
+
+    pub(super) fn end(&mut self, ground: Ground, at: At, now: At, out: &mut Vec<Outcome>) {
+        // What was held back must not come after the end.
+        self.release_held(now, out);
+        out.push(Outcome::End { ground, at });
+        if !self.waits_for_calm() {
+            self.tell_over(ground, at, now, out);
+        }
+    }
+
+    pub(super) fn tell_over(&mut self, ground: Ground, at: At, now: At, out: &mut Vec<Outcome>) {
+        if !std::mem::take(&mut self.is_told) {
+            return;
+        }
+        self.told_at = now;
+        let saying = Saying::Over {
+            ground,
+            began_at: self.began_at,
+            n_seen: self.n_seen,
+            acknowledged_at: self.acknowledged_at,
+        };
+        out.push(Outcome::Notify { kind: Kind::Over, at, saying });
+    }
+
+    /// When a person has to hear of it again, if nothing new comes.
+    fn remind_at(&self, is_open: bool, policy: &Policy) -> Option<At> {
+        let every = if self.waits_for_calm() && self.n_begun > self.n_begun_told {
+            COMES_AND_GOES_EVERY
+        } else if is_open {
+            policy.remind_every.max(MINUTE)
+        } else {
+            return None;
+        };
+        let due = self.told_at.plus(every);
+        self.is_told.then(|| self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR))))
+    }
+
+    pub(super) fn due_at(&self, is_open: bool, policy: &Policy) -> Option<At> {
+        [self.held.as_ref().map(|h| h.until), self.remind_at(is_open, policy)].into_iter().flatten().min()
+    }
+
+    pub(super) fn remind(
+        &mut self,
+        is_open: bool,
+        last_error_at: At,
+        now: At,
+        policy: &Policy,
+        out: &mut Vec<Outcome>,
+    ) {
+        if self.remind_at(is_open, policy).is_none_or(|due| due > now) {
+            return;
+        }
+        let excerpt = self.excerpt.clone();
+        if self.waits_for_calm() && self.n_begun > self.n_begun_told {
+            let saying = Saying::Error {
+                why: Why::ComesAndGoes { n_times: self.n_begun },
+                excerpt,
+                path: self.path.clone(),
+                fingerprint: None,
+                last_good_at: None,
+                began_at: self.began_at,
+                n_seen: self.n_seen,
+            };
+            out.push(Outcome::Notify { kind: Kind::Err, at: now, saying });
+        } else {
+            let saying = Saying::Remind { began_at: self.began_at, n_seen: self.n_seen, last_error_at, excerpt };
+            out.push(Outcome::Notify { kind: Kind::Remind, at: now, saying });
+        }
+        self.told_at = now;
+        self.n_begun_told = self.n_begun;
+    }
+}
