@@ -1,1 +1,50 @@
-fn main() {}
+//! `cargo xtask …`: the project's own commands, so that a fresh clone needs nothing but cargo.
+//!
+//! Each verb is a module: [`demo`] shows the product, [`test`] runs every suite, [`bench`] measures, [`tidy`] keeps the house
+//! rules. They start programs and read files; what the product does is nowhere in here.
+
+mod bench;
+mod demo;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Olog's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start a hub, an agent and a stand-in phone in a temporary folder, and watch errors arrive
+    Demo(demo::Args),
+    /// Run every suite; installs (as root) or names what it needs
+    Test(test::Args),
+    /// Measure, and write docs/performance.md
+    Bench(bench::Args),
+    /// Check the house rules
+    Tidy(tidy::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Demo(args) => demo::demo(&args),
+        Verb::Test(args) => test::test(&args),
+        Verb::Bench(args) => bench::bench(&args),
+        Verb::Tidy(args) => tidy::tidy(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            run::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -29,9 +29,9 @@ impl FingerprintText {
         &self.0
     }
 
-    /// What the hub keys by.
+    /// What the hub keys by: reduced once more, by the rules of this build.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(Sha256::digest(self.0.as_bytes()).iter().take(8).fold(0, |v, b| v << 8 | u64::from(*b)))
+        Fingerprint(Sha256::digest(reduce(&self.0).as_bytes()).iter().take(8).fold(0, |v, b| v << 8 | u64::from(*b)))
     }
 }
 
@@ -42,7 +42,8 @@ impl TryFrom<String> for FingerprintText {
         if text.chars().nth(FINGERPRINT_TEXT_MAX).is_some() {
             return Err("the fingerprint's text is longer than its bound");
         }
-        Ok(FingerprintText::of(&text))
+        // As it came: an event's digest covers it, and must not change with the rules of the one who reads.
+        Ok(FingerprintText(text))
     }
 }
 
@@ -94,10 +95,8 @@ fn records(text: &str) -> impl Iterator<Item = String> {
             }
             followers += 1;
         }
-        if traceback {
-            if let Some(last) = lines.next() {
-                record = last.trim().to_owned();
-            }
+        if traceback && let Some(last) = lines.next() {
+            record = last.trim().to_owned();
         }
         Some(record)
     })

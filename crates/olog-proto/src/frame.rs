@@ -173,9 +173,9 @@ impl AgentFrame {
                 }
             }
             AgentFrame::Events { from, events } => {
-                let in_a_row = events.iter().zip(*from..).all(|(event, n)| event.n == n);
                 let fits = from.checked_add(events.len() as u64).is_some_and(|end| i64::try_from(end).is_ok());
-                if events.is_empty() || events.len() > FRAME_EVENTS_MAX || *from == 0 || !in_a_row || !fits {
+                let in_a_row = || events.iter().zip(*from..).all(|(event, n)| event.n == n);
+                if events.is_empty() || events.len() > FRAME_EVENTS_MAX || *from == 0 || !fits || !in_a_row() {
                     return Err(FrameError::BadNumbers);
                 }
                 if !events.iter().all(Event::is_bounded) {

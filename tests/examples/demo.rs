@@ -1,0 +1,3 @@
+//! The show of `cargo xtask demo`.
+
+fn main() {}

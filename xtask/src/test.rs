@@ -1,0 +1,150 @@
+//! `cargo xtask test`: every suite, with the real parts that the suites need.
+//!
+//! First the checks that cost little, then the tests, so that the last lines are the tests'. Every check runs even when one
+//! before it failed: one run tells all. A check counts as one test.
+
+mod needs;
+mod postgres;
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, Stdio},
+};
+
+use anyhow::Context as _;
+
+use crate::run::{cargo, say, shown, succeeds};
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the tests whose name contains this, without the checks
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// What came out.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// The names of what failed.
+    names: Vec<String>,
+}
+
+impl Tally {
+    fn check(&mut self, name: &str, good: bool) {
+        if good {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            self.names.push(name.to_owned());
+        }
+    }
+
+    /// Reads a line of `cargo test`: `test result: ok. 3 passed; 0 failed; 1 ignored; …`, or `test NAME ... FAILED`.
+    fn read(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            let mut words = result.split([' ', ';']).filter(|word| !word.is_empty()).peekable();
+            while let Some(word) = words.next() {
+                let Ok(n) = word.parse::<u64>() else { continue };
+                match words.peek().copied() {
+                    Some("passed") => self.passed += n,
+                    Some("failed") => self.failed += n,
+                    Some("ignored") => self.ignored += n,
+                    _ => {}
+                }
+            }
+        } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+/// Runs the suites.
+pub(crate) fn test(args: &Args) -> anyhow::Result<bool> {
+    needs::provide()?;
+    let mut tally = Tally::default();
+    if args.only.is_none() {
+        checks(&mut tally)?;
+    }
+    // Journeys that kill a daemon start the real programs.
+    tally.check("build", step(&mut cargo(["build", "--workspace", "--bins"]))?);
+    let postgres = postgres::Cluster::start()?;
+    let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
+    tests.env(postgres::VARIABLE, postgres.url());
+    if let Some(name) = &args.only {
+        tests.args(["--", name]);
+    }
+    run_tests(&mut tests, &mut tally)?;
+    drop(postgres);
+    for name in &tally.names {
+        say(&format!("failed: {name}"));
+    }
+    if tally.ignored > 0 {
+        say(&format!("{} ignored", tally.ignored));
+    }
+    say(&format!("{} passed, {} failed", tally.passed, tally.failed));
+    Ok(tally.failed == 0)
+}
+
+fn checks(tally: &mut Tally) -> anyhow::Result<()> {
+    let broken = crate::tidy::findings(&crate::run::root())?;
+    for finding in &broken {
+        say(&format!("tidy: {finding}"));
+    }
+    tally.check("tidy", broken.is_empty());
+    tally.check("fmt", step(&mut cargo(["fmt", "--all", "--check"]))?);
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    tally.check("clippy", step(&mut cargo(clippy))?);
+    let mut doc = cargo(["doc", "--quiet", "--workspace", "--no-deps"]);
+    tally.check("doc", step(doc.env("RUSTDOCFLAGS", "-D warnings"))?);
+    Ok(())
+}
+
+fn step(command: &mut Command) -> anyhow::Result<bool> {
+    say(&format!("== {}", shown(command)));
+    succeeds(command)
+}
+
+/// Runs the tests, passes on what they write, and counts.
+fn run_tests(command: &mut Command, tally: &mut Tally) -> anyhow::Result<()> {
+    say(&format!("== {}", shown(command)));
+    let before = tally.failed;
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let stdout = child.stdout.take().context("cargo has no output")?;
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.context("cannot read what cargo writes")?;
+        let text = String::from_utf8_lossy(&line);
+        tally.read(text.trim_end());
+        let mut out = std::io::stdout().lock();
+        drop(out.write_all(&line).and_then(|()| out.write_all(b"\n")));
+    }
+    let good = child.wait().context("cannot wait for cargo")?.success();
+    if !good && tally.failed == before {
+        tally.check("cargo test did not come to its end", false);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_all_binaries_are_added_up() {
+        let mut tally = Tally::default();
+        for line in [
+            "test fingerprint::tests::dates_do_not_count ... ok",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test a_file_becomes_a_push ... FAILED",
+            "test result: FAILED. 4 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 2.00s",
+        ] {
+            tally.read(line);
+        }
+        tally.check("tidy", true);
+        let names = vec!["a_file_becomes_a_push".to_owned()];
+        assert_eq!(tally, Tally { passed: 8, failed: 1, ignored: 1, names });
+    }
+}

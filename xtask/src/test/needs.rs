@@ -1,0 +1,66 @@
+//! What the suites need beside cargo: installed as root, named to anybody else.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::run::{find, say, succeeds};
+
+/// A program, and the package of Debian and Ubuntu that has it.
+const NEEDS: &[(&str, &str)] = &[
+    ("cc", "build-essential"),
+    ("postgres", "postgresql"),
+    ("initdb", "postgresql"),
+    ("nginx", "nginx"),
+    ("setpriv", "util-linux"),
+];
+
+/// Makes sure that all of it is here.
+pub(crate) fn provide() -> anyhow::Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    if !rustix::process::geteuid().is_root() || find("apt-get", &[]).is_none() {
+        anyhow::bail!("the suites need {}: `{install}`, then again", missing.join(", "));
+    }
+    say(&format!("== {install}"));
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        // The package must not start a server of its own: the suites start theirs, on a free port.
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        command
+    };
+    // The lists may be old or not there at all: that shows in the second step, with apt's own words.
+    if !succeeds(apt().args(["update", "--quiet"]))? {
+        say("apt-get update failed; trying with the lists that are here");
+    }
+    if !succeeds(apt().args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(&missing))? {
+        anyhow::bail!("apt-get could not install {}", missing.join(", "));
+    }
+    match self::missing() {
+        still if still.is_empty() => Ok(()),
+        still => anyhow::bail!("still missing after the installation: {}", still.join(", ")),
+    }
+}
+
+fn missing() -> Vec<&'static str> {
+    let folders = postgres_folders();
+    let mut packages = Vec::new();
+    for (program, package) in NEEDS {
+        if find(program, &folders).is_none() && !packages.contains(package) {
+            packages.push(*package);
+        }
+    }
+    packages
+}
+
+/// Debian keeps the server's programs out of the PATH, a folder for each version; the newest first.
+pub(crate) fn postgres_folders() -> Vec<PathBuf> {
+    let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") else { return Vec::new() };
+    let mut folders: Vec<(u32, PathBuf)> = versions
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    folders.sort_unstable_by(|a, b| b.cmp(a));
+    folders.into_iter().map(|(_, folder)| folder).collect()
+}
