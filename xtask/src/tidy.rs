@@ -121,7 +121,10 @@ fn size(source: &Source, found: &mut Vec<Finding>) {
 
 /// Names that say nothing.
 fn names(source: &Source, found: &mut Vec<Finding>) {
-    let banned = |name: &str| rules::BANNED_NAMES.iter().find(|word| last_part(name).eq_ignore_ascii_case(word));
+    let banned = |name: &str| {
+        let word = rules::BANNED_NAMES.iter().find(|word| last_part(name).eq_ignore_ascii_case(word));
+        word.filter(|_| !rules::ALLOWED_NAMES.contains(&name))
+    };
     if let Some(word) = source.path().file_stem().and_then(|stem| stem.to_str()).and_then(banned) {
         found.push(Finding::new(source.path(), 1, format!("a module must not be called {word}: say what it hides")));
     }

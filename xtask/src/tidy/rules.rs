@@ -122,6 +122,9 @@ pub(crate) const BANNED_NAMES: &[&str] = &[
     "types",
 ];
 
+/// Names that end so all the same. systemd's own word for what is started and watched is "service".
+pub(crate) const ALLOWED_NAMES: &[&str] = &["service"];
+
 /// A file's bound, tests included.
 pub(crate) const FILE_LINES: usize = 600;
 
