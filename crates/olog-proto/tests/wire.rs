@@ -125,7 +125,7 @@ fn every_bound_is_kept() {
 }
 
 fn note(n: u64, text: String) -> Event {
-    let what = What::Note(Note { code: "log_dir_missing".into(), path: None, text, over: false });
+    let what = What::Note(Note { code: "log_dir_missing".into(), path: None, text, over: false, once: false });
     Event { n, at: At(0), boot: Id128([0; 16]), up: 0, what, pushed: None }
 }
 
@@ -177,8 +177,8 @@ fn what() -> impl Strategy<Value = What> {
                 What::RunEnded { task, run, exit, signal, duration, excerpt, fingerprints }
             }
         ),
-        (".{1,20}", any::<Option<String>>(), ".{0,100}", any::<bool>())
-            .prop_map(|(code, path, text, over)| What::Note(Note { code, path, text, over })),
+        (".{1,20}", any::<Option<String>>(), ".{0,100}", any::<[bool; 2]>())
+            .prop_map(|(code, path, text, [over, once])| What::Note(Note { code, path, text, over, once })),
     ]
 }
 

@@ -64,13 +64,17 @@ fn paths(line: &str, page: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Names of keys: string literals that a table is asked for (`table.span("settle", …)`).
+/// Names of keys: what a table is asked for (`table.take_span("settle")`).
 fn key_names(source: &Source) -> impl Iterator<Item = (usize, &str)> {
-    source
-        .strings()
-        .iter()
-        .map(|(line, text)| (*line, text.as_str()))
-        .filter(|(_, text)| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    let code = source.code();
+    let asked = code.match_indices("\"\"").map(|(at, _)| {
+        let call = code.get(..at).unwrap_or_default().trim_end().strip_suffix('(').unwrap_or_default();
+        let start = call.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + 1);
+        let name = call.get(start..).unwrap_or_default();
+        name.starts_with("take_") || name.starts_with("need_")
+    });
+    // The code holds an empty string in the place of each string.
+    source.strings().iter().zip(asked).filter(|(_, asked)| *asked).map(|((line, text), _)| (*line, text.as_str()))
 }
 
 /// In the page as a key: at a line's beginning, in a heading or in an inline table.
