@@ -1,1 +1,361 @@
-//! .
+//! The agent's configuration: what may be typed, and what the program then trusts.
+//!
+//! Every key is optional; without any file the defaults watch `/var/log/olog`. [`Config`] has two halves: [`Fixed`] is what
+//! a running agent cannot change (it says "needs a restart"), [`Live`] is swapped as a whole by a reload. The shipped
+//! `packaging/agent/agent.toml` documents the defaults; a test compares them with the ones in here.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use encoding_rs::Encoding;
+use olog_daemon::{
+    config::{Invalid, Source, Table, read, show_span},
+    socket,
+};
+use olog_proto::{DeviceName, Suffix, TEXT_MAX, name::is_unprintable};
+use olog_push::channel::Channel;
+use regex::Regex;
+
+use crate::files::{FilesConfig, Glob, Rule};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What the program trusts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Needs a restart.
+    pub fixed: Fixed,
+    /// Changes with a reload.
+    pub live: Arc<Live>,
+}
+
+/// What a running agent cannot change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// Where the key, the spool and the hub's address are kept.
+    pub state_dir: PathBuf,
+    /// Where the verbs ask.
+    pub socket: PathBuf,
+}
+
+/// What a reload swaps.
+#[derive(Debug)]
+pub struct Live {
+    /// The name that the device would like to have.
+    pub device: DeviceName,
+    /// How to reach it by ssh.
+    pub address: Option<String>,
+    /// What is watched, and how.
+    pub files: FilesConfig,
+    /// The agent's own push.
+    pub push: Push,
+    /// The rules as they were understood, for `check`.
+    shown_rules: Vec<String>,
+}
+
+/// `[push]`: the agent's own push, when the hub cannot be reached.
+#[derive(Debug)]
+pub struct Push {
+    /// After so long without the hub.
+    pub after: Duration,
+    /// Where to.
+    pub channels: Vec<Channel>,
+}
+
+/// Where the agent's configuration is.
+pub fn source(named: Option<PathBuf>) -> Source {
+    Source::new("agent", named)
+}
+
+/// Reads it, or returns every mistake in it.
+pub fn load(source: &Source) -> Result<Config, Invalid> {
+    read(source, |root| take(root, source.folder()))
+}
+
+fn take(root: &mut Table, folder: &Path) -> Config {
+    let state_dir = root.take_path("state_dir", folder).unwrap_or_else(default_state_dir);
+    let socket = root.take_path("socket", folder).unwrap_or_else(|| socket::default_path("olog-agent", &state_dir));
+    let device = root.take_as("device", |text| text.parse::<DeviceName>().map_err(|e| e.to_string()));
+    let days = root.take_int("log_keep_days", 1..=36_500).and_then(|n| u64::try_from(n).ok());
+    let log_dirs = root.take_list_as("log_dirs", |text| {
+        if text.is_empty() { Err("expected a folder, found \"\"".into()) } else { Ok(folder.join(text)) }
+    });
+    let (rules, shown_rules) = root.take_tables("rule").into_iter().map(rule).unzip();
+    let default = FilesConfig::new(log_dirs.unwrap_or_else(|| vec!["/var/log/olog".into()]), state_dir.clone());
+    let files = FilesConfig {
+        settle: span(root, "settle", default.settle, Duration::ZERO),
+        settle_max: span(root, "settle_max", default.settle_max, Duration::ZERO),
+        rescan_every: span(root, "rescan_every", default.rescan_every, Duration::from_secs(1)),
+        spool_max: spool_max(root, default.spool_max),
+        encoding: root.take_as("encoding", encoding),
+        rules,
+        redact: root.take_list_as("redact", regex).unwrap_or_default(),
+        keep: days.map(|days| DAY * u32::try_from(days).unwrap_or(u32::MAX)),
+        ..default
+    };
+    if files.settle > files.settle_max {
+        root.fault("settle", &format!("must not be longer than settle_max ({})", show_span(files.settle_max)));
+    }
+    let live = Live {
+        device: device.unwrap_or_else(host_name),
+        address: root.take_as("address", address),
+        files,
+        push: Push::take(root),
+        shown_rules,
+    };
+    Config { fixed: Fixed { state_dir, socket }, live: Arc::new(live) }
+}
+
+fn span(root: &mut Table, key: &str, default: Duration, least: Duration) -> Duration {
+    let span = root.take_span(key).unwrap_or(default);
+    if span < least {
+        root.fault(key, &format!("must be at least {}", show_span(least)));
+    }
+    span
+}
+
+fn spool_max(root: &mut Table, default: u64) -> u64 {
+    const LEAST: u64 = 1 << 20;
+    let size = root.take_size("spool_max").unwrap_or(default);
+    if size < LEAST {
+        root.fault("spool_max", "must be at least 1MiB");
+    }
+    size
+}
+
+fn regex(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|e| {
+        // The crate draws the pattern over several lines; its last line says what is wrong.
+        let words = e.to_string();
+        let last = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        format!("expected a regular expression: {last}")
+    })
+}
+
+fn encoding(label: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(label.as_bytes())
+        .ok_or_else(|| format!("expected an encoding like \"utf-8\", \"gb18030\" or \"utf-16le\", found {label:?}"))
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let is_good = !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(|c| is_unprintable(c) || c == ' ');
+    if is_good { Ok(text.to_owned()) } else { Err("expected [USER@]HOST[:PORT]".into()) }
+}
+
+/// One `[[rule]]`, and how `check` shows it.
+fn rule(mut table: Table) -> (Rule, String) {
+    let pattern = table.need_str("files");
+    let files = Glob::parse(&pattern).or_else(|problem| {
+        // An empty one is told already.
+        if !pattern.is_empty() {
+            table.fault("files", &problem);
+        }
+        Glob::parse("*")
+    });
+    let rule = Rule {
+        files: files.unwrap_or_else(|_| unreachable!("a star is a pattern")),
+        ignore: table.take_list_as("ignore", regex).unwrap_or_default(),
+        as_suffix: table.take_choice("as", &Suffix::ALL.map(|suffix| (suffix.as_str(), suffix))),
+        encoding: table.take_as("encoding", encoding),
+    };
+    table.finish();
+    let mut shown = format!("[[rule]]\nfiles = {}\nignore = [{}]", quoted(&pattern), patterns(&rule.ignore));
+    if let Some(suffix) = rule.as_suffix {
+        shown += &format!("\nas = \"{suffix}\"");
+    }
+    if let Some(encoding) = rule.encoding {
+        shown += &format!("\nencoding = \"{}\"", encoding.name());
+    }
+    (rule, shown)
+}
+
+impl Push {
+    fn take(root: &mut Table) -> Push {
+        const AFTER: Duration = Duration::from_secs(60);
+        let Some(mut table) = root.take_table("push") else { return Push { after: AFTER, channels: Vec::new() } };
+        let after = table.take_span("after").unwrap_or(AFTER);
+        let channels = table.take_tables("channel").into_iter().filter_map(Channel::take).collect();
+        table.finish();
+        Push { after, channels }
+    }
+}
+
+/// `$STATE_DIRECTORY`, which systemd makes; it may name several, and the first is ours.
+fn default_state_dir() -> PathBuf {
+    let named = std::env::var("STATE_DIRECTORY").ok();
+    let first = named.as_deref().and_then(|list| list.split(':').next()).filter(|first| !first.is_empty());
+    PathBuf::from(first.unwrap_or("/var/lib/olog-agent"))
+}
+
+fn host_name() -> DeviceName {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = host.parse().or_else(|_| "localhost".parse());
+    name.unwrap_or_else(|_| unreachable!("a constant name is a name"))
+}
+
+impl Config {
+    /// The configuration in force, as a file would have it, secrets masked.
+    pub fn effective(&self) -> String {
+        let Live { device, address, files, push, shown_rules } = &*self.live;
+        let mut out = String::new();
+        let mut line = |text: std::fmt::Arguments<'_>| {
+            // Writing into a string does not fail.
+            if out.write_fmt(text).is_ok() {
+                out.push('\n');
+            }
+        };
+        line(format_args!("device = {}", quoted(device.as_str())));
+        optional(&mut line, "address", address.as_deref().map(quoted));
+        let dirs: Vec<_> = files.log_dirs.iter().map(|dir| quoted(&dir.display().to_string())).collect();
+        line(format_args!("log_dirs = [{}]", dirs.join(", ")));
+        optional(&mut line, "log_keep_days", files.keep.map(|keep| (keep.as_secs() / DAY.as_secs()).to_string()));
+        line(format_args!("state_dir = {}", quoted(&self.fixed.state_dir.display().to_string())));
+        line(format_args!("socket = {}", quoted(&self.fixed.socket.display().to_string())));
+        line(format_args!("settle = \"{}\"", show_span(files.settle)));
+        line(format_args!("settle_max = \"{}\"", show_span(files.settle_max)));
+        line(format_args!("rescan_every = \"{}\"", show_span(files.rescan_every)));
+        line(format_args!("spool_max = {}", files.spool_max));
+        optional(&mut line, "encoding", files.encoding.map(|encoding| quoted(encoding.name())));
+        line(format_args!("redact = [{}]", patterns(&files.redact)));
+        shown_rules.iter().for_each(|rule| line(format_args!("\n{rule}")));
+        line(format_args!("\n[push]\nafter = \"{}\"", show_span(push.after)));
+        for channel in &push.channels {
+            line(format_args!("\n[[push.channel]]\n{}", channel.effective()));
+        }
+        out
+    }
+}
+
+fn optional(line: &mut impl FnMut(std::fmt::Arguments<'_>), key: &str, value: Option<String>) {
+    match value {
+        Some(value) => line(format_args!("{key} = {value}")),
+        None => line(format_args!("# {key} is not set")),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn patterns(list: &[Regex]) -> String {
+    list.iter().map(|pattern| quoted(pattern.as_str())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use olog_daemon::config::read_text;
+
+    use super::*;
+
+    fn typed(text: &str) -> Result<Config, Invalid> {
+        read_text("agent.toml", text, |root| take(root, Path::new("/etc/olog")))
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let findings =
+            typed(text).map(|_| ()).map_err(|Invalid(f)| f.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(findings.err().unwrap_or_default(), expected);
+    }
+
+    #[test]
+    fn without_a_file_the_defaults_work() {
+        let config = typed("").unwrap();
+        let live = &config.live;
+        let files = &live.files;
+        assert_eq!(files.log_dirs, [Path::new("/var/log/olog")]);
+        assert_eq!((files.settle, files.settle_max), (Duration::from_millis(100), Duration::from_secs(10)));
+        assert_eq!((files.rescan_every, files.spool_max), (Duration::from_secs(3600), 1 << 30));
+        assert_eq!((files.keep, live.push.after), (None, Duration::from_secs(60)));
+        assert!(live.address.is_none() && files.rules.is_empty() && live.push.channels.is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        check(
+            "device = ''\naddress = 'a b'\nlog_dirs = '/x'\nlog_keep_days = 0\nspool_max = '1KiB'\nencoding = 'gbq'\nredact = ['(']\nsettle = '1h'\n[[rule]]\nas = 'scan'\nignor = []\n[push]\nafter = 'soon'\n",
+            &[
+                "agent.toml:1:10 device: a name must not be empty",
+                "agent.toml:2:11 address: expected [USER@]HOST[:PORT]",
+                "agent.toml:3:12 log_dirs: expected a list of strings, found a string",
+                "agent.toml:4:17 log_keep_days: expected a whole number from 1 to 36500, found 0",
+                "agent.toml:5:13 spool_max: must be at least 1MiB",
+                "agent.toml:6:12 encoding: expected an encoding like \"utf-8\", \"gb18030\" or \"utf-16le\", found \"gbq\"",
+                "agent.toml:7:11 redact: expected a regular expression: unclosed group",
+                "agent.toml:8:10 settle: must not be longer than settle_max (10s)",
+                "agent.toml:9:1 rule[0].files: is missing: expected a string",
+                "agent.toml:10:6 rule[0].as: expected \"log\" or \"err\" or \"msg\" or \"scanerr\", found \"scan\"",
+                "agent.toml:11:1 unknown key \"ignor\" in [rule[0]], nearest \"ignore\"",
+                "agent.toml:13:9 push.after: expected a span of time like \"100ms\", \"60s\", \"10m\", \"12h\" or \"7d\", found \"soon\"",
+            ],
+        );
+        check(
+            "tokne = 1\nlog_dir = []\n",
+            &["agent.toml:1:1 unknown key \"tokne\"", "agent.toml:2:1 unknown key \"log_dir\", nearest \"log_dirs\""],
+        );
+    }
+
+    #[test]
+    fn every_documented_key_is_known() {
+        let config = typed(
+            r#"
+            device = "comsrv"
+            address = "ubuntu@10.20.0.233:22"
+            log_dirs = ["/var/log/olog", "rel"]
+            log_keep_days = 360
+            state_dir = "/var/lib/olog-agent"
+            socket = "/run/x.sock"
+            settle = "0s"
+            settle_max = "10s"
+            rescan_every = "1h"
+            spool_max = "1GiB"
+            encoding = "gb18030"
+            redact = ['(?i)password=\S+']
+            [[rule]]
+            files = "svc.err"
+            ignore = ['^DEBUG']
+            as = "scanerr"
+            encoding = "gbk"
+            [push]
+            after = "60s"
+            [[push.channel]]
+            name = "me"
+            type = "wxpusher"
+            token = "AT_aaaaaaaaaaaaaaaaaaaaaaaa"
+            uids = ["UID_x"]
+            "#,
+        );
+        let config = config.unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(config.live.files.log_dirs, [Path::new("/var/log/olog"), Path::new("/etc/olog/rel")]);
+        let shown = config.effective();
+        assert!(!shown.contains("AT_aaaaa"), "{shown}");
+        let again: toml::Table = shown.parse().unwrap_or_else(|e| panic!("{e}\n{shown}"));
+        assert_eq!(again["rule"][0]["as"].as_str(), Some("scanerr"));
+    }
+
+    /// `#key = value` shows a default; `#   key = value` shows an example.
+    #[test]
+    fn the_shipped_file_documents_the_defaults() {
+        let shipped = include_str!("../../../packaging/agent/agent.toml");
+        assert_eq!(typed(shipped).unwrap().effective(), typed("").unwrap().effective(), "all of it is commented");
+        let lines = |prefix: &str| -> String {
+            let is_toml = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+            shipped.lines().filter_map(|l| l.strip_prefix(prefix)).filter(is_toml).map(|l| format!("{l}\n")).collect()
+        };
+        let defaults = typed(&lines("#")).unwrap_or_else(|e| panic!("{e}"));
+        let mut expected = typed("").unwrap();
+        expected.fixed = Fixed { state_dir: "/var/lib/olog-agent".into(), socket: "/run/olog-agent/agent.sock".into() };
+        assert_eq!(defaults.effective(), expected.effective());
+        let examples = read_text("agent.toml", &lines("#   "), |root| take(root, Path::new("/etc/olog")));
+        // The secret's file is not there: nothing else may be wrong.
+        let Err(Invalid(findings)) = examples else { panic!("the example's token_file cannot exist") };
+        assert!(findings.iter().all(|f| f.key == "push.channel[0].token_file"), "{findings:?}");
+        for key in ["device", "address", "log_keep_days", "encoding", "redact", "[[rule]]", "[[push.channel]]"] {
+            assert!(shipped.contains(key), "{key} is not documented");
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! The daemon on every device: files in, events to the hub.
 
 pub mod agent;
+pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod dial;
 pub mod fallback;
 pub mod files;
+pub mod identity;
 pub mod join;
 pub mod read;
 pub mod settle;

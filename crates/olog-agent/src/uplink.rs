@@ -1,1 +1,441 @@
-//! .
+//! The link to the hub: sends what the spool holds, releases what the hub has acknowledged, and never gives up.
+//!
+//! A session sends all that is held, in the order of the numbers, within the hub's window; after a break the next one
+//! sends it again under the same numbers. Only an `ack` of what this very session sent releases anything: an ack of more
+//! is a mistake of the hub, ends the session and releases nothing. Whatever ends a session, the next one is tried after a
+//! back-off that is jittered and never longer than [`BACK_OFF_MAX`] (a revoked device waits longer; a new
+//! configuration or a `join` ends every wait).
+//!
+//! Owns the connection; knows the spool only through its verbs, nothing of files, and reads no clock but its own.
+
+mod enter;
+
+use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
+use futures_util::{Sink as _, SinkExt as _, Stream as _};
+use olog_daemon::clock::Clock;
+use olog_proto::{
+    AgentFrame, DeviceName, FRAME_EVENTS_MAX, HubFrame, Nonce, Note, SecretKey, WINDOW_MAX, frame::Refusal,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_util::sync::CancellationToken;
+
+use enter::Socket;
+pub use enter::{EnterError, Introduction, Welcome, enter, greet, refusal_words};
+
+use crate::{
+    boot,
+    dial::{DialError, Road, Target},
+    identity::{Chance, Hub},
+    spool::{Spool, SpoolError},
+};
+
+/// No wait between two attempts is longer.
+const BACK_OFF_MAX: Duration = Duration::from_secs(10);
+const BACK_OFF_MIN: Duration = Duration::from_millis(250);
+/// A device that the hub has forgotten asks only this often whether that is still so.
+const REVOKED_AFTER: Duration = Duration::from_secs(300);
+/// Bytes of events in one frame: small enough that a slow line is never silent for long.
+const BATCH_BYTES: usize = 128 * 1024;
+/// How long a `bye` may take.
+const BYE_AFTER: Duration = Duration::from_secs(2);
+/// The hub's word for how often it pings is taken within these bounds.
+const PING_EVERY: (u64, u64) = (100, 60_000);
+
+/// What an operator can change while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The hub, once joined.
+    pub hub: Option<Hub>,
+    /// The name that the device would like to have.
+    pub name: DeviceName,
+    /// How to reach it by ssh.
+    pub address: Option<String>,
+}
+
+/// How the link stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Link {
+    /// A session is open.
+    pub connected: bool,
+    /// What is wrong, if something is; for a person.
+    pub trouble: Option<String>,
+    /// The hub's clock less this device's at the last welcome, in milliseconds.
+    pub skew: Option<i64>,
+    /// The hub said that it does not know this device any more.
+    pub revoked: bool,
+}
+
+/// The worker.
+pub struct Uplink<R, C> {
+    /// How the hub is reached.
+    pub road: R,
+    /// For nonces and jitter.
+    pub chance: C,
+    /// The device's key.
+    pub key: SecretKey,
+    /// What is to be sent.
+    pub spool: Spool,
+    /// Rung when something was put into the spool.
+    pub bell: Arc<Notify>,
+    /// Wall time.
+    pub clock: Clock,
+    /// Where to, and as whom.
+    pub setup: watch::Receiver<Setup>,
+    /// How it stands, for whoever wants to know.
+    pub link: watch::Sender<Link>,
+    /// What to say in `bye` once it is stopped: `stop`, `shutdown`.
+    pub why: fn() -> &'static str,
+}
+
+/// What the worker cannot live with.
+#[derive(Debug, thiserror::Error)]
+#[error("uplink: no random bytes")]
+pub struct UplinkError(#[from] io::Error);
+
+/// Why a session ended, or none began.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("stopped")]
+    Stopped,
+    #[error("the setup changed")]
+    SetUp,
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Enter(#[from] EnterError),
+    #[error("the hub refuses: {}", refusal_words(.0))]
+    Refused(Refusal),
+    #[error("the connection to the hub broke: {0}")]
+    Broken(String),
+    #[error("nothing was heard from the hub for {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("the hub broke the protocol: {0}")]
+    Protocol(String),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Chance(#[from] io::Error),
+}
+
+impl Ended {
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Ended::Refused(why) | Ended::Enter(EnterError::Refused(why)) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+impl<R: Road, C: Chance> Uplink<R, C> {
+    /// Keeps a session open until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), UplinkError> {
+        let mut back_off = BackOff::default();
+        loop {
+            let setup = self.setup.borrow_and_update().clone();
+            let wait = match &setup.hub {
+                None => None,
+                Some(hub) => match self.session(hub, &setup, &mut back_off, &stop).await {
+                    Ended::Stopped => return Ok(()),
+                    Ended::SetUp => {
+                        back_off = BackOff::default();
+                        continue;
+                    }
+                    Ended::Chance(e) => return Err(e.into()),
+                    ended => Some(self.settle(&ended, &mut back_off)?),
+                },
+            };
+            let over = async {
+                match wait {
+                    Some(wait) => sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = over => {}
+                () = changed(&mut self.setup) => back_off = BackOff::default(),
+            }
+        }
+    }
+
+    /// Tells why there is no session, does what the hub asked for, and says how long to wait.
+    fn settle(&mut self, ended: &Ended, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
+        let words = ended.to_string();
+        let revoked = matches!(ended.refusal(), Some(Refusal::Revoked));
+        let news = self.link.send_if_modified(|link| {
+            let new = Link { connected: false, trouble: Some(words.clone()), revoked, ..link.clone() };
+            let differs = *link != new;
+            *link = new;
+            differs
+        });
+        // The same trouble every few seconds is one line in the log, not a thousand.
+        if news {
+            tracing::warn!(trouble = words, "no session with the hub");
+        }
+        match ended.refusal() {
+            Some(Refusal::NewEpoch { detail }) => self.renew_epoch(detail)?,
+            Some(Refusal::Revoked) => {
+                back_off.ease();
+                return Ok(jittered(REVOKED_AFTER, &mut self.chance)?);
+            }
+            Some(Refusal::Pending | Refusal::Displaced | Refusal::BadProof | Refusal::BadFrame { .. }) => {
+                back_off.ease()
+            }
+            _ => {}
+        }
+        Ok(jittered(back_off.next(), &mut self.chance)?)
+    }
+
+    /// The numbers cannot be trusted any more: new ones for what is held.
+    fn renew_epoch(&mut self, detail: &str) -> Result<(), UplinkError> {
+        let mut epoch = [0; 16];
+        self.chance.fill(&mut epoch)?;
+        let stamp = boot::stamp(self.clock.now());
+        let note = Note {
+            code: "epoch_renewed".into(),
+            path: None,
+            text: format!(
+                "the hub asked for new numbers ({}); what was held is sent again under them",
+                bounded(detail)
+            ),
+            over: false,
+            once: true,
+        };
+        let renewed = self.spool.renew(olog_proto::event::Id128(epoch));
+        match renewed.and_then(|n_held| self.spool.put_note(note, stamp).map(|_| n_held)) {
+            Ok(n_held) => tracing::warn!(n_held, detail, "a new epoch begins"),
+            Err(error) => tracing::error!(%error, "a new epoch cannot begin"),
+        }
+        Ok(())
+    }
+
+    async fn session(&mut self, hub: &Hub, setup: &Setup, back_off: &mut BackOff, stop: &CancellationToken) -> Ended {
+        let mut later = self.setup.clone();
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Ended::Stopped,
+            () = changed(&mut later) => return Ended::SetUp,
+            opened = self.open(hub, setup) => opened,
+        };
+        let (socket, welcome) = match opened {
+            Ok(opened) => opened,
+            Err(ended) => return ended,
+        };
+        *back_off = BackOff::default();
+        let skew = welcome.time.since(self.clock.now());
+        self.link.send_replace(Link { connected: true, trouble: None, skew: Some(skew), revoked: false });
+        tracing::info!(hub = hub.base, acked = welcome.acked, held = self.spool.held().events, "connected");
+        let mut session = Session::new(socket, &welcome, &self.spool);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(Ended::Stopped),
+                () = changed(&mut later) => Err(Ended::SetUp),
+                turn = session.turn(&self.bell) => turn,
+            };
+            let Err(ended) = turn else { continue };
+            if matches!(ended, Ended::Stopped) {
+                session.bye((self.why)()).await;
+            }
+            self.link.send_modify(|link| link.connected = false);
+            return ended;
+        }
+    }
+
+    async fn open(&mut self, hub: &Hub, setup: &Setup) -> Result<(Socket, Welcome), Ended> {
+        let target = Target::of(&hub.base, hub.tls)?;
+        let stream = self.road.reach(&target).await?;
+        let mut nonce = [0; 32];
+        self.chance.fill(&mut nonce)?;
+        let stamp = boot::stamp(self.clock.now());
+        let me = Introduction {
+            key: self.key.clone(),
+            name: setup.name.clone(),
+            address: setup.address.clone(),
+            epoch: self.spool.epoch(),
+            last: self.spool.last(),
+            boot: (stamp.boot, stamp.up),
+            time: stamp.at,
+            nonce: Nonce(nonce),
+        };
+        Ok(enter(stream, &target, hub.key, &me).await?)
+    }
+}
+
+/// An open session: what was sent in it, and what of that was acknowledged.
+struct Session<'a> {
+    socket: Socket,
+    spool: &'a Spool,
+    /// The highest number sent in this session; below the first held, nothing was.
+    sent: u64,
+    acked: u64,
+    window: u64,
+    silent_after: Duration,
+    heard_at: Instant,
+    flushing: bool,
+}
+
+enum Turn {
+    Frame(Option<Result<Message, WsError>>),
+    Flushed(Result<(), WsError>),
+}
+
+impl<'a> Session<'a> {
+    fn new(socket: Socket, welcome: &Welcome, spool: &'a Spool) -> Session<'a> {
+        let ping_every = Duration::from_millis(welcome.ping_every.clamp(PING_EVERY.0, PING_EVERY.1));
+        let acked = spool.acked();
+        Session {
+            socket,
+            spool,
+            sent: acked,
+            acked,
+            window: u64::from(welcome.window.clamp(1, WINDOW_MAX)),
+            silent_after: 3 * ping_every,
+            heard_at: Instant::now(),
+            flushing: false,
+        }
+    }
+
+    /// One step: send what may be sent, then wait for whatever comes next.
+    async fn turn(&mut self, bell: &Notify) -> Result<(), Ended> {
+        let may_send = !self.flushing && self.room() > 0;
+        if may_send && self.send().await? {
+            return Ok(());
+        }
+        let silent_at = self.heard_at + self.silent_after;
+        let flushing = self.flushing;
+        let socket = &mut self.socket;
+        // Reading goes on while a frame is on its way out, or two full buffers would wait for each other.
+        let mut either = poll_fn(|cx| {
+            if flushing && let Poll::Ready(flushed) = Pin::new(&mut *socket).poll_flush(cx) {
+                return Poll::Ready(Turn::Flushed(flushed));
+            }
+            Pin::new(&mut *socket).poll_next(cx).map(Turn::Frame)
+        });
+        let turn = tokio::select! {
+            turn = &mut either => turn,
+            () = bell.notified(), if may_send => return Ok(()),
+            () = sleep_until(silent_at) => return Err(Ended::Silent(self.silent_after)),
+        };
+        match turn {
+            Turn::Flushed(Ok(())) => self.flushing = false,
+            Turn::Flushed(Err(e)) | Turn::Frame(Some(Err(e))) => return Err(broken(&e)),
+            Turn::Frame(None) => return Err(Ended::Broken("it was closed".into())),
+            Turn::Frame(Some(Ok(message))) => {
+                self.heard_at = Instant::now();
+                self.heard(message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> u64 {
+        self.window.saturating_sub(self.sent.saturating_sub(self.acked))
+    }
+
+    /// Hands the next events to the socket; `false` when there are none.
+    async fn send(&mut self) -> Result<bool, Ended> {
+        let n_max = usize::try_from(self.room()).unwrap_or(usize::MAX).min(FRAME_EVENTS_MAX);
+        let mut events = self.spool.after(self.sent, n_max, BATCH_BYTES)?;
+        let Some(from) = events.first().map(|event| event.n) else { return Ok(false) };
+        let n_in_a_row = events.iter().zip(from..).take_while(|(event, n)| event.n == *n).count();
+        events.truncate(n_in_a_row);
+        let sent = events.last().map_or(self.sent, |event| event.n);
+        let text = AgentFrame::Events { from, events }.encode().map_err(|e| Ended::Protocol(e.to_string()))?;
+        self.socket.feed(Message::text(text)).await.map_err(|e| broken(&e))?;
+        self.sent = sent;
+        self.flushing = true;
+        Ok(true)
+    }
+
+    fn heard(&mut self, message: Message) -> Result<(), Ended> {
+        let text = match message {
+            Message::Text(text) => text,
+            // A ping is answered by the websocket itself.
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(frame) => {
+                let why = frame.map(|f| f.reason.to_string()).filter(|r| !r.is_empty());
+                return Err(Ended::Broken(why.unwrap_or_else(|| "the hub closed it".into())));
+            }
+            Message::Binary(_) | Message::Frame(_) => return Err(Ended::Protocol("a frame that is no text".into())),
+        };
+        match HubFrame::decode(text.as_str()).map_err(|e| Ended::Protocol(e.to_string()))? {
+            HubFrame::Ack { through } if through > self.sent => {
+                Err(Ended::Protocol(format!("it acknowledged {through}, {} was the last that was sent", self.sent)))
+            }
+            HubFrame::Ack { through } => {
+                // One that comes late or twice says nothing new.
+                if through > self.acked {
+                    self.spool.release(through)?;
+                    self.acked = through;
+                }
+                Ok(())
+            }
+            HubFrame::Refused { why } => Err(Ended::Refused(why)),
+            HubFrame::Hello { .. } | HubFrame::Welcome { .. } => Err(Ended::Protocol("a second greeting".into())),
+        }
+    }
+
+    async fn bye(mut self, why: &str) {
+        let Ok(text) = (AgentFrame::Bye { why: why.to_owned() }).encode() else { return };
+        let saying = async {
+            self.socket.send(Message::text(text)).await?;
+            self.socket.close(None).await
+        };
+        if let Ok(Err(error)) = timeout(BYE_AFTER, saying).await {
+            tracing::debug!(%error, "the hub did not hear the bye");
+        }
+    }
+}
+
+/// Returns when there is another setup; never, once nobody can make one.
+async fn changed(setup: &mut watch::Receiver<Setup>) {
+    if setup.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn broken(error: &WsError) -> Ended {
+    match error {
+        WsError::Capacity(_) => Ended::Protocol(error.to_string()),
+        _ => Ended::Broken(error.to_string()),
+    }
+}
+
+/// Text from the hub in a note of ours.
+fn bounded(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[derive(Debug, Default)]
+struct BackOff {
+    n_tries: u32,
+}
+
+impl BackOff {
+    /// A quick first try, then twice as long each time, up to the bound.
+    fn next(&mut self) -> Duration {
+        let wait = BACK_OFF_MIN.saturating_mul(1 << self.n_tries.min(10)).min(BACK_OFF_MAX);
+        self.n_tries += 1;
+        wait
+    }
+
+    /// No hurry: the answer will not change within a second.
+    fn ease(&mut self) {
+        self.n_tries = 10;
+    }
+}
+
+/// Between half of it and all of it, so that a thousand devices do not come back in one instant.
+fn jittered(wait: Duration, chance: &mut dyn Chance) -> io::Result<Duration> {
+    let mut byte = [0; 1];
+    chance.fill(&mut byte)?;
+    Ok(wait.mul_f64(0.5 + f64::from(byte[0]) / 510.0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,20 +14,24 @@
 //! Invariants: every list is bounded; an incident's end is told only to who was told of its begin; facts of an older
 //! version are read (each field has a default), and [`TaskFacts::due`] leaves nothing due at or before its `now`.
 
+mod signs;
 mod telling;
+#[cfg(test)]
+mod tests;
+mod texts;
 
-use olog_proto::{At, Change, Event, Excerpt, File, Fingerprint, Suffix, What, fingerprint::fingerprints};
+use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What};
 use olog_push::{Ground, Kind, Saying, Why};
 use serde::{Deserialize, Serialize};
 
+use signs::{ErrorSign, Moment, RunSign};
 pub use telling::Incident;
+use texts::Texts;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 /// An incident that begins again within this time is the same one (DESIGN §3).
 pub const SAME_WITHIN: i64 = 24 * HOUR;
-/// The same text of a `.msg` within this time is told once (DESIGN §4).
-const MESSAGE_ONCE_WITHIN: i64 = 10 * MINUTE;
 /// The shortest silence of an alarm that counts as quiet (DESIGN §3 (f)).
 const QUIET_MIN: i64 = 15 * MINUTE;
 /// The silence of an alarm with fewer than three sightings that counts as quiet (DESIGN §3 (f)).
@@ -37,7 +41,6 @@ const QUIET_MAX: i64 = 7 * 24 * HOUR;
 const SIGHTINGS_MAX: usize = 10;
 const KNOWN_MAX: usize = 200;
 const UNCLEARED_MAX: usize = 16;
-const TEXTS_MAX: usize = 4;
 
 /// The spans that decide, in milliseconds; from `[alerts]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +121,7 @@ pub struct TaskFacts {
     /// Error files (by hash of the path) that came in this trouble and were not cleared.
     uncleared: Vec<u64>,
     /// The latest texts, so that `seen` events, which carry none, can be told.
-    texts: Vec<Remembered>,
+    texts: Texts,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -150,107 +153,58 @@ struct Pending {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Good {
+    ground: Ground,
     /// When the run began that shows it; unknown for a log that merely grew.
     began_at: Option<At>,
     at: At,
     heard_at: At,
 }
 
-/// The latest text of a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Remembered {
-    /// Hash of the path.
-    file: u64,
-    excerpt: Excerpt,
-    fingerprints: Vec<Fingerprint>,
-    /// Of a `.msg`: when it was told, and how often it came since.
-    #[serde(default)]
-    told_at: Option<At>,
-    #[serde(default)]
-    n_since: u64,
-}
-
-/// An error, whatever event brought it.
-struct Sign<'a> {
-    at: At,
-    now: At,
-    times: u64,
-    path: &'a str,
-    excerpt: Excerpt,
-    fingerprints: Vec<Fingerprint>,
-    /// For the report only.
-    is_silent: bool,
-    /// A channel of the agent's own has accepted it.
-    is_told: bool,
-}
-
 impl TaskFacts {
     /// One event of the task: `at` is its time in the hub's time. Events come in the order of their numbers.
     pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
+        let moment = Moment { at, now };
         self.forget_old_incident(now, &mut out);
-        let is_told = event.pushed.as_ref().is_some_and(|p| p.accepted_at.is_some());
-        // What the event says of other instants is by the same clock as its own.
-        let shift = at.since(event.at);
         match &event.what {
             What::Text { file, excerpt } => match file.suffix {
-                Suffix::Msg => self.message(file, Some(excerpt), 1, at, is_told, &mut out),
-                Suffix::Log => self.log(file, at, now, shift, policy, &mut out),
-                Suffix::Err | Suffix::Scanerr
-                    if excerpt.is_blank() && file.fingerprints.is_empty() && !file.history => {}
+                Suffix::Msg => self.message(event, file, Some(excerpt), moment, &mut out),
+                Suffix::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
                 Suffix::Err | Suffix::Scanerr => {
-                    let fingerprints = hashes(&file.fingerprints, excerpt);
-                    self.remember(&file.path, excerpt, &fingerprints);
-                    let sign = Sign {
-                        at,
-                        now,
-                        times: 1,
-                        path: &file.path,
-                        excerpt: excerpt.clone(),
-                        fingerprints,
-                        is_silent: file.suffix == Suffix::Scanerr,
-                        is_told,
-                    };
-                    self.error_file(file, sign, policy, &mut out);
+                    // Blank is no error; of what was there at the first start there is metadata only.
+                    if !excerpt.is_blank() || !file.fingerprints.is_empty() || file.history {
+                        let sign = ErrorSign::of_file(event, file, moment, 1, excerpt.clone());
+                        self.texts.remember(signs::hash(&file.path), excerpt, &sign.fingerprints);
+                        self.error_file(file, sign, policy, &mut out);
+                    }
                 }
             },
             What::Seen { file, times } => match file.suffix {
-                Suffix::Msg => self.message(file, None, u64::from(*times), at, is_told, &mut out),
-                Suffix::Log => self.log(file, at, now, shift, policy, &mut out),
+                Suffix::Msg => self.message(event, file, None, moment, &mut out),
+                Suffix::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
                 Suffix::Err | Suffix::Scanerr => {
-                    let (excerpt, mut fingerprints) = self.recall(&file.path);
-                    if fingerprints.is_empty() {
-                        fingerprints = hashes(&file.fingerprints, &excerpt);
+                    let (excerpt, fingerprints) = self.texts.recall(signs::hash(&file.path));
+                    let mut sign = ErrorSign::of_file(event, file, moment, u64::from(*times), excerpt);
+                    if file.fingerprints.is_empty() {
+                        sign.fingerprints = fingerprints;
                     }
-                    let sign = Sign {
-                        at,
-                        now,
-                        times: u64::from(*times).max(1),
-                        path: &file.path,
-                        excerpt,
-                        fingerprints,
-                        is_silent: file.suffix == Suffix::Scanerr,
-                        is_told,
-                    };
                     self.error_file(file, sign, policy, &mut out);
                 }
             },
             What::Cleared { suffix, path, deleted, .. } => {
-                self.cleared(*suffix, path, *deleted, at, now, policy, &mut out)
+                self.cleared(*suffix, path, *deleted, moment, policy, &mut out);
             }
             What::RunStarted { .. } => (self.is_task, self.has_runs) = (true, true),
             What::RunEnded { exit, signal, excerpt, fingerprints, duration, .. } => {
                 (self.is_task, self.has_runs) = (true, true);
                 self.closed_at = self.closed_at.max(Some(at));
                 if exit.is_some_and(|code| code != 0) || signal.is_some() {
-                    let excerpt = if excerpt.is_blank() { exit_line(*exit, *signal) } else { excerpt.clone() };
-                    let fingerprints = hashes(fingerprints, &excerpt);
-                    let sign = Sign { at, now, times: 1, path: "", excerpt, fingerprints, is_silent: false, is_told };
-                    self.error(sign, policy, &mut out);
-                } else if *exit == Some(0) && self.last_error_at.is_none_or(|error| error <= at) {
-                    let began = at.plus(i64::try_from(*duration).unwrap_or(i64::MAX).saturating_neg());
-                    self.is_good(Good { began_at: Some(began), at, heard_at: now });
-                    self.end(Ground::RunEnded, at, now, &mut out);
+                    let excerpt = if excerpt.is_blank() { signs::exit_line(*exit, *signal) } else { excerpt.clone() };
+                    self.error(ErrorSign::of_run(event, moment, fingerprints, excerpt), policy, &mut out);
+                } else if exit.is_some() && self.last_error_at.is_none_or(|error| error <= at) {
+                    let began_at = at.plus(i64::try_from(*duration).map_or(i64::MIN, |ms| -ms));
+                    self.is_good(Good { ground: Ground::RunEnded, began_at: Some(began_at), at, heard_at: now });
+                    self.end(Ground::RunEnded, moment, &mut out);
                 }
             }
             What::Note(_) => {}
@@ -267,28 +221,21 @@ impl TaskFacts {
         }
         if let Phase::Trouble { pending: Some(pending), .. } = self.phase {
             if pending.until <= now {
-                self.end(pending.ground, pending.at, now, &mut out);
+                self.end(pending.ground, Moment { at: pending.at, now }, &mut out);
             }
         }
         if self.quiet_at(policy).is_some_and(|quiet| quiet <= now) {
-            let wait = self.quiet_wait(policy);
-            let heard_for = here_since.map(|since| since.plus(wait));
-            match heard_for {
-                Some(enough) if enough <= now => {
-                    let last = self.last_error_at.unwrap_or(now);
-                    self.end(Ground::Quiet, last, now, &mut out);
-                }
-                not_yet => {
-                    if let Phase::Trouble { not_quiet_before, .. } = &mut self.phase {
-                        *not_quiet_before = Some(not_yet.unwrap_or(now.plus(QUIET_MIN)));
-                    }
-                }
+            let enough = here_since.map(|since| since.plus(self.quiet_wait(policy)));
+            if enough.is_some_and(|enough| enough <= now) {
+                let at = self.last_error_at.unwrap_or(now);
+                self.end(Ground::Quiet, Moment { at, now }, &mut out);
+            } else if let Phase::Trouble { not_quiet_before, .. } = &mut self.phase {
+                *not_quiet_before = Some(enough.unwrap_or(now.plus(QUIET_MIN)));
             }
         }
-        let is_open = self.state() == State::Err;
-        let last_error_at = self.last_error_at.unwrap_or(now);
+        let (is_open, quiet_at) = (self.state() == State::Err, self.quiet_at(policy));
         if let Some(incident) = self.phase.incident_mut() {
-            incident.remind(is_open, last_error_at, now, policy, &mut out);
+            incident.remind(is_open, quiet_at, now, policy, &mut out);
         }
         out
     }
@@ -304,8 +251,8 @@ impl TaskFacts {
                 (Some(&**incident), [incident.waits_for_calm().then(|| decided_at.plus(SAME_WITHIN)), None])
             }
         };
-        let is_open = self.state() == State::Err;
-        own.into_iter().flatten().chain(incident.and_then(|i| i.due_at(is_open, policy))).min()
+        let (is_open, quiet_at) = (self.state() == State::Err, self.quiet_at(policy));
+        own.into_iter().flatten().chain(incident.and_then(|i| i.due_at(is_open, quiet_at, policy))).min()
     }
 
     /// The number that the new incident got.
@@ -338,9 +285,9 @@ impl TaskFacts {
     /// A person says that it is over.
     pub fn close(&mut self, now: At) -> Vec<Outcome> {
         let mut out = Vec::new();
-        self.end(Ground::Closed, now, now, &mut out);
+        self.end(Ground::Closed, Moment { at: now, now }, &mut out);
         if let Phase::Over { incident, .. } = &mut self.phase {
-            incident.tell_over(Ground::Closed, now, now, &mut out);
+            incident.tell_over(Ground::Closed, Moment { at: now, now }, &mut out);
             incident.calmed();
         }
         out
@@ -371,59 +318,16 @@ impl TaskFacts {
         self.last_error_at
     }
 
-    fn message(
-        &mut self,
-        file: &File,
-        text: Option<&Excerpt>,
-        times: u64,
-        at: At,
-        is_told: bool,
-        out: &mut Vec<Outcome>,
-    ) {
+    fn message(&mut self, event: &Event, file: &File, text: Option<&Excerpt>, moment: Moment, out: &mut Vec<Outcome>) {
         if file.history || text.is_some_and(Excerpt::is_blank) {
             return;
         }
-        let id = hash(&file.path);
-        // The same text in another file of the task is the same message, and a file that says something else is another.
-        let known = self.texts.iter().position(|t| match text {
-            Some(text) => t.told_at.is_some() && t.excerpt == *text,
-            None => t.told_at.is_some() && t.file == id,
-        });
-        let mut message = match known {
-            Some(i) => self.texts.remove(i),
-            None => Remembered {
-                file: id,
-                excerpt: text.cloned().unwrap_or_default(),
-                fingerprints: Vec::new(),
-                told_at: None,
-                n_since: 0,
-            },
-        };
-        message.file = id;
-        message.n_since = message.n_since.saturating_add(times.max(1));
-        if message.told_at.is_none_or(|told| at.since(told).abs() >= MESSAGE_ONCE_WITHIN) {
-            if !is_told {
-                let saying = Saying::Message {
-                    excerpt: message.excerpt.clone(),
-                    path: file.path.clone(),
-                    n_seen: message.n_since,
-                };
-                out.push(Outcome::Notify { kind: Kind::Msg, at, saying });
-            }
-            message.told_at = Some(at);
-            message.n_since = 0;
+        let times = if let What::Seen { times, .. } = event.what { times } else { 1 };
+        let due = self.texts.message(signs::hash(&file.path), text, u64::from(times), moment.at);
+        if let Some((excerpt, n_seen)) = due.filter(|_| !signs::is_told(event)) {
+            let saying = Saying::Message { excerpt, path: file.path.clone(), n_seen };
+            out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, saying });
         }
-        push_bounded(&mut self.texts, message, TEXTS_MAX);
-    }
-
-    fn log(&mut self, file: &File, at: At, now: At, shift: i64, policy: &Policy, out: &mut Vec<Outcome>) {
-        let began_at = file.began_at.map(|began| began.plus(shift));
-        let is_new = file.change != Change::Grown;
-        self.sign_of_run(
-            Run { began_at, is_new, is_closed: file.closed, beside_error: file.sibling_err, at, now },
-            policy,
-            out,
-        );
     }
 
     fn cleared(
@@ -431,8 +335,7 @@ impl TaskFacts {
         suffix: Suffix,
         path: &str,
         deleted: bool,
-        at: At,
-        now: At,
+        moment: Moment,
         policy: &Policy,
         out: &mut Vec<Outcome>,
     ) {
@@ -441,44 +344,42 @@ impl TaskFacts {
             // Closed empty: a run that had nothing to say began when it emptied the file, which is what mtime tells.
             Suffix::Log if !deleted => {
                 let beside_error = !self.uncleared.is_empty();
-                self.sign_of_run(
-                    Run { began_at: Some(at), is_new: true, is_closed: true, beside_error, at, now },
-                    policy,
-                    out,
-                );
+                let began_at = Some(moment.at);
+                self.run(RunSign { moment, began_at, is_new: true, is_closed: true, beside_error }, policy, out);
             }
             Suffix::Log => (self.is_task, self.has_runs) = (true, true),
             Suffix::Err | Suffix::Scanerr => {
                 self.is_task = true;
-                let held = self.uncleared.len();
-                self.uncleared.retain(|file| *file != hash(path));
+                let n_before = self.uncleared.len();
+                self.uncleared.retain(|file| *file != signs::hash(path));
                 // Yesterday's file removed while today's still holds its error says nothing.
-                if held > 0 && self.uncleared.is_empty() {
-                    self.infer(Ground::Cleared, at, now, policy, out);
+                if n_before > 0 && self.uncleared.is_empty() {
+                    self.infer(Ground::Cleared, moment, policy, out);
                 }
             }
         }
     }
 
-    fn sign_of_run(&mut self, run: Run, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn run(&mut self, run: RunSign, policy: &Policy, out: &mut Vec<Outcome>) {
         (self.is_task, self.has_runs) = (true, true);
-        let before = self.closed_at;
+        let Moment { at, now } = run.moment;
+        let closed_before = self.closed_at;
         if run.is_closed {
-            self.closed_at = before.max(Some(run.at));
+            self.closed_at = closed_before.max(Some(at));
         }
-        let good = |began_at| Good { began_at, at: run.at, heard_at: run.now };
-        let Some(error) = self.last_error_at else { return self.is_good(good(run.began_at)) };
+        let new_log = Good { ground: Ground::NewLog, began_at: run.began_at, at, heard_at: now };
+        let Some(error) = self.last_error_at else { return self.is_good(new_log) };
         if run.is_closed && !run.beside_error && run.began_at.is_some_and(|began| began > error) {
-            self.is_good(good(run.began_at));
-            return self.infer(Ground::NewLog, run.at, run.now, policy, out);
+            self.is_good(new_log);
+            return self.infer(Ground::NewLog, run.moment, policy, out);
         }
-        // A run that ends and had its error in the middle is no proof of health, however long ago that was. Of a log that is
-        // appended to, the run began after the last time that anything was closed.
-        let run_began = if run.is_new { run.began_at.max(None) } else { run.began_at.max(before) };
-        let has_erred = run.is_closed && run_began.is_none_or(|began| error > began);
-        if !has_erred && run.at.since(error) >= policy.resolve_after {
-            self.is_good(good(None));
-            self.infer(Ground::LogGrew, run.at, run.now, policy, out);
+        // A run that ends and had its error on the way is no proof of health, however long ago that was. In a log that is
+        // appended to, it began after the last time that a file of the task was closed.
+        let began_at = if run.is_new { run.began_at.or(closed_before) } else { run.began_at.max(closed_before) };
+        let has_erred = run.is_closed && began_at.is_none_or(|began| error > began);
+        if !has_erred && at.since(error) >= policy.resolve_after {
+            self.is_good(Good { ground: Ground::LogGrew, began_at: None, ..new_log });
+            self.infer(Ground::LogGrew, run.moment, policy, out);
         }
     }
 
@@ -488,115 +389,114 @@ impl TaskFacts {
     }
 
     /// An end that is believed if no error comes for a while.
-    fn infer(&mut self, ground: Ground, at: At, now: At, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn infer(&mut self, ground: Ground, moment: Moment, policy: &Policy, out: &mut Vec<Outcome>) {
         if let Phase::Trouble { pending, .. } = &mut self.phase {
-            pending.get_or_insert(Pending { ground, at, until: now.plus(policy.over_wait) });
+            let until = moment.now.plus(policy.over_wait);
+            pending.get_or_insert(Pending { ground, at: moment.at, until });
             if policy.over_wait <= 0 {
-                self.end(ground, at, now, out);
+                self.end(ground, moment, out);
             }
         }
     }
 
-    fn error_file(&mut self, file: &File, sign: Sign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn error_file(&mut self, file: &File, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
         if file.closed {
-            self.closed_at = self.closed_at.max(Some(sign.at));
+            self.closed_at = self.closed_at.max(Some(sign.moment.at));
         }
-        let id = hash(&file.path);
+        let id = signs::hash(&file.path);
         self.uncleared.retain(|other| *other != id);
         push_bounded(&mut self.uncleared, id, UNCLEARED_MAX);
         if file.history { self.inherit(&sign, policy) } else { self.error(sign, policy, out) }
     }
 
     /// An error that was there when the agent first started: the task is ERR, and nobody is told.
-    fn inherit(&mut self, sign: &Sign<'_>, policy: &Policy) {
-        self.note_error(sign, policy);
-        let is_past = self.good.is_some();
-        if matches!(self.phase, Phase::Calm) && !is_past {
-            self.phase = Phase::Trouble { incident: None, pending: None, heard_at: sign.now, not_quiet_before: None };
+    fn inherit(&mut self, sign: &ErrorSign<'_>, policy: &Policy) {
+        self.note_error(sign.moment, policy);
+        // What still stands as good after an error began after it.
+        if matches!(self.phase, Phase::Calm) && self.good.is_none() {
+            self.phase = Phase::trouble(None, None, sign.moment.now);
         }
     }
 
-    fn error(&mut self, sign: Sign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn error(&mut self, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+        let Moment { at, now } = sign.moment;
         // The end was due before this error happened; only nobody had looked.
         if let Phase::Trouble { pending: Some(pending), .. } = self.phase {
-            if pending.until <= sign.now && sign.at.since(pending.at) >= policy.over_wait {
-                self.end(pending.ground, pending.at, sign.now, out);
+            if pending.until <= now && at.since(pending.at) >= policy.over_wait {
+                self.end(pending.ground, Moment { at: pending.at, now }, out);
             }
         }
-        let last_good_at = self.note_error(&sign, policy);
-        let is_known = sign.fingerprints.iter().all(|f| self.known.contains(f));
-        for &fingerprint in &sign.fingerprints {
-            self.known.retain(|f| *f != fingerprint);
-            push_bounded(&mut self.known, fingerprint, KNOWN_MAX);
-        }
-        // A run that is known to be good began after it: it is told, and over.
-        let refuted_by = self.good.filter(|good| good.began_at.is_some());
+        self.note_error(sign.moment, policy);
+        let first = if self.learn(&sign.fingerprints) { Why::Again } else { Why::First };
+        // A good run that began after this error still stands: it is told late, and will be over.
+        let refuted =
+            self.good.map(|good| Pending { ground: good.ground, at: good.at, until: now.plus(policy.over_wait) });
         let mut incident = match std::mem::take(&mut self.phase) {
             Phase::Trouble { incident: Some(incident), .. } => {
                 out.push(Outcome::Update);
                 incident
             }
-            Phase::Over { mut incident, ground, at, decided_at } => {
-                if refuted_by.is_some() && incident.has_told(&sign.fingerprints) {
-                    incident.count(&sign);
-                    out.push(Outcome::Update);
-                    self.phase = Phase::Over { incident, ground, at, decided_at };
-                    return;
-                }
+            Phase::Over { mut incident, ground, at, decided_at }
+                if refuted.is_some() && incident.has_pushed(&sign.fingerprints) =>
+            {
+                incident.count(&sign);
+                out.push(Outcome::Update);
+                self.phase = Phase::Over { incident, ground, at, decided_at };
+                return;
+            }
+            Phase::Over { mut incident, .. } => {
                 incident.reopen();
                 out.push(Outcome::Reopen);
                 incident
             }
             Phase::Calm | Phase::Trouble { incident: None, .. } => {
                 out.push(Outcome::Begin);
-                Box::new(Incident::new(sign.at))
+                Box::new(Incident::new(at))
             }
         };
         incident.count(&sign);
-        let first = if is_known { Why::Again } else { Why::First };
-        incident.tell_error(&sign, first, last_good_at, policy, out);
-        let pending = refuted_by.map(|good| Pending {
-            ground: Ground::NewLog,
-            at: good.at,
-            until: sign.now.plus(policy.over_wait),
-        });
-        self.phase = Phase::Trouble { incident: Some(incident), pending, heard_at: sign.now, not_quiet_before: None };
+        incident.tell_error(&sign, first, self.last_good_at(), policy, out);
+        self.phase = Phase::trouble(Some(incident), refuted, now);
     }
 
-    /// Takes an error into the facts; returns when the task was last well.
-    fn note_error(&mut self, sign: &Sign<'_>, policy: &Policy) -> Option<At> {
+    /// Takes an error into the facts, and out of them what it disproves.
+    fn note_error(&mut self, moment: Moment, policy: &Policy) {
         self.is_task = true;
-        self.last_error_at = self.last_error_at.max(Some(sign.at));
-        push_bounded(&mut self.sightings, sign.at, SIGHTINGS_MAX);
-        if let Some(good) = self.good {
-            let is_later = good.began_at.is_none_or(|began| sign.at >= began);
-            if is_later {
-                // A sign of health is believed as late as an end: the log of a failing run may come before its error.
-                if sign.now.since(good.heard_at) >= policy.over_wait {
-                    self.well_at = self.well_at.max(Some(good.at));
-                }
-                self.good = None;
-                return self.well_at;
+        self.last_error_at = self.last_error_at.max(Some(moment.at));
+        push_bounded(&mut self.sightings, moment.at, SIGHTINGS_MAX);
+        if let Some(good) = self.good.take_if(|good| good.began_at.is_none_or(|began| moment.at >= began)) {
+            // A sign of health is believed as late as an end: the log of a failing run may come before its error.
+            if moment.now.since(good.heard_at) >= policy.over_wait {
+                self.well_at = self.well_at.max(Some(good.at));
             }
         }
-        self.well_at
     }
 
-    fn end(&mut self, ground: Ground, at: At, now: At, out: &mut Vec<Outcome>) {
+    /// Were all of them known? They are now.
+    fn learn(&mut self, fingerprints: &[Fingerprint]) -> bool {
+        let all_known = fingerprints.iter().all(|f| self.known.contains(f));
+        for &fingerprint in fingerprints {
+            self.known.retain(|known| *known != fingerprint);
+            push_bounded(&mut self.known, fingerprint, KNOWN_MAX);
+        }
+        all_known
+    }
+
+    fn end(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
         let Phase::Trouble { incident, .. } = &mut self.phase else { return };
         let incident = incident.take();
         self.phase = Phase::Calm;
         self.uncleared.clear();
         if let Some(mut incident) = incident {
-            incident.end(ground, at, now, out);
-            self.phase = Phase::Over { incident, ground, at, decided_at: now };
+            incident.end(ground, moment, out);
+            self.phase = Phase::Over { incident, ground, at: moment.at, decided_at: moment.now };
         }
     }
 
     fn forget_old_incident(&mut self, now: At, out: &mut Vec<Outcome>) {
         if let Phase::Over { incident, ground, at, decided_at } = &mut self.phase {
             if now.since(*decided_at) >= SAME_WITHIN {
-                incident.tell_over(*ground, *at, now, out);
+                incident.tell_over(*ground, Moment { at: *at, now }, out);
                 self.phase = Phase::Calm;
             }
         }
@@ -618,46 +518,18 @@ impl TaskFacts {
         let mut gaps: Vec<i64> = sorted.iter().zip(sorted.iter().skip(1)).map(|(a, b)| b.since(*a)).collect();
         gaps.sort_unstable();
         let wait = match gaps.get(gaps.len().saturating_sub(1) / 2) {
-            Some(median) if sorted.len() >= 3 => median.saturating_mul(3).clamp(QUIET_MIN, QUIET_MAX),
+            Some(median) if gaps.len() >= 2 => median.saturating_mul(3).clamp(QUIET_MIN, QUIET_MAX),
             _ => QUIET_UNKNOWN,
         };
         wait.saturating_add(policy.over_wait.max(0))
     }
-
-    fn remember(&mut self, path: &str, excerpt: &Excerpt, fingerprints: &[Fingerprint]) {
-        let file = hash(path);
-        self.texts.retain(|t| t.file != file);
-        let text = Remembered {
-            file,
-            excerpt: excerpt.clone(),
-            fingerprints: fingerprints.to_vec(),
-            told_at: None,
-            n_since: 0,
-        };
-        push_bounded(&mut self.texts, text, TEXTS_MAX);
-    }
-
-    fn recall(&self, path: &str) -> (Excerpt, Vec<Fingerprint>) {
-        let file = hash(path);
-        let text = self.texts.iter().find(|t| t.file == file);
-        text.map_or_else(Default::default, |t| (t.excerpt.clone(), t.fingerprints.clone()))
-    }
-}
-
-/// A sign that a run took place.
-#[derive(Clone, Copy)]
-struct Run {
-    began_at: Option<At>,
-    /// The log was made or emptied by it, so that all of the log is its own.
-    is_new: bool,
-    is_closed: bool,
-    /// The error file beside the log holds text.
-    beside_error: bool,
-    at: At,
-    now: At,
 }
 
 impl Phase {
+    fn trouble(incident: Option<Box<Incident>>, pending: Option<Pending>, heard_at: At) -> Phase {
+        Phase::Trouble { incident, pending, heard_at, not_quiet_before: None }
+    }
+
     fn incident_mut(&mut self) -> Option<&mut Incident> {
         match self {
             Phase::Calm => None,
@@ -665,28 +537,6 @@ impl Phase {
             Phase::Over { incident, .. } => Some(incident),
         }
     }
-}
-
-fn hashes(texts: &[olog_proto::FingerprintText], excerpt: &Excerpt) -> Vec<Fingerprint> {
-    let found: Vec<Fingerprint> = texts.iter().map(|t| t.fingerprint()).collect();
-    if found.is_empty() {
-        return fingerprints(excerpt.head()).iter().map(|t| t.fingerprint()).collect();
-    }
-    found
-}
-
-/// What a shell would say of a run that ended without a word.
-fn exit_line(exit: Option<i32>, signal: Option<i32>) -> Excerpt {
-    Excerpt::of(&match (exit, signal) {
-        (_, Some(signal)) => format!("signal {signal}"),
-        (Some(exit), None) => format!("exit status {exit}"),
-        (None, None) => String::new(),
-    })
-}
-
-fn hash(path: &str) -> u64 {
-    // FNV-1a: stored, so it must be the same in every build; paths of one task are few.
-    path.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Appends; beyond the bound the oldest goes.

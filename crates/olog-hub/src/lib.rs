@@ -9,7 +9,6 @@ pub mod incident;
 pub mod ingest;
 pub mod listener;
 pub mod outbox;
-pub mod record;
 pub mod roster;
 pub mod session;
 pub mod socket;

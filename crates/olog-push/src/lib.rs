@@ -6,8 +6,13 @@
 //! outbox and by the agent's own push. This crate keeps no state but the pace of each channel, and retries nothing:
 //! whoever owns the notices decides that.
 
+pub mod channel;
+mod http;
 pub mod notice;
+pub mod pace;
+mod wxpusher;
 
+pub use channel::{Channel, Only};
 pub use notice::{Ground, Kind, Notice, Saying, SystemCode, Why};
 
 /// A message ready for a channel.
@@ -17,10 +22,30 @@ pub struct Message {
     pub title: String,
     /// Title and telling line, at most 100 characters.
     pub summary: String,
-    /// The body as an HTML fragment, every text escaped.
+    /// The body as an HTML fragment, every text escaped. Empty: the message goes as plain text.
     pub html: String,
     /// The same as plain text.
     pub text: String,
+}
+
+impl Message {
+    /// The same as plain text, cut to `chars`: for a service that refused length or format.
+    pub fn plain(mut self, chars: usize) -> Message {
+        self.html.clear();
+        if let Some((end, _)) = self.text.char_indices().nth(chars) {
+            self.text.truncate(end);
+        }
+        self
+    }
+}
+
+/// What fits into one message of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Characters of the body.
+    pub chars: usize,
+    /// Characters of the summary.
+    pub summary_chars: usize,
 }
 
 /// Somebody a channel reaches. Its `id` is safe to store and to show (a secret one is masked).

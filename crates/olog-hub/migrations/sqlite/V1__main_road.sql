@@ -8,7 +8,6 @@ CREATE TABLE settings (
 CREATE TABLE devices (
   id         INTEGER PRIMARY KEY,
   name       TEXT NOT NULL,
-  asked      TEXT,                    -- the name that its agent last asked for: only a change renames
   key        TEXT UNIQUE,             -- NULL: declared or replaced, no key has joined yet
   state      TEXT NOT NULL,           -- joined | pending | forgotten
   address    TEXT,
@@ -31,7 +30,6 @@ CREATE TABLE epochs (
   epoch     TEXT NOT NULL,
   acked     BIGINT NOT NULL DEFAULT 0,  -- committed through this number
   missing   BIGINT NOT NULL DEFAULT 0,  -- numbers that never came
-  refused   BIGINT NOT NULL DEFAULT 0,  -- 1: its numbers were found to be another spool's
   made_at   BIGINT NOT NULL,
   UNIQUE (device_id, epoch)
 );

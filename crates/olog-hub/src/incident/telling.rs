@@ -8,7 +8,8 @@ use olog_proto::{At, Excerpt, Fingerprint};
 use olog_push::{Ground, Kind, Saying, Why};
 use serde::{Deserialize, Serialize};
 
-use super::{HOUR, MINUTE, Outcome, Policy, Sign, push_bounded};
+use super::signs::{ErrorSign, Moment};
+use super::{HOUR, MINUTE, Outcome, Policy, push_bounded};
 
 /// New errors beyond the bound of an hour are told together after this time.
 const TOGETHER_EVERY: i64 = 15 * MINUTE;
@@ -81,16 +82,18 @@ impl Incident {
         }
     }
 
-    pub(super) fn count(&mut self, sign: &Sign<'_>) {
+    pub(super) fn count(&mut self, sign: &ErrorSign<'_>) {
         self.n_seen = self.n_seen.saturating_add(sign.times);
-        self.last_error_at = self.last_error_at.max(sign.at);
-        self.began_at = self.began_at.min(sign.at);
-        self.excerpt = sign.excerpt.clone();
-        sign.path.clone_into(&mut self.path);
+        self.last_error_at = self.last_error_at.max(sign.moment.at);
+        self.began_at = self.began_at.min(sign.moment.at);
+        if !sign.excerpt.is_blank() {
+            self.excerpt = sign.excerpt.clone();
+            sign.path.clone_into(&mut self.path);
+        }
     }
 
     /// Were all of these pushed in this incident?
-    pub(super) fn has_told(&self, fingerprints: &[Fingerprint]) -> bool {
+    pub(super) fn has_pushed(&self, fingerprints: &[Fingerprint]) -> bool {
         fingerprints.iter().all(|f| self.pushed.contains(f))
     }
 
@@ -106,7 +109,7 @@ impl Incident {
 
     pub(super) fn tell_error(
         &mut self,
-        sign: &Sign<'_>,
+        sign: &ErrorSign<'_>,
         first: Why,
         last_good_at: Option<At>,
         policy: &Policy,
@@ -128,7 +131,7 @@ impl Incident {
                 _ => Why::ComesAndGoes { n_times: self.n_begun },
             }
         } else if fresh.is_some() {
-            if !sign.is_told && !self.has_slot(sign.now, policy) {
+            if !sign.is_told && !self.has_slot(sign.moment.now, policy) {
                 return self.hold(sign, fresh);
             }
             Why::NewFingerprint
@@ -136,13 +139,13 @@ impl Incident {
             return;
         };
         self.is_told = true;
-        self.told_at = sign.now;
+        self.told_at = sign.moment.now;
         self.n_begun_told = self.n_begun;
         if sign.is_told {
             return;
         }
         if why == Why::NewFingerprint {
-            push_bounded(&mut self.at_once, sign.now, AT_ONCE_MAX);
+            push_bounded(&mut self.at_once, sign.moment.now, AT_ONCE_MAX);
         }
         let fingerprint = fresh.or(sign.fingerprints.first().copied());
         let saying = Saying::Error {
@@ -154,7 +157,7 @@ impl Incident {
             began_at: self.began_at,
             n_seen: self.n_seen,
         };
-        out.push(Outcome::Notify { kind: Kind::Err, at: sign.at, saying });
+        out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, saying });
     }
 
     fn has_slot(&mut self, now: At, policy: &Policy) -> bool {
@@ -162,14 +165,14 @@ impl Incident {
         self.at_once.len() < usize::try_from(policy.new_errors_per_hour).unwrap_or(AT_ONCE_MAX).min(AT_ONCE_MAX)
     }
 
-    fn hold(&mut self, sign: &Sign<'_>, fingerprint: Option<Fingerprint>) {
+    fn hold(&mut self, sign: &ErrorSign<'_>, fingerprint: Option<Fingerprint>) {
         match &mut self.held {
             Some(held) => held.n_more = held.n_more.saturating_add(1),
             None => {
                 let (excerpt, path) = (sign.excerpt.clone(), sign.path.to_owned());
                 self.held = Some(Held {
-                    until: sign.now.plus(TOGETHER_EVERY),
-                    at: sign.at,
+                    until: sign.moment.now.plus(TOGETHER_EVERY),
+                    at: sign.moment.at,
                     excerpt,
                     path,
                     fingerprint,
@@ -204,31 +207,31 @@ impl Incident {
         out.push(Outcome::Notify { kind: Kind::Err, at: held.at, saying });
     }
 
-    pub(super) fn end(&mut self, ground: Ground, at: At, now: At, out: &mut Vec<Outcome>) {
+    pub(super) fn end(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
         // What was held back must not come after the end.
-        self.release_held(now, out);
-        out.push(Outcome::End { ground, at });
+        self.release_held(moment.now, out);
+        out.push(Outcome::End { ground, at: moment.at });
         if !self.waits_for_calm() {
-            self.tell_over(ground, at, now, out);
+            self.tell_over(ground, moment, out);
         }
     }
 
-    pub(super) fn tell_over(&mut self, ground: Ground, at: At, now: At, out: &mut Vec<Outcome>) {
+    pub(super) fn tell_over(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
         if !std::mem::take(&mut self.is_told) {
             return;
         }
-        self.told_at = now;
+        self.told_at = moment.now;
         let saying = Saying::Over {
             ground,
             began_at: self.began_at,
             n_seen: self.n_seen,
             acknowledged_at: self.acknowledged_at,
         };
-        out.push(Outcome::Notify { kind: Kind::Over, at, saying });
+        out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, saying });
     }
 
-    /// When a person has to hear of it again, if nothing new comes.
-    fn remind_at(&self, is_open: bool, policy: &Policy) -> Option<At> {
+    /// When a person has to hear of it again, if nothing new comes. `quiet_at`: when its end by silence is due.
+    fn remind_at(&self, is_open: bool, quiet_at: Option<At>, policy: &Policy) -> Option<At> {
         let every = if self.waits_for_calm() && self.n_begun > self.n_begun_told {
             COMES_AND_GOES_EVERY
         } else if is_open {
@@ -237,22 +240,25 @@ impl Incident {
             return None;
         };
         let due = self.told_at.plus(every);
-        self.is_told.then(|| self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR))))
+        let due = self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR)));
+        // "Still open" and a minute later "not seen since yesterday" would be one message too many.
+        let ends_soon = quiet_at.filter(|quiet| (0..=policy.over_wait).contains(&quiet.since(due)));
+        self.is_told.then(|| ends_soon.unwrap_or(due))
     }
 
-    pub(super) fn due_at(&self, is_open: bool, policy: &Policy) -> Option<At> {
-        [self.held.as_ref().map(|h| h.until), self.remind_at(is_open, policy)].into_iter().flatten().min()
+    pub(super) fn due_at(&self, is_open: bool, quiet_at: Option<At>, policy: &Policy) -> Option<At> {
+        [self.held.as_ref().map(|h| h.until), self.remind_at(is_open, quiet_at, policy)].into_iter().flatten().min()
     }
 
     pub(super) fn remind(
         &mut self,
         is_open: bool,
-        last_error_at: At,
+        quiet_at: Option<At>,
         now: At,
         policy: &Policy,
         out: &mut Vec<Outcome>,
     ) {
-        if self.remind_at(is_open, policy).is_none_or(|due| due > now) {
+        if self.remind_at(is_open, quiet_at, policy).is_none_or(|due| due > now) {
             return;
         }
         let excerpt = self.excerpt.clone();
@@ -268,7 +274,12 @@ impl Incident {
             };
             out.push(Outcome::Notify { kind: Kind::Err, at: now, saying });
         } else {
-            let saying = Saying::Remind { began_at: self.began_at, n_seen: self.n_seen, last_error_at, excerpt };
+            let saying = Saying::Remind {
+                began_at: self.began_at,
+                n_seen: self.n_seen,
+                last_error_at: self.last_error_at,
+                excerpt,
+            };
             out.push(Outcome::Notify { kind: Kind::Remind, at: now, saying });
         }
         self.told_at = now;

@@ -1,0 +1,28 @@
+//! This boot of the device: its id, and how long it lasts.
+
+use std::sync::OnceLock;
+
+use olog_proto::{At, BootId, event::Id128};
+
+use crate::spool::Stamp;
+
+/// What an event that is made now carries.
+pub fn stamp(at: At) -> Stamp {
+    Stamp { at, boot: id(), up: up() }
+}
+
+/// The kernel's id of this boot; all zeros where there is no `/proc`.
+pub fn id() -> BootId {
+    static ID: OnceLock<BootId> = OnceLock::new();
+    *ID.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        text.trim().parse().unwrap_or(Id128([0; 16]))
+    })
+}
+
+/// Milliseconds since it began, sleep included.
+pub fn up() -> u64 {
+    let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let ms = since.tv_sec.saturating_mul(1000).saturating_add(since.tv_nsec / 1_000_000);
+    u64::try_from(ms).unwrap_or(0)
+}

@@ -1,0 +1,198 @@
+//! What makes this device itself, in `state_dir`: its key (`device.key`), and the hub that it belongs to (`hub.json`).
+//!
+//! Both files are readable by their owner only, and belong to whoever owns the folder: `join` may run as root while the
+//! daemon runs under its own user. They are written beside and moved into place, so that a crash leaves the old one or the
+//! new one. The key is made once; whoever loses the race to make it takes the winner's.
+
+use std::{
+    fs, io,
+    io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use olog_daemon::socket::owner_of;
+use olog_proto::{PublicKey, SecretKey, identity::KeyPrint};
+use serde::{Deserialize, Serialize};
+
+/// Where the hub is, and by what it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hub {
+    /// Scheme, host, port and path prefix.
+    pub base: String,
+    /// Its identity, which it proves in every session.
+    pub key: PublicKey,
+    /// The public key of its self-signed certificate; without one the system's roots decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<KeyPrint>,
+}
+
+/// Why the files in `state_dir` are of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The folder or a file in it cannot be read or written.
+    #[error("{path}: {what}", path = path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What was attempted.
+        what: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// What is in the file is not what was written.
+    #[error("{path}: is damaged: {advice}", path = path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+/// A source of random bytes; tests bring their own.
+pub trait Chance: Send {
+    /// Fills the whole of it.
+    fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()>;
+}
+
+/// The system's random bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemChance;
+
+impl Chance for SystemChance {
+    fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        getrandom::fill(bytes).map_err(|e| io::Error::other(e.to_string()))
+    }
+}
+
+fn key_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("device.key")
+}
+
+fn hub_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("hub.json")
+}
+
+/// The device's key; made when there is none.
+pub fn device_key(state_dir: &Path, chance: &mut dyn Chance) -> Result<SecretKey, IdentityError> {
+    let path = key_path(state_dir);
+    if let Some(text) = read(&path)? {
+        return parse_key(&path, &text);
+    }
+    let mut seed = [0; 32];
+    chance.fill(&mut seed).map_err(|source| io_error(&path, "no random bytes for a key", source))?;
+    let text = format!("{}\n", BASE64.encode(seed));
+    let made = place(&path, &text, |from, to| match fs::hard_link(from, to) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    made.map_err(|source| io_error(&path, "the device's key cannot be stored", source))?;
+    match read(&path)? {
+        Some(text) => parse_key(&path, &text),
+        None => Err(io_error(&path, "the device's key vanished", io::ErrorKind::NotFound.into())),
+    }
+}
+
+fn parse_key(path: &Path, text: &str) -> Result<SecretKey, IdentityError> {
+    let mut seed = [0; 32];
+    match BASE64.decode_slice(text.trim(), &mut seed) {
+        Ok(32) => Ok(SecretKey::from_seed(seed)),
+        _ => Err(IdentityError::Damaged {
+            path: path.to_owned(),
+            advice: "restore it from a backup, or remove it and join again (`olog-hub join-link --device NAME` keeps the history)",
+        }),
+    }
+}
+
+/// The hub that this device joined, if it did.
+pub fn hub(state_dir: &Path) -> Result<Option<Hub>, IdentityError> {
+    let path = hub_path(state_dir);
+    let advice = "remove it and join again";
+    read(&path)?
+        .map(|text| serde_json::from_str(&text).map_err(|_| IdentityError::Damaged { path: path.clone(), advice }))
+        .transpose()
+}
+
+/// From now on this device belongs to that hub.
+pub fn set_hub(state_dir: &Path, hub: &Hub) -> Result<(), IdentityError> {
+    let path = hub_path(state_dir);
+    let text = serde_json::to_string_pretty(hub).unwrap_or_default() + "\n";
+    place(&path, &text, |from, to| fs::rename(from, to)).map_err(|source| io_error(&path, "cannot be stored", source))
+}
+
+fn io_error(path: &Path, what: &'static str, source: io::Error) -> IdentityError {
+    IdentityError::Io { path: path.to_owned(), what, source }
+}
+
+fn read(path: &Path) -> Result<Option<String>, IdentityError> {
+    // Both files are short; whatever else was put there is not read into memory.
+    const LONGEST: u64 = 16 * 1024;
+    let mut text = String::new();
+    match fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error(path, "cannot be read", source)),
+    }
+}
+
+/// Writes beside, as the folder's owner, and lets `put` move or link it into its place.
+fn place(path: &Path, text: &str, put: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let written = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        if rustix::process::geteuid().is_root() {
+            let (uid, gid) = owner_of(folder)?;
+            std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+        }
+        file.sync_all()?;
+        put(&beside, path)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    let done = written();
+    match fs::remove_file(&beside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => done.and(Err(e)),
+        _ => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_readable_by_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = device_key(folder.path(), &mut SystemChance).unwrap();
+        let again = device_key(folder.path(), &mut SystemChance).unwrap();
+        assert_eq!(first.public(), again.public());
+        let mode = fs::metadata(key_path(folder.path())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_damaged_key_is_told_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(key_path(folder.path()), "short").unwrap();
+        let error = device_key(folder.path(), &mut SystemChance).unwrap_err().to_string();
+        assert!(error.contains("device.key: is damaged") && error.contains("join again"), "{error}");
+        assert_eq!(fs::read_to_string(key_path(folder.path())).unwrap(), "short");
+    }
+
+    #[test]
+    fn the_hub_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(hub(folder.path()).unwrap(), None);
+        let joined = Hub { base: "https://h/olog".into(), key: PublicKey([7; 32]), tls: Some(KeyPrint([1; 16])) };
+        set_hub(folder.path(), &joined).unwrap();
+        assert_eq!(hub(folder.path()).unwrap(), Some(joined));
+        fs::write(hub_path(folder.path()), "{").unwrap();
+        assert!(hub(folder.path()).unwrap_err().to_string().contains("join again"));
+    }
+}

@@ -1,0 +1,104 @@
+//! What an event says about its task, whatever event it is: an error, a run, or nothing.
+
+use olog_proto::{
+    At, Change, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Suffix, fingerprint,
+};
+
+/// When something happened, and when the hub heard of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// By the event, in the hub's time.
+    pub(super) at: At,
+    /// The hub's now.
+    pub(super) now: At,
+}
+
+/// An error.
+#[derive(Debug)]
+pub(super) struct ErrorSign<'a> {
+    pub(super) moment: Moment,
+    pub(super) times: u64,
+    /// Empty for a run by `exec`.
+    pub(super) path: &'a str,
+    pub(super) excerpt: Excerpt,
+    pub(super) fingerprints: Vec<Fingerprint>,
+    /// For the report only.
+    pub(super) is_silent: bool,
+    /// A channel of the agent's own has accepted it.
+    pub(super) is_told: bool,
+}
+
+/// A run that left a log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RunSign {
+    pub(super) moment: Moment,
+    /// When the log was made or emptied, where that is known.
+    pub(super) began_at: Option<At>,
+    /// That was by this run: all of the log is its own.
+    pub(super) is_new: bool,
+    pub(super) is_closed: bool,
+    /// The error file beside the log holds text.
+    pub(super) beside_error: bool,
+}
+
+impl<'a> ErrorSign<'a> {
+    /// New text in an error file, or (`times`) the same again, of which `excerpt` is what it said last.
+    pub(super) fn of_file(event: &Event, file: &'a File, moment: Moment, times: u64, excerpt: Excerpt) -> Self {
+        ErrorSign {
+            moment,
+            times: times.max(1),
+            path: &file.path,
+            fingerprints: hashes(&file.fingerprints, &excerpt),
+            excerpt,
+            is_silent: file.suffix == Suffix::Scanerr,
+            is_told: is_told(event),
+        }
+    }
+
+    /// A run by `exec` that failed.
+    pub(super) fn of_run(event: &Event, moment: Moment, texts: &[FingerprintText], excerpt: Excerpt) -> Self {
+        let fingerprints = hashes(texts, &excerpt);
+        ErrorSign { moment, times: 1, path: "", excerpt, fingerprints, is_silent: false, is_told: is_told(event) }
+    }
+}
+
+impl RunSign {
+    /// A log that was written.
+    pub(super) fn of_file(event: &Event, file: &File, moment: Moment) -> RunSign {
+        // The beginning is by the same clock as the event.
+        let shift = moment.at.since(event.at);
+        RunSign {
+            moment,
+            began_at: file.began_at.map(|began| began.plus(shift)),
+            is_new: file.change != Change::Grown,
+            is_closed: file.closed,
+            beside_error: file.sibling_err,
+        }
+    }
+}
+
+/// Did a channel of the agent's own accept it?
+pub(super) fn is_told(event: &Event) -> bool {
+    event.pushed.as_ref().is_some_and(|pushed| pushed.accepted_at.is_some())
+}
+
+/// What a shell would say of a run that ended without a word.
+pub(super) fn exit_line(exit: Option<i32>, signal: Option<i32>) -> Excerpt {
+    Excerpt::of(&match (exit, signal) {
+        (_, Some(signal)) => format!("signal {signal}"),
+        (Some(exit), None) => format!("exit status {exit}"),
+        (None, None) => String::new(),
+    })
+}
+
+/// A path as the facts remember it. FNV-1a: stored, so it has to be the same in every build; the paths of one task are few.
+pub(super) fn hash(path: &str) -> u64 {
+    path.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn hashes(texts: &[FingerprintText], excerpt: &Excerpt) -> Vec<Fingerprint> {
+    if !texts.is_empty() {
+        return texts.iter().take(FINGERPRINTS_MAX).map(FingerprintText::fingerprint).collect();
+    }
+    fingerprint::fingerprints(excerpt.head()).iter().map(FingerprintText::fingerprint).collect()
+}

@@ -1,0 +1,126 @@
+//! One bounded HTTP call: the only home of the HTTP client.
+//!
+//! A call sends JSON by POST and gives back the status and the whole answer, or in words what happened instead. It
+//! ends after [`CALL_MAX`] whatever the other side does, reads at most [`ANSWER_MAX`] bytes, and follows no redirect: the
+//! body carries a credential. The connection stays open, so that the next call needs none. The client and the system's
+//! trusted roots are built with the first call: a daemon that pushes nothing pays nothing for them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+
+/// A call is over after this, from the first byte of the connection to the last of the answer.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(10);
+/// Bytes of an answer: WxPusher's has a row of about 200 bytes for each of 2,000 receivers.
+const ANSWER_MAX: usize = 1024 * 1024;
+
+/// Where and how to call.
+#[derive(Debug)]
+pub(crate) struct Http {
+    proxy: Option<reqwest::Proxy>,
+    client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Http {
+    /// Through this proxy, or where the environment says.
+    pub(crate) fn new(proxy: Option<&str>) -> Result<Http, String> {
+        let proxy = match proxy {
+            None => None,
+            Some(url) => {
+                let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+                if !matches!(scheme, "http" | "https") {
+                    return Err("expected a proxy as http://[USER:PASSWORD@]HOST:PORT".to_owned());
+                }
+                Some(reqwest::Proxy::all(url).map_err(|_| "this is not a proxy's URL".to_owned())?)
+            }
+        };
+        Ok(Http { proxy, client: OnceLock::new() })
+    }
+
+    /// POSTs `json` to `url`.
+    pub(crate) async fn post(&self, url: &str, json: Vec<u8>) -> Result<Reply, String> {
+        let client = self.client.get_or_init(|| self.build(url)).as_ref().map_err(Clone::clone)?;
+        let call = async {
+            let request = client.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(json);
+            let mut response = request.send().await.map_err(in_words)?;
+            let status = response.status().as_u16();
+            let retry_after = response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+                .map(Duration::from_secs);
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(in_words)? {
+                if body.len() + chunk.len() > ANSWER_MAX {
+                    return Err(format!("the answer is longer than {ANSWER_MAX} bytes"));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Reply { status, retry_after, body })
+        };
+        tokio::time::timeout(CALL_MAX, call)
+            .await
+            .unwrap_or_else(|_| Err(format!("no whole answer within {} s", CALL_MAX.as_secs())))
+    }
+
+    fn build(&self, url: &str) -> Result<reqwest::Client, String> {
+        let url = url::Url::parse(url).map_err(|_| "api_url is not a URL".to_owned())?;
+        let mut roots = rustls::RootCertStore::empty();
+        let proxied_by_tls = self.proxy.is_some();
+        if url.scheme() == "https" || proxied_by_tls {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err("this system has no trusted certificates: install ca-certificates".to_owned());
+            }
+        }
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CALL_MAX)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(Duration::from_secs(90))
+            .pool_max_idle_per_host(1)
+            .user_agent(concat!("olog/", env!("CARGO_PKG_VERSION")));
+        let loopback = url.host().is_some_and(|host| match host {
+            url::Host::Domain(name) => name == "localhost",
+            url::Host::Ipv4(ip) => ip.is_loopback(),
+            url::Host::Ipv6(ip) => ip.is_loopback(),
+        });
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        } else if loopback {
+            builder = builder.no_proxy();
+        }
+        builder.build().map_err(in_words)
+    }
+}
+
+/// The whole chain of causes, without the URL (some services' URLs are credentials).
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(why) = cause {
+        let why_words = why.to_string();
+        if !words.contains(&why_words) {
+            words.push_str(": ");
+            words.push_str(&why_words);
+        }
+        cause = why.source();
+    }
+    words
+}
