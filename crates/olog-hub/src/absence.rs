@@ -1,1 +1,354 @@
-//! .
+//! Absence of devices: who is LOST, who is BACK, and what goes together.
+//!
+//! A device is LOST when nothing was heard from it for its `offline_after`; five minutes more when it had said `bye`. When the
+//! first one falls due, those that have been silent for half their time are asked for a sign of life, and the verdict waits for
+//! them, at most ten seconds: what goes together is one [`Absence`], and its return is told together (DESIGN §3).
+//!
+//! Pure: presences, open absences and `now` go in, [`Step`]s come out. What must survive a restart is in [`Absence`], the
+//! facts of an incident; the [`Roll`] holds only what a new start may forget (a question that is being asked, how often
+//! a device went lately). Must not: know the roster, the store, or tasks.
+//!
+//! Invariants: a device is missing in at most one open absence; a BACK is told only of devices whose LOST was told; a hub that
+//! has just started calls nobody lost before the grace of each has run anew.
+
+use std::collections::BTreeMap;
+
+use olog_proto::{At, BootId};
+use olog_push::Saying;
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+mod tests;
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+/// A device that said `bye` has this much more time: a reboot, an upgrade.
+const BYE_GRACE: i64 = 5 * MINUTE;
+/// The verdict waits this long for those that were asked.
+const VERDICT_WAIT: i64 = 10 * SECOND;
+/// Whoever was asked, did not answer, and would be lost within this time anyway, is lost with the others.
+const TOGETHER_WITHIN: i64 = 30 * SECOND;
+/// Devices with other patience that fell silent with an open absence belong to it.
+const SAME_CAUSE_WITHIN: i64 = MINUTE;
+/// This long after the first return those who are back are told, with who is missing.
+const BACK_TOGETHER: i64 = 5 * MINUTE;
+/// A device that was lost this often within [`FLAPS_WITHIN`] …
+const FLAPS: usize = 3;
+const FLAPS_WITHIN: i64 = 24 * HOUR;
+/// … is told as back only after this long without a break.
+const FLAPPING_CALM: i64 = HOUR;
+
+/// What is known of a joined device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Presence {
+    /// Its row.
+    pub device: i64,
+    /// Its name.
+    pub name: String,
+    /// Has it a session?
+    pub is_connected: bool,
+    /// When something was last heard; `None`: never, and it is not judged.
+    pub heard_at: Option<At>,
+    /// How long it may be silent, in ms; `None`: for ever.
+    pub offline_after: Option<i64>,
+    /// Its last word was `bye`.
+    pub said_bye: bool,
+    /// Its last known boot.
+    pub boot: Option<BootId>,
+    /// The address it was last seen from.
+    pub peer: Option<String>,
+}
+
+/// Devices that went together, until all of them are back: the facts of one incident.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Absence {
+    /// Nothing was heard since, from the first of them.
+    pub since: At,
+    /// Who went and was not yet told as back.
+    pub members: Vec<Member>,
+}
+
+/// A device that went.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Member {
+    /// Its row.
+    pub device: i64,
+    /// Its name when it went.
+    pub name: String,
+    /// Nothing was heard since.
+    pub since: At,
+    /// When it came back, if it is here.
+    pub returned_at: Option<At>,
+    boot: Option<BootId>,
+    rebooted: bool,
+    said_bye: bool,
+    /// It went again and again lately.
+    flaps: bool,
+}
+
+/// What has to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Ask these devices for a sign of life.
+    Ping(Vec<i64>),
+    /// A new incident.
+    Begin {
+        /// Its facts.
+        absence: Absence,
+        /// What to tell.
+        saying: Saying,
+    },
+    /// The facts of an open one have changed.
+    Change {
+        /// Its number.
+        number: u64,
+        /// Its facts.
+        absence: Absence,
+        /// What to tell, if anything.
+        saying: Option<Saying>,
+    },
+    /// An open one is over.
+    End {
+        /// Its number.
+        number: u64,
+        /// What to tell; nothing when its devices were forgotten.
+        saying: Option<Saying>,
+    },
+}
+
+/// Calls the roll: see the module's head.
+#[derive(Debug)]
+pub struct Roll {
+    /// Silence counts from here at the earliest.
+    grace_from: At,
+    asked: Option<Asked>,
+    /// When each device was lost, within [`FLAPS_WITHIN`], at most [`FLAPS`] each.
+    losses: BTreeMap<i64, Vec<At>>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    at: At,
+    /// Who has not fallen due yet, and has time to answer.
+    devices: Vec<i64>,
+}
+
+impl Roll {
+    /// The hub starts now.
+    pub fn new(now: At) -> Roll {
+        Roll { grace_from: now, asked: None, losses: BTreeMap::new() }
+    }
+
+    /// The hub could not have heard anybody until now: every device has its time anew.
+    pub fn grace_anew(&mut self, now: At) {
+        self.grace_from = self.grace_from.max(now);
+        self.asked = None;
+    }
+
+    /// Looks at everybody. `open`: the open absences by number.
+    pub fn call(&mut self, presences: &[Presence], open: &[(u64, Absence)], now: At) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut open: Vec<(u64, Absence, Option<Saying>)> = open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
+        let before: Vec<Absence> = open.iter().map(|(_, absence, _)| absence.clone()).collect();
+        for (_, absence, _) in &mut open {
+            self.note_returns(absence, presences, now);
+        }
+        let away: Vec<i64> = open.iter().flat_map(|(_, absence, _)| &absence.members).map(|m| m.device).collect();
+        let candidates: Vec<&Presence> = presences.iter().filter(|p| !away.contains(&p.device)).collect();
+        if let Some(lost) = self.verdict(&candidates, now, &mut steps) {
+            self.lose(&lost, presences.len(), &mut open, now, &mut steps);
+        }
+        for ((number, mut absence, mut told), before) in open.into_iter().zip(before) {
+            let back = absence.tell_back(now);
+            if absence.members.is_empty() {
+                steps.push(Step::End { number, saying: back });
+            } else if absence != before || told.is_some() || back.is_some() {
+                steps.push(Step::Change { number, absence, saying: told.take().or(back) });
+            }
+        }
+        steps
+    }
+
+    /// When to look again, if nobody comes or goes meanwhile.
+    pub fn due_at(&self, presences: &[Presence], open: &[(u64, Absence)], now: At) -> Option<At> {
+        let members = || open.iter().flat_map(|(_, absence)| &absence.members);
+        let silent = presences
+            .iter()
+            .filter(|p| members().all(|m| m.device != p.device || m.returned_at.is_some()))
+            .filter_map(|p| self.lost_at(p));
+        // An answer rings no bell: who was asked is looked at every second.
+        let answers = self.asked.as_ref().map(|asked| asked.at.plus(VERDICT_WAIT).min(now.plus(SECOND)));
+        let silent = silent.map(|at| if self.asked.is_some() { at.max(now.plus(SECOND)) } else { at });
+        let backs = open.iter().filter_map(|(_, absence)| absence.back_at());
+        silent.chain(answers).chain(backs).min()
+    }
+
+    /// When the device is lost if it stays silent.
+    fn lost_at(&self, presence: &Presence) -> Option<At> {
+        let grace = if presence.said_bye && !presence.is_connected { BYE_GRACE } else { 0 };
+        let heard_at = presence.heard_at?.max(self.grace_from);
+        Some(heard_at.plus(presence.offline_after?.saturating_add(grace)))
+    }
+
+    fn is_due(&self, presence: &Presence, now: At) -> bool {
+        self.lost_at(presence).is_some_and(|at| at <= now)
+    }
+
+    /// Who is lost now; `None` while nobody is due or the question is still open.
+    fn verdict<'a>(
+        &mut self,
+        candidates: &[&'a Presence],
+        now: At,
+        steps: &mut Vec<Step>,
+    ) -> Option<Vec<&'a Presence>> {
+        if !candidates.iter().any(|p| self.is_due(p, now)) {
+            self.asked = None;
+            return None;
+        }
+        let asked = match self.asked.take() {
+            Some(asked) => asked,
+            None => self.ask(candidates, now, steps),
+        };
+        let is_unanswered =
+            |p: &Presence| asked.devices.contains(&p.device) && p.heard_at.is_none_or(|heard| heard <= asked.at);
+        let waits = candidates.iter().any(|p| is_unanswered(p) && !self.is_due(p, now));
+        if waits && now.since(asked.at) < VERDICT_WAIT {
+            self.asked = Some(asked);
+            return None;
+        }
+        Some(candidates.iter().copied().filter(|p| self.is_due(p, now) || is_unanswered(p)).collect())
+    }
+
+    fn ask(&self, candidates: &[&Presence], now: At, steps: &mut Vec<Step>) -> Asked {
+        let silent: Vec<&&Presence> = candidates.iter().filter(|p| self.half_silent(p, now)).collect();
+        let ping: Vec<i64> = silent.iter().filter(|p| p.is_connected).map(|p| p.device).collect();
+        if !ping.is_empty() {
+            steps.push(Step::Ping(ping));
+        }
+        let is_soon = |p: &Presence| self.lost_at(p).is_some_and(|at| (1..=TOGETHER_WITHIN).contains(&at.since(now)));
+        Asked { at: now, devices: silent.iter().filter(|p| is_soon(p)).map(|p| p.device).collect() }
+    }
+
+    fn half_silent(&self, presence: &Presence, now: At) -> bool {
+        let (Some(lost_at), Some(patience)) = (self.lost_at(presence), presence.offline_after) else { return false };
+        lost_at.since(now) <= patience / 2
+    }
+
+    /// These are lost: of an open absence, or of a new one.
+    fn lose(
+        &mut self,
+        lost: &[&Presence],
+        n_known: usize,
+        open: &mut [(u64, Absence, Option<Saying>)],
+        now: At,
+        steps: &mut Vec<Step>,
+    ) {
+        let members: Vec<Member> = lost.iter().map(|presence| self.member(presence, now)).collect();
+        let Some(since) = members.iter().map(|m| m.since).min() else { return };
+        let saying = Saying::DevicesLost {
+            devices: members.iter().map(|m| m.name.clone()).collect(),
+            n_known: n_known as u64,
+            since,
+            behind: common_peer(lost),
+            said_bye: members.iter().all(|m| m.said_bye),
+        };
+        let same_cause = open.iter_mut().find(|(_, absence, _)| {
+            let nobody_back = absence.members.iter().all(|m| m.returned_at.is_none());
+            nobody_back && since.since(absence.since).saturating_abs() <= SAME_CAUSE_WITHIN
+        });
+        if let Some((_, absence, told)) = same_cause {
+            absence.members.extend(members);
+            *told = Some(saying);
+        } else {
+            steps.push(Step::Begin { absence: Absence { since, members }, saying });
+        }
+    }
+
+    fn member(&mut self, presence: &Presence, now: At) -> Member {
+        self.losses.retain(|_, losses| {
+            losses.retain(|at| now.since(*at) < FLAPS_WITHIN);
+            !losses.is_empty()
+        });
+        let losses = self.losses.entry(presence.device).or_default();
+        if losses.len() >= FLAPS {
+            losses.remove(0);
+        }
+        losses.push(now);
+        Member {
+            device: presence.device,
+            name: presence.name.clone(),
+            since: presence.heard_at.unwrap_or(now),
+            returned_at: None,
+            boot: presence.boot,
+            rebooted: false,
+            said_bye: presence.said_bye,
+            flaps: losses.len() >= FLAPS,
+        }
+    }
+
+    fn note_returns(&self, absence: &mut Absence, presences: &[Presence], now: At) {
+        // Who was forgotten meanwhile is no longer missed.
+        absence.members.retain_mut(|member| {
+            let Some(presence) = presences.iter().find(|p| p.device == member.device) else { return false };
+            member.name.clone_from(&presence.name);
+            if member.returned_at.is_some() && !presence.is_connected && self.is_due(presence, now) {
+                member.returned_at = None;
+            }
+            if member.returned_at.is_none() && presence.is_connected && !self.is_due(presence, now) {
+                member.returned_at = Some(now);
+                member.rebooted |= presence.boot != member.boot;
+            }
+            true
+        });
+    }
+}
+
+impl Absence {
+    /// The devices that are away now.
+    pub fn missing(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|m| m.returned_at.is_none())
+    }
+
+    /// When those who are back have to be told, if nobody else comes.
+    fn back_at(&self) -> Option<At> {
+        self.members
+            .iter()
+            .filter_map(|m| m.is_back_at().map(|at| if m.flaps { at } else { at.plus(BACK_TOGETHER) }))
+            .min()
+    }
+
+    /// Takes those who are back out of it, when their time has come, and says so.
+    fn tell_back(&mut self, now: At) -> Option<Saying> {
+        let is_back = |m: &Member| m.is_back_at().is_some_and(|at| at <= now);
+        let all_back = self.members.iter().all(is_back);
+        if !all_back && self.back_at().is_none_or(|at| at > now) {
+            return None;
+        }
+        let (back, rest): (Vec<Member>, Vec<Member>) = std::mem::take(&mut self.members).into_iter().partition(is_back);
+        self.members = rest;
+        Some(Saying::DevicesBack {
+            since: back.iter().map(|m| m.since).min()?,
+            n_rebooted: back.iter().filter(|m| m.rebooted).count() as u64,
+            said_bye: back.iter().all(|m| m.said_bye),
+            devices: back.into_iter().map(|m| m.name).collect(),
+            missing: self.missing().map(|m| m.name.clone()).collect(),
+        })
+    }
+}
+
+impl Member {
+    /// From when on it counts as back.
+    fn is_back_at(&self) -> Option<At> {
+        self.returned_at.map(|at| if self.flaps { at.plus(FLAPPING_CALM) } else { at })
+    }
+}
+
+/// The address that several devices were all seen from.
+fn common_peer(lost: &[&Presence]) -> Option<String> {
+    let (first, others) = lost.split_first()?;
+    let peer = first.peer.as_ref()?;
+    (!others.is_empty() && others.iter().all(|p| p.peer.as_ref() == Some(peer))).then(|| peer.clone())
+}

@@ -165,7 +165,9 @@ impl TaskFacts {
     pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
         let moment = Moment { at, now };
-        self.forget_old_incident(now, &mut out);
+        if self.tell_calm(now, &mut out) {
+            self.phase = Phase::Calm;
+        }
         match &event.what {
             What::Text { file, excerpt } => match file.suffix {
                 Suffix::Msg => self.message(event, file, Some(excerpt), moment, &mut out),
@@ -215,14 +217,12 @@ impl TaskFacts {
     /// Time has passed. `here_since`: since when errors of the device would have been heard; `None` while it is away.
     pub fn due(&mut self, now: At, here_since: Option<At>, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
-        self.forget_old_incident(now, &mut out);
+        self.tell_calm(now, &mut out);
         if let Some(incident) = self.phase.incident_mut() {
             incident.tell_held(now, &mut out);
         }
-        if let Phase::Trouble { pending: Some(pending), .. } = self.phase {
-            if pending.until <= now {
-                self.end(pending.ground, Moment { at: pending.at, now }, &mut out);
-            }
+        if let Some(pending) = self.phase.pending().filter(|pending| pending.until <= now) {
+            self.end(pending.ground, Moment { at: pending.at, now }, &mut out);
         }
         if self.quiet_at(policy).is_some_and(|quiet| quiet <= now) {
             let enough = here_since.map(|since| since.plus(self.quiet_wait(policy)));
@@ -262,7 +262,7 @@ impl TaskFacts {
         }
     }
 
-    /// The open incident, or the one that ended less than [`SAME_WITHIN`] ago.
+    /// The open incident, or the last one, which begins again if that is within [`SAME_WITHIN`].
     pub fn incident(&self) -> Option<&Incident> {
         match &self.phase {
             Phase::Calm => None,
@@ -421,10 +421,9 @@ impl TaskFacts {
     fn error(&mut self, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
         let Moment { at, now } = sign.moment;
         // The end was due before this error happened; only nobody had looked.
-        if let Phase::Trouble { pending: Some(pending), .. } = self.phase {
-            if pending.until <= now && at.since(pending.at) >= policy.over_wait {
-                self.end(pending.ground, Moment { at: pending.at, now }, out);
-            }
+        let was_over = |p: &Pending| p.until <= now && at.since(p.at) >= policy.over_wait;
+        if let Some(pending) = self.phase.pending().filter(was_over) {
+            self.end(pending.ground, Moment { at: pending.at, now }, out);
         }
         self.note_error(sign.moment, policy);
         let first = if self.learn(&sign.fingerprints) { Why::Again } else { Why::First };
@@ -493,12 +492,14 @@ impl TaskFacts {
         }
     }
 
-    fn forget_old_incident(&mut self, now: At, out: &mut Vec<Outcome>) {
-        if let Phase::Over { incident, ground, at, decided_at } = &mut self.phase {
-            if now.since(*decided_at) >= SAME_WITHIN {
+    /// An incident that comes and goes is told as over once it has been calm for a day. True: it is another one next time.
+    fn tell_calm(&mut self, now: At, out: &mut Vec<Outcome>) -> bool {
+        match &mut self.phase {
+            Phase::Over { incident, ground, at, decided_at } if now.since(*decided_at) >= SAME_WITHIN => {
                 incident.tell_over(*ground, Moment { at: *at, now }, out);
-                self.phase = Phase::Calm;
+                true
             }
+            _ => false,
         }
     }
 
@@ -528,6 +529,10 @@ impl TaskFacts {
 impl Phase {
     fn trouble(incident: Option<Box<Incident>>, pending: Option<Pending>, heard_at: At) -> Phase {
         Phase::Trouble { incident, pending, heard_at, not_quiet_before: None }
+    }
+
+    fn pending(&self) -> Option<Pending> {
+        if let Phase::Trouble { pending, .. } = self { *pending } else { None }
     }
 
     fn incident_mut(&mut self) -> Option<&mut Incident> {

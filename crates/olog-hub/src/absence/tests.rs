@@ -1,0 +1,370 @@
+//! Cases with time given: a hub, some devices, and what is told.
+
+use olog_proto::event::Id128;
+
+use super::*;
+
+/// A hub and its devices; the watchman looks whenever something is due or somebody comes.
+struct World {
+    roll: Roll,
+    now: At,
+    devices: Vec<Presence>,
+    open: Vec<(u64, Absence)>,
+    n_incidents: u64,
+    pinged: Vec<i64>,
+    told: Vec<String>,
+    /// When the watchman looks next.
+    next: Option<At>,
+    /// Those that answer pings.
+    alive: Vec<bool>,
+}
+
+impl World {
+    /// Devices 0, 1, 2 … that are connected and were heard at 0 s; a hub that has run for long.
+    fn new(n: usize) -> World {
+        let device = |i: usize| Presence {
+            device: i as i64,
+            name: format!("d{i}"),
+            is_connected: true,
+            heard_at: Some(At(0)),
+            offline_after: Some(MINUTE),
+            said_bye: false,
+            boot: Some(Id128([1; 16])),
+            peer: Some(format!("10.0.0.{i}")),
+        };
+        World {
+            roll: Roll::new(At(-DAY)),
+            now: At(0),
+            devices: (0..n).map(device).collect(),
+            open: Vec::new(),
+            n_incidents: 0,
+            pinged: Vec::new(),
+            told: Vec::new(),
+            next: Some(At(0)),
+            alive: vec![true; n],
+        }
+    }
+
+    fn look(&mut self) {
+        let steps = self.roll.call(&self.devices, &self.open, self.now);
+        for step in steps {
+            let saying = match step {
+                Step::Ping(devices) => {
+                    self.pinged.extend(devices);
+                    None
+                }
+                Step::Begin { absence, saying } => {
+                    self.n_incidents += 1;
+                    self.open.push((self.n_incidents, absence));
+                    Some(saying)
+                }
+                Step::Change { number, absence, saying } => {
+                    self.open.iter_mut().find(|(n, _)| *n == number).unwrap().1 = absence;
+                    saying
+                }
+                Step::End { number, saying } => {
+                    self.open.retain(|(n, _)| *n != number);
+                    saying
+                }
+            };
+            self.told.extend(saying.map(|s| format!("{} {}", self.now.0 / SECOND, words(&s))));
+        }
+        let stored = serde_json::to_string(&self.open).unwrap();
+        self.open = serde_json::from_str(&stored).unwrap();
+        self.next = self.roll.due_at(&self.devices, &self.open, self.now);
+        assert!(self.next.is_none_or(|next| next > self.now), "the same instant is looked at for ever");
+    }
+
+    /// Seconds pass; who is alive and connected is heard every 20 s, and at once when it is pinged.
+    fn pass(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.now = self.now.plus(SECOND);
+            for (i, device) in self.devices.iter_mut().enumerate() {
+                let beats = (self.now.0 / SECOND + i as i64 * 3) % 20 == 0 || self.pinged.contains(&device.device);
+                if device.is_connected && self.alive[i] && beats {
+                    device.heard_at = Some(self.now);
+                }
+            }
+            self.pinged.clear();
+            if self.next.is_some_and(|next| next <= self.now) {
+                self.look();
+            }
+        }
+    }
+
+    /// No more power: sockets stay open until somebody notices.
+    fn dies(&mut self, devices: std::ops::Range<usize>) {
+        devices.for_each(|i| self.alive[i] = false);
+    }
+
+    /// The session ends.
+    fn leaves(&mut self, device: usize, bye: bool) {
+        let (alive, device) = (&mut self.alive[device], &mut self.devices[device]);
+        *alive = false;
+        (device.is_connected, device.said_bye, device.heard_at) = (false, bye, Some(self.now));
+        self.look();
+    }
+
+    fn comes(&mut self, device: usize, rebooted: bool) {
+        let (alive, device) = (&mut self.alive[device], &mut self.devices[device]);
+        *alive = true;
+        (device.is_connected, device.said_bye, device.heard_at) = (true, false, Some(self.now));
+        if rebooted {
+            device.boot = Some(Id128([2; 16]));
+        }
+        self.look();
+    }
+
+    #[track_caller]
+    fn heard(&mut self, expected: &[&str]) {
+        assert_eq!(std::mem::take(&mut self.told), expected);
+    }
+}
+
+const DAY: i64 = 24 * HOUR;
+
+fn words(saying: &Saying) -> String {
+    match saying {
+        Saying::DevicesLost { devices, n_known, since, behind, said_bye } => {
+            let behind = behind.as_ref().map_or(String::new(), |b| format!(" behind {b}"));
+            let bye = if *said_bye { " bye" } else { "" };
+            format!("lost {} of {n_known} since {}{behind}{bye}", devices.join(" "), since.0 / SECOND)
+        }
+        Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye } => {
+            let missing = if missing.is_empty() { String::new() } else { format!(" missing {}", missing.join(" ")) };
+            let bye = if *said_bye { " bye" } else { "" };
+            format!("back {} since {}{missing} rebooted {n_rebooted}{bye}", devices.join(" "), since.0 / SECOND)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_device_is_lost_after_its_time_and_back_at_once() {
+    let mut world = World::new(3);
+    world.pass(40);
+    world.leaves(1, false);
+    world.pass(300);
+    world.heard(&["100 lost d1 of 3 since 40"]);
+    world.comes(1, true);
+    world.heard(&["340 back d1 since 40 rebooted 1"]);
+    assert!(world.open.is_empty());
+}
+
+#[test]
+fn a_power_cut_of_eight_of_fifteen_is_one_incident_and_so_is_its_end() {
+    let mut world = World::new(15);
+    for device in &mut world.devices[..8] {
+        device.peer = Some("203.0.113.7".to_owned());
+    }
+    world.pass(120);
+    world.dies(0..8);
+    world.pass(1200);
+    // They were heard between 102 s and 120 s; the first falls due at 162 s, and the verdict waits 10 s for the others.
+    world.heard(&["172 lost d0 d1 d2 d3 d4 d5 d6 d7 of 15 since 102 behind 203.0.113.7"]);
+    for device in 0..8 {
+        world.comes(device, true);
+        world.pass(10);
+    }
+    world.heard(&["1390 back d0 d1 d2 d3 d4 d5 d6 d7 since 102 rebooted 8"]);
+    assert_eq!((world.n_incidents, world.open.len()), (1, 0));
+}
+
+#[test]
+fn who_answers_the_question_is_not_lost() {
+    let mut world = World::new(4);
+    world.pass(100);
+    world.leaves(0, false);
+    // d1 has been quiet for half a minute when d0 falls due, and answers when it is asked.
+    world.alive[1] = false;
+    world.pass(28);
+    world.devices[1].heard_at = Some(world.now);
+    world.pass(32);
+    assert_eq!(world.pinged, [1]);
+    world.heard(&[]);
+    world.alive[1] = true;
+    world.pass(3);
+    world.heard(&["161 lost d0 of 4 since 100"]);
+}
+
+#[test]
+fn who_is_missing_after_five_minutes_is_told_and_stays_lost() {
+    let mut world = World::new(4);
+    world.pass(60);
+    for device in 0..4 {
+        world.leaves(device, false);
+    }
+    world.pass(60);
+    world.heard(&["120 lost d0 d1 d2 d3 of 4 since 60"]);
+    world.pass(80);
+    world.comes(2, false);
+    world.pass(100);
+    world.comes(0, true);
+    world.pass(260);
+    world.heard(&["500 back d0 d2 since 60 missing d1 d3 rebooted 1"]);
+    world.comes(1, false);
+    world.pass(10);
+    world.comes(3, false);
+    world.heard(&["570 back d1 d3 since 60 rebooted 0"]);
+    assert_eq!(world.open, []);
+}
+
+#[test]
+fn who_goes_again_before_the_return_is_told_is_among_the_missing() {
+    let mut world = World::new(2);
+    world.leaves(0, false);
+    world.leaves(1, false);
+    world.pass(100);
+    world.comes(0, false);
+    world.comes(1, false);
+    world.heard(&["60 lost d0 d1 of 2 since 0", "100 back d0 d1 since 0 rebooted 0"]);
+    world.leaves(0, false);
+    world.leaves(1, false);
+    world.pass(100);
+    world.comes(0, false);
+    world.pass(10);
+    world.leaves(0, false);
+    world.pass(400);
+    world.comes(1, false);
+    world.pass(400);
+    world.heard(&["160 lost d0 d1 of 2 since 100", "910 back d1 since 100 missing d0 rebooted 0"]);
+}
+
+#[test]
+fn a_device_that_said_bye_has_five_minutes_more() {
+    let mut world = World::new(2);
+    world.leaves(0, true);
+    world.pass(200);
+    world.comes(0, true);
+    world.heard(&[]);
+    world.pass(10);
+    world.leaves(0, true);
+    world.pass(600);
+    world.comes(0, true);
+    world.heard(&["570 lost d0 of 2 since 210 bye", "810 back d0 since 210 rebooted 0 bye"]);
+}
+
+#[test]
+fn a_laptop_with_patience_is_not_lost_with_the_others() {
+    let mut world = World::new(3);
+    world.devices[1].offline_after = Some(12 * HOUR);
+    world.devices[2].offline_after = None;
+    for device in 0..3 {
+        world.leaves(device, false);
+    }
+    world.pass(11 * 3600);
+    world.heard(&["60 lost d0 of 3 since 0"]);
+    world.comes(0, false);
+    world.told.clear();
+    world.pass(2 * 3600);
+    world.heard(&["43200 lost d1 of 3 since 0"]);
+}
+
+#[test]
+fn devices_of_other_patience_that_fell_silent_together_are_one_incident() {
+    let mut world = World::new(3);
+    world.devices[1].offline_after = Some(10 * MINUTE);
+    world.leaves(0, false);
+    world.leaves(1, false);
+    world.pass(601);
+    world.heard(&["60 lost d0 of 3 since 0", "600 lost d1 of 3 since 0"]);
+    assert_eq!(world.n_incidents, 1);
+    world.comes(0, false);
+    world.comes(1, false);
+    world.heard(&["601 back d0 d1 since 0 rebooted 0"]);
+}
+
+#[test]
+fn a_restarted_hub_does_not_call_everyone_lost() {
+    let mut world = World::new(15);
+    world.pass(60);
+    for device in 0..5 {
+        world.leaves(device, false);
+    }
+    world.pass(100);
+    world.told.clear();
+    // The hub was down for a day while five were away: nobody is connected when it starts.
+    world.now = At(DAY);
+    world.roll = Roll::new(world.now);
+    world.devices.iter_mut().for_each(|d| d.is_connected = false);
+    world.look();
+    world.pass(30);
+    for device in 5..14 {
+        world.comes(device, false);
+    }
+    world.heard(&[]);
+    world.pass(60);
+    world.heard(&["86460 lost d14 of 15 since 158"]);
+    for device in 0..5 {
+        world.comes(device, true);
+    }
+    world.heard(&["86490 back d0 d1 d2 d3 d4 since 60 rebooted 5"]);
+}
+
+#[test]
+fn a_hub_without_network_gives_everybody_their_time_anew() {
+    let mut world = World::new(3);
+    for device in 0..3 {
+        world.leaves(device, false);
+    }
+    world.pass(59);
+    world.roll.grace_anew(world.now);
+    world.pass(30);
+    (0..3).for_each(|device| world.comes(device, false));
+    world.pass(600);
+    world.heard(&[]);
+}
+
+#[test]
+fn a_device_that_was_never_heard_is_not_judged() {
+    let mut world = World::new(1);
+    world.leaves(0, false);
+    world.devices[0].heard_at = None;
+    world.pass(600);
+    world.heard(&[]);
+    assert_eq!(world.roll.due_at(&world.devices, &world.open, world.now), None);
+}
+
+#[test]
+fn a_flapping_device_is_told_three_times_and_then_when_it_is_calm() {
+    let mut world = World::new(2);
+    for _ in 0..10 {
+        world.leaves(0, false);
+        world.pass(100);
+        world.comes(0, false);
+        world.pass(100);
+    }
+    world.heard(&[
+        "60 lost d0 of 2 since 0",
+        "100 back d0 since 0 rebooted 0",
+        "260 lost d0 of 2 since 200",
+        "300 back d0 since 200 rebooted 0",
+        "460 lost d0 of 2 since 400",
+    ]);
+    world.pass(3600);
+    world.heard(&["5500 back d0 since 400 rebooted 0"]);
+    assert_eq!(world.n_incidents, 3);
+}
+
+#[test]
+fn a_forgotten_device_is_missed_no_more() {
+    let mut world = World::new(2);
+    world.leaves(0, false);
+    world.pass(100);
+    world.devices.remove(0);
+    world.alive.remove(0);
+    world.look();
+    world.heard(&["60 lost d0 of 2 since 0"]);
+    assert_eq!(world.open, []);
+}
+
+#[test]
+fn a_silent_connection_is_lost_like_a_closed_one() {
+    let mut world = World::new(3);
+    world.pass(100);
+    world.dies(2..3);
+    world.pass(100);
+    world.heard(&["154 lost d2 of 3 since 94"]);
+    world.comes(2, false);
+    world.heard(&["200 back d2 since 94 rebooted 0"]);
+}
