@@ -1,1 +1,562 @@
-//! .
+//! Events in, committed: the one road from a session to the store.
+//!
+//! **Group commit.** Sessions hand batches to one worker and wait. While a transaction runs, what arrives waits together and
+//! is the next transaction, up to [`GROUP_MAX`] events; so a lone event is committed at once, and a thousand agents share
+//! one flush of the disk. An acknowledgement means that the transaction is on the disk.
+//!
+//! In that transaction stand the events (once per number), the tasks' facts, the incidents and the outbox rows. What cannot be
+//! stored must not stop what can: a group that the store refuses is tried again batch by batch, then event by event, and
+//! the one event that it refuses for itself is recorded under its number as `unreadable`, told, and acknowledged. A disk that
+//! is full or fails is another matter: the group waits and is tried again, the devices keep what is not acknowledged.
+//!
+//! Must not: know frames, call a channel, decide what an event means (`incident` does).
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use olog_daemon::clock::Clock;
+use olog_proto::{At, BootId, DeviceName, Epoch, Event, Note, PublicKey, TaskName, What};
+use olog_push::SystemCode;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::bell::Bell;
+use crate::record::{self, Rules};
+use crate::store::devices::{self, Device, DeviceId, DeviceState};
+use crate::store::events::{self, NewEvent};
+use crate::store::incidents::{self, Begin, Subject};
+use crate::store::tasks::{self, Task};
+use crate::store::{Store, StoreError, Tx};
+
+/// Batches that may wait for the worker; beyond it sessions wait.
+const QUEUE: usize = 256;
+/// Events in one transaction: enough to share a flush among many, few enough that nobody waits long.
+const GROUP_MAX: usize = 2_000;
+/// A device's clock is not before this: 2020-01-01. What says so was made before the clock was set.
+const EARLIEST: At = At(1_577_836_800_000);
+/// How long a group waits after the disk failed, at first and at most.
+const DISK_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+
+/// What a device has proven, and what it says of itself.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// Its key.
+    pub key: PublicKey,
+    /// The name that it would like.
+    pub name: DeviceName,
+    /// How to reach it by ssh.
+    pub address: Option<String>,
+    /// Of its program.
+    pub version: String,
+    /// The epoch of its spool.
+    pub epoch: Epoch,
+    /// The highest number that its spool ever gave.
+    pub last: u64,
+    /// Its boot.
+    pub boot: BootId,
+    /// Milliseconds since that boot.
+    pub up: u64,
+    /// Where it comes from.
+    pub peer: IpAddr,
+    /// Its clock less ours, in ms.
+    pub skew_ms: i64,
+    /// Our clock.
+    pub now: At,
+}
+
+/// Who a device is to the hub.
+#[derive(Debug)]
+pub enum Connected {
+    /// It has joined.
+    Known {
+        /// Its row.
+        device: DeviceId,
+        /// Its name here.
+        name: DeviceName,
+        /// Its epoch is committed through this number.
+        acked: u64,
+    },
+    /// Nobody enrolled it yet.
+    Pending,
+    /// It was forgotten or replaced.
+    Revoked,
+    /// Its spool's numbers cannot be trusted.
+    NewEpoch {
+        /// Why, for a person.
+        detail: String,
+    },
+}
+
+/// Why events were not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The device was forgotten meanwhile.
+    #[error("the device was forgotten")]
+    Revoked,
+    /// A known number came with another content.
+    #[error("the numbers of this spool are another spool's: {detail}")]
+    NewEpoch {
+        /// Why, for a person.
+        detail: String,
+    },
+    /// Not now.
+    #[error("{0}")]
+    Busy(String),
+}
+
+/// A handle to the worker; clones share it.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    store: Store,
+    rules: watch::Receiver<Arc<Rules>>,
+    requests: mpsc::Sender<Request>,
+    bells: Bells,
+}
+
+/// Who is woken after a commit.
+#[derive(Debug, Clone, Default)]
+pub struct Bells {
+    /// There may be something to send.
+    pub outbox: Bell,
+    /// Something may be due earlier than it was.
+    pub watchman: Bell,
+}
+
+#[derive(Debug)]
+struct Request {
+    batch: Batch,
+    reply: oneshot::Sender<Result<u64, IngestError>>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    device: DeviceId,
+    epoch: Epoch,
+    skew_ms: i64,
+    events: Vec<Event>,
+    digests: Vec<u64>,
+}
+
+impl Ingest {
+    /// The handle, and the worker that the wiring runs.
+    pub fn new(store: Store, rules: watch::Receiver<Arc<Rules>>, bells: Bells, clock: Clock) -> (Ingest, Worker) {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let worker = Worker { store: store.clone(), rules: rules.clone(), queue, bells: bells.clone(), clock };
+        (Ingest { store, rules, requests, bells }, worker)
+    }
+
+    /// Who is it? Records what it says of itself.
+    pub async fn connect(&self, hello: Hello) -> Result<Connected, IngestError> {
+        let rules = self.rules.borrow().clone();
+        let connected = self.store.write(move |tx| connect(tx, &rules, &hello)).await.map_err(busy)?;
+        self.bells.outbox.ring();
+        self.bells.watchman.ring();
+        Ok(connected)
+    }
+
+    /// Commits events of a device, in the order of the calls; returns the number through which its epoch is committed.
+    pub async fn events(
+        &self,
+        device: DeviceId,
+        epoch: Epoch,
+        skew_ms: i64,
+        events: Vec<Event>,
+    ) -> Result<u64, IngestError> {
+        let digests = events.iter().map(Event::digest).collect();
+        let (reply, answer) = oneshot::channel();
+        let batch = Batch { device, epoch, skew_ms, events, digests };
+        let stopped = |_| IngestError::Busy("the hub stops".to_owned());
+        self.requests.send(Request { batch, reply }).await.map_err(|_| stopped(()))?;
+        answer.await.map_err(|_| stopped(()))?
+    }
+
+    /// The session ended. `bye`: what the device said when it went on purpose.
+    pub async fn disconnected(&self, device: DeviceId, bye: Option<String>, heard_at: At) {
+        let written = self.store.write(move |tx| devices::disconnected(tx, device, bye.as_deref(), heard_at)).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, device = device.0, "the end of a session was not recorded");
+        }
+        self.bells.watchman.ring();
+    }
+
+    /// Two machines use the key of one device: told once, until a person has looked after it.
+    pub async fn two_machines(&self, device: DeviceId, peers: Vec<IpAddr>, now: At) {
+        let rules = self.rules.borrow().clone();
+        let written = self.store.write(move |tx| {
+            let Some(device) = devices::get(tx, device)? else { return Ok(()) };
+            let text = peers.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+            note_begins(tx, &rules, &device, "two_machines", SystemCode::TwoMachines, &[("addresses", text)], now)
+        });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "two machines use one key, and that was not recorded");
+        }
+        self.bells.outbox.ring();
+    }
+}
+
+fn busy(error: StoreError) -> IngestError {
+    IngestError::Busy(error.to_string())
+}
+
+fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, StoreError> {
+    let Some(device) = devices::by_key(tx, &hello.key)? else {
+        if devices::add_pending(tx, hello)? {
+            let devices = [("devices", hello.name.to_string())];
+            record::tell(tx, rules, &record::affair(None, SystemCode::PendingDevices, &devices, hello.now), hello.now)?;
+        }
+        return Ok(Connected::Pending);
+    };
+    match device.state {
+        DeviceState::Pending => return Ok(Connected::Pending),
+        DeviceState::Forgotten => return Ok(Connected::Revoked),
+        DeviceState::Joined => {}
+    }
+    let stream = events::stream(tx, device.id, hello.epoch, hello.now)?;
+    if stream.acked > hello.last {
+        let detail = format!(
+            "the hub has committed through {}, this spool ends at {}: it was restored from an older copy, or cloned",
+            stream.acked, hello.last
+        );
+        epoch_refused(tx, rules, &device, stream.epoch, &detail, hello.now)?;
+        return Ok(Connected::NewEpoch { detail });
+    }
+    let name = devices::connected(tx, &device, stream.epoch, hello)?;
+    Ok(Connected::Known { device: device.id, name, acked: stream.acked })
+}
+
+/// Tells once that an epoch is not taken any more.
+fn epoch_refused(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    epoch: events::EpochId,
+    detail: &str,
+    now: At,
+) -> Result<(), StoreError> {
+    if events::refuse(tx, epoch)? {
+        let notice = record::affair(Some(device), SystemCode::EpochRenewed, &[("why", detail.to_owned())], now);
+        record::tell(tx, rules, &notice, now)?;
+    }
+    Ok(())
+}
+
+/// The worker: owned by the wiring.
+#[derive(Debug)]
+pub struct Worker {
+    store: Store,
+    rules: watch::Receiver<Arc<Rules>>,
+    queue: mpsc::Receiver<Request>,
+    bells: Bells,
+    clock: Clock,
+}
+
+/// What became of a batch.
+type Committed = Result<u64, IngestError>;
+
+impl Worker {
+    /// Commits until `stop`; then what has arrived, and ends.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        loop {
+            let first = tokio::select! {
+                biased;
+                request = self.queue.recv() => request,
+                () = stop.cancelled() => None,
+            };
+            let Some(first) = first else { return Ok(()) };
+            let mut n = first.batch.events.len();
+            let mut group = vec![first];
+            while n < GROUP_MAX {
+                let Ok(next) = self.queue.try_recv() else { break };
+                n += next.batch.events.len();
+                group.push(next);
+            }
+            let (batches, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|r| (r.batch, r.reply)).unzip();
+            let done = self.commit(batches, &stop).await?;
+            for (reply, committed) in replies.into_iter().zip(done) {
+                // A session that is gone does not wait for its answer.
+                drop(reply.send(committed));
+            }
+            self.bells.outbox.ring();
+            self.bells.watchman.ring();
+        }
+    }
+
+    /// One group, whatever it takes: together, else batch by batch.
+    async fn commit(&self, batches: Vec<Batch>, stop: &CancellationToken) -> Result<Vec<Committed>, StoreError> {
+        let batches: Arc<[Batch]> = batches.into();
+        let rules = self.rules.borrow().clone();
+        match self.write(stop, &batches, &rules, commit).await {
+            Err(StoreError::Refused(why)) => {
+                tracing::warn!(why, n_batches = batches.len(), "a group was refused: tried one by one");
+                let mut done = Vec::with_capacity(batches.len());
+                for i in 0..batches.len() {
+                    done.push(self.commit_alone(stop, &batches, i, &rules).await?);
+                }
+                Ok(done)
+            }
+            Err(error @ (StoreError::Disk(_) | StoreError::Closed)) => {
+                Ok(batches.iter().map(|_| Err(IngestError::Busy(error.to_string()))).collect())
+            }
+            done => done,
+        }
+    }
+
+    /// One batch: as a whole, else event by event, the event that is refused as `unreadable`.
+    async fn commit_alone(
+        &self,
+        stop: &CancellationToken,
+        batches: &Arc<[Batch]>,
+        i: usize,
+        rules: &Arc<Rules>,
+    ) -> Result<Committed, StoreError> {
+        let whole = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
+            batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, 0..batch.events.len(), now))
+        };
+        match self.write(stop, batches, rules, whole).await {
+            Err(StoreError::Refused(_)) => {}
+            Err(error @ (StoreError::Disk(_) | StoreError::Closed)) => return Ok(Err(busy(error))),
+            done => return done,
+        }
+        let n_events = batches.get(i).map_or(0, |b| b.events.len());
+        let mut committed = Ok(0);
+        for n in 0..n_events {
+            let alone = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
+                batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, n..n + 1, now))
+            };
+            committed = match self.write(stop, batches, rules, alone).await {
+                Err(StoreError::Refused(why)) => {
+                    let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
+                        batches.get(i).map_or(Ok(Ok(0)), |batch| commit_unreadable(tx, rules, batch, n, &why, now))
+                    };
+                    self.write(stop, batches, rules, unreadable).await?
+                }
+                Err(error @ (StoreError::Disk(_) | StoreError::Closed)) => return Ok(Err(busy(error))),
+                done => done?,
+            };
+            if committed.is_err() {
+                break;
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Runs a step, again and again while the disk does not take it; what it cost is told when it does.
+    async fn write<T, F>(
+        &self,
+        stop: &CancellationToken,
+        batches: &Arc<[Batch]>,
+        rules: &Arc<Rules>,
+        step: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>, &[Batch], &Rules, At) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        let mut trouble: Option<(At, String)> = None;
+        let mut wait = DISK_WAIT.0;
+        loop {
+            let now = self.clock.now();
+            let (batches, rules, step, told) = (batches.clone(), rules.clone(), step.clone(), trouble.clone());
+            let written = self.store.write(move |tx| {
+                if let Some((since, why)) = &told {
+                    let args = [("text", why.clone()), ("since", since.0.to_string())];
+                    record::tell(tx, &rules, &record::affair(None, SystemCode::StoreTrouble, &args, now), now)?;
+                }
+                step(tx, &batches, &rules, now)
+            });
+            match written.await {
+                Err(StoreError::Disk(why)) => {
+                    tracing::error!(why, "events are not committed; the devices keep them");
+                    trouble.get_or_insert((now, why));
+                }
+                done => return done,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(DISK_WAIT.1),
+                () = stop.cancelled() => return Err(StoreError::Closed),
+            }
+        }
+    }
+}
+
+fn commit(tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At) -> Result<Vec<Committed>, StoreError> {
+    // Devices are locked in the order of their ids, so that two hubs never wait for each other.
+    let mut in_order: BTreeMap<DeviceId, Vec<usize>> = BTreeMap::new();
+    for (i, batch) in batches.iter().enumerate() {
+        in_order.entry(batch.device).or_default().push(i);
+    }
+    let mut done: Vec<Committed> = batches.iter().map(|_| Ok(0)).collect();
+    for i in in_order.into_values().flatten() {
+        if let (Some(batch), Some(slot)) = (batches.get(i), done.get_mut(i)) {
+            *slot = commit_batch(tx, rules, batch, 0..batch.events.len(), now)?;
+        }
+    }
+    Ok(done)
+}
+
+/// Commits a range of a batch's events.
+fn commit_batch(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    batch: &Batch,
+    range: std::ops::Range<usize>,
+    now: At,
+) -> Result<Committed, StoreError> {
+    let (device, stream) = match begin_batch(tx, batch, now)? {
+        Ok(begun) => begun,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let numbered = || batch.events.iter().zip(&batch.digests).skip(range.start).take(range.len());
+    if let Some(n) = changed_number(tx, &stream, numbered())? {
+        let detail =
+            format!("number {n} is known with another content: the spool was restored from an older copy, or cloned");
+        epoch_refused(tx, rules, &device, stream.epoch, &detail, now)?;
+        return Ok(Err(IngestError::NewEpoch { detail }));
+    }
+    let new: Vec<_> = numbered().filter(|(event, _)| event.n > stream.acked).collect();
+    let (Some((first, _)), Some((last, _))) = (new.first(), new.last()) else { return Ok(Ok(stream.acked)) };
+    let missing = first.n - stream.acked - 1;
+    if missing > 0 && !(stream.acked == 0 && devices::is_first_epoch(tx, device.id, stream.epoch)?) {
+        let notice = record::affair(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
+        record::tell(tx, rules, &notice, now)?;
+    }
+    let mut touched: HashMap<&TaskName, Task> = HashMap::new();
+    let mut rows = Vec::with_capacity(new.len());
+    for &(event, &digest) in &new {
+        let at = hub_time(event.at, batch.skew_ms, now);
+        match (&event.what, event.what.task()) {
+            (What::Note(note), _) => take_note(tx, rules, &device, note, at, now)?,
+            (_, Some(name)) => {
+                let task = match touched.entry(name) {
+                    std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                    std::collections::hash_map::Entry::Vacant(place) => place.insert(tasks::load(tx, device.id, name)?),
+                };
+                let outcomes = task.facts.observe(event, at, now, &rules.policy);
+                record::outcomes(tx, rules, &device, task, outcomes, now)?;
+            }
+            (_, None) => {}
+        }
+        rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
+    }
+    for task in touched.values_mut() {
+        record::task(tx, rules, task, now)?;
+    }
+    for row in &mut rows {
+        row.task = row.event.what.task().and_then(|name| touched.get(name)?.id);
+    }
+    events::insert(tx, &rows, now)?;
+    events::set_acked(tx, stream.epoch, last.n, missing)?;
+    Ok(Ok(last.n))
+}
+
+/// Locks the device and finds its stream.
+#[expect(clippy::type_complexity, reason = "a refusal is an answer, an error of the store is not")]
+fn begin_batch(
+    tx: &mut Tx<'_>,
+    batch: &Batch,
+    now: At,
+) -> Result<Result<(Device, events::Stream), IngestError>, StoreError> {
+    devices::lock(tx, batch.device)?;
+    match devices::get(tx, batch.device)? {
+        Some(device) if device.state == DeviceState::Joined => {
+            let stream = events::stream(tx, device.id, batch.epoch, now)?;
+            Ok(Ok((device, stream)))
+        }
+        _ => Ok(Err(IngestError::Revoked)),
+    }
+}
+
+/// The first known number that came with another digest than it had.
+fn changed_number<'a>(
+    tx: &mut Tx<'_>,
+    stream: &events::Stream,
+    numbered: impl Iterator<Item = (&'a Event, &'a u64)>,
+) -> Result<Option<u64>, StoreError> {
+    let oldest = stream.acked.saturating_sub(events::COMPARED) + 1;
+    let known: Vec<_> = numbered.filter(|(event, _)| event.n <= stream.acked && event.n >= oldest).collect();
+    let (Some((first, _)), Some((last, _))) = (known.first(), known.last()) else { return Ok(None) };
+    let stored = events::digests(tx, stream.epoch, first.n, last.n)?;
+    let differs = |(event, digest): &&(&Event, &u64)| stored.get(&event.n).is_some_and(|was| was != *digest);
+    Ok(known.iter().find(differs).map(|(event, _)| event.n))
+}
+
+/// Records under its number that an event could not be stored.
+fn commit_unreadable(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    batch: &Batch,
+    i: usize,
+    why: &str,
+    now: At,
+) -> Result<Committed, StoreError> {
+    let (device, stream) = match begin_batch(tx, batch, now)? {
+        Ok(begun) => begun,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let (Some(event), Some(&digest)) = (batch.events.get(i), batch.digests.get(i)) else { return Ok(Ok(stream.acked)) };
+    if event.n <= stream.acked {
+        return Ok(Ok(stream.acked));
+    }
+    tracing::error!(device = %device.name, n = event.n, why, "an event cannot be stored: recorded as unreadable");
+    let row = NewEvent { epoch: stream.epoch, device: device.id, task: None, at: now, digest, event };
+    events::insert_unreadable(tx, &row, now)?;
+    events::set_acked(tx, stream.epoch, event.n, event.n - stream.acked - 1)?;
+    let notice = record::affair(Some(&device), SystemCode::Unreadable, &[("n", event.n.to_string())], now);
+    record::tell(tx, rules, &notice, now)?;
+    Ok(Ok(event.n))
+}
+
+/// The agent's own trouble, its end, or something that happened.
+fn take_note(tx: &mut Tx<'_>, rules: &Rules, device: &Device, note: &Note, at: At, now: At) -> Result<(), StoreError> {
+    let path = note.path.clone().unwrap_or_default();
+    let args = [("code", note.code.clone()), ("path", path.clone()), ("text", note.text.clone())];
+    if note.once {
+        // What the hub itself has told when it refused the epoch is not told again.
+        if note.code == "epoch_renewed" {
+            return Ok(());
+        }
+        return record::tell(tx, rules, &record::affair(Some(device), SystemCode::AgentNote, &args, at), now);
+    }
+    let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
+    if !note.over {
+        return note_begins(tx, rules, device, &name, SystemCode::AgentNote, &args, at);
+    }
+    if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), &name)? {
+        incidents::end(tx, number, at, "over")?;
+        let mut notice = record::affair(Some(device), SystemCode::AgentNoteOver, &args, at);
+        notice.incident = Some(number);
+        record::tell(tx, rules, &notice, now)?;
+    }
+    Ok(())
+}
+
+/// Trouble of a device that lasts: told once, counted when it is said again.
+fn note_begins(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    name: &str,
+    code: SystemCode,
+    args: &[(&str, String)],
+    at: At,
+) -> Result<(), StoreError> {
+    if incidents::open_of(tx, Subject::Note, Some(device.id), name)?.is_some() {
+        return Ok(());
+    }
+    let begin = Begin { subject: Subject::Note, device: Some(device.id), task: None, name, at };
+    let number = incidents::begin(tx, &begin, &serde_json::json!({}))?;
+    let mut notice = record::affair(Some(device), code, args, at);
+    notice.incident = Some(number);
+    record::tell(tx, rules, &notice, at)
+}
+
+/// A device's instant in the hub's time. What cannot be (the future, or before its clock was set) happened now.
+fn hub_time(at: At, skew_ms: i64, now: At) -> At {
+    let at = at.plus(skew_ms.saturating_neg());
+    if at > now || at < EARLIEST { now } else { at }
+}
+
+#[cfg(test)]
+mod tests;

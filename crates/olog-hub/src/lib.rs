@@ -1,6 +1,7 @@
 //! The daemon in the middle: devices in, incidents and notifications out.
 
 pub mod absence;
+pub mod bell;
 pub mod cli;
 pub mod config;
 pub mod enrol;
@@ -9,6 +10,7 @@ pub mod incident;
 pub mod ingest;
 pub mod listener;
 pub mod outbox;
+pub mod record;
 pub mod roster;
 pub mod session;
 pub mod socket;

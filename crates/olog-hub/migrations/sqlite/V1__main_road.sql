@@ -8,6 +8,7 @@ CREATE TABLE settings (
 CREATE TABLE devices (
   id         INTEGER PRIMARY KEY,
   name       TEXT NOT NULL,
+  asked      TEXT,                    -- the name that its agent last asked for: only a change renames
   key        TEXT UNIQUE,             -- NULL: declared or replaced, no key has joined yet
   state      TEXT NOT NULL,           -- joined | pending | forgotten
   address    TEXT,
@@ -30,6 +31,7 @@ CREATE TABLE epochs (
   epoch     TEXT NOT NULL,
   acked     BIGINT NOT NULL DEFAULT 0,  -- committed through this number
   missing   BIGINT NOT NULL DEFAULT 0,  -- numbers that never came
+  refused   BIGINT NOT NULL DEFAULT 0,  -- 1: its numbers were found to be another spool's
   made_at   BIGINT NOT NULL,
   UNIQUE (device_id, epoch)
 );
@@ -96,24 +98,30 @@ CREATE TABLE outbox (
   receivers     TEXT,                 -- JSON: who is left to accept it; NULL: everybody
   claim         TEXT,                 -- who holds it
   claimed_until BIGINT,
-  message       BIGINT,               -- the message it last went with
+  message_id    BIGINT,               -- the message it last went with
+  is_alone      BIGINT NOT NULL DEFAULT 0,  -- 1: its message was refused for its form: it goes by itself
   n_attempts    BIGINT NOT NULL DEFAULT 0,
   done_at       BIGINT,
   outcome       TEXT                  -- accepted | refused | expired
 );
 CREATE INDEX outbox_waiting ON outbox (channel, id) WHERE done_at IS NULL;
 
-CREATE TABLE attempts (
-  id       INTEGER PRIMARY KEY,
-  message  BIGINT NOT NULL,
-  at       BIGINT NOT NULL,
-  channel  TEXT NOT NULL,
-  receiver TEXT NOT NULL,
-  n_rows   BIGINT NOT NULL,
-  outcome  TEXT NOT NULL,             -- accepted | later | refused
-  answer   TEXT NOT NULL              -- the service's own words
+CREATE TABLE messages (
+  id      INTEGER PRIMARY KEY,
+  channel TEXT NOT NULL,
+  at      BIGINT NOT NULL,
+  title   TEXT NOT NULL,
+  rows    TEXT NOT NULL               -- JSON: the ids of the outbox rows that it carried
 );
-CREATE INDEX attempts_message ON attempts (message);
+
+CREATE TABLE attempts (
+  message_id BIGINT NOT NULL,
+  receiver   TEXT NOT NULL,
+  at         BIGINT NOT NULL,
+  outcome    TEXT NOT NULL,           -- accepted | later | refused
+  answer     TEXT NOT NULL,           -- the service's own words
+  PRIMARY KEY (message_id, receiver)
+) WITHOUT ROWID;
 
 CREATE TABLE channels (
   name         TEXT PRIMARY KEY,

@@ -1,1 +1,160 @@
-//! .
+//! Devices: who they are, how they joined, what was last known of them.
+
+use olog_proto::{At, DeviceName, PublicKey};
+
+use super::events::EpochId;
+use super::{Row, StoreError, Tx};
+use crate::ingest::Hello;
+use crate::values;
+
+/// Devices that may wait to be accepted; beyond it the one that was heard longest ago makes room.
+pub const PENDING_MAX: u32 = 1_000;
+
+/// A device's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceId(pub i64);
+
+/// How a device stands to the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It has joined.
+    Joined,
+    /// It proved its key and waits to be accepted.
+    Pending,
+    /// Forgotten or replaced: its key is refused.
+    Forgotten,
+}
+
+impl DeviceState {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeviceState::Joined => "joined",
+            DeviceState::Pending => "pending",
+            DeviceState::Forgotten => "forgotten",
+        }
+    }
+}
+
+impl std::str::FromStr for DeviceState {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [DeviceState::Joined, DeviceState::Pending, DeviceState::Forgotten]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+            .ok_or("not a state of a device")
+    }
+}
+
+/// A device as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its row.
+    pub id: DeviceId,
+    /// Its name.
+    pub name: DeviceName,
+    /// How it stands to the hub.
+    pub state: DeviceState,
+    /// How to reach it by ssh.
+    pub address: Option<String>,
+    /// The name that its agent last asked for.
+    asked: Option<String>,
+}
+
+const COLUMNS: &str = "id, name, state, address, asked FROM devices";
+
+fn device(row: &Row) -> Result<Device, StoreError> {
+    Ok(Device {
+        id: DeviceId(row.int(0)?),
+        name: row.parse(1)?,
+        state: row.parse(2)?,
+        address: row.text_or_null(3)?.map(str::to_owned),
+        asked: row.text_or_null(4)?.map(str::to_owned),
+    })
+}
+
+/// Locks a device's row, and so all that belongs to the device, until the transaction ends. False: there is no such device.
+pub fn lock(tx: &mut Tx<'_>, device: DeviceId) -> Result<bool, StoreError> {
+    Ok(tx.query_one("SELECT id FROM devices WHERE id = $1 FOR UPDATE", values![device.0])?.is_some())
+}
+
+/// One device.
+pub fn get(tx: &mut Tx<'_>, id: DeviceId) -> Result<Option<Device>, StoreError> {
+    let row = tx.query_one(&format!("SELECT {COLUMNS} WHERE id = $1"), values![id.0])?;
+    row.map(|row| device(&row)).transpose()
+}
+
+/// The device with that key, locked.
+pub fn by_key(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<Device>, StoreError> {
+    let row = tx.query_one(&format!("SELECT {COLUMNS} WHERE key = $1 FOR UPDATE"), values![key.to_string()])?;
+    row.map(|row| device(&row)).transpose()
+}
+
+/// Is this the only epoch that the device ever had here?
+pub fn is_first_epoch(tx: &mut Tx<'_>, id: DeviceId, epoch: EpochId) -> Result<bool, StoreError> {
+    let row = tx.query_one(
+        "SELECT COUNT(*) FROM epochs WHERE device_id = $1 AND id <> $2 AND acked > 0",
+        values![id.0, epoch.0],
+    )?;
+    Ok(row.map_or(Ok(0), |row| row.int(0))? == 0)
+}
+
+/// Lets a device wait to be accepted. True if it is new there.
+pub fn add_pending(tx: &mut Tx<'_>, hello: &Hello) -> Result<bool, StoreError> {
+    let added = tx.execute(
+        "INSERT INTO devices (name, asked, key, state, address, version, made_at, heard_at, peer)
+         VALUES ($1, $1, $2, 'pending', $3, $4, $5, $5, $6) ON CONFLICT (key) DO NOTHING",
+        values![
+            hello.name.as_str(),
+            hello.key.to_string(),
+            hello.address.clone(),
+            hello.version.as_str(),
+            hello.now,
+            hello.peer.to_string(),
+        ],
+    )?;
+    tx.execute(
+        "DELETE FROM devices WHERE state = 'pending' AND id NOT IN
+         (SELECT id FROM devices WHERE state = 'pending' ORDER BY heard_at DESC, id DESC LIMIT $1)",
+        values![PENDING_MAX],
+    )?;
+    Ok(added > 0)
+}
+
+/// Records what a connected device says of itself, and gives its name: the one it asks for, if it asks for another
+/// than last time and that one is free.
+pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello) -> Result<DeviceName, StoreError> {
+    let asks_anew = device.asked.as_deref().is_some_and(|asked| asked != hello.name.as_str());
+    let is_free = asks_anew
+        && tx
+            .query_one(
+                "SELECT id FROM devices WHERE name = $1 AND state = 'joined' AND id <> $2",
+                values![hello.name.as_str(), device.id.0],
+            )?
+            .is_none();
+    let name = if is_free { &hello.name } else { &device.name };
+    tx.execute(
+        "UPDATE devices SET name = $2, asked = $3, address = $4, version = $5, heard_at = $6, boot = $7, peer = $8,
+         skew = $9, bye = NULL, epoch_id = $10 WHERE id = $1",
+        values![
+            device.id.0,
+            name.as_str(),
+            hello.name.as_str(),
+            hello.address.clone(),
+            hello.version.as_str(),
+            hello.now,
+            hello.boot.to_string(),
+            hello.peer.to_string(),
+            hello.skew_ms,
+            epoch.0,
+        ],
+    )?;
+    Ok(name.clone())
+}
+
+/// Records the end of a session.
+pub fn disconnected(tx: &mut Tx<'_>, id: DeviceId, bye: Option<&str>, heard_at: At) -> Result<(), StoreError> {
+    tx.execute("UPDATE devices SET heard_at = $2, bye = $3 WHERE id = $1", values![id.0, heard_at, bye])?;
+    Ok(())
+}

@@ -1,1 +1,149 @@
-//! .
+//! Events and the epochs that number them.
+//!
+//! An event's key is (epoch, number): it is there once, whatever is sent twice. Its digest tells a resent event from
+//! another one under the same number.
+
+use std::collections::HashMap;
+
+use olog_proto::{At, Epoch, Event};
+
+use super::devices::DeviceId;
+use super::tasks::TaskId;
+use super::{Insert, StoreError, Tx, Value};
+use crate::values;
+
+/// How many of the last numbers are compared with what comes again (DESIGN §9). Older ones are taken as known.
+pub const COMPARED: u64 = 10_000;
+
+/// An epoch's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EpochId(pub i64);
+
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    /// The epoch.
+    pub epoch: EpochId,
+    /// Committed through this number.
+    pub acked: u64,
+}
+
+/// An event on its way into the store.
+#[derive(Debug)]
+pub struct NewEvent<'a> {
+    /// Its epoch.
+    pub epoch: EpochId,
+    /// Its device.
+    pub device: DeviceId,
+    /// Its task.
+    pub task: Option<TaskId>,
+    /// When it happened, in the hub's time.
+    pub at: At,
+    /// Its digest.
+    pub digest: u64,
+    /// Itself.
+    pub event: &'a Event,
+}
+
+const EVENTS: Insert = Insert {
+    table: "events",
+    columns: &[
+        ("epoch_id", "bigint"),
+        ("n", "bigint"),
+        ("device_id", "bigint"),
+        ("task_id", "bigint"),
+        ("kind", "text"),
+        ("at", "bigint"),
+        ("received_at", "bigint"),
+        ("digest", "bigint"),
+        ("body", "text"),
+    ],
+};
+
+/// The stream of a device's epoch: as it stands, or from its beginning.
+pub fn stream(tx: &mut Tx<'_>, device: DeviceId, epoch: Epoch, now: At) -> Result<Stream, StoreError> {
+    let epoch = epoch.to_string();
+    tx.execute(
+        "INSERT INTO epochs (device_id, epoch, made_at) VALUES ($1, $2, $3) ON CONFLICT (device_id, epoch) DO NOTHING",
+        values![device.0, epoch.as_str(), now],
+    )?;
+    let row = tx.query_one(
+        "SELECT id, acked FROM epochs WHERE device_id = $1 AND epoch = $2",
+        values![device.0, epoch.as_str()],
+    )?;
+    let row = row.ok_or_else(|| StoreError::Row("no row of a new epoch".to_owned()))?;
+    Ok(Stream { epoch: EpochId(row.int(0)?), acked: row.count(1)? })
+}
+
+/// Through which number an epoch is committed. Its device's row is locked already.
+pub fn acked(tx: &mut Tx<'_>, epoch: EpochId) -> Result<u64, StoreError> {
+    let row = tx.query_one("SELECT acked FROM epochs WHERE id = $1", values![epoch.0])?;
+    row.ok_or_else(|| StoreError::Row("the epoch is gone".to_owned()))?.count(0)
+}
+
+/// Commits an epoch through a number; `missing` numbers before it never came.
+pub fn set_acked(tx: &mut Tx<'_>, epoch: EpochId, through: u64, missing: u64) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE epochs SET acked = $2, missing = missing + $3 WHERE id = $1",
+        values![epoch.0, through, missing],
+    )?;
+    Ok(())
+}
+
+/// Marks an epoch as one that is not taken any more; true for the first who does.
+pub fn refuse(tx: &mut Tx<'_>, epoch: EpochId) -> Result<bool, StoreError> {
+    Ok(tx.execute("UPDATE epochs SET refused = 1 WHERE id = $1 AND refused = 0", values![epoch.0])? > 0)
+}
+
+/// The digests of the numbers from `from` through `through` that are stored.
+pub fn digests(tx: &mut Tx<'_>, epoch: EpochId, from: u64, through: u64) -> Result<HashMap<u64, u64>, StoreError> {
+    let rows = tx.query(
+        "SELECT n, digest FROM events WHERE epoch_id = $1 AND n >= $2 AND n <= $3",
+        values![epoch.0, from, through],
+    )?;
+    rows.iter().map(|row| Ok((row.count(0)?, row.count(1)?))).collect()
+}
+
+/// Stores new events.
+pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: At) -> Result<(), StoreError> {
+    let rows = events
+        .iter()
+        .map(|new| {
+            Ok(vec![
+                new.epoch.0.into(),
+                new.event.n.into(),
+                new.device.0.into(),
+                new.task.map(|task| task.0).into(),
+                new.event.what.kind().into(),
+                new.at.into(),
+                now.into(),
+                new.digest.into(),
+                Value::json(new.event)?,
+            ])
+        })
+        .collect::<Result<_, StoreError>>()?;
+    tx.insert_many(&EVENTS, rows)
+}
+
+/// Stores under an event's number that the event itself could not be stored. Nothing of it, nor of the refusal (which may
+/// quote it), is in the row; the log says why.
+pub fn insert_unreadable(tx: &mut Tx<'_>, new: &NewEvent<'_>, now: At) -> Result<(), StoreError> {
+    let row = vec![
+        new.epoch.0.into(),
+        new.event.n.into(),
+        new.device.0.into(),
+        Value::Null,
+        "unreadable".into(),
+        new.at.into(),
+        now.into(),
+        new.digest.into(),
+        "{}".into(),
+    ];
+    tx.insert_many(&EVENTS, vec![row])
+}
+
+/// How many events there are, by kind: for tests and `status`.
+pub fn count(tx: &mut Tx<'_>) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows = tx.query("SELECT kind, COUNT(*) FROM events GROUP BY kind ORDER BY kind", &[])?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
+}

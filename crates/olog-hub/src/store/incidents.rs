@@ -1,1 +1,207 @@
-//! .
+//! Incidents: trouble of a task, of devices, of a channel, of the hub; and an agent's notes of its own trouble.
+
+use olog_proto::At;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::devices::DeviceId;
+use super::tasks::TaskId;
+use super::{Row, StoreError, Tx, Value};
+use crate::values;
+
+/// What an incident is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A task.
+    Task,
+    /// One device or several that went together.
+    Device,
+    /// An agent's own trouble.
+    Note,
+    /// A channel.
+    Channel,
+    /// The hub.
+    Hub,
+}
+
+impl Subject {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Subject::Task => "task",
+            Subject::Device => "device",
+            Subject::Note => "note",
+            Subject::Channel => "channel",
+            Subject::Hub => "hub",
+        }
+    }
+}
+
+impl std::str::FromStr for Subject {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Subject::Task, Subject::Device, Subject::Note, Subject::Channel, Subject::Hub]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+            .ok_or("not a subject of an incident")
+    }
+}
+
+/// What begins.
+#[derive(Debug)]
+pub struct Begin<'a> {
+    /// What kind of thing it is about.
+    pub subject: Subject,
+    /// Of which device, where it is one's.
+    pub device: Option<DeviceId>,
+    /// Of which task.
+    pub task: Option<TaskId>,
+    /// What it is about, for a person: a task's name, a channel's.
+    pub name: &'a str,
+    /// Its first sign, in the hub's time.
+    pub at: At,
+}
+
+/// An incident as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Incident {
+    /// Its number, `#17`.
+    pub id: u64,
+    /// `task`, `device`, `note`, `channel` or `hub`.
+    pub subject: String,
+    /// Its device's name.
+    pub device: Option<String>,
+    /// What it is about.
+    pub name: String,
+    /// Its first sign.
+    pub began_at: At,
+    /// Its last sign.
+    pub last_at: At,
+    /// Its end.
+    pub ended_at: Option<At>,
+    /// What showed its end.
+    pub ground: Option<String>,
+    /// Signs counted.
+    pub n_seen: u64,
+    /// How often it began.
+    pub n_begun: u64,
+    /// When a person acknowledged it.
+    pub acknowledged_at: Option<At>,
+}
+
+/// Begins an incident and gives its number.
+pub fn begin<F: Serialize>(tx: &mut Tx<'_>, begin: &Begin<'_>, facts: &F) -> Result<u64, StoreError> {
+    let row = tx.query_one(
+        "INSERT INTO incidents (subject, device_id, task_id, name, began_at, last_at, n_seen, facts)
+         VALUES ($1, $2, $3, $4, $5, $5, 1, $6) RETURNING id",
+        &[
+            begin.subject.as_str().into(),
+            begin.device.map(|d| d.0).into(),
+            begin.task.map(|t| t.0).into(),
+            begin.name.into(),
+            begin.at.into(),
+            Value::json(facts)?,
+        ],
+    )?;
+    row.ok_or_else(|| StoreError::Row("no number of a new incident".to_owned()))?.count(0)
+}
+
+/// Writes what was counted since.
+pub fn update(tx: &mut Tx<'_>, id: u64, last_at: At, n_seen: u64, n_begun: u32) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE incidents SET last_at = $2, n_seen = $3, n_begun = $4 WHERE id = $1",
+        values![id, last_at, n_seen, n_begun],
+    )?;
+    Ok(())
+}
+
+/// The task's row was not there yet when the incident began.
+pub fn set_task(tx: &mut Tx<'_>, id: u64, task: TaskId) -> Result<(), StoreError> {
+    tx.execute("UPDATE incidents SET task_id = $2 WHERE id = $1", values![id, task.0])?;
+    Ok(())
+}
+
+/// Writes the facts of an incident.
+pub fn set_facts<F: Serialize>(tx: &mut Tx<'_>, id: u64, facts: &F) -> Result<(), StoreError> {
+    tx.execute("UPDATE incidents SET facts = $2 WHERE id = $1", &[id.into(), Value::json(facts)?])?;
+    Ok(())
+}
+
+/// Ends an incident.
+pub fn end(tx: &mut Tx<'_>, id: u64, at: At, ground: &str) -> Result<(), StoreError> {
+    tx.execute("UPDATE incidents SET ended_at = $2, ground = $3 WHERE id = $1", values![id, at, ground])?;
+    Ok(())
+}
+
+/// An ended incident goes on: the same trouble began again.
+pub fn reopen(tx: &mut Tx<'_>, id: u64, at: At) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE incidents SET ended_at = NULL, ground = NULL, last_at = $2, n_begun = n_begun + 1 WHERE id = $1",
+        values![id, at],
+    )?;
+    Ok(())
+}
+
+/// Marks an open incident as acknowledged.
+pub fn acknowledge(tx: &mut Tx<'_>, id: u64, at: At) -> Result<bool, StoreError> {
+    Ok(tx.execute("UPDATE incidents SET acknowledged_at = $2 WHERE id = $1 AND ended_at IS NULL", values![id, at])? > 0)
+}
+
+/// The open incident of that subject and name, of that device where it is one's.
+pub fn open_of(
+    tx: &mut Tx<'_>,
+    subject: Subject,
+    device: Option<DeviceId>,
+    name: &str,
+) -> Result<Option<u64>, StoreError> {
+    let row = tx.query_one(
+        "SELECT id FROM incidents WHERE subject = $1 AND name = $2 AND ended_at IS NULL
+         AND (device_id = $3 OR ($3 IS NULL AND device_id IS NULL)) ORDER BY id LIMIT 1",
+        values![subject.as_str(), name, device.map(|d| d.0)],
+    )?;
+    row.map(|row| row.count(0)).transpose()
+}
+
+/// The facts of the open incidents of a subject.
+pub fn open_facts<F: DeserializeOwned>(tx: &mut Tx<'_>, subject: Subject) -> Result<Vec<(u64, F)>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, facts FROM incidents WHERE subject = $1 AND ended_at IS NULL ORDER BY id",
+        values![subject.as_str()],
+    )?;
+    rows.iter().map(|row| Ok((row.count(0)?, row.json(1)?))).collect()
+}
+
+const COLUMNS: &str = "i.id, i.subject, d.name, i.name, i.began_at, i.last_at, i.ended_at, i.ground, i.n_seen, i.n_begun, i.acknowledged_at
+     FROM incidents i LEFT JOIN devices d ON d.id = i.device_id";
+
+/// Incidents, the newest first, below number `before`; open ones only unless `all`; at most `limit`.
+pub fn list(tx: &mut Tx<'_>, all: bool, before: u64, limit: u32) -> Result<Vec<Incident>, StoreError> {
+    let before = i64::try_from(before).unwrap_or(i64::MAX);
+    let rows = tx.query(
+        &format!("SELECT {COLUMNS} WHERE i.id < $1 AND ($2 = 1 OR i.ended_at IS NULL) ORDER BY i.id DESC LIMIT $3"),
+        values![before, all, limit],
+    )?;
+    rows.iter().map(incident).collect()
+}
+
+/// One incident.
+pub fn get(tx: &mut Tx<'_>, id: u64) -> Result<Option<Incident>, StoreError> {
+    let row = tx.query_one(&format!("SELECT {COLUMNS} WHERE i.id = $1"), values![id])?;
+    row.map(|row| incident(&row)).transpose()
+}
+
+fn incident(row: &Row) -> Result<Incident, StoreError> {
+    Ok(Incident {
+        id: row.count(0)?,
+        subject: row.text(1)?.to_owned(),
+        device: row.text_or_null(2)?.map(str::to_owned),
+        name: row.text(3)?.to_owned(),
+        began_at: row.at(4)?,
+        last_at: row.at(5)?,
+        ended_at: row.at_or_null(6)?,
+        ground: row.text_or_null(7)?.map(str::to_owned),
+        n_seen: row.count(8)?,
+        n_begun: row.count(9)?,
+        acknowledged_at: row.at_or_null(10)?,
+    })
+}

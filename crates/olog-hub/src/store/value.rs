@@ -90,13 +90,15 @@ impl tokio_postgres::types::ToSql for Value {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
             Value::Null => Ok(IsNull::Yes),
+            // PostgreSQL takes a parameter beside a small literal (`$2 = 1`) for 32 bits.
+            Value::Int(n) if *ty == Type::INT4 => i32::try_from(*n)?.to_sql(ty, out),
             Value::Int(n) => n.to_sql(ty, out),
             Value::Text(text) => text.to_sql(ty, out),
         }
     }
 
     fn accepts(ty: &Type) -> bool {
-        *ty == Type::INT8 || *ty == Type::TEXT
+        [Type::INT8, Type::INT4, Type::TEXT].contains(ty)
     }
 
     tokio_postgres::types::to_sql_checked!();

@@ -1,0 +1,272 @@
+use olog_proto::{Change, Excerpt, File, SecretKey, Suffix, fingerprint::fingerprints};
+
+use super::*;
+use crate::store::tests::{TestStore, stores};
+use crate::values;
+
+const NOW: At = At(1_780_000_000_000);
+
+/// A hub's inside without its edges: a store, the worker, and one device that has joined.
+struct Bench {
+    store: TestStore,
+    ingest: Ingest,
+    device: DeviceId,
+    worker: tokio::task::JoinSet<Result<(), StoreError>>,
+}
+
+async fn benches() -> Vec<Bench> {
+    let mut benches = Vec::new();
+    for store in stores().await {
+        let rules = Rules { channels: vec![crate::record::tests::phone()], ..Rules::default() };
+        let (_, rules) = watch::channel(Arc::new(rules));
+        let (clock, _) = Clock::manual(NOW);
+        let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), clock);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(worker.run(CancellationToken::new()));
+        let device = join(&store.store, 1).await;
+        benches.push(Bench { store, ingest, device, worker: tasks });
+    }
+    benches
+}
+
+fn key(n: u8) -> PublicKey {
+    SecretKey::from_seed([n; 32]).public()
+}
+
+async fn join(store: &Store, n: u8) -> DeviceId {
+    let id = store
+        .write(move |tx| {
+            let row = tx.query_one(
+                "INSERT INTO devices (name, key, state, made_at) VALUES ($1, $2, 'joined', 0) RETURNING id",
+                values![format!("dev{n}"), key(n).to_string()],
+            )?;
+            row.map_or(Ok(0), |row| row.int(0))
+        })
+        .await
+        .unwrap();
+    DeviceId(id)
+}
+
+fn hello(n: u8, epoch: u8, last: u64) -> Hello {
+    Hello {
+        key: key(n),
+        name: format!("dev{n}").parse().unwrap(),
+        address: None,
+        version: "0".into(),
+        epoch: epoch_of(epoch),
+        last,
+        boot: olog_proto::event::Id128([1; 16]),
+        up: 0,
+        peer: [127, 0, 0, 1].into(),
+        skew_ms: 0,
+        now: NOW,
+    }
+}
+
+fn epoch_of(n: u8) -> Epoch {
+    olog_proto::event::Id128([n; 16])
+}
+
+fn err(n: u64, task: &str, text: &str) -> Event {
+    let file = File {
+        task: task.parse().unwrap(),
+        suffix: Suffix::Err,
+        path: format!("/ologs/{task}.err"),
+        change: Change::Rewritten,
+        began_at: None,
+        closed: true,
+        sibling_err: false,
+        history: false,
+        fingerprints: fingerprints(text),
+    };
+    event(n, What::Text { file, excerpt: Excerpt::of(text) })
+}
+
+fn event(n: u64, what: What) -> Event {
+    Event { n, at: NOW, boot: olog_proto::event::Id128([1; 16]), up: n, what, pushed: None }
+}
+
+impl Bench {
+    async fn put(&self, events: Vec<Event>) -> Result<u64, IngestError> {
+        self.ingest.events(self.device, epoch_of(1), 0, events).await
+    }
+
+    async fn n_events(&self) -> u64 {
+        self.store.store.read(events::count).await.unwrap().iter().map(|(_, n)| n).sum()
+    }
+
+    /// What the phone would be told, in order: kind, task, code.
+    async fn told(&self) -> Vec<String> {
+        let rows = self.store.store.read(|tx| tx.query("SELECT notice FROM outbox ORDER BY id", &[])).await.unwrap();
+        rows.iter()
+            .map(|row| {
+                let notice: olog_push::Notice = row.json(0).unwrap();
+                match notice.saying {
+                    olog_push::Saying::System { code, args } => {
+                        format!("{code:?} {}", args.get("n").cloned().unwrap_or_default())
+                    }
+                    _ => format!("{:?} {}", notice.kind, notice.task.unwrap_or_default()),
+                }
+            })
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn an_event_its_incident_and_its_notice_are_one_commit() {
+    for bench in benches().await {
+        assert_eq!(bench.put(vec![err(1, "nginx", "nginx not running!")]).await.unwrap(), 1);
+        assert_eq!(bench.n_events().await, 1);
+        let open = bench.store.store.read(|tx| incidents::list(tx, false, u64::MAX, 10)).await.unwrap();
+        assert_eq!(open.iter().map(|i| (i.name.as_str(), i.n_seen)).collect::<Vec<_>>(), [("nginx", 1)]);
+        assert_eq!(bench.told().await, ["Err nginx"]);
+        let task = bench.store.store.read(|tx| tasks::list(tx, None, ("", ""), 10)).await.unwrap().pop().unwrap();
+        assert_eq!(task.incident, Some(open[0].id));
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_twice_is_stored_once() {
+    for bench in benches().await {
+        let events = || (1..=3).map(|n| err(n, "a", &format!("no {n}"))).collect::<Vec<_>>();
+        assert_eq!(bench.put(events()).await.unwrap(), 3);
+        assert_eq!(bench.put(events()).await.unwrap(), 3);
+        let mut more = events();
+        more.push(err(4, "a", "again"));
+        assert_eq!(bench.put(more).await.unwrap(), 4);
+        assert_eq!(bench.n_events().await, 4);
+        assert_eq!(bench.told().await.iter().filter(|t| *t == "Err a").count(), 2, "the first sign and one new error");
+    }
+}
+
+#[tokio::test]
+async fn a_known_number_with_another_content_asks_for_a_new_epoch_and_takes_nothing() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "a", "x"), err(2, "a", "y")]).await.unwrap();
+        for _ in 0..2 {
+            let refused = bench.put(vec![err(2, "b", "z"), err(3, "b", "z")]).await;
+            assert!(matches!(refused, Err(IngestError::NewEpoch { .. })), "{refused:?}");
+        }
+        assert_eq!(bench.n_events().await, 2);
+        assert_eq!(bench.told().await, ["Err a", "Err a", "EpochRenewed "], "told once");
+        // Under a new epoch the same events are taken.
+        let taken = bench.ingest.events(bench.device, epoch_of(2), 0, vec![err(1, "b", "z"), err(2, "b", "z")]).await;
+        assert_eq!(taken.unwrap(), 2);
+        assert_eq!(bench.n_events().await, 4);
+    }
+}
+
+#[tokio::test]
+async fn a_spool_that_ends_before_what_is_committed_is_told_to_begin_anew() {
+    for bench in benches().await {
+        bench.put((1..=5).map(|n| err(n, "a", "x")).collect()).await.unwrap();
+        let known = bench.ingest.connect(hello(1, 1, 5)).await.unwrap();
+        assert!(matches!(known, Connected::Known { acked: 5, .. }), "{known:?}");
+        let older = bench.ingest.connect(hello(1, 1, 4)).await.unwrap();
+        assert!(matches!(older, Connected::NewEpoch { .. }), "{older:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_gap_is_accepted_recorded_and_told_with_its_count() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "a", "x")]).await.unwrap();
+        assert_eq!(bench.put(vec![err(10, "a", "x")]).await.unwrap(), 10);
+        assert_eq!(bench.told().await, ["Err a", "Gap 8"]);
+        let missing = bench.store.store.read(|tx| tx.query_one("SELECT missing FROM epochs", &[])).await.unwrap();
+        assert_eq!(missing.unwrap().int(0).unwrap(), 8);
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_joined_another_hub_before_has_no_gap_to_tell() {
+    for bench in benches().await {
+        assert_eq!(bench.put(vec![err(500, "a", "x")]).await.unwrap(), 500);
+        assert_eq!(bench.told().await, ["Err a"]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_the_store_refuses_is_recorded_as_unreadable_and_the_others_are_stored() {
+    for bench in benches().await {
+        let refuse = match format!("{:?}", bench.store.store).as_str() {
+            "Store(SQLite)" => {
+                "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN new.body LIKE '%poison%' BEGIN SELECT RAISE(ABORT, 'no poison'); END"
+            }
+            _ => "ALTER TABLE events ADD CONSTRAINT refuse CHECK (body NOT LIKE '%poison%')",
+        };
+        bench.store.store.write(|tx| tx.execute(refuse, &[])).await.unwrap();
+        let other = join(&bench.store.store, 2).await;
+        let (mine, theirs) = tokio::join!(
+            bench.put(vec![err(1, "a", "fine"), err(2, "a", "poison"), err(3, "a", "fine too")]),
+            bench.ingest.events(other, epoch_of(9), 0, vec![err(1, "b", "fine")]),
+        );
+        assert_eq!((mine.unwrap(), theirs.unwrap()), (3, 1));
+        let kinds = bench.store.store.read(events::count).await.unwrap();
+        assert_eq!(kinds, [("text".to_owned(), 3), ("unreadable".to_owned(), 1)]);
+        assert!(bench.told().await.contains(&"Unreadable 2".to_owned()), "{:?}", bench.told().await);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_device_waits_and_a_forgotten_one_is_refused() {
+    for bench in benches().await {
+        for _ in 0..2 {
+            assert!(matches!(bench.ingest.connect(hello(7, 7, 0)).await.unwrap(), Connected::Pending));
+        }
+        assert_eq!(bench.told().await, ["PendingDevices "], "told once");
+        let forget = |tx: &mut Tx<'_>| tx.execute("UPDATE devices SET state = 'forgotten' WHERE name = 'dev1'", &[]);
+        bench.store.store.write(forget).await.unwrap();
+        assert!(matches!(bench.ingest.connect(hello(1, 1, 0)).await.unwrap(), Connected::Revoked));
+        assert!(matches!(bench.put(vec![err(1, "a", "x")]).await, Err(IngestError::Revoked)));
+        assert_eq!(bench.n_events().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_agents_note_is_told_once_and_so_is_its_end() {
+    for bench in benches().await {
+        let note = |over| {
+            What::Note(Note {
+                code: "log_dir_missing".into(),
+                path: Some("/x".into()),
+                text: "make it".into(),
+                over,
+                once: false,
+            })
+        };
+        let events = [false, false, true, true].map(note);
+        bench.put(events.into_iter().zip(1..).map(|(what, n)| event(n, what)).collect()).await.unwrap();
+        assert_eq!(bench.told().await, ["AgentNote ", "AgentNoteOver "]);
+    }
+}
+
+#[tokio::test]
+async fn many_agents_share_commits_and_every_event_counts() {
+    for bench in benches().await {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 10..40_u8 {
+            let device = join(&bench.store.store, n).await;
+            let ingest = bench.ingest.clone();
+            tasks.spawn(async move {
+                for from in (1..=91).step_by(10) {
+                    let events = (from..from + 10).map(|n| err(n, "t", &format!("same {n}"))).collect();
+                    assert_eq!(ingest.events(device, epoch_of(n), 0, events).await.unwrap(), from + 9);
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        assert_eq!(bench.n_events().await, 30 * 100);
+        assert_eq!(bench.told().await.len(), 30, "one first sign a device");
+        assert!(!bench.worker.is_empty());
+    }
+}
+
+#[test]
+fn an_instant_that_cannot_be_happened_now() {
+    assert_eq!(hub_time(At(NOW.0 - 5000), -2000, NOW), At(NOW.0 - 3000), "a clock that is late is corrected");
+    assert_eq!(hub_time(At(NOW.0 + 60_000), 0, NOW), NOW, "the future");
+    assert_eq!(hub_time(At(1000), 0, NOW), NOW, "a clock that was never set");
+}
