@@ -1,1 +1,356 @@
-//! .
+//! The wiring: starts the workers, owns them, reloads, stops.
+//!
+//! ```text
+//! files (a thread) → spool → uplink        spool ‖ fallback        socket → spool
+//! ```
+//!
+//! Everything that can fail comes first, in the order in which an operator would check it: state_dir, key, spool, socket, folders.
+//! A worker that ends early ends the process, and the service manager starts it anew. A reload loads and checks on
+//! the side; then every worker gets the new values at once, or none does and the old ones stay in force.
+
+use std::{
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use olog_daemon::{
+    clock::Clock,
+    config::{Source, Stamp},
+    service,
+    socket::bind,
+};
+use olog_proto::{At, Note, event::Id128};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    boot,
+    config::{self, Config, Fixed, Live},
+    dial::Dialer,
+    files::{Files, FilesError},
+    identity::{self, Chance as _, IdentityError, SystemChance},
+    socket::{self, Desk, ReloadAsked, SocketError},
+    spool::{Spool, SpoolError},
+    uplink::{Link, Setup, Uplink, UplinkError},
+};
+
+/// How often the configuration's files and `hub.json` are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// A clock further off than this is not confirmed (DESIGN §2, clean-up).
+const SKEW_MAX: i64 = 3_600_000;
+/// In the spool's meta: the newest time on which this device and its hub agreed.
+const NEWEST: &str = "newest_at";
+
+/// What ends the process. systemd starts it anew.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The folder for everything that must last.
+    #[error("{path}: the state_dir cannot be made", path = path.display())]
+    StateDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The device's key, or its hub.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The socket cannot be bound.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The folders cannot be watched.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The link cannot go on.
+    #[error(transparent)]
+    Uplink(#[from] UplinkError),
+    /// No random bytes for a new epoch.
+    #[error("no random bytes")]
+    Chance(#[source] io::Error),
+    /// A worker ended without being told to.
+    #[error("{0} ended early")]
+    Ended(String),
+}
+
+/// What comes to a running agent from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Handle {
+    /// Stop in order.
+    pub stop: CancellationToken,
+    /// Read the configuration anew.
+    pub reload: Arc<Notify>,
+}
+
+/// The daemon: returns after a stop in order.
+pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -> Result<(), Fatal> {
+    let stamp = source.stamp();
+    let Config { fixed, live } = config;
+    let state_dir = &fixed.state_dir;
+    make_state_dir(state_dir)?;
+    let key = identity::device_key(state_dir, &mut SystemChance)?;
+    let hub = identity::hub(state_dir)?;
+    let spool = open_spool(state_dir)?;
+    let listener = bind(&fixed.socket, 0o666).map_err(|source| SocketError { path: fixed.socket.clone(), source })?;
+    let bell = Arc::new(Notify::new());
+    let files = Arc::new(Files::start(live.files.clone(), spool.clone(), bell.clone(), clock.clone())?);
+
+    let (setup, setup_seen) = watch::channel(Setup { hub, name: live.device.clone(), address: live.address.clone() });
+    let (link, link_seen) = watch::channel(Link::default());
+    let (reload, reload_asked) = mpsc::channel(4);
+    let uplink = Uplink {
+        road: Dialer::new(clock.clone(), newest(&spool)),
+        chance: SystemChance,
+        key,
+        spool: spool.clone(),
+        bell: bell.clone(),
+        clock: clock.clone(),
+        setup: setup_seen.clone(),
+        link,
+        why: why_stopped,
+    };
+    let desk = Desk {
+        spool: spool.clone(),
+        bell: bell.clone(),
+        files: files.clone(),
+        link: link_seen.clone(),
+        setup: setup_seen,
+        reload,
+        clock: clock.clone(),
+    };
+    let stop = handle.stop.clone();
+    let mut workers = JoinSet::new();
+    workers.spawn({
+        let stop = stop.clone();
+        async move { uplink.run(stop).await.map_err(Fatal::from).map(|()| "uplink") }
+    });
+    workers.spawn({
+        let stop = stop.clone();
+        async move {
+            socket::run(listener, desk, stop).await;
+            Ok("socket")
+        }
+    });
+    let agent = Agent {
+        source,
+        stamp,
+        fixed,
+        live,
+        clock,
+        handle,
+        spool,
+        bell,
+        files,
+        setup,
+        link: link_seen,
+        reload_asked,
+        workers,
+    };
+    agent.watch().await
+}
+
+struct Agent {
+    source: Source,
+    stamp: Stamp,
+    fixed: Fixed,
+    live: Arc<Live>,
+    clock: Clock,
+    handle: Handle,
+    spool: Spool,
+    bell: Arc<Notify>,
+    files: Arc<Files>,
+    setup: watch::Sender<Setup>,
+    link: watch::Receiver<Link>,
+    reload_asked: mpsc::Receiver<ReloadAsked>,
+    workers: JoinSet<Result<&'static str, Fatal>>,
+}
+
+impl Agent {
+    async fn watch(mut self) -> Result<(), Fatal> {
+        let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let watchdog_every = service::watchdog_every();
+        let mut watchdog = tokio::time::interval(watchdog_every.unwrap_or(LOOK_EVERY));
+        service::ready(&self.words());
+        tracing::info!(device = self.live.device.as_str(), state = self.words(), "started");
+        let ended = loop {
+            tokio::select! {
+                // First, so that workers which end because of it are not taken for early ones.
+                biased;
+                () = self.handle.stop.cancelled() => break Ok(()),
+                Some(worker) = self.workers.join_next() => break Err(early(worker)),
+                why = self.files.failed() => break Err(Fatal::Ended(format!("the thread of the files ({why})"))),
+                () = self.handle.reload.notified() => {
+                    service::reloading();
+                    // What is wrong has been logged and noted.
+                    let _told = self.reload();
+                    service::ready(&self.words());
+                }
+                Some(asked) = self.reload_asked.recv() => {
+                    let done = self.reload();
+                    if asked.send(done).is_err() {
+                        tracing::debug!("who asked for a reload did not wait for its end");
+                    }
+                }
+                changed = self.link.changed() => match changed {
+                    Ok(()) => self.link_changed(),
+                    Err(_) => break Err(Fatal::Ended("uplink".into())),
+                },
+                _ = look.tick() => self.look(),
+                _ = watchdog.tick(), if watchdog_every.is_some() => service::alive(),
+            }
+        };
+        self.stop(ended).await
+    }
+
+    /// Says goodbye, lets the workers end, then the road of the files; the spool holds the rest.
+    async fn stop(mut self, ended: Result<(), Fatal>) -> Result<(), Fatal> {
+        service::stopping();
+        self.handle.stop.cancel();
+        while let Some(worker) = self.workers.join_next().await {
+            match worker {
+                Ok(Ok(name)) => tracing::debug!(name, "ended"),
+                Ok(Err(error)) => tracing::error!(%error, "a worker failed while stopping"),
+                Err(error) => tracing::error!(%error, "a worker panicked while stopping"),
+            }
+        }
+        if let Err(error) = std::fs::remove_file(&self.fixed.socket) {
+            tracing::debug!(%error, "the socket's file stays");
+        }
+        let Agent { files, .. } = self;
+        if let Some(files) = Arc::into_inner(files) {
+            files.stop();
+        }
+        ended
+    }
+
+    fn look(&mut self) {
+        let stamp = self.source.stamp();
+        if stamp != self.stamp {
+            let _told = self.reload();
+        } else {
+            self.look_for_hub();
+        }
+    }
+
+    /// Everything that can fail first; then all of it.
+    fn reload(&mut self) -> Result<(), String> {
+        self.stamp = self.source.stamp();
+        let config = config::load(&self.source).map_err(|invalid| self.refused(&invalid.to_string()))?;
+        if config.fixed != self.fixed {
+            return Err(self.refused("state_dir and socket cannot change while the agent runs: it needs a restart"));
+        }
+        self.live = config.live;
+        self.files.reload(self.live.files.clone());
+        self.setup.send_if_modified(|setup| {
+            let differs = setup.name != self.live.device || setup.address != self.live.address;
+            setup.name = self.live.device.clone();
+            setup.address.clone_from(&self.live.address);
+            differs
+        });
+        self.look_for_hub();
+        tracing::info!("the configuration was read anew");
+        Ok(())
+    }
+
+    fn refused(&self, words: &str) -> String {
+        tracing::error!("the new configuration is refused, the old one stays in force:\n{words}");
+        let text = words.chars().take(1000).collect();
+        let path = Some(self.source.main().display().to_string());
+        self.note(Note { code: "config_refused".into(), path, text, over: false, once: true });
+        words.to_owned()
+    }
+
+    fn note(&self, note: Note) {
+        match self.spool.put_note(note, boot::stamp(self.clock.now())) {
+            Ok(_) => self.bell.notify_one(),
+            Err(error) => tracing::error!(%error, "a note cannot be stored"),
+        }
+    }
+
+    /// `join` may have been called meanwhile, by another process.
+    fn look_for_hub(&mut self) {
+        match identity::hub(&self.fixed.state_dir) {
+            Ok(hub) => {
+                let news = self.setup.send_if_modified(|setup| {
+                    let differs = setup.hub != hub;
+                    setup.hub.clone_from(&hub);
+                    differs
+                });
+                if news {
+                    tracing::info!(state = self.words(), "another hub");
+                    service::status(&self.words());
+                }
+            }
+            Err(error) => tracing::error!(%error, "where the hub is cannot be read"),
+        }
+    }
+
+    fn link_changed(&mut self) {
+        let link = self.link.borrow_and_update().clone();
+        let confirmed = link.connected && link.skew.is_some_and(|skew| skew.abs() <= SKEW_MAX);
+        self.files.clock_confirmed(confirmed);
+        if confirmed && let Err(error) = self.spool.set_meta(NEWEST, &self.clock.now().0.to_string()) {
+            tracing::warn!(%error, "the time cannot be stored");
+        }
+        service::status(&self.words());
+    }
+
+    /// One line for `systemctl status`.
+    fn words(&self) -> String {
+        let (link, setup) = (self.link.borrow(), self.setup.borrow());
+        match (&setup.hub, link.connected, &link.trouble) {
+            (None, _, _) => "not joined: run `olog-agent join` with the line that `olog-hub join-link` prints".into(),
+            (Some(hub), true, _) => format!("connected to {}", hub.base),
+            (Some(hub), false, Some(trouble)) => format!("no session with {}: {trouble}", hub.base),
+            (Some(hub), false, None) => format!("connecting to {}", hub.base),
+        }
+    }
+}
+
+fn early(worker: Result<Result<&'static str, Fatal>, tokio::task::JoinError>) -> Fatal {
+    match worker {
+        Ok(Ok(name)) => Fatal::Ended(name.to_owned()),
+        Ok(Err(fatal)) => fatal,
+        Err(panic) => Fatal::Ended(panic.to_string()),
+    }
+}
+
+fn make_state_dir(path: &Path) -> Result<(), Fatal> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| Fatal::StateDir { path: path.to_owned(), source })
+}
+
+fn open_spool(state_dir: &Path) -> Result<Spool, Fatal> {
+    let mut epoch = [0; 16];
+    SystemChance.fill(&mut epoch).map_err(Fatal::Chance)?;
+    let (spool, opened) = Spool::open(&state_dir.join("spool.db"), Id128(epoch))?;
+    tracing::debug!(?opened, "the spool is open");
+    Ok(spool)
+}
+
+fn newest(spool: &Spool) -> At {
+    let stored = spool.meta(NEWEST).ok().flatten();
+    At(stored.and_then(|ms| ms.parse().ok()).unwrap_or(0))
+}
+
+/// Goes the whole machine down, or only this daemon?
+fn why_stopped() -> &'static str {
+    let signs = ["/run/systemd/shutdown/scheduled", "/run/nologin"];
+    if signs.iter().any(|sign| Path::new(sign).exists()) { "shutdown" } else { "stop" }
+}
+
+#[cfg(test)]
+mod tests;

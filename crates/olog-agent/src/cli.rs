@@ -1,1 +1,329 @@
-//! .
+//! The command line: what every verb is called, and what it does.
+//!
+//! One definition feeds help, completions and manual pages. A verb of the running daemon asks its socket; `run`, `check`, `join`
+//! and `scan` work without one. Errors are told on stderr with their causes, in this place only.
+
+use std::{fmt::Write as _, io, io::Write as _, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+use olog_daemon::{
+    clock::Clock,
+    log,
+    service::Exit,
+    socket::{AskError, Client},
+};
+use olog_proto::JoinLink;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    agent::{self, Handle},
+    config::{self, Config},
+    files, identity,
+    join::{Joiner, join},
+    socket::Status,
+};
+
+/// The Olog daemon on every device: watches folders, tells the hub.
+#[derive(Debug, Parser)]
+#[command(name = "olog-agent", version, propagate_version = true)]
+pub struct Cli {
+    /// The configuration [default: /etc/olog/agent.toml]; more may stand in agent.d/*.toml beside it.
+    #[arg(long, global = true, value_name = "FILE", env = "OLOG_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon, in the foreground.
+    Run {
+        /// Log to stderr as "text" or "json" (default: to the journal when systemd reads it, else text).
+        #[arg(long, value_name = "FORMAT")]
+        log_format: Option<log::Format>,
+    },
+    /// Check the configuration: print it as it is understood, and what is found.
+    Check,
+    /// Join a hub with the line that `olog-hub join-link` printed.
+    Join {
+        /// The link; without it, it is asked for (or read from stdin), so that it stays out of the shell's history.
+        link: Option<String>,
+    },
+    /// Print how the running agent is.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at every log file once and print what would be told.
+    Scan {
+        /// Write nothing, send nothing (required: a running agent scans by itself).
+        #[arg(long, required = true)]
+        dry_run: bool,
+    },
+}
+
+/// The whole program.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" too; clap knows where each goes.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return if error.print().is_ok() { exit } else { Exit::Failed };
+        }
+    };
+    let source = config::source(cli.config);
+    let config = match config::load(&source) {
+        Ok(config) => config,
+        Err(invalid) => {
+            let n = invalid.0.len();
+            complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
+            return Exit::Config;
+        }
+    };
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match cli.verb {
+        Verb::Run { log_format } => {
+            log::start(log_format);
+            run(&runtime, source, config)
+        }
+        Verb::Check => check(&source, &config),
+        Verb::Join { link } => runtime.block_on(join_verb(link, &config)),
+        Verb::Status { json } => runtime.block_on(status(&config, json)),
+        Verb::Scan { dry_run: _ } => scan(&config),
+    }
+}
+
+fn run(runtime: &Runtime, source: olog_daemon::config::Source, config: Config) -> Exit {
+    let handle = Handle::default();
+    let ended = runtime.block_on(async {
+        let running = agent::run(source, config, Clock::system(), handle.clone());
+        tokio::pin!(running);
+        let signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => return Err(error.into()),
+        };
+        tokio::select! {
+            ended = &mut running => ended.map_err(anyhow::Error::from),
+            never = signals.hand_on(&handle) => match never {},
+        }
+    });
+    match ended {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            Exit::Failed
+        }
+    }
+}
+
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn hand_on(mut self, handle: &Handle) -> std::convert::Infallible {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => handle.stop.cancel(),
+                _ = self.int.recv() => handle.stop.cancel(),
+                _ = self.hup.recv() => handle.reload.notify_one(),
+            }
+        }
+    }
+}
+
+fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        // Writing into a string does not fail.
+        if out.write_fmt(text).is_ok() {
+            out.push('\n');
+        }
+    };
+    let read: Vec<_> = source.files().unwrap_or_default().into_iter().filter(|file| file.exists()).collect();
+    match read.as_slice() {
+        [] => line(format_args!("# {} is not there: these are the defaults", source.main().display())),
+        files => files.iter().for_each(|file| line(format_args!("# from {}", file.display()))),
+    }
+    line(format_args!("{}", config.effective()));
+    for folder in &config.live.files.log_dirs {
+        let found = match std::fs::read_dir(folder) {
+            Ok(entries) => format!("readable, {} entries", entries.count()),
+            Err(e) => format!("cannot be read: {e}"),
+        };
+        line(format_args!("# {}: {found}", folder.display()));
+    }
+    let state_dir = &config.fixed.state_dir;
+    let joined = match identity::hub(state_dir) {
+        Ok(Some(hub)) => format!("joined {}", hub.base),
+        Ok(None) => "not joined: run `olog-agent join` with the line that `olog-hub join-link` prints".into(),
+        Err(error) => chain(&error),
+    };
+    line(format_args!("# {}: {joined}", state_dir.display()));
+    if config.live.push.channels.is_empty() {
+        line(format_args!("# no [[push.channel]]: nothing is told while the hub is away"));
+    }
+    print(&out)
+}
+
+async fn join_verb(link: Option<String>, config: &Config) -> Exit {
+    let text = match link.map_or_else(ask_for_link, Ok) {
+        Ok(text) => text,
+        Err(error) => return failed(&error),
+    };
+    let link = match text.parse::<JoinLink>() {
+        Ok(link) => link,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let live = &config.live;
+    let who = Joiner { state_dir: &config.fixed.state_dir, name: &live.device, address: live.address.as_deref() };
+    let joined = join(&link, &who, &Clock::system(), &mut identity::SystemChance).await;
+    if let Err(error) = &joined
+        && !matches!(error, crate::join::JoinError::Proof(_))
+    {
+        return failed(error);
+    }
+    // A daemon that runs takes the hub now; one that does not, when it starts.
+    let poked = client(config).post::<()>("/reload", &()).await;
+    let next = match poked {
+        Ok(()) => "the running agent goes on with it",
+        Err(AskError::Away { .. }) => "start the agent: systemctl enable --now olog-agent",
+        Err(_) => "the running agent takes it within half a minute",
+    };
+    match joined {
+        Ok(hub) => print(&format!("{} joined {}: {next}\n", live.device, hub.base)),
+        Err(error) => failed(&error),
+    }
+}
+
+fn ask_for_link() -> io::Result<String> {
+    if io::IsTerminal::is_terminal(&io::stdin()) {
+        let mut stderr = io::stderr();
+        write!(stderr, "the line that `olog-hub join-link` printed: ")?;
+        stderr.flush()?;
+    }
+    let mut line = String::new();
+    io::BufRead::read_line(&mut io::Read::take(io::stdin().lock(), 16 * 1024), &mut line)?;
+    Ok(line)
+}
+
+fn client(config: &Config) -> Client {
+    Client::new("olog-agent", config.fixed.socket.clone())
+}
+
+async fn status(config: &Config, json: bool) -> Exit {
+    match client(config).get::<Status>("/status").await {
+        Ok(status) if json => print(&(serde_json::to_string_pretty(&status).unwrap_or_default() + "\n")),
+        Ok(status) => print(&show(&status)),
+        Err(error) => failed(&error),
+    }
+}
+
+fn show(status: &Status) -> String {
+    let hub = match (&status.hub, status.connected, &status.trouble) {
+        (None, _, _) => "not joined: run `olog-agent join` with the line that `olog-hub join-link` prints".to_owned(),
+        (Some(hub), true, _) => format!("connected to {hub}"),
+        (Some(hub), false, trouble) => {
+            format!("not connected to {hub}: {}", trouble.as_deref().unwrap_or("trying"))
+        }
+    };
+    let mut out = format!("{} (olog-agent {}): {hub}\n", status.device, status.version);
+    out += &format!(
+        "waiting for the hub: {} events, {} bytes; acknowledged through {}\n",
+        status.spool, status.spool_bytes, status.acked
+    );
+    out += &format!("watching {} files in {} folders\n", status.watched_files, status.watched_folders);
+    if let Some(skew) = status.skew.filter(|skew| skew.abs() > 10_000) {
+        out += &format!("this device's clock differs from the hub's by {} s\n", skew / 1000);
+    }
+    for note in &status.notes {
+        let path = note.path.as_deref().map(|path| format!("{path}: ")).unwrap_or_default();
+        out += &format!("trouble: {path}{}\n", note.text);
+    }
+    out
+}
+
+fn scan(config: &Config) -> Exit {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut broken = None;
+    let mut tell = |found: files::Finding| {
+        let line =
+            writeln!(stdout, "{} {}: {} ({} bytes): {}", found.suffix, found.task, found.path, found.size, found.says);
+        if let Err(error) = line {
+            broken.get_or_insert(error);
+        }
+    };
+    let notes = files::scan_dry_run(&config.live.files, Clock::system().now(), &mut tell);
+    let flushed = stdout.flush();
+    for note in &notes {
+        complain(&format!("{}: {}", note.path.as_deref().unwrap_or_default(), note.text));
+    }
+    match broken.map_or(flushed, Err) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error),
+        _ if notes.is_empty() => Exit::Ok,
+        _ => Exit::Failed,
+    }
+}
+
+fn print(text: &str) -> Exit {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error),
+        _ => Exit::Ok,
+    }
+}
+
+fn complain(text: &str) {
+    if writeln!(io::stderr(), "{text}").is_err() {
+        // Nobody can be told any more; the exit code still says it.
+        tracing::debug!("stderr is closed");
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Exit {
+    complain(&format!("olog-agent: {}", chain(error)));
+    Exit::Failed
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        assert!(Cli::try_parse_from(["olog-agent", "scan"]).is_err(), "--dry-run must be said");
+        assert!(Cli::try_parse_from(["olog-agent", "status", "--json", "--config", "/x"]).is_ok());
+    }
+}

@@ -1,1 +1,290 @@
-//! .
+//! The agent's Unix socket: `GET /status` and `POST /run` for anybody on this device, `POST /reload` for who may.
+//!
+//! A run that was reported is in the spool, synced, before the answer goes out. Knows HTTP and who asks; what a verb does is
+//! done by the spool, the road of the files and the wiring, which it holds by handles.
+
+use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use olog_daemon::{clock::Clock, socket::Peer};
+use olog_proto::{Epoch, Note, TaskName, What, event::Event};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{Notify, mpsc, oneshot, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    boot,
+    files::Files,
+    spool::{Batch, Spool},
+    uplink::{Link, Setup},
+};
+
+/// Requests that are answered at the same time; more wait.
+const CONNECTIONS_MAX: usize = 16;
+/// Whoever connects and says nothing is left after this.
+const CONNECTION_AFTER: Duration = Duration::from_secs(60);
+/// A reported run carries an excerpt and up to 20 fingerprints.
+const REQUEST_MAX: usize = 64 * 1024;
+
+/// How the agent is: what `status --json` prints.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// The name that the device would like to have.
+    pub device: String,
+    /// It knows its hub.
+    pub joined: bool,
+    /// Where that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
+    /// A session with it is open.
+    pub connected: bool,
+    /// What is wrong with the link, if something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The hub's clock less this device's, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skew: Option<i64>,
+    /// Events that the hub has not acknowledged.
+    pub spool: u64,
+    /// Bytes of them.
+    pub spool_bytes: u64,
+    /// Whose numbers these are.
+    pub epoch: Epoch,
+    /// The last number given.
+    pub last: u64,
+    /// Acknowledged through this one.
+    pub acked: u64,
+    /// Files that are known.
+    pub watched_files: u64,
+    /// Folders that are watched.
+    pub watched_folders: u64,
+    /// Troubles that are open.
+    pub notes: Vec<Note>,
+}
+
+/// A run by `exec`, as it is reported.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Run {
+    /// It began.
+    Started {
+        /// Its task.
+        task: TaskName,
+        /// Its own id.
+        run: String,
+    },
+    /// It is over.
+    Ended(Box<Ended>),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its task.
+    pub task: TaskName,
+    /// Its own id.
+    pub run: String,
+    /// Its exit code, if it exited.
+    pub exit: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// Milliseconds.
+    pub duration: u64,
+    /// The end of what it wrote, on both outputs.
+    pub output: String,
+}
+
+/// A reload that somebody waits for; the answer is what is wrong with the new configuration.
+pub type ReloadAsked = oneshot::Sender<Result<(), String>>;
+
+/// What the socket needs of the daemon.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// For runs, and to count what is held.
+    pub spool: Spool,
+    /// Rung after a run was put there.
+    pub bell: Arc<Notify>,
+    /// For what is watched.
+    pub files: Arc<Files>,
+    /// How the link stands.
+    pub link: watch::Receiver<Link>,
+    /// Where to, and as whom.
+    pub setup: watch::Receiver<Setup>,
+    /// Asks the wiring for a reload.
+    pub reload: mpsc::Sender<ReloadAsked>,
+    /// Wall time.
+    pub clock: Clock,
+}
+
+/// Why the socket cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: the socket of the verbs cannot be made", path = path.display())]
+pub struct SocketError {
+    /// Where.
+    pub path: PathBuf,
+    /// The system's answer.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// Answers until `stop`.
+pub async fn run(listener: UnixListener, desk: Desk, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        let may_accept = connections.len() < CONNECTIONS_MAX;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if may_accept => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(timeout(CONNECTION_AFTER, serve(stream, desk.clone())));
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: those that are open must end first.
+                    tracing::warn!(%error, "the socket takes no connection");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn serve(stream: UnixStream, desk: Desk) {
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::debug!(%error, "somebody on the socket left at once");
+            return;
+        }
+    };
+    let answer = service_fn(|request| async { Ok::<_, Infallible>(desk.answer(request, peer).await) });
+    if let Err(error) = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await
+    {
+        tracing::debug!(%error, "a request on the socket broke off");
+    }
+}
+
+type Reply = Response<Full<Bytes>>;
+
+fn reply(status: StatusCode, body: &impl Serialize) -> Reply {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    reply
+}
+
+fn refusal(status: StatusCode, detail: &str) -> Reply {
+    reply(status, &serde_json::json!({ "status": status.as_u16(), "detail": detail }))
+}
+
+impl Desk {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Reply {
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, "/status") => reply(StatusCode::OK, &self.status()),
+            (&Method::POST, "/run") => {
+                let body = Limited::new(request.into_body(), REQUEST_MAX).collect().await;
+                match body.map(|body| serde_json::from_slice::<Run>(&body.to_bytes())) {
+                    Ok(Ok(run)) => self.record(run),
+                    Ok(Err(e)) => refusal(StatusCode::BAD_REQUEST, &format!("not a run: {e}")),
+                    Err(e) => refusal(StatusCode::PAYLOAD_TOO_LARGE, &e.to_string()),
+                }
+            }
+            (&Method::POST, "/reload") if peer.is_admin => self.ask_reload().await,
+            (&Method::POST, "/reload") => {
+                refusal(StatusCode::FORBIDDEN, "only root, the daemon's user and the group olog-admin may reload")
+            }
+            _ => refusal(StatusCode::NOT_FOUND, "this agent does not know that verb: is it of another version?"),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let (link, setup) = (self.link.borrow().clone(), self.setup.borrow().clone());
+        let (held, files) = (self.spool.held(), self.files.status());
+        let mut notes = files.notes;
+        for note in self.spool.open_notes().unwrap_or_default() {
+            if !notes.iter().any(|known| (&known.code, &known.path) == (&note.code, &note.path)) {
+                notes.push(note);
+            }
+        }
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: setup.name.to_string(),
+            joined: setup.hub.is_some() && !link.revoked,
+            hub: setup.hub.map(|hub| hub.base),
+            connected: link.connected,
+            trouble: link.trouble,
+            skew: link.skew,
+            spool: held.events,
+            spool_bytes: held.bytes,
+            epoch: self.spool.epoch(),
+            last: self.spool.last(),
+            acked: self.spool.acked(),
+            watched_files: files.watched_files,
+            watched_folders: files.watched_folders,
+            notes,
+        }
+    }
+
+    fn record(&self, run: Run) -> Reply {
+        let what = match run {
+            Run::Started { task, run } => What::RunStarted { task, run },
+            Run::Ended(ended) => ended.into_what(),
+        };
+        let stamp = boot::stamp(self.clock.now());
+        let event = Event { n: 0, at: stamp.at, boot: stamp.boot, up: stamp.up, what, pushed: None };
+        if !event.is_bounded() {
+            return refusal(StatusCode::BAD_REQUEST, "a text of the run is too long");
+        }
+        let mut batch = Batch::default();
+        batch.say(stamp, event.what, None);
+        match self.spool.put(&batch) {
+            Ok(n) => {
+                self.bell.notify_one();
+                reply(StatusCode::OK, &serde_json::json!({ "n": n }))
+            }
+            Err(error) => refusal(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
+        }
+    }
+
+    async fn ask_reload(&self) -> Reply {
+        let (asked, answer) = oneshot::channel();
+        if self.reload.send(asked).await.is_err() {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping");
+        }
+        match answer.await {
+            Ok(Ok(())) => reply(StatusCode::OK, &()),
+            Ok(Err(words)) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &words),
+            Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"),
+        }
+    }
+}
+
+impl Ended {
+    fn into_what(self) -> What {
+        let excerpt = olog_proto::Excerpt::of(self.output.trim_end());
+        let is_good = self.exit == Some(0);
+        let fingerprints = if is_good { Vec::new() } else { olog_proto::fingerprint::fingerprints(&self.output) };
+        What::RunEnded {
+            task: self.task,
+            run: self.run,
+            exit: self.exit,
+            signal: self.signal,
+            duration: self.duration,
+            excerpt,
+            fingerprints,
+        }
+    }
+}

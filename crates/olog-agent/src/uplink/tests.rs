@@ -96,6 +96,7 @@ impl World {
 
     async fn accept(&mut self) -> TestHub {
         let stream = within(self.roads.recv()).await.expect("the uplink is gone");
+        #[expect(clippy::result_large_err, reason = "the websocket crate's own type")]
         let echo = |_: &Request, mut answer: Response| -> Result<Response, ErrorResponse> {
             answer.headers_mut().insert("sec-websocket-protocol", SUBPROTOCOL.parse().unwrap());
             Ok(answer)
