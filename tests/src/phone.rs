@@ -1,0 +1,310 @@
+//! A phone: WxPusher's stand-in on a real loopback port.
+//!
+//! It takes what the documented service takes and refuses what that would refuse: the shape of the body (`uids` is an array, topic
+//! ids are whole numbers), the lengths, the receivers it does not know, the rate of 20 calls in 10 s. Every call is kept
+//! with its instant, and every push that a receiver got. It can be told to misbehave as services do: [`Habit`].
+//!
+//! It speaks its HTTP by hand, because it must be able to break it at any byte.
+
+mod service;
+mod show;
+mod wire;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use olog_daemon::clock::Clock;
+use olog_proto::At;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The application's token that a phone knows unless told otherwise.
+pub const TOKEN: &str = "AT_phoneOfTheJourneys0123456789ab";
+/// The user that it knows.
+pub const UID: &str = "UID_me";
+
+/// How long [`Phone::wait`] waits: a limit for what never comes, not an expectation.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Habit {
+    /// As documented.
+    Well,
+    /// HTTP 200 and this code for the whole call.
+    Code(i64, &'static str),
+    /// This HTTP status and no JSON.
+    Status(u16),
+    /// Reads the call and resets the connection.
+    Reset,
+    /// Takes the call, tells the receivers, and resets the connection instead of answering.
+    TakeAndReset,
+    /// Reads the call and never answers.
+    Hang,
+    /// Takes the call, and answers when [`Phone::behave`] is told anything else.
+    TakeAndHold,
+    /// Answers one byte each 200 ms.
+    Drip,
+    /// Answers without end.
+    Flood,
+    /// Answers with HTTP 302 to somewhere else.
+    Redirect(String),
+}
+
+/// One receiver got one message.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// When the call had arrived.
+    pub at: Instant,
+    /// The same by the wall.
+    pub wall: At,
+    /// The uid, the topic as `topic:N`, or the SPT.
+    pub receiver: String,
+    /// What the card shows.
+    pub summary: String,
+    /// What opens.
+    pub content: String,
+    /// 1 text, 2 HTML, 3 Markdown.
+    pub content_type: i64,
+    /// Which call brought it, from 0.
+    pub call: usize,
+}
+
+/// One call, taken or not.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// When its last byte had arrived.
+    pub at: Instant,
+    /// Which connection brought it, from 0.
+    pub connection: usize,
+    /// Its body, if that was JSON.
+    pub body: Value,
+    /// How it was answered: `1000`, `1001 …`, `reset`.
+    pub answer: String,
+}
+
+impl Call {
+    /// Whom it named.
+    pub fn named(&self) -> Vec<String> {
+        let list = |key: &str| self.body.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        let one = self.body.get("spt").cloned();
+        let topics = list("topicIds").into_iter().map(|topic| format!("topic:{topic}"));
+        let texts = list("uids").into_iter().chain(list("sptList")).chain(one);
+        texts.filter_map(|v| v.as_str().map(str::to_owned)).chain(topics).collect()
+    }
+}
+
+/// The stand-in. Dropped, it is gone with its port and connections.
+#[derive(Debug)]
+pub struct Phone {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    server: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    kept: Mutex<Kept>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Kept {
+    token: String,
+    uids: BTreeSet<String>,
+    topics: BTreeSet<i64>,
+    spts: BTreeSet<String>,
+    habit: Habit,
+    /// Habits of the next calls, before `habit` holds again.
+    next: VecDeque<Habit>,
+    recent: VecDeque<Instant>,
+    rate_limited: bool,
+    calls: Vec<Call>,
+    pushes: Vec<Push>,
+    n_connections: usize,
+    prints: bool,
+}
+
+impl Shared {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, how: impl FnOnce(&mut Kept) -> T) -> T {
+        let result = how(&mut self.kept());
+        self.changed.notify_waiters();
+        result
+    }
+}
+
+impl Phone {
+    /// One that knows [`TOKEN`] and [`UID`], on a port of its own.
+    pub async fn start() -> std::io::Result<Phone> {
+        let kept = Kept {
+            token: TOKEN.to_owned(),
+            uids: BTreeSet::from([UID.to_owned()]),
+            topics: BTreeSet::new(),
+            spts: BTreeSet::new(),
+            habit: Habit::Well,
+            next: VecDeque::new(),
+            recent: VecDeque::new(),
+            rate_limited: true,
+            calls: Vec::new(),
+            pushes: Vec::new(),
+            n_connections: 0,
+            prints: false,
+        };
+        let shared = Arc::new(Shared { kept: Mutex::new(kept), changed: Notify::new() });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let phone = Phone { shared, address: listener.local_addr()?, server: Mutex::default() };
+        phone.serve(listener);
+        Ok(phone)
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.spawn(wire::accept(listener, self.shared.clone()));
+    }
+
+    /// Its `api_url`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The `[[channel]]` (or `[[push.channel]]`) that reaches everybody it knows by its token.
+    pub fn channel(&self, table: &str, name: &str) -> String {
+        let kept = self.shared.kept();
+        let uids: Vec<&String> = kept.uids.iter().collect();
+        let (url, token, topics) = (self.url(), &kept.token, &kept.topics);
+        let topics: Vec<&i64> = topics.iter().collect();
+        format!(
+            "[[{table}]]\nname = {name:?}\ntype = \"wxpusher\"\ntoken = {token:?}\nuids = {uids:?}\ntopic_ids = {topics:?}\napi_url = {url:?}\n"
+        )
+    }
+
+    /// This user is there from now on.
+    pub fn subscribe(&self, uid: &str) {
+        self.shared.change(|kept| kept.uids.insert(uid.to_owned()));
+    }
+
+    /// This user is gone: a row of its own fails.
+    pub fn unsubscribe(&self, uid: &str) {
+        self.shared.change(|kept| kept.uids.remove(uid));
+    }
+
+    /// This topic is there.
+    pub fn add_topic(&self, topic: i64) {
+        self.shared.change(|kept| kept.topics.insert(topic));
+    }
+
+    /// This token of simple push is there.
+    pub fn add_spt(&self, spt: &str) {
+        self.shared.change(|kept| kept.spts.insert(spt.to_owned()));
+    }
+
+    /// Another application's token.
+    pub fn set_token(&self, token: &str) {
+        self.shared.change(|kept| token.clone_into(&mut kept.token));
+    }
+
+    /// Takes calls at any rate: for measuring.
+    pub fn without_rate(&self) {
+        self.shared.change(|kept| kept.rate_limited = false);
+    }
+
+    /// Answers like this from now on.
+    pub fn behave(&self, habit: Habit) {
+        self.shared.change(|kept| kept.habit = habit);
+    }
+
+    /// Answers the next calls like this, one each, and then as before.
+    pub fn behave_next(&self, habits: impl IntoIterator<Item = Habit>) {
+        self.shared.change(|kept| kept.next.extend(habits));
+    }
+
+    /// Shows every push in the terminal as the phone would.
+    pub fn print(&self) {
+        self.shared.change(|kept| kept.prints = true);
+    }
+
+    /// Gone: the port is closed, connections are reset.
+    pub async fn down(&self) {
+        let mut server = std::mem::take(&mut *self.server.lock().unwrap_or_else(PoisonError::into_inner));
+        server.shutdown().await;
+    }
+
+    /// Back on the same port.
+    pub async fn up(&self) -> std::io::Result<()> {
+        let listener = TcpListener::bind(self.address).await?;
+        self.serve(listener);
+        Ok(())
+    }
+
+    /// Every call so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.kept().calls.clone()
+    }
+
+    /// Every push so far.
+    pub fn pushes(&self) -> Vec<Push> {
+        self.shared.kept().pushes.clone()
+    }
+
+    /// Connections so far.
+    pub fn n_connections(&self) -> usize {
+        self.shared.kept().n_connections
+    }
+
+    /// The pushes, once `until` holds for them; ends the test with what came instead.
+    pub async fn wait(&self, what: &str, until: impl Fn(&[Push]) -> bool) -> Vec<Push> {
+        self.wait_for(what, |kept| until(&kept.pushes).then(|| kept.pushes.clone())).await
+    }
+
+    /// The calls, once `until` holds for them.
+    pub async fn wait_calls(&self, what: &str, until: impl Fn(&[Call]) -> bool) -> Vec<Call> {
+        self.wait_for(what, |kept| until(&kept.calls).then(|| kept.calls.clone())).await
+    }
+
+    async fn wait_for<T>(&self, what: &str, look: impl Fn(&Kept) -> Option<T>) -> T {
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let changed = self.shared.changed.notified();
+                tokio::pin!(changed);
+                // Registered before the look: a change in between wakes.
+                changed.as_mut().enable();
+                if let Some(found) = look(&self.shared.kept()) {
+                    return found;
+                }
+                changed.await;
+            }
+        });
+        match found.await {
+            Ok(found) => found,
+            #[expect(clippy::panic, reason = "the journey ends here")]
+            Err(_) => panic!("the phone waited {} s for {what}; it has:\n{}", PATIENCE.as_secs(), self.story()),
+        }
+    }
+
+    /// Everything that came, for a person to read.
+    pub fn story(&self) -> String {
+        let kept = self.shared.kept();
+        let mut story = String::new();
+        for (n, call) in kept.calls.iter().enumerate() {
+            let _ = writeln!(story, "call {n} to {}: {}", call.named().join(", "), call.answer);
+            for push in kept.pushes.iter().filter(|push| push.call == n).take(1) {
+                story.push_str(&push.card());
+            }
+        }
+        if story.is_empty() { "nothing".to_owned() } else { story }
+    }
+}
+
+fn now() -> (Instant, At) {
+    (Instant::now(), Clock::system().now())
+}
