@@ -1,3 +1,120 @@
-//! The show of `cargo xtask demo`.
+//! The show of `cargo xtask demo`: a hub, an agent and a phone, a few files, and what the phone shows of them.
+//!
+//! The two programs run as they would anywhere: with a configuration file, a join link, and their own processes. Only the
+//! phone is a stand-in, which takes the calls that WxPusher would take.
 
-fn main() {}
+#![expect(clippy::unwrap_used, reason = "a show that cannot go on ends with what was wrong")]
+
+use std::{io::Write as _, process::ExitCode, time::Duration};
+
+use olog_journeys::{
+    phone::Push,
+    world::{Agent, Hub, World},
+};
+use tokio::time::Instant;
+
+/// How long a push may take before the show says that it did not come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Show {
+    world: World,
+    hub: Hub,
+    agent: Agent,
+    /// What was done, and the milliseconds from the file's close to the push, if it came.
+    times: Vec<(String, Option<u128>)>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let once = std::env::args().any(|arg| arg == "--once");
+    let mut show = open().await;
+    show.play().await;
+    let good = show.sum_up();
+    if !once {
+        say("");
+        say(&format!("It goes on: write .err, .msg, .log files into {}", show.agent.log_dir.display()));
+        say(&format!("  olog-hub incident list --config {}", show.hub.daemon.config().display()));
+        say("Ctrl-C ends it and removes the folder.");
+        if tokio::signal::ctrl_c().await.is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    show.agent.daemon.stop();
+    show.hub.daemon.stop();
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn open() -> Show {
+    let world = World::new().await;
+    world.phone.print();
+    say(&format!("Everything is in {}", world.folder().display()));
+    say("\n$ olog-hub run          # SQLite, loopback, a certificate of its own");
+    let chinese = std::env::var("LANG").is_ok_and(|lang| lang.starts_with("zh"));
+    let hub = world.hub_with(if chinese { "language = \"zh-CN\"" } else { "" }, "[alerts]\nover_wait = \"2s\"\n");
+    say("$ olog-hub join-link");
+    let link = hub.join_link();
+    say(&format!("{link}\n"));
+    say("$ olog-agent join LINK  # on the device \"comsrv\"");
+    let mut agent = world.agent_off("comsrv", "address = \"ubuntu@10.20.0.233:22\"", "");
+    say(agent.join_by(&link).good().trim_end());
+    say("$ olog-agent run");
+    agent.start();
+    agent.wait_connected();
+    Show { world, hub, agent, times: Vec::new() }
+}
+
+impl Show {
+    async fn play(&mut self) {
+        self.act("an error", "echo 'nginx not running!' > nginx.err", Some("comsrv/nginx")).await;
+        self.act("the same again: counted, not pushed", "echo 'nginx not running!' > nginx.err", None).await;
+        self.act("a message, no error", "echo 'door sensor battery 8 %' > door.msg", Some("comsrv/door")).await;
+        let fails = "echo sending incremental file list > @backup@1.log; echo 'rsync: write failed: No space left on device (28)' > @backup@1.err";
+        self.act("a backup that fails", fails, Some("comsrv/backup")).await;
+        let well = "echo sent 34 files > @backup@2.log; : > @backup@2.err; rm @backup@1.err";
+        self.act("the next one goes well: over, once nothing else came for 2 s", well, Some("comsrv/backup")).await;
+        self.act("nginx is back, and its error file removed", "rm nginx.err", Some("comsrv/nginx")).await;
+    }
+
+    /// Does what a crontab would do, and waits for the push that speaks of `task`.
+    async fn act(&mut self, what: &str, line: &str, task: Option<&str>) {
+        say(&format!("\n# {what}\n$ {line}"));
+        let before = self.world.phone.pushes().len();
+        self.agent.sh(line);
+        let closed = Instant::now();
+        let Some(task) = task else { return };
+        let speaks = |push: &Push| push.summary.contains(task);
+        let came = loop {
+            if let Some(push) = self.world.phone.pushes().into_iter().skip(before).find(speaks) {
+                break Some(push.at.saturating_duration_since(closed).as_millis());
+            }
+            if closed.elapsed() > PATIENCE {
+                break None;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        match came {
+            Some(ms) => say(&format!("  → pushed {ms} ms after the file was closed")),
+            None => say(&format!("  → no push within {} s", PATIENCE.as_secs())),
+        }
+        self.times.push((what.to_owned(), came));
+    }
+
+    fn sum_up(&self) -> bool {
+        say("\nFrom the file's close to the push:");
+        for (what, came) in &self.times {
+            let time = came.map_or_else(|| "did not come".to_owned(), |ms| format!("{ms} ms"));
+            say(&format!("  {time:>12}  {what}"));
+        }
+        let good = self.times.iter().all(|(_, came)| came.is_some());
+        if !good {
+            say(&format!("\nWhat the hub logged:\n{}", self.hub.daemon.log_text()));
+            say(&format!("\nWhat the agent logged:\n{}", self.agent.daemon.log_text()));
+        }
+        good
+    }
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
+}

@@ -1,0 +1,183 @@
+//! A daemon as a process: started, killed, started again, asked by its verbs.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+/// How long a condition may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits until the condition gives a value. On the limit it panics with `what` and what `context` has to tell.
+#[track_caller]
+pub fn wait_for<T>(what: &str, context: impl Fn() -> String, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}\n{}", context());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One of the two programs, built if need be.
+pub fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        // target/PROFILE/deps/main-…, target/PROFILE/examples/demo
+        let exe = std::env::current_exe().unwrap();
+        let folder = exe.parent().and_then(Path::parent).unwrap().to_path_buf();
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "-p", "olog-agent", "-p", "olog-hub", "--bins"]);
+        build.current_dir(env!("CARGO_MANIFEST_DIR")).arg("--target-dir").arg(folder.parent().unwrap());
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "the daemons do not build");
+        folder
+    });
+    folder.join(name)
+}
+
+/// What a verb said.
+#[derive(Debug)]
+pub struct Said {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its output.
+    pub out: String,
+    /// Its complaints.
+    pub err: String,
+}
+
+impl Said {
+    /// The output of a verb that had to succeed.
+    #[track_caller]
+    pub fn good(self) -> String {
+        assert!(self.status.success(), "{:?}: {}{}", self.status.code(), self.out, self.err);
+        self.out
+    }
+}
+
+/// Runs a verb to its end.
+pub fn run(command: &mut Command) -> Said {
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { status: out.status, out: text(&out.stdout), err: text(&out.stderr) }
+}
+
+/// A daemon that may run or not.
+#[derive(Debug)]
+pub struct Daemon {
+    program: &'static str,
+    config: PathBuf,
+    log: PathBuf,
+    env: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// `program run --config CONFIG`; its log goes beside the configuration.
+    pub fn new(program: &'static str, config: PathBuf) -> Daemon {
+        let log = config.with_extension("log");
+        Daemon { program, config, log, env: Vec::new(), child: None }
+    }
+
+    /// A variable of its environment.
+    pub fn env(&mut self, key: &str, value: &str) {
+        self.env.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Starts it.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.program);
+        let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        let mut command = Command::new(program(self.program));
+        command.args(["run", "--config"]).arg(&self.config).envs(self.env.iter().cloned());
+        command.env_remove("OLOG_CONFIG").env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()));
+        self.child = Some(command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    }
+
+    /// `kill -9`, and nothing else: no time to write anything down.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = wait_for(&format!("{} ends", self.program), || self.log_text(), || {
+            self.child.as_mut().expect("it was started").try_wait().unwrap()
+        });
+        self.child = None;
+        status
+    }
+
+    /// Any signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().expect("it runs").id();
+        kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Is it alive?
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// `program VERB… --config CONFIG`.
+    pub fn verb(&self, verb: &[&str]) -> Said {
+        let mut command = Command::new(program(self.program));
+        command.args(verb).arg("--config").arg(&self.config).env_remove("OLOG_CONFIG").env_remove("RUST_LOG");
+        run(command.envs(self.env.iter().cloned()))
+    }
+
+    /// What it logged so far.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Writes its configuration as an editor does: a new file, renamed over the old one.
+    pub fn configure(&self, text: &str) {
+        let new = self.config.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        File::open(&new).unwrap().sync_all().unwrap();
+        std::fs::rename(&new, &self.config).unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let text = self.log_text();
+            let start = text.lines().count().saturating_sub(60);
+            let tail: Vec<&str> = text.lines().skip(start).collect();
+            eprintln!("--- the last words of {} ---\n{}", self.program, tail.join("\n"));
+        }
+    }
+}

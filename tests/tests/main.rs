@@ -1,0 +1,13 @@
+//! All journeys, one binary: what users do, and what a bad night does.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic here is a failed test")]
+
+mod crashes;
+mod disks;
+mod enrolment;
+mod habits;
+mod inputs;
+mod outages;
+mod proxies;
+mod restored;
+mod rotation;

@@ -1,0 +1,81 @@
+//! State folders that are older than they should be, or exist twice.
+
+use std::process::Command;
+
+use olog_journeys::world::World;
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::remove_dir_all(to).ok();
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_restored_from_an_older_copy_loses_nothing_and_it_is_told() {
+    let world = World::new().await;
+    let hub = world.hub();
+    let mut pi = world.agent("pi", &hub);
+    pi.write("one.err", "the first error\n");
+    world.push("the first error").await;
+    pi.wait_sent();
+    pi.daemon.stop();
+    let copy_dir = world.folder().join("older");
+    copy(&pi.state_dir, &copy_dir);
+    pi.start();
+    pi.wait_connected();
+    pi.write("two.err", "the second error\n");
+    world.push("the second error").await;
+    pi.wait_sent();
+    pi.daemon.stop();
+    copy(&copy_dir, &pi.state_dir);
+    pi.write("three.err", "the third error\n");
+    pi.start();
+    world.push("the third error").await;
+    pi.wait_sent();
+    assert_eq!(hub.query::<i64>("SELECT count(*) FROM epochs"), [2], "it began a new epoch");
+    hub.wait("it is told", |_| (world.n_pushes("restored") + world.n_pushes("older copy") + world.n_pushes("epoch") > 0).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_machines_with_one_state_folder_lose_nothing_and_it_is_told() {
+    let world = World::new().await;
+    let hub = world.hub();
+    let mut pi = world.agent("pi", &hub);
+    pi.daemon.stop();
+    let mut clone = world.agent_off("clone", "", "");
+    copy(&pi.state_dir, &clone.state_dir);
+    pi.start();
+    clone.start();
+    pi.write("here.err", "said by the first machine\n");
+    clone.write("there.err", "said by the second machine\n");
+    world.push("said by the first machine").await;
+    world.push("said by the second machine").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_restored_from_an_older_backup_takes_what_follows_and_tells_the_gap() {
+    let world = World::new().await;
+    let mut hub = world.hub();
+    let pi = world.agent("pi", &hub);
+    pi.write("one.err", "the first error\n");
+    world.push("the first error").await;
+    pi.wait_sent();
+    hub.daemon.stop();
+    let copy_dir = world.folder().join("backup");
+    copy(&hub.state_dir, &copy_dir);
+    hub.start();
+    pi.wait_connected();
+    pi.write("two.err", "the second error\n");
+    world.push("the second error").await;
+    pi.wait_sent();
+    hub.daemon.stop();
+    copy(&copy_dir, &hub.state_dir);
+    hub.start();
+    pi.wait_connected();
+    pi.write("three.err", "the third error\n");
+    world.push("the third error").await;
+    pi.wait_sent();
+    assert_eq!(hub.query::<i64>("SELECT count(*) FROM epochs"), [1]);
+    let missing = hub.query::<i64>("SELECT missing FROM epochs")[0];
+    assert!(missing >= 1, "the gap is counted");
+    hub.wait("the gap is told", |_| (world.n_pushes("missing") + world.n_pushes("gap") > 0).then_some(()));
+}

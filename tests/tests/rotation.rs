@@ -1,0 +1,52 @@
+//! Log files that are rotated while somebody writes them.
+
+use std::{fs, io::Write as _};
+
+use olog_journeys::world::{Agent, World};
+
+fn daemon_log(pi: &Agent, name: &str) -> fs::File {
+    fs::OpenOptions::new().create(true).append(true).open(pi.log_dir.join(name)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotation_by_rename_loses_nothing_and_ends_nothing() {
+    let world = World::new().await;
+    let hub = world.hub();
+    let pi = world.agent("pi", &hub);
+    let (mut log, mut err) = (daemon_log(&pi, "svc.log"), daemon_log(&pi, "svc.err"));
+    writeln!(log, "serving").unwrap();
+    writeln!(err, "the cache is gone").unwrap();
+    err.flush().unwrap();
+    world.push("the cache is gone").await;
+    for suffix in ["log", "err"] {
+        fs::rename(pi.log_dir.join(format!("svc.{suffix}")), pi.log_dir.join(format!("svc.{suffix}.1"))).unwrap();
+    }
+    // Until it is told to reopen, the daemon writes to what it has open.
+    writeln!(err, "words for the old file").unwrap();
+    let mut new = daemon_log(&pi, "svc.err");
+    writeln!(new, "words for the new file").unwrap();
+    drop((log, err, new));
+    world.push("words for the new file").await;
+    world.push("words for the old file").await;
+    world.all_over(&pi).await;
+    assert_eq!(world.n_pushes("OVER pi/svc"), 0, "{}", world.phone.story());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotation_by_copytruncate_ends_nothing_and_what_follows_is_told() {
+    let world = World::new().await;
+    let hub = world.hub_with("", "[alerts]\nover_wait = \"5s\"\n");
+    let pi = world.agent("pi", &hub);
+    let (mut log, mut err) = (daemon_log(&pi, "svc.log"), daemon_log(&pi, "svc.err"));
+    writeln!(log, "serving").unwrap();
+    writeln!(err, "the cache is gone").unwrap();
+    world.push("the cache is gone").await;
+    for suffix in ["log", "err"] {
+        pi.sh(&format!("cp svc.{suffix} svc.{suffix}.1 && : > svc.{suffix}"));
+    }
+    writeln!(log, "serving").unwrap();
+    writeln!(err, "a lease was lost").unwrap();
+    world.push("a lease was lost").await;
+    world.all_told(&pi).await;
+    assert_eq!(world.n_pushes("OVER pi/svc"), 0, "{}", world.phone.story());
+}
