@@ -121,11 +121,8 @@ impl Daemon {
 
     /// Waits until it ends by itself.
     pub fn wait(&mut self) -> ExitStatus {
-        let status = wait_for(&format!("{} ends", self.program), || self.log_text(), || {
-            self.child.as_mut().expect("it was started").try_wait().unwrap()
-        });
-        self.child = None;
-        status
+        let mut child = self.child.take().expect("it was started");
+        wait_for(&format!("{} ends", self.program), || self.log_text(), || child.try_wait().unwrap())
     }
 
     /// Any signal.

@@ -8,7 +8,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "all of this is test code: a panic is a failed test"
 )]
 
@@ -16,3 +16,5 @@ pub mod daemon;
 pub mod nginx;
 pub mod phone;
 pub mod world;
+
+pub use phone::{Habit, Phone};

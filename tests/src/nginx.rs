@@ -28,8 +28,9 @@ impl Nginx {
         let dir = folder.display();
         // The location is what the operator's page shows.
         let page = include_str!("../../docs/operations.md");
-        let start = page.find("location /olog/ {").expect("the page shows a location");
-        let location = page[start..].split("```").next().unwrap().replace("8765", &hub.to_string());
+        let location =
+            page.split("```nginx").nth(1).and_then(|rest| rest.split("```").next()).expect("the page shows it");
+        let location = location.replace("8765", &hub.to_string());
         let conf = format!(
             "daemon off; pid {dir}/pid; error_log {dir}/error.log; {user}\nevents {{}}\nhttp {{\n  access_log off;\n\
              client_body_temp_path {dir}/a; proxy_temp_path {dir}/b; fastcgi_temp_path {dir}/c; uwsgi_temp_path {dir}/d; scgi_temp_path {dir}/e;\n\
@@ -42,7 +43,11 @@ impl Nginx {
         command.arg("-e").arg(folder.join("error.log")).arg("-c").arg(folder.join("nginx.conf"));
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("nginx is installed");
         let log = folder.join("error.log");
-        wait_for("nginx listens", || fs::read_to_string(&log).unwrap_or_default(), || TcpStream::connect(("127.0.0.1", port)).ok());
+        wait_for(
+            "nginx listens",
+            || fs::read_to_string(&log).unwrap_or_default(),
+            || TcpStream::connect(("127.0.0.1", port)).ok(),
+        );
         Nginx { child, folder, port }
     }
 

@@ -115,8 +115,11 @@ impl Hub {
         let folder = world.folder().join(name);
         let state_dir = folder.join("state");
         fs::create_dir_all(&state_dir).unwrap();
-        let public_url =
-            if top.contains("public_url") { String::new() } else { format!("public_url = \"https://127.0.0.1:{port}\"\n") };
+        let public_url = if top.contains("public_url") {
+            String::new()
+        } else {
+            format!("public_url = \"https://127.0.0.1:{port}\"\n")
+        };
         let language = if top.contains("language") { "" } else { "language = \"en\"\n" };
         let alerts = if more.contains("[alerts]") { "" } else { "[alerts]\nover_wait = \"1s\"\n" };
         let text = format!(
@@ -168,11 +171,11 @@ impl Hub {
         match serde_json::from_str(&text).unwrap() {
             Value::Array(rows) => rows,
             // The API's envelope.
-            Value::Object(mut fields) => {
-                fields.remove("items").or_else(|| fields.into_iter().find_map(|(_, v)| v.is_array().then_some(v)))
-                    .and_then(|rows| rows.as_array().cloned())
-                    .unwrap_or_default()
-            }
+            Value::Object(mut fields) => fields
+                .remove("items")
+                .or_else(|| fields.into_iter().find_map(|(_, v)| v.is_array().then_some(v)))
+                .and_then(|rows| rows.as_array().cloned())
+                .unwrap_or_default(),
             other => panic!("not a list: {other}"),
         }
     }
@@ -197,7 +200,8 @@ impl Hub {
     /// The texts of all events of this kind, by what the devices saw.
     #[track_caller]
     pub fn events(&self, kind: &str) -> Vec<Value> {
-        let rows: Vec<String> = self.query(&format!("SELECT body FROM events WHERE kind = '{kind}' ORDER BY epoch_id, n"));
+        let rows: Vec<String> =
+            self.query(&format!("SELECT body FROM events WHERE kind = '{kind}' ORDER BY epoch_id, n"));
         rows.iter().map(|body| serde_json::from_str(body).unwrap()).collect()
     }
 

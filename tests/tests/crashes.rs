@@ -103,7 +103,12 @@ async fn a_hub_killed_between_the_services_yes_and_its_own_record_may_repeat_the
     world.phone.behave(Habit::Well);
     hub.start();
     world.all_told(&pi).await;
-    world.phone.wait("the same message again", |pushes| pushes.iter().filter(|p| p.text().contains("taken and not")).count() == 2).await;
+    world
+        .phone
+        .wait("the same message again", |pushes| {
+            pushes.iter().filter(|p| p.text().contains("taken and not")).count() == 2
+        })
+        .await;
 }
 
 /// Row 11.
@@ -171,7 +176,8 @@ fn kept_aside(folder: &std::path::Path) -> bool {
 }
 
 fn listing(folder: &std::path::Path) -> Vec<String> {
-    let mut files: Vec<String> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path().display().to_string()).collect();
+    let mut files: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().path().display().to_string()).collect();
     files.sort();
     files
 }

@@ -58,7 +58,8 @@ async fn a_hub_with_a_full_disk_acknowledges_nothing_and_recovers() {
     assert!(has.cast_unsigned() >= acked && hub.daemon.is_running());
     disk.free();
     pi.wait_sent();
-    let tasks = hub.query::<i64>("SELECT count(DISTINCT task_id) FROM events WHERE kind = 'text' AND body LIKE '%failed%'");
+    let tasks =
+        hub.query::<i64>("SELECT count(DISTINCT task_id) FROM events WHERE kind = 'text' AND body LIKE '%failed%'");
     assert_eq!(tasks, [300]);
     world.all_told(&pi).await;
 }
@@ -80,6 +81,7 @@ async fn an_agent_with_a_full_disk_keeps_its_offsets_and_recovers() {
     disk.free();
     world.push("while the disk was full").await;
     pi.wait_sent();
-    let tasks = hub.query::<i64>("SELECT count(DISTINCT task_id) FROM events WHERE kind = 'text' AND body LIKE '%step%'");
+    let tasks =
+        hub.query::<i64>("SELECT count(DISTINCT task_id) FROM events WHERE kind = 'text' AND body LIKE '%step%'");
     assert_eq!(tasks, [300]);
 }

@@ -79,7 +79,9 @@ async fn a_device_that_replaces_another_keeps_its_history_and_the_old_key_dies()
     new.start();
     new.wait_connected();
     old.wait("the old key is dead", |status| status["connected"] == false);
-    let rows = hub.query::<i64>("SELECT count(*) FROM tasks t JOIN devices d ON d.id = t.device_id WHERE d.state = 'joined' AND t.name = 'svc'");
+    let rows = hub.query::<i64>(
+        "SELECT count(*) FROM tasks t JOIN devices d ON d.id = t.device_id WHERE d.state = 'joined' AND t.name = 'svc'",
+    );
     assert_eq!(rows, [1]);
 }
 

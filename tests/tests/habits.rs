@@ -60,7 +60,10 @@ async fn the_same_error_again_is_counted_and_another_one_is_pushed_as_itself() {
     world.all_told(&pi).await;
     assert_eq!(world.n_pushes("ERR pi/svc"), 1);
     pi.append("svc.err", "2026-11-22 03:14:10 out of memory\n");
-    let push = world.phone.wait("the other error", |pushes| pushes.iter().filter(|p| p.summary.contains("pi/svc")).count() == 2).await;
+    let push = world
+        .phone
+        .wait("the other error", |pushes| pushes.iter().filter(|p| p.summary.contains("pi/svc")).count() == 2)
+        .await;
     let text = push.last().unwrap().text();
     assert!(text.contains("out of memory") && !text.contains("refused"), "{text}");
     fs::remove_file(pi.log_dir.join("svc.err")).unwrap();
@@ -128,7 +131,9 @@ async fn sixty_tasks_that_fail_at_once_are_few_messages_that_name_each() {
         pi.write(&format!("job{task:02}.err"), &format!("cannot reach the database of job {task}\n"));
     }
     let all = |pushes: &[olog_journeys::phone::Push]| {
-        (0..60).all(|task| pushes.iter().any(|push| format!("{} {}", push.summary, push.text()).contains(&format!("job{task:02}"))))
+        (0..60).all(|task| {
+            pushes.iter().any(|push| format!("{} {}", push.summary, push.text()).contains(&format!("job{task:02}")))
+        })
     };
     world.phone.wait("every task by name", all).await;
     let calls = world.phone.calls().len() - before;

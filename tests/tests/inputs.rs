@@ -24,7 +24,8 @@ async fn every_encoding_is_read_as_its_writer_meant_it() {
     let hub = world.hub();
     let pi = world.agent("pi", &hub);
     // 数据库连接失败,请检查网络 in GBK.
-    let gbk = b"\xca\xfd\xbe\xdd\xbf\xe2\xc1\xac\xbd\xd3\xca\xa7\xb0\xdc\xa3\xac\xc7\xeb\xbc\xec\xb2\xe9\xcd\xf8\xc2\xe7\n";
+    let gbk =
+        b"\xca\xfd\xbe\xdd\xbf\xe2\xc1\xac\xbd\xd3\xca\xa7\xb0\xdc\xa3\xac\xc7\xeb\xbc\xec\xb2\xe9\xcd\xf8\xc2\xe7\n";
     fs::write(pi.log_dir.join("gbk.err"), gbk).unwrap();
     let utf16: Vec<u8> = "\u{feff}the disk is full\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     fs::write(pi.log_dir.join("wide.err"), utf16).unwrap();
@@ -57,7 +58,8 @@ async fn names_of_any_bytes_are_told() {
     let hub = world.hub();
     let pi = world.agent("pi", &hub);
     let long = [&b"l"[..].repeat(251), &b".err"[..]].concat();
-    let names: [&[u8]; 6] = [b"a\nb.err", b"q\"'`.err", b"<b>x.err", b"bad\xff\xfe.err", &long, "备份@数据库@.err".as_bytes()];
+    let names: [&[u8]; 6] =
+        [b"a\nb.err", b"q\"'`.err", b"<b>x.err", b"bad\xff\xfe.err", &long, "备份@数据库@.err".as_bytes()];
     for (i, name) in names.iter().enumerate() {
         fs::write(pi.log_dir.join(OsStr::from_bytes(name)), format!("said by file number {i}\n")).unwrap();
     }
@@ -91,6 +93,8 @@ async fn two_thousand_files_at_once_are_two_thousand_events() {
     for i in 0..2000 {
         pi.write(&format!("job{i:04}.scanerr"), "failed\n");
     }
-    hub.wait("every event", |hub| (hub.query::<i64>("SELECT count(DISTINCT task_id) FROM events WHERE kind = 'text'")[0] == 2000).then_some(()));
+    hub.wait("every event", |hub| {
+        (hub.query::<i64>("SELECT count(DISTINCT task_id) FROM events WHERE kind = 'text'")[0] == 2000).then_some(())
+    });
     pi.wait_sent();
 }

@@ -138,7 +138,8 @@ async fn a_receiver_who_left_costs_the_other_nothing() {
     world.all_told(&pi).await;
     let named: Vec<String> = world.phone.calls().iter().skip(before).flat_map(|call| call.named()).collect();
     assert!(!named.contains(&"UID_gone".to_owned()), "{named:?}");
-    let to_me = world.phone.pushes().iter().filter(|p| p.receiver == "UID_me" && p.text().contains("one of two")).count();
+    let to_me =
+        world.phone.pushes().iter().filter(|p| p.receiver == "UID_me" && p.text().contains("one of two")).count();
     assert_eq!(to_me, 1);
 }
 

@@ -32,7 +32,9 @@ async fn an_agent_restored_from_an_older_copy_loses_nothing_and_it_is_told() {
     world.push("the third error").await;
     pi.wait_sent();
     assert_eq!(hub.query::<i64>("SELECT count(*) FROM epochs"), [2], "it began a new epoch");
-    hub.wait("it is told", |_| (world.n_pushes("restored") + world.n_pushes("older copy") + world.n_pushes("epoch") > 0).then_some(()));
+    hub.wait("it is told", |_| {
+        (world.n_pushes("restored") + world.n_pushes("older copy") + world.n_pushes("epoch") > 0).then_some(())
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
