@@ -296,7 +296,7 @@ impl Phone {
         let kept = self.shared.kept();
         let mut story = String::new();
         for (n, call) in kept.calls.iter().enumerate() {
-            let _ = writeln!(story, "call {n} to {}: {}", call.named().join(", "), call.answer);
+            _ = writeln!(story, "call {n} to {}: {}", call.named().join(", "), call.answer);
             for push in kept.pushes.iter().filter(|push| push.call == n).take(1) {
                 story.push_str(&push.card());
             }

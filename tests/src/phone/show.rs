@@ -27,16 +27,16 @@ impl Push {
         let mut card = String::new();
         let seconds = self.wall.0.rem_euclid(86_400_000) / 1000;
         let time = format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let _ = writeln!(card, "  ┌─ {time} ─ {} {}", self.receiver, "─".repeat(40));
-        let _ = writeln!(card, "  │ {}", self.title());
-        let _ = writeln!(card, "  ├{}", "┄".repeat(30));
+        _ = writeln!(card, "  ┌─ {time} ─ {} {}", self.receiver, "─".repeat(40));
+        _ = writeln!(card, "  │ {}", self.title());
+        _ = writeln!(card, "  ├{}", "┄".repeat(30));
         for line in self.text().lines() {
             let chars: Vec<char> = line.chars().collect();
             for piece in chars.chunks(WIDTH) {
-                let _ = writeln!(card, "  │ {}", piece.iter().collect::<String>());
+                _ = writeln!(card, "  │ {}", piece.iter().collect::<String>());
             }
         }
-        let _ = writeln!(card, "  └{}", "─".repeat(30));
+        _ = writeln!(card, "  └{}", "─".repeat(30));
         card
     }
 

@@ -78,7 +78,7 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("fluent_bundle", &[("olog-push", &["words"])]),
     ("governor", &[("olog-push", &["pace"])]),
     ("ed25519_dalek", &[("olog-proto", &["identity"])]),
-    ("encoding_rs", &[("olog-agent", &["text", "files", "config"])]),
+    ("encoding_rs", &[("olog-agent", &["spool", "text", "files", "config"])]),
     ("chardetng", &[("olog-agent", &["text"])]),
     ("rcgen", &[("olog-hub", &["listener"])]),
 ];
@@ -99,8 +99,8 @@ pub(crate) fn is_sql(text: &str) -> bool {
         || (starts("update ") && text.contains(" set "))
 }
 
-/// Where Chinese may stand in a string: what a date's words are, and nothing else outside the catalogues.
-pub(crate) const WORD_HOMES: &[(&str, &str)] = &[("olog-proto", "fingerprint")];
+/// Where Chinese may stand in a string outside the catalogues: the words of dates, and those by which a service refuses.
+pub(crate) const WORD_HOMES: &[(&str, &str)] = &[("olog-proto", "fingerprint"), ("olog-push", "wxpusher")];
 
 /// Han characters.
 pub(crate) fn is_chinese(c: char) -> bool {
