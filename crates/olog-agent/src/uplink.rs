@@ -439,3 +439,5 @@ fn jittered(wait: Duration, chance: &mut dyn Chance) -> io::Result<Duration> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod websocket;

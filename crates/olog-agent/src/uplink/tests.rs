@@ -10,10 +10,7 @@ use olog_proto::{
     identity::{Proof, Role},
 };
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinSet};
-use tokio_tungstenite::{
-    WebSocketStream, accept_hdr_async,
-    tungstenite::handshake::server::{ErrorResponse, Request, Response},
-};
+use tokio_tungstenite::WebSocketStream;
 
 use super::*;
 use crate::dial::Bytes;
@@ -96,12 +93,10 @@ impl World {
 
     async fn accept(&mut self) -> TestHub {
         let stream = within(self.roads.recv()).await.expect("the uplink is gone");
-        #[expect(clippy::result_large_err, reason = "the websocket crate's own type")]
-        let echo = |_: &Request, mut answer: Response| -> Result<Response, ErrorResponse> {
-            answer.headers_mut().insert("sec-websocket-protocol", SUBPROTOCOL.parse().unwrap());
-            Ok(answer)
-        };
-        TestHub { socket: within(accept_hdr_async(stream, echo)).await.unwrap(), key: SecretKey::from_seed(HUB) }
+        TestHub {
+            socket: within(websocket::accept(stream, SUBPROTOCOL)).await.unwrap(),
+            key: SecretKey::from_seed(HUB),
+        }
     }
 
     /// A session through `welcome`.
@@ -147,13 +142,8 @@ impl TestHub {
     }
 
     async fn frame(&mut self) -> Option<AgentFrame> {
-        loop {
-            match within(self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => return Some(AgentFrame::decode(text.as_str()).unwrap()),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                _ => return None,
-            }
-        }
+        let text = within(websocket::hear(&mut self.socket)).await?;
+        Some(AgentFrame::decode(&text).unwrap())
     }
 
     async fn auth(&mut self) -> Auth {
