@@ -1,1 +1,331 @@
-//! .
+//! The hub's configuration: `hub.toml` and `hub.d/*.toml`, from what was typed to what the hub trusts.
+//!
+//! [`Config::load`] finds every mistake at once; there is no half-good configuration. What can change while the hub runs is
+//! [`Live`], published whole; what cannot is [`Boot`]. Two things follow from the types alone: a reload cannot apply a
+//! part, and nobody can hand a live value to something that was set up once.
+//!
+//! Keys of later features (`[report]`, `[watchdog]`, `[legacy]`, `[backup]`, `[[device]]`) are known and checked here already, so that
+//! a file that is right today stays right.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use olog_daemon::{
+    config::{Invalid, Source, read},
+    secret::Secret,
+    socket,
+};
+use olog_proto::{DeviceName, TaskName};
+use olog_push::channel::Channel;
+
+use crate::store::StoreUrl;
+
+mod keep;
+mod show;
+mod take;
+
+/// Where the hub listens unless told otherwise.
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8765);
+/// The longest span between two pings.
+const PING_EVERY_MAX: Duration = Duration::from_secs(20);
+
+/// What the hub trusts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Fixed until the next start.
+    pub boot: Boot,
+    /// May change with a reload.
+    pub live: Arc<Live>,
+}
+
+/// What is set up once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// The port.
+    pub listen: SocketAddr,
+    /// Where the hub keeps its files.
+    pub state_dir: PathBuf,
+    /// The store.
+    pub store: StoreUrl,
+    /// The certificate; `None`: in clear.
+    pub tls: Option<Tls>,
+    /// The Unix socket of the verbs.
+    pub socket: PathBuf,
+}
+
+/// The key `tls.mode`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Made at the first start.
+    SelfSigned,
+    /// Two PEM files.
+    Files {
+        /// The certificate and its chain.
+        cert: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+}
+
+/// What a reload may change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Live {
+    /// How others reach the hub: scheme, host, port, path prefix; without a slash at the end.
+    pub public_url: Option<String>,
+    /// Of everything that people read.
+    pub language: Language,
+    /// Of every time that people read or wrote.
+    pub timezone: Tz,
+    /// Events are kept this many days.
+    pub event_keep_days: u32,
+    /// Whose `X-Forwarded-For` and `-Proto` count.
+    pub trusted_proxies: Vec<Network>,
+    /// The daily report.
+    pub report: Report,
+    /// When something becomes trouble.
+    pub alerts: Alerts,
+    /// The hub's own heartbeat to somebody else.
+    pub watchdog: Option<Watchdog>,
+    /// The way in for the old clients.
+    pub legacy: Legacy,
+    /// The nightly copy.
+    pub backup: Option<Backup>,
+    /// Where notifications go.
+    pub channels: Vec<Arc<Channel>>,
+    /// `[[device]]`.
+    pub devices: Vec<Declared>,
+}
+
+/// The key `language`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Chinese.
+    ZhCn,
+    /// English.
+    En,
+}
+
+/// Addresses that share their first bits: `10.0.0.0/8`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// `[report]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// When it is made.
+    pub when: ReportWhen,
+    /// Written there too.
+    pub html_dir: Option<PathBuf>,
+    /// Where that folder is on the web.
+    pub html_url: Option<String>,
+    /// Pages are kept this many days.
+    pub keep_days: u32,
+}
+
+/// When the report is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReportWhen {
+    /// Every day at these times.
+    At(Vec<NaiveTime>),
+    /// By a schedule as crontab(5) has it.
+    Schedule(String),
+}
+
+/// `[alerts]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alerts {
+    /// A device that says nothing for so long is LOST.
+    pub offline_after: Duration,
+    /// A log that grows ends an incident when no error came for so long.
+    pub resolve_after: Duration,
+    /// An inferred end is believed after so long.
+    pub over_wait: Duration,
+    /// An open incident is told again after so long.
+    pub remind_every: Duration,
+    /// New errors of one incident that are pushed at once within an hour.
+    pub new_errors_per_hour: u32,
+}
+
+/// `[watchdog]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watchdog {
+    /// Called …
+    pub url: Secret,
+    /// … this often.
+    pub every: Duration,
+}
+
+/// `[legacy]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Legacy {
+    /// Old clients may connect.
+    pub enabled: bool,
+    /// The token in their files.
+    pub token: Option<Secret>,
+}
+
+/// `[backup]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Where copies go.
+    pub dir: PathBuf,
+    /// When.
+    pub at: NaiveTime,
+    /// How many are kept.
+    pub keep: u32,
+}
+
+/// `[[device]]`: what is expected of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Which.
+    pub name: DeviceName,
+    /// Its own `offline_after`.
+    pub offline_after: Option<Offline>,
+    /// Tasks that must come.
+    pub tasks: Vec<DeclaredTask>,
+}
+
+/// When a device that says nothing is LOST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offline {
+    /// After so long.
+    After(Duration),
+    /// A machine that is switched off as it pleases.
+    Never,
+}
+
+/// A task that must come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredTask {
+    /// Its name.
+    pub name: TaskName,
+    /// When, as crontab(5) has it.
+    pub schedule: Option<String>,
+    /// How late it may be.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Reads the files; every mistake at once.
+    pub fn load(source: &Source) -> Result<Config, Invalid> {
+        read(source, |table| take::config(table, source.folder()))
+    }
+
+    /// The configuration in force as `hub.toml` would have it, secrets masked.
+    pub fn effective(&self) -> String {
+        show::effective(self)
+    }
+
+    /// What is no mistake and yet worth a word, one line each.
+    pub fn remarks(&self) -> Vec<String> {
+        show::remarks(self)
+    }
+
+    /// Keys that differ and cannot change while the hub runs.
+    pub fn needs_restart(&self, newer: &Config) -> Vec<&'static str> {
+        let (old, new) = (&self.boot, &newer.boot);
+        let differs = [
+            ("listen", old.listen != new.listen),
+            ("state_dir", old.state_dir != new.state_dir),
+            ("store.url", old.store != new.store),
+            ("tls", old.tls != new.tls),
+            ("socket", old.socket != new.socket),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+
+    /// Keeps copies of the files behind this configuration in `state_dir`, readable by the owner only: what last was good.
+    pub fn keep(&self, source: &Source) -> io::Result<()> {
+        keep::keep(source, &self.boot.state_dir)
+    }
+}
+
+impl Live {
+    /// How often the hub pings: three times while a device may say nothing.
+    pub fn ping_every(&self) -> Duration {
+        (self.alerts.offline_after / 3).min(PING_EVERY_MAX)
+    }
+
+    /// What `[[device]]` says of this one.
+    pub fn declared(&self, name: &str) -> Option<&Declared> {
+        self.devices.iter().find(|device| device.name.as_str() == name)
+    }
+
+    /// The channel of that name.
+    pub fn channel(&self, name: &str) -> Option<&Arc<Channel>> {
+        self.channels.iter().find(|channel| channel.name == name)
+    }
+
+    /// Is this other end a proxy whose headers count?
+    pub fn trusts(&self, proxy: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.holds(proxy))
+    }
+}
+
+impl Language {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::ZhCn => "zh-CN",
+            Language::En => "en",
+        }
+    }
+}
+
+impl Network {
+    /// Does the address belong to it?
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(v4) => (32, u128::from(u32::from(v4))),
+            IpAddr::V6(v6) => (128, u128::from(v6)),
+        };
+        let ((width, ours), (other_width, theirs)) = (bits(self.address), bits(address.to_canonical()));
+        let free = u32::try_from(width - i32::from(self.bits)).unwrap_or(0);
+        width == other_width && (free >= 128 || ours >> free == theirs >> free)
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Network, String> {
+        let wrong =
+            || format!("expected an address like \"127.0.0.1\" or a network like \"10.0.0.0/8\", found {text:?}");
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Some(width), |bits| bits.trim().parse().ok()).filter(|bits| *bits <= width);
+        Ok(Network { address, bits: bits.ok_or_else(wrong)? })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.bits == whole { write!(f, "{}", self.address) } else { write!(f, "{}/{}", self.address, self.bits) }
+    }
+}
+
+/// `/var/lib/olog-hub`, or where systemd put it.
+fn default_state_dir() -> PathBuf {
+    std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/olog-hub"), PathBuf::from)
+}
+
+/// The socket of a hub with this `state_dir`, unless the key `socket` says otherwise.
+fn default_socket(state_dir: &Path) -> PathBuf {
+    socket::default_path("olog-hub", state_dir)
+}
+
+#[cfg(test)]
+mod tests;

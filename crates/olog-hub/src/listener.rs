@@ -1,1 +1,262 @@
-//! .
+//! The hub's port: from an accepted connection to the router, in as little memory as it takes.
+//!
+//! An agent's connection stays for weeks and says nothing most of the time, so what counts is what it holds while idle.
+//! This loop does by hand what a server framework would do, for three reasons: it looks at the first byte (a TLS
+//! handshake is TLS; anything else in clear is told which port this is), it keeps every buffer small, and it lets go of
+//! everything of HTTP once a connection has become a websocket.
+//!
+//! Bounds: so many connections ([`Limits::connections`]; a further one is closed, counted, and told in the log), so long
+//! for the first byte, the handshake and a request's header. It knows no path and no frame.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, body::Body, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+pub mod tls;
+
+/// First byte of a TLS record that holds a handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+/// A request's header and what is read ahead; hyper's least is 8 KiB.
+const HTTP_BUFFER: usize = 16 * 1024;
+/// Connections that the kernel holds before they are accepted.
+const BACKLOG: u32 = 1024;
+/// How often the log says that connections are refused.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+const SPEAKS_TLS: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\
+    content-length: 36\r\n\r\nthis port speaks TLS: use https://\r\n";
+
+/// What a connection may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// At one time, sessions included.
+    pub connections: usize,
+    /// For the first byte and the TLS handshake.
+    pub handshake: Duration,
+    /// For a request's header, and between two requests.
+    pub header: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { connections: 10_000, handshake: Duration::from_secs(10), header: Duration::from_secs(15) }
+    }
+}
+
+/// A connection, as a request's extension. Its place among the bounded number is held until the last clone is dropped: a
+/// session keeps one.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// By TLS?
+    pub tls: bool,
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    /// The other end's address; an IPv4 one that came through an IPv6 socket as what it is.
+    pub fn ip(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+}
+
+/// Why the port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// The open port.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    limits: Limits,
+    places: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// Opens the port. Without `tls` it speaks in clear.
+    pub fn bind(
+        address: SocketAddr,
+        tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+        limits: Limits,
+    ) -> Result<Listener, ListenError> {
+        let open = || {
+            let socket =
+                if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let socket = socket.listen(BACKLOG)?;
+            Ok((socket.local_addr()?, socket))
+        };
+        let (address, socket) = open().map_err(|source| ListenError { address, source })?;
+        let places = Arc::new(Semaphore::new(limits.connections));
+        Ok(Listener { socket, address, tls, limits, places })
+    }
+
+    /// Where it listens: the port is known even if the kernel chose it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until stopped; then waits until every connection and session is gone (the caller sets a limit).
+    pub async fn run(self, app: Router, stop: CancellationToken) {
+        let mut connections = JoinSet::new();
+        let mut told_at: Option<Instant> = None;
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                    log_panic(ended);
+                    continue;
+                }
+                accepted = self.socket.accept() => accepted,
+            };
+            let (socket, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) if is_the_peers(&error) => continue,
+                Err(error) => {
+                    // Out of file descriptors or memory: the connection waits in the kernel, others go on.
+                    tracing::error!(%error, "cannot accept a connection; trying again in 1 s");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = self.places.clone().try_acquire_owned() else {
+                metrics::counter!("olog_connections_refused_total").increment(1);
+                if told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+                    told_at = Some(Instant::now());
+                    tracing::warn!(%peer, limit = self.limits.connections, "too many connections: refusing further ones");
+                }
+                continue;
+            };
+            let tls = self.tls.as_ref().map(|config| TlsAcceptor::from(config.borrow().clone()));
+            let connection = Connection { peer, tls: tls.is_some(), _place: Arc::new(place) };
+            connections.spawn(serve(socket, tls, connection, app.clone(), self.limits, stop.clone()));
+        }
+        drop(self.socket);
+        drop(app);
+        while let Some(ended) = connections.join_next().await {
+            log_panic(ended);
+        }
+        // Sessions have left the set above when they became websockets, but each still holds its place.
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        if self.places.acquire_many(all).await.is_err() {
+            tracing::debug!("the places of the listener are closed");
+        }
+    }
+}
+
+/// The other end went away before it was accepted (accept(2) lists these as errors of the new socket).
+fn is_the_peers(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | HostUnreachable | Interrupted | NetworkDown | NetworkUnreachable
+    )
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection ended by a defect of the hub");
+    }
+}
+
+async fn serve(
+    socket: TcpStream,
+    tls: Option<TlsAcceptor>,
+    connection: Connection,
+    app: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let peer = connection.peer;
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let Some(tls) = tls else { return http(socket, connection, app, limits, stop).await };
+    let mut first = [0];
+    match timeout(limits.handshake, socket.peek(&mut first)).await {
+        Ok(Ok(1)) if first == [TLS_HANDSHAKE] => {}
+        Ok(Ok(1)) => return refuse_clear(socket, limits.handshake).await,
+        _ => return,
+    }
+    match timeout(limits.handshake, tls.accept(socket)).await {
+        // Boxed: after the upgrade the session's task holds this, and the handshake's leftovers are gone.
+        Ok(Ok(stream)) => http(stream, connection, app, limits, stop).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+        Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+    }
+}
+
+async fn http<S>(stream: S, connection: Connection, app: Router, limits: Limits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = connection.peer;
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(connection.clone());
+        app.clone().oneshot(request.map(Body::new))
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_buf_size(HTTP_BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+/// Says in clear that this port speaks TLS. What the other end still sends is read away, or the kernel would answer it with a
+/// reset that overtakes the words.
+async fn refuse_clear(mut socket: TcpStream, limit: Duration) {
+    let say = async {
+        socket.write_all(SPEAKS_TLS).await?;
+        socket.shutdown().await?;
+        tokio::io::copy(&mut (&mut socket).take(1 << 20), &mut tokio::io::sink()).await
+    };
+    if let Ok(Err(error)) = timeout(limit, say).await {
+        tracing::debug!(%error, "cannot say that this port speaks TLS");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,423 @@
-//! .
+//! One device's websocket, from `hello` to its end.
+//!
+//! ```text
+//! hello → auth → (proof holds?) → (device known?) → welcome → events … ack … → bye
+//!                        any of these may end in `refused` with a reason that the agent understands
+//! ```
+//!
+//! The session knows frames, not SQL: who a device is and what its events mean is asked of [`Ingest`]. It keeps these
+//! promises. No event is taken before the device's proof for *this* hub and *this* connection held. An `ack` is sent after
+//! [`Ingest`] has committed, never before. Frames must come in the order of their numbers; at most [`WINDOW`] events wait,
+//! and while their text is long, nothing more is read. Batches of one device are given to [`Ingest`] one after the other; what
+//! arrives during a commit goes together into the next.
+//!
+//! The hub pings, anything received counts as heard, and a peer that says nothing for three pings is dropped. A peer that
+//! does not read is dropped too: no session waits for ever. Bad frames are answered politely, once, and end the session:
+//! the agent keeps its spool and comes again.
+//!
+//! Generic over the stream, the clock and the nonce, so that a simulation can run it without a socket.
+
+use std::{collections::VecDeque, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
+use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _, future::BoxFuture};
+use olog_daemon::clock::Clock;
+use olog_proto::{
+    AgentFrame, Epoch, Event, FRAME_MAX, HubFrame, Nonce, SecretKey, VERSIONS,
+    frame::{Auth, Refusal},
+    identity::{Proof, Role},
+};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ingest::{Connected, Hello, Ingest, IngestError},
+    roster::{Newcomer, Order, Place, Roster},
+};
+
+/// Events that may be on their way or waiting for the commit; `welcome` says so.
+pub const WINDOW: u32 = 2_000;
+/// Bytes of frames that may wait for the commit before the session stops reading.
+const WAITING_BYTES: usize = 4 * FRAME_MAX;
+/// For the agent's `auth`.
+const AUTH_AFTER: Duration = Duration::from_secs(10);
+/// For the peer to take one frame.
+const SEND_AFTER: Duration = Duration::from_secs(20);
+/// Pings without any answer until the peer counts as gone.
+const SILENT_PINGS: u32 = 3;
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Desk {
+    /// Who the devices are, and where their events go.
+    pub ingest: Ingest,
+    /// Who is connected.
+    pub roster: Arc<Roster>,
+    /// The hub's identity.
+    pub identity: SecretKey,
+    /// Wall time.
+    pub clock: Clock,
+    /// Ends all sessions.
+    pub stop: CancellationToken,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+enum End {
+    /// The device said that it goes.
+    Bye(String),
+    /// The connection is gone.
+    Gone(String),
+    /// We end it and say why.
+    Refused(Refusal),
+    /// The hub stops.
+    Stopping,
+}
+
+/// Runs one session to its end. `ping_every` is what the configuration said when it began.
+pub async fn run<S>(socket: S, peer: IpAddr, nonce: Nonce, ping_every: Duration, desk: &Desk)
+where
+    S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+{
+    let mut line = Line { socket: pin!(socket), peer };
+    metrics::gauge!("olog_sessions").increment(1.0);
+    let end = match converse(&mut line, nonce, ping_every, desk).await {
+        Ok(end) | Err(end) => end,
+    };
+    metrics::gauge!("olog_sessions").decrement(1.0);
+    match end {
+        End::Refused(why) => {
+            tracing::info!(%peer, ?why, "a session was refused or ended");
+            metrics::counter!("olog_sessions_refused_total").increment(1);
+            line.refuse(why).await;
+        }
+        End::Stopping => line.close(1001, "the hub stops").await,
+        End::Bye(why) => {
+            tracing::info!(%peer, why, "a device said bye");
+            line.close(1000, "").await;
+        }
+        End::Gone(why) => tracing::debug!(%peer, why, "a session is gone"),
+    }
+}
+
+async fn converse<S>(line: &mut Line<'_, S>, nonce: Nonce, ping_every: Duration, desk: &Desk) -> Result<End, End>
+where
+    S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+{
+    let auth = tokio::select! {
+        auth = line.handshake(nonce, desk) => auth?,
+        () = desk.stop.cancelled() => return Ok(End::Stopping),
+    };
+    let now = desk.clock.now();
+    let ticket = desk.roster.ticket();
+    let hello = Hello {
+        key: auth.key,
+        name: auth.name.clone(),
+        address: auth.address.clone(),
+        version: auth.version.clone(),
+        epoch: auth.epoch,
+        last: auth.last,
+        boot: auth.boot,
+        up: auth.up,
+        peer: line.peer,
+        skew_ms: auth.time.since(now),
+        now,
+    };
+    let (device, acked) = match desk.ingest.connect(hello).await {
+        Ok(Connected::Known { device, acked, .. }) => (device, acked),
+        Ok(Connected::Pending) => return Err(End::Refused(Refusal::Pending)),
+        Ok(Connected::Revoked) => return Err(End::Refused(Refusal::Revoked)),
+        Ok(Connected::NewEpoch { detail }) => return Err(End::Refused(Refusal::NewEpoch { detail })),
+        Err(error) => return Err(End::Refused(refusal_of(&error))),
+    };
+    let newcomer = Newcomer { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
+    let (place, two_machines) = desk.roster.take(ticket, newcomer, now);
+    if let Some(two) = two_machines {
+        desk.ingest.two_machines(device, two.peers, now).await;
+    }
+    let proof = Proof::new(Role::Hub, nonce, auth.nonce, &auth.name, auth.key, desk.identity.public());
+    let welcome = HubFrame::Welcome {
+        acked,
+        window: WINDOW,
+        ping_every: u64::try_from(ping_every.as_millis()).unwrap_or(u64::MAX),
+        time: desk.clock.now(),
+        signature: desk.identity.sign(&proof),
+    };
+    // What the two sides proved to each other is not needed while the connection idles.
+    let epoch = auth.epoch;
+    drop(auth);
+    let end = match line.send(&welcome).await {
+        Ok(()) => Talk::new(desk, &place, epoch).run(line, ping_every).await,
+        Err(end) => end,
+    };
+    let why = match &end {
+        End::Bye(why) => Some(why.clone()),
+        _ => None,
+    };
+    // A displaced session says nothing of its device: the newer one speaks for it.
+    if place.is_current() {
+        desk.ingest.disconnected(device, why, place.seat().heard_at()).await;
+    }
+    Ok(end)
+}
+
+/// The websocket, with the limits that hold in both directions.
+struct Line<'a, S> {
+    socket: std::pin::Pin<&'a mut S>,
+    peer: IpAddr,
+}
+
+impl<S> Line<'_, S>
+where
+    S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+{
+    /// `hello`, then an `auth` whose proof holds.
+    async fn handshake(&mut self, nonce: Nonce, desk: &Desk) -> Result<Box<Auth>, End> {
+        let versions = VERSIONS.iter().map(|v| (*v).to_owned()).collect();
+        let hub_key = desk.identity.public();
+        self.send(&HubFrame::Hello { hub_key, nonce, time: desk.clock.now(), versions }).await?;
+        let first = async {
+            loop {
+                if let Some(text) = self.receive().await? {
+                    return Ok(text);
+                }
+            }
+        };
+        let text = timeout(AUTH_AFTER, first).await.unwrap_or_else(|_| Err(bad_frame("no auth frame within 10 s")))?;
+        let auth = match decode(&text)? {
+            AgentFrame::Auth(auth) => auth,
+            AgentFrame::Events { .. } | AgentFrame::Bye { .. } => {
+                return Err(bad_frame("the first frame must be auth"));
+            }
+        };
+        let proof = Proof::new(Role::Device, nonce, auth.nonce, &auth.name, auth.key, hub_key);
+        if auth.key.verify(&proof, &auth.signature) { Ok(auth) } else { Err(End::Refused(Refusal::BadProof)) }
+    }
+
+    /// The next text; `None` for what only shows that the peer lives.
+    async fn receive(&mut self) -> Result<Option<Utf8Bytes>, End> {
+        match self.socket.next().await {
+            Some(Ok(Message::Text(text))) => Ok(Some(text)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+            Some(Ok(Message::Binary(_))) => Err(bad_frame("frames are text")),
+            Some(Ok(Message::Close(_))) | None => Err(End::Gone("closed by the device".into())),
+            Some(Err(error)) => {
+                let words = error.to_string();
+                // tungstenite looks at a message's length before it reads it; axum hands that on as words only.
+                if words.contains("too long") || words.contains("too big") {
+                    return Err(bad_frame(&format!("a frame of more than {FRAME_MAX} bytes")));
+                }
+                Err(End::Gone(words))
+            }
+        }
+    }
+
+    async fn put(&mut self, message: Message) -> Result<(), End> {
+        match timeout(SEND_AFTER, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(End::Gone(error.to_string())),
+            Err(_) => Err(End::Gone("the device does not read".into())),
+        }
+    }
+
+    async fn send(&mut self, frame: &HubFrame) -> Result<(), End> {
+        match frame.encode() {
+            Ok(text) => self.put(Message::Text(text.into())).await,
+            Err(error) => Err(End::Gone(format!("a frame of ours is not one: {error}"))),
+        }
+    }
+
+    async fn refuse(&mut self, why: Refusal) {
+        let said = self.send(&HubFrame::Refused { why }).await;
+        if said.is_ok() {
+            self.close(1008, "refused").await;
+        }
+    }
+
+    async fn close(&mut self, code: u16, reason: &'static str) {
+        let close = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
+        if self.put(close).await.is_err() {
+            return;
+        }
+        // Until the peer closes too: closing with its words unread would reset the connection, and ours might be lost.
+        let rest = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        if timeout(Duration::from_secs(2), rest).await.is_err() {
+            tracing::debug!(peer = %self.peer, "the device did not close its side");
+        }
+    }
+}
+
+/// A session after `welcome`.
+struct Talk<'a> {
+    desk: &'a Desk,
+    place: &'a Place,
+    epoch: Epoch,
+    /// The number that must come next, once one has come.
+    next: Option<u64>,
+    waiting: VecDeque<Vec<Event>>,
+    n_waiting: usize,
+    waiting_bytes: usize,
+    n_committing: usize,
+    committing: Option<BoxFuture<'a, Result<u64, IngestError>>>,
+}
+
+impl<'a> Talk<'a> {
+    fn new(desk: &'a Desk, place: &'a Place, epoch: Epoch) -> Talk<'a> {
+        Talk {
+            desk,
+            place,
+            epoch,
+            next: None,
+            waiting: VecDeque::new(),
+            n_waiting: 0,
+            waiting_bytes: 0,
+            n_committing: 0,
+            committing: None,
+        }
+    }
+
+    async fn run<S>(mut self, line: &mut Line<'_, S>, ping_every: Duration) -> End
+    where
+        S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+    {
+        let ended = self.talk(line, ping_every).await;
+        let end = match ended {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        // What was received is still committed, so that a `bye` right behind it or a stop loses no work.
+        if matches!(end, End::Bye(_) | End::Stopping)
+            && let Err(error) = self.finish(line).await
+        {
+            return error;
+        }
+        end
+    }
+
+    async fn talk<S>(&mut self, line: &mut Line<'_, S>, ping_every: Duration) -> Result<std::convert::Infallible, End>
+    where
+        S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+    {
+        let seat = self.place.seat();
+        let mut ping_at = Instant::now() + ping_every;
+        let mut silent = 0;
+        loop {
+            let reading = self.waiting_bytes < WAITING_BYTES;
+            tokio::select! {
+                biased;
+                order = seat.next_order() => match order {
+                    Order::Ping => line.put(Message::Ping(Default::default())).await?,
+                    Order::Displaced => return Err(End::Refused(Refusal::Displaced)),
+                    Order::Revoked => return Err(End::Refused(Refusal::Revoked)),
+                },
+                () = self.desk.stop.cancelled() => return Err(End::Stopping),
+                done = committed(&mut self.committing) => self.committed(line, done).await?,
+                received = line.receive(), if reading => {
+                    let received = received?;
+                    silent = 0;
+                    seat.heard(self.desk.clock.now());
+                    if let Some(text) = received {
+                        self.take(&text)?;
+                    }
+                },
+                () = sleep_until(ping_at) => {
+                    if reading && silent >= SILENT_PINGS {
+                        return Err(End::Gone(format!("nothing heard for {SILENT_PINGS} pings")));
+                    }
+                    silent += 1;
+                    ping_at = Instant::now() + ping_every;
+                    line.put(Message::Ping(Default::default())).await?;
+                },
+            }
+        }
+    }
+
+    /// One frame of the device.
+    fn take(&mut self, text: &str) -> Result<(), End> {
+        let (from, events) = match decode(text)? {
+            AgentFrame::Events { from, events } => (from, events),
+            AgentFrame::Bye { why } => return Err(End::Bye(why)),
+            AgentFrame::Auth(_) => return Err(bad_frame("a second auth frame")),
+        };
+        if let Some(next) = self.next
+            && from != next
+        {
+            return Err(bad_frame(&format!("events from {from}, expected {next}: out of order")));
+        }
+        self.next = Some(from.saturating_add(events.len() as u64));
+        if self.n_committing + self.n_waiting + events.len() > WINDOW as usize {
+            return Err(bad_frame(&format!("more than the window of {WINDOW} events is not acknowledged")));
+        }
+        self.n_waiting += events.len();
+        self.waiting_bytes += text.len();
+        self.waiting.push_back(events);
+        self.commit();
+        Ok(())
+    }
+
+    /// Hands everything that waits to ingest, unless it still works on the last batch.
+    fn commit(&mut self) {
+        if self.committing.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        // Nothing is kept for an idle session: the queue's memory goes with its content.
+        let events: Vec<Event> = std::mem::take(&mut self.waiting).into_iter().flatten().collect();
+        self.n_committing = std::mem::take(&mut self.n_waiting);
+        self.waiting_bytes = 0;
+        let (desk, seat) = (self.desk, self.place.seat());
+        self.committing = Some(desk.ingest.events(seat.who.device, self.epoch, seat.who.skew_ms, events).boxed());
+    }
+
+    async fn committed<S>(&mut self, line: &mut Line<'_, S>, done: Result<u64, IngestError>) -> Result<(), End>
+    where
+        S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+    {
+        let through = done.map_err(|error| End::Refused(refusal_of(&error)))?;
+        self.n_committing = 0;
+        self.commit();
+        line.send(&HubFrame::Ack { through }).await
+    }
+
+    async fn finish<S>(&mut self, line: &mut Line<'_, S>) -> Result<(), End>
+    where
+        S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+    {
+        while self.committing.is_some() {
+            let done = committed(&mut self.committing).await;
+            self.committed(line, done).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the commit that runs, or for ever; afterwards none runs.
+async fn committed(running: &mut Option<BoxFuture<'_, Result<u64, IngestError>>>) -> Result<u64, IngestError> {
+    match running {
+        Some(commit) => {
+            let done = commit.await;
+            *running = None;
+            done
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn decode(text: &str) -> Result<AgentFrame, End> {
+    AgentFrame::decode(text).map_err(|error| bad_frame(&error.to_string()))
+}
+
+fn bad_frame(detail: &str) -> End {
+    // An error may quote what came, which may be long.
+    End::Refused(Refusal::BadFrame { detail: detail.chars().take(200).collect() })
+}
+
+fn refusal_of(error: &IngestError) -> Refusal {
+    match error {
+        IngestError::Revoked => Refusal::Revoked,
+        IngestError::NewEpoch { detail } => Refusal::NewEpoch { detail: detail.clone() },
+        error => Refusal::Busy { detail: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use olog_proto::At;
 
 pub mod devices;
+pub mod enrolment;
 pub mod events;
 pub mod incidents;
 pub mod outbox;

@@ -1,1 +1,253 @@
-//! .
+//! What the hub serves over HTTP: its health, its figures, the agents' way in, the page that shows how to join.
+//!
+//! Every answer carries the headers that keep a browser from making more of it than was meant; every body is bounded;
+//! every error is `application/problem+json`. Who asks is the other end of the connection, or what a trusted proxy says it
+//! is. A session is handed over here and then belongs to `session`; nothing here knows SQL.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{
+    Extension, Json, Router,
+    extract::{
+        DefaultBodyLimit, Request, State, WebSocketUpgrade, rejection::JsonRejection,
+        ws::rejection::WebSocketUpgradeRejection,
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL};
+use tokio::{sync::watch, time::timeout};
+
+use crate::{
+    config::Live,
+    enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
+    listener::Connection,
+    session::{self, Desk},
+    store::Store,
+};
+
+mod pages;
+
+/// The largest body that any request may have.
+const BODY_MAX: usize = 16 * 1024;
+/// For an answer, the upgrade of a session included.
+const ANSWER_AFTER: Duration = Duration::from_secs(30);
+/// For a round trip through the store.
+const READY_AFTER: Duration = Duration::from_secs(5);
+/// Of a session's socket in each direction: what an idle agent costs.
+const SESSION_BUFFER: usize = 4096;
+
+/// What the pages need.
+#[derive(Debug)]
+pub struct Web {
+    /// Of all sessions.
+    pub desk: Arc<Desk>,
+    /// Who joins.
+    pub enrol: Arc<Enrol>,
+    /// For the round trip of `/readyz`.
+    pub store: Store,
+    /// The configuration in force.
+    pub live: watch::Receiver<Arc<Live>>,
+}
+
+/// An error as the API tells it.
+#[derive(Debug)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// What went wrong and what to do, in words.
+    pub detail: String,
+}
+
+impl Problem {
+    /// An error with its words.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
+        Problem { status, detail: detail.into() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let json = HeaderValue::from_static("application/problem+json");
+        (self.status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()
+    }
+}
+
+impl From<EnrolError> for Problem {
+    fn from(error: EnrolError) -> Problem {
+        let status = match &error {
+            EnrolError::BadLink => StatusCode::FORBIDDEN,
+            EnrolError::NameTaken(_) | EnrolError::RenameTaken(_) | EnrolError::Several(_) => StatusCode::CONFLICT,
+            EnrolError::Unknown(_) => StatusCode::NOT_FOUND,
+            EnrolError::TooOften => StatusCode::TOO_MANY_REQUESTS,
+            EnrolError::TooLong => StatusCode::BAD_REQUEST,
+            EnrolError::Store(source) => {
+                tracing::error!(error = %source, "the store did not take an enrolment");
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, source.to_string());
+            }
+            EnrolError::Random => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Problem::new(status, error.to_string())
+    }
+}
+
+/// The figures of this process.
+pub fn figures() -> &'static PrometheusHandle {
+    static FIGURES: OnceLock<PrometheusHandle> = OnceLock::new();
+    FIGURES.get_or_init(|| {
+        let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let builder = PrometheusBuilder::new();
+        let recorder = builder.set_buckets(&buckets).unwrap_or_else(|_| PrometheusBuilder::new()).build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another recorder of figures is in place: /metrics stays empty");
+        }
+        handle
+    })
+}
+
+/// All routes.
+pub fn router(web: Arc<Web>) -> Router {
+    Router::new()
+        .route("/", get(async || Html(pages::HOME)))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_page))
+        .route("/agent", get(agent))
+        .route("/join", get(async || Html(pages::JOIN)).post(join))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
+        })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn(within_limits))
+        .with_state(web)
+}
+
+async fn within_limits(request: Request, next: Next) -> Response {
+    let mut response = timeout(ANSWER_AFTER, next.run(request)).await.unwrap_or_else(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub took too long; try again").into_response()
+    });
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, pages::policy()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+    response
+}
+
+/// Who asks: the other end, or, if that is a trusted proxy, the last address in `X-Forwarded-For` that is not one.
+pub fn asker(connection: &Connection, headers: &HeaderMap, live: &Live) -> IpAddr {
+    let mut asker = connection.ip();
+    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    while live.trusts(asker) {
+        // A port may follow the address.
+        let Some(hop) = hops.next().map(str::trim) else { break };
+        let Some(ip) = hop.parse::<IpAddr>().ok().or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()))
+        else {
+            break;
+        };
+        asker = ip.to_canonical();
+    }
+    asker
+}
+
+async fn readyz(State(web): State<Arc<Web>>) -> Result<&'static str, Problem> {
+    match timeout(READY_AFTER, web.store.is_alive()).await {
+        Ok(true) => Ok("ready\n"),
+        Ok(false) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer")),
+        Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store did not answer within 5 s")),
+    }
+}
+
+async fn metrics_page(
+    State(web): State<Arc<Web>>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let live = web.live.borrow().clone();
+    if !asker(&connection, &headers, &live).is_loopback() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "the figures are for this machine only: ask from loopback"));
+    }
+    let figures = figures();
+    figures.run_upkeep();
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, text)], figures.render()).into_response())
+}
+
+async fn join(
+    State(web): State<Arc<Web>>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+    body: Result<Json<JoinRequest>, JsonRejection>,
+) -> Result<Json<JoinAnswer>, Problem> {
+    let Json(request) = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let live = web.live.borrow().clone();
+    let from = asker(&connection, &headers, &live);
+    Ok(Json(web.enrol.join(from, request).await?))
+}
+
+/// A device's session.
+async fn agent(
+    State(web): State<Arc<Web>>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
+        Err(_) => {
+            let upgrade = [(header::UPGRADE, HeaderValue::from_static("websocket"))];
+            let problem = Problem::new(StatusCode::UPGRADE_REQUIRED, pages::NO_UPGRADE);
+            return (upgrade, problem).into_response();
+        }
+    };
+    if upgrade.selected_protocol().is_none() {
+        let words =
+            format!("this hub speaks {SUBPROTOCOL}, and the agent did not offer it: update the older of the two");
+        return Problem::new(StatusCode::BAD_REQUEST, words).into_response();
+    }
+    let nonce = match enrol::random() {
+        Ok(bytes) => Nonce(bytes),
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let live = web.live.borrow().clone();
+    let (peer, ping_every) = (asker(&connection, &headers, &live), live.ping_every());
+    let desk = web.desk.clone();
+    upgrade
+        .read_buffer_size(SESSION_BUFFER)
+        .write_buffer_size(SESSION_BUFFER)
+        .max_write_buffer_size(2 * FRAME_MAX)
+        .max_message_size(FRAME_MAX)
+        .max_frame_size(FRAME_MAX)
+        .on_failed_upgrade(|error| tracing::debug!(%error, "an upgrade failed"))
+        .on_upgrade(async move |socket| {
+            session::run(socket, peer, nonce, ping_every, &desk).await;
+            // The connection's place is free only now.
+            drop(connection);
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ use crate::values;
 /// Devices that may wait to be accepted; beyond it the one that was heard longest ago makes room.
 pub const PENDING_MAX: u32 = 1_000;
 
+/// One that has not come for this long (ms) waits no more.
+const PENDING_FOR: i64 = 7 * 86_400_000;
+
 /// A device's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceId(pub i64);
@@ -102,6 +105,7 @@ pub fn is_first_epoch(tx: &mut Tx<'_>, id: DeviceId, epoch: EpochId) -> Result<b
 
 /// Lets a device wait to be accepted. True if it is new there.
 pub fn add_pending(tx: &mut Tx<'_>, hello: &Hello) -> Result<bool, StoreError> {
+    tx.execute("DELETE FROM devices WHERE state = 'pending' AND heard_at < $1", values![hello.now.plus(-PENDING_FOR)])?;
     let added = tx.execute(
         "INSERT INTO devices (name, asked, key, state, address, version, made_at, heard_at, peer)
          VALUES ($1, $1, $2, 'pending', $3, $4, $5, $5, $6) ON CONFLICT (key) DO NOTHING",

@@ -1,0 +1,189 @@
+//! The configuration as `check` prints it: every key with the value in force, secrets masked; and what is worth a word.
+
+use olog_daemon::config::show_span;
+
+use super::{Config, Language, Live, Offline, ReportWhen, Tls};
+use crate::store::StoreUrl;
+
+/// Lines of TOML. Writing into a text cannot fail.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, text: impl std::fmt::Display) {
+        self.0.push_str(&format!("{text}\n"));
+    }
+
+    fn table(&mut self, name: &str) {
+        self.line(format_args!("\n[{name}]"));
+    }
+
+    fn text(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("{key} = {:?}", value.to_string()));
+    }
+
+    fn number(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("{key} = {value}"));
+    }
+
+    fn texts<T: std::fmt::Display>(&mut self, key: &str, values: impl IntoIterator<Item = T>) {
+        let values: Vec<String> = values.into_iter().map(|value| format!("{:?}", value.to_string())).collect();
+        self.line(format_args!("{key} = [{}]", values.join(", ")));
+    }
+
+    fn span(&mut self, key: &str, span: std::time::Duration) {
+        self.text(key, show_span(span));
+    }
+}
+
+pub(super) fn effective(config: &Config) -> String {
+    let mut page = Page::default();
+    let (boot, live) = (&config.boot, &*config.live);
+    page.text("listen", boot.listen);
+    match &live.public_url {
+        Some(url) => page.text("public_url", url),
+        None => page.line("# public_url is not set"),
+    }
+    page.text("state_dir", boot.state_dir.display());
+    page.text("socket", boot.socket.display());
+    page.text("language", live.language.as_str());
+    page.text("timezone", live.timezone.name());
+    page.number("event_keep_days", live.event_keep_days);
+    page.table("store");
+    page.text("url", show_store(&boot.store));
+    page.table("tls");
+    match &boot.tls {
+        Some(Tls::SelfSigned) => page.text("mode", "self-signed"),
+        Some(Tls::Files { cert, key }) => {
+            page.text("mode", "files");
+            page.text("cert", cert.display());
+            page.text("key", key.display());
+        }
+        None => page.text("mode", "off"),
+    }
+    page.table("proxy");
+    page.texts("trusted", &live.trusted_proxies);
+    live_tables(&mut page, live);
+    page.0
+}
+
+fn live_tables(page: &mut Page, live: &Live) {
+    page.table("report");
+    match &live.report.when {
+        ReportWhen::At(times) => page.texts("at", times.iter().map(|time| time.format("%H:%M"))),
+        ReportWhen::Schedule(schedule) => page.text("schedule", schedule),
+    }
+    if let Some(dir) = &live.report.html_dir {
+        page.text("html_dir", dir.display());
+    }
+    if let Some(url) = &live.report.html_url {
+        page.text("html_url", url);
+    }
+    page.number("keep_days", live.report.keep_days);
+    page.table("alerts");
+    page.span("offline_after", live.alerts.offline_after);
+    page.span("resolve_after", live.alerts.resolve_after);
+    page.span("over_wait", live.alerts.over_wait);
+    page.span("remind_every", live.alerts.remind_every);
+    page.number("new_errors_per_hour", live.alerts.new_errors_per_hour);
+    if let Some(watchdog) = &live.watchdog {
+        page.table("watchdog");
+        page.text("url", &watchdog.url);
+        page.span("every", watchdog.every);
+    }
+    page.table("legacy");
+    page.number("enabled", live.legacy.enabled);
+    if let Some(token) = &live.legacy.token {
+        page.text("token", token);
+    }
+    if let Some(backup) = &live.backup {
+        page.table("backup");
+        page.text("dir", backup.dir.display());
+        page.text("at", backup.at.format("%H:%M"));
+        page.number("keep", backup.keep);
+    }
+    for channel in &live.channels {
+        page.line("\n[[channel]]");
+        page.line(channel.effective());
+    }
+    for device in &live.devices {
+        page.line("\n[[device]]");
+        page.text("name", &device.name);
+        match device.offline_after {
+            Some(Offline::After(span)) => page.span("offline_after", span),
+            Some(Offline::Never) => page.text("offline_after", "never"),
+            None => {}
+        }
+        let tasks: Vec<String> = device.tasks.iter().map(show_task).collect();
+        page.line(format_args!("tasks = [{}]", tasks.join(", ")));
+    }
+}
+
+fn show_task(task: &super::DeclaredTask) -> String {
+    let name = task.name.as_str();
+    let mut text = format!("{{ name = {name:?}");
+    if let Some(schedule) = &task.schedule {
+        text.push_str(&format!(", schedule = {schedule:?}"));
+    }
+    text.push_str(&format!(", grace = {:?} }}", show_span(task.grace)));
+    text
+}
+
+/// A database's address without its password.
+pub(crate) fn show_store(store: &StoreUrl) -> String {
+    match store {
+        StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+        StoreUrl::Postgres(text) => match url::Url::parse(text) {
+            Ok(mut url) => {
+                if url.password().is_some() && url.set_password(Some("…")).is_err() {
+                    return "postgres://…".to_owned();
+                }
+                // A password may also stand among the parameters.
+                if url.query().is_some_and(|query| query.contains("password")) {
+                    url.set_query(None);
+                }
+                url.to_string()
+            }
+            Err(_) => "postgres://…".to_owned(),
+        },
+    }
+}
+
+pub(super) fn remarks(config: &Config) -> Vec<String> {
+    let (boot, live) = (&config.boot, &*config.live);
+    let mut remarks = Vec::new();
+    let mut say = |text: String| remarks.push(text);
+    match live.channels.as_slice() {
+        [] => say("no [[channel]]: nobody is told of anything".into()),
+        [one] => say(format!("one channel only ({}): if it fails, nobody is told that it does", one.name)),
+        _ => {}
+    }
+    match &live.public_url {
+        None => say("public_url is not set: pushes carry no links, and join links name this machine's address".into()),
+        Some(url) if url.starts_with("http://") && boot.tls.is_some() => {
+            say(format!(
+                "public_url {url} is plain http, but this port speaks TLS: write https://, or set tls.mode = \"off\""
+            ));
+        }
+        Some(_) => {}
+    }
+    if live.language == Language::ZhCn && is_utc(live) {
+        say("language is zh-CN and the time zone is UTC: is that meant? Else set timezone = \"Asia/Shanghai\"".into());
+    }
+    if boot.tls.is_none() && !boot.listen.ip().is_loopback() {
+        say(format!(
+            "tls.mode = \"off\" on {}: whoever is on the way may read along; listen on 127.0.0.1, behind a proxy",
+            boot.listen
+        ));
+    }
+    if let Some(backup) = &live.backup
+        && backup.dir.starts_with(&boot.state_dir)
+    {
+        say(format!("backup.dir {} is on the disk of the store itself", backup.dir.display()));
+    }
+    remarks
+}
+
+fn is_utc(live: &Live) -> bool {
+    matches!(live.timezone.name(), "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT" | "Zulu" | "Universal" | "UCT" | "Etc/UCT")
+}

@@ -1,0 +1,271 @@
+//! Who belongs to the hub: join links, devices that join, wait, are renamed, replaced, forgotten.
+//!
+//! A device's row outlives its keys: a replacement puts another key into it and leaves the old one in a row of its own, marked
+//! as forgotten, so that the old machine is told to go and cannot come back as a stranger. A forgotten row stays for the same
+//! reason; the same key may join again with a new link, and then it is the same device again.
+
+use olog_proto::{At, DeviceName, PublicKey};
+use serde::{Deserialize, Serialize};
+
+use super::{Row, StoreError, Tx, devices::DeviceId};
+use crate::values;
+
+/// A used or expired link is remembered for this long (ms).
+const LINK_KEPT: i64 = 7 * 86_400_000;
+
+/// A device as a person sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its row.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its key.
+    pub key: Option<PublicKey>,
+    /// `joined`, `pending` or `forgotten`.
+    pub state: String,
+    /// How to reach it by ssh.
+    pub address: Option<String>,
+    /// Of its agent.
+    pub version: Option<String>,
+    /// When it became known.
+    pub made_at: At,
+    /// When it joined.
+    pub joined_at: Option<At>,
+    /// When it was last heard, as far as the store knows.
+    pub heard_at: Option<At>,
+    /// Where it came from.
+    pub peer: Option<String>,
+    /// Milliseconds that its clock is ahead of ours.
+    pub skew: Option<i64>,
+}
+
+/// Who wants to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Its key.
+    pub key: PublicKey,
+    /// The name that it would like to have.
+    pub name: DeviceName,
+    /// How to reach it by ssh.
+    pub address: Option<String>,
+}
+
+/// What came of an attempt to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joined {
+    /// It belongs to the hub now. If another key had its name by then, that key is dead.
+    Yes {
+        /// Its row.
+        device: DeviceId,
+        /// Its name here: the link's, if the link is for one device.
+        name: DeviceName,
+        /// It took the place of another key.
+        replaced: bool,
+    },
+    /// The link is unknown, used or expired.
+    BadLink,
+    /// Another device has that name.
+    NameTaken,
+}
+
+/// Remembers a link by the hash of its secret, for so many uses, for one device if it names one; and forgets old ones.
+pub fn add_link(
+    tx: &mut Tx<'_>,
+    hash: &str,
+    expires_at: At,
+    uses: u32,
+    device: Option<&DeviceName>,
+    now: At,
+) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM links WHERE expires_at < $1", values![now.plus(-LINK_KEPT)])?;
+    tx.execute(
+        "INSERT INTO links (hash, made_at, expires_at, uses_left, device) VALUES ($1, $2, $3, $4, $5)",
+        values![hash, now, expires_at, uses, device.map(|name| name.as_str())],
+    )?;
+    Ok(())
+}
+
+/// Joins a device by a link's secret.
+pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &Newcomer, now: At) -> Result<Joined, StoreError> {
+    let link =
+        tx.query_one("SELECT expires_at, uses_left, device FROM links WHERE hash = $1 FOR UPDATE", values![hash])?;
+    let Some(link) = link.filter(|link| link.at(0).is_ok_and(|expires_at| expires_at > now)) else {
+        return Ok(Joined::BadLink);
+    };
+    let name = match link.text_or_null(2)? {
+        Some(_) => link.parse(2)?,
+        None => newcomer.name.clone(),
+    };
+    let ours = by_key(tx, &newcomer.key)?;
+    if let Some((device, state, known_as)) = &ours
+        && state == "joined"
+        && (link.text_or_null(2)?.is_none() || known_as == name.as_str())
+    {
+        // Its first answer was lost: the same again, at no cost.
+        let name = known_as.parse().map_err(|e| StoreError::Row(format!("name of device {}: {e}", device.0)))?;
+        return Ok(Joined::Yes { device: *device, name, replaced: false });
+    }
+    if link.int(1)? < 1 {
+        return Ok(Joined::BadLink);
+    }
+    let holder = by_name(tx, name.as_str())?;
+    let is_for_it = link.text_or_null(2)?.is_some();
+    if holder.as_ref().is_some_and(|(_, key)| key.is_some()) && !is_for_it {
+        return Ok(Joined::NameTaken);
+    }
+    tx.execute("UPDATE links SET uses_left = uses_left - 1 WHERE hash = $1", values![hash])?;
+    let (device, replaced) = match (holder, ours) {
+        (Some((device, old)), ours) => {
+            if let Some((other, ..)) = ours {
+                // The key has a row of its own (it waited, was forgotten, or moves): the name's row goes on.
+                tx.execute("DELETE FROM tasks WHERE device_id = $1", values![other.0])?;
+                tx.execute("UPDATE devices SET key = NULL, state = 'forgotten' WHERE id = $1", values![other.0])?;
+            }
+            tx.execute("UPDATE devices SET key = NULL WHERE id = $1", values![device.0])?;
+            if let Some(old) = &old {
+                tx.execute(
+                    "INSERT INTO devices (name, key, state, made_at) VALUES ($1, $2, 'forgotten', $3)",
+                    values![name.as_str(), old.as_str(), now],
+                )?;
+            }
+            (device, old.is_some())
+        }
+        (None, Some((device, ..))) => (device, false),
+        (None, None) => (insert(tx, &name, now)?, false),
+    };
+    tx.execute(
+        "UPDATE devices SET name = $2, asked = $3, key = $4, state = 'joined', address = $5, joined_at = $6 WHERE id = $1",
+        values![
+            device.0,
+            name.as_str(),
+            newcomer.name.as_str(),
+            newcomer.key.to_string(),
+            newcomer.address.clone(),
+            now
+        ],
+    )?;
+    Ok(Joined::Yes { device, name, replaced })
+}
+
+/// What came of a verb on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It is done.
+    Yes(DeviceId),
+    /// There is no such device.
+    Unknown,
+    /// Another device has the name.
+    NameTaken,
+    /// Several that wait have this name: the key says which.
+    Several,
+}
+
+/// Accepts a device that waits, by its name or its key.
+pub fn accept(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
+    let rows = tx.query(
+        "SELECT id, name FROM devices WHERE state = 'pending' AND (key = $1 OR name = $2) ORDER BY id",
+        values![who, who],
+    )?;
+    let (device, name) = match rows.as_slice() {
+        [] => return Ok(Done::Unknown),
+        [row] => (DeviceId(row.int(0)?), row.text(1)?.to_owned()),
+        _ => return Ok(Done::Several),
+    };
+    if let Some((holder, key)) = by_name(tx, &name)? {
+        if key.is_some() {
+            return Ok(Done::NameTaken);
+        }
+        // The name was kept for it: its row goes on under the key.
+        let key = tx.query_one("SELECT key FROM devices WHERE id = $1", values![device.0])?;
+        let key = key.map(|row| row.text(0).map(str::to_owned)).transpose()?;
+        tx.execute("DELETE FROM devices WHERE id = $1", values![device.0])?;
+        tx.execute(
+            "UPDATE devices SET key = $2, state = 'joined', joined_at = $3 WHERE id = $1",
+            values![holder.0, key, now],
+        )?;
+        return Ok(Done::Yes(holder));
+    }
+    tx.execute("UPDATE devices SET state = 'joined', joined_at = $2 WHERE id = $1", values![device.0, now])?;
+    Ok(Done::Yes(device))
+}
+
+/// Forgets a device by its name, or one that waits by its key. Its row stays as a mark, its tasks go, its incidents end.
+pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
+    let joined = tx.query("SELECT id FROM devices WHERE name = $1 AND state = 'joined'", values![who])?;
+    let rows = if joined.is_empty() {
+        tx.query("SELECT id FROM devices WHERE state = 'pending' AND (key = $1 OR name = $2)", values![who, who])?
+    } else {
+        joined
+    };
+    let device = match rows.as_slice() {
+        [] => return Ok(Done::Unknown),
+        [row] => DeviceId(row.int(0)?),
+        _ => return Ok(Done::Several),
+    };
+    tx.execute("UPDATE devices SET state = 'forgotten', absence_id = NULL WHERE id = $1", values![device.0])?;
+    tx.execute("DELETE FROM tasks WHERE device_id = $1", values![device.0])?;
+    tx.execute(
+        "UPDATE incidents SET ended_at = $2, ground = 'closed' WHERE device_id = $1 AND ended_at IS NULL",
+        values![device.0, now],
+    )?;
+    Ok(Done::Yes(device))
+}
+
+/// Gives a device another name.
+pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName) -> Result<Done, StoreError> {
+    let Some((device, _)) = by_name(tx, old)? else { return Ok(Done::Unknown) };
+    if by_name(tx, new.as_str())?.is_some_and(|(holder, _)| holder != device) {
+        return Ok(Done::NameTaken);
+    }
+    tx.execute("UPDATE devices SET name = $2 WHERE id = $1", values![device.0, new.as_str()])?;
+    Ok(Done::Yes(device))
+}
+
+/// Devices by name: those that joined, or those that wait.
+pub fn list(tx: &mut Tx<'_>, pending: bool) -> Result<Vec<Device>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew
+         FROM devices WHERE state = $1 ORDER BY name, id",
+        values![if pending { "pending" } else { "joined" }],
+    )?;
+    rows.iter().map(device).collect()
+}
+
+fn device(row: &Row) -> Result<Device, StoreError> {
+    let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));
+    Ok(Device {
+        id: row.int(0)?,
+        name: row.text(1)?.to_owned(),
+        key: row.text_or_null(2)?.map(|_| row.parse(2)).transpose()?,
+        state: row.text(3)?.to_owned(),
+        address: text(4)?,
+        version: text(5)?,
+        made_at: row.at(6)?,
+        joined_at: row.at_or_null(7)?,
+        heard_at: row.at_or_null(8)?,
+        peer: text(9)?,
+        skew: row.int_or_null(10)?,
+    })
+}
+
+fn by_key(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<(DeviceId, String, String)>, StoreError> {
+    let row =
+        tx.query_one("SELECT id, state, name FROM devices WHERE key = $1 FOR UPDATE", values![key.to_string()])?;
+    row.map(|row| Ok((DeviceId(row.int(0)?), row.text(1)?.to_owned(), row.text(2)?.to_owned()))).transpose()
+}
+
+/// The device that has this name now, and its key if one has joined.
+fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<(DeviceId, Option<String>)>, StoreError> {
+    let row =
+        tx.query_one("SELECT id, key FROM devices WHERE name = $1 AND state = 'joined' FOR UPDATE", values![name])?;
+    row.map(|row| Ok((DeviceId(row.int(0)?), row.text_or_null(1)?.map(str::to_owned)))).transpose()
+}
+
+fn insert(tx: &mut Tx<'_>, name: &DeviceName, now: At) -> Result<DeviceId, StoreError> {
+    let row = tx.query_one(
+        "INSERT INTO devices (name, state, made_at) VALUES ($1, 'joined', $2) RETURNING id",
+        values![name.as_str(), now],
+    )?;
+    Ok(DeviceId(row.ok_or_else(|| StoreError::Row("no id of a new device".to_owned()))?.int(0)?))
+}
