@@ -39,6 +39,8 @@ pub enum Habit {
     Well,
     /// HTTP 200 and this code for the whole call.
     Code(i64, &'static str),
+    /// The whole call is taken, but this receiver's row has this code.
+    Row(&'static str, i64),
     /// This HTTP status and no JSON.
     Status(u16),
     /// Reads the call and resets the connection.

@@ -23,7 +23,24 @@ pub struct Rules {
     pub channels: Vec<Arc<Channel>>,
 }
 
+/// What became of notices that were to go together.
+#[derive(Debug)]
+pub struct Composed {
+    /// The message.
+    pub message: olog_push::Message,
+    /// Which of them are in it.
+    pub told: Vec<usize>,
+}
+
 impl Rules {
+    /// Puts notices into one message of a channel.
+    pub fn compose(&self, notices: &[Notice], channel: &Channel, now: At) -> Composed {
+        let _ = (channel, now);
+        let text = notices.iter().map(|n| format!("{:?} {:?}", n.kind, n.task)).collect::<Vec<_>>().join("\n");
+        let message = olog_push::Message { title: "ERR".into(), summary: "ERR".into(), html: String::new(), text };
+        Composed { message, told: (0..notices.len()).collect() }
+    }
+
     fn channels_of(&self, notice: &Notice) -> Vec<String> {
         let wants = |c: &&Arc<Channel>| c.wants(notice.kind, notice.device.as_deref(), notice.task.as_deref());
         self.channels.iter().filter(wants).map(|channel| channel.name.clone()).collect()

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use olog_daemon::config::Table;
 use olog_daemon::secret::Secret;
+use sha2::{Digest, Sha256};
 
 use crate::http::Http;
 use crate::pace::Rate;
@@ -136,6 +137,16 @@ impl Channel {
         }
         lines.push(format!("only = {only}"));
         lines.join("\n")
+    }
+
+    /// A hash of the settings that decide whether a service takes a call: what was refused may be taken under others.
+    pub fn settings_print(&self) -> String {
+        let secrets: Vec<&str> = match &self.service {
+            Wxpusher::App { token, .. } => vec![token.reveal()],
+            Wxpusher::Simple(spts) => spts.iter().map(Secret::reveal).collect(),
+        };
+        let hash = Sha256::digest(format!("{}\n{}", self.effective(), secrets.join("\n")));
+        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Everybody it reaches.

@@ -24,15 +24,20 @@ pub(super) fn take(shared: &Shared, connection: usize, path: &str, body: &[u8], 
         let number = kept.calls.len();
         let outcome = match habit {
             Habit::Code(code, words) => Err((*code, (*words).to_owned())),
-            Habit::Well | Habit::TakeAndReset | Habit::TakeAndHold | Habit::Drip => check(kept, path, &body, at),
+            Habit::Well | Habit::Row(..) | Habit::TakeAndReset | Habit::TakeAndHold | Habit::Drip => {
+                check(kept, path, &body, at)
+            }
             other => Err((0, format!("{other:?}"))),
         };
         let answer = match outcome {
             Ok(receivers) => {
-                let rows: Vec<Value> =
-                    receivers.iter().enumerate().map(|(n, to)| row(kept, to, number * 10_000 + n, number)).collect();
+                let rows: Vec<Value> = receivers
+                    .iter()
+                    .enumerate()
+                    .map(|(n, to)| row(kept, habit, to, number * 10_000 + n, number))
+                    .collect();
                 for to in &receivers {
-                    if !known(kept, to) {
+                    if row_code(kept, habit, to) != 1000 {
                         continue;
                     }
                     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -80,16 +85,26 @@ fn known(kept: &Kept, to: &To) -> bool {
     }
 }
 
-fn row(kept: &Kept, to: &To, record: usize, content: usize) -> Value {
+/// What the row of one receiver says: 1000, or that it is not there.
+fn row_code(kept: &Kept, habit: &Habit, to: &To) -> i64 {
+    match habit {
+        Habit::Row(receiver, code) if to.to_string() == *receiver => *code,
+        _ if known(kept, to) => 1000,
+        _ => 1001,
+    }
+}
+
+fn row(kept: &Kept, habit: &Habit, to: &To, record: usize, content: usize) -> Value {
     let (uid, topic) = match to {
         To::Uid(uid) => (json!(uid), Value::Null),
         To::Topic(topic) => (Value::Null, json!(topic)),
         To::Spt(_) => (Value::Null, Value::Null),
     };
-    let (code, status) = if known(kept, to) {
-        (1000, "创建发送任务成功")
-    } else {
-        (1001, "用户没有关注应用或者已拉黑")
+    let code = row_code(kept, habit, to);
+    let status = match code {
+        1000 => "创建发送任务成功",
+        1001 => "用户没有关注应用或者已拉黑",
+        _ => "与微信服务器通信失败",
     };
     json!({ "uid": uid, "topicId": topic, "messageId": record, "messageContentId": content, "sendRecordId": record,
         "code": code, "status": status })

@@ -50,7 +50,7 @@ async fn serve(mut stream: TcpStream, n: usize, shared: &Shared) -> std::io::Res
             }
             Habit::Drip => drip(&mut stream, &answer).await?,
             Habit::Flood => flood(&mut stream).await?,
-            Habit::Well | Habit::Code(..) => write(&mut stream, 200, &answer).await?,
+            Habit::Well | Habit::Row(..) | Habit::Code(..) => write(&mut stream, 200, &answer).await?,
         }
     }
     Ok(())

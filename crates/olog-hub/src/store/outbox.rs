@@ -1,9 +1,67 @@
 //! The outbox: notifications that a channel has not accepted, and the ledger of every call.
+//!
+//! A row waits until each receiver of its channel has accepted it or was refused for good. Whoever sends holds it by a
+//! *claim* that expires, so that a dispatcher which dies loses nothing; what went together in one call is a *message*, and
+//! what the service said of each receiver is an *attempt*.
 
 use olog_proto::At;
 use olog_push::Notice;
+use serde::Serialize;
 
 use super::{StoreError, Tx, Value};
+use crate::values;
+
+/// A row that somebody holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// Its number.
+    pub id: i64,
+    /// What there is to tell.
+    pub notice: Notice,
+    /// Who is left to accept it; `None`: everybody.
+    pub left: Option<Vec<String>>,
+    /// The first sign of an incident.
+    pub is_first: bool,
+    /// When it was put here.
+    pub made_at: At,
+}
+
+/// What is remembered of a channel between two calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ChannelFacts {
+    /// No call before.
+    pub next_at: Option<At>,
+    /// Calls in a row that were not accepted.
+    pub n_failed: u32,
+    /// Since when.
+    pub failing_at: Option<At>,
+    /// Its credential was refused, since then: one probe each 15 min.
+    pub paused_at: Option<At>,
+    /// What the service said last that was no yes.
+    pub why: Option<String>,
+    /// Receivers that were refused for good.
+    pub refused: Vec<String>,
+    /// The settings under which all this was found.
+    pub config: Option<String>,
+}
+
+/// How a row left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everybody who was not refused has accepted it.
+    Accepted,
+    /// Nobody will ever take it.
+    Refused,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Accepted => "accepted",
+            Outcome::Refused => "refused",
+        }
+    }
+}
 
 /// Puts a notice into the outbox of these channels. `is_first`: the first sign of an incident.
 pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool, now: At) -> Result<(), StoreError> {
@@ -26,4 +84,232 @@ pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool
         )?;
     }
     Ok(())
+}
+
+/// Holds what waits for a channel, the oldest first, at most `limit` rows, until `until`.
+///
+/// All rows of one claim have the same receivers left, and a row that must go alone comes alone.
+pub fn claim(
+    tx: &mut Tx<'_>,
+    channel: &str,
+    by: &str,
+    now: At,
+    until: At,
+    limit: u32,
+) -> Result<Vec<Claimed>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, notice, receivers, is_first, made_at, is_alone FROM outbox
+         WHERE channel = $1 AND done_at IS NULL AND (claimed_until IS NULL OR claimed_until <= $2)
+         ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED",
+        values![channel, now, limit],
+    )?;
+    let mut claimed: Vec<Claimed> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let left = row.text_or_null(2)?.map(|_| row.json(2)).transpose()?;
+        let (is_alone, is_next) = (row.int(5)? == 1, claimed.first().is_none_or(|first| first.left == left));
+        if !is_next || (is_alone && !claimed.is_empty()) {
+            continue;
+        }
+        let id = row.int(0)?;
+        claimed.push(Claimed { id, notice: row.json(1)?, left, is_first: row.int(3)? == 1, made_at: row.at(4)? });
+        if is_alone {
+            break;
+        }
+    }
+    hold(tx, &ids(&claimed), Some((by, until)))?;
+    Ok(claimed)
+}
+
+/// The ids of claimed rows.
+pub fn ids(claimed: &[Claimed]) -> Vec<i64> {
+    claimed.iter().map(|row| row.id).collect()
+}
+
+/// Lets rows go that will not be sent with this call.
+pub fn release(tx: &mut Tx<'_>, ids: &[i64]) -> Result<(), StoreError> {
+    hold(tx, ids, None)
+}
+
+fn hold(tx: &mut Tx<'_>, ids: &[i64], by: Option<(&str, At)>) -> Result<(), StoreError> {
+    for id in ids {
+        tx.execute(
+            "UPDATE outbox SET claim = $2, claimed_until = $3 WHERE id = $1",
+            values![*id, by.map(|(by, _)| by), by.map(|(_, until)| until)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Does a first sign wait that was put here after `after`?
+pub fn first_waits(tx: &mut Tx<'_>, channel: &str, after: At) -> Result<bool, StoreError> {
+    let row = tx.query_one(
+        "SELECT id FROM outbox WHERE channel = $1 AND done_at IS NULL AND is_first = 1 AND made_at > $2 LIMIT 1",
+        values![channel, after],
+    )?;
+    Ok(row.is_some())
+}
+
+/// Does anything wait for this channel, and until when is all of it held?
+pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<At>, StoreError> {
+    let row = tx.query_one(
+        "SELECT MIN(COALESCE(claimed_until, 0)) FROM outbox WHERE channel = $1 AND done_at IS NULL",
+        values![channel],
+    )?;
+    row.map_or(Ok(None), |row| row.at_or_null(0))
+}
+
+/// One call and what it carried. Gives the message's number.
+pub fn put_message(tx: &mut Tx<'_>, channel: &str, title: &str, ids: &[i64], at: At) -> Result<i64, StoreError> {
+    let row = tx.query_one(
+        "INSERT INTO messages (channel, at, title, rows) VALUES ($1, $2, $3, $4) RETURNING id",
+        &[channel.into(), at.into(), title.into(), Value::json(&ids)?],
+    )?;
+    row.ok_or_else(|| StoreError::Row("no number of a new message".to_owned()))?.int(0)
+}
+
+/// What the service said of one receiver.
+pub fn put_attempt(
+    tx: &mut Tx<'_>,
+    message: i64,
+    receiver: &str,
+    outcome: &str,
+    answer: &str,
+    at: At,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO attempts (message_id, receiver, at, outcome, answer) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (message_id, receiver) DO NOTHING",
+        values![message, receiver, at, outcome, answer],
+    )?;
+    Ok(())
+}
+
+/// A row leaves.
+pub fn done(tx: &mut Tx<'_>, id: i64, message: i64, outcome: Outcome, at: At) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE outbox SET done_at = $2, outcome = $3, message_id = $4, claim = NULL, claimed_until = NULL,
+         n_attempts = n_attempts + 1 WHERE id = $1",
+        values![id, at, outcome.as_str(), message],
+    )?;
+    Ok(())
+}
+
+/// A row waits on, for these receivers; `is_alone`: by itself from now on.
+pub fn wait_on(
+    tx: &mut Tx<'_>,
+    id: i64,
+    message: i64,
+    left: Option<&[String]>,
+    is_alone: bool,
+) -> Result<(), StoreError> {
+    let left = left.map(|left| Value::json(&left)).transpose()?.unwrap_or(Value::Null);
+    tx.execute(
+        "UPDATE outbox SET receivers = $2, message_id = $3, claim = NULL, claimed_until = NULL,
+         n_attempts = n_attempts + 1, is_alone = CASE WHEN $4 = 1 THEN 1 ELSE is_alone END WHERE id = $1",
+        &[id.into(), left, message.into(), is_alone.into()],
+    )?;
+    Ok(())
+}
+
+/// Gives up what was put here before `before`; how many, by channel.
+pub fn expire(tx: &mut Tx<'_>, before: At, now: At) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows = tx.query(
+        "SELECT channel, COUNT(*) FROM outbox WHERE done_at IS NULL AND made_at < $1 GROUP BY channel ORDER BY channel",
+        values![before],
+    )?;
+    tx.execute(
+        "UPDATE outbox SET done_at = $2, outcome = 'expired', claim = NULL, claimed_until = NULL
+         WHERE done_at IS NULL AND made_at < $1",
+        values![before, now],
+    )?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
+}
+
+/// What is remembered of a channel.
+pub fn channel(tx: &mut Tx<'_>, name: &str) -> Result<ChannelFacts, StoreError> {
+    let row = tx.query_one(
+        "SELECT next_at, n_failed, failing_at, paused_at, why, refused, config FROM channels WHERE name = $1",
+        values![name],
+    )?;
+    let Some(row) = row else { return Ok(ChannelFacts::default()) };
+    Ok(ChannelFacts {
+        next_at: row.at_or_null(0)?,
+        n_failed: u32::try_from(row.int(1)?).unwrap_or(u32::MAX),
+        failing_at: row.at_or_null(2)?,
+        paused_at: row.at_or_null(3)?,
+        why: row.text_or_null(4)?.map(str::to_owned),
+        refused: row.text_or_null(5)?.map(|_| row.json(5)).transpose()?.unwrap_or_default(),
+        config: row.text_or_null(6)?.map(str::to_owned),
+    })
+}
+
+/// Writes what is remembered of a channel.
+pub fn set_channel(tx: &mut Tx<'_>, name: &str, facts: &ChannelFacts) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO channels (name, next_at, n_failed, failing_at, paused_at, why, refused, config)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (name) DO UPDATE SET next_at = $2, n_failed = $3, failing_at = $4, paused_at = $5, why = $6,
+         refused = $7, config = $8",
+        &[
+            name.into(),
+            facts.next_at.into(),
+            facts.n_failed.into(),
+            facts.failing_at.into(),
+            facts.paused_at.into(),
+            facts.why.clone().into(),
+            Value::json(&facts.refused)?,
+            facts.config.clone().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// How many notifications wait, by channel; those of channels that are not configured any more are among them.
+pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows =
+        tx.query("SELECT channel, COUNT(*) FROM outbox WHERE done_at IS NULL GROUP BY channel ORDER BY channel", &[])?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
+}
+
+/// One line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// The message.
+    pub message: i64,
+    /// Its title.
+    pub title: String,
+    /// The channel.
+    pub channel: String,
+    /// The receiver.
+    pub receiver: String,
+    /// When it was sent.
+    pub at: At,
+    /// `accepted`, `later` or `refused`.
+    pub outcome: String,
+    /// The service's own words.
+    pub answer: String,
+}
+
+/// What was sent of an incident and what the services said, the latest first; at most `limit`.
+pub fn attempts_of(tx: &mut Tx<'_>, incident: u64, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+    let rows = tx.query(
+        "SELECT m.id, m.title, m.channel, a.receiver, a.at, a.outcome, a.answer FROM attempts a
+         JOIN messages m ON m.id = a.message_id
+         WHERE m.id IN (SELECT message_id FROM outbox WHERE incident_id = $1)
+         ORDER BY m.id DESC, a.receiver LIMIT $2",
+        values![incident, limit],
+    )?;
+    rows.iter()
+        .map(|row| {
+            Ok(Attempt {
+                message: row.int(0)?,
+                title: row.text(1)?.to_owned(),
+                channel: row.text(2)?.to_owned(),
+                receiver: row.text(3)?.to_owned(),
+                at: row.at(4)?,
+                outcome: row.text(5)?.to_owned(),
+                answer: row.text(6)?.to_owned(),
+            })
+        })
+        .collect()
 }
