@@ -3,21 +3,23 @@
 //! One definition feeds help, completions and manual pages. A verb of the running daemon asks its socket; `run`, `check`, `join`
 //! and `scan` work without one. Errors are told on stderr with their causes, in this place only.
 
-use std::{fmt::Write as _, io, io::Write as _, path::PathBuf};
+use std::{ffi::OsString, fmt::Write as _, io, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use olog_daemon::{
     clock::Clock,
+    config::parse_span,
     log,
     service::Exit,
     socket::{AskError, Client},
 };
-use olog_proto::JoinLink;
+use olog_proto::{JoinLink, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     agent::{self, Handle},
     config::{self, Config},
+    exec::{Exec, exec},
     files, identity,
     join::{Joiner, join},
     socket::Status,
@@ -55,6 +57,21 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Run a command whose end is the state of a task: good with exit code 0, else an error.
+    Exec {
+        /// The task's name.
+        #[arg(long, value_name = "NAME")]
+        task: TaskName,
+        /// End it after this time, e.g. "10m".
+        #[arg(long, value_name = "D", value_parser = parse_span)]
+        timeout: Option<Duration>,
+        /// Do not start it while an earlier run of the same task is still going on.
+        #[arg(long)]
+        lock: bool,
+        /// The command and its arguments.
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
     /// Look at every log file once and print what would be told.
     Scan {
         /// Write nothing, send nothing (required: a running agent scans by itself).
@@ -64,13 +81,13 @@ enum Verb {
 }
 
 /// The whole program.
-pub fn main() -> Exit {
+pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" too; clap knows where each goes.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            return if error.print().is_ok() { exit } else { Exit::Failed };
+            return if error.print().is_ok() { exit } else { Exit::Failed }.into();
         }
     };
     let source = config::source(cli.config);
@@ -79,14 +96,18 @@ pub fn main() -> Exit {
         Err(invalid) => {
             let n = invalid.0.len();
             complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
-            return Exit::Config;
+            // A job must run even if the agent's configuration is broken.
+            if !matches!(cli.verb, Verb::Exec { .. }) {
+                return Exit::Config.into();
+            }
+            config::defaults()
         }
     };
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error).into(),
     };
-    match cli.verb {
+    let exit = match cli.verb {
         Verb::Run { log_format } => {
             log::start(log_format);
             run(&runtime, source, config)
@@ -95,6 +116,22 @@ pub fn main() -> Exit {
         Verb::Join { link } => runtime.block_on(join_verb(link, &config)),
         Verb::Status { json } => runtime.block_on(status(&config, json)),
         Verb::Scan { dry_run: _ } => scan(&config),
+        Verb::Exec { task, timeout, lock, command } => {
+            return runtime.block_on(exec_verb(Exec { task, timeout, lock, command }, &config));
+        }
+    };
+    exit.into()
+}
+
+async fn exec_verb(what: Exec, config: &Config) -> ExitCode {
+    match exec(what, &client(config), &mut identity::SystemChance).await {
+        Ok(outcome) => {
+            if let Some(untold) = outcome.untold {
+                complain(&format!("olog-agent: {untold}"));
+            }
+            ExitCode::from(outcome.code)
+        }
+        Err(error) => failed(&error).into(),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use encoding_rs::Encoding;
 use olog_daemon::{
-    config::{Invalid, Source, Table, read, show_span},
+    config::{Invalid, Source, Table, read, read_text, show_span},
     socket,
 };
 use olog_proto::{DeviceName, Suffix, TEXT_MAX, name::is_unprintable};
@@ -74,6 +74,13 @@ pub fn source(named: Option<PathBuf>) -> Source {
 /// Reads it, or returns every mistake in it.
 pub fn load(source: &Source) -> Result<Config, Invalid> {
     read(source, |root| take(root, source.folder()))
+}
+
+/// Without any file: for what must go on although the file is broken.
+pub fn defaults() -> Config {
+    // Nothing can be wrong with nothing.
+    read_text("defaults", "", |root| take(root, Path::new("/etc/olog")))
+        .unwrap_or_else(|invalid| unreachable!("the defaults are sound: {invalid}"))
 }
 
 fn take(root: &mut Table, folder: &Path) -> Config {
@@ -247,8 +254,6 @@ fn patterns(list: &[Regex]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use olog_daemon::config::read_text;
-
     use super::*;
 
     fn typed(text: &str) -> Result<Config, Invalid> {

@@ -5,6 +5,7 @@ pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod dial;
+pub mod exec;
 pub mod fallback;
 pub mod files;
 pub mod identity;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    olog_agent::cli::main().into()
+    olog_agent::cli::main()
 }

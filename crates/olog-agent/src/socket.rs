@@ -5,6 +5,7 @@
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -103,7 +104,7 @@ pub struct Ended {
     pub signal: Option<i32>,
     /// Milliseconds.
     pub duration: u64,
-    /// The end of what it wrote, on both outputs.
+    /// The end of what it wrote on both outputs, in base64: any bytes.
     pub output: String,
 }
 
@@ -274,9 +275,11 @@ impl Desk {
 
 impl Ended {
     fn into_what(self) -> What {
-        let excerpt = olog_proto::Excerpt::of(self.output.trim_end());
+        let bytes = BASE64.decode(&self.output).unwrap_or_default();
+        let output = String::from_utf8_lossy(&bytes);
+        let excerpt = olog_proto::Excerpt::of(output.trim_end());
         let is_good = self.exit == Some(0);
-        let fingerprints = if is_good { Vec::new() } else { olog_proto::fingerprint::fingerprints(&self.output) };
+        let fingerprints = if is_good { Vec::new() } else { olog_proto::fingerprint::fingerprints(&output) };
         What::RunEnded {
             task: self.task,
             run: self.run,

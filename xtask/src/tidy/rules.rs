@@ -23,6 +23,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("sweep", &["config", "spool"]),
             ("uplink", &["boot", "dial", "identity", "spool"]),
             ("join", &["boot", "dial", "identity", "uplink"]),
+            ("exec", &["identity", "socket"]),
             ("fallback", &["boot", "config", "spool", "uplink"]),
             ("socket", &["boot", "files", "spool", "uplink"]),
         ],
