@@ -7,17 +7,28 @@
 //!
 //! A thread that ends before [`Files::stop`] is a fault that the wiring must see: [`Files::failed`].
 
-use std::path::PathBuf;
-use std::sync::Arc;
+mod look;
+mod road;
+mod scan;
+mod troubles;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use encoding_rs::Encoding;
 use olog_daemon::clock::Clock;
-use olog_proto::{At, Note, Suffix};
+use olog_proto::name::path_text;
+use olog_proto::{At, Note, Suffix, TaskName};
 use regex::Regex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use self::road::{Command, Road};
+use crate::read::{self, Place, as_path};
 use crate::spool::Spool;
+use crate::text::{self, Manner, Redactor};
+use crate::watch::{Inbox, Walk, list};
 
 /// What the road is to do; every value is trusted.
 #[derive(Debug, Clone)]
@@ -154,33 +165,85 @@ pub struct FilesStatus {
 /// The running road.
 #[derive(Debug)]
 pub struct Files {
-    _spool: Spool,
+    inbox: Arc<Inbox<Command>>,
+    status: Arc<Mutex<FilesStatus>>,
+    spool: Spool,
+    failed: watch::Receiver<Option<String>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Files {
     /// Starts the thread. The first scan has begun when this returns; it is not waited for.
-    pub fn start(_config: FilesConfig, spool: Spool, _bell: Arc<Notify>, _clock: Clock) -> Result<Files, FilesError> {
-        Ok(Files { _spool: spool })
+    pub fn start(config: FilesConfig, spool: Spool, bell: Arc<Notify>, clock: Clock) -> Result<Files, FilesError> {
+        let inbox = Arc::new(Inbox::default());
+        let status = Arc::new(Mutex::new(FilesStatus::default()));
+        let nudge = Arc::clone(&inbox);
+        spool.on_release(Box::new(move || nudge.nudge()));
+        let road = Road::new(config, spool.clone(), bell, clock, Arc::clone(&inbox), Arc::clone(&status))?;
+        let (tell, failed) = watch::channel(None);
+        let run = move || {
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| road.run()));
+            let why = match ended {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => {
+                    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                    format!("the files thread panicked: {}", text.unwrap_or_default())
+                }
+            };
+            tracing::error!(why, "the files thread ended");
+            tell.send_replace(Some(why));
+        };
+        let thread = std::thread::Builder::new().name("olog-files".to_owned()).spawn(run).map_err(FilesError::Thread)?;
+        Ok(Files { inbox, status, spool, failed, thread: Some(thread) })
     }
 
     /// Another configuration from now on.
-    pub fn reload(&self, _config: FilesConfig) {}
+    pub fn reload(&self, config: FilesConfig) {
+        self.inbox.command(Command::Reload(Box::new(config)));
+    }
 
     /// Has the hub confirmed this device's clock to an hour? Only then may old files be deleted.
-    pub fn clock_confirmed(&self, _confirmed: bool) {}
+    pub fn clock_confirmed(&self, confirmed: bool) {
+        self.inbox.command(Command::ClockConfirmed(confirmed));
+    }
 
     /// How it is.
     pub fn status(&self) -> FilesStatus {
-        FilesStatus::default()
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.watched_files = self.spool.n_files().unwrap_or_default();
+        status
     }
 
     /// Resolves when the thread ended before it was told to, with the reason: fatal for the process.
     pub async fn failed(&self) -> String {
-        std::future::pending().await
+        let mut failed = self.failed.clone();
+        match failed.wait_for(Option::is_some).await.map(|why| why.clone()) {
+            Ok(why) => why.unwrap_or_default(),
+            // It ended as it was told to.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Finishes what is in hand and ends the thread.
-    pub fn stop(self) {}
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.inbox.command(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            // It has told of a panic by `failed`.
+            let _panicked = thread.join().is_err();
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// What `scan --dry-run` prints of one file.
@@ -200,7 +263,61 @@ pub struct Finding {
     pub says: String,
 }
 
-/// Looks at every file once and writes nothing: what would be said if the agent started for the first time now.
-pub fn scan_dry_run(_config: &FilesConfig, _now: At, _tell: &mut dyn FnMut(Finding)) -> Vec<Note> {
-    Vec::new()
+/// Looks at every file once and writes nothing: what would be said of each if it had just been written. Returns what is wrong.
+pub fn scan_dry_run(config: &FilesConfig, tell: &mut dyn FnMut(Finding)) -> Vec<Note> {
+    let redactor = Redactor::new(config.redact.clone());
+    let mut notes = Vec::new();
+    for (root, log_dir) in config.log_dirs.iter().enumerate() {
+        let walk = Walk {
+            root,
+            log_dir: log_dir.clone(),
+            path: PathBuf::new(),
+            folders_left: crate::watch::FOLDERS_MAX,
+            own: config.own.clone(),
+        };
+        let walked = list(&walk, &mut |listing| {
+            for (name, stat) in &listing.files {
+                if let Some((task, suffix)) = TaskName::of_file(name) {
+                    let path = listing.path.join(as_path(name));
+                    tell(finding(config, &redactor, log_dir, &path, (&task, suffix), stat));
+                }
+            }
+        });
+        for (path, why) in walked.unreadable {
+            let path = path_text(log_dir.join(path).as_os_str().as_encoded_bytes());
+            let code = "log_dir_unreadable".to_owned();
+            notes.push(Note { code, path: Some(path), text: why, over: false, once: false });
+        }
+    }
+    notes
+}
+
+fn finding(
+    config: &FilesConfig,
+    redactor: &Redactor,
+    log_dir: &Path,
+    path: &Path,
+    (task, suffix): (&TaskName, Suffix),
+    stat: &read::Stat,
+) -> Finding {
+    let whole = log_dir.join(path);
+    let bytes = whole.as_os_str().as_encoded_bytes();
+    let rule = config.rules.iter().find(|rule| rule.files.matches(bytes));
+    let manner = Manner {
+        encoding: rule.and_then(|rule| rule.encoding).or(config.encoding),
+        ignore: rule.map_or(&[], |rule| &rule.ignore),
+        redactor,
+    };
+    let says = match read::read(Place { log_dir, path }, None, true) {
+        Ok(reading) => text::say(reading.bytes(), None, manner).excerpt.head().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Finding {
+        path: path_text(bytes),
+        task: task.as_str().to_owned(),
+        suffix: rule.and_then(|rule| rule.as_suffix).unwrap_or(suffix),
+        size: stat.size,
+        changed_at: stat.changed_at(),
+        says,
+    }
 }

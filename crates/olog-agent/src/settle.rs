@@ -1,1 +1,221 @@
-//! .
+//! When is a file ready to be read? Pure: changes and `now` in, ready files out.
+//!
+//! `settle` after its last close or removal; 1 s after the last write of a file that is still open; and, however busy, `settle_max`
+//! after the first change. What happens to a file in between is one change: `rm x.err; echo … > x.err` never was a
+//! removal. A file that may not speak yet (the pace of a `.log`) waits until it may.
+//!
+//! Time is the time since boot, so that no clock change moves anything.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use olog_proto::At;
+
+use crate::spool::FileKey;
+
+/// Quiet this long, a file that is still open is read.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// What is known of a file's writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// It writes.
+    Open,
+    /// It has closed the file.
+    Closed,
+    /// Nobody told: found by a scan, or its metadata changed.
+    Unknown,
+}
+
+/// What the kernel or a scan said of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// Created or written.
+    Written,
+    /// Closed by its writer.
+    Closed,
+    /// Removed.
+    Removed,
+    /// Renamed away.
+    Renamed,
+    /// Metadata changed, or moved in: complete as it is, unless its writer is known to have it open.
+    Moved,
+    /// A scan found it otherwise than it was known; its bytes last changed this long ago.
+    Found(Duration),
+}
+
+/// A file that waits, or is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// When its first change came, since boot.
+    pub first: Duration,
+    /// The same, by the device's clock.
+    pub first_at: At,
+    /// The kernel told of it.
+    pub live: bool,
+    /// What is known of its writer.
+    pub writer: Writer,
+    /// The last that was told of its name is that it was renamed away.
+    pub renamed: bool,
+    last: Duration,
+    due: Duration,
+}
+
+/// The files under settling.
+#[derive(Debug)]
+pub struct Settle {
+    after_close: Duration,
+    at_most: Duration,
+    files: HashMap<FileKey, Pending>,
+    order: BTreeSet<(Duration, FileKey)>,
+}
+
+impl Settle {
+    /// With `settle` and `settle_max`.
+    pub fn new(after_close: Duration, at_most: Duration) -> Settle {
+        Settle { after_close, at_most: at_most.max(after_close), files: HashMap::new(), order: BTreeSet::new() }
+    }
+
+    /// Other spans from now on.
+    pub fn set(&mut self, after_close: Duration, at_most: Duration) {
+        (self.after_close, self.at_most) = (after_close, at_most.max(after_close));
+    }
+
+    /// Something happened to a file.
+    pub fn touch(&mut self, file: &FileKey, touch: Touch, now: Duration, now_at: At) {
+        let known = self.files.get(file).copied();
+        let mut pending = known.unwrap_or(Pending {
+            first: now,
+            first_at: now_at,
+            live: false,
+            writer: Writer::Unknown,
+            renamed: false,
+            last: now,
+            due: now,
+        });
+        pending.last = now;
+        pending.live |= !matches!(touch, Touch::Found(_));
+        let wait = match touch {
+            Touch::Written => {
+                pending.writer = Writer::Open;
+                QUIET
+            }
+            Touch::Closed => {
+                pending.writer = Writer::Closed;
+                self.after_close
+            }
+            Touch::Removed | Touch::Renamed => {
+                pending.renamed = touch == Touch::Renamed;
+                pending.writer = Writer::Closed;
+                self.after_close
+            }
+            Touch::Moved if pending.writer == Writer::Open => QUIET,
+            Touch::Moved => self.after_close,
+            // The kernel tells more of a file that it has told of already.
+            Touch::Found(_) if known.is_some() => return,
+            Touch::Found(ago) if ago >= self.at_most => Duration::ZERO,
+            Touch::Found(ago) => QUIET.saturating_sub(ago),
+        };
+        let due = (now + wait).min(pending.first + self.at_most);
+        self.schedule(file.clone(), Pending { due, ..pending });
+    }
+
+    /// Puts a file back, to be looked at again at `due`.
+    pub fn again(&mut self, file: FileKey, pending: Pending, due: Duration) {
+        if !self.files.contains_key(&file) {
+            self.schedule(file, Pending { due, ..pending });
+        }
+    }
+
+    /// A look at `due` that no change asked for.
+    pub fn look_at(&mut self, file: FileKey, due: Duration, now_at: At) {
+        let pending = Pending {
+            first: due,
+            first_at: now_at,
+            live: false,
+            writer: Writer::Unknown,
+            renamed: false,
+            last: due,
+            due,
+        };
+        self.again(file, pending, due);
+    }
+
+    /// The next files that are ready, at most `limit`.
+    pub fn ready(&mut self, now: Duration, limit: usize) -> Vec<(FileKey, Pending)> {
+        let mut ready = Vec::new();
+        while ready.len() < limit && self.order.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, file)) = self.order.pop_first() else { break };
+            if let Some(pending) = self.files.remove(&file) {
+                ready.push((file, pending));
+            }
+        }
+        ready
+    }
+
+    /// When the next file is ready.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.order.first().map(|(due, _)| *due)
+    }
+
+    /// How many files wait.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Does none wait?
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    fn schedule(&mut self, file: FileKey, pending: Pending) {
+        if let Some(old) = self.files.insert(file.clone(), pending) {
+            self.order.remove(&(old.due, file.clone()));
+        }
+        self.order.insert((pending.due, file));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::FolderId;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Touches at their milliseconds; then when it is ready, and what its writer is thought to do.
+    #[track_caller]
+    fn check(touches: &[(u32, Touch)], ready_at: u32, writer: Writer) {
+        let mut settle = Settle::new(100 * MS, 10_000 * MS);
+        let file = FileKey { folder: FolderId(1), name: b"x.err".to_vec() };
+        for (at, touch) in touches {
+            settle.touch(&file, *touch, *at * MS, At(0));
+        }
+        assert_eq!(settle.next_due(), Some(ready_at * MS));
+        assert!(settle.ready((ready_at - 1) * MS, 9).is_empty());
+        let ready = settle.ready(ready_at * MS, 9);
+        assert_eq!((ready[0].1.writer, ready.len()), (writer, 1));
+        assert!(settle.is_empty() && settle.next_due().is_none());
+    }
+
+    #[test]
+    fn a_file_is_ready_when_its_writer_is_done_or_pauses() {
+        use Touch::{Closed, Found, Moved, Removed, Written};
+        check(&[(10, Written), (20, Closed)], 120, Writer::Closed);
+        check(&[(10, Written), (500, Written)], 1500, Writer::Open);
+        check(&[(10, Closed), (50, Closed)], 150, Writer::Closed);
+        check(&[(10, Closed), (50, Written)], 1050, Writer::Open);
+        check(&[(10, Removed), (15, Written), (16, Closed)], 116, Writer::Closed);
+        check(&[(10, Moved)], 110, Writer::Unknown);
+        check(&[(10, Written), (20, Moved)], 1020, Writer::Open);
+        check(&[(10, Found(300 * MS))], 710, Writer::Unknown);
+        check(&[(10, Found(20_000 * MS))], 10, Writer::Unknown);
+        check(&[(10, Closed), (20, Found(MS))], 110, Writer::Closed);
+    }
+
+    #[test]
+    fn a_busy_file_is_ready_at_settle_max() {
+        let busy: Vec<_> = (0..30).map(|i| (i * 500 + 10, Touch::Written)).collect();
+        check(&busy, 10_010, Writer::Open);
+    }
+}

@@ -90,6 +90,34 @@ pub enum SpoolError {
     },
 }
 
+impl SpoolError {
+    /// A failing disk, which may come back, and not a damaged or foreign file.
+    pub fn is_io(&self) -> bool {
+        let SpoolError::Database { source, .. } = self else { return false };
+        matches!(
+            source.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
+        )
+    }
+
+    /// The same error once more, its cause as text.
+    pub(crate) fn again(&self) -> SpoolError {
+        let path = match self {
+            SpoolError::Newer { path, .. }
+            | SpoolError::Busy { path }
+            | SpoolError::Full { path }
+            | SpoolError::Damaged { path }
+            | SpoolError::Io { path, .. }
+            | SpoolError::Database { path, .. } => path.clone(),
+            SpoolError::NeverMade { .. } => PathBuf::new(),
+        };
+        match self {
+            SpoolError::Damaged { .. } => SpoolError::Damaged { path },
+            other => SpoolError::Io { path, source: std::io::Error::other(other.to_string()) },
+        }
+    }
+}
+
 /// When an event is made: wall clock, boot, and milliseconds since that boot.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp {
@@ -141,6 +169,12 @@ impl Batch {
     /// Nothing to write?
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Files in it that were found at the first start and are to be told as history.
+    pub fn history(&self) -> impl Iterator<Item = FileKey> + '_ {
+        let told = |(key, memory): &(FileKey, Option<Memory>)| memory.as_ref().filter(|m| m.history).map(|_| key.clone());
+        self.files.iter().filter_map(told)
     }
 
     /// Does it hold an event?

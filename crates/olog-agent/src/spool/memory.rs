@@ -34,6 +34,8 @@ pub struct Folder {
     pub path: Vec<u8>,
     /// It was known before it was asked for.
     pub known: bool,
+    /// Known on another file system: something is mounted there now, or no longer.
+    pub other_device: bool,
 }
 
 /// Where a file is: its folder and its name there.
@@ -172,7 +174,7 @@ impl Spool {
                 let update = "UPDATE folder SET device = ?, inode = ? WHERE id = ?";
                 self.transact(&mut state, |tx| tx.execute(update, params![number(device), number(inode), id.0]))?;
             }
-            return Ok(Folder { id, path: path.to_owned(), known: true });
+            return Ok(Folder { id, path: path.to_owned(), known: true, other_device: d != device });
         }
         let same = self.folder_by_inode(&state, device, inode)?.filter(|(_, old)| moved(old));
         let id = self.lazily(&mut state, |state| {
@@ -188,7 +190,7 @@ impl Spool {
                 }
             })
         })?;
-        Ok(Folder { id, path: path.to_owned(), known: same.is_some() })
+        Ok(Folder { id, path: path.to_owned(), known: same.is_some(), other_device: false })
     }
 
     fn folder_by_path(&self, state: &super::State, path: &[u8]) -> Result<Option<(FolderId, (u64, u64))>, SpoolError> {
@@ -220,7 +222,7 @@ impl Spool {
         let read = || -> rusqlite::Result<Vec<Folder>> {
             let mut select = state.connection.prepare_cached("SELECT id, path FROM folder ORDER BY path")?;
             let rows =
-                select.query_map([], |row| Ok(Folder { id: FolderId(row.get(0)?), path: row.get(1)?, known: true }))?;
+                select.query_map([], |row| Ok(Folder { id: FolderId(row.get(0)?), path: row.get(1)?, known: true, other_device: false }))?;
             rows.collect()
         };
         read().map_err(|e| self.error(e))

@@ -1,0 +1,98 @@
+//! The road's own troubles: told when they begin and when they are over, once each, also across a restart.
+
+use std::collections::BTreeMap;
+
+use olog_daemon::clock::Clock;
+use olog_proto::Note;
+
+use crate::boot;
+use crate::spool::{Spool, SpoolError};
+
+/// The codes of this module's notes; others open notes of their own in the same spool.
+const CODES: &[&str] = &[
+    "log_dir_missing",
+    "log_dir_unreadable",
+    "file_unreadable",
+    "watch_limit",
+    "too_many_folders",
+    "spool_full",
+    "disk_full",
+    "not_cleanable",
+];
+/// Troubles at one time; more of the same say nothing new.
+const MAX: usize = 200;
+
+pub(super) struct Troubles {
+    spool: Spool,
+    clock: Clock,
+    open: BTreeMap<(&'static str, String), String>,
+    /// Open, but the spool did not take them yet.
+    untold: Vec<Note>,
+}
+
+impl Troubles {
+    pub(super) fn new(spool: Spool, clock: Clock) -> Result<Troubles, SpoolError> {
+        let notes = spool.open_notes()?;
+        let open = notes.into_iter().filter_map(|note| {
+            let code = CODES.iter().find(|code| **code == note.code)?;
+            Some(((*code, note.path.unwrap_or_default()), note.text))
+        });
+        Ok(Troubles { open: open.collect(), spool, clock, untold: Vec::new() })
+    }
+
+    pub(super) fn begin(&mut self, code: &'static str, path: &str, text: String) {
+        let key = (code, path.to_owned());
+        if self.open.contains_key(&key) || self.open.len() >= MAX {
+            return;
+        }
+        tracing::warn!(code, path, "{text}");
+        self.open.insert(key, text.clone());
+        self.tell(note(code, path, text, false));
+    }
+
+    pub(super) fn over(&mut self, code: &'static str, path: &str) {
+        if let Some(text) = self.open.remove(&(code, path.to_owned())) {
+            tracing::info!(code, path, "over: {text}");
+            self.tell(note(code, path, text, true));
+        }
+    }
+
+    pub(super) fn once(&mut self, code: &'static str, path: &str, text: String) {
+        self.tell(Note { once: true, ..note(code, path, text, false) });
+    }
+
+    /// All open troubles of a code whose path is not among these are over.
+    pub(super) fn only(&mut self, code: &'static str, still: impl Fn(&str) -> bool) {
+        let done: Vec<_> = self.open.keys().filter(|(c, path)| *c == code && !still(path)).cloned().collect();
+        done.iter().for_each(|(_, path)| self.over(code, path));
+    }
+
+    pub(super) fn is_open(&self, code: &str) -> bool {
+        self.open.keys().any(|(c, _)| *c == code)
+    }
+
+    /// Tells what the spool did not take before.
+    pub(super) fn retry(&mut self) {
+        for note in std::mem::take(&mut self.untold) {
+            self.tell(note);
+        }
+    }
+
+    pub(super) fn notes(&self) -> Vec<Note> {
+        self.open.iter().map(|((code, path), text)| note(code, path, text.clone(), false)).collect()
+    }
+
+    fn tell(&mut self, note: Note) {
+        if let Err(error) = self.spool.put_note(note.clone(), boot::stamp(self.clock.now())) {
+            tracing::error!(code = note.code, %error, "a note waits for the spool");
+            if self.untold.len() < 2 * MAX {
+                self.untold.push(note);
+            }
+        }
+    }
+}
+
+fn note(code: &str, path: &str, text: String, over: bool) -> Note {
+    let path = Some(path.to_owned()).filter(|path| !path.is_empty());
+    Note { code: code.to_owned(), path, text, over, once: false }
+}
