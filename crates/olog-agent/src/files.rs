@@ -195,7 +195,8 @@ impl Files {
             tracing::error!(why, "the files thread ended");
             tell.send_replace(Some(why));
         };
-        let thread = std::thread::Builder::new().name("olog-files".to_owned()).spawn(run).map_err(FilesError::Thread)?;
+        let thread =
+            std::thread::Builder::new().name("olog-files".to_owned()).spawn(run).map_err(FilesError::Thread)?;
         Ok(Files { inbox, status, spool, failed, thread: Some(thread) })
     }
 
@@ -264,7 +265,7 @@ pub struct Finding {
 }
 
 /// Looks at every file once and writes nothing: what would be said of each if it had just been written. Returns what is wrong.
-pub fn scan_dry_run(config: &FilesConfig, tell: &mut dyn FnMut(Finding)) -> Vec<Note> {
+pub fn scan_dry_run(config: &FilesConfig, now: At, tell: &mut dyn FnMut(Finding)) -> Vec<Note> {
     let redactor = Redactor::new(config.redact.clone());
     let mut notes = Vec::new();
     for (root, log_dir) in config.log_dirs.iter().enumerate() {
@@ -279,7 +280,7 @@ pub fn scan_dry_run(config: &FilesConfig, tell: &mut dyn FnMut(Finding)) -> Vec<
             for (name, stat) in &listing.files {
                 if let Some((task, suffix)) = TaskName::of_file(name) {
                     let path = listing.path.join(as_path(name));
-                    tell(finding(config, &redactor, log_dir, &path, (&task, suffix), stat));
+                    tell(finding(config, &redactor, now, log_dir, &path, (&task, suffix), stat));
                 }
             }
         });
@@ -295,6 +296,7 @@ pub fn scan_dry_run(config: &FilesConfig, tell: &mut dyn FnMut(Finding)) -> Vec<
 fn finding(
     config: &FilesConfig,
     redactor: &Redactor,
+    now: At,
     log_dir: &Path,
     path: &Path,
     (task, suffix): (&TaskName, Suffix),
@@ -308,7 +310,8 @@ fn finding(
         ignore: rule.map_or(&[], |rule| &rule.ignore),
         redactor,
     };
-    let says = match read::read(Place { log_dir, path }, None, true) {
+    let quiet = u64::try_from(now.since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
+    let says = match read::read(Place { log_dir, path }, None, quiet >= config.settle_max) {
         Ok(reading) => text::say(reading.bytes(), None, manner).excerpt.head().to_owned(),
         Err(error) => error.to_string(),
     };

@@ -296,7 +296,7 @@ fn windows(file: &std::fs::File, from: u64, size: u64) -> Result<(Vec<u8>, u64, 
 /// Of a file that is still open, the line that is being written stays for later, unless it fills the window.
 fn leave_unfinished(reading: &mut Reading, memory: Option<&Memory>) {
     let kept = memory.filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
-    let encoding = kept.or_else(|| text::decide(&reading.head, None));
+    let encoding = kept.or_else(|| text::decide(&reading.head, true, None));
     let last = if reading.between > 0 { &mut reading.tail } else { &mut reading.head };
     let finished = text::finished(last, encoding);
     if finished == 0 && last.len() >= WINDOW {

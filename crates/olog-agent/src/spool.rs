@@ -96,7 +96,9 @@ impl SpoolError {
         let SpoolError::Database { source, .. } = self else { return false };
         matches!(
             source.sqlite_error_code(),
-            Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
+            Some(
+                rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly
+            )
         )
     }
 
@@ -173,7 +175,8 @@ impl Batch {
 
     /// Files in it that were found at the first start and are to be told as history.
     pub fn history(&self) -> impl Iterator<Item = FileKey> + '_ {
-        let told = |(key, memory): &(FileKey, Option<Memory>)| memory.as_ref().filter(|m| m.history).map(|_| key.clone());
+        let told =
+            |(key, memory): &(FileKey, Option<Memory>)| memory.as_ref().filter(|m| m.history).map(|_| key.clone());
         self.files.iter().filter_map(told)
     }
 

@@ -109,7 +109,9 @@ fn old_files(spool: &Spool, folder: &Folder, before: At) -> Result<Vec<Vec<u8>>,
         let Some(last) = rows.last() else { break };
         behind = Some(last.name.clone());
         for row in rows {
-            let Some((task, suffix)) = TaskName::of_file(&row.name).filter(|_| row.memory.origin.is_none()) else { continue };
+            let Some((task, suffix)) = TaskName::of_file(&row.name).filter(|_| row.memory.origin.is_none()) else {
+                continue;
+            };
             let changed = At(row.memory.mtime.div_euclid(1_000_000));
             let is_old = changed.max(row.memory.seen) < before;
             if suffix.is_error() && row.memory.size > 0 && (is_old || newest.contains_key(&task)) {

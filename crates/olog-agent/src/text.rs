@@ -64,9 +64,10 @@ impl Said {
 
 /// Reads the bytes of one event; `kept` is the encoding that was decided at the file's start.
 pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: Manner<'_>) -> Said {
-    let encoding = kept.or_else(|| decide(bytes.head, manner.encoding)).or_else(|| decide(bytes.tail, manner.encoding));
-    let with = encoding.unwrap_or(UTF_8);
     let whole = bytes.between == 0;
+    let by_head = || decide(bytes.head, !whole, manner.encoding);
+    let encoding = kept.or_else(by_head).or_else(|| decide(bytes.tail, false, manner.encoding));
+    let with = encoding.unwrap_or(UTF_8);
     let read = |text: String, cut_start| manner.redactor.redact(&drop_ignored(clean(&text), manner.ignore), cut_start);
     let head = if bytes.from_start { without_bom(bytes.head, with) } else { bytes.head };
     let head = read(decode(head, with, !whole), false);
@@ -96,8 +97,8 @@ pub fn finished(bytes: &[u8], encoding: Option<&'static Encoding>) -> usize {
     }
 }
 
-/// The encoding of a file that starts like this; none while it is all ASCII.
-pub fn decide(start: &[u8], configured: Option<&'static Encoding>) -> Option<&'static Encoding> {
+/// The encoding of a file that starts like this, perhaps `cut` in the middle of a character; none while it is all ASCII.
+pub fn decide(start: &[u8], cut: bool, configured: Option<&'static Encoding>) -> Option<&'static Encoding> {
     if let Some((encoding, _)) = Encoding::for_bom(start) {
         return Some(encoding);
     }
@@ -107,10 +108,10 @@ pub fn decide(start: &[u8], configured: Option<&'static Encoding>) -> Option<&'s
     if start.is_ascii() {
         return None;
     }
-    if decodes(start, UTF_8) {
+    if decodes(start, cut, UTF_8) {
         return Some(UTF_8);
     }
-    if let Some(encoding) = configured.filter(|encoding| decodes(start, encoding)) {
+    if let Some(encoding) = configured.filter(|encoding| decodes(start, cut, encoding)) {
         return Some(encoding);
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
@@ -132,20 +133,23 @@ fn wide_by_nuls(start: &[u8]) -> Option<&'static Encoding> {
         (1.., 0) => (UTF_16BE, even, [0, b'\n']),
         _ => return None,
     };
-    let mostly = nuls * 5 >= start.len() / 2 * 2;
-    // Text of another script has NULs at its line ends only; a stray NUL in other bytes is no proof.
-    let in_lines = || !decodes(start, UTF_8) && start.chunks_exact(2).any(|pair| pair == line_end);
-    ((mostly || in_lines()) && decodes(start, encoding)).then_some(encoding)
+    let of_ten = nuls * 10 / (start.len() / 2);
+    // Text of another script has NULs at its line ends and spaces only; a stray NUL in other bytes is no proof.
+    let is_wide = || {
+        of_ten >= 7
+            || (!decodes(start, true, UTF_8) && (of_ten >= 1 || start.chunks_exact(2).any(|pair| pair == line_end)))
+    };
+    (is_wide() && decodes(start, true, encoding)).then_some(encoding)
 }
 
 /// Without an error, save perhaps a character that the window cut at its end?
-fn decodes(bytes: &[u8], encoding: &'static Encoding) -> bool {
+fn decodes(bytes: &[u8], cut: bool, encoding: &'static Encoding) -> bool {
     if encoding == UTF_8 {
-        return std::str::from_utf8(bytes).map_or_else(|e| e.error_len().is_none(), |_| true);
+        return std::str::from_utf8(bytes).map_or_else(|e| cut && e.error_len().is_none(), |_| true);
     }
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut out = String::with_capacity(decoder.max_utf8_buffer_length(bytes.len()).unwrap_or_default());
-    !decoder.decode_to_string(bytes, &mut out, false).2
+    !decoder.decode_to_string(bytes, &mut out, !cut).2
 }
 
 fn without_bom<'a>(bytes: &'a [u8], encoding: &'static Encoding) -> &'a [u8] {

@@ -165,7 +165,8 @@ impl<C> Inbox<C> {
             }
         };
         waiting.nudged = false;
-        let mut arrivals: Vec<Arrival<C>> = std::mem::take(&mut waiting.commands).into_iter().map(Arrival::Command).collect();
+        let mut arrivals: Vec<Arrival<C>> =
+            std::mem::take(&mut waiting.commands).into_iter().map(Arrival::Command).collect();
         arrivals.extend(std::mem::take(&mut waiting.changes).into_iter().map(|(path, c)| Arrival::Change(path, c)));
         if listings {
             if let Some(listing) = waiting.listings.pop_front() {
@@ -365,15 +366,14 @@ const SILENT: &[u64] = &[
 ];
 
 fn is_silent(folder: &rustix::fd::OwnedFd) -> bool {
-    #[expect(clippy::cast_sign_loss, reason = "the kernel's magic numbers fill 32 bits, of which some platforms make a sign")]
+    #[expect(
+        clippy::cast_sign_loss,
+        reason = "the kernel's magic numbers fill 32 bits, of which some platforms make a sign"
+    )]
     rustix::fs::fstatfs(folder).is_ok_and(|found| SILENT.contains(&((found.f_type as u64) & 0xffff_ffff)))
 }
 
-fn run(
-    walk: &Walk,
-    watch: &dyn Fn(&Path) -> notify::Result<()>,
-    tell: &mut dyn FnMut(Listing) -> bool,
-) -> Walked {
+fn run(walk: &Walk, watch: &dyn Fn(&Path) -> notify::Result<()>, tell: &mut dyn FnMut(Listing) -> bool) -> Walked {
     let mut walked = Walked {
         root: walk.root,
         path: walk.path.clone(),

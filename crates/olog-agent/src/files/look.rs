@@ -107,8 +107,9 @@ impl Looker<'_> {
             }
         }
         let unfinished = reading.is_unfinished();
-        self.tell(key, pending, memory, subject, reading, closed);
+        let is_held = self.tell(key, pending, memory, subject, reading, closed);
         Ok(match again_at {
+            _ if is_held => Looked::Again(self.paced.get(key).copied().unwrap_or(self.now)),
             Some(at) if unfinished || subject.suffix == Suffix::Log => Looked::Again(at),
             _ if unfinished => Looked::Again(self.now + UNFINISHED),
             _ => Looked::Done,
@@ -117,7 +118,8 @@ impl Looker<'_> {
 
     /// Is its writer done with it? If that is a guess by its quiet, when will the guess be safe?
     fn closed(&self, pending: &Pending, memory: Option<&Memory>, stat: Stat) -> (bool, Option<Duration>) {
-        let quiet = u64::try_from(self.clock.now().since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
+        let quiet =
+            u64::try_from(self.clock.now().since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
         match pending.writer {
             Writer::Closed => (true, None),
             Writer::Open => (quiet >= UNFINISHED && memory.is_some_and(|m| stat.is(m)), None),
@@ -158,6 +160,7 @@ impl Looker<'_> {
         Looked::Done
     }
 
+    /// Says what a reading says, and remembers it. True: it was seen before, and may not be told yet.
     fn tell(
         &mut self,
         key: &FileKey,
@@ -166,7 +169,7 @@ impl Looker<'_> {
         subject: &Subject<'_>,
         reading: Reading,
         closed: bool,
-    ) {
+    ) -> bool {
         let history = memory.as_ref().is_some_and(|m| m.history);
         let kept = memory.as_ref().filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
         let said = text::say(reading.bytes(), kept, self.manner(subject));
@@ -215,7 +218,9 @@ impl Looker<'_> {
             let file = self.file(subject, reading.change, began, closed, history, said.fingerprints);
             self.say(key, at, What::Text { file, excerpt: said.excerpt });
         }
+        let is_held = known.held > 0;
         self.batch.remember(key.clone(), known);
+        is_held
     }
 
     /// The file is gone, or no longer one.
@@ -253,12 +258,7 @@ impl Looker<'_> {
     }
 
     /// Finds a file under the name that rotation gave it, and goes on reading it there. Its new name.
-    fn follow(
-        &mut self,
-        key: &FileKey,
-        memory: &Memory,
-        subject: &Subject<'_>,
-    ) -> Result<Option<Vec<u8>>, SpoolError> {
+    fn follow(&mut self, key: &FileKey, memory: &Memory, subject: &Subject<'_>) -> Result<Option<Vec<u8>>, SpoolError> {
         let folder = Place { log_dir: self.log_dir, path: &self.folder.path };
         let same = |name: &[u8], inode| inode == memory.inode && name != key.name;
         for sibling in read::siblings(folder, same).unwrap_or_default() {

@@ -81,6 +81,8 @@ pub(super) struct Road {
     next_roots: Duration,
     retry_at: Option<Duration>,
     full: bool,
+    /// Changes were passed over: everything is to be looked at again.
+    missed: bool,
     stopping: bool,
 }
 
@@ -115,6 +117,7 @@ impl Road {
             next_roots: now() + ROOTS_EVERY,
             retry_at: None,
             full: false,
+            missed: false,
             stopping: false,
             config,
             spool,
@@ -135,7 +138,8 @@ impl Road {
             let wait = self.next_due().map(|due| due.saturating_sub(now()));
             let room = self.comparison.is_none() && self.settle.len() < PENDING_MAX;
             let taken = self.inbox.take(wait, room);
-            if taken.overflow {
+            if taken.overflow || (self.missed && self.settle.len() < PENDING_MAX) {
+                self.missed = false;
                 tracing::warn!("more changes than the kernel's queue holds: looking at everything");
                 (0..self.roots.len()).for_each(|root| self.queue_walk(root, PathBuf::new()));
             }
@@ -201,7 +205,8 @@ impl Road {
         self.roots.clear();
         let dirs = self.config.log_dirs.clone();
         for (i, dir) in dirs.iter().enumerate() {
-            let inside = dirs.iter().enumerate().any(|(j, other)| j != i && dir.starts_with(other) && (dir != other || j < i));
+            let inside =
+                dirs.iter().enumerate().any(|(j, other)| j != i && dir.starts_with(other) && (dir != other || j < i));
             if inside {
                 continue;
             }
@@ -255,7 +260,12 @@ impl Road {
             Change::FolderMade | Change::FolderGone => return,
         };
         if watch::may_matter(name.as_bytes()) {
-            let key = FileKey { folder: *id, name: name.as_bytes().to_owned() };
+            if self.settle.len() >= 2 * PENDING_MAX {
+                // The walks that make up for it wait until these are read.
+                self.missed = true;
+                return;
+            }
+            let key = FileKey { folder: id, name: name.as_bytes().to_owned() };
             self.settle.touch(&key, touch, now(), self.clock.now());
         }
     }
@@ -289,7 +299,8 @@ impl Road {
             of.seen.clear();
             of.next_walk = now() + if of.silent { SILENT_EVERY } else { self.config.rescan_every };
         }
-        let others = self.folders.values().filter(|place| !whole && place.root == root && !place.path.starts_with(&path));
+        let others =
+            self.folders.values().filter(|place| !whole && place.root == root && !place.path.starts_with(&path));
         let walk = Walk {
             root,
             log_dir: of.path.clone(),
@@ -323,8 +334,7 @@ impl Road {
         self.by_path.insert(whole, folder.id);
         self.folders.insert(folder.id, FolderPlace { root: listing.root, path: listing.path.clone() });
         let history_before = (!root.scanned).then_some(root.first_at);
-        self.comparison =
-            Some(Comparison::new(folder.id, listing, folder.known, history_before, folder.other_device));
+        self.comparison = Some(Comparison::new(folder.id, listing, folder.known, history_before, folder.other_device));
         Ok(())
     }
 
@@ -380,7 +390,8 @@ impl Road {
             root.silent = true;
         }
         if walked.too_many {
-            let text = format!("{dir} holds more than {FOLDERS_MAX} folders, or deeper than 32: the rest is not watched");
+            let text =
+                format!("{dir} holds more than {FOLDERS_MAX} folders, or deeper than 32: the rest is not watched");
             self.troubles.begin("too_many_folders", &dir, text);
         }
         if !whole || walked.stopped {
@@ -395,7 +406,9 @@ impl Road {
         let (path, failed) = (root.path.clone(), !walked.unreadable.is_empty());
         let root_failed = walked.unreadable.iter().any(|(path, _)| path.as_os_str().is_empty());
         let unreadable: HashSet<String> = walked.unreadable.iter().map(|(p, _)| text_of(&joined(&path, p))).collect();
-        self.troubles.only("log_dir_unreadable", |text| unreadable.contains(text) || !as_path(text.as_bytes()).starts_with(&path));
+        self.troubles.only("log_dir_unreadable", |text| {
+            unreadable.contains(text) || !as_path(text.as_bytes()).starts_with(&path)
+        });
         if !root_failed {
             self.troubles.over("log_dir_missing", &dir);
         }
@@ -552,7 +565,8 @@ impl Road {
         let bound = if self.full { self.config.spool_max / 10 * 9 } else { self.config.spool_max };
         let full = held >= bound.max(1);
         if full && !self.full {
-            let text = format!("{held} bytes of events wait for the hub (spool_max): reading pauses, the files keep the rest");
+            let text =
+                format!("{held} bytes of events wait for the hub (spool_max): reading pauses, the files keep the rest");
             self.troubles.begin("spool_full", "", text);
             self.bell.notify_one();
         } else if !full && self.troubles.is_open("spool_full") {

@@ -74,7 +74,8 @@ impl Comparison {
                 (Some((name, _)), Some(row)) => name.as_ref().cmp(row.name.as_slice()),
             };
             let row = if order == Ordering::Less { None } else { self.rows.pop_front() };
-            let file = if order == Ordering::Greater { None } else { std::mem::replace(&mut self.next, self.files.next()) };
+            let file =
+                if order == Ordering::Greater { None } else { std::mem::replace(&mut self.next, self.files.next()) };
             let (stat, touch) = match (file, row) {
                 (Some((name, stat)), None) => {
                     if Suffix::of(&name).is_none() {
@@ -89,9 +90,7 @@ impl Comparison {
                         None => (Some(stat), key),
                     }
                 }
-                (None, Some(row)) if !self.keep_missing => {
-                    (None, FileKey { folder: self.folder, name: row.name })
-                }
+                (None, Some(row)) if !self.keep_missing => (None, FileKey { folder: self.folder, name: row.name }),
                 (Some((_, stat)), Some(row)) => {
                     let same = stat.is(&row.memory) && row.memory.held == 0 && !row.memory.history;
                     if same && row.memory.offset >= stat.size {

@@ -221,8 +221,9 @@ impl Spool {
         let state = self.lock();
         let read = || -> rusqlite::Result<Vec<Folder>> {
             let mut select = state.connection.prepare_cached("SELECT id, path FROM folder ORDER BY path")?;
-            let rows =
-                select.query_map([], |row| Ok(Folder { id: FolderId(row.get(0)?), path: row.get(1)?, known: true, other_device: false }))?;
+            let rows = select.query_map([], |row| {
+                Ok(Folder { id: FolderId(row.get(0)?), path: row.get(1)?, known: true, other_device: false })
+            })?;
             rows.collect()
         };
         read().map_err(|e| self.error(e))
@@ -296,6 +297,13 @@ impl Spool {
 pub(super) fn carry_over(old: &Connection, new: &mut Connection, files: &mut u64) -> rusqlite::Result<()> {
     let tx = new.transaction()?;
     let mut copy = || -> rusqlite::Result<()> {
+        // Since when a log dir is known, lest all of it be taken for history again.
+        let mut select = old.prepare("SELECT key, value FROM meta WHERE key LIKE 'first:%' OR key LIKE 'scanned:%'")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
+            tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", params![key, value])?;
+        }
         let mut select = old.prepare("SELECT id, path, device, inode FROM folder")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {

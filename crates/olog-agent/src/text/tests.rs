@@ -42,8 +42,8 @@ fn the_configured_encoding_is_believed_if_it_decodes() {
     let said = say(Bytes { head: b"caf\xe9", from_start: true, ..Bytes::default() }, None, with);
     assert_eq!((said.excerpt.head(), said.encoding), ("café", Some(encoding_rs::WINDOWS_1252)));
     let with = Manner { encoding: Some(GBK), ..manner(&redactor) };
-    assert_eq!(decide("好".as_bytes(), with.encoding), Some(UTF_8));
-    assert_ne!(decide(b"\xff\xff\xffabc", with.encoding), Some(GBK));
+    assert_eq!(decide("好".as_bytes(), false, with.encoding), Some(UTF_8));
+    assert_ne!(decide(b"\xff\xff\xffabc", false, with.encoding), Some(GBK));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn well_known_secrets_are_taken_out() {
             "https://wxpusher.zjiecode.com/api/send/message/SPT_abcdefgh12/x",
             "https://wxpusher.zjiecode.com/api/send/message/***/x",
         ),
-        ("Authorization: Bearer abc.def-ghi", "Authorization: ***"),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
         ("curl -H 'bearer 0123456789abcdef'", "curl -H 'bearer ***'"),
         ("mysql password=hunter2 host=db", "mysql password=*** host=db"),
         ("{\"password\": \"hunter 2\", \"a\": 1}", "{\"password\": ***, \"a\": 1}"),
