@@ -1,6 +1,12 @@
 //! All journeys, one binary: what users do, and what a bad night does.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic here is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a panic here is a failed test"
+)]
 
 mod answers;
 mod crashes;
