@@ -30,7 +30,7 @@ pub(crate) fn check(source: &Source, found: &mut Vec<Finding>) {
 }
 
 fn inner(source: &Source, module: &str, arrows: &[rules::Arrow], found: &mut Vec<Finding>) {
-    if matches!(module, "lib" | "main") {
+    if matches!(module, "lib" | "main") || source.is_test() {
         return;
     }
     let Some((_, may)) = arrows.iter().find(|(of, _)| *of == module) else {

@@ -35,6 +35,11 @@ impl Source {
         &self.path
     }
 
+    /// Does it belong to the tests as a whole?
+    pub(crate) fn is_test(&self) -> bool {
+        is_test(&self.path)
+    }
+
     pub(crate) fn n_lines(&self) -> usize {
         self.n_lines
     }
