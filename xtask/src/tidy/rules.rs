@@ -25,7 +25,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("uplink", &["boot", "dial", "identity", "spool"]),
             ("join", &["boot", "dial", "identity", "uplink"]),
             ("fallback", &["boot", "config", "spool", "uplink"]),
-            ("exec", &["files", "socket"]),
+            ("exec", &["files", "identity", "socket"]),
             ("socket", &["boot", "files", "spool", "uplink"]),
         ],
     ),
