@@ -10,6 +10,7 @@ pub mod incident;
 pub mod ingest;
 pub mod listener;
 pub mod outbox;
+pub mod person;
 pub mod record;
 pub mod roster;
 pub mod session;

@@ -1,1 +1,386 @@
-//! .
+//! The verbs of a running hub, as HTTP on its Unix socket.
+//!
+//! The kernel says who asks: root, the daemon's user and the group `olog-admin` may everything, nobody else anything. A verb
+//! changes something through the same modules as everybody else, and answers JSON; what it prints is the command line's
+//! affair.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use axum::{
+    Extension, Json, Router,
+    body::Body,
+    extract::{Path, Query, Request, State},
+    http::{Request as HttpRequest, StatusCode},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use olog_daemon::{clock::Clock, socket::Peer};
+use olog_proto::{At, DeviceName, identity::KeyPrint};
+use olog_push::SystemCode;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::{
+    config::Live,
+    enrol::{Enrol, LinkRequest, link_base},
+    ingest::Bells,
+    person,
+    record::{self, Rules},
+    roster::Roster,
+    store::{
+        Store, StoreError,
+        enrolment::Device,
+        incidents::{self, Incident},
+        outbox, tasks,
+    },
+    web::Problem,
+};
+
+/// Verbs at one time.
+const VERBS_MAX: usize = 64;
+/// Rows of a list.
+const LIST_MAX: u32 = 10_000;
+
+/// What the verbs need.
+#[derive(Debug)]
+pub struct Verbs {
+    /// Who joins.
+    pub enrol: Arc<Enrol>,
+    /// The store.
+    pub store: Store,
+    /// Who is connected.
+    pub roster: Arc<Roster>,
+    /// The configuration in force.
+    pub live: watch::Receiver<Arc<Live>>,
+    /// What of it decides about events.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Who is woken after a change.
+    pub bells: Bells,
+    /// Wall time.
+    pub clock: Clock,
+    /// Where the hub listens.
+    pub address: SocketAddr,
+    /// Does the port speak TLS?
+    pub tls: bool,
+    /// The fingerprint of a self-signed certificate's key.
+    pub print: Option<KeyPrint>,
+    /// Where the store is, without its password.
+    pub store_url: String,
+}
+
+/// The answer to `join-link`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LinkAnswer {
+    /// The link.
+    pub link: String,
+    /// A word to the person, for stderr.
+    pub word: Option<String>,
+}
+
+/// Whom a verb is about.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Who {
+    /// A name or a key.
+    pub who: String,
+}
+
+/// The request of `device rename`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rename {
+    /// The name it has.
+    pub old: String,
+    /// The name it gets.
+    pub new: DeviceName,
+}
+
+/// A row of `task list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// Its device.
+    pub device: String,
+    /// Its name.
+    pub task: String,
+    /// `OK` or `ERR`.
+    pub state: String,
+    /// The number of its open incident.
+    pub incident: Option<u64>,
+    /// When it was last well.
+    pub last_good_at: Option<At>,
+    /// When an error last came.
+    pub last_error_at: Option<At>,
+}
+
+/// A row of `channel list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChannelRow {
+    /// Its name.
+    pub name: String,
+    /// Whom it reaches, masked.
+    pub receivers: Vec<String>,
+}
+
+/// The answer to `status`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Where it listens.
+    pub listen: String,
+    /// How others reach it.
+    pub public_url: Option<String>,
+    /// Where the store is.
+    pub store: String,
+    /// Does the store's writer answer?
+    pub store_answers: bool,
+    /// Devices that joined.
+    pub devices: usize,
+    /// Those that are connected.
+    pub connected: usize,
+    /// Devices that wait to be accepted.
+    pub pending: usize,
+    /// Open incidents.
+    pub open_incidents: usize,
+    /// Channels in force.
+    pub channels: Vec<String>,
+}
+
+/// Serves the verbs until stopped; then removes the socket.
+pub async fn run(listener: UnixListener, path: PathBuf, verbs: Arc<Verbs>, stop: CancellationToken) {
+    let app = router(verbs);
+    let places = Arc::new(Semaphore::new(VERBS_MAX));
+    let mut conversations = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = conversations.join_next(), if !conversations.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let Ok(place) = places.clone().try_acquire_owned() else { continue };
+                let app = app.clone();
+                conversations.spawn(async move {
+                    converse(stream, app).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot accept on the socket of the verbs; trying again in 1 s");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+    drop(listener);
+    if let Err(error) = std::fs::remove_file(&path) {
+        tracing::debug!(path = %path.display(), %error, "the socket of the verbs is gone already");
+    }
+    while conversations.join_next().await.is_some() {}
+}
+
+async fn converse(stream: UnixStream, app: Router) {
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(error) => return tracing::warn!(%error, "cannot tell who asks on the socket of the verbs"),
+    };
+    let service = service_fn(move |mut request: HttpRequest<Incoming>| {
+        request.extensions_mut().insert(peer);
+        app.clone().oneshot(request.map(Body::new))
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .keep_alive(false)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = serving.await {
+        tracing::debug!(%error, "a verb's conversation ended early");
+    }
+}
+
+fn router(verbs: Arc<Verbs>) -> Router {
+    Router::new()
+        .route("/join-link", post(join_link))
+        .route("/devices", get(devices))
+        .route("/device/accept", post(accept))
+        .route("/device/forget", post(forget))
+        .route("/device/rename", post(rename))
+        .route("/tasks", get(task_list))
+        .route("/incidents", get(incident_list))
+        .route("/incident/{id}", get(incident_show))
+        .route("/incident/{id}/ack", post(incident_ack))
+        .route("/incident/{id}/close", post(incident_close))
+        .route("/channels", get(channel_list))
+        .route("/channel/test", post(channel_test))
+        .route("/status", get(status))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "this hub does not know that verb: it is another version"))
+        .layer(from_fn(admins_only))
+        .with_state(verbs)
+}
+
+async fn admins_only(Extension(peer): Extension<Peer>, request: Request, next: Next) -> Response {
+    if peer.is_admin {
+        return next.run(request).await;
+    }
+    tracing::warn!(uid = peer.uid, "a verb was refused");
+    Problem::new(StatusCode::FORBIDDEN, "become root, or join the group olog-admin").into_response()
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        tracing::error!(%error, "the store did not do what a verb asked");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+type Answer<T> = Result<Json<T>, Problem>;
+type Asked = State<Arc<Verbs>>;
+
+async fn join_link(State(verbs): Asked, Json(request): Json<LinkRequest>) -> Answer<LinkAnswer> {
+    let live = verbs.live.borrow().clone();
+    let (base, word) = link_base(live.public_url.as_deref(), verbs.address, verbs.tls);
+    let link = verbs.enrol.link(request, base, verbs.print).await?;
+    Ok(Json(LinkAnswer { link: link.to_string(), word }))
+}
+
+#[derive(Deserialize)]
+struct Pending {
+    #[serde(default)]
+    pending: bool,
+}
+
+async fn devices(State(verbs): Asked, Query(query): Query<Pending>) -> Answer<Vec<Device>> {
+    let mut devices = verbs.enrol.list(query.pending).await?;
+    // Who is connected was heard later than the store knows.
+    for device in &mut devices {
+        if let Some(seat) = verbs.roster.seat(crate::store::devices::DeviceId(device.id)) {
+            device.heard_at = Some(seat.heard_at());
+            device.connected = true;
+        }
+    }
+    Ok(Json(devices))
+}
+
+async fn accept(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+    verbs.enrol.accept(&request.who).await?;
+    Ok(Json(()))
+}
+
+async fn forget(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+    verbs.enrol.forget(&request.who).await?;
+    verbs.bells.watchman.ring();
+    Ok(Json(()))
+}
+
+async fn rename(State(verbs): Asked, Json(request): Json<Rename>) -> Answer<()> {
+    verbs.enrol.rename(&request.old, request.new).await?;
+    Ok(Json(()))
+}
+
+async fn task_list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
+    let listed = verbs.store.read(|tx| tasks::list(tx, None, ("", ""), LIST_MAX)).await?;
+    let row = |listed: tasks::Listed| TaskRow {
+        device: listed.device_name,
+        task: listed.task.name.to_string(),
+        state: match listed.task.facts.state() {
+            crate::incident::State::Ok => "OK".to_owned(),
+            crate::incident::State::Err => "ERR".to_owned(),
+        },
+        incident: listed.incident,
+        last_good_at: listed.task.facts.last_good_at(),
+        last_error_at: listed.task.facts.last_error_at(),
+    };
+    Ok(Json(listed.into_iter().map(row).collect()))
+}
+
+#[derive(Deserialize)]
+struct All {
+    #[serde(default)]
+    all: bool,
+}
+
+async fn incident_list(State(verbs): Asked, Query(query): Query<All>) -> Answer<Vec<Incident>> {
+    Ok(Json(verbs.store.read(move |tx| incidents::list(tx, query.all, u64::MAX, LIST_MAX)).await?))
+}
+
+fn no_incident(id: u64) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("no incident #{id}: see `olog-hub incident list --all`"))
+}
+
+async fn incident_show(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Incident> {
+    verbs.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| no_incident(id))
+}
+
+async fn incident_ack(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Incident> {
+    by_person(&verbs, id, person::acknowledge).await
+}
+
+async fn incident_close(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Incident> {
+    by_person(&verbs, id, person::close).await
+}
+
+type ByPerson = fn(&mut crate::store::Tx<'_>, &Rules, u64, At) -> Result<person::Done, StoreError>;
+
+async fn by_person(verbs: &Verbs, id: u64, verb: ByPerson) -> Answer<Incident> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let done = verbs.store.write(move |tx| verb(tx, &rules, id, now)).await?;
+    verbs.bells.outbox.ring();
+    verbs.bells.watchman.ring();
+    match done {
+        person::Done::Yes(incident) => Ok(Json(*incident)),
+        person::Done::Unknown => Err(no_incident(id)),
+        person::Done::Over => Err(Problem::new(StatusCode::CONFLICT, format!("incident #{id} is over already"))),
+    }
+}
+
+async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
+    let live = verbs.live.borrow().clone();
+    let receivers = |channel: &olog_push::Channel| channel.receivers().into_iter().map(|r| r.id).collect();
+    let row = |channel: &Arc<olog_push::Channel>| ChannelRow { name: channel.name.clone(), receivers: receivers(channel) };
+    Ok(Json(live.channels.iter().map(row).collect()))
+}
+
+async fn channel_test(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+    known_channel(&verbs, &request.who)?;
+    let now = verbs.clock.now();
+    let notice = record::affair(None, SystemCode::ChannelTest, &[("channel", request.who.clone())], now);
+    // A row like any other, so that it tests the road that matters.
+    verbs.store.write(move |tx| outbox::put(tx, std::slice::from_ref(&request.who), &notice, true, now)).await?;
+    verbs.bells.outbox.ring();
+    Ok(Json(()))
+}
+
+fn known_channel(verbs: &Verbs, name: &str) -> Result<(), Problem> {
+    let live = verbs.live.borrow().clone();
+    if live.channel(name).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = live.channels.iter().map(|channel| channel.name.as_str()).collect();
+    let words = format!("no channel {name:?}; there are: {}", if names.is_empty() { "none".into() } else { names.join(", ") });
+    Err(Problem::new(StatusCode::NOT_FOUND, words))
+}
+
+async fn status(State(verbs): Asked) -> Answer<Status> {
+    let live = verbs.live.borrow().clone();
+    let answers = tokio::time::timeout(std::time::Duration::from_secs(5), verbs.store.is_alive()).await;
+    let open = verbs.store.read(|tx| incidents::list(tx, false, u64::MAX, LIST_MAX)).await?;
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        listen: verbs.address.to_string(),
+        public_url: live.public_url.clone(),
+        store: verbs.store_url.clone(),
+        store_answers: answers.unwrap_or(false),
+        devices: verbs.enrol.list(false).await?.len(),
+        connected: verbs.roster.len(),
+        pending: verbs.enrol.list(true).await?.len(),
+        open_incidents: open.len(),
+        channels: live.channels.iter().map(|channel| channel.name.clone()).collect(),
+    }))
+}

@@ -38,6 +38,9 @@ pub struct Device {
     pub peer: Option<String>,
     /// Milliseconds that its clock is ahead of ours.
     pub skew: Option<i64>,
+    /// Has it a session now? The store does not know; who lists fills it in.
+    #[serde(default)]
+    pub connected: bool,
 }
 
 /// Who wants to join.
@@ -148,6 +151,15 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &Newcomer, now: At) -> Result
     Ok(Joined::Yes { device, name, replaced })
 }
 
+/// Names of those that joined after `since` and until `until`, by name.
+pub fn joined_between(tx: &mut Tx<'_>, since: At, until: At) -> Result<Vec<String>, StoreError> {
+    let rows = tx.query(
+        "SELECT name FROM devices WHERE state = 'joined' AND joined_at > $1 AND joined_at <= $2 ORDER BY name",
+        values![since, until],
+    )?;
+    rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+}
+
 /// What came of a verb on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
@@ -246,6 +258,7 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         heard_at: row.at_or_null(8)?,
         peer: text(9)?,
         skew: row.int_or_null(10)?,
+        connected: false,
     })
 }
 

@@ -1,0 +1,60 @@
+//! What a person does to an incident: acknowledges it, closes it. Thin: loads, lets the facts decide, writes, in one
+//! transaction. Used by the verbs; rings nobody.
+
+use olog_proto::At;
+
+use crate::{
+    record::{self, Rules},
+    store::{
+        StoreError, Tx, devices,
+        incidents::{self, Incident},
+        tasks,
+    },
+};
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// It is done; the incident as it is now.
+    Yes(Box<Incident>),
+    /// There is no such incident.
+    Unknown,
+    /// It is over already.
+    Over,
+}
+
+/// No reminders until its end; new errors and the end still come.
+pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
+    change(tx, id, |tx| {
+        if let Some(mut task) = tasks::of_incident(tx, id)? {
+            task.facts.acknowledge(now);
+            record::task(tx, rules, &mut task, now)?;
+        }
+        incidents::acknowledge(tx, id, now).map(|_| ())
+    })
+}
+
+/// It is over because a person says so.
+pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
+    change(tx, id, |tx| {
+        let Some(mut task) = tasks::of_incident(tx, id)? else { return incidents::end(tx, id, now, "closed") };
+        let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
+        let outcomes = task.facts.close(now);
+        record::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
+        record::task(tx, rules, &mut task, now).map(|_| ())
+    })
+}
+
+fn change(
+    tx: &mut Tx<'_>,
+    id: u64,
+    change: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError>,
+) -> Result<Done, StoreError> {
+    match incidents::get(tx, id)? {
+        None => return Ok(Done::Unknown),
+        Some(incident) if incident.ended_at.is_some() => return Ok(Done::Over),
+        Some(_) => {}
+    }
+    change(tx)?;
+    Ok(incidents::get(tx, id)?.map_or(Done::Unknown, |incident| Done::Yes(Box::new(incident))))
+}
