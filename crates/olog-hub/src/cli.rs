@@ -1,1 +1,375 @@
-//! .
+//! The command line: what every verb is called, and what it prints.
+//!
+//! One definition feeds help, completions and manual pages. `run` and `check` work on files; every other verb asks the
+//! running hub on its socket, never its database. What a program may read goes to stdout, words to the person to stderr;
+//! errors are told with their causes, in this place only.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use clap::{Parser, Subcommand};
+use hyper::Method;
+use olog_daemon::{
+    clock::Clock,
+    config::{Invalid, Source, parse_span},
+    log, service,
+    service::Exit,
+    socket::{AskError, Client},
+};
+use olog_proto::DeviceName;
+use serde_json::Value;
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    config::Config,
+    enrol::{LINK_EXPIRES_MAX, LinkRequest},
+    hub::{self, Hub},
+    socket::{LinkAnswer, Rename, Who},
+};
+
+mod show;
+
+/// The Olog daemon in the middle: gathers devices, raises incidents, pushes.
+#[derive(Debug, Parser)]
+#[command(name = "olog-hub", version, propagate_version = true)]
+pub struct Cli {
+    /// The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it.
+    #[arg(long, global = true, value_name = "FILE", env = "OLOG_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon, in the foreground.
+    Run {
+        /// Log to stderr as "text" or "json" (default: to the journal when systemd reads it, else text).
+        #[arg(long, value_name = "FORMAT")]
+        log_format: Option<log::Format>,
+    },
+    /// Check the configuration: print it as it is understood, and what is found.
+    Check,
+    /// Print a link with which one device may join.
+    JoinLink {
+        /// For this device only: a new one, or one that it replaces.
+        #[arg(long, value_name = "NAME")]
+        device: Option<DeviceName>,
+        /// How long it holds, like "1h" or "7d".
+        #[arg(long, value_name = "D", value_parser = span, default_value = "1h")]
+        expires: std::time::Duration,
+        /// How many devices may join by it.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        uses: u32,
+    },
+    /// Devices: who belongs to the hub.
+    #[command(subcommand)]
+    Device(DeviceVerb),
+    /// Tasks: what the devices told of.
+    #[command(subcommand)]
+    Task(TaskVerb),
+    /// Incidents: what is or was wrong.
+    #[command(subcommand)]
+    Incident(IncidentVerb),
+    /// Channels: where notifications go.
+    #[command(subcommand)]
+    Channel(ChannelVerb),
+    /// Print how the running hub is.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceVerb {
+    /// Print the devices.
+    List {
+        /// Those that wait to be accepted.
+        #[arg(long)]
+        pending: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Accept a device that waits.
+    Accept {
+        /// Its name, or its key if several have that name.
+        #[arg(value_name = "NAME|KEY")]
+        who: String,
+    },
+    /// Forget a device: its key is refused from now on.
+    Forget {
+        /// Its name.
+        name: String,
+    },
+    /// Give a device another name.
+    Rename {
+        /// The name it has.
+        old: String,
+        /// The name it gets.
+        new: DeviceName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TaskVerb {
+    /// Print the tasks.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum IncidentVerb {
+    /// Print the open incidents.
+    List {
+        /// Those that are over too.
+        #[arg(long)]
+        all: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one incident.
+    Show {
+        /// Its number, as in `#17`.
+        #[arg(value_parser = number)]
+        n: u64,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Acknowledge an incident: no reminders until its end.
+    Ack {
+        /// Its number.
+        #[arg(value_parser = number)]
+        n: u64,
+    },
+    /// Close an incident: it is over because you say so.
+    Close {
+        /// Its number.
+        #[arg(value_parser = number)]
+        n: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ChannelVerb {
+    /// Print the channels.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a test by the road that every notification takes.
+    Test {
+        /// The channel.
+        name: String,
+    },
+}
+
+fn span(text: &str) -> Result<std::time::Duration, String> {
+    match parse_span(text)? {
+        span if span.is_zero() || span > LINK_EXPIRES_MAX => Err("expected at least 1s and at most 30d".to_owned()),
+        span => Ok(span),
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.trim_start_matches('#').parse().map_err(|_| "expected a number like 17".to_owned())
+}
+
+/// The whole program.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" too; clap knows where each goes.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return if error.print().is_ok() { exit } else { Exit::Failed };
+        }
+    };
+    let source = Source::new("hub", cli.config);
+    let config = match Config::load(&source) {
+        Ok(config) => config,
+        Err(invalid) => return refused(&invalid),
+    };
+    match cli.verb {
+        Verb::Run { log_format } => {
+            log::start(log_format);
+            run(source, config)
+        }
+        Verb::Check => check(&source, &config),
+        verb => match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => ask(&runtime, verb, &config),
+            Err(error) => failed(&error),
+        },
+    }
+}
+
+fn refused(invalid: &Invalid) -> Exit {
+    let n = invalid.0.len();
+    complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
+    Exit::Config
+}
+
+fn run(source: Source, config: Config) -> Exit {
+    hub::settle_process();
+    let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    for remark in config.remarks() {
+        tracing::warn!("{remark}");
+    }
+    runtime.block_on(async {
+        let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        let [Ok(mut term), Ok(mut int), Ok(mut hup)] = signals else {
+            tracing::error!("cannot listen for signals");
+            return Exit::Failed;
+        };
+        let mut hub = match Hub::start(config, Some(source), Clock::system()).await {
+            Ok(hub) => hub,
+            Err(error) => {
+                tracing::error!("{}", hub::chain(&error));
+                return Exit::Failed;
+            }
+        };
+        service::ready("running");
+        let fatal = loop {
+            tokio::select! {
+                fatal = hub.failed() => break Some(fatal),
+                _ = term.recv() => break None,
+                _ = int.recv() => break None,
+                _ = hup.recv() => hub.reload().ring(),
+            }
+        };
+        service::stopping();
+        if let Some(fatal) = &fatal {
+            tracing::error!("{}", hub::chain(fatal));
+        }
+        let is_clean = hub.stop().await;
+        if fatal.is_none() && is_clean { Exit::Ok } else { Exit::Failed }
+    })
+}
+
+fn check(source: &Source, config: &Config) -> Exit {
+    let mut out = String::new();
+    let read: Vec<_> = source.files().unwrap_or_default().into_iter().filter(|file| file.exists()).collect();
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    if read.is_empty() {
+        line(format!("# {} is not there: these are the defaults", source.main().display()));
+    }
+    read.iter().for_each(|file| line(format!("# from {}", file.display())));
+    line(config.effective());
+    if let Err(error) = std::fs::read_dir(&config.boot.state_dir) {
+        line(format!("# state_dir {}: cannot be read: {error}", config.boot.state_dir.display()));
+    }
+    config.remarks().into_iter().for_each(|remark| line(format!("# {remark}")));
+    print(&out)
+}
+
+fn ask(runtime: &Runtime, verb: Verb, config: &Config) -> Exit {
+    let client = Client::new("olog-hub", config.boot.socket.clone());
+    match runtime.block_on(answer(&client, verb, config)) {
+        Ok(out) => print(&out),
+        Err(error) => failed(&error),
+    }
+}
+
+/// What a verb prints.
+async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, AskError> {
+    let show = show::Show { zone: config.live.timezone };
+    let rows = async |target: &str, json: bool, columns: &[show::Column]| {
+        let rows: Value = client.get(target).await?;
+        Ok(if json { show::json(&rows) } else { show.table(&rows, columns) })
+    };
+    match verb {
+        // Done before.
+        Verb::Run { .. } | Verb::Check => Ok(String::new()),
+        Verb::JoinLink { device, expires, uses } => {
+            let request = LinkRequest { device, expires: expires.as_secs().max(1), uses };
+            let answer: LinkAnswer = client.post("/join-link", &request).await?;
+            answer.word.iter().for_each(|word| complain(word));
+            complain(&link_words(&request));
+            Ok(answer.link + "\n")
+        }
+        Verb::Device(DeviceVerb::List { pending, json }) => {
+            rows(&format!("/devices?pending={pending}"), json, if pending { show::PENDING } else { show::DEVICES })
+                .await
+        }
+        Verb::Device(DeviceVerb::Accept { who }) => {
+            client.post::<()>("/device/accept", &Who { who }).await.map(|()| String::new())
+        }
+        Verb::Device(DeviceVerb::Forget { name }) => {
+            client.post::<()>("/device/forget", &Who { who: name }).await.map(|()| String::new())
+        }
+        Verb::Device(DeviceVerb::Rename { old, new }) => {
+            client.post::<()>("/device/rename", &Rename { old, new }).await.map(|()| String::new())
+        }
+        Verb::Task(TaskVerb::List { json }) => rows("/tasks", json, show::TASKS).await,
+        Verb::Incident(IncidentVerb::List { all, json }) => {
+            rows(&format!("/incidents?all={all}"), json, show::INCIDENTS).await
+        }
+        Verb::Incident(IncidentVerb::Show { n, json }) => {
+            let incident: Value = client.get(&format!("/incident/{n}")).await?;
+            Ok(if json { show::json(&incident) } else { show.fields(&incident) })
+        }
+        Verb::Incident(IncidentVerb::Ack { n }) => {
+            let done: Value = client.json(Method::POST, &format!("/incident/{n}/ack"), None::<&()>).await?;
+            Ok(show.fields(&done))
+        }
+        Verb::Incident(IncidentVerb::Close { n }) => {
+            let done: Value = client.json(Method::POST, &format!("/incident/{n}/close"), None::<&()>).await?;
+            Ok(show.fields(&done))
+        }
+        Verb::Channel(ChannelVerb::List { json }) => rows("/channels", json, show::CHANNELS).await,
+        Verb::Channel(ChannelVerb::Test { name }) => {
+            client.post::<()>("/channel/test", &Who { who: name }).await?;
+            complain("a test is on its way; what the service says to it: `olog-hub channel list`");
+            Ok(String::new())
+        }
+        Verb::Status { json } => {
+            let status: Value = client.get("/status").await?;
+            Ok(if json { show::json(&status) } else { show.fields(&status) })
+        }
+    }
+}
+
+fn link_words(request: &LinkRequest) -> String {
+    let times = if request.uses == 1 { "once".to_owned() } else { format!("{} times", request.uses) };
+    let until = olog_daemon::config::show_span(std::time::Duration::from_secs(request.expires));
+    format!("On the device: sudo olog-agent join 'LINK'. The link works {times}, for {until}.")
+}
+
+fn print(text: &str) -> Exit {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Ok,
+        // Whoever reads has read enough (`| head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+        Err(error) => failed(&error),
+    }
+}
+
+fn complain(words: &str) {
+    if writeln!(io::stderr(), "{words}").is_err() {
+        // There is nobody to tell it to.
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Exit {
+    complain(&format!("olog-hub: {}", hub::chain(error)));
+    Exit::Failed
+}

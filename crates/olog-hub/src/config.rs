@@ -31,6 +31,8 @@ mod keep;
 mod show;
 mod take;
 
+pub(crate) use show::show_store;
+
 /// Where the hub listens unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8765);
 /// The longest span between two pings.

@@ -1,1 +1,470 @@
-//! .
+//! The wiring of the hub: what is started, in which order, who ends what. Knows all, known by nobody.
+//!
+//! Start: store, identity, certificate and ports first (each may fail, and says why), then the workers. Stop, in order: no new
+//! connection, sessions end and what they brought is committed; then ingest, watchman and outbox; last the mark that this
+//! stop was in order. A worker that ends before the stop, or panics, ends the process: the service manager starts it
+//! again, and the next start repairs the rest.
+//!
+//! One owner of the configuration: it is loaded and checked on the side, then published whole, or refused, told and
+//! the old one stays in force.
+
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use olog_daemon::{
+    clock::Clock,
+    config::{Invalid, Source},
+    service, socket as unix,
+};
+use olog_proto::At;
+use olog_push::SystemCode;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bell::Bell,
+    config::{Config, Live, Tls, show_store},
+    enrol::{self, Enrol, EnrolError},
+    incident::Policy,
+    ingest::{Bells, Ingest},
+    listener::{Limits, ListenError, Listener, tls},
+    record::{self, Rules},
+    roster::Roster,
+    session::Desk,
+    socket::{self, Verbs},
+    store::{Opened, Store, StoreError, settings},
+    web::{self, Web},
+};
+
+/// How often the configuration's files and the certificate's are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the hub writes down that it is alive.
+const ALIVE_EVERY: Duration = Duration::from_secs(60);
+/// An absence of the hub that is worth a word.
+const AWAY_MS: i64 = 600_000;
+/// For the connections to end, at a stop.
+const EDGE_STOPS_AFTER: Duration = Duration::from_secs(10);
+/// For ingest, watchman and outbox to end, at a stop.
+const CORE_STOPS_AFTER: Duration = Duration::from_secs(15);
+/// Who may connect to the socket of the verbs: its owner and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Why the hub does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder or file.
+    #[error("cannot use {path}")]
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store.
+    #[error("cannot open the store {url}")]
+    Store {
+        /// Which, without its password.
+        url: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The identity in the store.
+    #[error("the hub has no identity")]
+    Identity(#[source] EnrolError),
+    /// The certificate.
+    #[error("there is no certificate")]
+    Tls(#[from] tls::TlsError),
+    /// The port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// Why a hub that ran ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// A worker ended before it was told to.
+    #[error("{0} ended before the hub was stopped")]
+    Early(&'static str),
+    /// The store failed a worker for good.
+    #[error("{worker} cannot go on")]
+    Store {
+        /// Who.
+        worker: &'static str,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// A worker panicked.
+    #[error("a defect of the hub ended one of its workers")]
+    Panic(#[source] JoinError),
+}
+
+type Ended = (&'static str, Result<(), StoreError>);
+
+/// A hub that runs.
+#[derive(Debug)]
+pub struct Hub {
+    address: SocketAddr,
+    /// Rung for a reload, as SIGHUP does.
+    reload: Bell,
+    store: Store,
+    clock: Clock,
+    edge: JoinSet<Ended>,
+    core: JoinSet<Ended>,
+    stop_edge: CancellationToken,
+    stop_core: CancellationToken,
+}
+
+impl Hub {
+    /// Starts a hub. With `source` it rereads its configuration.
+    pub async fn start(config: Config, source: Option<Source>, clock: Clock) -> Result<Hub, StartError> {
+        // Before anything counts.
+        web::figures();
+        let boot = &config.boot;
+        std::fs::create_dir_all(&boot.state_dir)
+            .map_err(|source| StartError::Path { path: boot.state_dir.clone(), source })?;
+        let store_url = show_store(&boot.store);
+        let (store, opened) = Store::open(&boot.store, clock.now())
+            .await
+            .map_err(|source| StartError::Store { url: store_url.clone(), source })?;
+        let identity = enrol::identity(&store).await.map_err(StartError::Identity)?;
+        let mut certificate = certificate(&config)?;
+        let serving = certificate.as_ref().map(tls::Certificate::serving);
+        let listener = Listener::bind(boot.listen, serving, limits())?;
+        let address = listener.address();
+        let verbs_listener = unix::bind(&boot.socket, SOCKET_MODE)
+            .map_err(|source| StartError::Path { path: boot.socket.clone(), source })?;
+
+        let (live_sender, live) = watch::channel(config.live.clone());
+        let (rules_sender, rules) = watch::channel(rules_of(&config.live));
+        let (bells, roster) = (Bells::default(), Roster::new());
+        if let Err(error) = note_start(&store, &rules.borrow().clone(), opened, clock.now()).await {
+            return Err(StartError::Store { url: store_url, source: error });
+        }
+        let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
+        let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
+        let enrol = Arc::new(Enrol::new(
+            store.clone(),
+            roster.clone(),
+            clock.clone(),
+            identity.public(),
+            rules.clone(),
+            bells.outbox.clone(),
+        ));
+        let print = certificate.as_ref().and_then(tls::Certificate::print);
+        let desk = Desk { ingest, roster: roster.clone(), identity, clock: clock.clone(), stop: stop_edge.clone() };
+        let web = Web { desk: Arc::new(desk), enrol: enrol.clone(), store: store.clone(), live: live.clone() };
+        let verbs = Verbs {
+            enrol: enrol.clone(),
+            store: store.clone(),
+            roster: roster.clone(),
+            live,
+            rules: rules.clone(),
+            bells: bells.clone(),
+            clock: clock.clone(),
+            address,
+            tls: certificate.is_some(),
+            print,
+            store_url,
+        };
+
+        let mut core = JoinSet::new();
+        named(&mut core, "ingest", ingest_worker.run(stop_core.clone()));
+        let mut edge = JoinSet::new();
+        endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));
+        let socket_path = boot.socket.clone();
+        endless(&mut edge, "verbs", socket::run(verbs_listener, socket_path, Arc::new(verbs), stop_edge.clone()));
+        let alive = alive(store.clone(), enrol, clock.clone(), stop_core.clone());
+        endless(&mut core, "alive", alive);
+        let reload = Bell::default();
+        if let Some(source) = source {
+            let owner = Owner { source, config, live: live_sender, rules: rules_sender, store: store.clone() };
+            let owner = owner.run(reload.clone(), bells, certificate.take(), clock.clone(), stop_edge.clone());
+            endless(&mut edge, "configuration", owner);
+        } else {
+            // Nobody changes it; the receivers stay good.
+            let stop = stop_core.clone();
+            endless(&mut core, "configuration", async move {
+                stop.cancelled().await;
+                drop((live_sender, rules_sender));
+            });
+        }
+        tracing::info!(%address, "the hub runs");
+        Ok(Hub { address, reload, store, clock, edge, core, stop_edge, stop_core })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Rung for a reload.
+    pub fn reload(&self) -> Bell {
+        self.reload.clone()
+    }
+
+    /// Returns only when a worker ended before it was told to.
+    pub async fn failed(&mut self) -> Fatal {
+        let ended = tokio::select! {
+            Some(ended) = self.edge.join_next() => ended,
+            Some(ended) = self.core.join_next() => ended,
+        };
+        match ended {
+            Ok((worker, Ok(()))) => Fatal::Early(worker),
+            Ok((worker, Err(source))) => Fatal::Store { worker, source },
+            Err(panic) => Fatal::Panic(panic),
+        }
+    }
+
+    /// Stops in order. True: everything ended in time, and the stop is marked as clean.
+    pub async fn stop(mut self) -> bool {
+        self.stop_edge.cancel();
+        let edge = timeout(EDGE_STOPS_AFTER, ends(&mut self.edge)).await;
+        if edge.is_err() {
+            tracing::warn!("connections did not end in time: cutting them");
+            self.edge.abort_all();
+        }
+        self.stop_core.cancel();
+        let core = timeout(CORE_STOPS_AFTER, ends(&mut self.core)).await;
+        if core.is_err() {
+            tracing::error!("the workers did not end in time; what they did not commit, the next start does again");
+            return false;
+        }
+        let now = self.clock.now().0.to_string();
+        let marked = self.store.write(move |tx| settings::set(tx, "stopped_at", &now)).await;
+        if let Err(error) = &marked {
+            tracing::error!(%error, "the stop is not marked as clean");
+        }
+        marked.is_ok()
+    }
+}
+
+fn named<F>(set: &mut JoinSet<Ended>, name: &'static str, worker: F)
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    set.spawn(async move { (name, worker.await) });
+}
+
+fn endless<F>(set: &mut JoinSet<Ended>, name: &'static str, worker: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    named(set, name, async move {
+        worker.await;
+        Ok(())
+    });
+}
+
+async fn ends(set: &mut JoinSet<Ended>) {
+    while let Some(ended) = set.join_next().await {
+        match ended {
+            Ok((worker, Err(error))) => tracing::error!(worker, %error, "a worker failed while the hub stops"),
+            Ok((_, Ok(()))) => {}
+            Err(error) => tracing::error!(%error, "a worker was cut or has a defect"),
+        }
+    }
+}
+
+/// As many connections as file descriptors allow, with some left for the store and the calls.
+fn limits() -> Limits {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limits = Limits::default();
+    let connections = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(128).clamp(16, limits.connections);
+    Limits { connections, ..limits }
+}
+
+fn certificate(config: &Config) -> Result<Option<tls::Certificate>, tls::TlsError> {
+    let source = match &config.boot.tls {
+        None => return Ok(None),
+        Some(Tls::Files { cert, key }) => tls::Source::Files { cert: cert.clone(), key: key.clone() },
+        Some(Tls::SelfSigned) => {
+            let host = config.live.public_url.as_ref().and_then(|url| url::Url::parse(url).ok());
+            let host = host.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
+            let names = ["localhost".to_owned(), "olog-hub".to_owned()].into_iter().chain(host).collect();
+            tls::Source::SelfSigned { dir: config.boot.state_dir.clone(), names }
+        }
+    };
+    tls::Certificate::load(source).map(Some)
+}
+
+fn rules_of(live: &Live) -> Arc<Rules> {
+    let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let policy = Policy {
+        resolve_after: ms(live.alerts.resolve_after),
+        over_wait: ms(live.alerts.over_wait),
+        remind_every: ms(live.alerts.remind_every),
+        new_errors_per_hour: live.alerts.new_errors_per_hour,
+    };
+    Arc::new(Rules { policy, channels: live.channels.clone() })
+}
+
+/// Tells of a start that a person should know of: the first, one after no clean stop, one after a long absence.
+async fn note_start(store: &Store, rules: &Arc<Rules>, opened: Opened, now: At) -> Result<(), StoreError> {
+    let rules = rules.clone();
+    store
+        .write(move |tx| {
+            let at = |text: Option<String>| text.and_then(|text| text.parse().ok()).map(At);
+            let alive = at(settings::get(tx, "alive_at")?);
+            let stopped = at(settings::get(tx, "stopped_at")?);
+            settings::set(tx, "alive_at", &now.0.to_string())?;
+            settings::set(tx, "stopped_at", "")?;
+            let since = |at: At| [("since", at.0.to_string())];
+            let mut say =
+                |code, args: &[(&str, String)]| record::tell(tx, &rules, &record::affair(None, code, args, now), now);
+            if let Opened::Recovered { aside } = &opened {
+                say(SystemCode::StoreRecovered, &[("path", aside.display().to_string())])?;
+            }
+            match (alive, stopped) {
+                (None, _) => say(SystemCode::HubFirstStart, &[]),
+                (Some(alive), None) => say(SystemCode::HubUnclean, &since(alive)),
+                (Some(_), Some(stopped)) if now.since(stopped) >= AWAY_MS => say(SystemCode::HubAway, &since(stopped)),
+                (Some(_), Some(_)) => Ok(()),
+            }
+        })
+        .await
+}
+
+/// Writes down every minute that the hub is alive, and tells the service manager after a round trip through the store.
+async fn alive(store: Store, enrol: Arc<Enrol>, clock: Clock, stop: CancellationToken) {
+    let every = service::watchdog_every().map_or(ALIVE_EVERY, |every| every.min(ALIVE_EVERY));
+    let mut noted_at: Option<At> = None;
+    loop {
+        let now = clock.now();
+        if noted_at.is_none_or(|at| now.since(at) >= 60_000) {
+            noted_at = Some(now);
+            let text = now.0.to_string();
+            if let Err(error) = store.write_relaxed(move |tx| settings::set(tx, "alive_at", &text)).await {
+                tracing::warn!(%error, "cannot write down that the hub is alive");
+            }
+            if let Err(error) = enrol.tell_new().await {
+                tracing::warn!(%error, "new devices were not told of yet");
+            }
+        }
+        match timeout(ALIVE_EVERY, store.is_alive()).await {
+            Ok(true) => service::alive(),
+            Ok(false) | Err(_) => tracing::error!("the store does not answer: the service manager will not hear of us"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Who owns the configuration: the files, what is in force, and where it is published.
+struct Owner {
+    source: Source,
+    config: Config,
+    live: watch::Sender<Arc<Live>>,
+    rules: watch::Sender<Arc<Rules>>,
+    store: Store,
+}
+
+impl Owner {
+    async fn run(
+        mut self,
+        reload: Bell,
+        bells: Bells,
+        mut certificate: Option<tls::Certificate>,
+        clock: Clock,
+        stop: CancellationToken,
+    ) {
+        self.keep();
+        let mut asked = reload.listen();
+        let mut stamp = self.source.stamp();
+        loop {
+            let is_asked = tokio::select! {
+                () = stop.cancelled() => return,
+                () = asked.heard() => true,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            if let Some(certificate) = &mut certificate {
+                match certificate.refresh() {
+                    Ok(true) => tracing::info!("a new certificate is in force"),
+                    Ok(false) => {}
+                    Err(error) => tracing::error!(error = chain(&error), "the old certificate stays in force"),
+                }
+            }
+            let newer = self.source.stamp();
+            if !is_asked && newer == stamp {
+                continue;
+            }
+            stamp = newer;
+            service::reloading();
+            self.reload(&bells, clock.now()).await;
+            service::ready("running");
+        }
+    }
+
+    async fn reload(&mut self, bells: &Bells, now: At) {
+        let refused = match Config::load(&self.source) {
+            Ok(config) => {
+                let fixed = self.config.needs_restart(&config);
+                if fixed.is_empty() {
+                    if config != self.config {
+                        self.publish(config);
+                        bells.outbox.ring();
+                        bells.watchman.ring();
+                    }
+                    return;
+                }
+                let words = format!("{} cannot change while the hub runs: needs a restart", fixed.join(", "));
+                (words, fixed.len())
+            }
+            Err(Invalid(findings)) => (findings.first().map(ToString::to_string).unwrap_or_default(), findings.len()),
+        };
+        let (findings, n) = refused;
+        tracing::error!(findings, n, "the changed configuration is refused; the old one stays in force");
+        let rules = self.rules.borrow().clone();
+        let args = [("findings", findings), ("n", n.to_string())];
+        let notice = record::affair(None, SystemCode::ConfigRefused, &args, now);
+        match self.store.write(move |tx| record::tell(tx, &rules, &notice, now)).await {
+            Ok(()) => bells.outbox.ring(),
+            Err(error) => tracing::error!(%error, "that the configuration was refused is not told"),
+        }
+    }
+
+    fn publish(&mut self, config: Config) {
+        self.live.send_replace(config.live.clone());
+        self.rules.send_replace(rules_of(&config.live));
+        self.config = config;
+        self.keep();
+        tracing::info!("the changed configuration is in force");
+    }
+
+    fn keep(&self) {
+        if let Err(error) = self.config.keep(&self.source) {
+            tracing::warn!(%error, "the good configuration is not kept in state_dir");
+        }
+    }
+}
+
+/// An error with its causes.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
+/// For `run`: the files that it makes are its own (the store holds the hub's identity), and it may open as many as the system
+/// allows, since every agent takes one.
+pub fn settle_process() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+    umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the number of open files stays as it is");
+    }
+}

@@ -220,7 +220,9 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/channels", get(channel_list))
         .route("/channel/test", post(channel_test))
         .route("/status", get(status))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "this hub does not know that verb: it is another version"))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "this hub does not know that verb: it is another version")
+        })
         .layer(from_fn(admins_only))
         .with_state(verbs)
 }
@@ -343,7 +345,8 @@ async fn by_person(verbs: &Verbs, id: u64, verb: ByPerson) -> Answer<Incident> {
 async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
     let live = verbs.live.borrow().clone();
     let receivers = |channel: &olog_push::Channel| channel.receivers().into_iter().map(|r| r.id).collect();
-    let row = |channel: &Arc<olog_push::Channel>| ChannelRow { name: channel.name.clone(), receivers: receivers(channel) };
+    let row =
+        |channel: &Arc<olog_push::Channel>| ChannelRow { name: channel.name.clone(), receivers: receivers(channel) };
     Ok(Json(live.channels.iter().map(row).collect()))
 }
 
@@ -363,7 +366,8 @@ fn known_channel(verbs: &Verbs, name: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let names: Vec<&str> = live.channels.iter().map(|channel| channel.name.as_str()).collect();
-    let words = format!("no channel {name:?}; there are: {}", if names.is_empty() { "none".into() } else { names.join(", ") });
+    let words =
+        format!("no channel {name:?}; there are: {}", if names.is_empty() { "none".into() } else { names.join(", ") });
     Err(Problem::new(StatusCode::NOT_FOUND, words))
 }
 

@@ -26,7 +26,12 @@ async fn world() -> World {
     assert_eq!(identity(&store).await.unwrap().public(), hub.public());
     let roster = Roster::new();
     let rules = watch::Sender::new(Arc::new(Rules::default())).subscribe();
-    World { enrol: Enrol::new(store, roster.clone(), clock, hub.public(), rules, Bell::default()), roster, hand, _dir: dir }
+    World {
+        enrol: Enrol::new(store, roster.clone(), clock, hub.public(), rules, Bell::default()),
+        roster,
+        hand,
+        _dir: dir,
+    }
 }
 
 impl World {
