@@ -39,6 +39,22 @@ const FLAPS_WITHIN: i64 = 24 * HOUR;
 /// … is told as back only after this long without a break.
 const FLAPPING_CALM: i64 = HOUR;
 
+/// How long devices may be silent, in ms: from `[alerts]` and `[[device]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patience {
+    /// Every device that is not named.
+    pub all: i64,
+    /// Devices with a time of their own, by name; `None`: for ever.
+    pub devices: BTreeMap<String, Option<i64>>,
+}
+
+impl Patience {
+    /// With this device; `None`: for ever.
+    pub fn of(&self, device: &str) -> Option<i64> {
+        self.devices.get(device).copied().unwrap_or(Some(self.all))
+    }
+}
+
 /// What is known of a joined device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Presence {
@@ -297,7 +313,9 @@ impl Roll {
             if member.returned_at.is_some() && !presence.is_connected && self.is_due(presence, now) {
                 member.returned_at = None;
             }
-            if member.returned_at.is_none() && presence.is_connected && !self.is_due(presence, now) {
+            // It may be heard before it has a session, and have lost that again before anybody looked.
+            let is_heard = presence.is_connected || presence.heard_at > Some(member.since);
+            if member.returned_at.is_none() && is_heard && !self.is_due(presence, now) {
                 member.returned_at = Some(now);
                 member.rebooted |= presence.boot != member.boot;
             }

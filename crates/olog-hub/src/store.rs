@@ -27,6 +27,7 @@ pub mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod value;
+pub mod watch;
 
 pub use value::{Row, Value};
 

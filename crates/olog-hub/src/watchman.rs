@@ -1,1 +1,345 @@
-//! .
+//! The watchman: does what no event brings, when it is due.
+//!
+//! Sleeps until the next due instant (a task's facts, a device's silence, a message about new devices) or until the bell
+//! rings because something earlier may have come; then asks the store what is due, in bounded pages, lets the pure modules
+//! decide, and commits as `ingest` does. Holds no state that matters: the roll's open question and since when each device
+//! is here are made anew by a restart, and nothing is due earlier for it.
+//!
+//! It is the only writer of absences and of the hub's life sign. Must not: decide when anything is over or lost (`incident`,
+//! `absence`), send anything (it rings the outbox).
+
+mod affairs;
+mod network;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use olog_daemon::clock::Clock;
+use olog_proto::At;
+use olog_push::{Kind, Notice, Saying};
+use tokio::sync::watch as latest;
+use tokio_util::sync::CancellationToken;
+
+use crate::absence::{Absence, Patience, Presence, Roll, Step};
+use crate::bell::Bell;
+use crate::record::{self, Rules};
+use crate::roster::Roster;
+use crate::store::devices::{self, DeviceId};
+use crate::store::incidents::{self, Begin, Subject};
+use crate::store::tasks::{self, TaskId};
+use crate::store::watch::{self, LastSeen};
+use crate::store::{Store, StoreError, Tx};
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+/// Tasks in one transaction.
+const PAGE: u32 = 200;
+/// However often the bell rings, devices and tasks are looked at no more often than this.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The life sign: what an unclean stop is dated by.
+const ALIVE_EVERY: i64 = MINUTE;
+/// After the store failed.
+const RETRY_AFTER: i64 = 5 * SECOND;
+/// A task whose facts cannot be read or written is tried again after this.
+const POSTPONED: i64 = 60 * MINUTE;
+/// A device that lost its session for longer than this was not here.
+const HERE_WITHOUT_SESSION: i64 = MINUTE;
+
+/// The worker: owned by the wiring.
+#[derive(Debug)]
+pub struct Watchman {
+    store: Store,
+    rules: latest::Receiver<Arc<Rules>>,
+    patience: latest::Receiver<Arc<Patience>>,
+    roster: Arc<Roster>,
+    clock: Clock,
+    bell: Bell,
+    outbox: Bell,
+    roll: Roll,
+    /// Since when errors of each device would have been heard.
+    here_since: HashMap<DeviceId, At>,
+    alive_at: At,
+}
+
+impl Watchman {
+    /// `bell` wakes it, `outbox` is rung when there is something to send.
+    pub fn new(
+        store: Store,
+        rules: latest::Receiver<Arc<Rules>>,
+        patience: latest::Receiver<Arc<Patience>>,
+        roster: Arc<Roster>,
+        clock: Clock,
+        bell: Bell,
+        outbox: Bell,
+    ) -> Watchman {
+        let now = clock.now();
+        let (roll, here_since) = (Roll::new(now), HashMap::new());
+        Watchman { store, rules, patience, roster, clock, bell, outbox, roll, here_since, alive_at: now }
+    }
+
+    /// Watches until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        let mut bell = self.bell.listen();
+        let mut is_started = false;
+        loop {
+            let looked = async {
+                if !is_started {
+                    self.start().await?;
+                    is_started = true;
+                }
+                self.look().await
+            };
+            let next = match looked.await {
+                Ok(next) => next,
+                Err(StoreError::Closed) => return Ok(()),
+                // Whatever it is, the others' work goes on, and this is tried again.
+                Err(error) => {
+                    tracing::error!(%error, "what is due was not done; it is tried again");
+                    self.clock.now().plus(RETRY_AFTER)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return self.stop().await,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return self.stop().await,
+                () = bell.heard() => {}
+                _ = self.rules.changed() => {}
+                _ = self.patience.changed() => {}
+                () = self.clock.sleep_until(next) => {}
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<(), StoreError> {
+        let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
+        self.store.write(move |tx| affairs::started(tx, &rules, now)).await?;
+        self.outbox.ring();
+        Ok(())
+    }
+
+    async fn stop(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        // If it is not recorded, the next start says that this stop was not in order: so it was.
+        if let Err(error) = self.store.write(move |tx| affairs::stopped(tx, now)).await {
+            tracing::warn!(%error, "the stop was not recorded");
+        }
+        Ok(())
+    }
+
+    /// Does all that is due; returns when to look again.
+    async fn look(&mut self) -> Result<At, StoreError> {
+        let devices = self.look_at_devices().await?;
+        let tasks = self.look_at_tasks().await?;
+        let rules = self.rules.borrow().clone();
+        let now = self.clock.now();
+        let new_devices = self.store.read(affairs::new_devices_due).await?;
+        if new_devices.is_some_and(|due| due <= now) {
+            self.store.write(move |tx| affairs::tell_new_devices(tx, &rules, now)).await?;
+            self.outbox.ring();
+        }
+        if now.since(self.alive_at) >= ALIVE_EVERY {
+            self.store.write_relaxed(move |tx| affairs::alive(tx, now)).await?;
+            self.alive_at = now;
+        }
+        let new_devices = new_devices.filter(|due| *due > now);
+        Ok([devices, tasks, new_devices].into_iter().flatten().fold(self.alive_at.plus(ALIVE_EVERY), At::min))
+    }
+
+    async fn look_at_devices(&mut self) -> Result<Option<At>, StoreError> {
+        let (seen, open) = self
+            .store
+            .read(|tx| Ok((watch::last_seen(tx)?, incidents::open_facts::<Absence>(tx, Subject::Device)?)))
+            .await?;
+        let presences = self.presences(&seen, &open);
+        let now = self.clock.now();
+        let is_back =
+            |s: &&LastSeen| is_excused(s, &open) && presences.iter().any(|p| p.device == s.device.0 && p.is_connected);
+        let back: Vec<u64> = seen.iter().filter(is_back).filter_map(|s| s.absence).collect();
+        if !back.is_empty() {
+            self.store.write(move |tx| back.iter().try_for_each(|number| watch::set_absence(tx, *number, &[]))).await?;
+        }
+        self.note_who_is_here(&presences, now);
+        let is_due = self.roll.due_at(&presences, &open, now).is_some_and(|due| due <= now);
+        if is_due && network::is_gone() {
+            tracing::warn!("no network card is up: no device is judged until there is a network");
+            self.roll.grace_anew(now);
+        }
+        let steps = self.roll.call(&presences, &open, now);
+        if steps.is_empty() {
+            return Ok(self.roll.due_at(&presences, &open, now));
+        }
+        let (pings, steps): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|s| matches!(s, Step::Ping(_)));
+        for ping in pings {
+            if let Step::Ping(devices) = ping {
+                self.roster.ping(&devices.into_iter().map(DeviceId).collect::<Vec<_>>());
+            }
+        }
+        if !steps.is_empty() {
+            let (rules, seen) = (self.rules.borrow().clone(), Arc::new(seen));
+            self.store
+                .write(move |tx| steps.iter().try_for_each(|step| write_absence(tx, &rules, &seen, step, now)))
+                .await?;
+            self.outbox.ring();
+        }
+        let open = self.store.read(|tx| incidents::open_facts::<Absence>(tx, Subject::Device)).await?;
+        Ok(self.roll.due_at(&presences, &open, now))
+    }
+
+    /// What the store last saw, and who has a session now.
+    fn presences(&self, seen: &[LastSeen], open: &[(u64, Absence)]) -> Vec<Presence> {
+        let patience = self.patience.borrow().clone();
+        let seats: HashMap<DeviceId, _> = self.roster.snapshot().into_iter().map(|s| (s.who.device, s)).collect();
+        seen.iter()
+            .map(|device| {
+                let seat = seats.get(&device.device);
+                Presence {
+                    device: device.device.0,
+                    name: device.name.clone(),
+                    is_connected: seat.is_some(),
+                    heard_at: seat.map(|s| s.heard_at()).max(device.heard_at),
+                    offline_after: patience.of(&device.name).filter(|_| seat.is_some() || !is_excused(device, open)),
+                    said_bye: seat.is_none() && device.said_bye,
+                    boot: seat.map(|s| s.who.boot).or(device.boot),
+                    peer: seat.map(|s| s.who.peer.to_string()).or_else(|| device.peer.clone()),
+                }
+            })
+            .collect()
+    }
+
+    fn note_who_is_here(&mut self, presences: &[Presence], now: At) {
+        let is_here =
+            |p: &&Presence| p.is_connected || p.heard_at.is_some_and(|heard| now.since(heard) < HERE_WITHOUT_SESSION);
+        let here: BTreeSet<DeviceId> = presences.iter().filter(is_here).map(|p| DeviceId(p.device)).collect();
+        self.here_since.retain(|device, _| here.contains(device));
+        for presence in presences.iter().filter(|p| p.is_connected) {
+            self.here_since.entry(DeviceId(presence.device)).or_insert(now);
+        }
+    }
+
+    async fn look_at_tasks(&self) -> Result<Option<At>, StoreError> {
+        loop {
+            let now = self.clock.now();
+            let due = self.store.read(move |tx| watch::due_tasks(tx, now, PAGE)).await?;
+            let is_last = due.len() < PAGE as usize;
+            if !due.is_empty() {
+                self.do_tasks(due, now).await?;
+                self.outbox.ring();
+            }
+            if is_last {
+                return self.store.read(tasks::next_due).await;
+            }
+        }
+    }
+
+    /// One page in one transaction; what the store refuses for one task is no reason to leave the others.
+    async fn do_tasks(&self, due: Vec<(DeviceId, TaskId)>, now: At) -> Result<(), StoreError> {
+        match self.do_page(due.clone(), now).await {
+            Err(StoreError::Refused(_) | StoreError::Row(_)) => {}
+            done => return done,
+        }
+        for (device, task) in due {
+            match self.do_page(vec![(device, task)], now).await {
+                Err(error @ (StoreError::Refused(_) | StoreError::Row(_))) => {
+                    tracing::error!(%error, task = task.0, "a task cannot be looked at: tried again in an hour");
+                    self.store.write(move |tx| watch::postpone_task(tx, task, now.plus(POSTPONED))).await?;
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn do_page(&self, due: Vec<(DeviceId, TaskId)>, now: At) -> Result<(), StoreError> {
+        let rules = self.rules.borrow().clone();
+        // Devices are locked in the order of their ids, as ingest does.
+        let mut in_order: BTreeMap<DeviceId, Vec<TaskId>> = BTreeMap::new();
+        for (device, task) in due {
+            in_order.entry(device).or_default().push(task);
+        }
+        let here_since: HashMap<DeviceId, At> =
+            in_order.keys().filter_map(|device| Some((*device, *self.here_since.get(device)?))).collect();
+        self.store
+            .write(move |tx| {
+                for (device, tasks) in &in_order {
+                    devices::lock(tx, *device)?;
+                    for task in tasks {
+                        do_task(tx, &rules, *device, *task, here_since.get(device).copied(), now)?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// A person closed the incident of a device that is still away: it is not told again before it was here.
+fn is_excused(device: &LastSeen, open: &[(u64, Absence)]) -> bool {
+    device.absence.is_some_and(|absence| open.iter().all(|(number, _)| *number != absence))
+}
+
+fn do_task(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: DeviceId,
+    task: TaskId,
+    here_since: Option<At>,
+    now: At,
+) -> Result<(), StoreError> {
+    let Some(name) = watch::task_name(tx, task)? else { return Ok(()) };
+    let Some(device) = devices::get(tx, device)? else { return watch::postpone_task(tx, task, now.plus(POSTPONED)) };
+    let mut task = tasks::load(tx, device.id, &name)?;
+    let outcomes = task.facts.due(now, here_since, &rules.policy);
+    record::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
+    record::task(tx, rules, &mut task, now)?;
+    Ok(())
+}
+
+/// Writes what was decided about devices that went or came.
+fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step, now: At) -> Result<(), StoreError> {
+    let away = |absence: &Absence| absence.missing().map(|m| DeviceId(m.device)).collect::<Vec<_>>();
+    let (number, saying) = match step {
+        Step::Ping(_) => return Ok(()),
+        Step::Begin { absence, saying } => {
+            let name = affairs::list(absence.members.iter().map(|m| m.name.as_str()));
+            let only = if let [only] = absence.members.as_slice() { Some(DeviceId(only.device)) } else { None };
+            let begin = Begin { subject: Subject::Device, device: only, task: None, name: &name, at: absence.since };
+            let number = incidents::begin(tx, &begin, absence)?;
+            watch::set_absence(tx, number, &away(absence))?;
+            (number, Some(saying))
+        }
+        Step::Change { number, absence, saying } => {
+            incidents::set_facts(tx, *number, absence)?;
+            watch::set_absence(tx, *number, &away(absence))?;
+            (*number, saying.as_ref())
+        }
+        Step::End { number, saying } => {
+            incidents::end(tx, *number, now, if saying.is_some() { "back" } else { "forgotten" })?;
+            watch::set_absence(tx, *number, &[])?;
+            (*number, saying.as_ref())
+        }
+    };
+    let Some(saying) = saying else { return Ok(()) };
+    let (kind, names) = match saying {
+        Saying::DevicesBack { devices, missing, .. } => {
+            (Kind::Back, if missing.is_empty() { devices.as_slice() } else { &[] })
+        }
+        Saying::DevicesLost { devices, .. } => (Kind::Lost, devices.as_slice()),
+        _ => (Kind::System, [].as_slice()),
+    };
+    let only = if let [only] = names { seen.iter().find(|d| d.name == *only) } else { None };
+    let notice = Notice {
+        kind,
+        incident: Some(number),
+        device: only.map(|d| d.name.clone()),
+        address: only.and_then(|d| d.address.clone()),
+        task: None,
+        at: now,
+        saying: saying.clone(),
+    };
+    record::tell(tx, rules, &notice, now)
+}

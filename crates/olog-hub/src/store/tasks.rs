@@ -87,15 +87,6 @@ pub fn put(
     Ok(id)
 }
 
-/// Tasks whose facts must be looked at by now, the longest due first; at most `limit`.
-pub fn due(tx: &mut Tx<'_>, now: At, limit: u32) -> Result<Vec<Task>, StoreError> {
-    let rows = tx.query(
-        "SELECT id, device_id, name, facts FROM tasks WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2",
-        values![now, limit],
-    )?;
-    rows.iter().map(|row| task(row, 0)).collect()
-}
-
 /// When the next task is due.
 pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
     let row = tx.query_one("SELECT MIN(due_at) FROM tasks WHERE due_at IS NOT NULL", &[])?;
