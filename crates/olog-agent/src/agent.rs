@@ -37,7 +37,7 @@ use crate::{
     files::{Files, FilesError},
     identity::{self, Chance as _, IdentityError, SystemChance},
     socket::{self, Desk, ReloadAsked, SocketError},
-    spool::{Spool, SpoolError},
+    spool::{Spool, SpoolError, spool_path},
     uplink::{Link, Setup, Uplink, UplinkError},
 };
 
@@ -336,7 +336,7 @@ fn make_state_dir(path: &Path) -> Result<(), Fatal> {
 fn open_spool(state_dir: &Path) -> Result<Spool, Fatal> {
     let mut epoch = [0; 16];
     SystemChance.fill(&mut epoch).map_err(Fatal::Chance)?;
-    let (spool, opened) = Spool::open(&state_dir.join("spool.db"), Id128(epoch))?;
+    let (spool, opened) = Spool::open(&spool_path(state_dir), Id128(epoch))?;
     tracing::debug!(?opened, "the spool is open");
     Ok(spool)
 }

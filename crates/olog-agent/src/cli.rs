@@ -234,22 +234,35 @@ async fn join_verb(link: Option<String>, config: &Config) -> Exit {
     let live = &config.live;
     let who = Joiner { state_dir: &config.fixed.state_dir, name: &live.device, address: live.address.as_deref() };
     let joined = join(&link, &who, &Clock::system(), &mut identity::SystemChance).await;
-    if let Err(error) = &joined
-        && !matches!(error, crate::join::JoinError::Proof(_))
-    {
-        return failed(error);
-    }
-    // A daemon that runs takes the hub now; one that does not, when it starts.
-    let poked = client(config).post::<()>("/reload", &()).await;
-    let next = match poked {
-        Ok(()) => "the running agent goes on with it",
-        Err(AskError::Away { .. }) => "start the agent: systemctl enable --now olog-agent",
-        Err(_) => "the running agent takes it within half a minute",
+    let joined = match joined {
+        Ok(hub) => hub,
+        Err(error) => return failed(&error),
     };
-    match joined {
-        Ok(hub) => print(&format!("{} joined {}: {next}\n", live.device, hub.base)),
-        Err(error) => failed(&error),
+    let next = match client(config).post::<()>("/reload", &()).await {
+        // Its own session is the proof that it can speak with the hub.
+        Ok(()) => match until_connected(&client(config)).await {
+            None => "the running agent is connected".to_owned(),
+            Some(trouble) => format!("the running agent is not connected yet: {trouble}"),
+        },
+        Err(AskError::Away { .. }) => "start the agent: systemctl enable --now olog-agent".to_owned(),
+        Err(_) => "the running agent takes it within half a minute".to_owned(),
+    };
+    print(&format!("{} joined {}; {next}\n", live.device, joined.base))
+}
+
+/// What keeps the running agent from a session, if it has none within some seconds.
+async fn until_connected(agent: &Client) -> Option<String> {
+    const LOOKS: u32 = 50;
+    let mut trouble = None;
+    for _ in 0..LOOKS {
+        match agent.get::<Status>("/status").await {
+            Ok(status) if status.connected => return None,
+            Ok(status) => trouble = status.trouble,
+            Err(error) => trouble = Some(error.to_string()),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    Some(trouble.unwrap_or_else(|| "no answer from the hub".to_owned()))
 }
 
 fn ask_for_link() -> io::Result<String> {

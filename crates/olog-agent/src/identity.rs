@@ -122,6 +122,15 @@ pub fn set_hub(state_dir: &Path, hub: &Hub) -> Result<(), IdentityError> {
     place(&path, &text, |from, to| fs::rename(from, to)).map_err(|source| io_error(&path, "cannot be stored", source))
 }
 
+/// What root makes in a folder belongs to the folder's owner, under whom the daemon runs.
+pub fn give_to_owner(path: &Path) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        let (uid, gid) = owner_of(path.parent().unwrap_or(Path::new(".")))?;
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
+    }
+    Ok(())
+}
+
 fn io_error(path: &Path, what: &'static str, source: io::Error) -> IdentityError {
     IdentityError::Io { path: path.to_owned(), what, source }
 }
@@ -144,10 +153,7 @@ fn place(path: &Path, text: &str, put: impl FnOnce(&Path, &Path) -> io::Result<(
     let written = || -> io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(text.as_bytes())?;
-        if rustix::process::geteuid().is_root() {
-            let (uid, gid) = owner_of(folder)?;
-            std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
-        }
+        give_to_owner(&beside)?;
         file.sync_all()?;
         put(&beside, path)?;
         fs::File::open(folder)?.sync_all()

@@ -21,6 +21,7 @@ use crate::{
     boot,
     dial::{Bytes, DialError, Dialer, Road, Target},
     identity::{self, Chance, Hub, IdentityError},
+    spool::{Spool, SpoolError, spool_path},
     uplink::{EnterError, Introduction, enter, greet},
 };
 
@@ -133,22 +134,47 @@ async fn join_by(
     }
     let hub = Hub { base: link.base.clone(), key: hub_key, tls: link.tls };
     identity::set_hub(who.state_dir, &hub)?;
-    let mut nonce = [0; 32];
-    chance.fill(&mut nonce)?;
+    first_session(road, &target, &hub, key, who, clock, chance).await.map_err(JoinError::Proof)?;
+    Ok(hub)
+}
+
+/// Both proofs, with the numbers of the real spool: an epoch of its own would look like another stream to the hub. While the
+/// daemon has the spool, its own next session is the proof.
+async fn first_session(
+    road: &impl Road,
+    target: &Target,
+    hub: &Hub,
+    key: SecretKey,
+    who: &Joiner<'_>,
+    clock: &Clock,
+    chance: &mut dyn Chance,
+) -> Result<(), String> {
+    let (mut epoch, mut nonce) = ([0; 16], [0; 32]);
+    chance.fill(&mut epoch).and_then(|()| chance.fill(&mut nonce)).map_err(|e| e.to_string())?;
+    let path = spool_path(who.state_dir);
+    let spool = match Spool::open(&path, Id128(epoch)) {
+        Ok((spool, _)) => spool,
+        Err(SpoolError::Busy { .. }) => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
     let me = Introduction {
         key,
         name: who.name.clone(),
         address: who.address.map(str::to_owned),
-        // Of no spool: this session only proves both keys, and sends nothing.
-        epoch: Id128([0; 16]),
-        last: 0,
+        epoch: spool.epoch(),
+        last: spool.last(),
         boot: (boot::id(), boot::up()),
         time: clock.now(),
         nonce: Nonce(nonce),
     };
-    let stream = road.reach(&target).await.map_err(|e| JoinError::Proof(e.to_string()))?;
-    enter(stream, &target, hub.key, &me).await.map_err(|e| JoinError::Proof(e.to_string()))?;
-    Ok(hub)
+    let stream = road.reach(target).await.map_err(|e| e.to_string());
+    let entered = match stream {
+        Ok(stream) => enter(stream, target, hub.key, &me).await.map(drop).map_err(|e| e.to_string()),
+        Err(error) => Err(error),
+    };
+    drop(spool);
+    identity::give_to_owner(&path).map_err(|e| e.to_string())?;
+    entered
 }
 
 /// `POST /join`.

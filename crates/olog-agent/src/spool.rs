@@ -31,6 +31,11 @@ use serde::{Deserialize, Serialize};
 pub use memory::{FileKey, Folder, FolderId, Memory, Row};
 pub use open::Opened;
 
+/// Where it is in a `state_dir`.
+pub fn spool_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("spool.db")
+}
+
 /// What went wrong with the spool.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
