@@ -10,6 +10,7 @@ pub mod channel;
 mod http;
 pub mod notice;
 pub mod pace;
+pub mod words;
 mod wxpusher;
 
 pub use channel::{Channel, Only};

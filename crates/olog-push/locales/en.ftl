@@ -1,0 +1,214 @@
+# Words for phones, in English. Every key stands in every catalogue; a test compares them with the code.
+# The person was woken up and sees 20 characters first.
+
+## States: the first word of a title
+state-err = ERR
+state-msg = MSG
+state-lost = LOST
+state-back = BACK
+state-over = OVER
+state-quiet = QUIET
+state-remind = REMIND
+state-system = OLOG
+state-late = LATE
+
+## Names and counts in titles
+count-state = { $state } { $n }
+count-devices = { $n } devs
+count-tasks = { $n } tasks
+count-signs = { $n } msgs
+lost-of-site = { $n }/{ $all } same site
+lost-of = { $n }/{ $all } devices
+back-of = { $n } devs
+away = { $span } away
+short-s = { $n }s
+short-min = { $n }m
+short-h = { $n }h
+short-d = { $n }d
+
+## Times
+format-day = %-d %b %H:%M
+format-day-seconds = %-d %b %H:%M:%S
+span-s = { $n } s
+span-min = { $n } min
+span-h = { $n } h
+span-h-min = { $h } h { $min } min
+span-d = { $n } { $n ->
+    [one] day
+   *[other] days
+}
+span-d-h = { $n } { $n ->
+    [one] day
+   *[other] days
+} { $h } h
+late = { $span } late: { $what }
+list-comma = ,
+sentence-space = { " " }
+
+## An error
+failed = { $when ->
+    [now] { $subject } has just failed.
+   *[late] { $subject } failed at { $time }.
+}
+failed-otherwise = { $when ->
+    [now] { $subject } shows another error.
+   *[late] { $subject } showed another error at { $time }.
+}
+failed-again = { $when ->
+    [now] { $subject } has failed again, soon after it was over.
+   *[late] { $subject } failed again at { $time }, soon after it was over.
+}
+comes-and-goes = { $subject } comes and goes: it has failed and recovered { $n } times. Told every 6 h from now on, until it has been calm for a day.
+known-first = First time seen.
+known-again = Seen before.
+last-good = Last good { $time } ({ $span } ago).
+open-since = Open since { $time }, { $n } { $n ->
+    [one] error
+   *[other] errors
+} so far.
+more-errors = { $n } more new { $n ->
+    [one] error
+   *[other] errors
+} came with it; they are not pushed one by one.
+left-out = … { $n } bytes left out …
+device-itself = Olog
+
+## A message
+msg-is = A message, not an error.
+msg-times = The same text came { $n } times.
+
+## Something went missing, something is back
+lost-one = Nothing heard from { $devices } since { $time }.
+lost-many = { $n } devices gone since { $time }.
+lost-many-site = { $n } devices gone since { $time }, all behind { $behind }.
+lost-others = The other { $n } are connected.
+lost-bye = Shutdown, stop or upgrade was announced.
+lost-no-bye = No shutdown announced.
+lost-tasks = Their tasks stay quiet; missed runs are checked on return.
+lost-summary-site = power or network?
+lost-summary = silent since { $time }
+back-one = { $devices } is connected again, away { $span } since { $time }.
+back-many = { $n } devices connected again, away { $span } since { $time }.
+back-all = All back.
+back-missing = Still missing: { $devices }
+back-summary-all = all back
+back-summary-missing = { $n } still missing
+back-rebooted = { $how ->
+    [all] All rebooted.
+    [none] No reboot.
+   *[some] { $n } rebooted.
+}
+back-bye = It was announced.
+
+## An end
+over-was = It was open { $range }, { $n } { $n ->
+    [one] error
+   *[other] errors
+}.
+over-summary = after { $span }, { $n } { $n ->
+    [one] error
+   *[other] errors
+}
+over-acknowledged = Acknowledged { $time }.
+over-untold = Neither was sent before: the channel did not take it.
+ground = Ground: { $ground }
+ground-run-ended = a run ended with 0.
+ground-new-log = a new log came, no error since.
+ground-cleared = the error file was cleared.
+ground-log-grew = the log goes on, no error for a while.
+ground-closed = closed by a person.
+ground-quiet = Not seen since { $time }; no proof of health.
+quiet-summary = not seen since { $time }
+
+## Still open
+remind = { $subject } is still failing, for { $span } now.
+remind-last = { $n } { $n ->
+    [one] error
+   *[other] errors
+}, the last at { $time }.
+remind-summary = for { $span }
+
+## What to do, why, facts
+log-in = Log in
+copy = copy
+address = Address: { $address }
+details = Details #{ $n }
+acknowledge = #{ $n } · acknowledge:
+acknowledge-n = Acknowledge one (N as above):
+why = Why: { $why }
+why-first = first sign.
+why-known = first sign of a known error.
+why-new = another error in an open incident.
+why-reopened = began again within a day.
+why-comes-and-goes = it comes and goes.
+why-msg = every .msg is pushed.
+why-lost = nothing heard for too long.
+why-back = its loss was pushed.
+why-over = its begin was pushed.
+why-remind = still open; a reminder.
+why-system = Olog's own affair.
+why-merged = { $n } together.
+error-times = Error { $at }, sent { $now }.
+event-times = { $at }, sent { $now }.
+by-device = Sent by the device itself: its hub cannot be reached.
+
+## Several together
+merged = { $n } things to tell, worst first.
+merged-same = One error, { $where }, { $range }, { $n } { $n ->
+    [one] time
+   *[other] times
+}.
+merged-digest = { $n } things waited while nothing could be sent. Still open first, each with its own time.
+where-devices = { $n } devices
+where-tasks = { $n } tasks
+where-both = { $devices } devices, { $tasks } tasks
+and-more = and { $n } more, in the next message
+
+## Olog's own affairs
+system-hub-first-start-title = HUB started
+system-hub-first-start = The hub runs for the first time. From now on this channel hears of trouble.
+system-hub-unclean-title = HUB restarted
+system-hub-unclean = The hub starts after an unclean stop (crash, kill or power). It was last alive { $since }. Devices have kept what happened since and send it now.
+system-hub-away-title = HUB is back
+system-hub-away = The hub was away since { $since }. Devices have kept what happened since and send it now.
+system-new-devices-title = NEW device
+system-new-devices = Joined: { $devices }.
+system-pending-devices-title = JOIN waits
+system-pending-devices = Waiting to be accepted: { $devices }. See: olog-hub device list --pending
+system-config-refused-title = CONFIG refused
+system-config-refused = The new configuration has { $n } { $n ->
+    [one] mistake
+   *[other] mistakes
+}; the old one stays in force. First: { $findings }
+system-epoch-renewed-title = SPOOL renewed
+system-epoch-renewed = { $device } numbers its events anew: { $why }. What it holds is sent again; nothing is lost, something may come twice.
+system-gap-title = GAP
+system-gap = { $n } { $n ->
+    [one] event
+   *[other] events
+} of { $device } are missing: the hub may have been restored from a backup.
+system-two-machines-title = TWO machines
+system-two-machines = Two machines use the key of { $device }: { $addresses }. One is a copy: on it, delete state_dir and join again.
+system-unreadable-title = UNREADABLE
+system-unreadable = The store could not take event { $n } of { $device }. It is recorded as unreadable; the next ones go on.
+system-agent-note-title = AGENT
+system-agent-note = The agent on { $device } has trouble: { $text } { $path }
+system-agent-note-over-title = AGENT ok
+system-agent-note-over = Trouble of the agent on { $device } is over: { $text } { $path }
+system-channel-failing-title = CHANNEL fails
+system-channel-failing = Channel { $channel } does not take messages. Its answer: { $answer }. What waits there is kept for 7 days.
+system-channel-back-title = CHANNEL ok
+system-channel-back = Channel { $channel } takes messages again.
+system-receiver-refused-title = RECEIVER refused
+system-receiver-refused = Channel { $channel } refuses { $receiver } for good: { $answer }. The other receivers go on. Subscribe again, or take it out of the configuration.
+system-expired-title = EXPIRED
+system-expired = { $n } { $n ->
+    [one] notification
+   *[other] notifications
+} for channel { $channel } were given up after 7 days. They stand in the list of incidents.
+system-store-trouble-title = DISK was in trouble
+system-store-trouble = The hub could not store for a while, and can again: { $text }. Devices have kept what happened meanwhile.
+system-store-recovered-title = DATABASE damaged
+system-store-recovered = The database was damaged and is kept aside as { $path }. The hub goes on with a new one: what was only in the old one is missing here.
+system-channel-test-title = TEST
+system-channel-test = This is a test of channel { $channel }. It took the same road as an alert.

@@ -1,0 +1,181 @@
+# 手机上的文字。键与 en.ftl 相同,由测试核对。
+# 读的人是被叫醒的,先看到的只有 20 个字。
+
+## 状态:标题的第一个词
+state-err = 异常
+state-msg = 消息
+state-lost = 失联
+state-back = 上线
+state-over = 恢复
+state-quiet = 未再现
+state-remind = 仍异常
+state-system = 系统
+state-late = 迟到
+
+## 标题里的名称与数量
+count-state = { $state }{ $n }
+count-devices = { $n }台
+count-tasks = { $n }任务
+count-signs = { $n }条
+lost-of-site = { $n }/{ $all }台 同一出口
+lost-of = { $n }/{ $all }台
+back-of = { $n }台
+away = 断{ $span }
+short-s = { $n }秒
+short-min = { $n }分钟
+short-h = { $n }小时
+short-d = { $n }天
+
+## 时间
+format-day = %m-%d %H:%M
+format-day-seconds = %m-%d %H:%M:%S
+span-s = { $n } 秒
+span-min = { $n } 分钟
+span-h = { $n } 小时
+span-h-min = { $h } 时 { $min } 分
+span-d = { $n } 天
+span-d-h = { $n } 天 { $h } 小时
+late = 迟到 { $span }:{ $what }
+list-comma = 、
+sentence-space = { "" }
+
+## 错误
+failed = { $when ->
+    [now] { $subject } 刚刚出错。
+   *[late] { $subject } 于 { $time } 出错。
+}
+failed-otherwise = { $when ->
+    [now] { $subject } 又出现另一个错误。
+   *[late] { $subject } 于 { $time } 出现另一个错误。
+}
+failed-again = { $when ->
+    [now] { $subject } 恢复不久又出错了。
+   *[late] { $subject } 恢复不久,于 { $time } 又出错了。
+}
+comes-and-goes = { $subject } 时好时坏:已反复出错 { $n } 次。此后每 6 小时告知一次,直到一整天无事。
+known-first = 此错首次出现。
+known-again = 此错以前出现过。
+last-good = 上次正常 { $time }({ $span }前)。
+open-since = 故障始于 { $time },至今 { $n } 次。
+more-errors = 同时还有 { $n } 个新错误,不再逐个推送。
+left-out = …… 略去 { $n } 字节 ……
+device-itself = Olog
+
+## 消息
+msg-is = 这是消息,不是错误。
+msg-times = 同样的内容来了 { $n } 次。
+
+## 失联与上线
+lost-one = { $devices } 自 { $time } 起失联。
+lost-many = { $time } 起 { $n } 台同时失联。
+lost-many-site = { $time } 起 { $n } 台同时失联,出口都是 { $behind }。
+lost-others = 其余 { $n } 台在线。
+lost-bye = 失联前已报关机、停止或升级。
+lost-no-bye = 失联前未报关机。
+lost-tasks = 其任务不再单独告警;回来后补查漏跑。
+lost-summary-site = 疑似断电或断网
+lost-summary = { $time } 起没有消息
+back-one = { $devices } 已恢复连接,自 { $time } 断开 { $span }。
+back-many = { $n } 台已恢复连接,自 { $time } 断开 { $span }。
+back-all = 全部回来。
+back-missing = 仍未回来:{ $devices }
+back-summary-all = 全部回来
+back-summary-missing = 还有 { $n } 台没回来
+back-rebooted = { $how ->
+    [all] 都重启过。
+    [none] 没有重启。
+   *[some] 其中 { $n } 台重启过。
+}
+back-bye = 断开前已报。
+
+## 恢复
+over-was = 历时 { $range },共 { $n } 次。
+over-summary = 历时 { $span },{ $n } 次
+over-acknowledged = { $time } 已确认。
+over-untold = 出错时通道不通,此前未能告知。
+ground = 依据:{ $ground }
+ground-run-ended = 运行以 0 结束。
+ground-new-log = 新日志到达,其后无错误。
+ground-cleared = 错误文件已清空。
+ground-log-grew = 日志在继续,已有一段时间无错误。
+ground-closed = 由人关闭。
+ground-quiet = 自 { $time } 起未再出现;不能证明已正常。
+quiet-summary = 自 { $time } 起未再出现
+
+## 仍异常
+remind = { $subject } 仍然异常,已 { $span }。
+remind-last = 共 { $n } 次,最近一次 { $time }。
+remind-summary = 已 { $span }
+
+## 怎么办、为何推送、事实
+log-in = 登录
+copy = 复制
+address = 地址:{ $address }
+details = 详情 #{ $n }
+acknowledge = #{ $n } · 我知道了:
+acknowledge-n = 我知道了(N 为上面的编号):
+why = 为何推送:{ $why }
+why-first = 首次。
+why-known = 已知错误的首次。
+why-new = 未恢复的故障里出现新错误。
+why-reopened = 一天内再次发生。
+why-comes-and-goes = 时好时坏。
+why-msg = 每条 .msg 都推送。
+why-lost = 太久没有消息。
+why-back = 失联时推送过。
+why-over = 出错时推送过。
+why-remind = 尚未恢复,提醒。
+why-system = Olog 自身的事。
+why-merged = { $n } 条合并。
+error-times = 错误 { $at },发送 { $now }。
+event-times = { $at },发送 { $now }。
+by-device = 由设备直接发送:联系不上中枢。
+
+## 合并
+merged = 共 { $n } 件事,重的在前。
+merged-same = 同一错误,{ $where },{ $range },共 { $n } 次。
+merged-digest = 通道不通期间积下 { $n } 件事。未恢复的在前,各按自己的时间。
+where-devices = { $n } 台
+where-tasks = { $n } 个任务
+where-both = { $devices } 台、{ $tasks } 个任务
+and-more = 还有 { $n } 件,见下一条消息
+
+## Olog 自身
+system-hub-first-start-title = 中枢 首次启动
+system-hub-first-start = 中枢第一次运行。从现在起,出事会在这里告知。
+system-hub-unclean-title = 中枢 重新启动
+system-hub-unclean = 中枢上次没有正常停止(崩溃、被杀或断电),最后活动于 { $since }。各设备留着其后发生的事,正在补发。
+system-hub-away-title = 中枢 回来了
+system-hub-away = 中枢自 { $since } 起不在。各设备留着其后发生的事,正在补发。
+system-new-devices-title = 新设备
+system-new-devices = 已加入:{ $devices }。
+system-pending-devices-title = 待批准
+system-pending-devices = 等待批准:{ $devices }。查看:olog-hub device list --pending
+system-config-refused-title = 配置 被拒
+system-config-refused = 新配置有 { $n } 处错误,仍用旧配置。第一处:{ $findings }
+system-epoch-renewed-title = 重新编号
+system-epoch-renewed = { $device } 的事件重新编号:{ $why }。它留着的都会再发;不会丢,可能有重复。
+system-gap-title = 缺号
+system-gap = { $device } 缺 { $n } 个事件:中枢可能是从备份恢复的。
+system-two-machines-title = 两机同钥
+system-two-machines = 两台机器在用 { $device } 的密钥:{ $addresses }。其中一台是克隆:在它上面删掉 state_dir,重新加入。
+system-unreadable-title = 存不下
+system-unreadable = { $device } 的第 { $n } 号事件存不进库,已记为不可读;后面的照常。
+system-agent-note-title = 采集异常
+system-agent-note = { $device } 上的采集有问题:{ $text } { $path }
+system-agent-note-over-title = 采集恢复
+system-agent-note-over = { $device } 上的采集已恢复:{ $text } { $path }
+system-channel-failing-title = 通道 不通
+system-channel-failing = 通道 { $channel } 不收消息。它的回答:{ $answer }。等着的消息保留 7 天。
+system-channel-back-title = 通道 恢复
+system-channel-back = 通道 { $channel } 又能收消息了。
+system-receiver-refused-title = 收件人 被拒
+system-receiver-refused = 通道 { $channel } 不再接受 { $receiver }:{ $answer }。其他收件人照常。请重新关注,或从配置中去掉。
+system-expired-title = 过期
+system-expired = 通道 { $channel } 的 { $n } 条通知 7 天未能送出,已放弃。内容仍在故障列表里。
+system-store-trouble-title = 磁盘 出过问题
+system-store-trouble = 中枢有一段时间不能写入,现已恢复:{ $text }。其间的事各设备都留着。
+system-store-recovered-title = 数据库 损坏
+system-store-recovered = 数据库损坏,原文件留在 { $path }。中枢已换用新库:只在旧库里的内容,这里看不到。
+system-channel-test-title = 测试
+system-channel-test = 这是通道 { $channel } 的测试,走的路与告警相同。

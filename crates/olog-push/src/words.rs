@@ -1,0 +1,114 @@
+//! Notices in words: what a person reads who was woken up and sees 20 characters first.
+//!
+//! [`compose`] makes one message of everything that waits for a channel: begins and ends that belong together become one
+//! entry, the same error of many devices or tasks one block, and the worst stands first (`entry`). One entry is told whole
+//! (`one`), several each with its own name, number and time (`several`). To keep a channel's limits excerpts are cut,
+//! never facts; what does not fit even so is left to the next message, and the message says so.
+//!
+//! Every sentence stands in `locales/*.ftl`; this module and its children hold none.
+
+mod catalogue;
+mod cut;
+mod entry;
+mod one;
+mod page;
+mod several;
+
+use chrono_tz::Tz;
+use olog_proto::At;
+
+use catalogue::Say;
+pub use catalogue::{LANGUAGES, Language};
+use entry::Entry;
+use page::Page;
+
+use crate::{Limits, Message, Notice};
+
+/// Characters of a title: what a card shows.
+const TITLE_MAX: usize = 20;
+/// What is older than this is told as late.
+const LATE_AFTER: i64 = 5 * 60 * 1000;
+/// What has waited longer than this goes as a digest.
+const DIGEST_AFTER: i64 = 10 * 60 * 1000;
+
+/// For whom, when, and through what.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    /// The reader's language.
+    pub language: Language,
+    /// The reader's time zone.
+    pub timezone: Tz,
+    /// When it is sent.
+    pub now: At,
+    /// Where the hub's pages open with trusted certificates, if they do. Without it a message is complete by itself.
+    pub public_url: Option<&'a str>,
+    /// Sent by the device itself, because its hub is away.
+    pub by_device: bool,
+    /// What fits into one message.
+    pub limits: Limits,
+}
+
+/// A message, and which of the notices it tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Composed {
+    /// What to send.
+    pub message: Message,
+    /// Places of the notices that it tells, ascending; the others go with the next one.
+    pub told: Vec<usize>,
+}
+
+/// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.
+pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
+    let say = Say { language: context.language, timezone: context.timezone, now: context.now };
+    let entries = entry::fold(notices);
+    let mut n = entries.len();
+    loop {
+        let chosen = entries.get(..n).unwrap_or_default();
+        let n_left = entries.len() - n;
+        let (title, telling, smallest) = write(&say, context, chosen, n_left, Some(0));
+        // Escaping makes a text longer, so the measure is the page and not its texts.
+        let size = |page: &Page| page.html().chars().count().max(page.text().chars().count());
+        let too_long = size(&smallest);
+        if too_long > context.limits.chars && n > 1 {
+            n = (n * context.limits.chars / too_long * 9 / 10).clamp(1, n - 1);
+            continue;
+        }
+        let full = [None, Some(500), Some(200), Some(100)];
+        let page = full.into_iter().map(|budget| write(&say, context, chosen, n_left, budget).2);
+        let page = page.into_iter().find(|page| size(page) <= context.limits.chars).unwrap_or(smallest);
+        let mut told: Vec<usize> = chosen.iter().flat_map(|entry| entry.places.iter().copied()).collect();
+        told.sort_unstable();
+        return Composed { message: message(context, title, &telling, &page), told };
+    }
+}
+
+/// Title, telling line, and the page with excerpts of at most `budget` characters.
+fn write(
+    say: &Say,
+    context: &Context<'_>,
+    entries: &[Entry<'_>],
+    n_left: usize,
+    budget: Option<usize>,
+) -> (String, String, Page) {
+    match entries {
+        [] => (String::new(), String::new(), Page::default()),
+        [entry] if n_left == 0 => one::write(say, context, entry, budget),
+        several => several::write(say, context, several, n_left, budget),
+    }
+}
+
+fn message(context: &Context<'_>, title: String, telling: &str, page: &Page) -> Message {
+    let telling: String = telling.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let telling = telling.trim();
+    let summary = if telling.is_empty() { title.clone() } else { format!("{title} — {telling}") };
+    let (mut html, mut text) = (page.html(), page.text());
+    // Only a single entry whose facts alone exceed the limit comes here: a part of it is better than nothing.
+    if html.chars().count() > context.limits.chars {
+        html.clear();
+        text = cut::end(&text, context.limits.chars);
+    }
+    Message { summary: cut::end(&summary, context.limits.summary_chars), title, html, text }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

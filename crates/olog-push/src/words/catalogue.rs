@@ -1,0 +1,153 @@
+//! The catalogues: every sentence that a phone shows, by key and language, and the forms of times and spans.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Datelike as _, TimeZone as _};
+use chrono_tz::Tz;
+use fluent_bundle::concurrent::FluentBundle;
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use olog_proto::At;
+use unic_langid::LanguageIdentifier;
+
+/// The languages that Olog speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// Simplified Chinese.
+    #[default]
+    ZhCn,
+    /// English.
+    En,
+}
+
+/// As a configuration names them.
+pub const LANGUAGES: [(&str, Language); 2] = [("zh-CN", Language::ZhCn), ("en", Language::En)];
+
+type Bundle = FluentBundle<FluentResource>;
+
+static ZH_CN: LazyLock<Bundle> = LazyLock::new(|| bundle("zh-CN", include_str!("../../locales/zh-CN.ftl")));
+static EN: LazyLock<Bundle> = LazyLock::new(|| bundle("en", include_str!("../../locales/en.ftl")));
+
+/// A catalogue with mistakes is used without them; a test lets none through.
+fn bundle(language: &str, text: &str) -> Bundle {
+    let language: LanguageIdentifier = language.parse().unwrap_or_default();
+    let mut bundle = Bundle::new_concurrent(vec![language]);
+    bundle.set_use_isolating(false);
+    let resource = FluentResource::try_new(text.to_owned()).unwrap_or_else(|(resource, _)| resource);
+    bundle.add_resource_overriding(resource);
+    bundle
+}
+
+/// A named value within a sentence.
+pub(super) type Arg<'a> = (&'static str, FluentValue<'a>);
+
+/// Speaks one language, in one time zone, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Say {
+    pub(super) language: Language,
+    pub(super) timezone: Tz,
+    pub(super) now: At,
+}
+
+impl Say {
+    /// The sentence under this key.
+    pub(super) fn t(&self, key: &str, args: &[Arg<'_>]) -> String {
+        let bundle: &Bundle = match self.language {
+            Language::ZhCn => &ZH_CN,
+            Language::En => &EN,
+        };
+        let Some(pattern) = bundle.get_message(key).and_then(|message| message.value()) else {
+            return key.to_owned();
+        };
+        let args: FluentArgs<'_> = args.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect();
+        bundle.format_pattern(pattern, Some(&args), &mut Vec::new()).into_owned()
+    }
+
+    /// The sentence under a key without values.
+    pub(super) fn w(&self, key: &str) -> String {
+        self.t(key, &[])
+    }
+
+    /// Sentences one after the other.
+    pub(super) fn sentences(&self, parts: impl IntoIterator<Item = String>) -> String {
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(&self.w("sentence-space"))
+    }
+
+    fn local(&self, at: At) -> DateTime<Tz> {
+        let utc = DateTime::from_timestamp_millis(at.0).unwrap_or_default();
+        self.timezone.from_utc_datetime(&utc.naive_utc())
+    }
+
+    /// `03:11`, with its day when that is not today.
+    pub(super) fn time(&self, at: At) -> String {
+        self.format(at, "%H:%M", "format-day")
+    }
+
+    /// `03:11:04`, with its day when that is not today.
+    pub(super) fn time_exact(&self, at: At) -> String {
+        self.format(at, "%H:%M:%S", "format-day-seconds")
+    }
+
+    fn format(&self, at: At, today: &str, other_day: &str) -> String {
+        let (local, now) = (self.local(at), self.local(self.now));
+        let is_today = (local.year(), local.ordinal()) == (now.year(), now.ordinal());
+        let pattern = if is_today { today.to_owned() } else { self.w(other_day) };
+        local.format(&pattern).to_string()
+    }
+
+    /// `03:10–03:12`; of the same minute or day only what differs.
+    pub(super) fn range(&self, from: At, to: At) -> String {
+        let (from, to) = (from.min(to), from.max(to));
+        let (first, last) = (self.time(from), self.time(to));
+        if first == last {
+            return first;
+        }
+        let (a, b) = (self.local(from), self.local(to));
+        let same_day = (a.year(), a.ordinal()) == (b.year(), b.ordinal());
+        let last = if same_day { b.format("%H:%M").to_string() } else { last };
+        format!("{first}–{last}")
+    }
+
+    /// `2 h 4 min`.
+    pub(super) fn span(&self, ms: i64) -> String {
+        let seconds = ms.max(0) / 1000;
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        let n = |n: i64| ("n", FluentValue::from(n));
+        match (days, hours, minutes) {
+            (0, 0, 0) => self.t("span-s", &[n(seconds)]),
+            (0, 0, _) => self.t("span-min", &[n(minutes)]),
+            (0, _, _) if minutes % 60 == 0 => self.t("span-h", &[n(hours)]),
+            (0, _, _) => self.t("span-h-min", &[("h", hours.into()), ("min", (minutes % 60).into())]),
+            _ if hours % 24 == 0 => self.t("span-d", &[n(days)]),
+            _ => self.t("span-d-h", &[n(days), ("h", (hours % 24).into())]),
+        }
+    }
+
+    /// `20m`: for a title.
+    pub(super) fn short_span(&self, ms: i64) -> String {
+        let seconds = ms.max(0) / 1000;
+        let (key, n) = match seconds {
+            ..60 => ("short-s", seconds),
+            60..3600 => ("short-min", seconds / 60),
+            3600..86_400 => ("short-h", seconds / 3600),
+            _ => ("short-d", seconds / 86_400),
+        };
+        self.t(key, &[("n", n.into())])
+    }
+
+    /// Names in a row.
+    pub(super) fn list<T: AsRef<str>>(&self, names: &[T]) -> String {
+        let comma = format!("{}{}", self.w("list-comma"), self.w("sentence-space"));
+        names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(&comma)
+    }
+
+    /// The sentence as it is said now, or with how late it is.
+    pub(super) fn late(&self, at: At, what: String) -> String {
+        let late = self.now.since(at);
+        if late <= super::LATE_AFTER {
+            return what;
+        }
+        self.t("late", &[("span", self.span(late).into()), ("what", what.into())])
+    }
+}

@@ -1,0 +1,176 @@
+//! What is shortened, and how: names in their middle, excerpts in theirs, never a fact.
+
+use olog_proto::Excerpt;
+
+use super::TITLE_MAX;
+use super::catalogue::Say;
+
+const DEVICE_IN_TITLE: usize = 8;
+
+/// At most `max` characters, with `…` for the middle of what is longer.
+pub(super) fn middle(text: &str, max: usize) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() <= max {
+        return text.to_owned();
+    }
+    let kept = max.saturating_sub(1);
+    let (head, tail) = (kept.div_ceil(2), kept / 2);
+    let mut cut: String = chars.iter().take(head).collect();
+    cut.push('…');
+    cut.extend(chars.iter().skip(chars.len() - tail));
+    cut
+}
+
+/// At most `max` characters, `…` at the end of what is longer.
+pub(super) fn end(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// `STATE device/task` in 20 characters: the state whole, the device at most 8, the rest for the task.
+pub(super) fn title(state: &str, device: Option<&str>, task: Option<&str>) -> String {
+    let room = TITLE_MAX.saturating_sub(state.chars().count() + 1);
+    let name = match (device, task) {
+        (None, None) => return end(state, TITLE_MAX),
+        (Some(one), None) | (None, Some(one)) => middle(one, room),
+        (Some(device), Some(task)) => {
+            let whole = format!("{device}/{task}");
+            if whole.chars().count() <= room {
+                whole
+            } else {
+                let device = middle(device, DEVICE_IN_TITLE);
+                let left = room.saturating_sub(device.chars().count() + 1);
+                format!("{device}/{}", middle(task, left))
+            }
+        }
+    };
+    format!("{state} {name}")
+}
+
+/// The last line that says something, without the time that its writer put before it.
+pub(super) fn telling_line(excerpt: &Excerpt) -> String {
+    let lines = excerpt.tail().lines().rev().chain(excerpt.head().lines().rev());
+    let line = lines.map(str::trim).find(|line| line.chars().any(char::is_alphabetic)).unwrap_or_default();
+    let mut rest = line;
+    while let Some((word, after)) = rest.split_once(char::is_whitespace) {
+        let digits = word.chars().filter(char::is_ascii_digit).count();
+        let is_time = digits >= 4 && word.chars().all(|c| c.is_ascii_digit() || "[]():-/.,TZ+".contains(c));
+        if !is_time {
+            break;
+        }
+        rest = after.trim_start();
+    }
+    if rest.is_empty() { line.to_owned() } else { rest.to_owned() }
+}
+
+/// At most about `max` characters of an excerpt: its beginning and its end around a line that says what is left out.
+pub(super) fn excerpt(say: &Say, excerpt: &Excerpt, max: usize) -> String {
+    let (head, tail) = (excerpt.head().trim_end(), excerpt.tail().trim_end());
+    let left_out = |bytes: u64| say.t("left-out", &[("n", bytes.into())]);
+    let length = head.chars().count() + tail.chars().count();
+    if length <= max {
+        return match excerpt.left_out() {
+            0 => head.to_owned(),
+            bytes => format!("{head}\n{}\n{}", left_out(bytes), tail.trim_start_matches('\n')),
+        };
+    }
+    let half = max / 2;
+    let start_end = head.char_indices().nth(half).map_or(head.len(), |(i, _)| i);
+    let end = if tail.is_empty() { head } else { tail };
+    let mut end_start = end.char_indices().rev().nth(half.saturating_sub(1)).map_or(0, |(i, _)| i);
+    let between = if tail.is_empty() {
+        end_start = end_start.max(start_end);
+        end_start - start_end
+    } else {
+        head.len() - start_end + end_start
+    };
+    let bytes = excerpt.left_out().saturating_add(between as u64);
+    let (start, end) = (head.get(..start_end).unwrap_or_default(), end.get(end_start..).unwrap_or_default());
+    format!("{}\n{}\n{}", start.trim_end(), left_out(bytes), end.trim_start_matches('\n'))
+}
+
+/// `ssh -p PORT user@host` for an address like `user@host:port`; nothing for what is not one, because a person pastes this
+/// into a shell and the device has written it.
+pub(super) fn ssh(address: &str) -> Option<String> {
+    let (user, place) = address.rsplit_once('@').map_or((None, address), |(user, place)| (Some(user), place));
+    let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
+        None if place.matches(':').count() == 1 => place.split_once(':').map(|(host, port)| (host, Some(port)))?,
+        None => (place, None),
+    };
+    let plain = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%'))
+    };
+    let port: Option<u16> = port.map(str::parse).transpose().ok()?;
+    if !plain(host) || !user.is_none_or(plain) {
+        return None;
+    }
+    let to = user.map_or_else(|| host.to_owned(), |user| format!("{user}@{host}"));
+    Some(match port {
+        None | Some(22) => format!("ssh {to}"),
+        Some(port) => format!("ssh -p {port} {to}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_keeps_the_state_and_cuts_names_in_their_middle() {
+        assert_eq!(title("ERR", Some("comsrv"), Some("mysql")), "ERR comsrv/mysql");
+        let cut = title("ERR", Some("production-web"), Some("nightly-database-backup"));
+        assert_eq!((cut.as_str(), cut.chars().count()), ("ERR prod…web/nig…kup", 20));
+        assert_eq!(
+            title("未运行", Some("备份服务器一号机房东"), Some("数据库全量备份")),
+            "未运行 备份服务…机房东/数据库全量备份"
+        );
+        assert_eq!(title("LOST", Some("a-device-with-a-long-name"), None), "LOST a-device…g-name");
+        assert_eq!(title("TEST", None, None), "TEST");
+    }
+
+    #[test]
+    fn an_address_becomes_a_command_only_if_it_is_one() {
+        assert_eq!(ssh("ubuntu@10.20.0.233:22").as_deref(), Some("ssh ubuntu@10.20.0.233"));
+        assert_eq!(ssh("me@nas.lan:2222").as_deref(), Some("ssh -p 2222 me@nas.lan"));
+        assert_eq!(ssh("[2001:db8::1]:2222").as_deref(), Some("ssh -p 2222 2001:db8::1"));
+        assert_eq!(ssh("2001:db8::1").as_deref(), Some("ssh 2001:db8::1"));
+        for bad in ["x;reboot", "-oProxyCommand=x", "a b", "me@h:99999", "me@h:", "", "$(x)@h", "h`x`", "-l@h", "[::1"]
+        {
+            assert_eq!(ssh(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_telling_line_is_the_last_one_without_its_time() {
+        let line = |text: &str| telling_line(&Excerpt::of(text));
+        assert_eq!(line("Traceback:\n  File x\nValueError: no\n\n---\n"), "ValueError: no");
+        assert_eq!(line("2026-11-22 03:11:04,123 ERROR disk full"), "ERROR disk full");
+        assert_eq!(line("[2026-11-22T03:11:04Z] gone"), "gone");
+        assert_eq!(line("2026 things"), "things");
+        assert_eq!(line("nginx not running!"), "nginx not running!");
+        assert_eq!(line("12:00"), "");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_grows_longer_than_its_bound(text in "\\PC{0,40}", other in "\\PC{0,40}", max in 2usize..30) {
+            assert!(middle(&text, max).chars().count() <= max);
+            assert!(end(&text, max).chars().count() <= max);
+            assert!(title("仍异常", Some(&text), Some(&other)).chars().count() <= TITLE_MAX);
+            ssh(&text);
+        }
+
+        #[test]
+        fn an_excerpt_keeps_about_its_bound(text in "(?s).{0,1500}", max in 0usize..1200) {
+            let say = super::super::tests::say();
+            let cut = excerpt(&say, &Excerpt::of(&text), max);
+            assert!(cut.chars().count() <= max + 60, "{cut}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What belongs together: a begin and its end, an error that came again, a reminder of what was never told.
+
+use std::cmp::Reverse;
+
+use olog_proto::{At, Fingerprint};
+
+use crate::{Ground, Notice, Saying, SystemCode};
+
+/// One matter to tell.
+#[derive(Debug, Clone)]
+pub(super) struct Entry<'a> {
+    /// The notices that it stands for.
+    pub(super) places: Vec<usize>,
+    /// What is told.
+    pub(super) notice: &'a Notice,
+    /// The begin that still waited when the end came.
+    pub(super) begin: Option<&'a Notice>,
+}
+
+impl Entry<'_> {
+    /// The error's fingerprint, if it is an error.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        match &self.notice.saying {
+            Saying::Error { fingerprint, .. } => *fingerprint,
+            _ => None,
+        }
+    }
+
+    /// Its catalogue key of the state.
+    pub(super) fn state(&self) -> &'static str {
+        match &self.notice.saying {
+            Saying::Error { .. } => "state-err",
+            Saying::Message { .. } => "state-msg",
+            Saying::Over { ground: Ground::Quiet, .. } => "state-quiet",
+            Saying::Over { .. } => "state-over",
+            Saying::Remind { .. } => "state-remind",
+            Saying::DevicesLost { .. } => "state-lost",
+            Saying::DevicesBack { .. } => "state-back",
+            Saying::System { .. } => "state-system",
+        }
+    }
+
+    /// The instant that makes it late: an end by silence lies in the past by its nature.
+    pub(super) fn late_at(&self, now: At) -> At {
+        match &self.notice.saying {
+            Saying::Over { ground: Ground::Quiet, .. } | Saying::Remind { .. } => now,
+            _ => self.notice.at,
+        }
+    }
+
+    /// Worst first.
+    fn rank(&self) -> u8 {
+        match &self.notice.saying {
+            Saying::Error { .. } => 0,
+            Saying::DevicesLost { .. } => 1,
+            Saying::DevicesBack { missing, .. } if !missing.is_empty() => 2,
+            Saying::System { code, .. } if !is_good_news(*code) => 3,
+            Saying::Remind { .. } => 4,
+            Saying::Message { .. } => 5,
+            Saying::DevicesBack { .. } => 6,
+            Saying::Over { .. } => 7,
+            Saying::System { .. } => 8,
+        }
+    }
+}
+
+fn is_good_news(code: SystemCode) -> bool {
+    use SystemCode::{AgentNoteOver, ChannelBack, ChannelTest, HubAway, HubFirstStart, NewDevices};
+    matches!(code, HubFirstStart | HubAway | NewDevices | AgentNoteOver | ChannelBack | ChannelTest)
+}
+
+/// Entries of notices that stand in the order of their making; worst first, then by device, then by time.
+pub(super) fn fold(notices: &[Notice]) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    for (place, notice) in notices.iter().enumerate() {
+        let mut entry = Entry { places: vec![place], notice, begin: None };
+        let mut is_told_by_an_earlier = false;
+        entries.retain_mut(|earlier| match takes(notice, earlier.notice) {
+            Takes::Nothing => true,
+            Takes::It => {
+                entry.begin = earlier.begin.or(entry.begin);
+                entry.places.append(&mut earlier.places);
+                false
+            }
+            Takes::ItAsBegin => {
+                entry.begin = entry.begin.or(earlier.begin).or(Some(earlier.notice));
+                entry.places.append(&mut earlier.places);
+                false
+            }
+            Takes::ItsPlaceInThat => {
+                if !is_told_by_an_earlier {
+                    is_told_by_an_earlier = true;
+                    earlier.places.push(place);
+                }
+                true
+            }
+        });
+        if !is_told_by_an_earlier {
+            entries.push(entry);
+        }
+    }
+    entries.sort_by(|a, b| {
+        let key = |e: &Entry<'_>| (e.rank(), e.notice.device.clone(), e.notice.at);
+        key(a).cmp(&key(b)).then_with(|| Reverse(&b.places).cmp(&Reverse(&a.places)))
+    });
+    entries
+}
+
+/// What a later notice makes of an earlier one that still waits.
+enum Takes {
+    Nothing,
+    It,
+    ItAsBegin,
+    ItsPlaceInThat,
+}
+
+fn takes(later: &Notice, earlier: &Notice) -> Takes {
+    let same_incident = later.incident.is_some() && later.incident == earlier.incident;
+    match (&later.saying, &earlier.saying) {
+        (Saying::Over { .. }, Saying::Error { .. } | Saying::Remind { .. }) if same_incident => Takes::ItAsBegin,
+        (Saying::Over { .. }, Saying::Over { .. }) if same_incident => Takes::It,
+        (Saying::DevicesBack { devices, missing, .. }, Saying::DevicesLost { devices: lost, .. })
+            if missing.is_empty() && (same_incident || lost.iter().all(|name| devices.contains(name))) =>
+        {
+            Takes::ItAsBegin
+        }
+        (Saying::Remind { .. }, Saying::Remind { .. }) if same_incident => Takes::It,
+        (Saying::Remind { .. }, Saying::Error { .. }) if same_incident => Takes::ItsPlaceInThat,
+        (Saying::Error { fingerprint: a, .. }, Saying::Error { fingerprint: b, .. }) if same_incident && a == b => {
+            Takes::It
+        }
+        (Saying::System { code: a, args: x }, Saying::System { code: b, args: y })
+            if a == b && x == y && later.device == earlier.device =>
+        {
+            Takes::It
+        }
+        _ => Takes::Nothing,
+    }
+}

@@ -1,0 +1,348 @@
+//! One matter, told whole: what happened, the error, what to do, why it is pushed, the facts.
+
+use olog_proto::{At, Excerpt};
+
+use super::catalogue::Say;
+use super::entry::Entry;
+use super::page::{Page, Part};
+use super::{Context, LATE_AFTER, TITLE_MAX, cut};
+use crate::{Ground, Notice, Saying, SystemCode, Why};
+
+/// What the sentences of Olog's own affairs may speak of.
+const SYSTEM_ARGS: [&str; 9] =
+    ["devices", "findings", "why", "addresses", "path", "text", "channel", "answer", "receiver"];
+
+/// The words of one entry, before they are laid out.
+#[derive(Debug, Default)]
+pub(super) struct Words<'a> {
+    pub(super) title: String,
+    /// Goes on after the title.
+    pub(super) telling: String,
+    /// What happened.
+    pub(super) sentence: String,
+    pub(super) log: Option<&'a Excerpt>,
+    why: String,
+    facts: Vec<String>,
+}
+
+/// Title, telling line and page.
+pub(super) fn write(
+    say: &Say,
+    context: &Context<'_>,
+    entry: &Entry<'_>,
+    budget: Option<usize>,
+) -> (String, String, Page) {
+    let words = words(say, entry);
+    let late_at = entry.late_at(say.now);
+    let mut page = Page::default();
+    // A message's own text is what happened; it needs no sentence before it.
+    let sentence = if words.sentence.is_empty() && say.now.since(late_at) <= LATE_AFTER {
+        String::new()
+    } else {
+        say.late(late_at, words.sentence.clone())
+    };
+    page.push(Part::Text(sentence));
+    if let Some(log) = words.log {
+        page.push(Part::Log(cut::excerpt(say, log, budget.unwrap_or(usize::MAX))));
+    }
+    log_in(say, entry.notice, &mut page);
+    acknowledge(say, context, entry, &mut page);
+    let mut facts = vec![say.t("why", &[("why", words.why.into())])];
+    facts.extend(words.facts);
+    if context.by_device {
+        facts.push(say.w("by-device"));
+    }
+    page.push(Part::Small(say.sentences(facts)));
+    let telling = if say.now.since(late_at) > LATE_AFTER { say.late(late_at, words.telling) } else { words.telling };
+    (words.title, telling, page)
+}
+
+/// The ssh line; an address that is no such line is shown as it is.
+pub(super) fn log_in(say: &Say, notice: &Notice, page: &mut Page) {
+    let worth = matches!(notice.saying, Saying::Error { .. } | Saying::Remind { .. } | Saying::DevicesLost { .. })
+        || matches!(&notice.saying, Saying::System { .. } if notice.device.is_some());
+    let Some(address) = notice.address.as_deref().filter(|_| worth) else { return };
+    page.push(match cut::ssh(address) {
+        Some(command) => Part::Command { label: say.w("log-in"), command, copy: say.w("copy") },
+        None => Part::Text(say.t("address", &[("address", cut::end(address, 200).into())])),
+    });
+}
+
+fn acknowledge(say: &Say, context: &Context<'_>, entry: &Entry<'_>, page: &mut Page) {
+    let Some(number) = entry.notice.incident.filter(|_| !context.by_device) else { return };
+    if let Some(base) = context.public_url {
+        let url = format!("{}/incidents/{number}", base.trim_end_matches('/'));
+        page.push(Part::Link { label: say.t("details", &[("n", number.into())]), url });
+    }
+    if is_open(entry.notice) {
+        page.push(Part::Command {
+            label: say.t("acknowledge", &[("n", number.into())]),
+            command: format!("olog-hub incident ack {number}"),
+            copy: say.w("copy"),
+        });
+    } else if context.public_url.is_none() {
+        page.push(Part::Small(format!("#{number}")));
+    }
+}
+
+/// Something that a person may acknowledge?
+pub(super) fn is_open(notice: &Notice) -> bool {
+    matches!(notice.saying, Saying::Error { .. } | Saying::Remind { .. } | Saying::DevicesLost { .. })
+}
+
+/// The words of an entry; sentences do not say how late they are.
+pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+    let notice = entry.notice;
+    let now = say.time_exact(say.now);
+    match &notice.saying {
+        Saying::Error { .. } => error(say, notice),
+        Saying::Message { excerpt, path, n_seen } => {
+            let again = if *n_seen > 1 { say.t("msg-times", &[("n", (*n_seen).into())]) } else { String::new() };
+            Words {
+                title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
+                telling: cut::telling_line(excerpt),
+                sentence: String::new(),
+                log: Some(excerpt),
+                why: say.w("why-msg"),
+                facts: vec![say.w("msg-is"), again, event_times(say, notice, &now), path.clone()],
+            }
+        }
+        Saying::Over { .. } => over(say, entry),
+        Saying::Remind { began_at, n_seen, last_error_at, excerpt } => {
+            let span = say.span(say.now.since(*began_at));
+            let last = [("n", (*n_seen).into()), ("time", say.time(*last_error_at).into())];
+            let sentence = [
+                say.t("remind", &[("subject", subject(say, notice).into()), ("span", span.clone().into())]),
+                say.t("remind-last", &last),
+            ];
+            Words {
+                title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
+                telling: say.sentences([say.t("remind-summary", &[("span", span.into())]), cut::telling_line(excerpt)]),
+                sentence: say.sentences(sentence),
+                log: Some(excerpt),
+                why: say.w("why-remind"),
+                facts: vec![event_times(say, notice, &now)],
+            }
+        }
+        Saying::DevicesLost { .. } => lost(say, entry),
+        Saying::DevicesBack { .. } => back(say, entry),
+        Saying::System { code, args } => {
+            let device = notice.device.clone().unwrap_or_default();
+            let mut named: Vec<_> = SYSTEM_ARGS.iter().map(|key| (*key, one_line(args.get(*key)).into())).collect();
+            let number = |key: &str| args.get(key).and_then(|text| text.parse::<i64>().ok());
+            named.push(("n", number("n").unwrap_or_default().into()));
+            named.push(("since", number("since").map(|ms| say.time(At(ms))).unwrap_or_default().into()));
+            named.push(("device", device.into()));
+            let key = system_key(*code);
+            let sentence = say.t(&key, &named);
+            Words {
+                title: cut::title(&say.w(&format!("{key}-title")), notice.device.as_deref(), None),
+                telling: sentence.clone(),
+                sentence,
+                log: None,
+                why: say.w("why-system"),
+                facts: vec![event_times(say, notice, &now)],
+            }
+        }
+    }
+}
+
+/// `system-CODE`, as the code is written in a notice.
+pub(super) fn system_key(code: SystemCode) -> String {
+    let code = serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned));
+    format!("system-{}", code.unwrap_or_default())
+}
+
+fn one_line(text: Option<&String>) -> String {
+    let text = text.map_or("", String::as_str);
+    cut::end(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)
+}
+
+/// Who it is about: the task, else the device.
+fn subject(say: &Say, notice: &Notice) -> String {
+    let own = || say.w("device-itself");
+    notice.task.clone().or_else(|| notice.device.clone()).map_or_else(own, |name| cut::middle(&name, 60))
+}
+
+fn title(say: &Say, entry: &Entry<'_>, device: Option<&str>, task: Option<&str>) -> String {
+    cut::title(&say.w(entry.state()), device, task)
+}
+
+fn event_times(say: &Say, notice: &Notice, now: &str) -> String {
+    say.t("event-times", &[("at", say.time_exact(notice.at).into()), ("now", now.into())])
+}
+
+fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
+    let Saying::Error { why, excerpt, path, last_good_at, began_at, n_seen, .. } = &notice.saying else {
+        return Words::default();
+    };
+    let is_late = say.now.since(notice.at) > LATE_AFTER;
+    let when = [
+        ("when", if is_late { "late" } else { "now" }.into()),
+        ("subject", subject(say, notice).into()),
+        ("time", say.time_exact(notice.at).into()),
+    ];
+    let good = last_good_at.map_or_else(String::new, |good| {
+        let span = say.span(notice.at.since(good));
+        say.t("last-good", &[("time", say.time(good).into()), ("span", span.into())])
+    });
+    let open = || say.t("open-since", &[("time", say.time(*began_at).into()), ("n", (*n_seen).into())]);
+    let (sentence, reason) = match why {
+        Why::First => (vec![say.t("failed", &when), say.w("known-first"), good], "why-first"),
+        Why::Again => (vec![say.t("failed", &when), say.w("known-again"), good], "why-known"),
+        Why::NewFingerprint => (vec![say.t("failed-otherwise", &when), open(), good], "why-new"),
+        Why::MoreFingerprints { n_more } => {
+            let more = say.t("more-errors", &[("n", (*n_more).into())]);
+            (vec![say.t("failed-otherwise", &when), more, open()], "why-new")
+        }
+        Why::Reopened => (vec![say.t("failed-again", &when), open(), good], "why-reopened"),
+        Why::ComesAndGoes { n_times } => {
+            let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
+            (vec![say.t("comes-and-goes", &args), open()], "why-comes-and-goes")
+        }
+    };
+    let times = [("at", say.time_exact(notice.at).into()), ("now", say.time_exact(say.now).into())];
+    Words {
+        title: cut::title(&say.w("state-err"), notice.device.as_deref(), notice.task.as_deref()),
+        telling: cut::telling_line(excerpt),
+        sentence: say.sentences(sentence),
+        log: Some(excerpt),
+        why: say.w(reason),
+        facts: vec![say.t("error-times", &times), path.clone()],
+    }
+}
+
+fn over<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+    let notice = entry.notice;
+    let Saying::Over { ground, began_at, n_seen, acknowledged_at } = &notice.saying else {
+        return Words::default();
+    };
+    let n = ("n", (*n_seen).into());
+    let was = say.t("over-was", &[("range", say.range(*began_at, notice.at).into()), n.clone()]);
+    let seen =
+        acknowledged_at.map_or_else(String::new, |at| say.t("over-acknowledged", &[("time", say.time(at).into())]));
+    let untold = if entry.begin.is_some() { say.w("over-untold") } else { String::new() };
+    let (ground, telling) = match ground {
+        Ground::Quiet => {
+            let time = ("time", say.time(notice.at).into());
+            (say.t("ground-quiet", std::slice::from_ref(&time)), say.t("quiet-summary", &[time]))
+        }
+        ground => {
+            let span = say.span(notice.at.since(*began_at));
+            let telling = say.t("over-summary", &[("span", span.into()), n]);
+            (say.t("ground", &[("ground", say.w(ground_key(*ground)).into())]), telling)
+        }
+    };
+    Words {
+        title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
+        telling,
+        sentence: say.sentences([ground, was, seen, untold]),
+        log: entry.begin.and_then(text_of),
+        why: say.w("why-over"),
+        facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+    }
+}
+
+fn text_of(notice: &Notice) -> Option<&Excerpt> {
+    match &notice.saying {
+        Saying::Error { excerpt, .. } | Saying::Remind { excerpt, .. } | Saying::Message { excerpt, .. } => {
+            Some(excerpt)
+        }
+        _ => None,
+    }
+}
+
+fn ground_key(ground: Ground) -> &'static str {
+    match ground {
+        Ground::RunEnded => "ground-run-ended",
+        Ground::NewLog => "ground-new-log",
+        Ground::Cleared => "ground-cleared",
+        Ground::LogGrew => "ground-log-grew",
+        Ground::Closed => "ground-closed",
+        Ground::Quiet => "ground-quiet",
+    }
+}
+
+fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+    let notice = entry.notice;
+    let Saying::DevicesLost { devices, n_known, since, behind, said_bye } = &notice.saying else {
+        return Words::default();
+    };
+    let n = devices.len() as u64;
+    let time = ("time", say.time_exact(*since).into());
+    let (name, first, telling) = match (devices.as_slice(), behind) {
+        ([one], _) => {
+            let sentence = say.t("lost-one", &[("devices", one.as_str().into()), time]);
+            (one.clone(), sentence, say.t("lost-summary", &[("time", say.time(*since).into())]))
+        }
+        (_, Some(behind)) => {
+            let name = say.t("lost-of-site", &[("n", n.into()), ("all", (*n_known).into())]);
+            let args = [("n", n.into()), time, ("behind", behind.as_str().into())];
+            (name, say.t("lost-many-site", &args), say.w("lost-summary-site"))
+        }
+        (_, None) => {
+            let name = say.t("lost-of", &[("n", n.into()), ("all", (*n_known).into())]);
+            let sentence = say.t("lost-many", &[("n", n.into()), time]);
+            (name, sentence, say.t("lost-summary", &[("time", say.time(*since).into())]))
+        }
+    };
+    let others = n_known.saturating_sub(n);
+    let others = if others > 0 && n > 1 { say.t("lost-others", &[("n", others.into())]) } else { String::new() };
+    let names = if n > 1 { format!("\n{}\n", say.list(devices)) } else { String::new() };
+    let bye = say.w(if *said_bye { "lost-bye" } else { "lost-no-bye" });
+    let what = say.sentences([bye, say.w("lost-tasks")]);
+    let head = say.sentences([first, others]);
+    let gap = if names.is_empty() { say.w("sentence-space") } else { String::new() };
+    Words {
+        title: title(say, entry, Some(&name), None),
+        telling,
+        sentence: format!("{head}{names}{gap}{what}"),
+        log: None,
+        why: say.w("why-lost"),
+        facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+    }
+}
+
+fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+    let notice = entry.notice;
+    let Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye } = &notice.saying else {
+        return Words::default();
+    };
+    let n = devices.len() as u64;
+    let away = notice.at.since(*since);
+    let args = [("n", n.into()), ("span", say.span(away).into()), ("time", say.time(*since).into())];
+    let (name, first) = match devices.as_slice() {
+        [one] => {
+            let [_, span, time] = args;
+            (cut::middle(one, 10), say.t("back-one", &[("devices", one.as_str().into()), span, time]))
+        }
+        _ => (say.t("back-of", &[("n", n.into())]), say.t("back-many", &args)),
+    };
+    let how = match *n_rebooted {
+        0 => "none",
+        rebooted if rebooted == n => "all",
+        _ => "some",
+    };
+    let rebooted = say.t("back-rebooted", &[("how", how.into()), ("n", (*n_rebooted).into())]);
+    let bye = if *said_bye { say.w("back-bye") } else { String::new() };
+    let names = if n > 1 { format!("\n{}", say.list(devices)) } else { String::new() };
+    let (missed, telling) = if missing.is_empty() {
+        let all = if n > 1 { say.w("back-all") } else { String::new() };
+        (all, if n > 1 { say.w("back-summary-all") } else { rebooted.clone() })
+    } else {
+        let n_missing = ("n", (missing.len() as u64).into());
+        (say.t("back-missing", &[("devices", say.list(missing).into())]), say.t("back-summary-missing", &[n_missing]))
+    };
+    let away_name = format!("{name} {}", say.t("away", &[("span", say.short_span(away).into())]));
+    let state = say.w(entry.state());
+    let fits = state.chars().count() + 1 + away_name.chars().count() <= TITLE_MAX;
+    let untold = if entry.begin.is_some() { say.w("over-untold") } else { String::new() };
+    Words {
+        title: cut::title(&state, Some(if fits { &away_name } else { &name }), None),
+        telling,
+        sentence: format!("{}{names}", say.sentences([first, rebooted, bye, missed, untold])),
+        log: None,
+        why: say.w("why-back"),
+        facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+    }
+}

@@ -1,0 +1,232 @@
+//! Several matters in one message: the same error of many devices or tasks as one block, the others each by itself; every
+//! one with its own name, number and time.
+
+use std::collections::BTreeSet;
+
+use olog_proto::At;
+
+use super::catalogue::Say;
+use super::entry::Entry;
+use super::one::{self, is_open};
+use super::page::{Page, Part};
+use super::{Context, DIGEST_AFTER, TITLE_MAX, cut};
+use crate::{Notice, Saying};
+
+/// Characters of a name in a list of names.
+const NAME_MAX: usize = 80;
+/// Devices that get an ssh line of their own.
+const LOG_IN_MAX: usize = 3;
+
+/// Title, telling line and page.
+pub(super) fn write(
+    say: &Say,
+    context: &Context<'_>,
+    entries: &[Entry<'_>],
+    n_left: usize,
+    budget: Option<usize>,
+) -> (String, String, Page) {
+    let blocks = blocks(entries);
+    let is_digest = entries.iter().all(|entry| say.now.since(entry.late_at(say.now)) > DIGEST_AFTER);
+    let budget = budget.unwrap_or(match blocks.len() {
+        0 | 1 => usize::MAX,
+        2 | 3 => 600,
+        4..=10 => 300,
+        _ => 160,
+    });
+    let mut page = Page::default();
+    let n = ("n", (entries.len() as u64).into());
+    if is_digest {
+        let oldest = entries.iter().map(|entry| entry.late_at(say.now)).min().unwrap_or(say.now);
+        page.push(Part::Text(say.late(oldest, say.t("merged-digest", std::slice::from_ref(&n)))));
+    } else if blocks.len() > 1 {
+        page.push(Part::Text(say.t("merged", std::slice::from_ref(&n))));
+    }
+    for block in &blocks {
+        match block.as_slice() {
+            [entry] => alone(say, entry, budget, &mut page),
+            same => together(say, same, blocks.len() == 1, budget, &mut page),
+        }
+    }
+    if n_left > 0 {
+        page.push(Part::Text(say.t("and-more", &[("n", (n_left as u64).into())])));
+    }
+    log_ins(say, entries, &mut page);
+    acknowledge(say, context, entries, &mut page);
+    let mut facts = vec![say.t("why", &[("why", say.t("why-merged", &[n]).into())])];
+    if context.by_device {
+        facts.push(say.w("by-device"));
+    }
+    page.push(Part::Small(say.sentences(facts)));
+    let (title, telling) = (title(say, entries, is_digest), telling(say, entries, &blocks));
+    (title, telling, page)
+}
+
+type Block<'e, 'a> = Vec<&'e Entry<'a>>;
+
+/// Errors with one fingerprint together, at the place of the first.
+fn blocks<'e, 'a>(entries: &'e [Entry<'a>]) -> Vec<Block<'e, 'a>> {
+    let mut blocks: Vec<Block<'e, 'a>> = Vec::new();
+    for entry in entries {
+        let fingerprint = entry.fingerprint();
+        let same = blocks.iter_mut().find(|block| {
+            fingerprint.is_some() && block.first().is_some_and(|first| first.fingerprint() == fingerprint)
+        });
+        match same {
+            Some(block) => block.push(entry),
+            None => blocks.push(vec![entry]),
+        }
+    }
+    blocks
+}
+
+/// `device/task #17`, each part cut only where it is absurdly long.
+fn name(notice: &Notice) -> String {
+    let parts = [notice.device.as_deref(), notice.task.as_deref()].into_iter().flatten();
+    let name = parts.map(|part| cut::middle(part, NAME_MAX)).collect::<Vec<_>>().join("/");
+    match notice.incident {
+        Some(number) if name.is_empty() => format!("#{number}"),
+        Some(number) => format!("{name} #{number}"),
+        None => name,
+    }
+}
+
+fn alone(say: &Say, entry: &Entry<'_>, budget: usize, page: &mut Page) {
+    let words = one::words(say, entry);
+    let head = match &entry.notice.saying {
+        Saying::System { .. } => words.title.clone(),
+        _ => format!("{} {}", say.w(entry.state()), name(entry.notice)),
+    };
+    // An end or an error tells its time itself; what does not gets it here.
+    let time = match &entry.notice.saying {
+        Saying::Message { .. } | Saying::System { .. } | Saying::Error { .. } => say.time_exact(entry.notice.at),
+        _ => String::new(),
+    };
+    page.push(Part::Head(format!("{head} {time}").trim().to_owned()));
+    page.push(Part::Text(words.sentence));
+    if let Some(log) = words.log {
+        page.push(Part::Log(short_log(say, log, budget)));
+    }
+}
+
+/// With little room the telling line says more than two ends.
+fn short_log(say: &Say, log: &olog_proto::Excerpt, budget: usize) -> String {
+    if budget >= 200 { cut::excerpt(say, log, budget) } else { cut::end(&cut::telling_line(log), budget) }
+}
+
+/// One error of many: where, when, how often, the text once, and every name.
+fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, budget: usize, page: &mut Page) {
+    let Some(first) = entries.first() else { return };
+    let times = || entries.iter().map(|entry| entry.notice.at);
+    let range = say.range(times().min().unwrap_or(say.now), times().max().unwrap_or(say.now));
+    let n_seen = |entry: &&Entry<'_>| match &entry.notice.saying {
+        Saying::Error { n_seen, .. } => *n_seen,
+        _ => 1,
+    };
+    let total: u64 = entries.iter().map(n_seen).fold(0, u64::saturating_add);
+    let (devices, tasks) = sets(entries.iter().copied());
+    let (n_devices, n_tasks) = (devices.len() as u64, tasks.len() as u64);
+    let place = match (n_devices, n_tasks) {
+        (_, 0..=1) if n_devices > 1 => say.t("where-devices", &[("n", n_devices.into())]),
+        (0..=1, _) => say.t("where-tasks", &[("n", n_tasks.into())]),
+        _ => say.t("where-both", &[("devices", n_devices.into()), ("tasks", n_tasks.into())]),
+    };
+    if !is_all {
+        page.push(Part::Head(format!("{} {}", say.w(first.state()), place_name(say, &devices, &tasks))));
+    }
+    let args = [("where", place.into()), ("range", range.into()), ("n", total.into())];
+    let sentence = say.t("merged-same", &args);
+    let oldest: At = times().min().unwrap_or(say.now);
+    page.push(Part::Text(if is_all { say.late(oldest, sentence) } else { sentence }));
+    if let Saying::Error { excerpt, .. } = &first.notice.saying {
+        page.push(Part::Log(short_log(say, excerpt, budget)));
+    }
+    let names: Vec<String> = entries.iter().map(|entry| name(entry.notice)).collect();
+    page.push(Part::Text(say.list(&names)));
+}
+
+fn sets<'a>(entries: impl Iterator<Item = &'a Entry<'a>>) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
+    let (mut devices, mut tasks) = (BTreeSet::new(), BTreeSet::new());
+    for entry in entries {
+        devices.extend(entry.notice.device.as_deref());
+        tasks.extend(entry.notice.task.as_deref());
+    }
+    (devices, tasks)
+}
+
+/// What differs is counted, what is the same is named.
+fn place_name(say: &Say, devices: &BTreeSet<&str>, tasks: &BTreeSet<&str>) -> String {
+    let counted = |key, n: usize| say.t(key, &[("n", (n as u64).into())]);
+    let device = match devices.len() {
+        0 => None,
+        1 => devices.first().map(|name| cut::middle(name, NAME_MAX)),
+        n => Some(counted("count-devices", n)),
+    };
+    let task = match tasks.len() {
+        0 => None,
+        1 => tasks.first().map(|name| cut::middle(name, NAME_MAX)),
+        n => Some(counted("count-tasks", n)),
+    };
+    [device, task].into_iter().flatten().collect::<Vec<_>>().join("/")
+}
+
+fn title(say: &Say, entries: &[Entry<'_>], is_digest: bool) -> String {
+    let mut counts: Vec<(String, u64)> = Vec::new();
+    for entry in entries {
+        let state = say.w(entry.state());
+        match counts.iter_mut().find(|(word, _)| *word == state) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((state, 1)),
+        }
+    }
+    let late = if is_digest { format!("{} ", say.w("state-late")) } else { String::new() };
+    if let [(state, _)] = counts.as_slice() {
+        let (devices, tasks) = sets(entries.iter());
+        let counted = |key, names: &BTreeSet<&str>| match names.len() {
+            0 => None,
+            1 => names.first().map(|name| (*name).to_owned()),
+            n => Some(say.t(key, &[("n", (n as u64).into())])),
+        };
+        let device = counted("count-devices", &devices);
+        let several = || say.t("count-signs", &[("n", (entries.len() as u64).into())]);
+        // What names no task differs in nothing that a title could count.
+        let task = counted("count-tasks", &tasks).or_else(|| (devices.len() < 2).then(several));
+        return cut::title(&format!("{late}{state}"), device.as_deref(), task.as_deref());
+    }
+    let mut title = late.trim_end().to_owned();
+    for (state, n) in counts {
+        let count = say.t("count-state", &[("state", state.into()), ("n", n.into())]);
+        let longer = if title.is_empty() { count } else { format!("{title} {count}") };
+        if longer.chars().count() > TITLE_MAX {
+            break;
+        }
+        title = longer;
+    }
+    title
+}
+
+/// One error's text, or the names of what comes first.
+fn telling(say: &Say, entries: &[Entry<'_>], blocks: &[Block<'_, '_>]) -> String {
+    if let ([_], Some(Saying::Error { excerpt, .. })) = (blocks, entries.first().map(|entry| &entry.notice.saying)) {
+        return cut::telling_line(excerpt);
+    }
+    let names: Vec<String> = entries.iter().take(8).map(|entry| name(entry.notice)).filter(|n| !n.is_empty()).collect();
+    say.list(&names)
+}
+
+fn log_ins(say: &Say, entries: &[Entry<'_>], page: &mut Page) {
+    let mut seen = BTreeSet::new();
+    for entry in entries.iter().filter(|entry| is_open(entry.notice)) {
+        let is_new = entry.notice.address.as_deref().is_some_and(|address| seen.insert(address));
+        if is_new && seen.len() <= LOG_IN_MAX {
+            one::log_in(say, entry.notice, page);
+        }
+    }
+}
+
+fn acknowledge(say: &Say, context: &Context<'_>, entries: &[Entry<'_>], page: &mut Page) {
+    let open = entries.iter().filter(|entry| is_open(entry.notice)).any(|entry| entry.notice.incident.is_some());
+    if open && !context.by_device {
+        let command = "olog-hub incident ack N".to_owned();
+        page.push(Part::Command { label: say.w("acknowledge-n"), command, copy: say.w("copy") });
+    }
+}

@@ -1,0 +1,410 @@
+//! The texts as they reach the phone, read as the person who was woken up; and that no key is missing or left over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use olog_proto::{Excerpt, FingerprintText};
+
+use super::*;
+use crate::{Ground, Kind, Saying, SystemCode, Why};
+
+/// 2026-11-22 03:11:04 in Shanghai.
+const NIGHT: At = At(1_795_288_264_000);
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+
+pub(super) fn say() -> Say {
+    Say { language: Language::En, timezone: chrono_tz::Asia::Shanghai, now: NIGHT }
+}
+
+fn context(language: Language) -> Context<'static> {
+    Context {
+        language,
+        timezone: chrono_tz::Asia::Shanghai,
+        now: NIGHT,
+        public_url: None,
+        by_device: false,
+        limits: Limits { chars: 40_000, summary_chars: 100 },
+    }
+}
+
+const MYSQL: &str = "ERROR 2002 (HY000): Can't connect to local server through socket '/run/mysqld.sock' (111)";
+
+fn error_of(device: &str, task: &str, at: At, text: &str, why: Why) -> Notice {
+    Notice {
+        kind: Kind::Err,
+        incident: Some(17),
+        device: Some(device.into()),
+        address: Some("ubuntu@10.20.0.233:22".into()),
+        task: Some(task.into()),
+        at,
+        saying: Saying::Error {
+            why,
+            excerpt: Excerpt::of(text),
+            path: format!("/ologs/{task}.err"),
+            fingerprint: Some(FingerprintText::of(text).fingerprint()),
+            last_good_at: Some(at.plus(-11 * MINUTE)),
+            began_at: at.plus(-2 * HOUR),
+            n_seen: 3,
+        },
+    }
+}
+
+fn first(task: &str) -> Notice {
+    error_of("comsrv", task, NIGHT, MYSQL, Why::First)
+}
+
+fn with(notice: &Notice, kind: Kind, saying: Saying) -> Notice {
+    Notice { kind, saying, ..notice.clone() }
+}
+
+fn over(ground: Ground) -> Notice {
+    let saying = Saying::Over { ground, began_at: NIGHT.plus(-2 * HOUR), n_seen: 37, acknowledged_at: None };
+    with(&first("mysql"), Kind::Over, saying)
+}
+
+fn lost(n: usize, behind: Option<&str>) -> Notice {
+    let saying = Saying::DevicesLost {
+        devices: (1..=n).map(|n| format!("web{n}")).collect(),
+        n_known: 15,
+        since: NIGHT.plus(-70_000),
+        behind: behind.map(str::to_owned),
+        said_bye: false,
+    };
+    Notice { kind: Kind::Lost, incident: Some(18), device: None, address: None, task: None, at: NIGHT, saying }
+}
+
+fn back(n: usize, missing: usize) -> Notice {
+    let names = |from: usize, n: usize| (from..from + n).map(|n| format!("web{n}")).collect();
+    let saying = Saying::DevicesBack {
+        devices: names(1, n),
+        missing: names(n + 1, missing),
+        since: NIGHT.plus(-20 * MINUTE),
+        n_rebooted: n as u64,
+        said_bye: false,
+    };
+    Notice { kind: Kind::Back, saying, ..lost(1, None) }
+}
+
+fn message_of(text: &str) -> Notice {
+    let saying = Saying::Message { excerpt: Excerpt::of(text), path: "/ologs/smarthome.msg".into(), n_seen: 1 };
+    Notice { device: Some("respi".into()), task: Some("smarthome".into()), ..with(&first("x"), Kind::Msg, saying) }
+}
+
+fn system(code: SystemCode) -> Notice {
+    let args = [
+        ("since", "1795281064000"),
+        ("devices", "comsrv, nas"),
+        ("findings", "/etc/olog/hub.toml:3:1 unknown key \"listn\""),
+        ("n", "3"),
+        ("why", "its spool was restored from an older copy"),
+        ("addresses", "203.0.113.7, 198.51.100.2"),
+        ("code", "log_dir_missing"),
+        ("path", "/var/log/olog"),
+        ("text", "the log dir does not exist"),
+        ("channel", "me"),
+        ("answer", "1001 业务异常"),
+        ("receiver", "UID_gone"),
+    ];
+    let args: BTreeMap<String, String> = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let device = matches!(code, SystemCode::Gap | SystemCode::AgentNote | SystemCode::TwoMachines);
+    let device = device.then(|| "comsrv".to_owned());
+    Notice {
+        incident: None,
+        device,
+        address: None,
+        task: None,
+        ..with(&first("x"), Kind::System, Saying::System { code, args })
+    }
+}
+
+const CODES: [SystemCode; 19] = {
+    use SystemCode::*;
+    [
+        HubFirstStart,
+        HubUnclean,
+        HubAway,
+        NewDevices,
+        PendingDevices,
+        ConfigRefused,
+        EpochRenewed,
+        Gap,
+        TwoMachines,
+        Unreadable,
+        AgentNote,
+        AgentNoteOver,
+        ChannelFailing,
+        ChannelBack,
+        ReceiverRefused,
+        Expired,
+        StoreTrouble,
+        StoreRecovered,
+        ChannelTest,
+    ]
+};
+
+/// As the phone shows it, in both languages.
+fn shown(notices: &[Notice]) -> String {
+    let one = |language| {
+        let Composed { message, told } = compose(notices, &context(language));
+        assert!(message.title.chars().count() <= 20, "{}", message.title);
+        assert!(message.summary.chars().count() <= 100, "{}", message.summary);
+        assert_eq!(told, (0..notices.len()).collect::<Vec<_>>());
+        format!("[{}]\n{}\n\n{}", message.title, message.summary, message.text)
+    };
+    format!("{}\n\n======\n\n{}", one(Language::ZhCn), one(Language::En))
+}
+
+fn sixty() -> Vec<Notice> {
+    let task = |n: u64| {
+        let mut notice = first(&format!("task-{n}"));
+        notice.incident = Some(100 + n);
+        notice
+    };
+    (0..60).map(task).collect()
+}
+
+#[test]
+fn a_first_error() {
+    insta::assert_snapshot!(shown(&[first("mysql")]));
+}
+
+#[test]
+fn errors_of_every_reason() {
+    let reasons = [
+        Why::Again,
+        Why::NewFingerprint,
+        Why::MoreFingerprints { n_more: 4 },
+        Why::Reopened,
+        Why::ComesAndGoes { n_times: 3 },
+    ];
+    let texts: Vec<String> =
+        reasons.into_iter().map(|why| shown(&[error_of("comsrv", "mysql", NIGHT, MYSQL, why)])).collect();
+    insta::assert_snapshot!(texts.join("\n\n############\n\n"));
+}
+
+#[test]
+fn a_late_error_says_how_late_it_is() {
+    let late = error_of("comsrv", "mysql", NIGHT.plus(-6 * HOUR), MYSQL, Why::First);
+    insta::assert_snapshot!(shown(&[late]));
+}
+
+#[test]
+fn a_message_is_not_an_error() {
+    insta::assert_snapshot!(shown(&[message_of("门磁电量 8 %,请更换电池。\n")]));
+}
+
+#[test]
+fn devices_that_are_lost_and_back() {
+    let texts = [shown(&[lost(1, None)]), shown(&[lost(8, Some("203.0.113.7"))]), shown(&[back(1, 0)])];
+    let more = [shown(&[back(8, 0)]), shown(&[back(6, 2)])];
+    insta::assert_snapshot!([texts.as_slice(), &more].concat().join("\n\n############\n\n"));
+}
+
+#[test]
+fn an_end_names_its_ground() {
+    let grounds = [Ground::RunEnded, Ground::NewLog, Ground::Cleared, Ground::LogGrew, Ground::Closed, Ground::Quiet];
+    let texts: Vec<String> = grounds.into_iter().map(|ground| shown(&[over(ground)])).collect();
+    insta::assert_snapshot!(texts.join("\n\n############\n\n"));
+}
+
+#[test]
+fn a_reminder() {
+    let saying = Saying::Remind {
+        began_at: NIGHT.plus(-26 * HOUR),
+        n_seen: 37,
+        last_error_at: NIGHT.plus(-3 * HOUR),
+        excerpt: Excerpt::of(MYSQL),
+    };
+    insta::assert_snapshot!(shown(&[with(&first("mysql"), Kind::Remind, saying)]));
+}
+
+#[test]
+fn ologs_own_affairs() {
+    let texts: Vec<String> = CODES.into_iter().map(|code| shown(&[system(code)])).collect();
+    insta::assert_snapshot!(texts.join("\n\n############\n\n"));
+}
+
+#[test]
+fn one_error_of_twelve_devices() {
+    let text = "rsync: write failed on \"/backup\": No space left on device (28)";
+    let of = |n: u64| {
+        let at = NIGHT.plus(-i64::try_from(n).unwrap() * 10_000);
+        Notice { incident: Some(30 + n), ..error_of(&format!("srv{n}"), "backup", at, text, Why::First) }
+    };
+    let notices: Vec<Notice> = (0..12).map(of).collect();
+    insta::assert_snapshot!(shown(&notices));
+}
+
+#[test]
+fn sixty_tasks_at_once_are_one_message_that_names_each() {
+    let notices = sixty();
+    for language in [Language::ZhCn, Language::En] {
+        let Composed { message, told } = compose(&notices, &context(language));
+        assert_eq!(told.len(), 60);
+        for notice in &notices {
+            let name = format!("comsrv/{} #{}", notice.task.as_ref().unwrap(), notice.incident.unwrap());
+            assert!(message.text.contains(&name) && message.html.contains(&name), "{name}");
+        }
+    }
+    insta::assert_snapshot!(shown(&notices[..5]));
+}
+
+#[test]
+fn a_mixed_message_has_the_worst_first() {
+    let other = Notice {
+        incident: Some(21),
+        ..error_of("nas", "rsync", NIGHT.plus(-20_000), "rsync: connection unexpectedly closed", Why::First)
+    };
+    let other_over = Notice { incident: Some(22), ..over(Ground::NewLog) };
+    let notices =
+        [message_of("battery 8 %"), other_over, lost(1, None), first("mysql"), other, system(SystemCode::AgentNote)];
+    insta::assert_snapshot!(shown(&notices));
+}
+
+#[test]
+fn what_waited_goes_as_a_digest_with_its_own_times() {
+    let ago = |minutes: i64| NIGHT.plus(-minutes * MINUTE);
+    let begin = |n: u64, task: &str, minutes| Notice {
+        incident: Some(n),
+        ..error_of("comsrv", task, ago(minutes), &format!("{task} cannot connect"), Why::First)
+    };
+    let end = |n: u64, task: &str, minutes| Notice {
+        incident: Some(n),
+        at: ago(minutes),
+        task: Some(task.into()),
+        ..over(Ground::Cleared)
+    };
+    let notices = [begin(1, "mysql", 300), begin(2, "nginx", 240), end(1, "mysql", 200), begin(3, "rsync", 30)];
+    insta::assert_snapshot!(shown(&notices));
+}
+
+#[test]
+fn a_begin_and_its_end_that_both_wait_become_one() {
+    let notices = [error_of("comsrv", "mysql", NIGHT.plus(-30_000), MYSQL, Why::First), over(Ground::NewLog)];
+    insta::assert_snapshot!(shown(&notices));
+    let gone = [lost(2, None), back(2, 0)];
+    let Composed { message, told } = compose(&gone, &context(Language::En));
+    assert_eq!((told.len(), message.title.as_str()), (2, "BACK 2 devs 20m away"));
+}
+
+#[test]
+fn a_failure_after_an_end_is_told_beside_it() {
+    let notices = [over(Ground::NewLog), first("mysql")];
+    let Composed { message, .. } = compose(&notices, &context(Language::En));
+    assert_eq!(message.title, "ERR 1 OVER 1");
+}
+
+#[test]
+fn log_text_never_breaks_the_layout() {
+    let evil = "</pre><script>alert(1)</script>\n<copy data-clipboard-text=\"rm -rf /\">\u{1b}[31m&";
+    let mut notice = error_of("a\"b", "<b>task</b>", NIGHT, evil, Why::First);
+    notice.address = Some("x\"><script>@h".into());
+    for notices in [vec![notice.clone()], vec![notice, first("mysql")]] {
+        let html = compose(&notices, &context(Language::En)).message.html;
+        assert!(!html.contains("<script") && !html.contains("<b>task") && !html.contains("rm -rf /\""), "{html}");
+        assert!(html.contains("&lt;script&gt;") && !html.contains('\u{1b}'), "{html}");
+    }
+}
+
+#[test]
+fn limits_are_kept_by_cutting_excerpts_and_then_by_sending_the_rest_next() {
+    let notices: Vec<Notice> = (0..2000_u64)
+        .map(|n| {
+            let text = format!(
+                "{} {}",
+                "<&>\n".repeat(250),
+                ["alpha", "beta", "gamma"][n as usize % 3].repeat(n as usize % 7 + 1)
+            );
+            Notice {
+                incident: Some(n),
+                ..error_of(&format!("device{}", n % 40), &format!("task-{n}"), NIGHT, &text, Why::First)
+            }
+        })
+        .collect();
+    let (mut left, mut n_messages) = (notices, 0);
+    while !left.is_empty() {
+        let Composed { message, told } = compose(&left, &context(Language::ZhCn));
+        assert!(message.html.chars().count() <= 40_000 && !message.html.is_empty());
+        assert!(!told.is_empty());
+        for place in &told {
+            assert!(message.html.contains(&format!("task-{} ", left[*place].incident.unwrap())), "{place}");
+        }
+        assert_eq!(message.text.contains("见下一条消息"), told.len() < left.len());
+        left = left.into_iter().enumerate().filter(|(place, _)| !told.contains(place)).map(|(_, n)| n).collect();
+        n_messages += 1;
+    }
+    assert!(n_messages < 12, "{n_messages}");
+}
+
+#[test]
+fn a_tiny_limit_still_says_the_most_important() {
+    let context = Context { limits: Limits { chars: 60, summary_chars: 30 }, ..context(Language::En) };
+    let Composed { message, told } = compose(&[first("mysql"), lost(1, None)], &context);
+    assert_eq!(told, [0]);
+    assert!(message.html.is_empty() && message.text.chars().count() <= 60 && message.summary.chars().count() <= 30);
+}
+
+#[test]
+fn the_device_itself_says_so_and_names_no_number() {
+    let notice = Notice { incident: None, ..first("mysql") };
+    let context = Context { by_device: true, ..context(Language::En) };
+    let text = compose(&[notice], &context).message.text;
+    assert!(text.contains("Sent by the device itself") && !text.contains("olog-hub"), "{text}");
+}
+
+#[test]
+fn a_public_url_gives_a_link() {
+    let context = Context { public_url: Some("https://hub.example.com/olog/"), ..context(Language::En) };
+    let html = compose(&[first("mysql")], &context).message.html;
+    assert!(html.contains("<a href=\"https://hub.example.com/olog/incidents/17\">Details #17</a>"), "{html}");
+}
+
+fn keys(text: &str) -> BTreeSet<&str> {
+    let starts = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+    starts.filter_map(|line| line.split_once(" =")).map(|(key, _)| key).collect()
+}
+
+#[test]
+fn every_key_is_in_both_languages_and_used() {
+    let (zh, en) = (include_str!("../../locales/zh-CN.ftl"), include_str!("../../locales/en.ftl"));
+    assert_eq!(keys(zh), keys(en));
+    for text in [zh, en] {
+        assert!(fluent_bundle::FluentResource::try_new(text.to_owned()).is_ok(), "a mistake in a catalogue");
+    }
+    let code = [
+        include_str!("../words.rs"),
+        include_str!("catalogue.rs"),
+        include_str!("cut.rs"),
+        include_str!("entry.rs"),
+        include_str!("one.rs"),
+        include_str!("several.rs"),
+    ]
+    .concat();
+    let mut used: BTreeSet<String> =
+        CODES.iter().flat_map(|code| [one::system_key(*code), format!("{}-title", one::system_key(*code))]).collect();
+    // Whatever looks like a key in quotes and is one.
+    used.extend(code.split('"').filter(|piece| keys(en).contains(piece)).map(str::to_owned));
+    let unused: Vec<_> = keys(en).into_iter().filter(|key| !used.contains(*key)).collect();
+    assert_eq!(unused, Vec::<&str>::new(), "keys that no code asks for");
+    let missing: Vec<_> = used.iter().filter(|key| !keys(en).contains(key.as_str())).collect();
+    assert_eq!(missing, Vec::<&String>::new(), "keys that no catalogue has");
+}
+
+#[test]
+fn every_key_that_the_code_asks_for_exists() {
+    // A key without a message is returned as it is: no text of any notice may look like one.
+    let mut all = vec![first("mysql"), message_of("x"), lost(1, None), lost(3, None), back(2, 1), over(Ground::Quiet)];
+    all.extend(CODES.map(system));
+    for notice in all {
+        for language in [Language::ZhCn, Language::En] {
+            let message = compose(std::slice::from_ref(&notice), &context(language)).message;
+            for word in message.text.split([' ', '\n', ':', ';']).chain([message.title.as_str()]) {
+                assert!(
+                    !keys(include_str!("../../locales/en.ftl")).contains(word) || word.find('-').is_none(),
+                    "{word}"
+                );
+            }
+            assert!(!message.text.contains("{$") && !message.text.contains("{ $"), "{}", message.text);
+        }
+    }
+}
