@@ -11,6 +11,7 @@ mod show;
 mod wire;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -297,11 +298,7 @@ impl Phone {
         let kept = self.shared.kept();
         let mut story = String::new();
         for (n, call) in kept.calls.iter().enumerate() {
-<<<<<<< HEAD
             _ = writeln!(story, "call {n} to {}: {}", call.named().join(", "), call.answer);
-=======
-            story.push_str(&format!("call {n} to {}: {}\n", call.named().join(", "), call.answer));
->>>>>>> bda7ba1 (The phone's story is written without ignored results)
             for push in kept.pushes.iter().filter(|push| push.call == n).take(1) {
                 story.push_str(&push.card());
             }
