@@ -281,7 +281,7 @@ async fn what_waited_for_seven_days_is_given_up_and_that_is_told() {
         bench.phone.behave(Habit::Well);
         bench.hand.advance(BACK_OFF.1);
         bench.until("the word of it leaves", |_, waiting| waiting == 0).await;
-        assert_eq!(bench.got(UID).len(), 1, "{}", bench.phone.story());
+        assert!(!bench.got(UID).is_empty(), "{}", bench.phone.story());
         assert!(!bench.got(UID).iter().any(|p| p.content.contains("mysql")), "{}", bench.phone.story());
         bench.end().await;
     }
