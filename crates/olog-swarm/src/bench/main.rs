@@ -1,0 +1,96 @@
+//! `olog-bench`: the figures of docs/performance.md, each beside its peer or limit taken in the same run.
+//!
+//! Run by `cargo xtask bench` in a release build. Prints one row a figure; its verdict is arithmetic, never a test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measuring program: what goes wrong ends it, and it reads the clock"
+)]
+
+mod agent;
+mod hub;
+mod road;
+
+use clap::Parser;
+
+/// What to measure.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Only these: road, big, flood, memory, cold, idle, ingest, sessions
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Files of the cold start and of the memory's slope
+    #[arg(long, default_value_t = 1_000_000)]
+    files: usize,
+    /// Seconds of idleness
+    #[arg(long, default_value_t = 600)]
+    idle: u64,
+    /// Be the bare websocket server that a session is measured against, on this port
+    #[arg(long, hide = true)]
+    bare: bool,
+}
+
+/// One line of the page.
+pub(crate) struct Figure {
+    /// What was measured.
+    pub(crate) what: &'static str,
+    /// Our figure.
+    pub(crate) ours: String,
+    /// The peer's, or the limit's, in the same run.
+    pub(crate) limit: String,
+    /// Ours over theirs.
+    pub(crate) ratio: f64,
+    /// What the ratio may be at most.
+    pub(crate) bar: f64,
+}
+
+impl Figure {
+    fn print(&self) {
+        let verdict = if self.ratio <= self.bar { "kept" } else { "**missed**" };
+        println!("| {} | {} | {} | {:.2} | ≤ {} | {verdict} |", self.what, self.ours, self.limit, self.ratio, self.bar);
+    }
+}
+
+fn main() {
+    let args = Args::parse();
+    _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    if args.bare {
+        return runtime.block_on(hub::bare_server());
+    }
+    println!("| figure | Olog | peer or limit, same run | ratio | bar | |\n|---|---|---|---|---|---|");
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    let mut figures = Vec::new();
+    let mut take = |name: &str, measure: &mut dyn FnMut() -> Vec<Figure>| {
+        if wanted(name) {
+            let taken = measure();
+            taken.iter().for_each(Figure::print);
+            figures.extend(taken);
+        }
+    };
+    take("road", &mut || runtime.block_on(road::road()));
+    take("big", &mut || runtime.block_on(road::big_file()));
+    take("flood", &mut || runtime.block_on(agent::flood()));
+    take("memory", &mut || runtime.block_on(agent::memory(args.files)));
+    take("cold", &mut || runtime.block_on(agent::cold_start(args.files)));
+    take("idle", &mut || runtime.block_on(agent::idle(args.idle)));
+    take("ingest", &mut || runtime.block_on(hub::ingest()));
+    take("sessions", &mut || runtime.block_on(hub::sessions()));
+}
+
+/// The value below which this share of a sample lies.
+pub(crate) fn quantile(sample: &mut [f64], share: f64) -> f64 {
+    sample.sort_by(f64::total_cmp);
+    let last = sample.len().saturating_sub(1);
+    sample.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+}
+
+/// Resident memory of a process in KiB (proc(5), VmRSS).
+pub(crate) fn rss_kib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}

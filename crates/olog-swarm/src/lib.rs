@@ -1,0 +1,201 @@
+//! Simulated agents: keys, sessions and events without files, so that one process can be a thousand devices.
+//!
+//! Speaks `olog.2` through `olog-proto` and real sockets, and nothing else of Olog. For load and for measuring: it does not
+//! check the hub's certificate (the hub's proof it does), and any trouble ends it.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use futures_util::{SinkExt as _, StreamExt as _};
+use olog_proto::event::Id128;
+use olog_proto::identity::{Proof, Role};
+use olog_proto::{AgentFrame, At, Event, FRAME_MAX, HubFrame, JoinLink, Nonce, SUBPROTOCOL, SecretKey, What, frame};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+
+/// A device that exists only here.
+#[derive(Debug)]
+pub struct Device {
+    key: SecretKey,
+    name: String,
+    epoch: Id128,
+}
+
+/// Its session.
+pub struct Session {
+    socket: WebSocketStream<TlsStream<TcpStream>>,
+    window: u64,
+    next: u64,
+}
+
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("no randomness")?;
+    Ok(bytes)
+}
+
+impl Device {
+    /// Enrols a new device by a link that has a use left.
+    pub async fn join(link: &JoinLink, name: &str) -> anyhow::Result<Device> {
+        let device = Device { key: SecretKey::from_seed(random()?), name: name.to_owned(), epoch: Id128(random()?) };
+        let body = serde_json::json!({ "secret": link.secret.to_string(), "name": name, "key": device.key.public() });
+        let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build()?;
+        let answer = client.post(format!("{}/join", link.base)).body(body.to_string());
+        let answer = answer.header("content-type", "application/json").send().await?;
+        if !answer.status().is_success() {
+            bail!("{name} did not join: {}", answer.text().await?);
+        }
+        Ok(device)
+    }
+
+    /// Opens a session.
+    pub async fn connect(&self, link: &JoinLink, tls: &Arc<ClientConfig>) -> anyhow::Result<Session> {
+        let host = link.base.strip_prefix("https://").context("a link over TLS")?;
+        let stream = TcpStream::connect(host).await?;
+        stream.set_nodelay(true)?;
+        let server = ServerName::try_from(host.split(':').next().unwrap_or(host).to_owned())?;
+        let stream = TlsConnector::from(tls.clone()).connect(server, stream).await?;
+        let mut request = format!("{}/agent", link.base.replacen("https", "wss", 1)).into_client_request()?;
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .write_buffer_size(4096)
+            .max_message_size(Some(FRAME_MAX))
+            .max_frame_size(Some(FRAME_MAX));
+        let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+        let mut session = Session { socket, window: 0, next: 1 };
+        session.shake_hands(self, link).await?;
+        Ok(session)
+    }
+}
+
+impl Session {
+    async fn shake_hands(&mut self, device: &Device, link: &JoinLink) -> anyhow::Result<()> {
+        let HubFrame::Hello { hub_key, nonce, .. } = self.receive().await? else { bail!("no hello") };
+        if hub_key.print() != link.hub {
+            bail!("another hub's key");
+        }
+        let (name, own) = (device.name.parse()?, Nonce(random()?));
+        let proof = |role| Proof::new(role, nonce, own, &name, device.key.public(), hub_key);
+        let auth = frame::Auth {
+            key: device.key.public(),
+            name: device.name.parse()?,
+            address: None,
+            version: "swarm".to_owned(),
+            epoch: device.epoch,
+            last: 1_000_000_000,
+            boot: Id128([7; 16]),
+            up: 0,
+            nonce: own,
+            time: At(0),
+            signature: device.key.sign(&proof(Role::Device)),
+        };
+        self.send(&AgentFrame::Auth(Box::new(auth))).await?;
+        match self.receive().await? {
+            HubFrame::Welcome { window, signature, .. } if hub_key.verify(&proof(Role::Hub), &signature) => {
+                self.window = u64::from(window);
+                Ok(())
+            }
+            other => bail!("not welcome: {other:?}"),
+        }
+    }
+
+    /// Sends `n` events made by `make` (number in, what was seen out), `a_frame` at a time within the window, and waits for
+    /// the last acknowledgement.
+    pub async fn pump(&mut self, n: u64, a_frame: u64, at: At, make: impl Fn(u64) -> What) -> anyhow::Result<()> {
+        let (end, mut acked) = (self.next + n, self.next - 1);
+        while acked + 1 < end {
+            while self.next < end && self.next - 1 - acked + a_frame <= self.window {
+                let from = self.next;
+                let until = end.min(from + a_frame);
+                let event = |n| Event { n, at, boot: Id128([7; 16]), up: n, what: make(n), pushed: None };
+                let events = (from..until).map(event).collect();
+                self.send(&AgentFrame::Events { from, events }).await?;
+                self.next = until;
+            }
+            match self.receive().await? {
+                HubFrame::Ack { through } => acked = through,
+                other => bail!("not an ack: {other:?}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers pings until the hub goes.
+    pub async fn idle(&mut self) -> anyhow::Result<()> {
+        loop {
+            self.receive().await?;
+        }
+    }
+
+    async fn send(&mut self, frame: &AgentFrame) -> anyhow::Result<()> {
+        Ok(self.socket.send(Message::text(frame.encode()?)).await?)
+    }
+
+    async fn receive(&mut self) -> anyhow::Result<HubFrame> {
+        loop {
+            match self.socket.next().await.context("the hub closed the session")?? {
+                Message::Text(text) => return Ok(HubFrame::decode(&text)?),
+                Message::Close(why) => bail!("closed: {why:?}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// TLS that takes any certificate: the swarm measures, the hub's own proof stands all the same.
+pub fn any_certificate() -> anyhow::Result<Arc<ClientConfig>> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
