@@ -9,6 +9,7 @@
 
 mod look;
 mod road;
+mod roots;
 mod scan;
 mod troubles;
 
@@ -158,6 +159,8 @@ pub struct FilesStatus {
     pub watched_folders: u64,
     /// Troubles that are open.
     pub notes: Vec<Note>,
+    /// Whole walks of a log dir that came to their end.
+    pub scans: u64,
     /// When the thread last finished a round.
     pub alive_at: At,
 }

@@ -15,6 +15,8 @@ use crate::spool::FileKey;
 
 /// Quiet this long, a file that is still open is read.
 const QUIET: Duration = Duration::from_secs(1);
+/// What is gone or emptied may be written again in the same breath, however short `settle` is.
+pub const GONE: Duration = Duration::from_millis(50);
 
 /// What is known of a file's writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl Settle {
             Touch::Removed | Touch::Renamed => {
                 pending.renamed = touch == Touch::Renamed;
                 pending.writer = Writer::Closed;
-                self.after_close
+                self.after_close.max(GONE)
             }
             Touch::Moved if pending.writer == Writer::Open => QUIET,
             Touch::Moved => self.after_close,
@@ -120,10 +122,10 @@ impl Settle {
         self.schedule(file.clone(), Pending { due, ..pending });
     }
 
-    /// Puts a file back, to be looked at again at `due`.
+    /// Puts a file back, to be looked at again at `due`. What comes until then settles anew.
     pub fn again(&mut self, file: FileKey, pending: Pending, due: Duration) {
         if !self.files.contains_key(&file) {
-            self.schedule(file, Pending { due, ..pending });
+            self.schedule(file, Pending { first: due, due, ..pending });
         }
     }
 
@@ -211,6 +213,17 @@ mod tests {
         check(&[(10, Found(300 * MS))], 710, Writer::Unknown);
         check(&[(10, Found(20_000 * MS))], 10, Writer::Unknown);
         check(&[(10, Closed), (20, Found(MS))], 110, Writer::Closed);
+    }
+
+    #[test]
+    fn a_file_that_was_put_back_is_not_ready_at_each_write() {
+        let mut settle = Settle::new(100 * MS, 10_000 * MS);
+        let file = FileKey { folder: FolderId(1), name: b"x.log".to_vec() };
+        settle.touch(&file, Touch::Written, MS, At(0));
+        let (file, pending) = settle.ready(1001 * MS, 1).remove(0);
+        settle.again(file.clone(), pending, 60_000 * MS);
+        settle.touch(&file, Touch::Written, 30_000 * MS, At(0));
+        assert_eq!(settle.next_due(), Some(31_000 * MS));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Deletes log files that are older than `log_keep_days`. The only code of Olog that deletes users' files.
 //!
 //! What may go: a file with a watched suffix that the agent knows, really inside a log dir (resolved without links), a
-//! regular file with no other name, unchanged since it was known, and old by the later of its mtime and when the agent first saw
+//! regular file, unchanged since it was known, and old by the later of its mtime and when the agent first saw
 //! it. What stays: a file of which events still wait, and the newest error of a task (an incident may be open).
 //! When: once an hour, while the hub has confirmed the clock; at most a tenth of the known files an hour.
 

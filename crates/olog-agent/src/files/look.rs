@@ -10,7 +10,7 @@ use olog_proto::{At, BootId, Change, Excerpt, File, Suffix, TaskName, What};
 
 use super::{FilesConfig, Rule};
 use crate::read::{self, Place, ReadError, Reading, Stat, as_path};
-use crate::settle::{Pending, Writer};
+use crate::settle::{GONE, Pending, Writer};
 use crate::spool::{Batch, FileKey, Memory, Spool, SpoolError, Stamp};
 use crate::text::{self, Manner, Redactor, Said};
 
@@ -85,8 +85,9 @@ impl Looker<'_> {
         stat: Stat,
     ) -> Result<Looked, SpoolError> {
         let (closed, again_at) = self.closed(pending, memory.as_ref(), stat);
+        let all = closed || self.is_stuck(pending, memory.as_ref(), stat);
         if let Some(memory) = memory.as_ref().filter(|memory| stat.is(memory) && !memory.history) {
-            let rest = closed && memory.offset < stat.size;
+            let rest = all && memory.offset < stat.size;
             let paced = self.paced.get(key).copied().filter(|&until| memory.held > 0 && until > self.now);
             match paced {
                 Some(until) if !rest => return Ok(Looked::Again(until)),
@@ -94,17 +95,21 @@ impl Looker<'_> {
                 _ => return Ok(self.unchanged(key, pending, memory, subject, closed)),
             }
         }
+        let breath = self.config.settle.max(GONE);
+        if stat.size == 0 && memory.as_ref().is_some_and(|m| m.has_text) && self.quiet(stat) < breath {
+            // Cut a moment ago: perhaps somebody is just writing it anew.
+            return Ok(Looked::Again(self.now + breath));
+        }
         let memory = self.rotated(key, memory, subject, stat)?;
-        let reading = match read::read(self.place(&subject.path), memory.as_ref(), closed) {
+        let reading = match read::read(self.place(&subject.path), memory.as_ref(), all) {
             Ok(reading) => reading,
             // Between two looks: the change that did it is told of.
             Err(ReadError::Gone | ReadError::NotAFile) => return Ok(Looked::Again(self.now + self.config.settle)),
             Err(error) => return Ok(unreadable(&error)),
         };
-        if reading.change == Change::Grown && subject.suffix == Suffix::Log {
-            if let Some(until) = self.paced.get(key).copied().filter(|&until| until > self.now) {
-                return Ok(Looked::Again(until));
-            }
+        let grows = reading.change == Change::Grown && subject.suffix == Suffix::Log;
+        if let Some(until) = self.paced.get(key).copied().filter(|&until| grows && until > self.now) {
+            return Ok(Looked::Again(until));
         }
         let unfinished = reading.is_unfinished();
         let is_held = self.tell(key, pending, memory, subject, reading, closed);
@@ -122,11 +127,22 @@ impl Looker<'_> {
             u64::try_from(self.clock.now().since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
         match pending.writer {
             Writer::Closed => (true, None),
-            Writer::Open => (quiet >= UNFINISHED && memory.is_some_and(|m| stat.is(m)), None),
-            Writer::Unknown if pending.live => (memory.is_none_or(|m| !m.open) || quiet >= UNFINISHED, None),
+            Writer::Open => (false, None),
+            Writer::Unknown if pending.live => (memory.is_none_or(|m| !m.open), None),
             Writer::Unknown if quiet >= self.config.settle_max => (true, None),
             Writer::Unknown => (false, Some(self.now + self.config.settle_max.saturating_sub(quiet))),
         }
+    }
+
+    /// Open, but its last line has not been finished for long: it is told as it is, lest it never be.
+    fn is_stuck(&self, pending: &Pending, memory: Option<&Memory>, stat: Stat) -> bool {
+        let open = pending.writer == Writer::Open || (pending.live && pending.writer == Writer::Unknown);
+        open && self.quiet(stat) >= UNFINISHED && memory.is_some_and(|m| stat.is(m))
+    }
+
+    fn quiet(&self, stat: Stat) -> Duration {
+        // A time in the future says nothing about quiet; it is taken for long past.
+        u64::try_from(self.clock.now().since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis)
     }
 
     /// Its bytes are as they were; but the end of a run, or of a text, may not be told yet.

@@ -7,21 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_proto::At;
 use olog_proto::name::path_text;
-use rustix::io::Errno;
 use tokio::sync::Notify;
 
 use super::look::{FolderPlace, Looked, Looker};
+use super::roots::Root;
 use super::scan::Comparison;
 use super::troubles::Troubles;
 use super::{FilesConfig, FilesStatus};
-use crate::read::{self, as_path};
+use crate::read::as_path;
 use crate::settle::{Settle, Touch};
 use crate::spool::{Batch, FileKey, FolderId, Spool, SpoolError};
 use crate::sweep::Sweep;
 use crate::text::Redactor;
-use crate::watch::{Arrival, Change, FOLDERS_MAX, Inbox, Listing, Walk, Walked, Watch};
+use crate::watch::{Arrival, Change, FOLDERS_MAX, Inbox, Watch};
 use crate::{boot, watch};
 
 /// What is told to the thread from outside.
@@ -37,53 +36,41 @@ const BATCH: usize = 128;
 /// Files under settling at which scans wait.
 const PENDING_MAX: usize = 32_768;
 /// File systems that tell no events are walked this often.
-const SILENT_EVERY: Duration = Duration::from_secs(10);
+pub(super) const SILENT_EVERY: Duration = Duration::from_secs(10);
 /// The log dirs themselves are looked at this often: an unmount is told by nobody.
 const ROOTS_EVERY: Duration = Duration::from_secs(30);
 /// One that is not there, this often.
-const MISSING_EVERY: Duration = Duration::from_secs(5);
+pub(super) const MISSING_EVERY: Duration = Duration::from_secs(5);
 /// A spool that does not take an event is tried again after this.
-const RETRY: Duration = Duration::from_secs(1);
-
-struct Root {
-    path: PathBuf,
-    /// Files older than this were there before the agent was.
-    first_at: At,
-    /// Scanned to its end at least once, ever.
-    scanned: bool,
-    identity: Option<(u64, u64)>,
-    silent: bool,
-    next_walk: Duration,
-    seen: HashSet<FolderId>,
-}
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Road {
-    config: FilesConfig,
-    redactor: Redactor,
-    spool: Spool,
-    bell: Arc<Notify>,
-    clock: Clock,
-    inbox: Arc<Inbox<Command>>,
-    watch: Watch,
-    settle: Settle,
-    roots: Vec<Root>,
-    folders: HashMap<FolderId, FolderPlace>,
-    by_path: HashMap<PathBuf, FolderId>,
+    pub(super) config: FilesConfig,
+    pub(super) redactor: Redactor,
+    pub(super) spool: Spool,
+    pub(super) bell: Arc<Notify>,
+    pub(super) clock: Clock,
+    pub(super) inbox: Arc<Inbox<Command>>,
+    pub(super) watch: Watch,
+    pub(super) settle: Settle,
+    pub(super) roots: Vec<Root>,
+    pub(super) folders: HashMap<FolderId, FolderPlace>,
+    pub(super) by_path: HashMap<PathBuf, FolderId>,
     /// Folders that were renamed away: what was in them was not cleared.
-    moved_away: HashSet<PathBuf>,
-    walks: VecDeque<(usize, PathBuf)>,
-    walker: Option<std::thread::JoinHandle<()>>,
-    comparison: Option<Comparison>,
-    paced: HashMap<FileKey, Duration>,
-    troubles: Troubles,
-    status: Arc<Mutex<FilesStatus>>,
-    sweep: Sweep,
-    next_roots: Duration,
-    retry_at: Option<Duration>,
-    full: bool,
+    pub(super) moved_away: HashSet<PathBuf>,
+    pub(super) walks: VecDeque<(usize, PathBuf)>,
+    pub(super) walker: Option<std::thread::JoinHandle<()>>,
+    pub(super) comparison: Option<Comparison>,
+    pub(super) paced: HashMap<FileKey, Duration>,
+    pub(super) troubles: Troubles,
+    pub(super) status: Arc<Mutex<FilesStatus>>,
+    pub(super) sweep: Sweep,
+    pub(super) next_roots: Duration,
+    pub(super) retry_at: Option<Duration>,
+    pub(super) full: bool,
     /// Changes were passed over: everything is to be looked at again.
-    missed: bool,
-    stopping: bool,
+    pub(super) missed: bool,
+    pub(super) stopping: bool,
 }
 
 impl Road {
@@ -196,41 +183,6 @@ impl Road {
         Ok(())
     }
 
-    /// Starts anew with the configured log dirs; one inside another is watched with it.
-    fn take_roots(&mut self) -> Result<(), SpoolError> {
-        self.folders.clear();
-        self.by_path.clear();
-        self.comparison = None;
-        self.walks.clear();
-        self.roots.clear();
-        let dirs = self.config.log_dirs.clone();
-        for (i, dir) in dirs.iter().enumerate() {
-            let inside =
-                dirs.iter().enumerate().any(|(j, other)| j != i && dir.starts_with(other) && (dir != other || j < i));
-            if inside {
-                continue;
-            }
-            let text = path_text(dir.as_os_str().as_bytes());
-            let first = self.spool.meta(&format!("first:{text}"))?.and_then(|at| at.parse().ok());
-            let first_at = first.map_or_else(|| self.clock.now(), At);
-            if first.is_none() {
-                self.spool.set_meta(&format!("first:{text}"), &first_at.0.to_string())?;
-            }
-            let scanned = self.spool.meta(&format!("scanned:{text}"))?.is_some();
-            self.roots.push(Root {
-                path: dir.clone(),
-                first_at,
-                scanned,
-                identity: None,
-                silent: false,
-                next_walk: now(),
-                seen: HashSet::new(),
-            });
-        }
-        self.troubles.only("log_dir_missing", |path| dirs.iter().any(|dir| text_of(dir) == path));
-        Ok(())
-    }
-
     fn change(&mut self, path: &Path, change: Change) {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return };
         if matches!(change, Change::MovedFrom | Change::FolderGone) && self.by_path.contains_key(path) {
@@ -282,62 +234,6 @@ impl Road {
         }
     }
 
-    fn queue_walk(&mut self, root: usize, path: PathBuf) {
-        if !self.walks.iter().any(|(r, p)| *r == root && path.starts_with(p)) {
-            self.walks.push_back((root, path));
-        }
-    }
-
-    fn start_walk(&mut self) {
-        if self.walker.is_some() {
-            return;
-        }
-        let Some((root, path)) = self.walks.pop_front() else { return };
-        let Some(of) = self.roots.get_mut(root) else { return };
-        let whole = path.as_os_str().is_empty();
-        if whole {
-            of.seen.clear();
-            of.next_walk = now() + if of.silent { SILENT_EVERY } else { self.config.rescan_every };
-        }
-        let others =
-            self.folders.values().filter(|place| !whole && place.root == root && !place.path.starts_with(&path));
-        let walk = Walk {
-            root,
-            log_dir: of.path.clone(),
-            folders_left: FOLDERS_MAX.saturating_sub(others.count()),
-            own: self.config.own.clone(),
-            path: path.clone(),
-        };
-        match self.watch.walk(walk, &self.inbox) {
-            Ok(walker) => self.walker = Some(walker),
-            Err(error) => {
-                tracing::error!(%error, "cannot start a thread; trying again");
-                of.next_walk = now() + RETRY;
-                self.walks.push_front((root, path));
-            }
-        }
-    }
-
-    fn listing(&mut self, listing: Listing) -> Result<(), SpoolError> {
-        let Some(root) = self.roots.get_mut(listing.root) else { return Ok(()) };
-        let whole = joined(&root.path, &listing.path);
-        let bytes = whole.as_os_str().as_bytes();
-        let (device, inode) = listing.identity;
-        let moved = |old: &[u8]| std::fs::symlink_metadata(as_path(old)).is_err();
-        let folder = self.spool.folder(bytes, device, inode, moved)?;
-        root.seen.insert(folder.id);
-        if listing.path.as_os_str().is_empty() {
-            root.identity = Some(listing.identity);
-        }
-        self.moved_away.remove(&whole);
-        self.by_path.retain(|path, id| *id != folder.id || *path == whole);
-        self.by_path.insert(whole, folder.id);
-        self.folders.insert(folder.id, FolderPlace { root: listing.root, path: listing.path.clone() });
-        let history_before = (!root.scanned).then_some(root.first_at);
-        self.comparison = Some(Comparison::new(folder.id, listing, folder.known, history_before, folder.other_device));
-        Ok(())
-    }
-
     fn compare(&mut self) -> Result<(), SpoolError> {
         let Some(comparison) = &mut self.comparison else { return Ok(()) };
         if self.settle.len() >= PENDING_MAX {
@@ -358,103 +254,6 @@ impl Road {
             self.comparison = None;
             tracing::trace!(?folder, "compared");
         }
-        Ok(())
-    }
-
-    fn walked(&mut self, walked: &Walked) -> Result<(), SpoolError> {
-        if let Some(walker) = self.walker.take() {
-            let _panicked = walker.join().is_err();
-        }
-        let Some(root) = self.roots.get_mut(walked.root) else { return Ok(()) };
-        root.silent |= walked.silent;
-        let dir = text_of(&root.path);
-        for (path, why) in &walked.unreadable {
-            let text = text_of(&joined(&root.path, path));
-            if path.as_os_str().is_empty() && read::identity_of(&root.path) == Err(Errno::NOENT) {
-                let why = format!("the log dir {text} is not there: create it, or mount what holds it");
-                self.troubles.begin("log_dir_missing", &text, why);
-                root.next_walk = now() + MISSING_EVERY;
-            } else {
-                let why = format!("cannot read the folder {text}: {why}; the agent's user needs r and x on it");
-                self.troubles.begin("log_dir_unreadable", &text, why);
-                if path.as_os_str().is_empty() {
-                    root.next_walk = now() + MISSING_EVERY;
-                }
-            }
-        }
-        let whole = walked.path.as_os_str().is_empty();
-        if walked.watch_limit {
-            let text = "no more inotify watches: raise fs.inotify.max_user_watches (sysctl); until then changes under \
-                        this folder are found by a walk every 10 s";
-            self.troubles.begin("watch_limit", &dir, text.to_owned());
-            root.silent = true;
-        }
-        if walked.too_many {
-            let text =
-                format!("{dir} holds more than {FOLDERS_MAX} folders, or deeper than 32: the rest is not watched");
-            self.troubles.begin("too_many_folders", &dir, text);
-        }
-        if !whole || walked.stopped {
-            return Ok(());
-        }
-        if root.silent && !walked.watch_limit && !walked.silent {
-            root.silent = false;
-        }
-        if root.silent {
-            root.next_walk = root.next_walk.min(now() + SILENT_EVERY);
-        }
-        let (path, failed) = (root.path.clone(), !walked.unreadable.is_empty());
-        let root_failed = walked.unreadable.iter().any(|(path, _)| path.as_os_str().is_empty());
-        let unreadable: HashSet<String> = walked.unreadable.iter().map(|(p, _)| text_of(&joined(&path, p))).collect();
-        self.troubles.only("log_dir_unreadable", |text| {
-            unreadable.contains(text) || !as_path(text.as_bytes()).starts_with(&path)
-        });
-        if !root_failed {
-            self.troubles.over("log_dir_missing", &dir);
-        }
-        if !walked.watch_limit {
-            self.troubles.over("watch_limit", &dir);
-        }
-        if !walked.too_many {
-            self.troubles.over("too_many_folders", &dir);
-        }
-        if root_failed {
-            return Ok(());
-        }
-        if !failed && !walked.too_many {
-            self.forget_unseen(walked.root)?;
-        }
-        if let Some(root) = self.roots.get_mut(walked.root).filter(|root| !root.scanned) {
-            root.scanned = true;
-            self.spool.set_meta(&format!("scanned:{dir}"), "yes")?;
-        }
-        Ok(())
-    }
-
-    /// Folders that a whole walk did not meet: what was in them was removed with them, unless they were renamed away.
-    fn forget_unseen(&mut self, root: usize) -> Result<(), SpoolError> {
-        let Some(of) = self.roots.get(root) else { return Ok(()) };
-        for folder in self.spool.folders()? {
-            let path = as_path(&folder.path);
-            let Ok(beneath) = path.strip_prefix(&of.path) else { continue };
-            if of.seen.contains(&folder.id) {
-                continue;
-            }
-            let moved = self.moved_away.iter().any(|away| path.starts_with(away));
-            let rows = if moved { Vec::new() } else { self.spool.rows(folder.id, None, 1024)? };
-            self.by_path.remove(path);
-            if rows.is_empty() {
-                self.folders.remove(&folder.id);
-                self.spool.forget_folder(folder.id)?;
-                continue;
-            }
-            self.folders.insert(folder.id, FolderPlace { root, path: beneath.to_owned() });
-            for row in rows {
-                let key = FileKey { folder: folder.id, name: row.name };
-                self.settle.touch(&key, Touch::Found(Duration::MAX), now(), self.clock.now());
-            }
-        }
-        self.moved_away.clear();
         Ok(())
     }
 
@@ -485,14 +284,6 @@ impl Road {
             }
         }
         Ok(())
-    }
-
-    /// Is what is mounted there still what was scanned?
-    fn check_root(&mut self, i: usize) {
-        let Some(root) = self.roots.get(i) else { return };
-        if root.identity.is_some() && read::identity_of(&root.path).ok() != root.identity {
-            self.queue_walk(i, PathBuf::new());
-        }
     }
 
     fn look_at_ready(&mut self, now: Duration) -> Result<(), SpoolError> {
@@ -528,6 +319,7 @@ impl Road {
             };
             let path = joined(&root.path, &folder.path).join(as_path(&key.name));
             match looker.look(key, pending)? {
+                Looked::Done if !self.troubles.is_open("file_unreadable") => {}
                 Looked::Done => self.troubles.over("file_unreadable", &text_of(&path)),
                 Looked::Again(at) => again.push((key.clone(), *pending, at)),
                 Looked::Unreadable(why) => {
@@ -596,11 +388,11 @@ impl Road {
     }
 }
 
-fn joined(root: &Path, path: &Path) -> PathBuf {
+pub(super) fn joined(root: &Path, path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() { root.to_owned() } else { root.join(path) }
 }
 
-fn text_of(path: &Path) -> String {
+pub(super) fn text_of(path: &Path) -> String {
     path_text(path.as_os_str().as_bytes())
 }
 

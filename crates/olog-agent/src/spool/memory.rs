@@ -157,6 +157,9 @@ pub(super) fn write(tx: &Transaction<'_>, files: &[(FileKey, Option<Memory>)]) -
     Ok(())
 }
 
+/// A folder, and the device and inode by which it was last met.
+type Identified = (FolderId, (u64, u64));
+
 impl Spool {
     /// The number of a folder, by its path; a folder that moved keeps its number, found by device and inode.
     /// `moved` says whether the folder that was known under another path is no longer there.
@@ -170,9 +173,9 @@ impl Spool {
         let mut state = self.lock();
         let known = self.folder_by_path(&state, path)?;
         if let Some((id, (d, i))) = known {
-            if (d, i) != (device, inode) {
-                let update = "UPDATE folder SET device = ?, inode = ? WHERE id = ?";
-                self.transact(&mut state, |tx| tx.execute(update, params![number(device), number(inode), id.0]))?;
+            if d == device && i != inode {
+                let update = "UPDATE folder SET inode = ? WHERE id = ?";
+                self.transact(&mut state, |tx| tx.execute(update, params![number(inode), id.0]))?;
             }
             return Ok(Folder { id, path: path.to_owned(), known: true, other_device: d != device });
         }
@@ -193,7 +196,7 @@ impl Spool {
         Ok(Folder { id, path: path.to_owned(), known: same.is_some(), other_device: false })
     }
 
-    fn folder_by_path(&self, state: &super::State, path: &[u8]) -> Result<Option<(FolderId, (u64, u64))>, SpoolError> {
+    fn folder_by_path(&self, state: &super::State, path: &[u8]) -> Result<Option<Identified>, SpoolError> {
         let select = "SELECT id, device, inode FROM folder WHERE path = ?";
         let read =
             |row: &rusqlite::Row<'_>| Ok((FolderId(row.get(0)?), (unsigned(row.get(1)?), unsigned(row.get(2)?))));
@@ -214,6 +217,13 @@ impl Spool {
             .prepare_cached(select)
             .and_then(|mut s| s.query_row(params![number(inode), number(device)], read).optional());
         found.map_err(|e| self.error(e))
+    }
+
+    /// A folder lies on another file system from now on.
+    pub fn moved_device(&self, id: FolderId, device: u64, inode: u64) -> Result<(), SpoolError> {
+        let mut state = self.lock();
+        let update = "UPDATE folder SET device = ?, inode = ? WHERE id = ?";
+        self.transact(&mut state, |tx| tx.execute(update, params![number(device), number(inode), id.0]).map(drop))
     }
 
     /// The folders that are known, by path.

@@ -25,14 +25,14 @@ const FORMS: &[&str] = &[
     "(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\\z)",
 ];
 
-/// Secrets that are known by what stands before them: group 1 stays, group 2 goes.
+/// Secrets that are known by what stands before them: group 1 stays, group 2 goes, group 3 stays.
 const PLACES: &[&str] = &[
-    "((?-u:\\b)[A-Za-z][A-Za-z0-9+.-]*://[^/\\n\\t :@]*:)([^/\\n\\t @]+)",
+    "((?-u:\\b)[A-Za-z][A-Za-z0-9+.-]*://[^/\\n\\t :@]*:)([^/\\n\\t @]+)(@)",
     "((?i:authorization)[\"']?[ \\t]*[:=][ \\t]*[\"']?(?:(?i:bearer|basic|token|digest|apikey)[ \\t]+)?)([!-~]+)",
     "((?-u:\\b)(?i:bearer)[ \\t]+)([A-Za-z0-9._~+/=-]{8,})",
     "((?i:password|passwd|passphrase|secret|secret_key|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?[ \\t]*[:=][ \\t]*)(\"[^\"\\n]+\"|'[^'\\n]+'|[^\\n\\t \"',;&)]+)",
     "((?i:token|pwd|pass)[\"']?=|(?i:token)[\"'][ \\t]*:[ \\t]*)(\"[^\"\\n]+\"|'[^'\\n]+'|[^\\n\\t \"',;&)]+)",
-    "((?-u:\\b)--(?i:password|passwd|token|secret|api-key)[ \\t]+)([^\\n\\t ]+)",
+    "(--(?i:password|passwd|token|secret|api-key)[ \\t]+)([^\\n\\t ]+)",
 ];
 
 /// The end of a key block whose beginning lies in a part that was not read, or was told before.
@@ -91,7 +91,7 @@ fn place(found: &Captures<'_>) -> String {
     if harmless.iter().any(|word| bare.eq_ignore_ascii_case(word)) {
         whole.to_owned()
     } else {
-        format!("{}{MASK}", before.as_str())
+        format!("{}{MASK}{}", before.as_str(), groups.next().map_or("", |after| after.as_str()))
     }
 }
 

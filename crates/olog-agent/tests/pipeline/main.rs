@@ -1,160 +1,26 @@
 //! The road from a file to a durable event, on real folders: each row of "what a log file means".
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and writes files with the system's own times"
+)]
+
+mod world;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::Duration;
 
 use olog_agent::boot;
-use olog_agent::files::{Files, FilesConfig, Glob, Rule};
+use olog_agent::files::{Glob, Rule};
 use olog_agent::spool::{Opened, Spool, SpoolError};
 use olog_daemon::clock::Clock;
 use olog_proto::event::Id128;
 use olog_proto::{Change, Event, Note, Suffix, What};
-use tokio::sync::Notify;
 
-/// A log dir, a state dir, and the road between them.
-struct World {
-    dir: tempfile::TempDir,
-    config: FilesConfig,
-    files: Option<Files>,
-    spool: Option<Spool>,
-}
-
-impl World {
-    fn new() -> World {
-        World::with(|_| {})
-    }
-
-    fn with(change: impl FnOnce(&mut FilesConfig)) -> World {
-        let mut world = World::stopped(change);
-        world.start();
-        world.settled();
-        world
-    }
-
-    fn stopped(change: impl FnOnce(&mut FilesConfig)) -> World {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("logs")).unwrap();
-        fs::create_dir(dir.path().join("state")).unwrap();
-        let mut config = FilesConfig::new(vec![dir.path().join("logs")], dir.path().join("state"));
-        config.settle = Duration::from_millis(30);
-        config.pace = Duration::ZERO;
-        change(&mut config);
-        World { dir, config, files: None, spool: None }
-    }
-
-    fn start(&mut self) {
-        let (spool, _) = Spool::open(&self.dir.path().join("state/spool.db"), Id128([7; 16])).unwrap();
-        let files = Files::start(self.config.clone(), spool.clone(), Arc::new(Notify::new()), Clock::system()).unwrap();
-        (self.spool, self.files) = (Some(spool), Some(files));
-    }
-
-    fn stop(&mut self) {
-        self.files.take().unwrap().stop();
-        self.spool = None;
-    }
-
-    /// The first scan is done: a file written from here on is news.
-    fn settled(&self) {
-        wait("the first scan", || {
-            let dirs = &self.config.log_dirs;
-            dirs.iter().all(|dir| self.spool().meta(&format!("scanned:{}", dir.display())).unwrap().is_some())
-        });
-    }
-
-    fn spool(&self) -> &Spool {
-        self.spool.as_ref().unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join("logs").join(name)
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn append(&self, name: &str, text: &str) {
-        OpenOptions::new().append(true).create(true).open(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn events(&self) -> Vec<Event> {
-        self.spool().after(0, 100_000, usize::MAX).unwrap()
-    }
-
-    fn said(&self) -> Vec<String> {
-        self.events().iter().map(|event| short(&event.what)).collect()
-    }
-
-    /// Waits until exactly this has been said since the beginning; a later surprise is met by the next wait.
-    #[track_caller]
-    fn expect(&self, expected: &[&str]) {
-        let mut said = Vec::new();
-        let met = wait_for(|| {
-            said = self.said();
-            said.len() >= expected.len()
-        });
-        assert!(met && said == expected, "said {said:#?}\nexpected {expected:#?}");
-    }
-
-    /// Lets a mark through the road behind everything that was done before, so that silence can be told from slowness.
-    #[track_caller]
-    fn expect_nothing_more(&self, expected: &[&str]) {
-        self.write("mark.msg", format!("mark {}", self.said().len()));
-        let is_mark = |text: &String| text.contains("mark");
-        assert!(wait_for(|| self.said().last().is_some_and(is_mark)), "{:#?}", self.said());
-        let said: Vec<String> = self.said().into_iter().filter(|text| !is_mark(text)).collect();
-        assert_eq!(said, expected);
-    }
-
-    fn last(&self) -> Event {
-        self.events().pop().unwrap()
-    }
-}
-
-fn short(what: &What) -> String {
-    let change = |change: &Change| match change {
-        Change::Created => "created",
-        Change::Rewritten => "rewritten",
-        Change::Grown => "grown",
-    };
-    match what {
-        What::Text { file, excerpt } => {
-            let history = if file.history { " history" } else { "" };
-            format!("{}.{} {}{history}: {}", file.task, file.suffix, change(&file.change), excerpt.head())
-        }
-        What::Seen { file, times } => format!("{}.{} seen {times}", file.task, file.suffix),
-        What::Cleared { task, suffix, deleted, .. } => {
-            format!("{task}.{suffix} {}", if *deleted { "deleted" } else { "emptied" })
-        }
-        What::Note(note) => format!("note {}{}", note.code, if note.over { " over" } else { "" }),
-        other => other.kind().to_owned(),
-    }
-}
-
-fn wait_for(mut done: impl FnMut() -> bool) -> bool {
-    for _ in 0..3000 {
-        if done() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    false
-}
-
-#[track_caller]
-fn wait(what: &str, done: impl FnMut() -> bool) {
-    assert!(wait_for(done), "waited in vain for {what}");
-}
-
-/// As if it had been written this long ago.
-fn age(path: &Path, seconds: u64) {
-    let then = SystemTime::now().checked_sub(Duration::from_secs(seconds)).unwrap();
-    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
-}
+use self::world::{World, age, wait};
 
 #[test]
 fn each_suffix_says_what_it_means() {
@@ -381,7 +247,8 @@ fn a_log_dir_may_come_late() {
     });
     fs::remove_dir_all(&dir).unwrap();
     wait("it is missed", || world.said().last().is_some_and(|text| text == "note log_dir_missing"));
-    assert!(world.files.as_ref().unwrap().status().notes.iter().any(|note| note.code == "log_dir_missing"));
+    let missed = || world.files.as_ref().unwrap().status().notes.iter().any(|note| note.code == "log_dir_missing");
+    wait("its note", missed);
 }
 
 #[test]
@@ -499,7 +366,7 @@ fn rules_ignore_lines_and_change_what_a_file_means() {
 #[test]
 fn twenty_thousand_files_make_twenty_thousand_events() {
     let mut world = World::new();
-    let made = 5_000;
+    let made = 10_000;
     for i in 0..made {
         world.write(&format!("{i}.err"), "x\n");
     }
@@ -590,4 +457,75 @@ fn a_spool_is_for_one_agent_and_for_this_version() {
     db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
     assert!(matches!(Spool::open(&path, Id128([2; 16])), Err(SpoolError::Newer { found: 99, .. })));
+}
+
+#[test]
+fn a_log_dir_that_is_unmounted_clears_nothing() {
+    let mut world = World::stopped(|config| config.rescan_every = Duration::from_millis(300));
+    let logs = world.path("");
+    let mount = || std::process::Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&logs).output();
+    if !mount().is_ok_and(|out| out.status.success()) {
+        eprintln!("skipped: this user may not mount a tmpfs");
+        return;
+    }
+    world.start();
+    world.settled();
+    fs::create_dir(world.path("sub")).unwrap();
+    world.write("x.err", "bad\n");
+    world.write("sub/y.err", "bad\n");
+    wait("both", || world.said().len() == 2);
+    assert!(std::process::Command::new("umount").arg(&logs).status().unwrap().success());
+    wait("the note", || world.said().last().is_some_and(|text| text == "note log_dir_missing"));
+    let scans = world.files.as_ref().unwrap().status().scans;
+    wait("another look", || world.files.as_ref().unwrap().status().scans > scans + 1);
+    assert_eq!(world.said().len(), 3, "{:?}", world.said());
+    world.stop();
+}
+
+#[test]
+fn a_log_that_grows_is_told_once_a_pace_and_a_new_run_at_once() {
+    let world = World::with(|config| config.pace = Duration::from_secs(3600));
+    world.append("svc.log", "one\n");
+    world.expect(&["svc.log created: one"]);
+    world.append("svc.log", "two\n");
+    world.append("svc.log", "three\n");
+    world.write("mark.msg", "mark");
+    world.expect(&["svc.log created: one", "mark.msg created: mark"]);
+    world.write("svc.log", "a new run\n");
+    wait("the run", || world.said().len() == 3);
+    assert_eq!(world.said()[2], "svc.log rewritten: a new run");
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_a_trouble_that_ends() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: root may read everything");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    world.write("x.err", "");
+    fs::set_permissions(world.path("x.err"), fs::Permissions::from_mode(0o000)).unwrap();
+    wait("the note", || world.said().contains(&"note file_unreadable".to_owned()));
+}
+
+#[test]
+fn old_logs_are_deleted_once_the_clock_is_confirmed() {
+    let mut world = World::stopped(|config| config.keep = Some(Duration::ZERO));
+    for i in 0..20 {
+        world.write(&format!("{i}.log"), "x\n");
+        age(&world.path(&format!("{i}.log")), 3 * 24 * 3600);
+    }
+    world.write("alarm.err", "the newest error of its task\n");
+    age(&world.path("alarm.err"), 3 * 24 * 3600);
+    world.write("other.txt", "not ours\n");
+    world.start();
+    world.settled();
+    let left = |world: &World| fs::read_dir(world.path("")).unwrap().count();
+    assert_eq!(left(&world), 22);
+    world.files.as_ref().unwrap().clock_confirmed(true);
+    wait("a tenth of them gone", || left(&world) == 19);
+    world.expect_nothing_more(&[]);
+    assert!(world.path("alarm.err").exists() && world.path("other.txt").exists());
+    assert_eq!(left(&world), 20);
 }

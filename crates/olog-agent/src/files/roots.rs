@@ -1,0 +1,242 @@
+//! The log dirs: when they are walked, what a walk came to, and what is wrong with them.
+
+use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use olog_proto::At;
+use olog_proto::name::path_text;
+use rustix::io::Errno;
+
+use super::look::FolderPlace;
+use super::road::{MISSING_EVERY, RETRY, Road, SILENT_EVERY, joined, now, text_of};
+use super::scan::Comparison;
+use crate::read::{self, as_path};
+use crate::settle::Touch;
+use crate::spool::{FileKey, FolderId, SpoolError};
+use crate::watch::{FOLDERS_MAX, Listing, Walk, Walked};
+
+pub(super) struct Root {
+    pub(super) path: PathBuf,
+    /// Files older than this were there before the agent was.
+    pub(super) first_at: At,
+    /// Scanned to its end at least once, ever.
+    pub(super) scanned: bool,
+    pub(super) identity: Option<(u64, u64)>,
+    pub(super) silent: bool,
+    /// Empty, and on another file system than what is known of it: what was mounted there is gone.
+    pub(super) unmounted: bool,
+    pub(super) next_walk: Duration,
+    pub(super) seen: HashSet<FolderId>,
+}
+
+impl Road {
+    /// Starts anew with the configured log dirs; one inside another is watched with it.
+    pub(super) fn take_roots(&mut self) -> Result<(), SpoolError> {
+        self.folders.clear();
+        self.by_path.clear();
+        self.comparison = None;
+        self.walks.clear();
+        self.roots.clear();
+        let dirs = self.config.log_dirs.clone();
+        for (i, dir) in dirs.iter().enumerate() {
+            let inside =
+                dirs.iter().enumerate().any(|(j, other)| j != i && dir.starts_with(other) && (dir != other || j < i));
+            if inside {
+                continue;
+            }
+            let text = path_text(dir.as_os_str().as_bytes());
+            let first = self.spool.meta(&format!("first:{text}"))?.and_then(|at| at.parse().ok());
+            let first_at = first.map_or_else(|| self.clock.now(), At);
+            if first.is_none() {
+                self.spool.set_meta(&format!("first:{text}"), &first_at.0.to_string())?;
+            }
+            let scanned = self.spool.meta(&format!("scanned:{text}"))?.is_some();
+            self.roots.push(Root {
+                path: dir.clone(),
+                first_at,
+                scanned,
+                identity: None,
+                silent: false,
+                unmounted: false,
+                next_walk: now(),
+                seen: HashSet::new(),
+            });
+        }
+        self.troubles.only("log_dir_missing", |path| dirs.iter().any(|dir| text_of(dir) == path));
+        Ok(())
+    }
+
+    pub(super) fn queue_walk(&mut self, root: usize, path: PathBuf) {
+        if !self.walks.iter().any(|(r, p)| *r == root && path.starts_with(p)) {
+            self.walks.push_back((root, path));
+        }
+    }
+
+    pub(super) fn start_walk(&mut self) {
+        if self.walker.is_some() {
+            return;
+        }
+        let Some((root, path)) = self.walks.pop_front() else { return };
+        let Some(of) = self.roots.get_mut(root) else { return };
+        let whole = path.as_os_str().is_empty();
+        if whole {
+            of.seen.clear();
+            of.next_walk = now() + if of.silent { SILENT_EVERY } else { self.config.rescan_every };
+        }
+        let others =
+            self.folders.values().filter(|place| !whole && place.root == root && !place.path.starts_with(&path));
+        let walk = Walk {
+            root,
+            log_dir: of.path.clone(),
+            folders_left: FOLDERS_MAX.saturating_sub(others.count()),
+            own: self.config.own.clone(),
+            path: path.clone(),
+        };
+        match self.watch.walk(walk, &self.inbox) {
+            Ok(walker) => self.walker = Some(walker),
+            Err(error) => {
+                tracing::error!(%error, "cannot start a thread; trying again");
+                of.next_walk = now() + RETRY;
+                self.walks.push_front((root, path));
+            }
+        }
+    }
+
+    pub(super) fn listing(&mut self, listing: Listing) -> Result<(), SpoolError> {
+        let Some(root) = self.roots.get_mut(listing.root) else { return Ok(()) };
+        let whole = joined(&root.path, &listing.path);
+        let bytes = whole.as_os_str().as_bytes();
+        let (device, inode) = listing.identity;
+        let moved = |old: &[u8]| std::fs::symlink_metadata(as_path(old)).is_err();
+        let folder = self.spool.folder(bytes, device, inode, moved)?;
+        root.seen.insert(folder.id);
+        let unmounted = folder.other_device && listing.files.is_empty();
+        if folder.other_device && !unmounted {
+            self.spool.moved_device(folder.id, device, inode)?;
+        }
+        if listing.path.as_os_str().is_empty() {
+            root.identity = Some(listing.identity);
+            root.unmounted = unmounted;
+        }
+        self.moved_away.remove(&whole);
+        self.by_path.retain(|path, id| *id != folder.id || *path == whole);
+        self.by_path.insert(whole, folder.id);
+        self.folders.insert(folder.id, FolderPlace { root: listing.root, path: listing.path.clone() });
+        let history_before = (!root.scanned).then_some(root.first_at);
+        self.comparison = Some(Comparison::new(folder.id, listing, folder.known, history_before, folder.other_device));
+        Ok(())
+    }
+
+    pub(super) fn walked(&mut self, walked: &Walked) -> Result<(), SpoolError> {
+        if let Some(walker) = self.walker.take() {
+            let _panicked = walker.join().is_err();
+        }
+        let Some(root) = self.roots.get_mut(walked.root) else { return Ok(()) };
+        root.silent |= walked.silent;
+        let dir = text_of(&root.path);
+        for (path, why) in &walked.unreadable {
+            let text = text_of(&joined(&root.path, path));
+            if path.as_os_str().is_empty() && read::identity_of(&root.path) == Err(Errno::NOENT) {
+                let why = format!("the log dir {text} is not there: create it, or mount what holds it");
+                self.troubles.begin("log_dir_missing", &text, why);
+                root.next_walk = now() + MISSING_EVERY;
+            } else {
+                let why = format!("cannot read the folder {text}: {why}; the agent's user needs r and x on it");
+                self.troubles.begin("log_dir_unreadable", &text, why);
+                if path.as_os_str().is_empty() {
+                    root.next_walk = now() + MISSING_EVERY;
+                }
+            }
+        }
+        let whole = walked.path.as_os_str().is_empty();
+        if walked.watch_limit {
+            let text = "no more inotify watches: raise fs.inotify.max_user_watches (sysctl); until then changes under \
+                        this folder are found by a walk every 10 s";
+            self.troubles.begin("watch_limit", &dir, text.to_owned());
+            root.silent = true;
+        }
+        if walked.too_many {
+            let text =
+                format!("{dir} holds more than {FOLDERS_MAX} folders, or deeper than 32: the rest is not watched");
+            self.troubles.begin("too_many_folders", &dir, text);
+        }
+        if !whole || walked.stopped {
+            return Ok(());
+        }
+        if root.silent && !walked.watch_limit && !walked.silent {
+            root.silent = false;
+        }
+        if root.silent {
+            root.next_walk = root.next_walk.min(now() + SILENT_EVERY);
+        }
+        let (path, failed) = (root.path.clone(), !walked.unreadable.is_empty());
+        let root_failed = walked.unreadable.iter().any(|(path, _)| path.as_os_str().is_empty());
+        let unreadable: HashSet<String> = walked.unreadable.iter().map(|(p, _)| text_of(&joined(&path, p))).collect();
+        self.troubles.only("log_dir_unreadable", |text| {
+            unreadable.contains(text) || !as_path(text.as_bytes()).starts_with(&path)
+        });
+        let unmounted = self.roots.get(walked.root).is_some_and(|root| root.unmounted);
+        if unmounted {
+            let text = format!("what was mounted at {dir} is gone: mount it again");
+            self.troubles.begin("log_dir_missing", &dir, text);
+        } else if !root_failed {
+            self.troubles.over("log_dir_missing", &dir);
+        }
+        if !walked.watch_limit {
+            self.troubles.over("watch_limit", &dir);
+        }
+        if !walked.too_many {
+            self.troubles.over("too_many_folders", &dir);
+        }
+        if root_failed {
+            return Ok(());
+        }
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).scans += 1;
+        if !failed && !walked.too_many && !unmounted {
+            self.forget_unseen(walked.root)?;
+        }
+        if let Some(root) = self.roots.get_mut(walked.root).filter(|root| !root.scanned) {
+            root.scanned = true;
+            self.spool.set_meta(&format!("scanned:{dir}"), "yes")?;
+        }
+        Ok(())
+    }
+
+    /// Folders that a whole walk did not meet: what was in them was removed with them, unless they were renamed away.
+    pub(super) fn forget_unseen(&mut self, root: usize) -> Result<(), SpoolError> {
+        let Some(of) = self.roots.get(root) else { return Ok(()) };
+        for folder in self.spool.folders()? {
+            let path = as_path(&folder.path);
+            let Ok(beneath) = path.strip_prefix(&of.path) else { continue };
+            if of.seen.contains(&folder.id) {
+                continue;
+            }
+            let moved = self.moved_away.iter().any(|away| path.starts_with(away));
+            let rows = if moved { Vec::new() } else { self.spool.rows(folder.id, None, 1024)? };
+            self.by_path.remove(path);
+            if rows.is_empty() {
+                self.folders.remove(&folder.id);
+                self.spool.forget_folder(folder.id)?;
+                continue;
+            }
+            self.folders.insert(folder.id, FolderPlace { root, path: beneath.to_owned() });
+            for row in rows {
+                let key = FileKey { folder: folder.id, name: row.name };
+                self.settle.touch(&key, Touch::Found(Duration::MAX), now(), self.clock.now());
+            }
+        }
+        self.moved_away.clear();
+        Ok(())
+    }
+
+    /// Is what is mounted there still what was scanned?
+    pub(super) fn check_root(&mut self, i: usize) {
+        let Some(root) = self.roots.get(i) else { return };
+        if root.identity.is_some() && read::identity_of(&root.path).ok() != root.identity {
+            self.queue_walk(i, PathBuf::new());
+        }
+    }
+}
