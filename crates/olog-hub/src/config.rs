@@ -18,7 +18,7 @@ use std::{
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use olog_daemon::{
-    config::{Invalid, Source, read},
+    config::{Invalid, Source, Table, read},
     secret::Secret,
     socket,
 };
@@ -221,7 +221,12 @@ pub struct DeclaredTask {
 impl Config {
     /// Reads the files; every mistake at once.
     pub fn load(source: &Source) -> Result<Config, Invalid> {
-        read(source, |table| take::config(table, source.folder()))
+        read(source, |table| Config::take(table, source.folder()))
+    }
+
+    /// From a table that was read; relative paths are meant from `folder`. What is wrong has been reported to the table.
+    pub fn take(table: &mut Table, folder: &Path) -> Config {
+        take::config(table, folder)
     }
 
     /// The configuration in force as `hub.toml` would have it, secrets masked.

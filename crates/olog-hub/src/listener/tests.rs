@@ -1,1 +1,159 @@
+use axum::{Extension, routing::get};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio_rustls::TlsConnector;
 
+use super::*;
+
+struct Port {
+    address: SocketAddr,
+    stop: CancellationToken,
+    running: JoinSet<()>,
+    _dir: tempfile::TempDir,
+}
+
+/// A port whose only page says whether it was reached by TLS.
+fn open(with_tls: bool, limits: Limits) -> Port {
+    let dir = tempfile::tempdir().unwrap();
+    let source = tls::Source::SelfSigned { dir: dir.path().to_owned(), names: vec!["localhost".into()] };
+    let serving = with_tls.then(|| tls::Certificate::load(source).unwrap().serving());
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), serving, limits).unwrap();
+    let address = listener.address();
+    let page = async |Extension(connection): Extension<Connection>| format!("tls {}", connection.tls);
+    let stop = CancellationToken::new();
+    let mut running = JoinSet::new();
+    running.spawn(listener.run(Router::new().route("/", get(page)), stop.clone()));
+    Port { address, stop, running, _dir: dir }
+}
+
+fn short() -> Limits {
+    let moment = Duration::from_millis(300);
+    Limits { connections: 100, handshake: moment, header: moment }
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+/// All that comes until the other end closes.
+async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end too.
+    let _how = timeout(Duration::from_secs(30), stream.read_to_end(&mut bytes)).await.expect("it never closed");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+    stream.write_all(REQUEST).await.unwrap();
+    rest(stream).await
+}
+
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+async fn dial_tls(address: SocketAddr) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await
+}
+
+#[tokio::test]
+async fn a_tls_port_speaks_tls_and_says_so_to_who_does_not() {
+    let port = open(true, Limits::default());
+    let answer = ask(dial_tls(port.address).await.unwrap()).await;
+    assert!(answer.ends_with("tls true"), "{answer}");
+    let answer = ask(TcpStream::connect(port.address).await.unwrap()).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("https://"), "{answer}");
+}
+
+#[test]
+fn the_words_to_who_speaks_in_clear_are_as_long_as_they_say() {
+    let text = std::str::from_utf8(SPEAKS_TLS).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+}
+
+#[tokio::test]
+async fn a_clear_port_speaks_in_clear() {
+    let port = open(false, Limits::default());
+    let answer = ask(TcpStream::connect(port.address).await.unwrap()).await;
+    assert!(answer.ends_with("tls false"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_dropped_at_every_step() {
+    let port = open(true, short());
+    // Not a byte; half a handshake; a handshake and then half a header.
+    assert_eq!(rest(TcpStream::connect(port.address).await.unwrap()).await, "");
+    let mut half = TcpStream::connect(port.address).await.unwrap();
+    half.write_all(&[TLS_HANDSHAKE, 3, 1, 2]).await.unwrap();
+    rest(half).await;
+    let mut slow = dial_tls(port.address).await.unwrap();
+    slow.write_all(b"GET / HT").await.unwrap();
+    let said = rest(slow).await;
+    assert!(!said.contains("tls true"), "{said}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_refused_and_a_free_place_is_used_again() {
+    let port = open(false, Limits { connections: 2, ..Limits::default() });
+    let held = [TcpStream::connect(port.address).await.unwrap(), TcpStream::connect(port.address).await.unwrap()];
+    // Accepted in their order: the third finds no place.
+    assert_eq!(rest(TcpStream::connect(port.address).await.unwrap()).await, "");
+    drop(held);
+    loop {
+        let mut stream = TcpStream::connect(port.address).await.unwrap();
+        if stream.write_all(REQUEST).await.is_ok() && rest(stream).await.ends_with("tls false") {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_connections() {
+    let mut port = open(false, Limits::default());
+    let idle = TcpStream::connect(port.address).await.unwrap();
+    ask(TcpStream::connect(port.address).await.unwrap()).await;
+    port.stop.cancel();
+    timeout(Duration::from_secs(30), port.running.join_next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(rest(idle).await, "");
+}
