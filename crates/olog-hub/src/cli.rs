@@ -254,11 +254,12 @@ fn run(source: Source, config: Config) -> Exit {
             }
         };
         service::stopping();
-        if let Some(fatal) = &fatal {
-            tracing::error!("{}", hub::chain(fatal));
+        if let Some(fatal) = fatal {
+            // No stop in order: the next start says that there was none.
+            tracing::error!("{}", hub::chain(&fatal));
+            return Exit::Failed;
         }
-        let is_clean = hub.stop().await;
-        if fatal.is_none() && is_clean { Exit::Ok } else { Exit::Failed }
+        if hub.stop().await { Exit::Ok } else { Exit::Failed }
     })
 }
 

@@ -23,7 +23,7 @@ use olog_daemon::{
     socket,
 };
 use olog_proto::{DeviceName, TaskName};
-use olog_push::channel::Channel;
+use olog_push::{Channel, words::Language};
 
 use crate::store::StoreUrl;
 
@@ -103,15 +103,6 @@ pub struct Live {
     pub channels: Vec<Arc<Channel>>,
     /// `[[device]]`.
     pub devices: Vec<Declared>,
-}
-
-/// The key `language`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// Chinese.
-    ZhCn,
-    /// English.
-    En,
 }
 
 /// Addresses that share their first bits: `10.0.0.0/8`, or one address.
@@ -277,16 +268,6 @@ impl Live {
     /// Is this other end a proxy whose headers count?
     pub fn trusts(&self, proxy: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.holds(proxy))
-    }
-}
-
-impl Language {
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Language::ZhCn => "zh-CN",
-            Language::En => "en",
-        }
     }
 }
 

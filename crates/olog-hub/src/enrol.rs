@@ -19,15 +19,11 @@ use olog_proto::{
     At, DeviceName, JoinLink, Nonce, PublicKey, SecretKey, TEXT_MAX,
     identity::{JoinSecret, KeyPrint},
 };
-use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use tokio::sync::watch;
-
 use crate::{
     bell::Bell,
-    record::{self, Rules},
     roster::Roster,
     store::{
         Store, StoreError,
@@ -43,8 +39,6 @@ pub const LINK_EXPIRES_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Failed attempts of one address within a minute.
 const FAILED_MAX: u32 = 20;
 const FAILED_WITHIN_MS: i64 = 60_000;
-/// New devices are told together within this time.
-const TELL_NEW_EVERY_MS: i64 = 600_000;
 /// Addresses whose failures are remembered at one time.
 const FAILED_KEPT: usize = 10_000;
 
@@ -124,8 +118,8 @@ pub struct Enrol {
     roster: Arc<Roster>,
     clock: Clock,
     hub: PublicKey,
-    rules: watch::Receiver<Arc<Rules>>,
-    outbox: Bell,
+    /// Tells of those who joined.
+    watchman: Bell,
     failed: Mutex<HashMap<IpAddr, (At, u32)>>,
 }
 
@@ -150,46 +144,9 @@ fn hash(secret: &JoinSecret) -> String {
 }
 
 impl Enrol {
-    /// For one hub.
-    pub fn new(
-        store: Store,
-        roster: Arc<Roster>,
-        clock: Clock,
-        hub: PublicKey,
-        rules: watch::Receiver<Arc<Rules>>,
-        outbox: Bell,
-    ) -> Enrol {
-        Enrol { store, roster, clock, hub, rules, outbox, failed: Mutex::default() }
-    }
-
-    /// Tells of devices that joined and were not told of yet, at most once in 10 min. After every join, and from time to time
-    /// for those that had to wait.
-    pub async fn tell_new(&self) -> Result<(), StoreError> {
-        let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
-        let told = self.store.write(move |tx| {
-            let told_at = settings::get(tx, "new_devices_told_at")?.and_then(|at| at.parse().ok()).map_or(At(0), At);
-            if now.since(told_at) < TELL_NEW_EVERY_MS {
-                return Ok(false);
-            }
-            let names = enrolment::joined_between(tx, told_at, now)?;
-            if names.is_empty() {
-                return Ok(false);
-            }
-            settings::set(tx, "new_devices_told_at", &now.0.to_string())?;
-            let notice = record::affair(None, SystemCode::NewDevices, &[("devices", names.join(", "))], now);
-            record::tell(tx, &rules, &notice, now)?;
-            Ok(true)
-        });
-        if told.await? {
-            self.outbox.ring();
-        }
-        Ok(())
-    }
-
-    async fn told_or_logged(&self) {
-        if let Err(error) = self.tell_new().await {
-            tracing::warn!(%error, "a new device was not told of yet");
-        }
+    /// For one hub; the bell is rung when somebody joined.
+    pub fn new(store: Store, roster: Arc<Roster>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
+        Enrol { store, roster, clock, hub, watchman, failed: Mutex::default() }
     }
 
     /// Makes a link under this base.
@@ -232,7 +189,7 @@ impl Enrol {
                 }
                 tracing::info!(device = %name, %from, replaced, "a device joined");
                 metrics::counter!("olog_joined_total").increment(1);
-                self.told_or_logged().await;
+                self.watchman.ring();
                 Ok(JoinAnswer { hub_key: self.hub, name })
             }
             Joined::BadLink => {
@@ -276,7 +233,7 @@ impl Enrol {
             Done::NameTaken => Err(EnrolError::RenameTaken(who.to_owned())),
             done => {
                 done_or(done, who)?;
-                self.told_or_logged().await;
+                self.watchman.ring();
                 Ok(())
             }
         }

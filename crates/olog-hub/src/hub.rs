@@ -1,7 +1,7 @@
 //! The wiring of the hub: what is started, in which order, who ends what. Knows all, known by nobody.
 //!
 //! Start: store, identity, certificate and ports first (each may fail, and says why), then the workers. Stop, in order: no new
-//! connection, sessions end and what they brought is committed; then ingest, watchman and outbox; last the mark that this
+//! connection, sessions end and what they brought is committed; then ingest, outbox and the watchman, who notes that this
 //! stop was in order. A worker that ends before the stop, or panics, ends the process: the service manager starts it
 //! again, and the next start repairs the rest.
 //!
@@ -25,26 +25,27 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    absence::Patience,
     bell::Bell,
-    config::{Config, Live, Tls, show_store},
+    config::{Config, Live, Offline, Tls, show_store},
     enrol::{self, Enrol, EnrolError},
     incident::Policy,
     ingest::{Bells, Ingest},
     listener::{Limits, ListenError, Listener, tls},
+    outbox,
     record::{self, Rules},
     roster::Roster,
     session::Desk,
     socket::{self, Verbs},
-    store::{Opened, Store, StoreError, settings},
+    store::{Opened, Store, StoreError},
+    watchman::Watchman,
     web::{self, Web},
 };
 
 /// How often the configuration's files and the certificate's are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How often the hub writes down that it is alive.
+/// The longest between two signs of life to the service manager.
 const ALIVE_EVERY: Duration = Duration::from_secs(60);
-/// An absence of the hub that is worth a word.
-const AWAY_MS: i64 = 600_000;
 /// For the connections to end, at a stop.
 const EDGE_STOPS_AFTER: Duration = Duration::from_secs(10);
 /// For ingest, watchman and outbox to end, at a stop.
@@ -112,8 +113,6 @@ pub struct Hub {
     address: SocketAddr,
     /// Rung for a reload, as SIGHUP does.
     reload: Bell,
-    store: Store,
-    clock: Clock,
     edge: JoinSet<Ended>,
     core: JoinSet<Ended>,
     stop_edge: CancellationToken,
@@ -143,9 +142,9 @@ impl Hub {
         let (live_sender, live) = watch::channel(config.live.clone());
         let (rules_sender, rules) = watch::channel(rules_of(&config.live));
         let (bells, roster) = (Bells::default(), Roster::new());
-        if let Err(error) = note_start(&store, &rules.borrow().clone(), opened, clock.now()).await {
-            return Err(StartError::Store { url: store_url, source: error });
-        }
+        let (patience_sender, patience) = watch::channel(patience_of(&config.live));
+        let told = tell_recovered(&store, rules_of(&config.live), opened, clock.now()).await;
+        told.map_err(|source| StartError::Store { url: store_url.clone(), source })?;
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let enrol = Arc::new(Enrol::new(
@@ -153,8 +152,7 @@ impl Hub {
             roster.clone(),
             clock.clone(),
             identity.public(),
-            rules.clone(),
-            bells.outbox.clone(),
+            bells.watchman.clone(),
         ));
         let print = certificate.as_ref().and_then(tls::Certificate::print);
         let desk = Desk { ingest, roster: roster.clone(), identity, clock: clock.clone(), stop: stop_edge.clone() };
@@ -179,11 +177,23 @@ impl Hub {
         endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));
         let socket_path = boot.socket.clone();
         endless(&mut edge, "verbs", socket::run(verbs_listener, socket_path, Arc::new(verbs), stop_edge.clone()));
-        let alive = alive(store.clone(), enrol, clock.clone(), stop_core.clone());
-        endless(&mut core, "alive", alive);
+        let watchman = Watchman::new(
+            store.clone(),
+            rules.clone(),
+            patience,
+            roster,
+            clock.clone(),
+            bells.watchman.clone(),
+            bells.outbox.clone(),
+        );
+        named(&mut core, "watchman", watchman.run(stop_core.clone()));
+        let bell = bells.outbox.clone();
+        named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), stop_core.clone()));
+        endless(&mut core, "alive", alive(store.clone(), stop_core.clone()));
         let reload = Bell::default();
         if let Some(source) = source {
-            let owner = Owner { source, config, live: live_sender, rules: rules_sender, store: store.clone() };
+            let published = Published { live: live_sender, rules: rules_sender, patience: patience_sender };
+            let owner = Owner { source, config, published, store: store.clone() };
             let owner = owner.run(reload.clone(), bells, certificate.take(), clock.clone(), stop_edge.clone());
             endless(&mut edge, "configuration", owner);
         } else {
@@ -191,11 +201,11 @@ impl Hub {
             let stop = stop_core.clone();
             endless(&mut core, "configuration", async move {
                 stop.cancelled().await;
-                drop((live_sender, rules_sender));
+                drop((live_sender, rules_sender, patience_sender));
             });
         }
         tracing::info!(%address, "the hub runs");
-        Ok(Hub { address, reload, store, clock, edge, core, stop_edge, stop_core })
+        Ok(Hub { address, reload, edge, core, stop_edge, stop_core })
     }
 
     /// Where it listens.
@@ -221,7 +231,7 @@ impl Hub {
         }
     }
 
-    /// Stops in order. True: everything ended in time, and the stop is marked as clean.
+    /// Stops in order (the watchman writes that down). True: everything ended in time.
     pub async fn stop(mut self) -> bool {
         self.stop_edge.cancel();
         let edge = timeout(EDGE_STOPS_AFTER, ends(&mut self.edge)).await;
@@ -235,12 +245,7 @@ impl Hub {
             tracing::error!("the workers did not end in time; what they did not commit, the next start does again");
             return false;
         }
-        let now = self.clock.now().0.to_string();
-        let marked = self.store.write(move |tx| settings::set(tx, "stopped_at", &now)).await;
-        if let Err(error) = &marked {
-            tracing::error!(%error, "the stop is not marked as clean");
-        }
-        marked.is_ok()
+        edge.is_ok()
     }
 }
 
@@ -293,59 +298,43 @@ fn certificate(config: &Config) -> Result<Option<tls::Certificate>, tls::TlsErro
     tls::Certificate::load(source).map(Some)
 }
 
+fn ms(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn patience_of(live: &Live) -> Arc<Patience> {
+    let own = live.devices.iter().filter_map(|device| {
+        let after = match device.offline_after? {
+            Offline::After(span) => Some(ms(span)),
+            Offline::Never => None,
+        };
+        Some((device.name.to_string(), after))
+    });
+    Arc::new(Patience { all: ms(live.alerts.offline_after), devices: own.collect() })
+}
+
 fn rules_of(live: &Live) -> Arc<Rules> {
-    let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let policy = Policy {
         resolve_after: ms(live.alerts.resolve_after),
         over_wait: ms(live.alerts.over_wait),
         remind_every: ms(live.alerts.remind_every),
         new_errors_per_hour: live.alerts.new_errors_per_hour,
     };
-    Arc::new(Rules { policy, channels: live.channels.clone() })
+    Arc::new(Rules { policy, channels: live.channels.clone(), language: live.language, timezone: live.timezone })
 }
 
-/// Tells of a start that a person should know of: the first, one after no clean stop, one after a long absence.
-async fn note_start(store: &Store, rules: &Arc<Rules>, opened: Opened, now: At) -> Result<(), StoreError> {
-    let rules = rules.clone();
-    store
-        .write(move |tx| {
-            let at = |text: Option<String>| text.and_then(|text| text.parse().ok()).map(At);
-            let alive = at(settings::get(tx, "alive_at")?);
-            let stopped = at(settings::get(tx, "stopped_at")?);
-            settings::set(tx, "alive_at", &now.0.to_string())?;
-            settings::set(tx, "stopped_at", "")?;
-            let since = |at: At| [("since", at.0.to_string())];
-            let mut say =
-                |code, args: &[(&str, String)]| record::tell(tx, &rules, &record::affair(None, code, args, now), now);
-            if let Opened::Recovered { aside } = &opened {
-                say(SystemCode::StoreRecovered, &[("path", aside.display().to_string())])?;
-            }
-            match (alive, stopped) {
-                (None, _) => say(SystemCode::HubFirstStart, &[]),
-                (Some(alive), None) => say(SystemCode::HubUnclean, &since(alive)),
-                (Some(_), Some(stopped)) if now.since(stopped) >= AWAY_MS => say(SystemCode::HubAway, &since(stopped)),
-                (Some(_), Some(_)) => Ok(()),
-            }
-        })
-        .await
+/// Tells that the store was damaged and kept aside.
+async fn tell_recovered(store: &Store, rules: Arc<Rules>, opened: Opened, now: At) -> Result<(), StoreError> {
+    let Opened::Recovered { aside } = opened else { return Ok(()) };
+    let path = [("path", aside.display().to_string())];
+    let notice = record::affair(None, SystemCode::StoreRecovered, &path, now);
+    store.write(move |tx| record::tell(tx, &rules, &notice, now)).await
 }
 
-/// Writes down every minute that the hub is alive, and tells the service manager after a round trip through the store.
-async fn alive(store: Store, enrol: Arc<Enrol>, clock: Clock, stop: CancellationToken) {
+/// Tells the service manager that the hub is alive, each time after a round trip through the store.
+async fn alive(store: Store, stop: CancellationToken) {
     let every = service::watchdog_every().map_or(ALIVE_EVERY, |every| every.min(ALIVE_EVERY));
-    let mut noted_at: Option<At> = None;
     loop {
-        let now = clock.now();
-        if noted_at.is_none_or(|at| now.since(at) >= 60_000) {
-            noted_at = Some(now);
-            let text = now.0.to_string();
-            if let Err(error) = store.write_relaxed(move |tx| settings::set(tx, "alive_at", &text)).await {
-                tracing::warn!(%error, "cannot write down that the hub is alive");
-            }
-            if let Err(error) = enrol.tell_new().await {
-                tracing::warn!(%error, "new devices were not told of yet");
-            }
-        }
         match timeout(ALIVE_EVERY, store.is_alive()).await {
             Ok(true) => service::alive(),
             Ok(false) | Err(_) => tracing::error!("the store does not answer: the service manager will not hear of us"),
@@ -361,9 +350,15 @@ async fn alive(store: Store, enrol: Arc<Enrol>, clock: Clock, stop: Cancellation
 struct Owner {
     source: Source,
     config: Config,
+    published: Published,
+    store: Store,
+}
+
+/// What the others hold of the configuration.
+struct Published {
     live: watch::Sender<Arc<Live>>,
     rules: watch::Sender<Arc<Rules>>,
-    store: Store,
+    patience: watch::Sender<Arc<Patience>>,
 }
 
 impl Owner {
@@ -421,7 +416,7 @@ impl Owner {
         };
         let (findings, n) = refused;
         tracing::error!(findings, n, "the changed configuration is refused; the old one stays in force");
-        let rules = self.rules.borrow().clone();
+        let rules = self.published.rules.borrow().clone();
         let args = [("findings", findings), ("n", n.to_string())];
         let notice = record::affair(None, SystemCode::ConfigRefused, &args, now);
         match self.store.write(move |tx| record::tell(tx, &rules, &notice, now)).await {
@@ -431,8 +426,9 @@ impl Owner {
     }
 
     fn publish(&mut self, config: Config) {
-        self.live.send_replace(config.live.clone());
-        self.rules.send_replace(rules_of(&config.live));
+        self.published.live.send_replace(config.live.clone());
+        self.published.rules.send_replace(rules_of(&config.live));
+        self.published.patience.send_replace(patience_of(&config.live));
         self.config = config;
         self.keep();
         tracing::info!("the changed configuration is in force");

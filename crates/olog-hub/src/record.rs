@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use olog_proto::At;
+use olog_push::words::{self, Composed, Context, Language};
 use olog_push::{Channel, Ground, Kind, Notice, Saying, SystemCode, Why};
 
 use crate::incident::{Outcome, Policy, State};
@@ -14,31 +16,38 @@ use crate::store::incidents::{self, Begin, Subject};
 use crate::store::tasks::{self, Task, TaskId};
 use crate::store::{StoreError, Tx, outbox};
 
-/// What of the live configuration decides about events.
-#[derive(Debug, Default)]
+/// What of the live configuration decides about events, and how what was decided is told.
+#[derive(Debug)]
 pub struct Rules {
     /// The spans of `[alerts]`.
     pub policy: Policy,
     /// Where notices go.
     pub channels: Vec<Arc<Channel>>,
+    /// The reader's language.
+    pub language: Language,
+    /// The reader's time zone.
+    pub timezone: Tz,
 }
 
-/// What became of notices that were to go together.
-#[derive(Debug)]
-pub struct Composed {
-    /// The message.
-    pub message: olog_push::Message,
-    /// Which of them are in it.
-    pub told: Vec<usize>,
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { policy: Policy::default(), channels: Vec::new(), language: Language::default(), timezone: Tz::UTC }
+    }
 }
 
 impl Rules {
     /// Puts notices into one message of a channel.
     pub fn compose(&self, notices: &[Notice], channel: &Channel, now: At) -> Composed {
-        let _ = (channel, now);
-        let text = notices.iter().map(|n| format!("{:?} {:?}", n.kind, n.task)).collect::<Vec<_>>().join("\n");
-        let message = olog_push::Message { title: "ERR".into(), summary: "ERR".into(), html: String::new(), text };
-        Composed { message, told: (0..notices.len()).collect() }
+        let context = Context {
+            language: self.language,
+            timezone: self.timezone,
+            now,
+            // There are no pages of incidents yet that a link could open.
+            public_url: None,
+            by_device: false,
+            limits: channel.limits(),
+        };
+        words::compose(notices, &context)
     }
 
     fn channels_of(&self, notice: &Notice) -> Vec<String> {

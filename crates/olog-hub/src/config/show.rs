@@ -1,8 +1,9 @@
 //! The configuration as `check` prints it: every key with the value in force, secrets masked; and what is worth a word.
 
 use olog_daemon::config::show_span;
+use olog_push::words::{LANGUAGES, Language};
 
-use super::{Config, Language, Live, Offline, ReportWhen, Tls};
+use super::{Config, Live, Offline, ReportWhen, Tls};
 use crate::store::StoreUrl;
 
 /// Lines of TOML. Writing into a text cannot fail.
@@ -46,7 +47,8 @@ pub(super) fn effective(config: &Config) -> String {
     }
     page.text("state_dir", boot.state_dir.display());
     page.text("socket", boot.socket.display());
-    page.text("language", live.language.as_str());
+    let language = LANGUAGES.iter().find(|(_, language)| *language == live.language);
+    page.text("language", language.map_or("", |(word, _)| word));
     page.text("timezone", live.timezone.name());
     page.number("event_keep_days", live.event_keep_days);
     page.table("store");

@@ -10,11 +10,11 @@ use olog_daemon::{
     secret::Secret,
 };
 use olog_proto::{DeviceName, TaskName};
-use olog_push::channel::Channel;
+use olog_push::{Channel, words::LANGUAGES};
 
 use super::{
-    Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Language, Legacy, Live, Offline, Report, ReportWhen,
-    Tls, Watchdog, default_socket, default_state_dir,
+    Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, Report, ReportWhen, Tls,
+    Watchdog, default_socket, default_state_dir,
 };
 use crate::store::StoreUrl;
 
@@ -32,14 +32,14 @@ pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
     let socket = root.take_path("socket", folder).unwrap_or_else(|| default_socket(&state_dir));
     let store = root.take_table("store").and_then(|table| store(table, &state_dir));
     let tls = root.take_table("tls").map_or(Some(Tls::SelfSigned), |table| tls(table, folder));
-    let language = root.take_choice("language", &[("zh-CN", Language::ZhCn), ("en", Language::En)]);
+    let language = root.take_choice("language", &LANGUAGES);
     let timezone = root.take_as("timezone", |text| {
         text.parse::<Tz>()
             .map_err(|_| format!("expected a name of the time zone database like \"Asia/Shanghai\", found {text:?}"))
     });
     let live = Live {
         public_url: root.take_as("public_url", web_url),
-        language: language.unwrap_or(Language::ZhCn),
+        language: language.unwrap_or_default(),
         timezone: timezone.unwrap_or_else(system_timezone),
         event_keep_days: take_u32(root, "event_keep_days", 1, 36_500).unwrap_or(90),
         trusted_proxies: root.take_table("proxy").map_or_else(local_proxy, |mut table| {

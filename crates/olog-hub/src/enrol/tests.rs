@@ -25,13 +25,7 @@ async fn world() -> World {
     let hub = identity(&store).await.unwrap();
     assert_eq!(identity(&store).await.unwrap().public(), hub.public());
     let roster = Roster::new();
-    let rules = watch::Sender::new(Arc::new(Rules::default())).subscribe();
-    World {
-        enrol: Enrol::new(store, roster.clone(), clock, hub.public(), rules, Bell::default()),
-        roster,
-        hand,
-        _dir: dir,
-    }
+    World { enrol: Enrol::new(store, roster.clone(), clock, hub.public(), Bell::default()), roster, hand, _dir: dir }
 }
 
 impl World {

@@ -151,15 +151,6 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &Newcomer, now: At) -> Result
     Ok(Joined::Yes { device, name, replaced })
 }
 
-/// Names of those that joined after `since` and until `until`, by name.
-pub fn joined_between(tx: &mut Tx<'_>, since: At, until: At) -> Result<Vec<String>, StoreError> {
-    let rows = tx.query(
-        "SELECT name FROM devices WHERE state = 'joined' AND joined_at > $1 AND joined_at <= $2 ORDER BY name",
-        values![since, until],
-    )?;
-    rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
-}
-
 /// What came of a verb on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
