@@ -310,7 +310,7 @@ impl Roll {
         absence.members.retain_mut(|member| {
             let Some(presence) = presences.iter().find(|p| p.device == member.device) else { return false };
             member.name.clone_from(&presence.name);
-            if member.returned_at.is_some() && !presence.is_connected && self.is_due(presence, now) {
+            if member.returned_at.is_some() && self.is_due(presence, now) {
                 member.returned_at = None;
             }
             // It may be heard before it has a session, and have lost that again before anybody looked.

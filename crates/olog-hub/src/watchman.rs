@@ -38,7 +38,7 @@ const MINUTE: i64 = 60 * SECOND;
 /// Tasks in one transaction.
 const PAGE: u32 = 200;
 /// However often the bell rings, devices and tasks are looked at no more often than this.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The life sign: what an unclean stop is dated by.
 const ALIVE_EVERY: i64 = MINUTE;
 /// After the store failed.

@@ -1,5 +1,7 @@
 //! Cases with time given: a hub, some devices, and what is told.
 
+mod histories;
+
 use olog_proto::event::Id128;
 
 use super::*;
@@ -367,4 +369,18 @@ fn a_silent_connection_is_lost_like_a_closed_one() {
     world.heard(&["154 lost d2 of 3 since 94"]);
     world.comes(2, false);
     world.heard(&["200 back d2 since 94 rebooted 0"]);
+}
+
+#[test]
+fn a_connection_that_dies_before_its_return_is_told_is_missing_again() {
+    let mut world = World::new(2);
+    world.leaves(0, false);
+    world.leaves(1, false);
+    world.pass(60);
+    world.comes(0, false);
+    world.dies(0..1);
+    world.pass(400);
+    world.comes(1, false);
+    world.pass(300);
+    world.heard(&["60 lost d0 d1 of 2 since 0", "760 back d1 since 0 missing d0 rebooted 0"]);
 }
