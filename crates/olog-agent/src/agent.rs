@@ -34,6 +34,7 @@ use crate::{
     boot,
     config::{self, Config, Fixed, Live},
     dial::Dialer,
+    fallback::{Fallback, FallbackError},
     files::{Files, FilesError},
     identity::{self, Chance as _, IdentityError, SystemChance},
     socket::{self, Desk, ReloadAsked, SocketError},
@@ -74,6 +75,9 @@ pub enum Fatal {
     /// The link cannot go on.
     #[error(transparent)]
     Uplink(#[from] UplinkError),
+    /// The own push cannot go on.
+    #[error(transparent)]
+    Fallback(#[from] FallbackError),
     /// No random bytes for a new epoch.
     #[error("no random bytes")]
     Chance(#[source] io::Error),
@@ -106,6 +110,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
 
     let (setup, setup_seen) = watch::channel(Setup { hub, name: live.device.clone(), address: live.address.clone() });
     let (link, link_seen) = watch::channel(Link::default());
+    let (live_sender, live) = watch::channel(live);
     let (reload, reload_asked) = mpsc::channel(4);
     let uplink = Uplink {
         road: Dialer::new(clock.clone(), newest(&spool)),
@@ -124,14 +129,21 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         files: files.clone(),
         link: link_seen.clone(),
         setup: setup_seen,
+        live: live.clone(),
         reload,
         clock: clock.clone(),
     };
+    let fallback =
+        Fallback { spool: spool.clone(), link: link_seen.clone(), live, clock: clock.clone(), chance: SystemChance };
     let stop = handle.stop.clone();
     let mut workers = JoinSet::new();
     workers.spawn({
         let stop = stop.clone();
         async move { uplink.run(stop).await.map_err(Fatal::from).map(|()| "uplink") }
+    });
+    workers.spawn({
+        let stop = stop.clone();
+        async move { fallback.run(stop).await.map_err(Fatal::from).map(|()| "own push") }
     });
     workers.spawn({
         let stop = stop.clone();
@@ -144,7 +156,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         source,
         stamp,
         fixed,
-        live,
+        live: live_sender,
         clock,
         handle,
         spool,
@@ -162,7 +174,7 @@ struct Agent {
     source: Source,
     stamp: Stamp,
     fixed: Fixed,
-    live: Arc<Live>,
+    live: watch::Sender<Arc<Live>>,
     clock: Clock,
     handle: Handle,
     spool: Spool,
@@ -181,7 +193,7 @@ impl Agent {
         let watchdog_every = service::watchdog_every();
         let mut watchdog = tokio::time::interval(watchdog_every.unwrap_or(LOOK_EVERY));
         service::ready(&self.words());
-        tracing::info!(device = self.live.device.as_str(), state = self.words(), "started");
+        tracing::info!(device = self.setup.borrow().name.as_str(), state = self.words(), "started");
         let ended = loop {
             tokio::select! {
                 // First, so that workers which end because of it are not taken for early ones.
@@ -249,14 +261,15 @@ impl Agent {
         if config.fixed != self.fixed {
             return Err(self.refused("state_dir and socket cannot change while the agent runs: it needs a restart"));
         }
-        self.live = config.live;
-        self.files.reload(self.live.files.clone());
+        let live = config.live;
+        self.files.reload(live.files.clone());
         self.setup.send_if_modified(|setup| {
-            let differs = setup.name != self.live.device || setup.address != self.live.address;
-            setup.name = self.live.device.clone();
-            setup.address.clone_from(&self.live.address);
+            let differs = setup.name != live.device || setup.address != live.address;
+            setup.name = live.device.clone();
+            setup.address.clone_from(&live.address);
             differs
         });
+        self.live.send_replace(live);
         self.look_for_hub();
         tracing::info!("the configuration was read anew");
         Ok(())

@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    body::{Bytes as Body, Incoming},
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
@@ -26,8 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     boot,
+    config::Live,
     files::Files,
     spool::{Batch, Spool},
+    text::{self, Bytes, Manner, Redactor},
     uplink::{Link, Setup},
 };
 
@@ -124,6 +126,8 @@ pub struct Desk {
     pub link: watch::Receiver<Link>,
     /// Where to, and as whom.
     pub setup: watch::Receiver<Setup>,
+    /// What is in force: how a run's output is read.
+    pub live: watch::Receiver<Arc<Live>>,
     /// Asks the wiring for a reload.
     pub reload: mpsc::Sender<ReloadAsked>,
     /// Wall time.
@@ -178,11 +182,11 @@ async fn serve(stream: UnixStream, desk: Desk) {
     }
 }
 
-type Reply = Response<Full<Bytes>>;
+type Reply = Response<Full<Body>>;
 
 fn reply(status: StatusCode, body: &impl Serialize) -> Reply {
     let body = serde_json::to_vec(body).unwrap_or_default();
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    let mut reply = Response::new(Full::new(Body::from(body)));
     *reply.status_mut() = status;
     reply
 }
@@ -242,7 +246,7 @@ impl Desk {
     fn record(&self, run: Run) -> Reply {
         let what = match run {
             Run::Started { task, run } => What::RunStarted { task, run },
-            Run::Ended(ended) => ended.into_what(),
+            Run::Ended(ended) => ended.into_what(&self.live.borrow().clone()),
         };
         let stamp = boot::stamp(self.clock.now());
         let event = Event { n: 0, at: stamp.at, boot: stamp.boot, up: stamp.up, what, pushed: None };
@@ -274,20 +278,21 @@ impl Desk {
 }
 
 impl Ended {
-    fn into_what(self) -> What {
-        let bytes = BASE64.decode(&self.output).unwrap_or_default();
-        let output = String::from_utf8_lossy(&bytes);
-        let excerpt = olog_proto::Excerpt::of(output.trim_end());
+    /// Its output as a log's text would be: decoded, cleaned, without secrets.
+    fn into_what(self, live: &Live) -> What {
+        let output = BASE64.decode(&self.output).unwrap_or_default();
+        let redactor = Redactor::new(live.files.redact.clone());
+        let manner = Manner { encoding: live.files.encoding, ignore: &[], redactor: &redactor };
+        let said = text::say(Bytes { head: &output, from_start: true, ..Bytes::default() }, None, manner);
         let is_good = self.exit == Some(0);
-        let fingerprints = if is_good { Vec::new() } else { olog_proto::fingerprint::fingerprints(&output) };
         What::RunEnded {
             task: self.task,
             run: self.run,
             exit: self.exit,
             signal: self.signal,
             duration: self.duration,
-            excerpt,
-            fingerprints,
+            excerpt: said.excerpt,
+            fingerprints: if is_good { Vec::new() } else { said.fingerprints },
         }
     }
 }

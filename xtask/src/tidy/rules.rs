@@ -26,7 +26,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("join", &["boot", "dial", "identity", "spool", "uplink"]),
             ("fallback", &["config", "identity", "spool", "uplink"]),
             ("exec", &["files", "identity", "socket"]),
-            ("socket", &["boot", "files", "spool", "uplink"]),
+            ("socket", &["boot", "config", "files", "spool", "text", "uplink"]),
         ],
     ),
     (

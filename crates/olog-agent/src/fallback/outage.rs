@@ -1,0 +1,211 @@
+//! What of an outage has to be told: events in, notices out. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use olog_proto::{At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What};
+use olog_push::{Kind, Notice, Saying, Why};
+
+/// The same `.msg` text again within this time is counted only.
+const SAME_MESSAGE: i64 = 10 * 60 * 1000;
+/// Errors that one outage remembers; the oldest knowledge goes when there are more, and then one may be told twice.
+const KNOWN_MAX: usize = 10_000;
+
+/// What one event says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Said {
+    /// The event's number.
+    pub(super) n: u64,
+    /// What there is to tell.
+    pub(super) notice: Notice,
+}
+
+/// One outage.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    epoch: Option<Epoch>,
+    seen: u64,
+    errors: HashSet<(TaskName, Fingerprint)>,
+    counts: HashMap<TaskName, u64>,
+    began: HashMap<TaskName, At>,
+    messages: HashMap<(TaskName, String), At>,
+}
+
+impl Outage {
+    /// The number behind which to read on.
+    pub(super) fn seen(&mut self, epoch: Epoch, acked: u64) -> u64 {
+        if self.epoch != Some(epoch) {
+            (self.epoch, self.seen) = (Some(epoch), 0);
+        }
+        self.seen.max(acked)
+    }
+
+    /// What these events, the next ones of the spool, give to tell.
+    pub(super) fn take(
+        &mut self,
+        events: Vec<Event>,
+        device: &DeviceName,
+        address: Option<&str>,
+        now: At,
+    ) -> Vec<Said> {
+        let mut said = Vec::new();
+        for event in events {
+            self.seen = event.n;
+            let (at, n, tried) = (event.at, event.n, event.pushed.is_some());
+            let Some((kind, task, saying)) = self.saying(event.what, at, now) else { continue };
+            // Tried before a restart: known from then on, and never tried twice by the device.
+            if tried {
+                continue;
+            }
+            let notice = Notice {
+                kind,
+                incident: None,
+                device: Some(device.to_string()),
+                address: address.map(str::to_owned),
+                task: Some(task.to_string()),
+                at,
+                saying,
+            };
+            said.push(Said { n, notice });
+        }
+        said
+    }
+
+    fn saying(&mut self, what: What, at: At, now: At) -> Option<(Kind, TaskName, Saying)> {
+        match what {
+            What::Text { file, excerpt } if !file.history && !excerpt.is_blank() => match file.suffix {
+                Suffix::Err => {
+                    let prints = file.fingerprints.iter().map(|text| text.fingerprint()).collect();
+                    let saying = self.error(&file.task, prints, excerpt, file.path, at)?;
+                    Some((Kind::Err, file.task, saying))
+                }
+                Suffix::Msg => {
+                    let saying = self.message(&file.task, excerpt, file.path, now)?;
+                    Some((Kind::Msg, file.task, saying))
+                }
+                Suffix::Log | Suffix::Scanerr => None,
+            },
+            What::RunEnded { task, exit, excerpt, fingerprints, .. } if exit != Some(0) => {
+                let prints = fingerprints.iter().map(|text| text.fingerprint()).collect();
+                let saying = self.error(&task, prints, excerpt, String::new(), at)?;
+                Some((Kind::Err, task, saying))
+            }
+            _ => None,
+        }
+    }
+
+    fn error(
+        &mut self,
+        task: &TaskName,
+        prints: Vec<Fingerprint>,
+        excerpt: Excerpt,
+        path: String,
+        at: At,
+    ) -> Option<Saying> {
+        if self.errors.len() > KNOWN_MAX {
+            self.errors.clear();
+        }
+        let began_at = *self.began.entry(task.clone()).or_insert(at);
+        let n_seen = self.counts.entry(task.clone()).or_default();
+        *n_seen += 1;
+        let prints = if prints.is_empty() { vec![Fingerprint(0)] } else { prints };
+        let first = prints.first().copied();
+        let news: Vec<_> = prints.into_iter().filter(|print| self.errors.insert((task.clone(), *print))).collect();
+        let fingerprint = news.first().copied().or(first).filter(|print| print.0 != 0);
+        if news.is_empty() {
+            return None;
+        }
+        let why = if *n_seen == 1 { Why::First } else { Why::NewFingerprint };
+        Some(Saying::Error { why, excerpt, path, fingerprint, last_good_at: None, began_at, n_seen: *n_seen })
+    }
+
+    fn message(&mut self, task: &TaskName, excerpt: Excerpt, path: String, now: At) -> Option<Saying> {
+        self.messages.retain(|_, told_at| now.since(*told_at) < SAME_MESSAGE);
+        let key = (task.clone(), format!("{}\u{0}{}", excerpt.head(), excerpt.tail()));
+        if self.messages.contains_key(&key) {
+            return None;
+        }
+        self.messages.insert(key, now);
+        Some(Saying::Message { excerpt, path, n_seen: 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use olog_proto::{Change, File, FingerprintText, OwnPush, event::Id128};
+
+    use super::*;
+
+    fn event(n: u64, task: &str, suffix: Suffix, text: &str) -> Event {
+        let file = File {
+            task: task.parse().unwrap(),
+            suffix,
+            path: format!("/l/{task}"),
+            change: Change::Grown,
+            began_at: None,
+            closed: true,
+            sibling_err: false,
+            history: false,
+            fingerprints: vec![FingerprintText::of(text)],
+        };
+        let what = What::Text { file, excerpt: Excerpt::of(text) };
+        Event { n, at: At(n as i64 * 1000), boot: Id128([0; 16]), up: 0, what, pushed: None }
+    }
+
+    fn told(outage: &mut Outage, events: Vec<Event>, now: i64) -> Vec<u64> {
+        outage.take(events, &"comsrv".parse().unwrap(), None, At(now)).into_iter().map(|said| said.n).collect()
+    }
+
+    #[test]
+    fn errors_and_messages_are_told_and_nothing_else() {
+        let mut history = event(5, "e", Suffix::Err, "old");
+        if let What::Text { file, .. } = &mut history.what {
+            file.history = true;
+        }
+        let events = vec![
+            event(1, "a", Suffix::Err, "broken"),
+            event(2, "b", Suffix::Msg, "hello"),
+            event(3, "c", Suffix::Log, "fine"),
+            event(4, "d", Suffix::Scanerr, "later"),
+            history,
+        ];
+        assert_eq!(told(&mut Outage::default(), events, 0), [1, 2]);
+    }
+
+    #[test]
+    fn one_error_is_told_once_in_an_outage_and_another_one_as_itself() {
+        let mut outage = Outage::default();
+        let first =
+            vec![event(1, "a", Suffix::Err, "disk sda 17 full"), event(2, "a", Suffix::Err, "disk sda 18 full")];
+        assert_eq!(told(&mut outage, first, 0), [1]);
+        let next = vec![event(3, "a", Suffix::Err, "network down"), event(4, "b", Suffix::Err, "disk sda 17 full")];
+        let said = outage.take(next, &"comsrv".parse().unwrap(), Some("me@here"), At(0));
+        assert_eq!(said.iter().map(|s| s.n).collect::<Vec<_>>(), [3, 4], "the same error of another task is its own");
+        let Saying::Error { why, n_seen, began_at, .. } = &said[0].notice.saying else { panic!() };
+        assert_eq!((*why, *n_seen, *began_at), (Why::NewFingerprint, 3, At(1000)));
+        assert_eq!(said[0].notice.address.as_deref(), Some("me@here"));
+    }
+
+    #[test]
+    fn the_same_message_is_told_again_after_ten_minutes() {
+        let mut outage = Outage::default();
+        assert_eq!(told(&mut outage, vec![event(1, "a", Suffix::Msg, "x"), event(2, "a", Suffix::Msg, "x")], 0), [1]);
+        assert_eq!(told(&mut outage, vec![event(3, "a", Suffix::Msg, "x")], SAME_MESSAGE - 1), [0_u64; 0]);
+        assert_eq!(told(&mut outage, vec![event(4, "a", Suffix::Msg, "x")], SAME_MESSAGE), [4]);
+    }
+
+    #[test]
+    fn what_was_tried_before_a_restart_is_known_and_not_tried_again() {
+        let mut tried = event(1, "a", Suffix::Err, "broken");
+        tried.pushed = Some(OwnPush { tried_at: At(5), accepted_at: None });
+        assert_eq!(told(&mut Outage::default(), vec![tried, event(2, "a", Suffix::Err, "broken")], 0), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_new_epoch_is_read_from_its_beginning() {
+        let mut outage = Outage::default();
+        assert_eq!(outage.seen(Id128([1; 16]), 4), 4);
+        told(&mut outage, vec![event(7, "a", Suffix::Log, "x")], 0);
+        assert_eq!(outage.seen(Id128([1; 16]), 4), 7);
+        assert_eq!(outage.seen(Id128([2; 16]), 0), 0);
+    }
+}

@@ -1,0 +1,150 @@
+//! A hub that is away, and a push service on the loopback that takes one push after the other.
+
+use olog_daemon::config::Source;
+use olog_proto::{Change, Event, Excerpt, File, FingerprintText, Suffix, What, event::Id128};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    sync::mpsc,
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::*;
+use crate::{boot, config, identity::SystemChance, spool::Batch};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Away {
+    folder: tempfile::TempDir,
+    spool: Spool,
+    link: watch::Sender<Link>,
+    pushes: mpsc::Receiver<serde_json::Value>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    _live: watch::Sender<Arc<Live>>,
+}
+
+impl Away {
+    /// `code` is what the service answers for every receiver.
+    async fn start(code: u32, connected: bool, prepare: impl FnOnce(&Spool)) -> Away {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (send, pushes) = mpsc::channel(16);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(service(listener, code, send));
+        let file = folder.path().join("agent.toml");
+        let text = format!(
+            "device = 'comsrv'\n[push]\nafter = '1ms'\n[[push.channel]]\nname = 'me'\ntype = 'wxpusher'\n\
+             token = 'AT_abcdefghijklmnop'\nuids = ['UID_a']\napi_url = '{url}'\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let source = Source::new("agent", Some(file));
+        let live = config::load(&source).unwrap().live;
+        let spool = Spool::open(&folder.path().join("spool.db"), Id128([1; 16])).unwrap().0;
+        prepare(&spool);
+        let (link, seen) = watch::channel(Link { connected, ..Link::default() });
+        let (live_sender, live) = watch::channel(live);
+        let stop = CancellationToken::new();
+        let fallback =
+            Fallback { spool: spool.clone(), link: seen, live, clock: Clock::system(), chance: SystemChance };
+        let until = stop.clone();
+        tasks.spawn(async move { fallback.run(until).await.unwrap() });
+        Away { folder, spool, link, pushes, stop, tasks, _live: live_sender }
+    }
+
+    async fn push(&mut self) -> serde_json::Value {
+        timeout(LIMIT, self.pushes.recv()).await.expect("no push came").unwrap()
+    }
+
+    async fn until(&self, is: impl Fn(&[Event]) -> bool) {
+        let looking = async {
+            while !is(&self.spool.after(0, 100, usize::MAX).unwrap()) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LIMIT, looking).await.expect("the marks did not come to be so");
+    }
+}
+
+async fn service(listener: TcpListener, code: u32, pushes: mpsc::Sender<serde_json::Value>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut text = Vec::new();
+        let body: serde_json::Value = loop {
+            let mut bytes = [0; 4096];
+            let n = stream.read(&mut bytes).await.unwrap();
+            text.extend_from_slice(&bytes[..n]);
+            let whole = String::from_utf8_lossy(&text).into_owned();
+            let body = whole.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+            if let Some(body) = body {
+                break body;
+            }
+        };
+        let row = format!("{{\"uid\":\"UID_a\",\"topicId\":null,\"code\":{code},\"status\":\"x\"}}");
+        let json = format!("{{\"code\":1000,\"msg\":\"ok\",\"data\":[{row}]}}");
+        let reply = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{json}", json.len());
+        pushes.send(body).await.unwrap();
+        stream.write_all(reply.as_bytes()).await.unwrap();
+    }
+}
+
+fn put(spool: &Spool, task: &str, suffix: Suffix, text: &str) {
+    let file = File {
+        task: task.parse().unwrap(),
+        suffix,
+        path: format!("/l/{task}.{suffix}"),
+        change: Change::Created,
+        began_at: None,
+        closed: true,
+        sibling_err: false,
+        history: false,
+        fingerprints: vec![FingerprintText::of(text)],
+    };
+    let mut batch = Batch::default();
+    batch.say(boot::stamp(Clock::system().now()), What::Text { file, excerpt: Excerpt::of(text) }, None);
+    spool.put(&batch).unwrap();
+}
+
+fn is_accepted(event: &Event) -> bool {
+    event.pushed.as_ref().is_some_and(|push| push.accepted_at.is_some())
+}
+
+#[tokio::test]
+async fn what_waits_goes_as_one_message_and_is_marked_as_accepted() {
+    let mut away = Away::start(1000, false, |spool| {
+        put(spool, "nginx", Suffix::Err, "nginx not running!");
+        put(spool, "nginx", Suffix::Err, "nginx not running!");
+        put(spool, "door", Suffix::Msg, "battery low");
+        put(spool, "calm", Suffix::Log, "all is fine here");
+    })
+    .await;
+    let push = away.push().await.to_string();
+    assert!(push.contains("nginx not running!") && push.contains("battery low"), "{push}");
+    assert!(!push.contains("all is fine here"), "{push}");
+    away.until(|events| events.iter().map(is_accepted).eq([true, false, true, false])).await;
+    put(&away.spool, "nginx", Suffix::Err, "nginx not running!");
+    away.stop.cancel();
+    assert!(away.pushes.try_recv().is_err(), "one error is told once in an outage");
+    while away.tasks.len() > 1 {
+        timeout(LIMIT, away.tasks.join_next()).await.unwrap();
+    }
+    assert!(away.folder.path().exists());
+}
+
+#[tokio::test]
+async fn what_the_service_refuses_is_tried_and_not_accepted() {
+    let mut away = Away::start(1001, false, |spool| put(spool, "nginx", Suffix::Err, "down")).await;
+    away.push().await;
+    away.until(|events| events.iter().all(|e| e.pushed.is_some() && !is_accepted(e))).await;
+}
+
+#[tokio::test]
+async fn while_the_hub_is_there_the_device_is_silent() {
+    let mut away = Away::start(1000, true, |spool| put(spool, "nginx", Suffix::Err, "down")).await;
+    tokio::task::yield_now().await;
+    assert!(away.pushes.try_recv().is_err());
+    away.link.send_modify(|link| link.connected = false);
+    assert!(away.push().await.to_string().contains("down"));
+}
