@@ -84,16 +84,28 @@ lost-many-site = { $n } devices gone since { $time }, all behind { $behind }.
 lost-others = The other { $n } are connected.
 lost-bye = Shutdown, stop or upgrade was announced.
 lost-no-bye = No shutdown announced.
-lost-tasks = Their tasks stay quiet; missed runs are checked on return.
+lost-tasks = { $n ->
+    [one] Its
+   *[other] Their
+} tasks stay quiet; missed runs are checked on return.
 lost-summary-site = power or network?
 lost-summary = silent since { $time }
 back-one = { $devices } is connected again, away { $span } since { $time }.
 back-many = { $n } devices connected again, away { $span } since { $time }.
 back-all = All back.
 back-missing = Still missing: { $devices }
-back-summary-all = all back
+back-summary-all = { $how ->
+    [all] all back, all rebooted
+    [none] all back, no reboot
+   *[some] all back, { $n } rebooted
+}
+back-summary-one = { $how ->
+    [none] no reboot
+   *[all] rebooted
+}
 back-summary-missing = { $n } still missing
 back-rebooted = { $how ->
+    [it] It rebooted.
     [all] All rebooted.
     [none] No reboot.
    *[some] { $n } rebooted.
@@ -110,7 +122,7 @@ over-summary = after { $span }, { $n } { $n ->
    *[other] errors
 }
 over-acknowledged = Acknowledged { $time }.
-over-untold = Neither was sent before: the channel did not take it.
+over-untold = Its begin was still waiting: this tells both.
 ground = Ground: { $ground }
 ground-run-ended = a run ended with 0.
 ground-new-log = a new log came, no error since.
@@ -145,6 +157,7 @@ why-msg = every .msg is pushed.
 why-lost = nothing heard for too long.
 why-back = its loss was pushed.
 why-over = its begin was pushed.
+why-over-both = begin and end together.
 why-remind = still open; a reminder.
 why-system = Olog's own affair.
 why-merged = { $n } together.
@@ -158,7 +171,7 @@ merged-same = One error, { $where }, { $range }, { $n } { $n ->
     [one] time
    *[other] times
 }.
-merged-digest = { $n } things waited while nothing could be sent. Still open first, each with its own time.
+merged-digest = { $n } things waited until now. Still open first, each with its own time.
 where-devices = { $n } devices
 where-tasks = { $n } tasks
 where-both = { $devices } devices, { $tasks } tasks

@@ -79,9 +79,18 @@ back-one = { $devices } 已恢复连接,自 { $time } 断开 { $span }。
 back-many = { $n } 台已恢复连接,自 { $time } 断开 { $span }。
 back-all = 全部回来。
 back-missing = 仍未回来:{ $devices }
-back-summary-all = 全部回来
+back-summary-all = { $how ->
+    [all] 全部回来,都重启过
+    [none] 全部回来,没有重启
+   *[some] 全部回来,{ $n } 台重启过
+}
+back-summary-one = { $how ->
+    [none] 没有重启
+   *[all] 重启过
+}
 back-summary-missing = 还有 { $n } 台没回来
 back-rebooted = { $how ->
+    [it] 它重启过。
     [all] 都重启过。
     [none] 没有重启。
    *[some] 其中 { $n } 台重启过。
@@ -92,7 +101,7 @@ back-bye = 断开前已报。
 over-was = 历时 { $range },共 { $n } 次。
 over-summary = 历时 { $span },{ $n } 次
 over-acknowledged = { $time } 已确认。
-over-untold = 出错时通道不通,此前未能告知。
+over-untold = 出错的消息当时还没发出,这里一并告知。
 ground = 依据:{ $ground }
 ground-run-ended = 运行以 0 结束。
 ground-new-log = 新日志到达,其后无错误。
@@ -124,6 +133,7 @@ why-msg = 每条 .msg 都推送。
 why-lost = 太久没有消息。
 why-back = 失联时推送过。
 why-over = 出错时推送过。
+why-over-both = 出错与恢复一并告知。
 why-remind = 尚未恢复,提醒。
 why-system = Olog 自身的事。
 why-merged = { $n } 条合并。
@@ -134,7 +144,7 @@ by-device = 由设备直接发送:联系不上中枢。
 ## 合并
 merged = 共 { $n } 件事,重的在前。
 merged-same = 同一错误,{ $where },{ $range },共 { $n } 次。
-merged-digest = 通道不通期间积下 { $n } 件事。未恢复的在前,各按自己的时间。
+merged-digest = 积下 { $n } 件事,现在才送出。未恢复的在前,各按自己的时间。
 where-devices = { $n } 台
 where-tasks = { $n } 个任务
 where-both = { $devices } 台、{ $tasks } 个任务

@@ -23,6 +23,16 @@ pub enum Language {
 /// As a configuration names them.
 pub const LANGUAGES: [(&str, Language); 2] = [("zh-CN", Language::ZhCn), ("en", Language::En)];
 
+impl Language {
+    /// As a configuration names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::ZhCn => "zh-CN",
+            Language::En => "en",
+        }
+    }
+}
+
 type Bundle = FluentBundle<FluentResource>;
 
 static ZH_CN: LazyLock<Bundle> = LazyLock::new(|| bundle("zh-CN", include_str!("../../locales/zh-CN.ftl")));

@@ -130,7 +130,7 @@ mod tests {
             title("未运行", Some("备份服务器一号机房东"), Some("数据库全量备份")),
             "未运行 备份服务…机房东/数据库全量备份"
         );
-        assert_eq!(title("LOST", Some("a-device-with-a-long-name"), None), "LOST a-device…g-name");
+        assert_eq!(title("LOST", Some("a-device-with-a-long-name"), None), "LOST a-devic…ng-name");
         assert_eq!(title("TEST", None, None), "TEST");
     }
 

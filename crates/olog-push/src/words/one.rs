@@ -117,7 +117,11 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
             ];
             Words {
                 title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
-                telling: say.sentences([say.t("remind-summary", &[("span", span.into())]), cut::telling_line(excerpt)]),
+                telling: format!(
+                    "{} · {}",
+                    say.t("remind-summary", &[("span", span.into())]),
+                    cut::telling_line(excerpt)
+                ),
                 sentence: say.sentences(sentence),
                 log: Some(excerpt),
                 why: say.w("why-remind"),
@@ -238,7 +242,7 @@ fn over<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
         telling,
         sentence: say.sentences([ground, was, seen, untold]),
         log: entry.begin.and_then(text_of),
-        why: say.w("why-over"),
+        why: say.w(if entry.begin.is_some() { "why-over-both" } else { "why-over" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }
@@ -290,7 +294,7 @@ fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let others = if others > 0 && n > 1 { say.t("lost-others", &[("n", others.into())]) } else { String::new() };
     let names = if n > 1 { format!("\n{}\n", say.list(devices)) } else { String::new() };
     let bye = say.w(if *said_bye { "lost-bye" } else { "lost-no-bye" });
-    let what = say.sentences([bye, say.w("lost-tasks")]);
+    let what = say.sentences([bye, say.t("lost-tasks", &[("n", n.into())])]);
     let head = say.sentences([first, others]);
     let gap = if names.is_empty() { say.w("sentence-space") } else { String::new() };
     Words {
@@ -320,6 +324,7 @@ fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     };
     let how = match *n_rebooted {
         0 => "none",
+        1 if n == 1 => "it",
         rebooted if rebooted == n => "all",
         _ => "some",
     };
@@ -328,7 +333,8 @@ fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let names = if n > 1 { format!("\n{}", say.list(devices)) } else { String::new() };
     let (missed, telling) = if missing.is_empty() {
         let all = if n > 1 { say.w("back-all") } else { String::new() };
-        (all, if n > 1 { say.w("back-summary-all") } else { rebooted.clone() })
+        let key = if n > 1 { "back-summary-all" } else { "back-summary-one" };
+        (all, say.t(key, &[("how", how.into()), ("n", (*n_rebooted).into())]))
     } else {
         let n_missing = ("n", (missing.len() as u64).into());
         (say.t("back-missing", &[("devices", say.list(missing).into())]), say.t("back-summary-missing", &[n_missing]))

@@ -9,7 +9,7 @@ use super::catalogue::Say;
 use super::entry::Entry;
 use super::one::{self, is_open};
 use super::page::{Page, Part};
-use super::{Context, DIGEST_AFTER, TITLE_MAX, cut};
+use super::{Context, DIGEST_AFTER, LATE_AFTER, TITLE_MAX, cut};
 use crate::{Notice, Saying};
 
 /// Characters of a name in a list of names.
@@ -80,9 +80,21 @@ fn blocks<'e, 'a>(entries: &'e [Entry<'a>]) -> Vec<Block<'e, 'a>> {
 }
 
 /// `device/task #17`, each part cut only where it is absurdly long.
-fn name(notice: &Notice) -> String {
-    let parts = [notice.device.as_deref(), notice.task.as_deref()].into_iter().flatten();
-    let name = parts.map(|part| cut::middle(part, NAME_MAX)).collect::<Vec<_>>().join("/");
+fn name(say: &Say, notice: &Notice) -> String {
+    let place = match &notice.saying {
+        Saying::DevicesLost { devices, .. } | Saying::DevicesBack { devices, .. } => match devices.as_slice() {
+            [one] => cut::middle(one, NAME_MAX),
+            several => say.t("count-devices", &[("n", (several.len() as u64).into())]),
+        },
+        _ => {
+            let parts = [notice.device.as_deref(), notice.task.as_deref()].into_iter().flatten();
+            parts.map(|part| cut::middle(part, NAME_MAX)).collect::<Vec<_>>().join("/")
+        }
+    };
+    numbered(place, notice)
+}
+
+fn numbered(name: String, notice: &Notice) -> String {
     match notice.incident {
         Some(number) if name.is_empty() => format!("#{number}"),
         Some(number) => format!("{name} #{number}"),
@@ -94,10 +106,12 @@ fn alone(say: &Say, entry: &Entry<'_>, budget: usize, page: &mut Page) {
     let words = one::words(say, entry);
     let head = match &entry.notice.saying {
         Saying::System { .. } => words.title.clone(),
-        _ => format!("{} {}", say.w(entry.state()), name(entry.notice)),
+        _ => format!("{} {}", say.w(entry.state()), name(say, entry.notice)),
     };
-    // An end or an error tells its time itself; what does not gets it here.
+    // What tells its time in its sentence needs none in its head.
+    let is_late = say.now.since(entry.late_at(say.now)) > LATE_AFTER;
     let time = match &entry.notice.saying {
+        Saying::Error { .. } if is_late => String::new(),
         Saying::Message { .. } | Saying::System { .. } | Saying::Error { .. } => say.time_exact(entry.notice.at),
         _ => String::new(),
     };
@@ -140,7 +154,13 @@ fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, budget: usize, page
     if let Saying::Error { excerpt, .. } = &first.notice.saying {
         page.push(Part::Log(short_log(say, excerpt, budget)));
     }
-    let names: Vec<String> = entries.iter().map(|entry| name(entry.notice)).collect();
+    // Of what is the same for all, the head or the title has spoken.
+    let differing = |entry: &&Entry<'_>| match (&entry.notice.device, &entry.notice.task) {
+        (_, Some(task)) if n_devices < 2 => numbered(cut::middle(task, NAME_MAX), entry.notice),
+        (Some(device), _) if n_tasks < 2 => numbered(cut::middle(device, NAME_MAX), entry.notice),
+        _ => name(say, entry.notice),
+    };
+    let names: Vec<String> = entries.iter().map(differing).collect();
     page.push(Part::Text(say.list(&names)));
 }
 
@@ -209,7 +229,8 @@ fn telling(say: &Say, entries: &[Entry<'_>], blocks: &[Block<'_, '_>]) -> String
     if let ([_], Some(Saying::Error { excerpt, .. })) = (blocks, entries.first().map(|entry| &entry.notice.saying)) {
         return cut::telling_line(excerpt);
     }
-    let names: Vec<String> = entries.iter().take(8).map(|entry| name(entry.notice)).filter(|n| !n.is_empty()).collect();
+    let names: Vec<String> =
+        entries.iter().take(8).map(|entry| name(say, entry.notice)).filter(|n| !n.is_empty()).collect();
     say.list(&names)
 }
 
@@ -226,7 +247,6 @@ fn log_ins(say: &Say, entries: &[Entry<'_>], page: &mut Page) {
 fn acknowledge(say: &Say, context: &Context<'_>, entries: &[Entry<'_>], page: &mut Page) {
     let open = entries.iter().filter(|entry| is_open(entry.notice)).any(|entry| entry.notice.incident.is_some());
     if open && !context.by_device {
-        let command = "olog-hub incident ack N".to_owned();
-        page.push(Part::Command { label: say.w("acknowledge-n"), command, copy: say.w("copy") });
+        page.push(Part::Text(format!("{} olog-hub incident ack N", say.w("acknowledge-n"))));
     }
 }

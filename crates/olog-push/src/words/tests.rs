@@ -87,7 +87,12 @@ fn back(n: usize, missing: usize) -> Notice {
 
 fn message_of(text: &str) -> Notice {
     let saying = Saying::Message { excerpt: Excerpt::of(text), path: "/ologs/smarthome.msg".into(), n_seen: 1 };
-    Notice { device: Some("respi".into()), task: Some("smarthome".into()), ..with(&first("x"), Kind::Msg, saying) }
+    Notice {
+        incident: None,
+        device: Some("respi".into()),
+        task: Some("smarthome".into()),
+        ..with(&first("x"), Kind::Msg, saying)
+    }
 }
 
 fn system(code: SystemCode) -> Notice {
@@ -106,7 +111,8 @@ fn system(code: SystemCode) -> Notice {
         ("receiver", "UID_gone"),
     ];
     let args: BTreeMap<String, String> = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let device = matches!(code, SystemCode::Gap | SystemCode::AgentNote | SystemCode::TwoMachines);
+    use SystemCode::{AgentNote, AgentNoteOver, EpochRenewed, Gap, TwoMachines, Unreadable};
+    let device = matches!(code, Gap | AgentNote | AgentNoteOver | TwoMachines | EpochRenewed | Unreadable);
     let device = device.then(|| "comsrv".to_owned());
     Notice {
         incident: None,
@@ -242,7 +248,7 @@ fn sixty_tasks_at_once_are_one_message_that_names_each() {
         let Composed { message, told } = compose(&notices, &context(language));
         assert_eq!(told.len(), 60);
         for notice in &notices {
-            let name = format!("comsrv/{} #{}", notice.task.as_ref().unwrap(), notice.incident.unwrap());
+            let name = format!("{} #{}", notice.task.as_ref().unwrap(), notice.incident.unwrap());
             assert!(message.text.contains(&name) && message.html.contains(&name), "{name}");
         }
     }
@@ -327,7 +333,8 @@ fn limits_are_kept_by_cutting_excerpts_and_then_by_sending_the_rest_next() {
         assert!(message.html.chars().count() <= 40_000 && !message.html.is_empty());
         assert!(!told.is_empty());
         for place in &told {
-            assert!(message.html.contains(&format!("task-{} ", left[*place].incident.unwrap())), "{place}");
+            let task = left[*place].task.as_deref().unwrap();
+            assert!(message.html.contains(&format!("{task} #")), "{place}");
         }
         assert_eq!(message.text.contains("见下一条消息"), told.len() < left.len());
         left = left.into_iter().enumerate().filter(|(place, _)| !told.contains(place)).map(|(_, n)| n).collect();
