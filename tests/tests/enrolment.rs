@@ -55,7 +55,7 @@ async fn a_forgotten_device_is_out_at_once() {
     let world = World::new().await;
     let hub = world.hub();
     let pi = world.agent("pi", &hub);
-    world.all_told(&pi).await;
+    pi.wait_sent();
     hub.verb(&["device", "forget", "pi"]).good();
     pi.wait("it is out", |status| status["connected"] == false);
     pi.write("svc.err", "nobody may hear this\n");
@@ -90,7 +90,7 @@ async fn a_hub_that_is_another_one_gets_no_event() {
     let world = World::new().await;
     let mut hub = world.hub();
     let pi = world.agent("pi", &hub);
-    world.all_told(&pi).await;
+    pi.wait_sent();
     // Somebody else at the same address, with another identity and another certificate.
     hub.daemon.kill();
     std::fs::remove_dir_all(&hub.state_dir).unwrap();
