@@ -175,6 +175,11 @@ enum ChannelVerb {
         /// The channel.
         name: String,
     },
+    /// Try a paused channel, and receivers that were refused, again now.
+    Rearm {
+        /// The channel.
+        name: String,
+    },
 }
 
 fn span(text: &str) -> Result<std::time::Duration, String> {
@@ -341,6 +346,9 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
             client.post::<()>("/channel/test", &Who { who: name }).await?;
             complain("a test is on its way; what the service says to it: `olog-hub channel list`");
             Ok(String::new())
+        }
+        Verb::Channel(ChannelVerb::Rearm { name }) => {
+            client.post::<()>("/channel/rearm", &Who { who: name }).await.map(|()| String::new())
         }
         Verb::Status { json } => {
             let status: Value = client.get("/status").await?;

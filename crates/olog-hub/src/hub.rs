@@ -125,12 +125,8 @@ impl Hub {
         // Before anything counts.
         web::figures();
         let boot = &config.boot;
-        std::fs::create_dir_all(&boot.state_dir)
-            .map_err(|source| StartError::Path { path: boot.state_dir.clone(), source })?;
         let store_url = show_store(&boot.store);
-        let (store, opened) = Store::open(&boot.store, clock.now())
-            .await
-            .map_err(|source| StartError::Store { url: store_url.clone(), source })?;
+        let (store, opened) = open_store(&config, &store_url, clock.now()).await?;
         let identity = enrol::identity(&store).await.map_err(StartError::Identity)?;
         let mut certificate = certificate(&config)?;
         let serving = certificate.as_ref().map(tls::Certificate::serving);
@@ -247,6 +243,13 @@ impl Hub {
         }
         edge.is_ok()
     }
+}
+
+async fn open_store(config: &Config, url: &str, now: At) -> Result<(Store, Opened), StartError> {
+    let dir = &config.boot.state_dir;
+    std::fs::create_dir_all(dir).map_err(|source| StartError::Path { path: dir.clone(), source })?;
+    let opened = Store::open(&config.boot.store, now).await;
+    opened.map_err(|source| StartError::Store { url: url.to_owned(), source })
 }
 
 fn named<F>(set: &mut JoinSet<Ended>, name: &'static str, worker: F)

@@ -40,7 +40,8 @@ use crate::{
         Store, StoreError,
         enrolment::Device,
         incidents::{self, Incident},
-        outbox, tasks,
+        outbox::{self, ChannelFacts},
+        tasks,
     },
     web::Problem,
 };
@@ -126,6 +127,14 @@ pub struct ChannelRow {
     pub name: String,
     /// Whom it reaches, masked.
     pub receivers: Vec<String>,
+    /// `ok`, `failing` or `paused`.
+    pub state: String,
+    /// Notifications that wait.
+    pub waiting: u64,
+    /// What the service said last that was no yes.
+    pub why: Option<String>,
+    /// Receivers that were refused for good.
+    pub refused: Vec<String>,
 }
 
 /// The answer to `status`.
@@ -219,6 +228,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/incident/{id}/close", post(incident_close))
         .route("/channels", get(channel_list))
         .route("/channel/test", post(channel_test))
+        .route("/channel/rearm", post(channel_rearm))
         .route("/status", get(status))
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "this hub does not know that verb: it is another version")
@@ -344,10 +354,40 @@ async fn by_person(verbs: &Verbs, id: u64, verb: ByPerson) -> Answer<Incident> {
 
 async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
     let live = verbs.live.borrow().clone();
-    let receivers = |channel: &olog_push::Channel| channel.receivers().into_iter().map(|r| r.id).collect();
-    let row =
-        |channel: &Arc<olog_push::Channel>| ChannelRow { name: channel.name.clone(), receivers: receivers(channel) };
-    Ok(Json(live.channels.iter().map(row).collect()))
+    let read = move |tx: &mut crate::store::Tx<'_>| {
+        let waiting = outbox::waiting(tx)?;
+        let row = |channel: &Arc<olog_push::Channel>| {
+            let facts = outbox::channel(tx, &channel.name)?;
+            let state = match (facts.paused_at, facts.failing_at) {
+                (Some(_), _) => "paused",
+                (None, Some(_)) => "failing",
+                (None, None) => "ok",
+            };
+            Ok(ChannelRow {
+                name: channel.name.clone(),
+                receivers: channel.receivers().into_iter().map(|r| r.id).collect(),
+                state: state.to_owned(),
+                waiting: waiting.iter().find(|(name, _)| *name == channel.name).map_or(0, |(_, n)| *n),
+                why: facts.why,
+                refused: facts.refused,
+            })
+        };
+        live.channels.iter().map(row).collect()
+    };
+    Ok(Json(verbs.store.read(read).await?))
+}
+
+/// Ends a pause and a back-off, and lets receivers that were refused be tried again.
+async fn channel_rearm(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+    known_channel(&verbs, &request.who)?;
+    let rearm = move |tx: &mut crate::store::Tx<'_>| {
+        let facts = outbox::channel(tx, &request.who)?;
+        let armed = ChannelFacts { next_at: None, paused_at: None, refused: Vec::new(), ..facts };
+        outbox::set_channel(tx, &request.who, &armed)
+    };
+    verbs.store.write(rearm).await?;
+    verbs.bells.outbox.ring();
+    Ok(Json(()))
 }
 
 async fn channel_test(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {

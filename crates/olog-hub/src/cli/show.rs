@@ -33,7 +33,14 @@ pub(super) const INCIDENTS: &[Column] = &[
     ("n_seen", "SEEN"),
     ("acknowledged_at", "ACKNOWLEDGED"),
 ];
-pub(super) const CHANNELS: &[Column] = &[("name", "NAME"), ("receivers", "RECEIVERS")];
+pub(super) const CHANNELS: &[Column] = &[
+    ("name", "NAME"),
+    ("state", "STATE"),
+    ("waiting", "WAITING"),
+    ("receivers", "RECEIVERS"),
+    ("refused", "REFUSED"),
+    ("why", "LAST WORDS"),
+];
 
 /// How values read.
 #[derive(Debug, Clone, Copy)]

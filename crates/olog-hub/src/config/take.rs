@@ -144,7 +144,7 @@ fn default_alerts() -> Alerts {
 fn alerts(mut table: Table) -> Alerts {
     let default = default_alerts();
     let alerts = Alerts {
-        offline_after: span_from(&mut table, "offline_after", 3 * SECOND).unwrap_or(default.offline_after),
+        offline_after: span_from(&mut table, "offline_after", SECOND).unwrap_or(default.offline_after),
         resolve_after: table.take_span("resolve_after").unwrap_or(default.resolve_after),
         over_wait: table.take_span("over_wait").unwrap_or(default.over_wait),
         remind_every: span_from(&mut table, "remind_every", 60 * SECOND).unwrap_or(default.remind_every),
@@ -216,8 +216,8 @@ fn device(mut table: Table) -> Option<Declared> {
     let offline_after = table.take_as("offline_after", |text| match text {
         "never" => Ok(Offline::Never),
         text => match parse_span(text) {
-            Ok(span) if span >= 3 * SECOND => Ok(Offline::After(span)),
-            Ok(_) => Err("must be at least 3s".to_owned()),
+            Ok(span) if span >= SECOND => Ok(Offline::After(span)),
+            Ok(_) => Err("must be at least 1s".to_owned()),
             Err(problem) => Err(format!("{problem}, or \"never\"")),
         },
     });

@@ -132,7 +132,7 @@ fn every_mistake_is_found_at_once() {
         at = ["25:00"]
         schedule = "daily"
         [alerts]
-        offline_after = "1s"
+        offline_after = "10ms"
         [[device]]
         offline_after = "sometimes"
         tasks = [{ schedule = "* * *" }]
@@ -150,7 +150,7 @@ fn every_mistake_is_found_at_once() {
             "report.at",
             "report.schedule: expected five fields",
             "report.schedule: give at or schedule",
-            "alerts.offline_after: must be at least 3s",
+            "alerts.offline_after: must be at least 1s",
             "device[0].name: is missing",
             "device[0].offline_after",
             "device[0].tasks[0].name: is missing",
