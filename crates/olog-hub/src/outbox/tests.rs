@@ -110,7 +110,8 @@ fn error(task: &str) -> Notice {
     };
     Notice {
         kind: Kind::Err,
-        incident: Some(1),
+        // Every task has an incident of its own.
+        incident: Some(task.trim_start_matches("task").parse::<u64>().map_or(1, |n| n + 1)),
         device: Some("comsrv".into()),
         address: None,
         task: Some(task.into()),
