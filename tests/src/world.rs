@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    daemon::{Daemon, Said, program, run, wait_for},
+    daemon::{Daemon, Said, wait_for},
     phone::{Phone, Push},
 };
 
@@ -251,9 +251,7 @@ impl Agent {
 
     /// Joins by a link.
     pub fn join_by(&self, link: &str) -> Said {
-        let mut command = Command::new(program("olog-agent"));
-        command.arg("join").arg(link).arg("--config").arg(self.daemon.config());
-        run(command.env_remove("OLOG_CONFIG").env_remove("RUST_LOG"))
+        self.daemon.verb(&["join", link])
     }
 
     /// Starts it.

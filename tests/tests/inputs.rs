@@ -62,8 +62,6 @@ async fn names_of_any_bytes_are_told() {
         [b"a\nb.err", b"q\"'`.err", b"<b>x.err", b"bad\xff\xfe.err", &long, "备份@数据库@.err".as_bytes()];
     for (i, name) in names.iter().enumerate() {
         fs::write(pi.log_dir.join(OsStr::from_bytes(name)), format!("said by file number {i}\n")).unwrap();
-    }
-    for i in 0..names.len() {
         world.push(&format!("said by file number {i}")).await;
     }
     let script = world.phone.pushes().iter().any(|push| push.content.contains("<b>x"));

@@ -47,6 +47,10 @@ async fn two_machines_with_one_state_folder_lose_nothing_and_it_is_told() {
     copy(&pi.state_dir, &clone.state_dir);
     pi.start();
     clone.start();
+    // Its log dir is new to the copied spool: what lies there at the first look is history.
+    for machine in [&pi, &clone] {
+        machine.wait("it watches", |status| status["watched_folders"].as_u64() >= Some(1));
+    }
     pi.write("here.err", "said by the first machine\n");
     clone.write("there.err", "said by the second machine\n");
     world.push("said by the first machine").await;
@@ -80,4 +84,25 @@ async fn a_hub_restored_from_an_older_backup_takes_what_follows_and_tells_the_ga
     let missing = hub.query::<i64>("SELECT missing FROM epochs")[0];
     assert!(missing >= 1, "the gap is counted");
     hub.wait("the gap is told", |_| (world.n_pushes("missing") + world.n_pushes("gap") > 0).then_some(()));
+}
+
+/// The hub knows nothing of a device that joined after the backup; the device's key proves that it belongs to this hub.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_a_restored_hub_does_not_know_waits_until_a_person_accepts_it() {
+    let world = World::new().await;
+    let mut hub = world.hub();
+    hub.daemon.stop();
+    let copy_dir = world.folder().join("backup");
+    copy(&hub.state_dir, &copy_dir);
+    hub.start();
+    let pi = world.agent("pi", &hub);
+    hub.daemon.stop();
+    copy(&copy_dir, &hub.state_dir);
+    hub.start();
+    hub.wait("it is pending", |hub| hub.verb(&["device", "list", "--pending"]).good().contains("pi").then_some(()));
+    pi.write("svc.err", "kept until somebody knows me\n");
+    pi.wait("its event waits", |status| status["connected"] == false && status["spool"].as_u64() >= Some(1));
+    hub.verb(&["device", "accept", "pi"]).good();
+    world.push("kept until somebody knows me").await;
+    pi.wait_sent();
 }
