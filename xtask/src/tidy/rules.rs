@@ -45,8 +45,9 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("record", &["absence", "incident", "store"]),
             ("watchman", &["absence", "bell", "config", "incident", "record", "roster", "store"]),
             ("outbox", &["bell", "config", "record", "store"]),
-            ("store", &["absence", "incident"]),
-            ("enrol", &["bell", "roster", "store"]),
+            // Of `ingest` only what a device says of itself at a session's start.
+            ("store", &["absence", "incident", "ingest"]),
+            ("enrol", &["bell", "record", "roster", "store"]),
             ("web", &["bell", "config", "enrol", "ingest", "listener", "roster", "session", "store"]),
             (
                 "socket",
@@ -91,8 +92,9 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("rcgen", &[("olog-hub", &["listener"])]),
 ];
 
-/// Where SQL may stand.
-pub(crate) const SQL_HOMES: &[(&str, &str)] = &[("olog-hub", "store"), ("olog-agent", "spool"), ("xtask", "tidy")];
+/// Where SQL may stand; a measurement asks the database beside the daemon.
+pub(crate) const SQL_HOMES: &[(&str, &str)] =
+    &[("olog-hub", "store"), ("olog-agent", "spool"), ("olog-swarm", "bench"), ("xtask", "tidy")];
 /// Does a string hold a statement?
 pub(crate) fn is_sql(text: &str) -> bool {
     let text = text.trim_start().to_ascii_lowercase();
