@@ -8,22 +8,23 @@
 //! Where a crash leaves what: before the call, the claim expires ([`CLAIM_FOR`]) and somebody sends; between the service's
 //! yes and our record, the whole message is sent again. Never lost, at most once more for each crash.
 //!
-//! What an answer does. *Accepted*: that receiver is done. *Later*: the channel backs off, jittered, at most
-//! [`BACK_OFF`]`.1`; a new first sign cuts that to [`FIRST_SIGN_WAIT`]. *Refused* for the receiver: set aside and told. For
-//! the credential: the channel pauses, with one probe each [`PROBE_EVERY`]; a changed configuration or `channel rearm` ends that.
-//! For the form: sent once more as short plain text, then its rows go one by one, and the one that is still refused
-//! leaves as refused; so a poison message blocks nobody. Any other refusal waits like *Later*. After [`LIVES`] a row is given
-//! up, and that is told.
+//! What an answer does (`turn`). *Accepted*: that receiver is done. *Later*: the channel backs off, jittered, at most
+//! [`BACK_OFF`]`.1`; a new first sign cuts that to [`FIRST_SIGN_WAIT`]. *Refused* for the receiver: set aside and told; it is
+//! named again only when nobody else is left, or after `channel rearm`. For the credential, or for every receiver: the
+//! channel pauses, with one probe each [`PROBE_EVERY`]; a changed configuration or `channel rearm` ends that. For the form:
+//! sent once more as short plain text, then its rows go one by one, and the one that is still refused leaves as refused.
+//! Any other refusal waits like *Later*, behind what comes after it. After [`LIVES`] a row is given up, and that is told.
 //!
 //! Must not: decide what is told (it finds it in the store), or know what a service's answer looks like (`olog-push`).
 
-use std::collections::HashMap;
+mod turn;
+
 use std::sync::Arc;
 
 use olog_daemon::clock::Clock;
 use olog_proto::At;
 use olog_push::pace::Pace;
-use olog_push::{Answer, Channel, Kind, Message, Notice, Receiver, Refusal, SystemCode};
+use olog_push::{Answer, Channel, Message, Notice, Receiver, Refusal, SystemCode};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -31,9 +32,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bell::{Bell, Listener};
 use crate::record::{self, Rules};
-use crate::store::incidents::{self, Begin, Subject};
-use crate::store::outbox::{self, ChannelFacts, Claimed, Outcome};
+use crate::store::outbox::{self, ChannelFacts, Claimed};
 use crate::store::{Store, StoreError, Tx};
+use turn::Turn;
 
 /// Rows of one claim, and so of one message.
 const CLAIM_MAX: u32 = 500;
@@ -51,6 +52,8 @@ const TELL_AFTER: i64 = 60_000;
 const LIVES: i64 = 7 * 24 * 3_600_000;
 /// How often it is looked whether one has to be, and the longest that a dispatcher sleeps.
 const LOOK_EVERY: i64 = 600_000;
+/// How long until an answer that could not be written down is tried again.
+const RECORD_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 /// Characters of a message that was refused for its form.
 const SHORT: usize = 1_000;
 
@@ -67,8 +70,15 @@ pub async fn run(
         let round = stop.child_token();
         let mut dispatchers = JoinSet::new();
         for channel in &now.channels {
-            let dispatcher = Dispatcher::new(store.clone(), now.clone(), channel.clone(), bell.clone(), clock.clone());
-            dispatchers.spawn(dispatcher.run(round.clone()));
+            let dispatcher = Dispatcher::new(
+                store.clone(),
+                now.clone(),
+                channel.clone(),
+                bell.clone(),
+                clock.clone(),
+                round.clone(),
+            );
+            dispatchers.spawn(dispatcher.run());
         }
         dispatchers.spawn(expire(store.clone(), now.clone(), bell.clone(), clock.clone(), round.clone()));
         let ended = tokio::select! {
@@ -128,6 +138,7 @@ struct Dispatcher {
     pace: Pace,
     /// Who holds its claims.
     me: String,
+    stop: CancellationToken,
 }
 
 /// When to look again.
@@ -142,7 +153,14 @@ enum Next {
 }
 
 impl Dispatcher {
-    fn new(store: Store, rules: Arc<Rules>, channel: Arc<Channel>, bell: Bell, clock: Clock) -> Dispatcher {
+    fn new(
+        store: Store,
+        rules: Arc<Rules>,
+        channel: Arc<Channel>,
+        bell: Bell,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Dispatcher {
         let mut me = [0; 8];
         // Without randomness the name is enough where one hub runs.
         let me = match getrandom::fill(&mut me) {
@@ -150,12 +168,12 @@ impl Dispatcher {
             Err(_) => "hub".to_owned(),
         };
         let pace = Pace::new(channel.rate, Instant::now());
-        Dispatcher { store, rules, channel, listener: bell.listen(), bell, clock, pace, me }
+        Dispatcher { store, rules, channel, listener: bell.listen(), bell, clock, pace, me, stop }
     }
 
-    async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+    async fn run(mut self) -> Result<(), StoreError> {
         self.begin().await?;
-        while !stop.is_cancelled() {
+        while !self.stop.is_cancelled() {
             let next = match self.turn().await {
                 Ok(next) => next,
                 Err(error) if error.is_passing() => {
@@ -168,12 +186,12 @@ impl Dispatcher {
                 Next::Now => {}
                 Next::AfterPace(wait) => tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    () = stop.cancelled() => {}
+                    () = self.stop.cancelled() => {}
                 },
                 Next::At(due) => tokio::select! {
                     () = self.listener.heard() => {}
                     () = self.clock.sleep_until(due) => {}
-                    () = stop.cancelled() => {}
+                    () = self.stop.cancelled() => {}
                 },
             }
         }
@@ -217,7 +235,7 @@ impl Dispatcher {
         let (message, rows) = self.in_words(rows, now).await?;
         let answers = self.call(message.clone(), &to).await;
         let done = self.clock.now();
-        let (channel, rules, n) = (self.channel.clone(), self.rules.clone(), rows.len());
+        let (channel, n) = (self.channel.clone(), rows.len());
         for (receiver, answer) in &answers {
             match answer {
                 Answer::Accepted { words } => {
@@ -242,21 +260,40 @@ impl Dispatcher {
                 }
             }
         }
-        let jitter = jitter();
-        let turn = Turn { rows, answers, title: message.title, facts, sent_at: now, done_at: done, jitter };
-        let rings = self.store.write(move |tx| turn.record(tx, &rules, &channel)).await?;
-        if rings {
-            self.bell.ring();
-        }
+        let turn = Turn { rows, answers, title: message.title, facts, sent_at: now, done_at: done, jitter: jitter() };
+        self.record(turn).await?;
         Ok(Next::Now)
     }
 
-    /// Who is still to accept these rows, less who was refused for good.
+    /// Writes down what the service said. While the disk does not take it nothing else is sent: a message whose acceptance
+    /// is not on record would be sent again.
+    async fn record(&self, turn: Turn) -> Result<(), StoreError> {
+        let (channel, rules) = (self.channel.clone(), self.rules.clone());
+        loop {
+            let (turn, rules, channel) = (turn.clone(), rules.clone(), channel.clone());
+            match self.store.write(move |tx| turn.record(tx, &rules, &channel)).await {
+                Ok(true) => break self.bell.ring(),
+                Ok(false) => break,
+                Err(error @ (StoreError::Disk(_) | StoreError::Again(_))) => {
+                    tracing::warn!(%error, channel = self.channel.name, "an answer could not be written down: tried again");
+                    tokio::select! {
+                        () = tokio::time::sleep(RECORD_AGAIN) => {}
+                        () = self.stop.cancelled() => return Err(error),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Who is still to accept these rows: less who was set aside, unless that leaves nobody.
     fn receivers(&self, rows: &[Claimed], facts: &ChannelFacts) -> Vec<Receiver> {
         let left = rows.first().and_then(|row| row.left.as_ref());
-        let is_left = |r: &Receiver| left.is_none_or(|left| left.contains(&r.id)) && !facts.refused.contains(&r.id);
-        let all: Vec<Receiver> = self.channel.receivers().into_iter().filter(is_left).collect();
-        self.channel.in_one_call(&all)
+        let mut all = self.channel.receivers();
+        all.retain(|r| left.is_none_or(|left| left.contains(&r.id)));
+        let wanted: Vec<Receiver> = all.iter().filter(|r| !facts.refused.contains(&r.id)).cloned().collect();
+        self.channel.in_one_call(if wanted.is_empty() { &all } else { &wanted })
     }
 
     /// One message of the rows; those that do not fit go back and are next.
@@ -305,8 +342,7 @@ fn claim(tx: &mut Tx<'_>, channel: &str, me: &str, now: At) -> Result<Claim, Sto
     let facts = outbox::channel(tx, channel)?;
     if let Some(next_at) = facts.next_at.filter(|next| *next > now) {
         let cut = now.plus(FIRST_SIGN_WAIT);
-        let last_call = facts.failing_at.unwrap_or(now);
-        if facts.paused_at.is_some() || next_at <= cut || !outbox::first_waits(tx, channel, last_call)? {
+        if facts.paused_at.is_some() || next_at <= cut || !outbox::new_first_waits(tx, channel)? {
             return Ok(Claim::Nothing(next_at));
         }
         // A new first sign does not wait out a long back-off.
@@ -319,158 +355,6 @@ fn claim(tx: &mut Tx<'_>, channel: &str, me: &str, now: At) -> Result<Claim, Sto
         return Ok(Claim::Nothing(held.unwrap_or_else(|| now.plus(LOOK_EVERY))));
     }
     Ok(Claim::Rows(rows, facts))
-}
-
-/// A call that was made, and what came of it.
-#[derive(Clone)]
-struct Turn {
-    rows: Vec<Claimed>,
-    answers: Vec<(Receiver, Answer)>,
-    title: String,
-    facts: ChannelFacts,
-    sent_at: At,
-    done_at: At,
-    jitter: f64,
-}
-
-impl Turn {
-    /// Writes it down; true if somebody else has to be told something.
-    fn record(&self, tx: &mut Tx<'_>, rules: &Rules, channel: &Channel) -> Result<bool, StoreError> {
-        let ids = outbox::ids(&self.rows);
-        let message = outbox::put_message(tx, &channel.name, &self.title, &ids, self.sent_at)?;
-        for (receiver, answer) in &self.answers {
-            let (outcome, words) = match answer {
-                Answer::Accepted { words } => ("accepted", words),
-                Answer::Later { why, .. } => ("later", why),
-                Answer::Refused { why, .. } => ("refused", why),
-            };
-            outbox::put_attempt(tx, message, &receiver.id, outcome, words, self.done_at)?;
-        }
-        let (facts, rings) = self.channel_facts(tx, rules, channel)?;
-        outbox::set_channel(tx, &channel.name, &facts)?;
-        self.leave(tx, channel, &facts, message)?;
-        Ok(rings)
-    }
-
-    /// What each row waits for now.
-    fn leave(&self, tx: &mut Tx<'_>, channel: &Channel, facts: &ChannelFacts, message: i64) -> Result<(), StoreError> {
-        let answered: HashMap<&str, &Answer> = self.answers.iter().map(|(r, a)| (r.id.as_str(), a)).collect();
-        let refused_form = !self.answers.is_empty()
-            && self.answers.iter().all(|(_, a)| matches!(a, Answer::Refused { class: Refusal::Format, .. }));
-        let is_accepted = |id: &str| matches!(answered.get(id), Some(Answer::Accepted { .. }));
-        for row in &self.rows {
-            let was_left = row.left.clone().unwrap_or_else(|| channel.receivers().into_iter().map(|r| r.id).collect());
-            let left: Vec<String> =
-                was_left.iter().filter(|id| !is_accepted(id) && !facts.refused.contains(id)).cloned().collect();
-            if left.is_empty() {
-                let outcome = if was_left.iter().any(|id| is_accepted(id)) || row.left.is_some() {
-                    Outcome::Accepted
-                } else {
-                    Outcome::Refused
-                };
-                outbox::done(tx, row.id, message, outcome, self.done_at)?;
-            } else if refused_form && self.rows.len() == 1 {
-                tracing::error!(
-                    channel = channel.name,
-                    title = self.title,
-                    "a message was refused for its form, even short and plain"
-                );
-                outbox::done(tx, row.id, message, Outcome::Refused, self.done_at)?;
-            } else {
-                let changed = left.len() != was_left.len() || row.left.is_some();
-                outbox::wait_on(tx, row.id, message, changed.then_some(left.as_slice()), refused_form)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What the channel is after this call, and what of it is told.
-    fn channel_facts(
-        &self,
-        tx: &mut Tx<'_>,
-        rules: &Rules,
-        channel: &Channel,
-    ) -> Result<(ChannelFacts, bool), StoreError> {
-        let mut facts = self.facts.clone();
-        let mut rings = false;
-        let mut failure: Option<(&str, Option<std::time::Duration>, bool)> = None;
-        let mut accepted = false;
-        for (receiver, answer) in &self.answers {
-            match answer {
-                Answer::Accepted { .. } => accepted = true,
-                Answer::Later { after, why } => failure = Some((why, *after, false)),
-                Answer::Refused { class: Refusal::Credential, why } => failure = Some((why, None, true)),
-                Answer::Refused { class: Refusal::Receiver, why } => {
-                    if !facts.refused.contains(&receiver.id) {
-                        facts.refused.push(receiver.id.clone());
-                        let args = [
-                            ("channel", channel.name.clone()),
-                            ("receiver", receiver.id.clone()),
-                            ("answer", why.clone()),
-                        ];
-                        self.tell(tx, rules, &record::affair(None, SystemCode::ReceiverRefused, &args, self.done_at))?;
-                        rings = true;
-                    }
-                }
-                // It goes alone next, or has left.
-                Answer::Refused { class: Refusal::Format, .. } => {}
-                Answer::Refused { class: Refusal::Other, why } => failure = Some((why, None, false)),
-            }
-        }
-        let begun = incidents::open_of(tx, Subject::Channel, None, &channel.name)?;
-        if let Some((why, after, is_credential)) = failure {
-            facts.n_failed = facts.n_failed.saturating_add(1);
-            let failing_at = *facts.failing_at.get_or_insert(self.done_at);
-            facts.why = Some(why.to_owned());
-            facts.paused_at = if is_credential { facts.paused_at.or(Some(self.done_at)) } else { None };
-            let wait = if is_credential { PROBE_EVERY } else { back_off(facts.n_failed, self.jitter) };
-            let named = after.map_or(0, |after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
-            facts.next_at = Some(self.done_at.plus(wait.max(named).min(LIVES)));
-            let is_lasting = is_credential || self.done_at.since(failing_at) >= TELL_AFTER;
-            if begun.is_none() && is_lasting {
-                rings |= self.begin_failing(tx, rules, channel, why)?;
-            }
-        } else if accepted {
-            facts = ChannelFacts { refused: facts.refused, config: facts.config, ..Default::default() };
-            if let Some(number) = begun {
-                incidents::end(tx, number, self.done_at, "accepted")?;
-                let args = [("channel", channel.name.clone())];
-                let mut notice = record::affair(None, SystemCode::ChannelBack, &args, self.done_at);
-                notice.incident = Some(number);
-                self.tell(tx, rules, &notice)?;
-                rings = true;
-            }
-        }
-        Ok((facts, rings))
-    }
-
-    fn begin_failing(&self, tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, why: &str) -> Result<bool, StoreError> {
-        let begin =
-            Begin { subject: Subject::Channel, device: None, task: None, name: &channel.name, at: self.done_at };
-        let number = incidents::begin(tx, &begin, &serde_json::json!({ "answer": why }))?;
-        let args = [("channel", channel.name.clone()), ("answer", why.to_owned())];
-        let mut notice = record::affair(None, SystemCode::ChannelFailing, &args, self.done_at);
-        notice.incident = Some(number);
-        // Through itself it would come when it is over: then its end is what has to be told.
-        let others: Vec<String> = rules
-            .channels
-            .iter()
-            .filter(|c| c.name != channel.name && c.wants(Kind::System, None, None))
-            .map(|c| c.name.clone())
-            .collect();
-        outbox::put(tx, &others, &notice, true, self.done_at)?;
-        Ok(!others.is_empty())
-    }
-
-    fn tell(&self, tx: &mut Tx<'_>, rules: &Rules, notice: &Notice) -> Result<(), StoreError> {
-        record::tell(tx, rules, notice, self.done_at)
-    }
-}
-
-/// 2 s, doubled with every failure, at most 15 min; between half and all of that, so that many hubs do not call in step.
-fn back_off(n_failed: u32, jitter: f64) -> i64 {
-    let full = BACK_OFF.0.saturating_mul(1 << n_failed.saturating_sub(1).min(20)).min(BACK_OFF.1);
-    full / 2 + (jitter * (full / 2) as f64) as i64
 }
 
 fn jitter() -> f64 {

@@ -99,12 +99,12 @@ CREATE TABLE outbox (
   claim         TEXT,                 -- who holds it
   claimed_until BIGINT,
   message_id    BIGINT,               -- the message it last went with
-  is_alone      BIGINT NOT NULL DEFAULT 0,  -- 1: its message was refused for its form: it goes by itself
+  place         BIGINT NOT NULL DEFAULT 0,  -- 0: with the others; 1: after them; 2: after those, by itself
   n_attempts    BIGINT NOT NULL DEFAULT 0,
   done_at       BIGINT,
   outcome       TEXT                  -- accepted | refused | expired
 );
-CREATE INDEX outbox_waiting ON outbox (channel, id) WHERE done_at IS NULL;
+CREATE INDEX outbox_waiting ON outbox (channel, place, id) WHERE done_at IS NULL;
 
 CREATE TABLE messages (
   id      INTEGER PRIMARY KEY,
@@ -113,6 +113,8 @@ CREATE TABLE messages (
   title   TEXT NOT NULL,
   rows    TEXT NOT NULL               -- JSON: the ids of the outbox rows that it carried
 );
+
+CREATE INDEX messages_of_channel ON messages (channel, at);
 
 CREATE TABLE attempts (
   message_id BIGINT NOT NULL,

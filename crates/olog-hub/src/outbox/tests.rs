@@ -1,7 +1,8 @@
 use olog_journeys::phone::{Habit, Phone, Push, UID};
 use olog_proto::Excerpt;
-use olog_push::{Saying, Why};
+use olog_push::{Kind, Saying, Why};
 
+use super::turn::back_off;
 use super::*;
 use crate::store::tests::{TestStore, stores};
 
@@ -187,11 +188,65 @@ async fn a_retry_names_only_who_has_not_accepted() {
     for bench in Bench::all().await {
         bench.phone.behave_next([Habit::Row("UID_b", 1006)]);
         bench.tell("mysql").await;
-        bench.until("one is left", |facts, waiting| facts.n_failed == 1 && waiting == 1).await;
+        bench.phone.wait("the one who accepts", |pushes| !pushes.is_empty()).await;
+        bench.until("one is left", |_, waiting| waiting == 1).await;
+        // What comes meanwhile does not wait for the one who is left.
+        bench.tell("nginx").await;
+        bench.phone.wait("the next one", |pushes| pushes.len() == 3).await;
         bench.hand.advance(2_000);
         bench.until("it leaves", |_, waiting| waiting == 0).await;
         assert_eq!(bench.phone.calls().last().unwrap().named(), ["UID_b"]);
-        assert_eq!((bench.got(UID).len(), bench.got("UID_b").len()), (1, 1));
+        assert_eq!((bench.got(UID).len(), bench.got("UID_b").len()), (2, 2));
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_has_accepted_does_not_leave_because_its_only_receiver_is_refused() {
+    for bench in Bench::all().await {
+        bench.phone.unsubscribe(UID);
+        bench.phone.unsubscribe("UID_b");
+        bench.tell("mysql").await;
+        bench.until("both are set aside", |facts, waiting| facts.refused.len() == 2 && waiting == 3).await;
+        bench.phone.subscribe("UID_b");
+        bench.hand.advance(PROBE_EVERY);
+        bench.until("it leaves", |facts, waiting| facts.refused == [UID] && waiting == 0).await;
+        assert!(bench.got("UID_b")[0].text().contains("mysql"), "{}", bench.phone.story());
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_poison_message_holds_up_nothing() {
+    for bench in Bench::all().await {
+        bench.phone.behave_next([Habit::Code(1001, "banned content")]);
+        bench.tell("poison").await;
+        bench.until("it is refused", |facts, waiting| facts.n_failed == 1 && waiting == 1).await;
+        // Only the message that comes later is taken; then the first alone is refused again, and again.
+        bench.phone.behave_next([Habit::Well, Habit::Code(1001, "banned"), Habit::Code(1001, "banned")]);
+        bench.tell("good").await;
+        bench.hand.advance(FIRST_SIGN_WAIT);
+        bench.phone.wait_calls("the poison alone", |calls| calls.len() >= 4).await;
+        assert!(bench.got(UID)[0].text().contains("good"), "{}", bench.phone.story());
+        assert!(!bench.got(UID)[0].text().contains("poison"), "{}", bench.phone.story());
+        bench.tell("another").await;
+        bench.phone.wait("what comes after it", |pushes| pushes.len() >= 4).await;
+        let facts = bench.store.store.read(|tx| outbox::channel(tx, "me")).await.unwrap();
+        assert_eq!(facts.failing_at, None, "{}", bench.phone.story());
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rearmed_channel_names_everybody_again_at_once() {
+    for bench in Bench::all().await {
+        bench.phone.unsubscribe("UID_b");
+        bench.tell("mysql").await;
+        bench.until("it leaves", |facts, waiting| facts.refused == ["UID_b"] && waiting == 0).await;
+        bench.phone.subscribe("UID_b");
+        bench.store.store.write(|tx| outbox::rearm(tx, "me")).await.unwrap();
+        bench.tell("nginx").await;
+        bench.phone.wait("the one who is back", |pushes| pushes.iter().any(|p| p.receiver == "UID_b")).await;
         bench.end().await;
     }
 }

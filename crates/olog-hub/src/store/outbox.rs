@@ -24,6 +24,42 @@ pub struct Claimed {
     pub is_first: bool,
     /// When it was put here.
     pub made_at: At,
+    /// Where it stands.
+    pub place: Place,
+    /// How many calls have carried it.
+    pub n_attempts: u32,
+}
+
+/// Where a row stands among those that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// With the others.
+    Fresh,
+    /// After the others, with its like: its message was refused, or somebody has accepted it and somebody not yet.
+    After,
+    /// After those, by itself.
+    Alone,
+}
+
+impl Place {
+    fn of(n: i64) -> Place {
+        match n {
+            0 => Place::Fresh,
+            1 => Place::After,
+            _ => Place::Alone,
+        }
+    }
+}
+
+/// What a row waits for that stays.
+#[derive(Debug)]
+pub struct Wait<'a> {
+    /// Who is left to accept it; `None`: everybody.
+    pub left: Option<&'a [String]>,
+    /// Where it stands from now on.
+    pub place: Place,
+    /// No call before, of its own.
+    pub not_before: Option<At>,
 }
 
 /// What is remembered of a channel between two calls.
@@ -86,9 +122,9 @@ pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool
     Ok(())
 }
 
-/// Holds what waits for a channel, the oldest first, at most `limit` rows, until `until`.
+/// Holds what waits for a channel, by place and then the oldest first, at most `limit` rows, until `until`.
 ///
-/// All rows of one claim have the same receivers left, and a row that must go alone comes alone.
+/// All rows of one claim stand in the same place and have the same receivers left; a row that goes alone comes alone.
 pub fn claim(
     tx: &mut Tx<'_>,
     channel: &str,
@@ -98,21 +134,28 @@ pub fn claim(
     limit: u32,
 ) -> Result<Vec<Claimed>, StoreError> {
     let rows = tx.query(
-        "SELECT id, notice, receivers, is_first, made_at, is_alone FROM outbox
+        "SELECT id, notice, receivers, is_first, made_at, place, n_attempts FROM outbox
          WHERE channel = $1 AND done_at IS NULL AND (claimed_until IS NULL OR claimed_until <= $2)
-         ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED",
+         ORDER BY place, id LIMIT $3 FOR UPDATE SKIP LOCKED",
         values![channel, now, limit],
     )?;
     let mut claimed: Vec<Claimed> = Vec::with_capacity(rows.len());
     for row in &rows {
         let left = row.text_or_null(2)?.map(|_| row.json(2)).transpose()?;
-        let (is_alone, is_next) = (row.int(5)? == 1, claimed.first().is_none_or(|first| first.left == left));
-        if !is_next || (is_alone && !claimed.is_empty()) {
+        let place = Place::of(row.int(5)?);
+        if claimed.first().is_some_and(|first| first.left != left || first.place != place) {
             continue;
         }
-        let id = row.int(0)?;
-        claimed.push(Claimed { id, notice: row.json(1)?, left, is_first: row.int(3)? == 1, made_at: row.at(4)? });
-        if is_alone {
+        claimed.push(Claimed {
+            id: row.int(0)?,
+            notice: row.json(1)?,
+            left,
+            is_first: row.int(3)? == 1,
+            made_at: row.at(4)?,
+            place,
+            n_attempts: u32::try_from(row.int(6)?).unwrap_or(u32::MAX),
+        });
+        if place == Place::Alone {
             break;
         }
     }
@@ -140,11 +183,12 @@ fn hold(tx: &mut Tx<'_>, ids: &[i64], by: Option<(&str, At)>) -> Result<(), Stor
     Ok(())
 }
 
-/// Does a first sign wait that was put here after `after`?
-pub fn first_waits(tx: &mut Tx<'_>, channel: &str, after: At) -> Result<bool, StoreError> {
+/// Does a first sign wait that was put here since the last call?
+pub fn new_first_waits(tx: &mut Tx<'_>, channel: &str) -> Result<bool, StoreError> {
     let row = tx.query_one(
-        "SELECT id FROM outbox WHERE channel = $1 AND done_at IS NULL AND is_first = 1 AND made_at > $2 LIMIT 1",
-        values![channel, after],
+        "SELECT id FROM outbox WHERE channel = $1 AND done_at IS NULL AND is_first = 1
+         AND made_at >= COALESCE((SELECT MAX(at) FROM messages WHERE channel = $1), 0) LIMIT 1",
+        values![channel],
     )?;
     Ok(row.is_some())
 }
@@ -194,19 +238,25 @@ pub fn done(tx: &mut Tx<'_>, id: i64, message: i64, outcome: Outcome, at: At) ->
     Ok(())
 }
 
-/// A row waits on, for these receivers; `is_alone`: by itself from now on.
-pub fn wait_on(
-    tx: &mut Tx<'_>,
-    id: i64,
-    message: i64,
-    left: Option<&[String]>,
-    is_alone: bool,
-) -> Result<(), StoreError> {
-    let left = left.map(|left| Value::json(&left)).transpose()?.unwrap_or(Value::Null);
+/// A row waits on.
+pub fn wait_on(tx: &mut Tx<'_>, id: i64, message: i64, wait: &Wait<'_>) -> Result<(), StoreError> {
+    let left = wait.left.map(|left| Value::json(&left)).transpose()?.unwrap_or(Value::Null);
     tx.execute(
-        "UPDATE outbox SET receivers = $2, message_id = $3, claim = NULL, claimed_until = NULL,
-         n_attempts = n_attempts + 1, is_alone = CASE WHEN $4 = 1 THEN 1 ELSE is_alone END WHERE id = $1",
-        &[id.into(), left, message.into(), is_alone.into()],
+        "UPDATE outbox SET receivers = $2, message_id = $3, claim = NULL, claimed_until = $4,
+         n_attempts = n_attempts + 1, place = $5 WHERE id = $1",
+        &[id.into(), left, message.into(), wait.not_before.into(), (wait.place as i64).into()],
+    )?;
+    Ok(())
+}
+
+/// A person says that the channel is well: what it was refused for is forgotten, and everything may go at once.
+pub fn rearm(tx: &mut Tx<'_>, channel: &str) -> Result<(), StoreError> {
+    let facts = self::channel(tx, channel)?;
+    let fresh = ChannelFacts { config: facts.config, failing_at: facts.failing_at, ..ChannelFacts::default() };
+    set_channel(tx, channel, &fresh)?;
+    tx.execute(
+        "UPDATE outbox SET claimed_until = NULL WHERE channel = $1 AND done_at IS NULL AND claim IS NULL",
+        values![channel],
     )?;
     Ok(())
 }

@@ -115,7 +115,8 @@ enum Takes {
 }
 
 fn takes(later: &Notice, earlier: &Notice) -> Takes {
-    let same_incident = later.incident.is_some() && later.incident == earlier.incident;
+    let same_incident = later.incident.is_some()
+        && (later.incident, &later.device, &later.task) == (earlier.incident, &earlier.device, &earlier.task);
     match (&later.saying, &earlier.saying) {
         (Saying::Over { .. }, Saying::Error { .. } | Saying::Remind { .. }) if same_incident => Takes::ItAsBegin,
         (Saying::Over { .. }, Saying::Over { .. }) if same_incident => Takes::It,
@@ -126,7 +127,9 @@ fn takes(later: &Notice, earlier: &Notice) -> Takes {
         }
         (Saying::Remind { .. }, Saying::Remind { .. }) if same_incident => Takes::It,
         (Saying::Remind { .. }, Saying::Error { .. }) if same_incident => Takes::ItsPlaceInThat,
-        (Saying::Error { fingerprint: a, .. }, Saying::Error { fingerprint: b, .. }) if same_incident && a == b => {
+        (Saying::Error { fingerprint: a, .. }, Saying::Error { fingerprint: b, .. })
+            if same_incident && a.is_some() && a == b =>
+        {
             Takes::It
         }
         (Saying::System { code: a, args: x }, Saying::System { code: b, args: y })
