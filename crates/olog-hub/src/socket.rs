@@ -40,8 +40,7 @@ use crate::{
         Store, StoreError,
         enrolment::Device,
         incidents::{self, Incident},
-        outbox::{self, ChannelFacts},
-        tasks,
+        outbox, tasks,
     },
     web::Problem,
 };
@@ -127,7 +126,7 @@ pub struct ChannelRow {
     pub name: String,
     /// Whom it reaches, masked.
     pub receivers: Vec<String>,
-    /// `ok`, `failing` or `paused`.
+    /// `ok`, `failing`, `paused`, or `gone` from the configuration.
     pub state: String,
     /// Notifications that wait.
     pub waiting: u64,
@@ -372,7 +371,18 @@ async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
                 refused: facts.refused,
             })
         };
-        live.channels.iter().map(row).collect()
+        let mut rows: Vec<ChannelRow> = live.channels.iter().map(row).collect::<Result<_, StoreError>>()?;
+        // What a channel left behind that is not configured any more: it waits for its return, and expires.
+        let gone = waiting.iter().filter(|(name, _)| live.channel(name).is_none());
+        rows.extend(gone.map(|(name, n)| ChannelRow {
+            name: name.clone(),
+            receivers: Vec::new(),
+            state: "gone".to_owned(),
+            waiting: *n,
+            why: None,
+            refused: Vec::new(),
+        }));
+        Ok(rows)
     };
     Ok(Json(verbs.store.read(read).await?))
 }
@@ -380,11 +390,7 @@ async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
 /// Ends a pause and a back-off, and lets receivers that were refused be tried again.
 async fn channel_rearm(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
     known_channel(&verbs, &request.who)?;
-    let rearm = move |tx: &mut crate::store::Tx<'_>| {
-        let facts = outbox::channel(tx, &request.who)?;
-        let armed = ChannelFacts { next_at: None, paused_at: None, refused: Vec::new(), ..facts };
-        outbox::set_channel(tx, &request.who, &armed)
-    };
+    let rearm = move |tx: &mut crate::store::Tx<'_>| outbox::rearm(tx, &request.who);
     verbs.store.write(rearm).await?;
     verbs.bells.outbox.ring();
     Ok(Json(()))

@@ -125,7 +125,7 @@ impl Turn {
         let own_back_off = Some(self.done_at.plus(back_off(row.n_attempts.saturating_add(1), self.jitter)));
         let (place, not_before) = match verdict {
             // Those whom one call could not name are next at once.
-            Verdict::Works if !left.iter().any(|id| named(id)) => (row.place.max(Place::After), None),
+            Verdict::Works if !left.iter().any(named) => (row.place.max(Place::After), None),
             Verdict::Works => (row.place.max(Place::After), own_back_off),
             Verdict::Form if self.rows.len() == 1 => {
                 tracing::error!(
