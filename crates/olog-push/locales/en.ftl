@@ -205,9 +205,37 @@ system-two-machines = Two machines use the key of { $device }: { $addresses }. O
 system-unreadable-title = UNREADABLE
 system-unreadable = The store could not take event { $n } of { $device }. It is recorded as unreadable; the next ones go on.
 system-agent-note-title = AGENT
-system-agent-note = The agent on { $device } has trouble: { $text } { $path }
+system-agent-note = The agent on { $device } has trouble: { $code ->
+    [log_dir_missing] a log dir is missing
+    [log_dir_unreadable] a log dir cannot be read
+    [file_unreadable] a file cannot be read
+    [watch_limit] not all folders can be watched at once, so it looks at them from time to time
+    [too_many_folders] there are more folders than are watched
+    [spool_full] the spool is full, reading waits
+    [disk_full] the disk does not take what is seen
+    [not_cleanable] old logs cannot be deleted
+    [spool_damaged] the spool was damaged and is kept aside
+    [spool_unreadable] a part of the spool could not be read
+    [epoch_renewed] the numbering began anew
+    [config_refused] a new configuration was refused, the old one stays in force
+   *[other] see its own words
+}{ $at }. { $text }
 system-agent-note-over-title = AGENT ok
-system-agent-note-over = Trouble of the agent on { $device } is over: { $text } { $path }
+system-agent-note-over = Trouble of the agent on { $device } is over: { $code ->
+    [log_dir_missing] a log dir is missing
+    [log_dir_unreadable] a log dir cannot be read
+    [file_unreadable] a file cannot be read
+    [watch_limit] not all folders can be watched at once, so it looks at them from time to time
+    [too_many_folders] there are more folders than are watched
+    [spool_full] the spool is full, reading waits
+    [disk_full] the disk does not take what is seen
+    [not_cleanable] old logs cannot be deleted
+    [spool_damaged] the spool was damaged and is kept aside
+    [spool_unreadable] a part of the spool could not be read
+    [epoch_renewed] the numbering began anew
+    [config_refused] a new configuration was refused, the old one stays in force
+   *[other] see its own words
+}{ $at }. It was: { $text }
 system-channel-failing-title = CHANNEL fails
 system-channel-failing = Channel { $channel } does not take messages. Its answer: { $answer }. What waits there is kept for 7 days.
 system-channel-back-title = CHANNEL ok

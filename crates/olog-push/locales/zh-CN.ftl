@@ -172,9 +172,37 @@ system-two-machines = 两台机器在用 { $device } 的密钥:{ $addresses }。
 system-unreadable-title = 存不下
 system-unreadable = { $device } 的第 { $n } 号事件存不进库,已记为不可读;后面的照常。
 system-agent-note-title = 采集异常
-system-agent-note = { $device } 上的采集有问题:{ $text } { $path }
+system-agent-note = { $device } 上的采集有问题:{ $code ->
+    [log_dir_missing] 日志目录不在
+    [log_dir_unreadable] 日志目录读不了
+    [file_unreadable] 文件读不了
+    [watch_limit] 不能同时监视所有目录,改为定时查看
+    [too_many_folders] 目录太多,超出的没有监视
+    [spool_full] 暂存已满,先停止读取
+    [disk_full] 磁盘写不进
+    [not_cleanable] 旧日志删不掉
+    [spool_damaged] 暂存损坏,原文件已留存
+    [spool_unreadable] 暂存有一部分读不出
+    [epoch_renewed] 已重新编号
+    [config_refused] 新配置被拒,仍用旧的
+   *[other] 见原文
+}{ $at }。原文:{ $text }
 system-agent-note-over-title = 采集恢复
-system-agent-note-over = { $device } 上的采集已恢复:{ $text } { $path }
+system-agent-note-over = { $device } 上的采集已恢复:{ $code ->
+    [log_dir_missing] 日志目录不在
+    [log_dir_unreadable] 日志目录读不了
+    [file_unreadable] 文件读不了
+    [watch_limit] 不能同时监视所有目录,改为定时查看
+    [too_many_folders] 目录太多,超出的没有监视
+    [spool_full] 暂存已满,先停止读取
+    [disk_full] 磁盘写不进
+    [not_cleanable] 旧日志删不掉
+    [spool_damaged] 暂存损坏,原文件已留存
+    [spool_unreadable] 暂存有一部分读不出
+    [epoch_renewed] 已重新编号
+    [config_refused] 新配置被拒,仍用旧的
+   *[other] 见原文
+}{ $at }。原文:{ $text }
 system-channel-failing-title = 通道 不通
 system-channel-failing = 通道 { $channel } 不收消息。它的回答:{ $answer }。等着的消息保留 7 天。
 system-channel-back-title = 通道 恢复

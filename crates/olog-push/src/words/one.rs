@@ -9,8 +9,8 @@ use super::{Context, LATE_AFTER, TITLE_MAX, cut};
 use crate::{Ground, Notice, Saying, SystemCode, Why};
 
 /// What the sentences of Olog's own affairs may speak of.
-const SYSTEM_ARGS: [&str; 9] =
-    ["devices", "findings", "why", "addresses", "path", "text", "channel", "answer", "receiver"];
+const SYSTEM_ARGS: [&str; 10] =
+    ["code", "devices", "findings", "why", "addresses", "path", "text", "channel", "answer", "receiver"];
 
 /// The words of one entry, before they are laid out.
 #[derive(Debug, Default)]
@@ -137,6 +137,9 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
             named.push(("n", number("n").unwrap_or_default().into()));
             named.push(("since", number("since").map(|ms| say.time(At(ms))).unwrap_or_default().into()));
             named.push(("device", device.into()));
+            // Where it is, if it is somewhere.
+            let path = one_line(args.get("path"));
+            named.push(("at", if path.is_empty() { path } else { format!(" {path}") }.into()));
             let key = system_key(*code);
             let sentence = say.t(&key, &named);
             Words {
