@@ -19,7 +19,7 @@ async fn world() -> (World, Hub, Agent) {
     world.phone.without_rate();
     let mut hub = Hub::new(&world, "hub", "", "");
     let text = std::fs::read_to_string(hub.daemon.config()).unwrap();
-    hub.daemon.configure(&text.replace("type = \"wxpusher\"\n", "type = \"wxpusher\"\nrate = \"100000/s\"\n"));
+    hub.daemon.configure(&text.replace("type = \"wxpusher\"\n", "type = \"wxpusher\"\nrate = \"10000/s\"\n"));
     hub.start();
     let mut agent = world.agent_off("dev", "settle = \"0s\"\n", "");
     agent.join(&hub);
