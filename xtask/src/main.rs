@@ -1,6 +1,6 @@
 //! `cargo xtask …`: the project's own commands, so that a fresh clone needs nothing but cargo.
 //!
-//! Each verb is a module: [`demo`] shows the product, [`test`] runs every suite, [`bench`] measures, [`tidy`] keeps the house
+//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`tidy`] keeps the house
 //! rules. They start programs and read files; what the product does is nowhere in here.
 
 mod bench;

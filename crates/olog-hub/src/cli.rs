@@ -330,8 +330,13 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
             rows(&format!("/incidents?all={all}"), json, show::INCIDENTS).await
         }
         Verb::Incident(IncidentVerb::Show { n, json }) => {
-            let incident: Value = client.get(&format!("/incident/{n}")).await?;
-            Ok(if json { show::json(&incident) } else { show.fields(&incident) })
+            let mut incident: Value = client.get(&format!("/incident/{n}")).await?;
+            let sent: Value = client.get(&format!("/incident/{n}/sent")).await?;
+            if json {
+                incident.as_object_mut().map(|fields| fields.insert("sent".to_owned(), sent));
+                return Ok(show::json(&incident));
+            }
+            Ok(format!("{}\n{}", show.fields(&incident), show.table(&sent, show::SENT)))
         }
         Verb::Incident(IncidentVerb::Ack { n }) => {
             let done: Value = client.json(Method::POST, &format!("/incident/{n}/ack"), None::<&()>).await?;

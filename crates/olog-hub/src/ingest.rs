@@ -273,8 +273,13 @@ impl Worker {
                 group.push(next);
             }
             let (batches, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|r| (r.batch, r.reply)).unzip();
+            let started = tokio::time::Instant::now();
             let done = self.commit(batches, &stop).await?;
+            metrics::histogram!("olog_commit_seconds").record(started.elapsed().as_secs_f64());
+            metrics::counter!("olog_events_total").increment(n as u64);
             for (reply, committed) in replies.into_iter().zip(done) {
+                let outcome = if committed.is_ok() { "acked" } else { "refused" };
+                metrics::counter!("olog_batches_total", "outcome" => outcome).increment(1);
                 // A session that is gone does not wait for its answer.
                 drop(reply.send(committed));
             }
@@ -451,8 +456,7 @@ fn commit_batch(
     Ok(Ok(last.n))
 }
 
-/// Locks the device and finds its stream.
-#[expect(clippy::type_complexity, reason = "a refusal is an answer, an error of the store is not")]
+/// Locks the device and finds its stream. A refusal is an answer; an error of the store is not.
 fn begin_batch(
     tx: &mut Tx<'_>,
     batch: &Batch,

@@ -237,6 +237,8 @@ impl Dispatcher {
         let done = self.clock.now();
         let (channel, n) = (self.channel.clone(), rows.len());
         for (receiver, answer) in &answers {
+            let outcome = if matches!(answer, Answer::Accepted { .. }) { "accepted" } else { "not_accepted" };
+            metrics::counter!("olog_attempts_total", "outcome" => outcome).increment(1);
             match answer {
                 Answer::Accepted { words } => {
                     tracing::info!(

@@ -89,12 +89,12 @@ where
         End::Refused(why) => {
             tracing::info!(%peer, ?why, "a session was refused or ended");
             metrics::counter!("olog_sessions_refused_total").increment(1);
-            line.refuse(why).await;
+            Box::pin(line.refuse(why)).await;
         }
-        End::Stopping => line.close(1001, "the hub stops").await,
+        End::Stopping => Box::pin(line.close(1001, "the hub stops")).await,
         End::Bye(why) => {
             tracing::info!(%peer, why, "a device said bye");
-            line.close(1000, "").await;
+            Box::pin(line.close(1000, "")).await;
         }
         End::Gone(why) => tracing::debug!(%peer, why, "a session is gone"),
     }
@@ -104,8 +104,9 @@ async fn converse<S>(line: &mut Line<'_, S>, nonce: Nonce, ping_every: Duration,
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
+    // Boxed, here and below: a future is as large as its largest step, and an idle session keeps all of it.
     let auth = tokio::select! {
-        auth = line.handshake(nonce, desk) => auth?,
+        auth = Box::pin(line.handshake(nonce, desk)) => auth?,
         () = desk.stop.cancelled() => return Ok(End::Stopping),
     };
     let now = desk.clock.now();
@@ -123,7 +124,7 @@ where
         skew_ms: auth.time.since(now),
         now,
     };
-    let (device, acked) = match desk.ingest.connect(hello).await {
+    let (device, acked) = match Box::pin(desk.ingest.connect(hello)).await {
         Ok(Connected::Known { device, acked, .. }) => (device, acked),
         Ok(Connected::Pending) => return Err(End::Refused(Refusal::Pending)),
         Ok(Connected::Revoked) => return Err(End::Refused(Refusal::Revoked)),
@@ -133,7 +134,7 @@ where
     let newcomer = Newcomer { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
     let (place, two_machines) = desk.roster.take(ticket, newcomer, now);
     if let Some(two) = two_machines {
-        desk.ingest.two_machines(device, two.peers, now).await;
+        Box::pin(desk.ingest.two_machines(device, two.peers, now)).await;
     }
     let proof = Proof::new(Role::Hub, nonce, auth.nonce, &auth.name, auth.key, desk.identity.public());
     let welcome = HubFrame::Welcome {
@@ -156,7 +157,7 @@ where
     };
     // A displaced session says nothing of its device: the newer one speaks for it.
     if place.is_current() {
-        desk.ingest.disconnected(device, why, place.seat().heard_at()).await;
+        Box::pin(desk.ingest.disconnected(device, why, place.seat().heard_at())).await;
     }
     Ok(end)
 }
@@ -287,7 +288,7 @@ impl<'a> Talk<'a> {
         };
         // What was received is still committed, so that a `bye` right behind it or a stop loses no work.
         if matches!(end, End::Bye(_) | End::Stopping)
-            && let Err(error) = self.finish(line).await
+            && let Err(error) = Box::pin(self.finish(line)).await
         {
             return error;
         }

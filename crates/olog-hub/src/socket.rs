@@ -223,6 +223,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/tasks", get(task_list))
         .route("/incidents", get(incident_list))
         .route("/incident/{id}", get(incident_show))
+        .route("/incident/{id}/sent", get(incident_sent))
         .route("/incident/{id}/ack", post(incident_ack))
         .route("/incident/{id}/close", post(incident_close))
         .route("/channels", get(channel_list))
@@ -327,6 +328,11 @@ fn no_incident(id: u64) -> Problem {
 
 async fn incident_show(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Incident> {
     verbs.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| no_incident(id))
+}
+
+/// What was sent of it, and what the services said.
+async fn incident_sent(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Vec<outbox::Attempt>> {
+    Ok(Json(verbs.store.read(move |tx| outbox::attempts_of(tx, id, LIST_MAX)).await?))
 }
 
 async fn incident_ack(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Incident> {

@@ -33,6 +33,14 @@ pub(super) const INCIDENTS: &[Column] = &[
     ("n_seen", "SEEN"),
     ("acknowledged_at", "ACKNOWLEDGED"),
 ];
+pub(super) const SENT: &[Column] = &[
+    ("at", "SENT"),
+    ("channel", "CHANNEL"),
+    ("receiver", "RECEIVER"),
+    ("outcome", "OUTCOME"),
+    ("answer", "ANSWER"),
+    ("title", "MESSAGE"),
+];
 pub(super) const CHANNELS: &[Column] = &[
     ("name", "NAME"),
     ("state", "STATE"),
@@ -90,7 +98,7 @@ impl Show {
             Value::Null => "-".to_owned(),
             Value::Bool(true) => "yes".to_owned(),
             Value::Bool(false) => "no".to_owned(),
-            Value::Number(n) => match n.as_i64().filter(|_| field.ends_with("_at")) {
+            Value::Number(n) => match n.as_i64().filter(|_| field == "at" || field.ends_with("_at")) {
                 Some(ms) => Utc.timestamp_millis_opt(ms).single().map_or_else(
                     || n.to_string(),
                     |at| at.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S").to_string(),

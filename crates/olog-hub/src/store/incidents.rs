@@ -1,7 +1,7 @@
 //! Incidents: trouble of a task, of devices, of a channel, of the hub; and an agent's notes of its own trouble.
 
-use olog_proto::At;
-use serde::{Serialize, de::DeserializeOwned};
+use olog_proto::{At, Excerpt};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::devices::DeviceId;
 use super::tasks::TaskId;
@@ -87,6 +87,8 @@ pub struct Incident {
     pub n_begun: u64,
     /// When a person acknowledged it.
     pub acknowledged_at: Option<At>,
+    /// The latest text of a task's incident, or its beginning.
+    pub text: Option<String>,
 }
 
 /// Begins an incident and gives its number.
@@ -171,7 +173,13 @@ pub fn open_facts<F: DeserializeOwned>(tx: &mut Tx<'_>, subject: Subject) -> Res
     rows.iter().map(|row| Ok((row.count(0)?, row.json(1)?))).collect()
 }
 
-const COLUMNS: &str = "i.id, i.subject, d.name, i.name, i.began_at, i.last_at, i.ended_at, i.ground, i.n_seen, i.n_begun, i.acknowledged_at
+/// What every subject's facts may say of the latest text.
+#[derive(Deserialize)]
+struct Latest {
+    excerpt: Option<Excerpt>,
+}
+
+const COLUMNS: &str = "i.id, i.subject, d.name, i.name, i.began_at, i.last_at, i.ended_at, i.ground, i.n_seen, i.n_begun, i.acknowledged_at, i.facts
      FROM incidents i LEFT JOIN devices d ON d.id = i.device_id";
 
 /// Incidents, the newest first, below number `before`; open ones only unless `all`; at most `limit`.
@@ -203,5 +211,6 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
         n_seen: row.count(8)?,
         n_begun: row.count(9)?,
         acknowledged_at: row.at_or_null(10)?,
+        text: row.json::<Latest>(11)?.excerpt.map(|excerpt| excerpt.head().to_owned()),
     })
 }

@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a measuring program: what goes wrong ends it, and it reads the clock"
 )]
