@@ -17,4 +17,4 @@ pub mod nginx;
 pub mod phone;
 pub mod world;
 
-pub use phone::{Habit, Phone};
+pub use phone::{Habit, Phone, Push};

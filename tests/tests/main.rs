@@ -13,6 +13,7 @@ mod crashes;
 mod disks;
 mod enrolment;
 mod habits;
+mod hours;
 mod inputs;
 mod outages;
 mod proxies;

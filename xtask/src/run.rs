@@ -24,6 +24,16 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(args);
+    // What cargo says of this package would make build scripts run anew, now and with the next plain `cargo build`.
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|s| name.starts_with(s))
+        {
+            command.env_remove(&key);
+        }
+    }
     command
 }
 
