@@ -1,5 +1,5 @@
 //! Journeys: the whole road with real parts. Real daemons as processes of their own, real files, sockets and TLS, and a
-//! [`Phone`](phone::Phone) that refuses what the service would refuse.
+//! [`Phone`] that refuses what the service would refuse.
 //!
 //! A test builds a [`World`](world::World), does what a user or a bad night does, and waits for what a person would see: a push, an
 //! incident, a status. It waits for conditions with a generous limit and asserts no wall-clock time.
