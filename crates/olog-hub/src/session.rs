@@ -312,7 +312,7 @@ impl<'a> Talk<'a> {
                     Order::Revoked => return Err(End::Refused(Refusal::Revoked)),
                 },
                 () = self.desk.stop.cancelled() => return Err(End::Stopping),
-                done = committed(&mut self.committing) => self.committed(line, done).await?,
+                done = committed(&mut self.committing) => Box::pin(self.committed(line, done)).await?,
                 received = line.receive(), if reading => {
                     let received = received?;
                     silent = 0;
