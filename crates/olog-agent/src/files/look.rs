@@ -168,6 +168,7 @@ impl Looker<'_> {
             let at = self.clock.now();
             self.say(key, at, What::Text { file, excerpt: Excerpt::default() });
         } else if memory.size == 0 && memory.has_text {
+            self.repeats(key, subject, self.clock.now(), memory.held);
             self.cleared(key, subject, self.clock.now(), false);
             self.batch.remember(key.clone(), Memory { has_text: false, ..known });
             return Looked::Done;
@@ -221,6 +222,7 @@ impl Looker<'_> {
         let run = subject.suffix == Suffix::Log && closed && !grown;
         if blank && !run {
             if had_text && !grown && closed {
+                self.repeats(key, subject, at, held);
                 self.cleared(key, subject, at, false);
             }
         } else if reading.same && !blank && !history {
@@ -231,6 +233,7 @@ impl Looker<'_> {
                 self.say(key, at, What::Seen { file, times: held.max(1) });
             }
         } else {
+            self.repeats(key, subject, at, held);
             let file = self.file(subject, reading.change, began, closed, history, said.fingerprints);
             self.say(key, at, What::Text { file, excerpt: said.excerpt });
         }
@@ -251,6 +254,7 @@ impl Looker<'_> {
         if self.follow(key, &memory, subject)?.is_none() {
             let told = memory.has_text || (memory.head.is_none() && memory.size > 0);
             if told && !pending.renamed && memory.origin.is_none() && subject.suffix != Suffix::Log {
+                self.repeats(key, subject, self.clock.now(), memory.held);
                 self.cleared(key, subject, self.clock.now(), true);
             }
         }
@@ -396,6 +400,15 @@ impl Looker<'_> {
         }
         let (task, suffix, path) = (subject.task.clone(), subject.suffix, self.path_text(subject));
         self.say(key, at, What::Cleared { task, suffix, path, deleted });
+    }
+
+    /// What was written again and is not told yet counts before the file says something else, or nothing any more. Which text it
+    /// was, the hub knows by the path.
+    fn repeats(&mut self, key: &FileKey, subject: &Subject<'_>, at: At, held: u32) {
+        if held > 0 && subject.suffix != Suffix::Log {
+            let file = self.file(subject, Change::Rewritten, None, true, false, Vec::new());
+            self.say(key, at, What::Seen { file, times: held });
+        }
     }
 
     fn say(&mut self, key: &FileKey, at: At, what: What) {

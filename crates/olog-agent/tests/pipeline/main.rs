@@ -66,6 +66,22 @@ fn the_same_text_is_told_at_most_once_a_pace_with_its_count() {
 }
 
 #[test]
+fn what_was_written_again_counts_even_if_the_file_is_removed_within_the_pace() {
+    let world = World::with(|config| config.pace = Duration::from_secs(3600));
+    world.write("x.err", "same\n");
+    world.expect(&["x.err created: same"]);
+    let before = fs::metadata(world.path("x.err")).unwrap().modified().unwrap();
+    wait("another mtime", || {
+        world.write("x.err", "same\n");
+        fs::metadata(world.path("x.err")).unwrap().modified().unwrap() != before
+    });
+    world.expect_nothing_more(&["x.err created: same"]);
+    fs::remove_file(world.path("x.err")).unwrap();
+    wait("its end", || world.said().last().is_some_and(|said| said == "x.err deleted"));
+    assert!(world.said().iter().any(|said| said.starts_with("x.err seen ")), "{:#?}", world.said());
+}
+
+#[test]
 fn what_is_appended_is_told_alone() {
     let world = World::new();
     world.append("svc.err", "one\n");
