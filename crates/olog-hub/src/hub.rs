@@ -322,6 +322,7 @@ fn rules_of(live: &Live) -> Arc<Rules> {
         over_wait: ms(live.alerts.over_wait),
         remind_every: ms(live.alerts.remind_every),
         new_errors_per_hour: live.alerts.new_errors_per_hour,
+        zone: live.timezone,
     };
     Arc::new(Rules { policy, channels: live.channels.clone(), language: live.language, timezone: live.timezone })
 }

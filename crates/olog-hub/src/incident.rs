@@ -20,6 +20,7 @@ mod telling;
 mod tests;
 mod texts;
 
+use chrono_tz::Tz;
 use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What};
 use olog_push::{Ground, Kind, Saying, Why};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ use serde::{Deserialize, Serialize};
 use signs::{ErrorSign, Moment, RunSign};
 pub use telling::Incident;
 use texts::Texts;
+
+use crate::state::{self, Days, State, Strip, day_of};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -53,21 +56,20 @@ pub struct Policy {
     pub remind_every: i64,
     /// New fingerprints that are pushed at once, in any hour.
     pub new_errors_per_hour: u32,
+    /// Whose days the strips count.
+    pub zone: Tz,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { resolve_after: HOUR, over_wait: MINUTE, remind_every: 24 * HOUR, new_errors_per_hour: 5 }
+        Policy {
+            resolve_after: HOUR,
+            over_wait: MINUTE,
+            remind_every: 24 * HOUR,
+            new_errors_per_hour: 5,
+            zone: Tz::UTC,
+        }
     }
-}
-
-/// The word for a task. LOST needs to know what was expected, and is not decided here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Nothing is known to be wrong.
-    Ok,
-    /// An error came and is not over.
-    Err,
 }
 
 /// What has to be written down, in this order, in the transaction of the facts.
@@ -122,6 +124,9 @@ pub struct TaskFacts {
     uncleared: Vec<u64>,
     /// The latest texts, so that `seen` events, which carry none, can be told.
     texts: Texts,
+    /// How each of its last days went.
+    #[serde(skip_serializing_if = "Days::is_empty")]
+    days: Days,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -165,6 +170,7 @@ impl TaskFacts {
     pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
         let moment = Moment { at, now };
+        self.days.carry(day_of(now, policy.zone), self.state());
         if self.tell_calm(now, &mut out) {
             self.phase = Phase::Calm;
         }
@@ -199,6 +205,7 @@ impl TaskFacts {
             What::RunStarted { .. } => (self.is_task, self.has_runs) = (true, true),
             What::RunEnded { exit, signal, excerpt, fingerprints, duration, .. } => {
                 (self.is_task, self.has_runs) = (true, true);
+                self.days.mark(day_of(at, policy.zone), State::Ok);
                 self.closed_at = self.closed_at.max(Some(at));
                 if exit.is_some_and(|code| code != 0) || signal.is_some() {
                     let excerpt = if excerpt.is_blank() { signs::exit_line(*exit, *signal) } else { excerpt.clone() };
@@ -217,6 +224,7 @@ impl TaskFacts {
     /// Time has passed. `here_since`: since when errors of the device would have been heard; `None` while it is away.
     pub fn due(&mut self, now: At, here_since: Option<At>, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
+        self.days.carry(day_of(now, policy.zone), self.state());
         self.tell_calm(now, &mut out);
         if let Some(incident) = self.phase.incident_mut() {
             incident.tell_held(now, &mut out);
@@ -295,7 +303,22 @@ impl TaskFacts {
 
     /// The word.
     pub fn state(&self) -> State {
-        if matches!(self.phase, Phase::Trouble { .. }) { State::Err } else { State::Ok }
+        state::of_task(matches!(self.phase, Phase::Trouble { .. }), false)
+    }
+
+    /// How its last days went, until now. An alarm is well while it is silent.
+    pub fn strip(&self, now: At, policy: &Policy) -> Strip {
+        self.days.strip(day_of(now, policy.zone), self.state(), self.is_alarm())
+    }
+
+    /// The run that showed last that it is well: when it began, if that is known, and ended. Nothing after an error.
+    pub fn last_run(&self) -> Option<(Option<At>, At)> {
+        self.good.map(|good| (good.began_at, good.at))
+    }
+
+    /// Since when it is ERR, though nobody was told because it was so at the agent's first start.
+    pub fn inherited_at(&self) -> Option<At> {
+        matches!(self.phase, Phase::Trouble { incident: None, .. }).then_some(self.last_error_at).flatten()
     }
 
     /// Was anything but messages seen? Messages alone do not make a task.
@@ -363,6 +386,7 @@ impl TaskFacts {
     fn run(&mut self, run: RunSign, policy: &Policy, out: &mut Vec<Outcome>) {
         (self.is_task, self.has_runs) = (true, true);
         let Moment { at, now } = run.moment;
+        self.days.mark(day_of(at, policy.zone), State::Ok);
         let closed_before = self.closed_at;
         if run.is_closed {
             self.closed_at = closed_before.max(Some(at));
@@ -461,6 +485,7 @@ impl TaskFacts {
     /// Takes an error into the facts, and out of them what it disproves.
     fn note_error(&mut self, moment: Moment, policy: &Policy) {
         self.is_task = true;
+        self.days.mark(day_of(moment.at, policy.zone), State::Err);
         self.last_error_at = self.last_error_at.max(Some(moment.at));
         push_bounded(&mut self.sightings, moment.at, SIGHTINGS_MAX);
         if let Some(good) = self.good.take_if(|good| good.began_at.is_none_or(|began| moment.at >= began)) {

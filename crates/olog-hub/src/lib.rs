@@ -15,6 +15,7 @@ pub mod record;
 pub mod roster;
 pub mod session;
 pub mod socket;
+pub mod state;
 pub mod store;
 pub mod watchman;
 pub mod web;

@@ -10,7 +10,8 @@ use olog_proto::At;
 use olog_push::words::{self, Composed, Context, Language};
 use olog_push::{Channel, Ground, Kind, Notice, Saying, SystemCode, Why};
 
-use crate::incident::{Outcome, Policy, State};
+use crate::incident::{Outcome, Policy};
+use crate::state::State;
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::tasks::{self, Task, TaskId};

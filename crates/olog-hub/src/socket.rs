@@ -109,7 +109,7 @@ pub struct TaskRow {
     pub device: String,
     /// Its name.
     pub task: String,
-    /// `OK` or `ERR`.
+    /// `OK`, `ERR` or `LOST`.
     pub state: String,
     /// The number of its open incident.
     pub incident: Option<u64>,
@@ -301,10 +301,7 @@ async fn task_list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
     let row = |listed: tasks::Listed| TaskRow {
         device: listed.device_name,
         task: listed.task.name.to_string(),
-        state: match listed.task.facts.state() {
-            crate::incident::State::Ok => "OK".to_owned(),
-            crate::incident::State::Err => "ERR".to_owned(),
-        },
+        state: listed.task.facts.state().as_str().to_owned(),
         incident: listed.incident,
         last_good_at: listed.task.facts.last_good_at(),
         last_error_at: listed.task.facts.last_error_at(),

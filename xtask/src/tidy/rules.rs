@@ -40,9 +40,10 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("session", &["enrol", "ingest", "roster"]),
             ("roster", &["store"]),
             ("ingest", &["absence", "bell", "incident", "record", "store"]),
-            ("incident", &[]),
+            ("state", &[]),
+            ("incident", &["state"]),
             ("absence", &[]),
-            ("record", &["absence", "incident", "store"]),
+            ("record", &["absence", "incident", "state", "store"]),
             ("watchman", &["absence", "bell", "config", "incident", "record", "roster", "store"]),
             ("outbox", &["bell", "config", "record", "store"]),
             // Of `ingest` only what a device says of itself at a session's start.

@@ -1,0 +1,178 @@
+//! How each of the last days went, in a few bytes beside the facts: what the strips show when the events are gone.
+//!
+//! A day is the reader's (in the configured zone). A mark falls on the day of what it is about, so what is told late colours
+//! its own day. A state that lasts is carried over the days on which nothing was said.
+
+use chrono::{DateTime, Datelike as _};
+use chrono_tz::Tz;
+use olog_proto::At;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+
+/// Days of a strip.
+pub const DAYS: usize = 30;
+
+/// The day of an instant in a zone: days since 0001-01-01.
+pub fn day_of(at: At, zone: Tz) -> i32 {
+    DateTime::from_timestamp_millis(at.0).unwrap_or_default().with_timezone(&zone).num_days_from_ce()
+}
+
+/// What is known of the last 64 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Days {
+    /// The first day of all.
+    first: i32,
+    /// The latest day; bit 0 of the others.
+    last: i32,
+    good: u64,
+    failed: u64,
+    lost: u64,
+}
+
+/// One day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Cell {
+    /// Nothing came, and nothing is known to have been wrong.
+    #[default]
+    Nothing,
+    /// It was well.
+    Ok,
+    /// There was an error.
+    Err,
+    /// It did not come.
+    Lost,
+}
+
+/// The last days, the latest at the end.
+pub type Strip = [Cell; DAYS];
+
+impl Days {
+    /// Something was said on that day: `State::Ok`, it ran or was heard.
+    pub fn mark(&mut self, day: i32, state: State) {
+        self.reach(day);
+        let Some(bit) = self.bit(day) else { return };
+        let bits = match state {
+            State::Ok => &mut self.good,
+            State::Err => &mut self.failed,
+            State::Lost => &mut self.lost,
+        };
+        *bits |= bit;
+        self.first = self.first.min(day);
+    }
+
+    /// Whatever this was since the latest day, it was until `day`.
+    pub fn carry(&mut self, day: i32, state: State) {
+        if self.last == 0 {
+            return;
+        }
+        let before = self.last;
+        self.reach(day);
+        if state != State::Ok {
+            let from = before.max(day.saturating_sub(64));
+            (from..=day).for_each(|day| self.mark(day, state));
+        }
+    }
+
+    /// The strip that ends with `today`. `is_well_when_silent`: of a device or an alarm, a day without a mark was a good one.
+    pub fn strip(mut self, today: i32, state: State, is_well_when_silent: bool) -> Strip {
+        self.carry(today, state);
+        let mut strip = [Cell::Nothing; DAYS];
+        if self.last == 0 {
+            return strip;
+        }
+        for (day, cell) in (0..=today).rev().zip(strip.iter_mut().rev()) {
+            let Some(bit) = self.bit(day) else { continue };
+            let is = |bits: u64| bits & bit != 0;
+            *cell = match () {
+                () if is(self.lost) => Cell::Lost,
+                () if is(self.failed) => Cell::Err,
+                () if is(self.good) || is_well_when_silent && day >= self.first => Cell::Ok,
+                () => Cell::Nothing,
+            };
+        }
+        strip
+    }
+
+    /// Nothing was ever marked.
+    pub fn is_empty(&self) -> bool {
+        self.last == 0
+    }
+
+    fn bit(&self, day: i32) -> Option<u64> {
+        u32::try_from(self.last.saturating_sub(day)).ok().and_then(|back| 1_u64.checked_shl(back))
+    }
+
+    fn reach(&mut self, day: i32) {
+        if self.last == 0 {
+            (self.first, self.last) = (day, day);
+        }
+        let Ok(on @ 1..) = u32::try_from(day.saturating_sub(self.last)) else { return };
+        for bits in [&mut self.good, &mut self.failed, &mut self.lost] {
+            *bits = bits.checked_shl(on).unwrap_or(0);
+        }
+        self.last = day;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(strip: Strip) -> String {
+        let letter = |cell: &Cell| match cell {
+            Cell::Nothing => '.',
+            Cell::Ok => 'o',
+            Cell::Err => 'E',
+            Cell::Lost => 'L',
+        };
+        strip.iter().rev().take(8).map(letter).rev().collect()
+    }
+
+    #[test]
+    fn a_day_is_the_readers() {
+        let at = At(1_795_288_264_000); // 2026-11-21 19:11:04 UTC
+        assert_eq!(day_of(at, chrono_tz::Asia::Shanghai), day_of(at, Tz::UTC) + 1);
+        // Clocks that jump: no panic, whatever they say.
+        for ms in [i64::MIN, -1, 0, i64::MAX] {
+            day_of(At(ms), chrono_tz::Australia::Lord_Howe);
+        }
+    }
+
+    #[test]
+    fn runs_errors_and_what_lasts_are_seen_day_by_day() {
+        let mut days = Days::default();
+        days.mark(100, State::Ok);
+        days.mark(102, State::Ok);
+        assert_eq!(word(days.strip(104, State::Ok, false)), "...o.o..");
+        assert_eq!(word(days.strip(104, State::Ok, true)), "...ooooo");
+        days.mark(103, State::Err);
+        assert_eq!(word(days.strip(105, State::Err, false)), "..o.oEEE");
+        days.carry(105, State::Err);
+        assert_eq!(word(days.strip(106, State::Ok, false)), ".o.oEEE.");
+        assert_eq!(word(days.strip(106, State::Lost, false)), ".o.oEELL");
+    }
+
+    #[test]
+    fn what_is_told_late_colours_its_own_day() {
+        let mut days = Days::default();
+        days.mark(200, State::Ok);
+        days.mark(197, State::Err);
+        assert_eq!(word(days.strip(200, State::Ok, true)), "....Eooo");
+        days.mark(100, State::Err);
+        assert_eq!(word(days.strip(200, State::Ok, false)), "....E..o");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_breaks_nothing() {
+        let mut days = Days::default();
+        for day in [200, i32::MAX, 1, i32::MIN, 719_163, 200] {
+            days.mark(day, State::Err);
+            days.carry(day, State::Lost);
+            days.strip(day, State::Err, true);
+        }
+        assert!(Days::default().is_empty());
+        assert_eq!(word(Days::default().strip(200, State::Lost, true)), "........");
+    }
+}
