@@ -11,6 +11,7 @@
 mod answers;
 mod crashes;
 mod disks;
+mod downs;
 mod enrolment;
 mod habits;
 mod hours;

@@ -5,8 +5,8 @@
 //! errors are told with their causes, in this place only.
 
 use std::{
-    io::{self, Write as _},
-    path::PathBuf,
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
 };
 
 use clap::{Parser, Subcommand};
@@ -28,6 +28,7 @@ use tokio::{
 use crate::{
     config::Config,
     enrol::{LINK_EXPIRES_MAX, LinkRequest},
+    failed,
     hub::{self, Hub},
     socket::{LinkAnswer, Rename, Who},
 };
@@ -66,7 +67,13 @@ enum Verb {
         /// How many devices may join by it.
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         uses: u32,
+        /// For the agent on this machine: `olog-hub join-link --local | olog-agent join`.
+        #[arg(long)]
+        local: bool,
     },
+    /// Tell, once, why the hub is down: what olog-hub-failed.service runs.
+    #[command(hide = true)]
+    Failed,
     /// Devices: who belongs to the hub.
     #[command(subcommand)]
     Device(DeviceVerb),
@@ -204,9 +211,22 @@ pub fn main() -> Exit {
         }
     };
     let source = Source::new("hub", cli.config);
-    let config = match Config::load(&source) {
+    let loaded = Config::load(&source);
+    if let Verb::Failed = cli.verb {
+        log::start(None);
+        return match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(failed::tell(&source, loaded, Clock::system())),
+            Err(error) => failed(&error),
+        };
+    }
+    let config = match loaded {
         Ok(config) => config,
-        Err(invalid) => return refused(&invalid),
+        Err(invalid) => {
+            if let Verb::Run { .. } = cli.verb {
+                not_run(&Config::state_dir(&source), &failed::mistakes(&source, &invalid));
+            }
+            return refused(&invalid);
+        }
     };
     match cli.verb {
         Verb::Run { log_format } => {
@@ -227,8 +247,15 @@ fn refused(invalid: &Invalid) -> Exit {
     Exit::Config
 }
 
+/// `run` ends: said where the service manager and the next push find it.
+fn not_run(state_dir: &Path, why: &str) {
+    failed::leave(state_dir, why);
+    service::status(&format!("not running: {why}"));
+}
+
 fn run(source: Source, config: Config) -> Exit {
     hub::settle_process();
+    let state_dir = config.boot.state_dir.clone();
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -245,7 +272,9 @@ fn run(source: Source, config: Config) -> Exit {
         let mut hub = match Hub::start(config, Some(source), Clock::system()).await {
             Ok(hub) => hub,
             Err(error) => {
-                tracing::error!("{}", hub::chain(&error));
+                let why = hub::chain(&error);
+                tracing::error!("{why}");
+                not_run(&state_dir, &why);
                 return Exit::Failed;
             }
         };
@@ -261,7 +290,9 @@ fn run(source: Source, config: Config) -> Exit {
         service::stopping();
         if let Some(fatal) = fatal {
             // No stop in order: the next start says that there was none.
-            tracing::error!("{}", hub::chain(&fatal));
+            let why = hub::chain(&fatal);
+            tracing::error!("{why}");
+            not_run(&state_dir, &why);
             return Exit::Failed;
         }
         if hub.stop().await { Exit::Ok } else { Exit::Failed }
@@ -304,12 +335,15 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
     };
     match verb {
         // Done before.
-        Verb::Run { .. } | Verb::Check => Ok(String::new()),
-        Verb::JoinLink { device, expires, uses } => {
-            let request = LinkRequest { device, expires: expires.as_secs().max(1), uses };
+        Verb::Run { .. } | Verb::Check | Verb::Failed => Ok(String::new()),
+        Verb::JoinLink { device, expires, uses, local } => {
+            let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local };
             let answer: LinkAnswer = client.post("/join-link", &request).await?;
             answer.word.iter().for_each(|word| complain(word));
-            complain(&link_words(&request));
+            // Into a pipe goes the link alone, and its reader speaks.
+            if !local || io::stdout().is_terminal() {
+                complain(&link_words(&request));
+            }
             Ok(answer.link + "\n")
         }
         Verb::Device(DeviceVerb::List { pending, json }) => {
@@ -365,7 +399,12 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
 fn link_words(request: &LinkRequest) -> String {
     let times = if request.uses == 1 { "once".to_owned() } else { format!("{} times", request.uses) };
     let until = olog_daemon::config::show_span(std::time::Duration::from_secs(request.expires));
-    format!("On the device: sudo olog-agent join 'LINK'. The link works {times}, for {until}.")
+    let how = if request.local {
+        "On this machine: olog-hub join-link --local | olog-agent join"
+    } else {
+        "On the device: sudo olog-agent join 'LINK'"
+    };
+    format!("{how}. The link works {times}, for {until}.")
 }
 
 fn print(text: &str) -> Exit {

@@ -215,6 +215,15 @@ impl Config {
         read(source, |table| Config::take(table, source.folder()))
     }
 
+    /// Where the hub would keep its files, even if the rest of its configuration is wrong.
+    pub fn state_dir(source: &Source) -> PathBuf {
+        let mut found = default_state_dir();
+        let taken = read(source, |table| found = Config::take(table, source.folder()).boot.state_dir);
+        // The mistakes are somebody else's affair.
+        drop(taken);
+        found
+    }
+
     /// From a table that was read; relative paths are meant from `folder`. What is wrong has been reported to the table.
     pub fn take(table: &mut Table, folder: &Path) -> Config {
         take::config(table, folder)

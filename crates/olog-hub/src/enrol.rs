@@ -109,6 +109,9 @@ pub struct LinkRequest {
     pub expires: u64,
     /// How many devices may join by it.
     pub uses: u32,
+    /// For the agent on the hub's own machine: through loopback where the certificate allows it.
+    #[serde(default)]
+    pub local: bool,
 }
 
 /// Enrolment.
@@ -286,6 +289,33 @@ pub fn link_base(public_url: Option<&str>, listen: SocketAddr, tls: bool) -> (St
         "public_url is not set: the link names this machine's own address ({base}). Set it if devices reach the hub otherwise."
     );
     (base, Some(word))
+}
+
+/// As [`link_base`], for the agent on this machine. A certificate of ours is known by its key, and in clear there is none, so
+/// the address that the hub listens on does; one of somebody else's is good for the public name only.
+pub fn local_base(public_url: Option<&str>, listen: SocketAddr, certificate: Seen) -> Option<String> {
+    let scheme = match certificate {
+        Seen::ByName => return public_url.map(str::to_owned),
+        Seen::ByKey => "https",
+        Seen::InClear => "http",
+    };
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Some(format!("{scheme}://{}", SocketAddr::new(ip, listen.port())))
+}
+
+/// By what an agent knows the hub's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// By the key of a self-signed certificate, whatever the name.
+    ByKey,
+    /// By a certificate for a name.
+    ByName,
+    /// Not at all: in clear.
+    InClear,
 }
 
 /// The address from which this machine reaches others; no packet is sent for it. RFC 5737's and RFC 3849's

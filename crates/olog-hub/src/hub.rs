@@ -10,11 +10,7 @@
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use olog_daemon::{
-    clock::Clock,
-    config::{Invalid, Source},
-    service, socket as unix,
-};
+use olog_daemon::{clock::Clock, config::Source, service, socket as unix};
 use olog_proto::At;
 use olog_push::SystemCode;
 use tokio::{
@@ -29,6 +25,7 @@ use crate::{
     bell::Bell,
     config::{Config, Live, Offline, Tls, show_store},
     enrol::{self, Enrol, EnrolError},
+    failed,
     incident::Policy,
     ingest::{Bells, Ingest},
     listener::{Limits, ListenError, Listener, tls},
@@ -182,6 +179,8 @@ impl Hub {
             bells.watchman.clone(),
             bells.outbox.clone(),
         );
+        // Everything that can fail is behind us.
+        let watchman = watchman.was_told_down(failed::clear(&boot.state_dir));
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
         let bell = bells.outbox.clone();
         named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), stop_core.clone()));
@@ -416,7 +415,7 @@ impl Owner {
                 let words = format!("{} cannot change while the hub runs: needs a restart", fixed.join(", "));
                 (words, fixed.len())
             }
-            Err(Invalid(findings)) => (findings.first().map(ToString::to_string).unwrap_or_default(), findings.len()),
+            Err(invalid) => (failed::first_mistake(&self.source, &invalid), invalid.0.len()),
         };
         let (findings, n) = refused;
         tracing::error!(findings, n, "the changed configuration is refused; the old one stays in force");

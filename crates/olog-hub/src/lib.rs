@@ -5,6 +5,7 @@ pub mod bell;
 pub mod cli;
 pub mod config;
 pub mod enrol;
+pub mod failed;
 pub mod hub;
 pub mod incident;
 pub mod ingest;

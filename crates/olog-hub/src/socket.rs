@@ -31,7 +31,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     config::Live,
-    enrol::{Enrol, LinkRequest, link_base},
+    enrol::{Enrol, LinkRequest, Seen, link_base, local_base},
     ingest::Bells,
     person,
     record::{self, Rules},
@@ -257,7 +257,21 @@ type Asked = State<Arc<Verbs>>;
 
 async fn join_link(State(verbs): Asked, Json(request): Json<LinkRequest>) -> Answer<LinkAnswer> {
     let live = verbs.live.borrow().clone();
-    let (base, word) = link_base(live.public_url.as_deref(), verbs.address, verbs.tls);
+    let public_url = live.public_url.as_deref();
+    let (base, word) = if request.local {
+        let seen = match (verbs.tls, verbs.print) {
+            (false, _) => Seen::InClear,
+            (true, Some(_)) => Seen::ByKey,
+            (true, None) => Seen::ByName,
+        };
+        let base = local_base(public_url, verbs.address, seen).ok_or_else(|| {
+            let words = "tls.mode = \"files\": that certificate is good for its name only: set public_url to it";
+            Problem::new(StatusCode::CONFLICT, words)
+        })?;
+        (base, None)
+    } else {
+        link_base(public_url, verbs.address, verbs.tls)
+    };
     let link = verbs.enrol.link(request, base, verbs.print).await?;
     Ok(Json(LinkAnswer { link: link.to_string(), word }))
 }

@@ -62,6 +62,8 @@ pub struct Watchman {
     /// Since when errors of each device would have been heard.
     here_since: HashMap<DeviceId, At>,
     alive_at: At,
+    /// Somebody was told that the hub is down.
+    was_told_down: bool,
 }
 
 impl Watchman {
@@ -77,7 +79,24 @@ impl Watchman {
     ) -> Watchman {
         let now = clock.now();
         let (roll, here_since) = (Roll::new(now), HashMap::new());
-        Watchman { store, rules, patience, roster, clock, bell, outbox, roll, here_since, alive_at: now }
+        Watchman {
+            store,
+            rules,
+            patience,
+            roster,
+            clock,
+            bell,
+            outbox,
+            roll,
+            here_since,
+            alive_at: now,
+            was_told_down: false,
+        }
+    }
+
+    /// Somebody was told that the hub is down: that it is back is told too.
+    pub fn was_told_down(self, was_told_down: bool) -> Watchman {
+        Watchman { was_told_down, ..self }
     }
 
     /// Watches until `stop`.
@@ -116,8 +135,8 @@ impl Watchman {
     }
 
     async fn start(&self) -> Result<(), StoreError> {
-        let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
-        self.store.write(move |tx| affairs::started(tx, &rules, now)).await?;
+        let (rules, now, was_told_down) = (self.rules.borrow().clone(), self.clock.now(), self.was_told_down);
+        self.store.write(move |tx| affairs::started(tx, &rules, was_told_down, now)).await?;
         self.outbox.ring();
         Ok(())
     }

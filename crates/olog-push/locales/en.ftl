@@ -184,15 +184,26 @@ system-hub-unclean-title = HUB restarted
 system-hub-unclean = The hub starts after an unclean stop (crash, kill or power). It was last alive { $since }. Devices have kept what happened since and send it now.
 system-hub-away-title = HUB is back
 system-hub-away = The hub was away since { $since }. Devices have kept what happened since and send it now.
+system-hub-down-title = HUB down
+system-hub-down = { $code ->
+    [watchdog] It did not answer for too long, systemd ended it
+    [signal] It was killed: { $text }
+    [core-dump] It crashed: { $text }
+    [oom-kill] The machine ran out of memory and the kernel killed it
+    [timeout] It did not start or stop in time
+    [exit] It ended with code { $text } and left no words
+    [unknown] It does not run, and nothing says why
+   *[other] { $text }
+}. The hub does not run: until it does, nothing is pushed. Devices keep what happens. See: journalctl -u olog-hub
 system-new-devices-title = NEW device
 system-new-devices = Joined: { $devices }.
 system-pending-devices-title = JOIN waits
 system-pending-devices = Waiting to be accepted: { $devices }. See: olog-hub device list --pending
 system-config-refused-title = CONFIG refused
-system-config-refused = The new configuration has { $n } { $n ->
-    [one] mistake
-   *[other] mistakes
-}; the old one stays in force. First: { $findings }
+system-config-refused = { $findings }. So the old configuration stays in force{ $n ->
+    [one] .
+   *[other] ; the new one has { $n } mistakes.
+}
 system-epoch-renewed-title = SPOOL renewed
 system-epoch-renewed = { $device } numbers its events anew: { $why }. What it holds is sent again; nothing is lost, something may come twice.
 system-gap-title = GAP

@@ -157,12 +157,26 @@ system-hub-unclean-title = 中枢 重新启动
 system-hub-unclean = 中枢上次没有正常停止(崩溃、被杀或断电),最后活动于 { $since }。各设备留着其后发生的事,正在补发。
 system-hub-away-title = 中枢 回来了
 system-hub-away = 中枢自 { $since } 起不在。各设备留着其后发生的事,正在补发。
+system-hub-down-title = 中枢 停了
+system-hub-down = { $code ->
+    [watchdog] 它太久没有应答,被 systemd 结束
+    [signal] 它被杀:{ $text }
+    [core-dump] 它崩溃了:{ $text }
+    [oom-kill] 内存耗尽,被内核杀掉
+    [timeout] 它没能按时启动或停止
+    [exit] 它以代码 { $text } 退出,没有留下话
+    [unknown] 它没有运行,原因不明
+   *[other] { $text }
+}。中枢没有运行:恢复之前不再推送。各设备留着其间发生的事。查看:journalctl -u olog-hub
 system-new-devices-title = 新设备
 system-new-devices = 已加入:{ $devices }。
 system-pending-devices-title = 待批准
 system-pending-devices = 等待批准:{ $devices }。查看:olog-hub device list --pending
 system-config-refused-title = 配置 被拒
-system-config-refused = 新配置有 { $n } 处错误,仍用旧配置。第一处:{ $findings }
+system-config-refused = { $findings }。因此仍用旧配置{ $n ->
+    [one] 。
+   *[other] ;新配置共有 { $n } 处错误。
+}
 system-epoch-renewed-title = 重新编号
 system-epoch-renewed = { $device } 的事件重新编号:{ $why }。它留着的都会再发;不会丢,可能有重复。
 system-gap-title = 缺号

@@ -197,6 +197,8 @@ pub enum SystemCode {
     HubUnclean,
     /// The hub was away for 10 min or longer. `since`: in ms.
     HubAway,
+    /// The hub is down, told by a program that looks after it. `code`: how it ended, `text`: the words or numbers of that.
+    HubDown,
     /// Devices joined. `devices`: their names, comma-separated.
     NewDevices,
     /// Devices with a valid proof wait to be accepted. `devices`.

@@ -36,6 +36,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("cli", &["*"]),
             ("bell", &[]),
             ("config", &["store"]),
+            ("failed", &["config", "record"]),
             ("listener", &["config"]),
             ("session", &["enrol", "ingest", "roster"]),
             ("roster", &["store"]),

@@ -15,9 +15,10 @@ pub(super) fn keep(source: &Source, state_dir: &Path) -> io::Result<()> {
     clear(&new)?;
     folder(&new)?;
     for file in source.files()? {
-        // The default file may be missing.
+        // The default file may be missing; the copy is asked for by its name, so it is there.
         if file == source.main() {
             copy_if_there(&file, &new.join("hub.toml"))?;
+            fs::OpenOptions::new().append(true).create(true).mode(0o600).open(new.join("hub.toml"))?;
         } else if let Some(name) = file.file_name() {
             folder(&new.join("hub.d"))?;
             copy_if_there(&file, &new.join("hub.d").join(name))?;

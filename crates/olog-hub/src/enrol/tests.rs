@@ -30,7 +30,7 @@ async fn world() -> World {
 
 impl World {
     async fn link(&self, device: Option<&str>, expires: u64, uses: u32) -> JoinSecret {
-        let request = LinkRequest { device: device.map(|name| name.parse().unwrap()), expires, uses };
+        let request = LinkRequest { device: device.map(|name| name.parse().unwrap()), expires, uses, local: false };
         self.enrol.link(request, "https://h".into(), None).await.unwrap().secret
     }
 
@@ -212,4 +212,14 @@ fn a_link_names_the_public_url_or_says_that_it_guessed() {
     assert!(base.starts_with("https://") && base.ends_with(":8765") && !base.contains("0.0.0.0"), "{base}");
     assert!(word.unwrap().contains("public_url"));
     assert_eq!(link_base(None, "[::1]:80".parse().unwrap(), false).0, "http://[::1]:80");
+}
+
+#[test]
+fn a_link_for_this_machine_names_loopback_unless_the_certificate_needs_its_name() {
+    let base = |listen: &str, seen| local_base(Some("https://h/olog"), listen.parse().unwrap(), seen);
+    assert_eq!(base("0.0.0.0:8765", Seen::ByKey).as_deref(), Some("https://127.0.0.1:8765"));
+    assert_eq!(base("[::]:8765", Seen::InClear).as_deref(), Some("http://[::1]:8765"));
+    assert_eq!(base("10.0.0.5:80", Seen::ByKey).as_deref(), Some("https://10.0.0.5:80"));
+    assert_eq!(base("0.0.0.0:8765", Seen::ByName).as_deref(), Some("https://h/olog"));
+    assert_eq!(local_base(None, "0.0.0.0:8765".parse().unwrap(), Seen::ByName), None);
 }

@@ -35,13 +35,13 @@ struct Told {
     through: At,
 }
 
-/// The hub starts: told the first time, after an unclean stop, and after a long absence.
-pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<(), StoreError> {
+/// The hub starts: told the first time, after an unclean stop, after a long absence, and if somebody was told that it is down.
+pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, was_told_down: bool, now: At) -> Result<(), StoreError> {
     let since = |life: &Life| [("since", life.at.0.to_string())];
     let notice = match read::<Life>(tx, LIFE)? {
         None => Some(record::affair(None, SystemCode::HubFirstStart, &[], now)),
         Some(life) if !life.stopped => Some(record::affair(None, SystemCode::HubUnclean, &since(&life), now)),
-        Some(life) if now.since(life.at) >= AWAY_TOLD_AFTER => {
+        Some(life) if was_told_down || now.since(life.at) >= AWAY_TOLD_AFTER => {
             Some(record::affair(None, SystemCode::HubAway, &since(&life), now))
         }
         Some(_) => None,

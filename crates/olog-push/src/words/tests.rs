@@ -99,7 +99,7 @@ fn system(code: SystemCode) -> Notice {
     let args = [
         ("since", "1795281064000"),
         ("devices", "comsrv, nas"),
-        ("findings", "/etc/olog/hub.toml:3:1 unknown key \"listn\""),
+        ("findings", "hub.toml:3:1 unknown key \"listn\""),
         ("n", "3"),
         ("why", "its spool was restored from an older copy"),
         ("addresses", "203.0.113.7, 198.51.100.2"),
@@ -123,12 +123,13 @@ fn system(code: SystemCode) -> Notice {
     }
 }
 
-const CODES: [SystemCode; 19] = {
+const CODES: [SystemCode; 20] = {
     use SystemCode::*;
     [
         HubFirstStart,
         HubUnclean,
         HubAway,
+        HubDown,
         NewDevices,
         PendingDevices,
         ConfigRefused,
