@@ -314,6 +314,7 @@ fn check(source: &Source, config: &Config) -> Exit {
     if let Err(error) = std::fs::read_dir(&config.boot.state_dir) {
         line(format!("# state_dir {}: cannot be read: {error}", config.boot.state_dir.display()));
     }
+    config.schedules(Clock::system().now()).into_iter().for_each(|words| line(format!("# {words}")));
     config.remarks().into_iter().for_each(|remark| line(format!("# {remark}")));
     print(&out)
 }

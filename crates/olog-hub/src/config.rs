@@ -22,10 +22,10 @@ use olog_daemon::{
     secret::Secret,
     socket,
 };
-use olog_proto::{DeviceName, TaskName};
+use olog_proto::{At, DeviceName, TaskName};
 use olog_push::{Channel, words::Language};
 
-use crate::store::StoreUrl;
+use crate::{schedule::Schedule, store::StoreUrl};
 
 mod keep;
 mod show;
@@ -131,7 +131,7 @@ pub enum ReportWhen {
     /// Every day at these times.
     At(Vec<NaiveTime>),
     /// By a schedule as crontab(5) has it.
-    Schedule(String),
+    Schedule(Schedule),
 }
 
 /// `[alerts]`.
@@ -203,9 +203,9 @@ pub enum Offline {
 pub struct DeclaredTask {
     /// Its name.
     pub name: TaskName,
-    /// When, as crontab(5) has it.
-    pub schedule: Option<String>,
-    /// How late it may be.
+    /// When. `None`: as often as the report is made.
+    pub schedule: Option<Schedule>,
+    /// How long after that it may come.
     pub grace: Duration,
 }
 
@@ -234,6 +234,11 @@ impl Config {
         show::effective(self)
     }
 
+    /// What is scheduled, with its next three times from `now`, one line each.
+    pub fn schedules(&self, now: At) -> Vec<String> {
+        show::schedules(&self.live, now)
+    }
+
     /// What is no mistake and yet worth a word, one line each.
     pub fn remarks(&self) -> Vec<String> {
         show::remarks(self)
@@ -255,6 +260,16 @@ impl Config {
     /// Keeps copies of the files behind this configuration in `state_dir`, readable by the owner only: what last was good.
     pub fn keep(&self, source: &Source) -> io::Result<()> {
         keep::keep(source, &self.boot.state_dir)
+    }
+}
+
+impl ReportWhen {
+    /// The instants at which it is made.
+    pub fn schedule(&self) -> Option<Schedule> {
+        match self {
+            ReportWhen::At(times) => Schedule::daily(times),
+            ReportWhen::Schedule(schedule) => Some(schedule.clone()),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod person;
 pub mod record;
 pub mod roster;
+pub mod schedule;
 pub mod session;
 pub mod socket;
 pub mod state;

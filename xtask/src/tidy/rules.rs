@@ -35,14 +35,15 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("hub", &["*"]),
             ("cli", &["*"]),
             ("bell", &[]),
-            ("config", &["store"]),
             ("failed", &["config", "record"]),
+            ("config", &["schedule", "store"]),
             ("listener", &["config"]),
             ("session", &["enrol", "ingest", "roster"]),
             ("roster", &["store"]),
             ("ingest", &["absence", "bell", "incident", "record", "store"]),
             ("state", &[]),
             ("incident", &["state"]),
+            ("schedule", &[]),
             ("absence", &[]),
             ("record", &["absence", "incident", "state", "store"]),
             ("watchman", &["absence", "bell", "config", "incident", "record", "roster", "store"]),
@@ -92,6 +93,7 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("encoding_rs", &[("olog-agent", &["spool", "text", "files", "config"])]),
     ("chardetng", &[("olog-agent", &["text"])]),
     ("rcgen", &[("olog-hub", &["listener"])]),
+    ("croner", &[("olog-hub", &["schedule"])]),
 ];
 
 /// Where SQL may stand; a measurement asks the database beside the daemon.

@@ -1,10 +1,11 @@
 //! The configuration as `check` prints it: every key with the value in force, secrets masked; and what is worth a word.
 
 use olog_daemon::config::show_span;
+use olog_proto::At;
 use olog_push::words::{LANGUAGES, Language};
 
 use super::{Config, Live, Offline, ReportWhen, Tls};
-use crate::store::StoreUrl;
+use crate::{schedule::Schedule, store::StoreUrl};
 
 /// Lines of TOML. Writing into a text cannot fail.
 #[derive(Default)]
@@ -125,10 +126,40 @@ fn show_task(task: &super::DeclaredTask) -> String {
     let name = task.name.as_str();
     let mut text = format!("{{ name = {name:?}");
     if let Some(schedule) = &task.schedule {
-        text.push_str(&format!(", schedule = {schedule:?}"));
+        let grace = show_span(task.grace);
+        text.push_str(&format!(", schedule = {:?}, grace = {grace:?}", schedule.to_string()));
     }
-    text.push_str(&format!(", grace = {:?} }}", show_span(task.grace)));
+    text.push_str(" }");
     text
+}
+
+pub(super) fn schedules(live: &Live, now: At) -> Vec<String> {
+    let next = |schedule: &Schedule| {
+        let runs = schedule.runs_after(now, live.timezone).take(3).filter_map(|run| {
+            let run = chrono::DateTime::from_timestamp_millis(run.0)?.with_timezone(&live.timezone);
+            let text = run.format("%a %Y-%m-%d %H:%M:%S").to_string();
+            Some(text.strip_suffix(":00").map_or_else(|| text.clone(), str::to_owned))
+        });
+        runs.collect::<Vec<_>>().join(", ")
+    };
+    let mut lines = Vec::new();
+    if let Some(schedule) = live.report.when.schedule() {
+        lines.push(format!("the report is made next on {}", next(&schedule)));
+    }
+    for device in &live.devices {
+        for task in &device.tasks {
+            let name = format!("{}/{}", device.name, task.name);
+            lines.push(match &task.schedule {
+                Some(schedule) => format!(
+                    "{name} has to run next on {}; LOST {} later if it did not",
+                    next(schedule),
+                    show_span(task.grace)
+                ),
+                None => format!("{name} has to run between two reports, or within 26h if that is longer"),
+            });
+        }
+    }
+    lines
 }
 
 /// A database's address without its password.

@@ -16,10 +16,15 @@ use super::{
     Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, Report, ReportWhen, Tls,
     Watchdog, default_socket, default_state_dir,
 };
-use crate::store::StoreUrl;
+use crate::{
+    schedule::{Schedule, ScheduleError},
+    store::StoreUrl,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
+/// How late a task may be that has a schedule, unless told otherwise.
+const GRACE: Duration = Duration::from_secs(1800);
 
 /// The whole file. Relative paths are meant from `folder`, the store's and the backup's from `state_dir`.
 pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
@@ -225,10 +230,16 @@ fn device(mut table: Table) -> Option<Declared> {
     for item in table.take_items("tasks").unwrap_or_default() {
         match item {
             Item::Text(text) => match text.parse::<TaskName>() {
-                Ok(name) => tasks.push(DeclaredTask { name, schedule: None, grace: Duration::ZERO }),
+                Ok(name) => tasks.push(DeclaredTask { name, schedule: None, grace: GRACE }),
                 Err(problem) => table.fault("tasks", &problem.to_string()),
             },
             Item::Table(task) => tasks.extend(declared_task(task)),
+        }
+    }
+    let mut names = BTreeSet::new();
+    for task in &tasks {
+        if !names.insert(task.name.as_str()) {
+            table.fault("tasks", &format!("two tasks are named {:?}", task.name.as_str()));
         }
     }
     table.finish();
@@ -241,21 +252,16 @@ fn declared_task(mut table: Table) -> Option<DeclaredTask> {
         table.fault("name", "is missing: expected the task's name");
     }
     let schedule = table.take_as("schedule", schedule);
-    let grace = table.take_span("grace").unwrap_or(Duration::ZERO);
+    let grace = table.take_span("grace").unwrap_or(GRACE);
+    if table.has("grace") && !table.has("schedule") {
+        table.fault("grace", "is used with schedule");
+    }
     table.finish();
     Some(DeclaredTask { name: name?, schedule, grace })
 }
 
-/// The shape of a schedule; what its fields mean is decided where schedules are run.
-fn schedule(text: &str) -> Result<String, String> {
-    const NAMED: [&str; 7] = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"];
-    let fields = text.split_whitespace().count();
-    if NAMED.contains(&text) || (fields == 5 || fields == 6) && !text.starts_with('@') {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "expected five fields as in crontab(5), like \"30 3 * * *\", or a name like \"@daily\", found {text:?}"
-    ))
+fn schedule(text: &str) -> Result<Schedule, String> {
+    text.parse().map_err(|e: ScheduleError| e.to_string())
 }
 
 fn time_of_day(text: &str) -> Result<NaiveTime, String> {

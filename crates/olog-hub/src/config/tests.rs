@@ -95,7 +95,7 @@ fn every_key_of_the_contract_is_known() {
     assert!(config.live.trusts("10.1.2.3".parse().unwrap()) && config.live.trusts("::ffff:10.1.2.3".parse().unwrap()));
     assert!(config.live.trusts("fd12::1".parse().unwrap()) && !config.live.trusts("fe80::1".parse().unwrap()));
     let dump = &config.live.declared("backupsrv").unwrap().tasks[1];
-    assert_eq!((dump.schedule.as_deref(), dump.grace), (Some("30 3 * * *"), Duration::from_secs(1800)));
+    assert_eq!((dump.schedule.clone(), dump.grace), ("30 3 * * *".parse().ok(), Duration::from_secs(1800)));
     assert_eq!(config.live.declared("laptop").unwrap().offline_after, Some(Offline::Never));
 
     let shown = config.effective();
@@ -107,7 +107,9 @@ fn every_key_of_the_contract_is_known() {
 
 #[test]
 fn the_configuration_in_force_is_itself_a_configuration() {
-    let config = good("state_dir = '/s'\n[backup]\n[[device]]\nname = 'a'\ntasks = ['t']");
+    let config = good(
+        "state_dir = '/s'\n[backup]\n[[device]]\nname = 'a'\ntasks = ['t', { name = 'u', schedule = '@daily', grace = '5m' }]",
+    );
     let again = good(&config.effective());
     assert_eq!(again, config);
 }
@@ -163,6 +165,35 @@ fn every_mistake_is_found_at_once() {
 fn names_are_given_once() {
     bad(&format!("{CHANNEL}{CHANNEL}"), &["two channels are named \"me\""]);
     bad("[[device]]\nname='a'\n[[device]]\nname='a'", &["two devices are named \"a\""]);
+}
+
+#[test]
+fn a_schedule_that_never_runs_is_a_mistake_with_its_place() {
+    bad(
+        "[report]\nschedule = '0 0 31 4,6 *'\n[[device]]\nname = 'a'\ntasks = [{ name = 't', schedule = '0 25 * * *' },\n  { name = 'u', grace = '1h' }, 't']",
+        &[
+            "hub.toml:2:12 report.schedule: \"0 0 31 4,6 *\" does not run within 5 years",
+            "device[0].tasks: two tasks are named \"t\"",
+            "hub.toml:5:35 device[0].tasks[0].schedule: hour: expected 0 to 23",
+            "hub.toml:6:25 device[0].tasks[1].grace: is used with schedule",
+        ],
+    );
+}
+
+#[test]
+fn check_says_in_words_when_something_runs() {
+    let config = good(
+        "timezone = 'Europe/Berlin'\n[report]\nat = ['11:00', '18:30']\n[[device]]\nname = 'b'\ntasks = ['rsync', { name = 'dump', schedule = '30 3 * * mon-fri', grace = '45m' }]",
+    );
+    // 2026-11-22 12:00 in Berlin.
+    assert_eq!(
+        config.schedules(At(1_795_345_200_000)),
+        [
+            "the report is made next on Sun 2026-11-22 18:30, Mon 2026-11-23 11:00, Mon 2026-11-23 18:30",
+            "b/rsync has to run between two reports, or within 26h if that is longer",
+            "b/dump has to run next on Mon 2026-11-23 03:30, Tue 2026-11-24 03:30, Wed 2026-11-25 03:30; LOST 45m later if it did not",
+        ]
+    );
 }
 
 #[test]
