@@ -16,6 +16,7 @@ mod enrolment;
 mod habits;
 mod hours;
 mod inputs;
+mod manuals;
 mod outages;
 mod proxies;
 mod restored;

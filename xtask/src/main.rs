@@ -1,9 +1,10 @@
 //! `cargo xtask …`: the project's own commands, so that a fresh clone needs nothing but cargo.
 //!
-//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`tidy`] keeps the house
-//! rules. They start programs and read files; what the product does is nowhere in here.
+//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] packs, [`tidy`]
+//! keeps the house rules. They start programs and read files; what the product does is nowhere in here.
 
 mod bench;
+mod deb;
 mod demo;
 mod run;
 mod test;
@@ -28,6 +29,8 @@ enum Verb {
     Test(test::Args),
     /// Measure, and write docs/performance.md
     Bench(bench::Args),
+    /// Make the packages for Debian
+    Deb(deb::Args),
     /// Check the house rules
     Tidy(tidy::Args),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::demo(&args),
         Verb::Test(args) => test::test(&args),
         Verb::Bench(args) => bench::bench(&args),
+        Verb::Deb(args) => deb::deb(&args),
         Verb::Tidy(args) => tidy::tidy(&args),
     };
     match done {

@@ -68,20 +68,31 @@ pub struct Peer {
 impl Peer {
     /// Asks the kernel.
     pub fn of(stream: impl AsFd) -> io::Result<Peer> {
-        let who = rustix::net::sockopt::socket_peercred(stream)?;
+        let who = rustix::net::sockopt::socket_peercred(&stream)?;
         let (uid, gid) = (who.uid.as_raw(), who.gid.as_raw());
-        let is_admin = uid == 0 || uid == geteuid().as_raw() || in_admin_group(gid, who.pid);
+        let is_admin = uid == 0 || uid == geteuid().as_raw() || in_admin_group(gid, who.pid, &stream);
         Ok(Peer { uid, gid, is_admin })
     }
 }
 
-/// By its main group, or by the supplementary groups of the process that connected, while it is still that user's.
-fn in_admin_group(gid: u32, pid: Pid) -> bool {
+/// By its main group, because nobody else can come in by this socket, or by the supplementary groups of the process that
+/// connected, while it is still that user's.
+fn in_admin_group(gid: u32, pid: Pid, stream: impl AsFd) -> bool {
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
     let Some(admin) = group_id(&groups, ADMIN_GROUP) else { return false };
-    if gid == admin {
-        return true;
-    }
+    gid == admin || is_open_to(admin, stream) || is_member(admin, pid)
+}
+
+/// Is the socket's file open to its owner and to this group only? Then the kernel let in nobody else. A sandbox that hides the
+/// processes of others does not hide this.
+fn is_open_to(group: u32, stream: impl AsFd) -> bool {
+    let name = rustix::net::getsockname(stream).and_then(rustix::net::SocketAddrUnix::try_from);
+    let Ok(name) = name else { return false };
+    let Some(path) = name.path().and_then(|path| path.to_str().ok().map(PathBuf::from)) else { return false };
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.st_gid() == group && file.st_mode() & 0o006 == 0)
+}
+
+fn is_member(admin: u32, pid: Pid) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
     line.split_whitespace().any(|id| id.parse() == Ok(admin))
@@ -304,6 +315,19 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "a file").unwrap();
         assert_eq!(bind(&path, 0o666).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[tokio::test]
+    async fn who_comes_in_by_a_socket_of_one_group_is_in_that_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.sock");
+        let group = rustix::process::getegid().as_raw();
+        for (mode, is_open) in [(0o660, true), (0o666, false)] {
+            let listener = bind(&path, mode).unwrap();
+            let (_peer, accepted) = tokio::join!(UnixStream::connect(&path), listener.accept());
+            let (stream, _) = accepted.unwrap();
+            assert_eq!((is_open_to(group, &stream), is_open_to(group + 1, &stream)), (is_open, false));
+        }
     }
 
     #[test]

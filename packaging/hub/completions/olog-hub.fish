@@ -1,0 +1,169 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_olog_hub_global_optspecs
+    string join \n config= h/help V/version
+end
+
+function __fish_olog_hub_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_olog_hub_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_olog_hub_using_subcommand
+    set -l cmd (__fish_olog_hub_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "run" -d 'Run the daemon, in the foreground'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "check" -d 'Check the configuration: print it as it is understood, and what is found'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "join-link" -d 'Print a link with which one device may join'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "failed" -d 'Tell, once, why the hub is down: what olog-hub-failed.service runs'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "device" -d 'Devices: who belongs to the hub'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "task" -d 'Tasks: what the devices told of'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "incident" -d 'Incidents: what is or was wrong'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "channel" -d 'Channels: where notifications go'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "status" -d 'Print how the running hub is'
+complete -c olog-hub -n "__fish_olog_hub_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand run" -l log-format -d 'Log to stderr as "text" or "json" (default: to the journal when systemd reads it, else text)' -r
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand run" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand run" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand run" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand check" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand check" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand check" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand join-link" -l device -d 'For this device only: a new one, or one that it replaces' -r
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand join-link" -l expires -d 'How long it holds, like "1h" or "7d"' -r
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand join-link" -l uses -d 'How many devices may join by it' -r
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand join-link" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand join-link" -l local -d 'For the agent on this machine: `olog-hub join-link --local | olog-agent join`'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand join-link" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand join-link" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand failed" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand failed" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand failed" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -f -a "list" -d 'Print the devices'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -f -a "accept" -d 'Accept a device that waits'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -f -a "forget" -d 'Forget a device: its key is refused from now on'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -f -a "rename" -d 'Give a device another name'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and not __fish_seen_subcommand_from list accept forget rename help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from list" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from list" -l pending -d 'Those that wait to be accepted'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from list" -l json -d 'As JSON'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from accept" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from accept" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from accept" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from forget" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from forget" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from rename" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from rename" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print the devices'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "accept" -d 'Accept a device that waits'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Forget a device: its key is refused from now on'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "rename" -d 'Give a device another name'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list help" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list help" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list help" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list help" -f -a "list" -d 'Print the tasks'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from list" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from list" -l json -d 'As JSON'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print the tasks'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -f -a "list" -d 'Print the open incidents'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -f -a "show" -d 'Print one incident'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -f -a "ack" -d 'Acknowledge an incident: no reminders until its end'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -f -a "close" -d 'Close an incident: it is over because you say so'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from list" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from list" -l all -d 'Those that are over too'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from list" -l json -d 'As JSON'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from show" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from show" -l json -d 'As JSON'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from ack" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from ack" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from ack" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from close" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from close" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from close" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print the open incidents'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print one incident'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from help" -f -a "ack" -d 'Acknowledge an incident: no reminders until its end'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from help" -f -a "close" -d 'Close an incident: it is over because you say so'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "list" -d 'Print the channels'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "test" -d 'Send a test by the road that every notification takes'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "rearm" -d 'Try a paused channel, and receivers that were refused, again now'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from list" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from list" -l json -d 'As JSON'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from test" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from rearm" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from rearm" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from rearm" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print the channels'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "test" -d 'Send a test by the road that every notification takes'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "rearm" -d 'Try a paused channel, and receivers that were refused, again now'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand status" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand status" -l json -d 'As JSON'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand status" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand status" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "run" -d 'Run the daemon, in the foreground'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "check" -d 'Check the configuration: print it as it is understood, and what is found'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "join-link" -d 'Print a link with which one device may join'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "failed" -d 'Tell, once, why the hub is down: what olog-hub-failed.service runs'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "device" -d 'Devices: who belongs to the hub'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "task" -d 'Tasks: what the devices told of'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "incident" -d 'Incidents: what is or was wrong'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "channel" -d 'Channels: where notifications go'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "status" -d 'Print how the running hub is'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and not __fish_seen_subcommand_from run check join-link failed device task incident channel status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "list" -d 'Print the devices'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "accept" -d 'Accept a device that waits'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "forget" -d 'Forget a device: its key is refused from now on'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "rename" -d 'Give a device another name'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "list" -d 'Print the tasks'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "list" -d 'Print the open incidents'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "show" -d 'Print one incident'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "ack" -d 'Acknowledge an incident: no reminders until its end'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "close" -d 'Close an incident: it is over because you say so'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from channel" -f -a "list" -d 'Print the channels'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from channel" -f -a "test" -d 'Send a test by the road that every notification takes'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from channel" -f -a "rearm" -d 'Try a paused channel, and receivers that were refused, again now'
