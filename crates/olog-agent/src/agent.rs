@@ -7,6 +7,11 @@
 //! Everything that can fail comes first, in the order in which an operator would check it: state_dir, key, spool, socket, folders.
 //! A worker that ends early ends the process, and the service manager starts it anew. A reload loads and checks on
 //! the side; then every worker gets the new values at once, or none does and the old ones stay in force.
+//!
+//! The service manager's watchdog is fed while every worker moves ([`Vitals`]): the loop here is not enough, a thread that
+//! hangs in a file would still leave it turning.
+
+mod line;
 
 use std::{
     io,
@@ -19,6 +24,7 @@ use std::{
 use olog_daemon::{
     clock::Clock,
     config::{Source, Stamp},
+    pulse::{Pulse, Vitals},
     service,
     socket::bind,
 };
@@ -26,7 +32,7 @@ use olog_proto::{At, Note, event::Id128};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval, interval_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +50,12 @@ use crate::{
 
 /// How often the configuration's files and `hub.json` are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often the workers' pulses are felt and the line for the service manager is looked at.
+const TICK_EVERY: Duration = Duration::from_secs(5);
+/// The road of the files beats at every file, and every half minute without one.
+const FILES_STUCK_AFTER: Duration = Duration::from_secs(120);
+/// The link's longest step is a dial with its every address.
+const UPLINK_STUCK_AFTER: Duration = Duration::from_secs(300);
 /// A clock further off than this is not confirmed (DESIGN §2, clean-up).
 const SKEW_MAX: i64 = 3_600_000;
 /// In the spool's meta: the newest time on which this device and its hub agreed.
@@ -112,6 +124,8 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
     let (link, link_seen) = watch::channel(Link::default());
     let (live_sender, live) = watch::channel(live);
     let (reload, reload_asked) = mpsc::channel(4);
+    let uplink_pulse = Pulse::default();
+    let vitals = vitals(&files, &uplink_pulse);
     let uplink = Uplink {
         road: Dialer::new(clock.clone(), newest(&spool)),
         chance: SystemChance,
@@ -122,6 +136,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         setup: setup_seen.clone(),
         link,
         why: why_stopped,
+        pulse: uplink_pulse.clone(),
     };
     let desk = Desk {
         spool: spool.clone(),
@@ -145,10 +160,11 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         let stop = stop.clone();
         async move { fallback.run(stop).await.map_err(Fatal::from).map(|()| "own push") }
     });
+    let asked = desk.clone();
     workers.spawn({
         let stop = stop.clone();
         async move {
-            socket::run(listener, desk, stop).await;
+            socket::run(listener, asked, stop).await;
             Ok("socket")
         }
     });
@@ -164,6 +180,9 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         files,
         setup,
         link: link_seen,
+        desk,
+        vitals,
+        shown: String::new(),
         reload_asked,
         workers,
     };
@@ -182,6 +201,10 @@ struct Agent {
     files: Arc<Files>,
     setup: watch::Sender<Setup>,
     link: watch::Receiver<Link>,
+    desk: Desk,
+    vitals: Vitals,
+    /// The line that the service manager shows.
+    shown: String,
     reload_asked: mpsc::Receiver<ReloadAsked>,
     workers: JoinSet<Result<&'static str, Fatal>>,
 }
@@ -190,10 +213,12 @@ impl Agent {
     async fn watch(mut self) -> Result<(), Fatal> {
         let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let watchdog_every = service::watchdog_every();
-        let mut watchdog = tokio::time::interval(watchdog_every.unwrap_or(LOOK_EVERY));
-        service::ready(&self.words());
-        tracing::info!(device = self.setup.borrow().name.as_str(), state = self.words(), "started");
+        let mut tick = interval(service::watchdog_every().unwrap_or(TICK_EVERY).min(TICK_EVERY));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.shown = self.line();
+        service::ready(&self.shown);
+        let (device, version) = (self.setup.borrow().name.clone(), env!("CARGO_PKG_VERSION"));
+        tracing::info!(%device, version, "started: {}", self.shown);
         let ended = loop {
             tokio::select! {
                 // First, so that workers which end because of it are not taken for early ones.
@@ -205,7 +230,8 @@ impl Agent {
                     service::reloading();
                     // What is wrong has been logged and noted.
                     let _told = self.reload();
-                    service::ready(&self.words());
+                    self.shown = self.line();
+                    service::ready(&self.shown);
                 }
                 Some(asked) = self.reload_asked.recv() => {
                     let done = self.reload();
@@ -218,7 +244,7 @@ impl Agent {
                     Err(_) => break Err(Fatal::Ended("uplink".into())),
                 },
                 _ = look.tick() => self.look(),
-                _ = watchdog.tick(), if watchdog_every.is_some() => service::alive(),
+                _ = tick.tick() => self.tick(),
             }
         };
         self.stop(ended).await
@@ -238,7 +264,9 @@ impl Agent {
         if let Err(error) = std::fs::remove_file(&self.fixed.socket) {
             tracing::debug!(%error, "the socket's file stays");
         }
-        let Agent { files, .. } = self;
+        // The socket's desk holds the road too.
+        let Agent { files, desk, .. } = self;
+        drop(desk);
         if let Some(files) = Arc::into_inner(files) {
             files.stop();
         }
@@ -300,8 +328,9 @@ impl Agent {
                     differs
                 });
                 if news {
-                    tracing::info!(state = self.words(), "another hub");
-                    service::status(&self.words());
+                    let setup = self.setup.borrow();
+                    let hub = setup.hub.as_ref().map_or("none", |hub| hub.base.as_str());
+                    tracing::info!(device = %setup.name, hub, "joined {hub}");
                 }
             }
             Err(error) => tracing::error!(%error, "where the hub is cannot be read"),
@@ -310,24 +339,43 @@ impl Agent {
 
     fn link_changed(&mut self) {
         let link = self.link.borrow_and_update().clone();
-        let confirmed = link.connected && link.skew.is_some_and(|skew| skew.abs() <= SKEW_MAX);
-        self.files.clock_confirmed(confirmed);
+        let skew = link.skew.filter(|_| link.connected);
+        self.files.hub_clock(skew);
+        let confirmed = skew.is_some_and(|skew| skew.abs() <= SKEW_MAX);
         if confirmed && let Err(error) = self.spool.set_meta(NEWEST, &self.clock.now().0.to_string()) {
             tracing::warn!(%error, "the time cannot be stored");
         }
-        service::status(&self.words());
+    }
+
+    /// Feeds the watchdog while everybody moves, and shows what has changed.
+    fn tick(&mut self) {
+        match self.vitals.stuck(Instant::now()) {
+            None => service::alive(),
+            Some((worker, quiet)) => {
+                let quiet = quiet.as_secs();
+                tracing::error!(worker, quiet, "{worker} has not moved for {quiet} s: the watchdog is not fed");
+            }
+        }
+        if service::is_there() {
+            let line = self.line();
+            if line != self.shown {
+                service::status(&line);
+                self.shown = line;
+            }
+        }
     }
 
     /// One line for `systemctl status`.
-    fn words(&self) -> String {
-        let (link, setup) = (self.link.borrow(), self.setup.borrow());
-        match (&setup.hub, link.connected, &link.trouble) {
-            (None, _, _) => "not joined: run `olog-agent join` with the line that `olog-hub join-link` prints".into(),
-            (Some(hub), true, _) => format!("connected to {}", hub.base),
-            (Some(hub), false, Some(trouble)) => format!("no session with {}: {trouble}", hub.base),
-            (Some(hub), false, None) => format!("connecting to {}", hub.base),
-        }
+    fn line(&self) -> String {
+        line::line(&self.desk.status(), hub_is_here())
     }
+}
+
+fn vitals(files: &Files, uplink: &Pulse) -> Vitals {
+    let mut vitals = Vitals::new(Instant::now());
+    vitals.watch("files", files.pulse(), FILES_STUCK_AFTER);
+    vitals.watch("uplink", uplink.clone(), UPLINK_STUCK_AFTER);
+    vitals
 }
 
 fn early(worker: Result<Result<&'static str, Fatal>, tokio::task::JoinError>) -> Fatal {
@@ -357,6 +405,11 @@ fn open_spool(state_dir: &Path) -> Result<Spool, Fatal> {
 fn newest(spool: &Spool) -> At {
     let stored = spool.meta(NEWEST).ok().flatten();
     At(stored.and_then(|ms| ms.parse().ok()).unwrap_or(0))
+}
+
+/// Does a hub run on this machine?
+fn hub_is_here() -> bool {
+    Path::new("/run/olog-hub").is_dir()
 }
 
 /// Goes the whole machine down, or only this daemon?

@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use encoding_rs::Encoding;
-use olog_daemon::clock::Clock;
+use olog_daemon::{clock::Clock, pulse::Pulse};
 use olog_proto::name::path_text;
 use olog_proto::{At, Note, Suffix, TaskName};
 use regex::Regex;
@@ -56,6 +56,8 @@ pub struct FilesConfig {
     pub own: PathBuf,
     /// At most one event in this span for a `.log` that grows or a text that comes again: a minute, less in tests.
     pub pace: Duration,
+    /// A walk that has not moved for so long hangs in a file server that is away: a minute, less in tests.
+    pub stuck_after: Duration,
 }
 
 impl FilesConfig {
@@ -73,6 +75,7 @@ impl FilesConfig {
             keep: None,
             own,
             pace: Duration::from_secs(60),
+            stuck_after: Duration::from_secs(60),
         }
     }
 }
@@ -161,8 +164,12 @@ pub struct FilesStatus {
     pub notes: Vec<Note>,
     /// Whole walks of a log dir that came to their end.
     pub scans: u64,
-    /// When the thread last finished a round.
-    pub alive_at: At,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    n: u64,
+    again_at: Duration,
 }
 
 /// The running road.
@@ -171,6 +178,8 @@ pub struct Files {
     inbox: Arc<Inbox<Command>>,
     status: Arc<Mutex<FilesStatus>>,
     spool: Spool,
+    pulse: Pulse,
+    counted: Mutex<Counted>,
     failed: watch::Receiver<Option<String>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -180,9 +189,11 @@ impl Files {
     pub fn start(config: FilesConfig, spool: Spool, bell: Arc<Notify>, clock: Clock) -> Result<Files, FilesError> {
         let inbox = Arc::new(Inbox::default());
         let status = Arc::new(Mutex::new(FilesStatus::default()));
+        let pulse = Pulse::default();
         let nudge = Arc::clone(&inbox);
         spool.on_release(Box::new(move || nudge.nudge()));
-        let road = Road::new(config, spool.clone(), bell, clock, Arc::clone(&inbox), Arc::clone(&status))?;
+        let road =
+            Road::new(config, spool.clone(), bell, clock, Arc::clone(&inbox), Arc::clone(&status), pulse.clone())?;
         let (tell, failed) = watch::channel(None);
         let run = move || {
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| road.run()));
@@ -200,7 +211,8 @@ impl Files {
         };
         let thread =
             std::thread::Builder::new().name("olog-files".to_owned()).spawn(run).map_err(FilesError::Thread)?;
-        Ok(Files { inbox, status, spool, failed, thread: Some(thread) })
+        let counted = Mutex::default();
+        Ok(Files { inbox, status, spool, pulse, counted, failed, thread: Some(thread) })
     }
 
     /// Another configuration from now on.
@@ -208,16 +220,33 @@ impl Files {
         self.inbox.command(Command::Reload(Box::new(config)));
     }
 
-    /// Has the hub confirmed this device's clock to an hour? Only then may old files be deleted.
-    pub fn clock_confirmed(&self, confirmed: bool) {
-        self.inbox.command(Command::ClockConfirmed(confirmed));
+    /// The hub's clock less this device's, in milliseconds, as a session begins; none, as it ends. Only a clock that agrees
+    /// lets old files be deleted.
+    pub fn hub_clock(&self, skew: Option<i64>) {
+        self.inbox.command(Command::HubClock(skew));
     }
 
     /// How it is.
     pub fn status(&self) -> FilesStatus {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        status.watched_files = self.spool.n_files().unwrap_or_default();
+        status.watched_files = self.n_files();
         status
+    }
+
+    /// Counting a million rows takes a while: it is done again only after a hundred times as long.
+    fn n_files(&self) -> u64 {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = road::now();
+        if began >= counted.again_at {
+            counted.n = self.spool.n_files().unwrap_or(counted.n);
+            counted.again_at = began + 100 * (road::now() - began);
+        }
+        counted.n
+    }
+
+    /// Beats at each step of the thread, and at least every half minute.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Resolves when the thread ended before it was told to, with the reason: fatal for the process.
@@ -278,6 +307,7 @@ pub fn scan_dry_run(config: &FilesConfig, now: At, tell: &mut dyn FnMut(Finding)
             path: PathBuf::new(),
             folders_left: crate::watch::FOLDERS_MAX,
             own: config.own.clone(),
+            pulse: Pulse::default(),
         };
         let walked = list(&walk, &mut |listing| {
             for (name, stat) in &listing.files {

@@ -215,7 +215,8 @@ impl Desk {
         }
     }
 
-    fn status(&self) -> Status {
+    /// How the agent is.
+    pub fn status(&self) -> Status {
         let (link, setup) = (self.link.borrow().clone(), self.setup.borrow().clone());
         let (held, files) = (self.spool.held(), self.files.status());
         let mut notes = files.notes;

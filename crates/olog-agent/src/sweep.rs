@@ -4,11 +4,15 @@
 //! regular file, unchanged since it was known, and old by the later of its mtime and when the agent first saw
 //! it. What stays: a file of which events still wait, and the newest error of a task (an incident may be open).
 //! When: once an hour, while the hub has confirmed the clock; at most a tenth of the known files an hour.
+//!
+//! A clock is confirmed by what the hub's said at the session's start, less what this one has jumped since. Files are dated
+//! by such a clock only, in a run: what a device without a clock of its own met in 1970 was met when its clock came right.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use olog_daemon::pulse::Pulse;
 use olog_proto::{At, TaskName};
 use rustix::fs::AtFlags;
 
@@ -17,11 +21,22 @@ use crate::spool::{Batch, FileKey, Folder, Spool, SpoolError};
 
 const EVERY: Duration = Duration::from_secs(3600);
 
+/// A clock further off than this is not confirmed.
+const SKEW_MAX: i64 = 3_600_000;
+
 /// The clean-up, between its runs.
 #[derive(Debug)]
 pub struct Sweep {
-    confirmed: bool,
+    hub: Option<HubClock>,
     next: Duration,
+}
+
+/// What the hub's clock said: how far this one is behind it, and when that was.
+#[derive(Debug, Clone, Copy)]
+struct HubClock {
+    skew: i64,
+    up: Duration,
+    at: At,
 }
 
 /// What a run did.
@@ -36,33 +51,47 @@ pub struct Swept {
 impl Sweep {
     /// The first run comes soon after the clock is confirmed.
     pub fn new(now: Duration) -> Sweep {
-        Sweep { confirmed: false, next: now }
+        Sweep { hub: None, next: now }
     }
 
-    /// The hub has, or has not, confirmed that the device's clock is right to an hour.
-    pub fn clock_confirmed(&mut self, confirmed: bool, now: Duration) {
-        if confirmed && !self.confirmed {
+    /// The hub's clock less this device's, in milliseconds; none: the hub is away.
+    pub fn hub_clock(&mut self, skew: Option<i64>, now: Duration, now_at: At) {
+        if skew.is_some() && self.hub.is_none() {
             self.next = self.next.max(now);
         }
-        self.confirmed = confirmed;
+        self.hub = skew.map(|skew| HubClock { skew, up: now, at: now_at });
     }
 
-    /// When it wants to run; never while the clock is not confirmed.
+    /// When it wants to run; never while nobody can confirm the clock.
     pub fn next_due(&self) -> Option<Duration> {
-        self.confirmed.then_some(self.next)
+        self.hub.map(|_| self.next)
     }
 
-    /// Deletes what may go.
+    /// Is the clock right to an hour? It may have been set since the hub was asked.
+    fn is_confirmed(&self, now: Duration, now_at: At) -> bool {
+        self.hub.is_some_and(|hub| {
+            let passed = i64::try_from(now.saturating_sub(hub.up).as_millis()).unwrap_or(i64::MAX);
+            let jumped = now_at.since(hub.at).saturating_sub(passed);
+            hub.skew.saturating_sub(jumped).saturating_abs() <= SKEW_MAX
+        })
+    }
+
+    /// Dates what is new, and deletes what may go: nothing without `keep`.
     pub fn run(
         &mut self,
         spool: &Spool,
         log_dirs: &[&Path],
-        keep: Duration,
-        now: Duration,
-        now_at: At,
+        keep: Option<Duration>,
+        (now, now_at): (Duration, At),
+        pulse: &Pulse,
     ) -> Result<Swept, SpoolError> {
         self.next = now + EVERY;
         let mut swept = Swept::default();
+        if !self.is_confirmed(now, now_at) {
+            return Ok(swept);
+        }
+        spool.date_files(now_at)?;
+        let Some(keep) = keep else { return Ok(swept) };
         let before = now_at.plus(-i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         let mut left = spool.n_files()?.div_ceil(10);
         let unsent = spool.files_with_events()?;
@@ -76,6 +105,7 @@ impl Sweep {
                 if left == 0 {
                     return Ok(swept);
                 }
+                pulse.beat();
                 if unsent.contains(&key) {
                     continue;
                 }
@@ -113,7 +143,7 @@ fn old_files(spool: &Spool, folder: &Folder, before: At) -> Result<Vec<Vec<u8>>,
                 continue;
             };
             let changed = At(row.memory.mtime.div_euclid(1_000_000));
-            let is_old = changed.max(row.memory.seen) < before;
+            let is_old = row.memory.seen.is_some_and(|seen| changed.max(seen) <= before);
             if suffix.is_error() && row.memory.size > 0 && (is_old || newest.contains_key(&task)) {
                 let entry = newest.entry(task).or_insert((i64::MIN, Vec::new()));
                 if row.memory.mtime > entry.0 {
@@ -148,4 +178,29 @@ fn delete(spool: &Spool, folder: Place<'_>, key: &FileKey) -> Result<Result<bool
         Err(rustix::io::Errno::NOENT) => Ok(false),
         Err(errno) => Err(std::io::Error::from(errno).to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_clock_is_confirmed_until_it_jumps_and_again_when_it_comes_right() {
+        let mut sweep = Sweep::new(HOUR);
+        assert!(!sweep.is_confirmed(HOUR, At(0)));
+        sweep.hub_clock(Some(1000), HOUR, At(5_000_000));
+        let later = |ms: i64| At(5_000_000 + 3_600_000 + ms);
+        assert!(sweep.is_confirmed(2 * HOUR, later(0)));
+        assert!(!sweep.is_confirmed(2 * HOUR, later(3 * 3_600_000)), "set by hand");
+        assert!(!sweep.is_confirmed(2 * HOUR, later(-3 * 3_600_000)));
+        // As a Raspberry Pi begins: half a century behind, until the network's time comes.
+        let behind = 50 * 365 * 24 * 3_600_000;
+        sweep.hub_clock(Some(behind), HOUR, At(0));
+        assert!(!sweep.is_confirmed(2 * HOUR, At(3_600_000)));
+        assert!(sweep.is_confirmed(2 * HOUR, At(3_600_000 + behind)));
+        sweep.hub_clock(None, HOUR, At(0));
+        assert_eq!(sweep.next_due(), None);
+    }
 }

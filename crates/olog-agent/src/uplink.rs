@@ -13,13 +13,13 @@ mod enter;
 use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::{Sink as _, SinkExt as _, Stream as _};
-use olog_daemon::clock::Clock;
+use olog_daemon::{clock::Clock, pulse::Pulse};
 use olog_proto::{
     AgentFrame, DeviceName, FRAME_EVENTS_MAX, HubFrame, Nonce, Note, SecretKey, WINDOW_MAX, frame::Refusal,
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,8 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 const BACK_OFF_MIN: Duration = Duration::from_millis(250);
 /// A device that the hub has forgotten asks only this often whether that is still so.
 const REVOKED_AFTER: Duration = Duration::from_secs(300);
+/// A wait shows that it is one this often.
+const REST_STEP: Duration = Duration::from_secs(60);
 /// Bytes of events in one frame: small enough that a slow line is never silent for long.
 const BATCH_BYTES: usize = 128 * 1024;
 /// How long a `bye` may take.
@@ -90,6 +92,8 @@ pub struct Uplink<R, C> {
     pub link: watch::Sender<Link>,
     /// What to say in `bye` once it is stopped: `stop`, `shutdown`.
     pub why: fn() -> &'static str,
+    /// Beats at each step, and while there is nothing to do.
+    pub pulse: Pulse,
 }
 
 /// What the worker cannot live with.
@@ -136,6 +140,7 @@ impl<R: Road, C: Chance> Uplink<R, C> {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), UplinkError> {
         let mut back_off = BackOff::default();
         loop {
+            self.pulse.beat();
             let setup = self.setup.borrow_and_update().clone();
             let wait = match &setup.hub {
                 None => None,
@@ -149,15 +154,9 @@ impl<R: Road, C: Chance> Uplink<R, C> {
                     ended => Some(self.settle(&ended, &mut back_off)?),
                 },
             };
-            let over = async {
-                match wait {
-                    Some(wait) => sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = over => {}
+                () = rest(&self.pulse, wait) => {}
                 () = changed(&mut self.setup) => back_off = BackOff::default(),
             }
         }
@@ -231,6 +230,7 @@ impl<R: Road, C: Chance> Uplink<R, C> {
         tracing::info!(hub = hub.base, acked = welcome.acked, held = self.spool.held().events, "connected");
         let mut session = Session::new(socket, &welcome, &self.spool);
         loop {
+            self.pulse.beat();
             let turn = tokio::select! {
                 biased;
                 () = stop.cancelled() => Err(Ended::Stopped),
@@ -388,6 +388,19 @@ impl<'a> Session<'a> {
         };
         if let Ok(Err(error)) = timeout(BYE_AFTER, saying).await {
             tracing::debug!(%error, "the hub did not hear the bye");
+        }
+    }
+}
+
+/// Waits, for ever without a time, and is alive all the while.
+async fn rest(pulse: &Pulse, wait: Option<Duration>) {
+    let over = wait.map(|wait| Instant::now() + wait);
+    loop {
+        let step = Instant::now() + REST_STEP;
+        sleep_until(over.map_or(step, |over| over.min(step))).await;
+        pulse.beat();
+        if over.is_some_and(|over| over <= Instant::now()) {
+            return;
         }
     }
 }

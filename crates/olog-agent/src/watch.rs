@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, Flag, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, RecursiveMode, Watcher as _};
+use olog_daemon::pulse::Pulse;
 use olog_proto::Suffix;
 use rustix::fs::{FileType, RawDir};
 
@@ -25,6 +26,8 @@ use crate::read::{self, Place, ReadError, Stat};
 
 /// Changes that wait to be taken; beyond it, everything is scanned instead. The kernel's own queue holds as many.
 const CHANGES_MAX: usize = 16_384;
+/// A walk that waits for its listings to be taken shows that it does, this often.
+const BEAT_EVERY: Duration = Duration::from_secs(10);
 /// Listings that wait to be taken.
 const LISTINGS_MAX: usize = 2;
 /// Folders of one log dir.
@@ -218,10 +221,15 @@ impl<C> Inbox<C> {
         self.arrived.notify_one();
     }
 
-    /// False: nobody takes listings any more.
-    fn listing(&self, listing: Listing) -> bool {
+    /// False: nobody takes listings any more. Waiting for room is no trouble of the folder.
+    fn listing(&self, listing: Listing, pulse: &Pulse) -> bool {
         let full = |w: &mut Waiting<C>| w.listings.len() >= LISTINGS_MAX && !w.closed;
-        let mut waiting = self.taken.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
+        while full(&mut waiting) {
+            pulse.beat();
+            let woken = self.taken.wait_timeout_while(waiting, BEAT_EVERY, full);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
         if waiting.closed {
             return false;
         }
@@ -251,7 +259,7 @@ impl std::fmt::Debug for Watch {
 }
 
 /// What a walk has to do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Walk {
     /// Which log dir.
     pub root: usize,
@@ -263,6 +271,8 @@ pub struct Walk {
     pub folders_left: usize,
     /// Never entered.
     pub own: PathBuf,
+    /// Beats at each entry that it meets: a file server that is away answers nothing at all.
+    pub pulse: Pulse,
 }
 
 impl Watch {
@@ -298,7 +308,7 @@ impl Watch {
             watcher.watch(path, RecursiveMode::NonRecursive)
         };
         std::thread::Builder::new().name("olog-walk".to_owned()).spawn(move || {
-            let walked = run(&walk, &watch, &mut |listing| inbox.listing(listing));
+            let walked = run(&walk, &watch, &mut |listing| inbox.listing(listing, &walk.pulse));
             inbox.walked(walked);
         })
     }
@@ -386,6 +396,7 @@ fn run(walk: &Walk, watch: &dyn Fn(&Path) -> notify::Result<()>, tell: &mut dyn 
     let mut left = walk.folders_left;
     let mut stack = vec![walk.path.clone()];
     while let Some(path) = stack.pop() {
+        walk.pulse.beat();
         if left == 0 || path.components().count() > DEPTH_MAX {
             walked.too_many = true;
             continue;
@@ -440,6 +451,7 @@ fn folder(
     let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
     let mut entries = RawDir::new(&fd, &mut buffer);
     while let Some(entry) = entries.next() {
+        walk.pulse.beat();
         let entry = entry?;
         let name = entry.file_name();
         let bytes = name.to_bytes();

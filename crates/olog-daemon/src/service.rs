@@ -30,6 +30,11 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
+/// Does a service manager listen? Without one nobody has to be told.
+pub fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Started (or reloaded), with a line for `systemctl status`.
 pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);

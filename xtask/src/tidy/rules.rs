@@ -61,7 +61,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
     ),
     (
         "olog-daemon",
-        &[("clock", &[]), ("config", &["secret"]), ("log", &[]), ("secret", &[]), ("service", &[]), ("socket", &[])],
+        &[("clock", &[]), ("config", &["secret"]), ("log", &[]), ("pulse", &[]), ("secret", &[]), ("service", &[]), ("socket", &[])],
     ),
 ];
 

@@ -205,7 +205,7 @@ impl Looker<'_> {
             inode: reading.stat.inode,
             size: reading.stat.size,
             mtime: reading.stat.mtime,
-            seen: memory.as_ref().map_or_else(|| self.clock.now(), |m| m.seen),
+            seen: memory.as_ref().and_then(|m| m.seen),
             offset: reading.to,
             head: Some(reading.head_hash),
             tail: Some(reading.tail_hash),

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use olog_daemon::clock::Clock;
+use olog_daemon::{clock::Clock, pulse::Pulse};
 use olog_proto::name::path_text;
 use tokio::sync::Notify;
 
 use super::look::{FolderPlace, Looked, Looker};
-use super::roots::Root;
+use super::roots::{Root, Walker};
 use super::scan::Comparison;
 use super::troubles::Troubles;
 use super::{FilesConfig, FilesStatus};
@@ -27,7 +27,7 @@ use crate::{boot, watch};
 #[derive(Debug)]
 pub(super) enum Command {
     Reload(Box<FilesConfig>),
-    ClockConfirmed(bool),
+    HubClock(Option<i64>),
     Stop,
 }
 
@@ -44,6 +44,10 @@ pub(super) const MISSING_EVERY: Duration = Duration::from_secs(5);
 /// A spool that does not take an event is tried again after this.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
+/// A walk in hand is waited for this often and so long.
+const STOP_LOOKS: u32 = 200;
+const STOP_LOOK: Duration = Duration::from_millis(10);
+
 pub(super) struct Road {
     pub(super) config: FilesConfig,
     pub(super) redactor: Redactor,
@@ -59,11 +63,14 @@ pub(super) struct Road {
     /// Folders that were renamed away: what was in them was not cleared.
     pub(super) moved_away: HashSet<PathBuf>,
     pub(super) walks: VecDeque<(usize, PathBuf)>,
-    pub(super) walker: Option<std::thread::JoinHandle<()>>,
+    pub(super) walkers: Vec<Walker>,
+    /// The next log dir's number.
+    pub(super) next_root: usize,
     pub(super) comparison: Option<Comparison>,
     pub(super) paced: HashMap<FileKey, Duration>,
     pub(super) troubles: Troubles,
     pub(super) status: Arc<Mutex<FilesStatus>>,
+    pub(super) pulse: Pulse,
     pub(super) sweep: Sweep,
     pub(super) next_roots: Duration,
     pub(super) retry_at: Option<Duration>,
@@ -81,6 +88,7 @@ impl Road {
         clock: Clock,
         inbox: Arc<Inbox<Command>>,
         status: Arc<Mutex<FilesStatus>>,
+        pulse: Pulse,
     ) -> Result<Road, super::FilesError> {
         let watch = Watch::new(&inbox).map_err(super::FilesError::Watch)?;
         let mut troubles = Troubles::new(spool.clone(), clock.clone())?;
@@ -98,7 +106,8 @@ impl Road {
             by_path: HashMap::new(),
             moved_away: HashSet::new(),
             walks: VecDeque::new(),
-            walker: None,
+            walkers: Vec::new(),
+            next_root: 0,
             comparison: None,
             paced: HashMap::new(),
             next_roots: now() + ROOTS_EVERY,
@@ -114,6 +123,7 @@ impl Road {
             watch,
             troubles,
             status,
+            pulse,
         };
         road.take_roots()?;
         Ok(road)
@@ -132,18 +142,25 @@ impl Road {
             }
             for arrival in taken.arrivals {
                 self.arrive(arrival)?;
+                self.pulse.beat();
             }
+            self.feel_walkers();
             self.timers()?;
             self.start_walk();
             self.compare()?;
             self.look_at_ready(now())?;
             self.publish();
+            self.pulse.beat();
         }
         // What is ready now is told before the end; what still settles is found by the next start.
         self.look_at_ready(now())?;
         self.inbox.close();
-        if let Some(walker) = self.walker.take() {
-            let _panicked = walker.join().is_err();
+        // One that hangs in a file server that is away ends with the process.
+        for _ in 0..STOP_LOOKS {
+            if self.walkers.iter().all(|walker| walker.stuck || walker.thread.is_finished()) {
+                break;
+            }
+            std::thread::sleep(STOP_LOOK);
         }
         Ok(())
     }
@@ -159,8 +176,9 @@ impl Road {
             (false, None) => self.settle.next_due(),
         };
         let roots = self.roots.iter().map(|root| root.next_walk);
-        let sweep = self.config.keep.and_then(|_| self.sweep.next_due());
-        roots.chain(settle).chain(self.retry_at).chain(sweep).chain([self.next_roots]).min()
+        let sweep = self.sweep.next_due();
+        let walkers = self.walkers.iter().filter_map(|walker| walker.looked_at_by(self.config.stuck_after));
+        roots.chain(walkers).chain(settle).chain(self.retry_at).chain(sweep).chain([self.next_roots]).min()
     }
 
     fn arrive(&mut self, arrival: Arrival<Command>) -> Result<(), SpoolError> {
@@ -168,7 +186,7 @@ impl Road {
             Arrival::Change(path, change) => self.change(&path, change),
             Arrival::Listing(listing) => self.listing(listing)?,
             Arrival::Walked(walked) => self.walked(&walked)?,
-            Arrival::Command(Command::ClockConfirmed(confirmed)) => self.sweep.clock_confirmed(confirmed, now()),
+            Arrival::Command(Command::HubClock(skew)) => self.sweep.hub_clock(skew, now(), self.clock.now()),
             Arrival::Command(Command::Stop) => self.stopping = true,
             Arrival::Command(Command::Reload(config)) => {
                 self.redactor = Redactor::new(config.redact.clone());
@@ -273,9 +291,9 @@ impl Road {
                 self.check_root(i);
             }
         }
-        if let Some(keep) = self.config.keep.filter(|_| self.sweep.next_due().is_some_and(|due| due <= now)) {
+        if self.sweep.next_due().is_some_and(|due| due <= now) {
             let roots: Vec<&Path> = self.roots.iter().map(|root| root.path.as_path()).collect();
-            let swept = self.sweep.run(&self.spool, &roots, keep, now, self.clock.now())?;
+            let swept = self.sweep.run(&self.spool, &roots, self.config.keep, (now, self.clock.now()), &self.pulse)?;
             let failed: HashSet<String> = swept.failed.iter().map(|(path, _)| path.clone()).collect();
             self.troubles.only("not_cleanable", |path| failed.contains(path));
             for (path, why) in swept.failed {
@@ -303,6 +321,8 @@ impl Road {
         let mut batch = Batch::default();
         let mut again = Vec::new();
         for (key, pending) in &ready {
+            // A read from a slow file server is work; one that never returns is not.
+            self.pulse.beat();
             let Some(folder) = self.folders.get(&key.folder) else { continue };
             let Some(root) = self.roots.get(folder.root) else { continue };
             let mut looker = Looker {
@@ -384,7 +404,6 @@ impl Road {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.watched_folders = self.by_path.len() as u64;
         status.notes = self.troubles.notes();
-        status.alive_at = self.clock.now();
     }
 }
 

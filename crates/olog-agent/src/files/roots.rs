@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use olog_daemon::pulse::Pulse;
 use olog_proto::At;
 use olog_proto::name::path_text;
 use rustix::io::Errno;
@@ -18,7 +19,27 @@ use crate::settle::Touch;
 use crate::spool::{FileKey, FolderId, SpoolError};
 use crate::watch::{FOLDERS_MAX, Listing, Walk, Walked};
 
+/// A walk in hand. One at a time; those that hang do not count.
+pub(super) struct Walker {
+    root: usize,
+    log_dir: PathBuf,
+    pub(super) thread: std::thread::JoinHandle<()>,
+    pulse: Pulse,
+    count: u64,
+    moved_at: Duration,
+    pub(super) stuck: bool,
+}
+
+impl Walker {
+    /// When it must have moved; never, for one that is known to hang.
+    pub(super) fn looked_at_by(&self, limit: Duration) -> Option<Duration> {
+        (!self.stuck).then(|| self.moved_at + limit)
+    }
+}
+
 pub(super) struct Root {
+    /// Not its place in the list: a walk may outlive that.
+    id: usize,
     pub(super) path: PathBuf,
     /// Files older than this were there before the agent was.
     pub(super) first_at: At,
@@ -54,7 +75,9 @@ impl Road {
                 self.spool.set_meta(&format!("first:{text}"), &first_at.0.to_string())?;
             }
             let scanned = self.spool.meta(&format!("scanned:{text}"))?.is_some();
+            self.next_root += 1;
             self.roots.push(Root {
+                id: self.next_root,
                 path: dir.clone(),
                 first_at,
                 scanned,
@@ -76,10 +99,16 @@ impl Road {
     }
 
     pub(super) fn start_walk(&mut self) {
-        if self.walker.is_some() {
+        if self.walkers.iter().any(|walker| !walker.stuck) {
             return;
         }
-        let Some((root, path)) = self.walks.pop_front() else { return };
+        // A folder that does not answer is not walked a second time; the others are.
+        let hangs = |root: usize| {
+            let path = self.roots.get(root).map(|root| &root.path);
+            self.walkers.iter().any(|walker| Some(&walker.log_dir) == path)
+        };
+        let Some(place) = self.walks.iter().position(|(root, _)| !hangs(*root)) else { return };
+        let Some((root, path)) = self.walks.remove(place) else { return };
         let Some(of) = self.roots.get_mut(root) else { return };
         let whole = path.as_os_str().is_empty();
         if whole {
@@ -88,15 +117,20 @@ impl Road {
         }
         let others =
             self.folders.values().filter(|place| !whole && place.root == root && !place.path.starts_with(&path));
+        let pulse = Pulse::default();
         let walk = Walk {
-            root,
+            root: of.id,
             log_dir: of.path.clone(),
+            pulse: pulse.clone(),
             folders_left: FOLDERS_MAX.saturating_sub(others.count()),
             own: self.config.own.clone(),
             path: path.clone(),
         };
         match self.watch.walk(walk, &self.inbox) {
-            Ok(walker) => self.walker = Some(walker),
+            Ok(thread) => {
+                let (id, log_dir, count) = (of.id, of.path.clone(), pulse.count());
+                self.walkers.push(Walker { root: id, log_dir, thread, pulse, count, moved_at: now(), stuck: false });
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot start a thread; trying again");
                 of.next_walk = now() + RETRY;
@@ -105,8 +139,30 @@ impl Road {
         }
     }
 
+    /// Does every walk still move?
+    pub(super) fn feel_walkers(&mut self) {
+        let now = now();
+        for walker in &mut self.walkers {
+            let count = walker.pulse.count();
+            if count != walker.count {
+                (walker.count, walker.moved_at, walker.stuck) = (count, now, false);
+            } else if !walker.stuck && now.saturating_sub(walker.moved_at) >= self.config.stuck_after {
+                walker.stuck = true;
+                let dir = text_of(&walker.log_dir);
+                let text = format!("{dir} does not answer: is the file server behind it away?");
+                self.troubles.begin("log_dir_unreadable", &dir, text);
+            }
+        }
+    }
+
+    /// Where it is in the list now; a reload may have taken it out.
+    fn place_of(&self, id: usize) -> Option<usize> {
+        self.roots.iter().position(|root| root.id == id)
+    }
+
     pub(super) fn listing(&mut self, listing: Listing) -> Result<(), SpoolError> {
-        let Some(root) = self.roots.get_mut(listing.root) else { return Ok(()) };
+        let Some(place) = self.place_of(listing.root) else { return Ok(()) };
+        let Some(root) = self.roots.get_mut(place) else { return Ok(()) };
         let whole = joined(&root.path, &listing.path);
         let bytes = whole.as_os_str().as_bytes();
         let (device, inode) = listing.identity;
@@ -124,17 +180,16 @@ impl Road {
         self.moved_away.remove(&whole);
         self.by_path.retain(|path, id| *id != folder.id || *path == whole);
         self.by_path.insert(whole, folder.id);
-        self.folders.insert(folder.id, FolderPlace { root: listing.root, path: listing.path.clone() });
+        self.folders.insert(folder.id, FolderPlace { root: place, path: listing.path.clone() });
         let history_before = (!root.scanned).then_some(root.first_at);
         self.comparison = Some(Comparison::new(folder.id, listing, folder.known, history_before, folder.other_device));
         Ok(())
     }
 
     pub(super) fn walked(&mut self, walked: &Walked) -> Result<(), SpoolError> {
-        if let Some(walker) = self.walker.take() {
-            let _panicked = walker.join().is_err();
-        }
-        let Some(root) = self.roots.get_mut(walked.root) else { return Ok(()) };
+        self.walkers.retain(|walker| walker.root != walked.root);
+        let Some(place) = self.place_of(walked.root) else { return Ok(()) };
+        let Some(root) = self.roots.get_mut(place) else { return Ok(()) };
         root.silent |= walked.silent;
         let dir = text_of(&root.path);
         for (path, why) in &walked.unreadable {
@@ -178,7 +233,7 @@ impl Road {
         self.troubles.only("log_dir_unreadable", |text| {
             unreadable.contains(text) || !as_path(text.as_bytes()).starts_with(&path)
         });
-        let unmounted = self.roots.get(walked.root).is_some_and(|root| root.unmounted);
+        let unmounted = self.roots.get(place).is_some_and(|root| root.unmounted);
         if unmounted {
             let text = format!("what was mounted at {dir} is gone: mount it again");
             self.troubles.begin("log_dir_missing", &dir, text);
@@ -196,9 +251,9 @@ impl Road {
         }
         self.status.lock().unwrap_or_else(PoisonError::into_inner).scans += 1;
         if !failed && !walked.too_many && !unmounted {
-            self.forget_unseen(walked.root)?;
+            self.forget_unseen(place)?;
         }
-        if let Some(root) = self.roots.get_mut(walked.root).filter(|root| !root.scanned) {
+        if let Some(root) = self.roots.get_mut(place).filter(|root| !root.scanned) {
             root.scanned = true;
             self.spool.set_meta(&format!("scanned:{dir}"), "yes")?;
         }
@@ -209,6 +264,7 @@ impl Road {
     pub(super) fn forget_unseen(&mut self, root: usize) -> Result<(), SpoolError> {
         let Some(of) = self.roots.get(root) else { return Ok(()) };
         for folder in self.spool.folders()? {
+            self.pulse.beat();
             let path = as_path(&folder.path);
             let Ok(beneath) = path.strip_prefix(&of.path) else { continue };
             if of.seen.contains(&folder.id) {
@@ -235,7 +291,8 @@ impl Road {
     /// Is what is mounted there still what was scanned?
     pub(super) fn check_root(&mut self, i: usize) {
         let Some(root) = self.roots.get(i) else { return };
-        if root.identity.is_some() && read::identity_of(&root.path).ok() != root.identity {
+        // What is walked all the time anyway; and to ask a file server that is away would hang this thread.
+        if !root.silent && root.identity.is_some() && read::identity_of(&root.path).ok() != root.identity {
             self.queue_walk(i, PathBuf::new());
         }
     }

@@ -84,7 +84,7 @@ impl Comparison {
                     let key = FileKey { folder: self.folder, name: name.into_vec() };
                     match self.history_before.filter(|before| stat.changed_at() < *before) {
                         Some(before) => {
-                            batch.remember(key, history(stat, before, now_at));
+                            batch.remember(key, history(stat, before));
                             continue;
                         }
                         None => (Some(stat), key),
@@ -109,12 +109,12 @@ impl Comparison {
     }
 }
 
-fn history(stat: Stat, before: At, now_at: At) -> Memory {
+fn history(stat: Stat, before: At) -> Memory {
     Memory {
         inode: stat.inode,
         size: stat.size,
         mtime: stat.mtime,
-        seen: now_at,
+        seen: None,
         offset: stat.size,
         head: None,
         tail: None,

@@ -56,8 +56,8 @@ pub struct Memory {
     pub size: u64,
     /// The time of the last change of its bytes, in nanoseconds since 1970.
     pub mtime: i64,
-    /// When the agent first saw it.
-    pub seen: At,
+    /// When the agent first saw it, by a clock that the hub has confirmed; none before that.
+    pub seen: Option<At>,
     /// Read through this byte.
     pub offset: u64,
     /// Hash of the first min(256, offset) bytes; none before the first read.
@@ -91,6 +91,9 @@ pub struct Row {
     pub memory: Memory,
 }
 
+/// In the column `seen`: not dated yet. No clock that was confirmed shows this second.
+const UNDATED: i64 = 0;
+
 const HAS_TEXT: i64 = 1;
 const OPEN: i64 = 2;
 const HISTORY: i64 = 4;
@@ -107,7 +110,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         inode: unsigned(row.get(1)?),
         size,
         mtime: row.get(3)?,
-        seen: At(row.get::<_, i64>(4)?.saturating_mul(1000)),
+        seen: Some(row.get::<_, i64>(4)?).filter(|at| *at != UNDATED).map(|at| At(at.saturating_mul(1000))),
         offset: hash(5)?.unwrap_or(size),
         head: hash(6)?,
         tail: hash(7)?,
@@ -142,7 +145,7 @@ pub(super) fn write(tx: &Transaction<'_>, files: &[(FileKey, Option<Memory>)]) -
             number(m.inode),
             number(m.size),
             m.mtime,
-            m.seen.0.div_euclid(1000),
+            m.seen.map_or(UNDATED, |at| at.0.div_euclid(1000)),
             (m.offset != m.size).then_some(number(m.offset)),
             m.head.map(number),
             m.tail.map(number),
@@ -284,6 +287,15 @@ impl Spool {
             rows.collect()
         };
         read().map_err(|e| self.error(e))
+    }
+
+    /// Dates what was met since the last time: from now on it grows old.
+    pub fn date_files(&self, now: At) -> Result<(), SpoolError> {
+        let mut state = self.lock();
+        self.lazily(&mut state, |state| {
+            let update = "UPDATE file SET seen = ? WHERE seen = ?";
+            self.transact(state, |tx| tx.execute(update, [now.0.div_euclid(1000), UNDATED]).map(drop))
+        })
     }
 
     /// How many files are known.

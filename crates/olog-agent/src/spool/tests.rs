@@ -19,7 +19,7 @@ fn memory(size: u64) -> Memory {
         inode: u64::MAX,
         size,
         mtime: -5,
-        seen: At(7000),
+        seen: Some(At(7000)),
         offset: size / 2,
         head: Some(u64::MAX),
         tail: None,

@@ -76,6 +76,7 @@ impl World {
             setup: setup_seen,
             link,
             why: || "stop",
+            pulse: Pulse::default(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(uplink.run(stop.clone()));

@@ -5,6 +5,7 @@
     reason = "a test may panic, and writes files with the system's own times"
 )]
 
+mod hang;
 mod world;
 
 use std::fs::{self, File, OpenOptions};
@@ -18,7 +19,7 @@ use olog_agent::files::{Glob, Rule};
 use olog_agent::spool::{Opened, Spool, SpoolError};
 use olog_daemon::clock::Clock;
 use olog_proto::event::Id128;
-use olog_proto::{Change, Event, Note, Suffix, What};
+use olog_proto::{At, Change, Event, Note, Suffix, What};
 
 use self::world::{World, age, wait};
 
@@ -539,9 +540,34 @@ fn old_logs_are_deleted_once_the_clock_is_confirmed() {
     world.settled();
     let left = |world: &World| fs::read_dir(world.path("")).unwrap().count();
     assert_eq!(left(&world), 22);
-    world.files.as_ref().unwrap().clock_confirmed(true);
+    world.files.as_ref().unwrap().hub_clock(Some(0));
     wait("a tenth of them gone", || left(&world) == 19);
     world.expect_nothing_more(&[]);
     assert!(world.path("alarm.err").exists() && world.path("other.txt").exists());
     assert_eq!(left(&world), 20);
+}
+
+#[test]
+fn a_file_that_was_met_in_1970_is_not_old_when_the_clock_comes_right() {
+    let mut world = World::stopped(|config| config.keep = Some(Duration::from_secs(30 * 24 * 3600)));
+    world.write("boot.log", "written before the network's time came\n");
+    let epoch = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+    File::options().write(true).open(world.path("boot.log")).unwrap().set_modified(epoch).unwrap();
+    let (clock, hand) = Clock::manual(At(120_000));
+    world.start_at(clock);
+    world.settled();
+    hand.set(Clock::system().now());
+    world.files.as_ref().unwrap().hub_clock(Some(0));
+    let dated = || {
+        let rows = world
+            .spool()
+            .folders()
+            .unwrap()
+            .iter()
+            .flat_map(|f| world.spool().rows(f.id, None, 9).unwrap())
+            .collect::<Vec<_>>();
+        !rows.is_empty() && rows.iter().all(|row| row.memory.seen.is_some())
+    };
+    wait("the clean-up has run", dated);
+    assert!(world.path("boot.log").exists());
 }

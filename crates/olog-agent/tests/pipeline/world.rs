@@ -45,8 +45,12 @@ impl World {
     }
 
     pub(crate) fn start(&mut self) {
+        self.start_at(Clock::system());
+    }
+
+    pub(crate) fn start_at(&mut self, clock: Clock) {
         let (spool, _) = Spool::open(&self.dir.path().join("state/spool.db"), Id128([7; 16])).unwrap();
-        let files = Files::start(self.config.clone(), spool.clone(), Arc::new(Notify::new()), Clock::system()).unwrap();
+        let files = Files::start(self.config.clone(), spool.clone(), Arc::new(Notify::new()), clock).unwrap();
         (self.spool, self.files) = (Some(spool), Some(files));
     }
 

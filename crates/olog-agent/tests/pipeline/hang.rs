@@ -1,0 +1,129 @@
+//! Log dirs on a file server that does not answer, and a spool that does not.
+
+use std::fs;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use olog_agent::read::identity_of;
+use olog_daemon::pulse::Vitals;
+use tokio::time::Instant;
+
+use super::world::{World, wait};
+
+/// A FUSE file system whose server never says a word: whoever looks into it waits, as on a dead NFS mount. Unmounted at the end.
+struct DeadMount<'a> {
+    at: &'a Path,
+    server: Child,
+}
+
+impl DeadMount<'_> {
+    /// None: this machine does not let us mount.
+    fn new(at: &Path) -> Option<DeadMount<'_>> {
+        let script = "exec 7<>/dev/fuse && mount -i -t fuse -o fd=7,rootmode=40000,user_id=0,group_id=0 dead \"$1\" && \
+                      echo mounted && exec sleep 1000";
+        let mut server = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(at)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut said).unwrap();
+        if said == "mounted\n" {
+            return Some(DeadMount { at, server });
+        }
+        server.wait().unwrap();
+        None
+    }
+
+    fn die(&mut self) {
+        if self.server.try_wait().unwrap().is_none() {
+            self.server.kill().unwrap();
+            self.server.wait().unwrap();
+        }
+        Command::new("umount").arg("-l").arg(self.at).stderr(Stdio::null()).status().unwrap();
+    }
+}
+
+impl Drop for DeadMount<'_> {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+#[test]
+fn a_log_dir_on_a_dead_file_server_is_told_and_holds_up_no_other() {
+    let mut world = World::stopped(|config| {
+        config.log_dirs.insert(0, config.own.with_file_name("dead"));
+        config.stuck_after = Duration::from_millis(300);
+    });
+    let at = world.config.log_dirs[0].clone();
+    fs::create_dir(&at).unwrap();
+    let Some(mut mount) = DeadMount::new(&at) else {
+        eprintln!("skipped: needs /dev/fuse and the right to mount");
+        return;
+    };
+    world.start();
+    let notes = |world: &World| world.files.as_ref().unwrap().status().notes;
+    wait("the note", || notes(&world).iter().any(|note| note.text.contains("does not answer")));
+    world.write("alive.err", "the other log dir is watched all the same\n");
+    wait("the other", || world.said().iter().any(|said| said.starts_with("alive.err created")));
+    mount.die();
+    wait("its end", || notes(&world).is_empty());
+    world.stop();
+}
+
+#[test]
+fn a_road_that_is_stopped_does_not_wait_for_a_dead_file_server() {
+    let mut world = World::stopped(|config| {
+        config.log_dirs.insert(0, config.own.with_file_name("dead"));
+        config.stuck_after = Duration::from_secs(3600);
+    });
+    let at = world.config.log_dirs[0].clone();
+    fs::create_dir(&at).unwrap();
+    let Some(_mount) = DeadMount::new(&at) else {
+        eprintln!("skipped: needs /dev/fuse and the right to mount");
+        return;
+    };
+    world.start();
+    // It ends, which is all that is asked here.
+    world.stop();
+}
+
+#[test]
+fn a_road_that_hangs_stops_beating_and_beats_again_when_it_goes_on() {
+    let world = World::new();
+    let pulse = world.files.as_ref().unwrap().pulse();
+    let (hold, held) = mpsc::channel::<()>();
+    let (tell, has_it) = mpsc::channel::<()>();
+    let spool = world.spool().clone();
+    let (device, inode) = identity_of(&world.path("")).unwrap();
+    let holder = std::thread::spawn(move || {
+        // A folder that is met elsewhere asks, under the spool's lock, whether it has moved.
+        let moved = |_: &[u8]| {
+            tell.send(()).unwrap();
+            held.recv().is_err()
+        };
+        spool.folder(b"/elsewhere", device, inode, moved).unwrap();
+    });
+    has_it.recv().unwrap();
+    // Clocks of our own: a minute a look, in which a road that lives reads what was just written.
+    let mut now = Instant::now();
+    let mut vitals = Vitals::new(now);
+    vitals.watch("files", pulse.clone(), Duration::from_secs(600));
+    let mut is_stuck = || {
+        world.append("x.err", "more\n");
+        now += Duration::from_secs(60);
+        vitals.stuck(now).is_some()
+    };
+    wait("it is found to be stuck", &mut is_stuck);
+    let count = pulse.count();
+    assert!((0..20).all(|_| is_stuck()) && pulse.count() == count, "it hangs");
+    hold.send(()).unwrap();
+    holder.join().unwrap();
+    wait("it is well again", || !is_stuck());
+}
