@@ -120,7 +120,11 @@ impl Source {
             let found = std::fs::metadata(&path).ok();
             (path, found.as_ref().and_then(|m| m.modified().ok()), found.map_or(0, |m| m.len()))
         };
-        Stamp(files.into_iter().map(look).collect())
+        // A token that was corrected in its own file is a change too.
+        let secrets = std::fs::read_dir(Secrets::folder(self.folder(), self.program));
+        let mut secrets: Vec<PathBuf> = secrets.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        secrets.sort();
+        Stamp(files.into_iter().chain(secrets).map(look).collect())
     }
 }
 

@@ -48,10 +48,15 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// The folder beside the configuration: `secrets/PROGRAM/`.
+    pub fn folder(beside: &Path, program: &str) -> PathBuf {
+        beside.join("secrets").join(program)
+    }
+
     /// In systemd's `$CREDENTIALS_DIRECTORY`, else in `secrets/PROGRAM/` beside the configuration.
     pub fn beside(folder: &Path, program: &str) -> Secrets {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Secrets { credentials, beside: folder.join("secrets").join(program) }
+        Secrets { credentials, beside: Secrets::folder(folder, program) }
     }
 
     /// Reads one; the error says which file it looked for.

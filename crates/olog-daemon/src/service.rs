@@ -45,12 +45,17 @@ pub fn status(status: &str) {
     notify(&[NotifyState::Status(status)]);
 }
 
-/// A reload begins; [`ready`] ends it. systemd orders reloads by the monotonic time given here.
+/// A reload begins; [`ready`] or [`reloaded`] ends it. systemd orders reloads by the monotonic time given here.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
+}
+
+/// A reload has ended; the line for `systemctl status` stays.
+pub fn reloaded() {
+    notify(&[NotifyState::Ready]);
 }
 
 /// A stop begins.

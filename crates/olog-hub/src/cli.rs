@@ -30,6 +30,7 @@ use crate::{
     enrol::{LINK_EXPIRES_MAX, LinkRequest},
     failed,
     hub::{self, Hub},
+    probe,
     socket::{LinkAnswer, Rename, Who},
 };
 
@@ -177,7 +178,7 @@ enum ChannelVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Send a test by the road that every notification takes.
+    /// Send a test by the road that every notification takes, and print what the service answers.
     Test {
         /// The channel.
         name: String,
@@ -278,7 +279,7 @@ fn run(source: Source, config: Config) -> Exit {
                 return Exit::Failed;
             }
         };
-        service::ready("running");
+        service::ready("started");
         let fatal = loop {
             tokio::select! {
                 fatal = hub.failed() => break Some(fatal),
@@ -321,6 +322,16 @@ fn check(source: &Source, config: &Config) -> Exit {
 
 fn ask(runtime: &Runtime, verb: Verb, config: &Config) -> Exit {
     let client = Client::new("olog-hub", config.boot.socket.clone());
+    if let Verb::Channel(ChannelVerb::Test { name }) = verb {
+        return match runtime.block_on(probe::send(&client, &name)) {
+            Ok(outcome) if outcome.is_accepted => print(&outcome.words),
+            Ok(outcome) => {
+                complain(outcome.words.trim_end());
+                Exit::Failed
+            }
+            Err(error) => failed(&error),
+        };
+    }
     match runtime.block_on(answer(&client, verb, config)) {
         Ok(out) => print(&out),
         Err(error) => failed(&error),
@@ -336,7 +347,7 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
     };
     match verb {
         // Done before.
-        Verb::Run { .. } | Verb::Check | Verb::Failed => Ok(String::new()),
+        Verb::Run { .. } | Verb::Check | Verb::Failed | Verb::Channel(ChannelVerb::Test { .. }) => Ok(String::new()),
         Verb::JoinLink { device, expires, uses, local } => {
             let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local };
             let answer: LinkAnswer = client.post("/join-link", &request).await?;
@@ -382,11 +393,6 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
             Ok(show.fields(&done))
         }
         Verb::Channel(ChannelVerb::List { json }) => rows("/channels", json, show::CHANNELS).await,
-        Verb::Channel(ChannelVerb::Test { name }) => {
-            client.post::<()>("/channel/test", &Who { who: name }).await?;
-            complain("a test is on its way; what the service says to it: `olog-hub channel list`");
-            Ok(String::new())
-        }
         Verb::Channel(ChannelVerb::Rearm { name }) => {
             client.post::<()>("/channel/rearm", &Who { who: name }).await.map(|()| String::new())
         }

@@ -10,26 +10,31 @@
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use olog_daemon::{clock::Clock, config::Source, service, socket as unix};
+use olog_daemon::{clock::Clock, config::Source, socket as unix};
 use olog_proto::At;
 use olog_push::SystemCode;
 use tokio::{
-    sync::watch,
+    net::UnixListener,
+    sync::mpsc,
     task::{JoinError, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
+mod alive;
+mod owner;
+
 use crate::{
     absence::Patience,
     bell::Bell,
-    config::{Config, Live, Offline, Tls, show_store},
+    config::{Boot, Config, Live, Offline, Tls, show_store},
     enrol::{self, Enrol, EnrolError},
     failed,
     incident::Policy,
     ingest::{Bells, Ingest},
     listener::{Limits, ListenError, Listener, tls},
     outbox,
+    pulse::Pulses,
     record::{self, Rules},
     roster::Roster,
     session::Desk,
@@ -39,10 +44,6 @@ use crate::{
     web::{self, Web},
 };
 
-/// How often the configuration's files and the certificate's are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The longest between two signs of life to the service manager.
-const ALIVE_EVERY: Duration = Duration::from_secs(60);
 /// For the connections to end, at a stop.
 const EDGE_STOPS_AFTER: Duration = Duration::from_secs(10);
 /// For ingest, watchman and outbox to end, at a stop.
@@ -102,6 +103,9 @@ pub enum Fatal {
     Panic(#[source] JoinError),
 }
 
+use alive::StatusLine;
+use owner::{Asked, Owner, Published};
+
 type Ended = (&'static str, Result<(), StoreError>);
 
 /// A hub that runs.
@@ -126,19 +130,16 @@ impl Hub {
         let (store, opened) = open_store(&config, &store_url, clock.now()).await?;
         let identity = enrol::identity(&store).await.map_err(StartError::Identity)?;
         let mut certificate = certificate(&config)?;
-        let serving = certificate.as_ref().map(tls::Certificate::serving);
-        let listener = Listener::bind(boot.listen, serving, limits())?;
+        let (listener, verbs_listener) = ports(boot, certificate.as_ref())?;
         let address = listener.address();
-        let verbs_listener = unix::bind(&boot.socket, SOCKET_MODE)
-            .map_err(|source| StartError::Path { path: boot.socket.clone(), source })?;
 
-        let (live_sender, live) = watch::channel(config.live.clone());
-        let (rules_sender, rules) = watch::channel(rules_of(&config.live));
+        let (published, (live, rules, patience)) = Published::new(&config.live);
         let (bells, roster) = (Bells::default(), Roster::new());
-        let (patience_sender, patience) = watch::channel(patience_of(&config.live));
         let told = tell_recovered(&store, rules_of(&config.live), opened, clock.now()).await;
         told.map_err(|source| StartError::Store { url: store_url.clone(), source })?;
+        let pulses = Pulses::default();
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
+        let ingest_worker = ingest_worker.with_pulse(pulses.of("ingest"));
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let enrol = Arc::new(Enrol::new(
             store.clone(),
@@ -150,6 +151,8 @@ impl Hub {
         let print = certificate.as_ref().and_then(tls::Certificate::print);
         let desk = Desk { ingest, roster: roster.clone(), identity, clock: clock.clone(), stop: stop_edge.clone() };
         let web = Web { desk: Arc::new(desk), enrol: enrol.clone(), store: store.clone(), live: live.clone() };
+        let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
+        let (reload_asks, reload_requests) = mpsc::channel(8);
         let verbs = Verbs {
             enrol: enrol.clone(),
             store: store.clone(),
@@ -162,6 +165,7 @@ impl Hub {
             tls: certificate.is_some(),
             print,
             store_url,
+            reload: reload_asks,
         };
 
         let mut core = JoinSet::new();
@@ -180,24 +184,20 @@ impl Hub {
             bells.outbox.clone(),
         );
         // Everything that can fail is behind us.
-        let watchman = watchman.was_told_down(failed::clear(&boot.state_dir));
+        let watchman = watchman.was_told_down(failed::clear(&boot.state_dir)).with_pulse(pulses.of("watchman"));
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
-        let bell = bells.outbox.clone();
-        named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), stop_core.clone()));
-        endless(&mut core, "alive", alive(store.clone(), stop_core.clone()));
+        let (bell, pulse) = (bells.outbox.clone(), pulses.clone());
+        named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), pulse, stop_core.clone()));
+        endless(&mut core, "alive", alive::feed_watchdog(store.clone(), pulses, stop_core.clone()));
+        endless(&mut edge, "status", status.run(stop_edge.clone()));
         let reload = Bell::default();
         if let Some(source) = source {
-            let published = Published { live: live_sender, rules: rules_sender, patience: patience_sender };
+            let asked = Asked { bell: reload.clone(), requests: reload_requests };
             let owner = Owner { source, config, published, store: store.clone() };
-            let owner = owner.run(reload.clone(), bells, certificate.take(), clock.clone(), stop_edge.clone());
+            let owner = owner.run(asked, bells, certificate.take(), clock.clone(), stop_edge.clone());
             endless(&mut edge, "configuration", owner);
         } else {
-            // Nobody changes it; the receivers stay good.
-            let stop = stop_core.clone();
-            endless(&mut core, "configuration", async move {
-                stop.cancelled().await;
-                drop((live_sender, rules_sender, patience_sender));
-            });
+            endless(&mut core, "configuration", published.stand(stop_core.clone()));
         }
         tracing::info!(%address, "the hub runs");
         Ok(Hub { address, reload, edge, core, stop_edge, stop_core })
@@ -249,6 +249,14 @@ async fn open_store(config: &Config, url: &str, now: At) -> Result<(Store, Opene
     std::fs::create_dir_all(dir).map_err(|source| StartError::Path { path: dir.clone(), source })?;
     let opened = Store::open(&config.boot.store, now).await;
     opened.map_err(|source| StartError::Store { url: url.to_owned(), source })
+}
+
+/// The port of the devices and the socket of the verbs.
+fn ports(boot: &Boot, certificate: Option<&tls::Certificate>) -> Result<(Listener, UnixListener), StartError> {
+    let listener = Listener::bind(boot.listen, certificate.map(tls::Certificate::serving), limits())?;
+    let verbs = unix::bind(&boot.socket, SOCKET_MODE);
+    let verbs = verbs.map_err(|source| StartError::Path { path: boot.socket.clone(), source })?;
+    Ok((listener, verbs))
 }
 
 fn named<F>(set: &mut JoinSet<Ended>, name: &'static str, worker: F)
@@ -332,116 +340,6 @@ async fn tell_recovered(store: &Store, rules: Arc<Rules>, opened: Opened, now: A
     let path = [("path", aside.display().to_string())];
     let notice = record::affair(None, SystemCode::StoreRecovered, &path, now);
     store.write(move |tx| record::tell(tx, &rules, &notice, now)).await
-}
-
-/// Tells the service manager that the hub is alive, each time after a round trip through the store.
-async fn alive(store: Store, stop: CancellationToken) {
-    let every = service::watchdog_every().map_or(ALIVE_EVERY, |every| every.min(ALIVE_EVERY));
-    loop {
-        match timeout(ALIVE_EVERY, store.is_alive()).await {
-            Ok(true) => service::alive(),
-            Ok(false) | Err(_) => tracing::error!("the store does not answer: the service manager will not hear of us"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-/// Who owns the configuration: the files, what is in force, and where it is published.
-struct Owner {
-    source: Source,
-    config: Config,
-    published: Published,
-    store: Store,
-}
-
-/// What the others hold of the configuration.
-struct Published {
-    live: watch::Sender<Arc<Live>>,
-    rules: watch::Sender<Arc<Rules>>,
-    patience: watch::Sender<Arc<Patience>>,
-}
-
-impl Owner {
-    async fn run(
-        mut self,
-        reload: Bell,
-        bells: Bells,
-        mut certificate: Option<tls::Certificate>,
-        clock: Clock,
-        stop: CancellationToken,
-    ) {
-        self.keep();
-        let mut asked = reload.listen();
-        let mut stamp = self.source.stamp();
-        loop {
-            let is_asked = tokio::select! {
-                () = stop.cancelled() => return,
-                () = asked.heard() => true,
-                () = tokio::time::sleep(LOOK_EVERY) => false,
-            };
-            if let Some(certificate) = &mut certificate {
-                match certificate.refresh() {
-                    Ok(true) => tracing::info!("a new certificate is in force"),
-                    Ok(false) => {}
-                    Err(error) => tracing::error!(error = chain(&error), "the old certificate stays in force"),
-                }
-            }
-            let newer = self.source.stamp();
-            if !is_asked && newer == stamp {
-                continue;
-            }
-            stamp = newer;
-            service::reloading();
-            self.reload(&bells, clock.now()).await;
-            service::ready("running");
-        }
-    }
-
-    async fn reload(&mut self, bells: &Bells, now: At) {
-        let refused = match Config::load(&self.source) {
-            Ok(config) => {
-                let fixed = self.config.needs_restart(&config);
-                if fixed.is_empty() {
-                    if config != self.config {
-                        self.publish(config);
-                        bells.outbox.ring();
-                        bells.watchman.ring();
-                    }
-                    return;
-                }
-                let words = format!("{} cannot change while the hub runs: needs a restart", fixed.join(", "));
-                (words, fixed.len())
-            }
-            Err(invalid) => (failed::first_mistake(&self.source, &invalid), invalid.0.len()),
-        };
-        let (findings, n) = refused;
-        tracing::error!(findings, n, "the changed configuration is refused; the old one stays in force");
-        let rules = self.published.rules.borrow().clone();
-        let args = [("findings", findings), ("n", n.to_string())];
-        let notice = record::affair(None, SystemCode::ConfigRefused, &args, now);
-        match self.store.write(move |tx| record::tell(tx, &rules, &notice, now)).await {
-            Ok(()) => bells.outbox.ring(),
-            Err(error) => tracing::error!(%error, "that the configuration was refused is not told"),
-        }
-    }
-
-    fn publish(&mut self, config: Config) {
-        self.published.live.send_replace(config.live.clone());
-        self.published.rules.send_replace(rules_of(&config.live));
-        self.published.patience.send_replace(patience_of(&config.live));
-        self.config = config;
-        self.keep();
-        tracing::info!("the changed configuration is in force");
-    }
-
-    fn keep(&self) {
-        if let Err(error) = self.config.keep(&self.source) {
-            tracing::warn!(%error, "the good configuration is not kept in state_dir");
-        }
-    }
 }
 
 /// An error with its causes.

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bell::Bell;
+use crate::pulse::Pulse;
 use crate::record::{self, Rules};
 use crate::store::devices::{self, Device, DeviceId, DeviceState};
 use crate::store::events::{self, NewEvent};
@@ -143,7 +144,14 @@ impl Ingest {
     /// The handle, and the worker that the wiring runs.
     pub fn new(store: Store, rules: watch::Receiver<Arc<Rules>>, bells: Bells, clock: Clock) -> (Ingest, Worker) {
         let (requests, queue) = mpsc::channel(QUEUE);
-        let worker = Worker { store: store.clone(), rules: rules.clone(), queue, bells: bells.clone(), clock };
+        let worker = Worker {
+            store: store.clone(),
+            rules: rules.clone(),
+            queue,
+            bells: bells.clone(),
+            clock,
+            pulse: Pulse::default(),
+        };
         (Ingest { store, rules, requests, bells }, worker)
     }
 
@@ -250,21 +258,29 @@ pub struct Worker {
     queue: mpsc::Receiver<Request>,
     bells: Bells,
     clock: Clock,
+    pulse: Pulse,
 }
 
 /// What became of a batch.
 type Committed = Result<u64, IngestError>;
 
 impl Worker {
+    /// Looked at by whoever gave this.
+    pub fn with_pulse(self, pulse: Pulse) -> Worker {
+        Worker { pulse, ..self }
+    }
+
     /// Commits until `stop`; then what has arrived, and ends.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         loop {
+            self.pulse.rest();
             let first = tokio::select! {
                 biased;
                 request = self.queue.recv() => request,
                 () = stop.cancelled() => None,
             };
             let Some(first) = first else { return Ok(()) };
+            self.pulse.beat();
             let mut n = first.batch.events.len();
             let mut group = vec![first];
             while n < GROUP_MAX {
@@ -362,6 +378,8 @@ impl Worker {
         let mut trouble: Option<(At, String)> = None;
         let mut wait = DISK_WAIT.0;
         loop {
+            // A disk that is full is waited for, and that is a sign of life.
+            self.pulse.beat();
             let now = self.clock.now();
             let (batches, rules, step, told) = (batches.clone(), rules.clone(), step.clone(), trouble.clone());
             let written = self.store.write(move |tx| {

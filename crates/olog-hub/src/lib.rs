@@ -12,6 +12,8 @@ pub mod ingest;
 pub mod listener;
 pub mod outbox;
 pub mod person;
+pub mod probe;
+pub mod pulse;
 pub mod record;
 pub mod roster;
 pub mod schedule;

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bell::{Bell, Listener};
+use crate::pulse::{Pulse, Pulses};
 use crate::record::{self, Rules};
 use crate::store::outbox::{self, ChannelFacts, Claimed};
 use crate::store::{Store, StoreError, Tx};
@@ -63,6 +64,7 @@ pub async fn run(
     mut rules: watch::Receiver<Arc<Rules>>,
     bell: Bell,
     clock: Clock,
+    pulses: Pulses,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     loop {
@@ -76,6 +78,7 @@ pub async fn run(
                 channel.clone(),
                 bell.clone(),
                 clock.clone(),
+                pulses.of(format!("outbox of {}", channel.name)),
                 round.clone(),
             );
             dispatchers.spawn(dispatcher.run());
@@ -138,6 +141,7 @@ struct Dispatcher {
     pace: Pace,
     /// Who holds its claims.
     me: String,
+    pulse: Pulse,
     stop: CancellationToken,
 }
 
@@ -159,6 +163,7 @@ impl Dispatcher {
         channel: Arc<Channel>,
         bell: Bell,
         clock: Clock,
+        pulse: Pulse,
         stop: CancellationToken,
     ) -> Dispatcher {
         let mut me = [0; 8];
@@ -168,13 +173,16 @@ impl Dispatcher {
             Err(_) => "hub".to_owned(),
         };
         let pace = Pace::new(channel.rate, Instant::now());
-        Dispatcher { store, rules, channel, listener: bell.listen(), bell, clock, pace, me, stop }
+        Dispatcher { store, rules, channel, listener: bell.listen(), bell, clock, pace, me, pulse, stop }
     }
 
     async fn run(mut self) -> Result<(), StoreError> {
         self.begin().await?;
         while !self.stop.is_cancelled() {
-            let next = match self.turn().await {
+            self.pulse.beat();
+            let turn = self.turn().await;
+            self.pulse.rest();
+            let next = match turn {
                 Ok(next) => next,
                 Err(error) if error.is_passing() => {
                     tracing::warn!(%error, channel = self.channel.name, "the outbox cannot be read or written: tried again");
@@ -272,6 +280,7 @@ impl Dispatcher {
     async fn record(&self, turn: Turn) -> Result<(), StoreError> {
         let (channel, rules) = (self.channel.clone(), self.rules.clone());
         loop {
+            self.pulse.beat();
             let (turn, rules, channel) = (turn.clone(), rules.clone(), channel.clone());
             match self.store.write(move |tx| turn.record(tx, &rules, &channel)).await {
                 Ok(true) => break self.bell.ring(),

@@ -23,7 +23,7 @@ use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,8 @@ pub struct Verbs {
     pub print: Option<KeyPrint>,
     /// Where the store is, without its password.
     pub store_url: String,
+    /// Who reads the configuration anew.
+    pub reload: Reload,
 }
 
 /// The answer to `join-link`.
@@ -135,6 +137,25 @@ pub struct ChannelRow {
     /// Receivers that were refused for good.
     pub refused: Vec<String>,
 }
+
+/// The answer to `channel test`: by which number its outcome is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Test {
+    /// The outbox row.
+    pub row: i64,
+}
+
+/// What came of a test so far.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Tested {
+    /// It has left the outbox.
+    pub is_done: bool,
+    /// What the service said of each receiver.
+    pub attempts: Vec<outbox::Attempt>,
+}
+
+/// Asks whoever owns the configuration to read it anew; the answer says why it was refused.
+pub type Reload = mpsc::Sender<oneshot::Sender<Result<(), String>>>;
 
 /// The answer to `status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -229,6 +250,8 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/channels", get(channel_list))
         .route("/channel/test", post(channel_test))
         .route("/channel/rearm", post(channel_rearm))
+        .route("/channel/test/{row}", get(channel_tested))
+        .route("/reload", post(reload))
         .route("/status", get(status))
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "this hub does not know that verb: it is another version")
@@ -413,14 +436,35 @@ async fn channel_rearm(State(verbs): Asked, Json(request): Json<Who>) -> Answer<
     Ok(Json(()))
 }
 
-async fn channel_test(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+/// Puts a test into the outbox: a row like any other, so that it tests the road that matters. Who asks wants to know now: a
+/// pause and a back-off end.
+async fn channel_test(State(verbs): Asked, Json(request): Json<Who>) -> Answer<Test> {
     known_channel(&verbs, &request.who)?;
     let now = verbs.clock.now();
     let notice = record::affair(None, SystemCode::ChannelTest, &[("channel", request.who.clone())], now);
-    // A row like any other, so that it tests the road that matters.
-    verbs.store.write(move |tx| outbox::put(tx, std::slice::from_ref(&request.who), &notice, true, now)).await?;
+    let put = move |tx: &mut crate::store::Tx<'_>| {
+        outbox::rearm(tx, &request.who)?;
+        outbox::put(tx, std::slice::from_ref(&request.who), &notice, true, now)?;
+        outbox::latest(tx, &request.who)
+    };
+    let row = verbs.store.write(put).await?;
     verbs.bells.outbox.ring();
-    Ok(Json(()))
+    Ok(Json(Test { row }))
+}
+
+async fn channel_tested(State(verbs): Asked, Path(row): Path<i64>) -> Answer<Tested> {
+    let (is_done, attempts) = verbs.store.read(move |tx| outbox::sent(tx, row)).await?;
+    Ok(Json(Tested { is_done, attempts }))
+}
+
+async fn reload(State(verbs): Asked) -> Answer<()> {
+    let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this hub does not read its configuration anew now");
+    let (reply, answer) = oneshot::channel();
+    verbs.reload.send(reply).await.map_err(|_| gone())?;
+    match answer.await.map_err(|_| gone())? {
+        Ok(()) => Ok(Json(())),
+        Err(why) => Err(Problem::new(StatusCode::CONFLICT, why)),
+    }
 }
 
 fn known_channel(verbs: &Verbs, name: &str) -> Result<(), Problem> {

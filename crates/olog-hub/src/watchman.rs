@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::absence::{Absence, Patience, Presence, Roll, Step};
 use crate::bell::Bell;
+use crate::pulse::Pulse;
 use crate::record::{self, Rules};
 use crate::roster::Roster;
 use crate::store::devices::{self, DeviceId};
@@ -41,6 +42,8 @@ const PAGE: u32 = 200;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The life sign: what an unclean stop is dated by.
 const ALIVE_EVERY: i64 = MINUTE;
+/// Whatever the clock shows.
+const SLEEPS_AT_MOST: Duration = Duration::from_secs(60);
 /// After the store failed.
 const RETRY_AFTER: i64 = 5 * SECOND;
 /// A task whose facts cannot be read or written is tried again after this.
@@ -64,6 +67,7 @@ pub struct Watchman {
     alive_at: At,
     /// Somebody was told that the hub is down.
     was_told_down: bool,
+    pulse: Pulse,
 }
 
 impl Watchman {
@@ -91,6 +95,7 @@ impl Watchman {
             here_since,
             alive_at: now,
             was_told_down: false,
+            pulse: Pulse::default(),
         }
     }
 
@@ -99,11 +104,17 @@ impl Watchman {
         Watchman { was_told_down, ..self }
     }
 
+    /// Looked at by whoever gave this.
+    pub fn with_pulse(self, pulse: Pulse) -> Watchman {
+        Watchman { pulse, ..self }
+    }
+
     /// Watches until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         let mut bell = self.bell.listen();
         let mut is_started = false;
         loop {
+            self.pulse.beat();
             let looked = async {
                 if !is_started {
                     self.start().await?;
@@ -120,6 +131,7 @@ impl Watchman {
                     self.clock.now().plus(RETRY_AFTER)
                 }
             };
+            self.pulse.rest();
             tokio::select! {
                 () = stop.cancelled() => return self.stop().await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -130,6 +142,8 @@ impl Watchman {
                 _ = self.rules.changed() => {}
                 _ = self.patience.changed() => {}
                 () = self.clock.sleep_until(next) => {}
+                // A clock that was set back does not put the watchman to sleep for as long.
+                () = tokio::time::sleep(SLEEPS_AT_MOST) => {}
             }
         }
     }
@@ -161,7 +175,7 @@ impl Watchman {
             self.store.write(move |tx| affairs::tell_new_devices(tx, &rules, now)).await?;
             self.outbox.ring();
         }
-        if now.since(self.alive_at) >= ALIVE_EVERY {
+        if !(0..ALIVE_EVERY).contains(&now.since(self.alive_at)) {
             self.store.write_relaxed(move |tx| affairs::alive(tx, now)).await?;
             self.alive_at = now;
         }

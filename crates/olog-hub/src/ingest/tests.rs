@@ -270,3 +270,37 @@ fn an_instant_that_cannot_be_happened_now() {
     assert_eq!(hub_time(At(NOW.0 + 60_000), 0, NOW), NOW, "the future");
     assert_eq!(hub_time(At(1000), 0, NOW), NOW, "a clock that was never set");
 }
+
+#[tokio::test]
+async fn a_worker_whose_store_does_not_answer_is_stuck_until_it_does() {
+    let store = stores().await.remove(0);
+    let (clock, _hand) = Clock::manual(NOW);
+    let (_sender, rules) = watch::channel(Arc::new(Rules::default()));
+    let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), clock);
+    let pulses = crate::pulse::Pulses::default();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(worker.with_pulse(pulses.of("ingest")).run(CancellationToken::new()));
+    let device = join(&store.store, 1).await;
+    let connected = ingest.connect(hello(1, 1, 1)).await.unwrap();
+    assert!(matches!(connected, Connected::Known { .. }));
+
+    let stuck_in_a_minute = || pulses.stuck(tokio::time::Instant::now() + crate::pulse::STUCK_AFTER);
+    let (gate, closed) = std::sync::mpsc::channel::<()>();
+    let mut calls = tokio::task::JoinSet::new();
+    let blocked = store.store.clone();
+    calls.spawn(async move {
+        let waits = move |_: &mut Tx<'_>| closed.recv().map_err(|e| StoreError::Refused(e.to_string()));
+        blocked.write(waits).await.unwrap();
+    });
+    calls.spawn(async move {
+        ingest.events(device, epoch_of(1), 0, vec![err(1, "svc", "x")]).await.unwrap();
+    });
+    while stuck_in_a_minute() != ["ingest"] {
+        tokio::task::yield_now().await;
+    }
+    gate.send(()).unwrap();
+    while calls.join_next().await.is_some() {}
+    while !stuck_in_a_minute().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}

@@ -6,7 +6,7 @@
 
 use olog_proto::At;
 use olog_push::Notice;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tx, Value};
 use crate::values;
@@ -120,6 +120,25 @@ pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool
         )?;
     }
     Ok(())
+}
+
+/// The row that was put last for this channel: asked in the transaction that put it.
+pub fn latest(tx: &mut Tx<'_>, channel: &str) -> Result<i64, StoreError> {
+    let row = tx.query_one("SELECT MAX(id) FROM outbox WHERE channel = $1", values![channel])?;
+    row.map_or(Ok(0), |row| row.int(0))
+}
+
+/// Has the row left, and what did the services say to the message it last went with?
+pub fn sent(tx: &mut Tx<'_>, id: i64) -> Result<(bool, Vec<Attempt>), StoreError> {
+    let row = tx.query_one("SELECT done_at, message_id FROM outbox WHERE id = $1", values![id])?;
+    let Some(row) = row else { return Ok((true, Vec::new())) };
+    let Some(message) = row.int_or_null(1)? else { return Ok((false, Vec::new())) };
+    let attempts = tx.query(
+        "SELECT m.id, m.title, m.channel, a.receiver, a.at, a.outcome, a.answer FROM attempts a
+         JOIN messages m ON m.id = a.message_id WHERE m.id = $1 ORDER BY a.receiver",
+        values![message],
+    )?;
+    Ok((row.at_or_null(0)?.is_some(), attempts.iter().map(attempt).collect::<Result<_, _>>()?))
 }
 
 /// Holds what waits for a channel, by place and then the oldest first, at most `limit` rows, until `until`.
@@ -322,7 +341,7 @@ pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<(String, u64)>, StoreError> {
 }
 
 /// One line of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The message.
     pub message: i64,
@@ -349,17 +368,17 @@ pub fn attempts_of(tx: &mut Tx<'_>, incident: u64, limit: u32) -> Result<Vec<Att
          ORDER BY m.id DESC, a.receiver LIMIT $2",
         values![incident, limit],
     )?;
-    rows.iter()
-        .map(|row| {
-            Ok(Attempt {
-                message: row.int(0)?,
-                title: row.text(1)?.to_owned(),
-                channel: row.text(2)?.to_owned(),
-                receiver: row.text(3)?.to_owned(),
-                at: row.at(4)?,
-                outcome: row.text(5)?.to_owned(),
-                answer: row.text(6)?.to_owned(),
-            })
-        })
-        .collect()
+    rows.iter().map(attempt).collect()
+}
+
+fn attempt(row: &super::Row) -> Result<Attempt, StoreError> {
+    Ok(Attempt {
+        message: row.int(0)?,
+        title: row.text(1)?.to_owned(),
+        channel: row.text(2)?.to_owned(),
+        receiver: row.text(3)?.to_owned(),
+        at: row.at(4)?,
+        outcome: row.text(5)?.to_owned(),
+        answer: row.text(6)?.to_owned(),
+    })
 }

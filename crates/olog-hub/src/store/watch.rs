@@ -72,6 +72,16 @@ pub fn last_seen(tx: &mut Tx<'_>) -> Result<Vec<LastSeen>, StoreError> {
         .collect()
 }
 
+/// How many devices have joined, how many wait to be accepted, and how many incidents are open.
+pub fn counts(tx: &mut Tx<'_>) -> Result<[u64; 3], StoreError> {
+    let row = tx.query_one(
+        "SELECT (SELECT COUNT(*) FROM devices WHERE state = 'joined' AND key IS NOT NULL),
+         (SELECT COUNT(*) FROM devices WHERE state = 'pending'), (SELECT COUNT(*) FROM incidents WHERE ended_at IS NULL)",
+        &[],
+    )?;
+    row.map_or(Ok([0; 3]), |row| Ok([row.count(0)?, row.count(1)?, row.count(2)?]))
+}
+
 /// These devices, and no others, are away by that incident.
 pub fn set_absence(tx: &mut Tx<'_>, incident: u64, away: &[DeviceId]) -> Result<(), StoreError> {
     tx.execute("UPDATE devices SET absence_id = NULL WHERE absence_id = $1", values![incident])?;

@@ -1,0 +1,197 @@
+//! What the service manager hears while the hub runs: that it is alive, and in one line how it is.
+//!
+//! Alive means: a write went through the store's writer and back (or the disk said that it is full), and no worker is stuck
+//! in a round (`pulse`). The line is for a person who types `systemctl status olog-hub`: as long as something is to be done
+//! before anybody can be told anything, it says what, and the journal says it once; then it counts. Made anew at most every
+//! [`LOOK_EVERY`], from two counts of the store, and only when something happened.
+
+use std::{sync::Arc, time::Duration};
+
+use olog_daemon::service;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bell::{Bell, Listener},
+    config::Live,
+    pulse::{Pulses, STUCK_AFTER},
+    roster::Roster,
+    store::{Store, watch as counts},
+};
+
+/// The longest between two signs of life to the service manager.
+const ALIVE_EVERY: Duration = Duration::from_secs(60);
+/// Between two looks at what the line says.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Feeds the service manager's watchdog while the store and every worker answer.
+pub(super) async fn feed_watchdog(store: Store, pulses: Pulses, stop: CancellationToken) {
+    let every = service::watchdog_every().map_or(ALIVE_EVERY, |every| every.min(ALIVE_EVERY));
+    loop {
+        let stuck = stuck(&store, &pulses, Instant::now()).await;
+        if stuck.is_empty() {
+            service::alive();
+        } else {
+            let stuck = stuck.join(", ");
+            tracing::error!(
+                stuck,
+                "no round within a minute: the service manager does not hear of us and will restart us"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Who does not answer.
+async fn stuck(store: &Store, pulses: &Pulses, now: Instant) -> Vec<String> {
+    let mut stuck = pulses.stuck(now);
+    if !timeout(STUCK_AFTER, store.is_alive()).await.unwrap_or(false) {
+        stuck.push("store".to_owned());
+    }
+    stuck
+}
+
+/// Who writes the line.
+pub(super) struct StatusLine {
+    store: Store,
+    roster: Arc<Roster>,
+    live: watch::Receiver<Arc<Live>>,
+    /// Something happened that the store knows.
+    changed: Listener,
+}
+
+/// What the line speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    n_channels: usize,
+    n_connected: usize,
+    n_joined: u64,
+    n_pending: u64,
+    n_open: u64,
+}
+
+impl StatusLine {
+    pub(super) fn new(
+        store: &Store,
+        roster: &Arc<Roster>,
+        live: &watch::Receiver<Arc<Live>>,
+        bell: &Bell,
+    ) -> StatusLine {
+        let (store, roster, live, changed) = (store.clone(), roster.clone(), live.clone(), bell.listen());
+        StatusLine { store, roster, live, changed }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let (mut said, mut hinted) = (String::new(), None);
+        loop {
+            let live = self.live.borrow_and_update().clone();
+            match self.store.read(counts::counts).await {
+                Ok([n_joined, n_pending, n_open]) => {
+                    let (n_channels, n_connected) = (live.channels.len(), self.roster.len());
+                    let counts = Counts { n_channels, n_connected, n_joined, n_pending, n_open };
+                    let hint = hint(counts);
+                    if let Some(hint) = hint.filter(|hint| hinted != Some(*hint)) {
+                        tracing::warn!("{hint}");
+                    }
+                    hinted = hint;
+                    let line = line(counts);
+                    if line != said {
+                        service::status(&line);
+                        said = line;
+                    }
+                }
+                // The disk is told of elsewhere.
+                Err(error) => tracing::debug!(%error, "the status line is not made anew"),
+            }
+            let n_connected = self.roster.len();
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+            // Who goes and comes within a second or so is not worth a line; whoever stays away is seen by the next look.
+            while self.roster.len() == n_connected {
+                tokio::select! {
+                    () = self.changed.heard() => break,
+                    changed = self.live.changed() => if changed.is_err() { return } else { break },
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+/// What has to be done before anybody can be told anything.
+fn hint(counts: Counts) -> Option<&'static str> {
+    match counts {
+        Counts { n_channels: 0, .. } => Some("no channel, so nobody is told of anything: run `olog-hub setup`"),
+        Counts { n_joined: 0, n_pending: 0, .. } => Some(
+            "no device yet: `olog-hub join-link` makes a link for one (on this machine: `olog-hub join-link --local | olog-agent join`)",
+        ),
+        _ => None,
+    }
+}
+
+fn line(counts: Counts) -> String {
+    if let Some(hint) = hint(counts) {
+        return hint.to_owned();
+    }
+    let Counts { n_connected, n_joined, n_pending, n_open, .. } = counts;
+    let plural = |n: u64| if n == 1 { "" } else { "s" };
+    let connected = if u64::try_from(n_connected) == Ok(n_joined) {
+        format!("{n_joined} device{} connected", plural(n_joined))
+    } else {
+        format!("{n_connected} of {n_joined} devices connected")
+    };
+    let open = match n_open {
+        0 => "no open incident".to_owned(),
+        n => format!("{n} open incident{}", plural(n)),
+    };
+    match n_pending {
+        0 => format!("{connected}, {open}"),
+        n => format!("{connected}, {open}, {n} to accept (olog-hub device list --pending)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use olog_proto::At;
+
+    use super::*;
+    use crate::store::StoreUrl;
+
+    #[test]
+    fn the_line_says_what_to_do_next_and_then_how_it_is() {
+        let counts = |n_channels, n_connected, n_joined, n_pending, n_open| {
+            line(Counts { n_channels, n_connected, n_joined, n_pending, n_open })
+        };
+        assert!(counts(0, 0, 0, 0, 0).contains("olog-hub setup"));
+        assert!(counts(1, 0, 0, 0, 0).contains("olog-hub join-link"));
+        assert_eq!(counts(1, 15, 15, 0, 2), "15 devices connected, 2 open incidents");
+        assert_eq!(counts(1, 1, 1, 0, 0), "1 device connected, no open incident");
+        assert_eq!(
+            counts(2, 13, 15, 1, 1),
+            "13 of 15 devices connected, 1 open incident, 1 to accept (olog-hub device list --pending)"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stuck_worker_or_writer_is_named_and_a_busy_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), At(0)).await.unwrap();
+        let pulses = Pulses::default();
+        let ingest = pulses.of("ingest");
+        ingest.beat();
+        assert!(stuck(&store, &pulses, Instant::now()).await.is_empty());
+        let later = Instant::now() + STUCK_AFTER;
+        assert_eq!(stuck(&store, &pulses, later).await, ["ingest"]);
+        ingest.rest();
+        assert!(stuck(&store, &pulses, later).await.is_empty());
+    }
+}

@@ -1,0 +1,160 @@
+//! Who owns the configuration: the files, what is in force, and where it is published.
+//!
+//! Everything that can fail comes first: a changed configuration is loaded and checked on the side, then published whole, or
+//! refused and told while the old one stays in force. It looks every [`LOOK_EVERY`], on SIGHUP, and when a verb asks, which then
+//! hears what came of it.
+
+use std::{sync::Arc, time::Duration};
+
+use olog_daemon::{clock::Clock, config::Source, service};
+use olog_proto::At;
+use olog_push::SystemCode;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{chain, patience_of, rules_of};
+use crate::{
+    absence::Patience,
+    bell::Bell,
+    config::{Config, Live},
+    failed,
+    ingest::Bells,
+    listener::tls,
+    record::{self, Rules},
+    store::Store,
+};
+
+/// How often the configuration's files and the certificate's are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+pub(super) struct Owner {
+    pub(super) source: Source,
+    pub(super) config: Config,
+    pub(super) published: Published,
+    pub(super) store: Store,
+}
+
+/// What the others hold of the configuration.
+pub(super) struct Published {
+    pub(super) live: watch::Sender<Arc<Live>>,
+    pub(super) rules: watch::Sender<Arc<Rules>>,
+    pub(super) patience: watch::Sender<Arc<Patience>>,
+}
+
+/// The receivers of what is published.
+type Received = (watch::Receiver<Arc<Live>>, watch::Receiver<Arc<Rules>>, watch::Receiver<Arc<Patience>>);
+
+impl Published {
+    /// What is in force at the start.
+    pub(super) fn new(live: &Arc<Live>) -> (Published, Received) {
+        let (live, live_receiver) = watch::channel(live.clone());
+        let (rules, rules_receiver) = watch::channel(rules_of(&live.borrow()));
+        let (patience, patience_receiver) = watch::channel(patience_of(&live.borrow()));
+        (Published { live, rules, patience }, (live_receiver, rules_receiver, patience_receiver))
+    }
+
+    /// Nobody changes it; the receivers stay good until the stop.
+    pub(super) async fn stand(self, stop: CancellationToken) {
+        stop.cancelled().await;
+    }
+}
+
+/// Who asks for a reload.
+pub(super) struct Asked {
+    /// SIGHUP.
+    pub(super) bell: Bell,
+    /// A verb, which waits for the outcome.
+    pub(super) requests: mpsc::Receiver<oneshot::Sender<Result<(), String>>>,
+}
+
+impl Owner {
+    pub(super) async fn run(
+        mut self,
+        mut asked: Asked,
+        bells: Bells,
+        mut certificate: Option<tls::Certificate>,
+        clock: Clock,
+        stop: CancellationToken,
+    ) {
+        self.keep();
+        let mut bell = asked.bell.listen();
+        let mut stamp = self.source.stamp();
+        loop {
+            let mut request = None;
+            let is_asked = tokio::select! {
+                () = stop.cancelled() => return,
+                () = bell.heard() => true,
+                Some(reply) = asked.requests.recv() => {
+                    request = Some(reply);
+                    true
+                }
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            if let Some(certificate) = &mut certificate {
+                match certificate.refresh() {
+                    Ok(true) => tracing::info!("a new certificate is in force"),
+                    Ok(false) => {}
+                    Err(error) => tracing::error!(error = chain(&error), "the old certificate stays in force"),
+                }
+            }
+            let newer = self.source.stamp();
+            if !is_asked && newer == stamp {
+                continue;
+            }
+            stamp = newer;
+            service::reloading();
+            let outcome = self.reload(&bells, clock.now()).await;
+            service::reloaded();
+            // Who asked may have gone.
+            request.map(|reply| reply.send(outcome).is_ok());
+        }
+    }
+
+    async fn reload(&mut self, bells: &Bells, now: At) -> Result<(), String> {
+        let (findings, n) = match Config::load(&self.source) {
+            Ok(config) => {
+                let fixed = self.config.needs_restart(&config);
+                if fixed.is_empty() {
+                    if config == self.config {
+                        tracing::info!("the configuration is read anew and is the same");
+                    } else {
+                        self.publish(config);
+                        bells.outbox.ring();
+                        bells.watchman.ring();
+                    }
+                    return Ok(());
+                }
+                let words = format!("{} cannot change while the hub runs: needs a restart", fixed.join(", "));
+                (words, fixed.len())
+            }
+            Err(invalid) => (failed::first_mistake(&self.source, &invalid), invalid.0.len()),
+        };
+        tracing::error!(findings, n, "the changed configuration is refused; the old one stays in force");
+        let rules = self.published.rules.borrow().clone();
+        let args = [("findings", findings.clone()), ("n", n.to_string())];
+        let notice = record::affair(None, SystemCode::ConfigRefused, &args, now);
+        match self.store.write(move |tx| record::tell(tx, &rules, &notice, now)).await {
+            Ok(()) => bells.outbox.ring(),
+            Err(error) => tracing::error!(%error, "that the configuration was refused is not told"),
+        }
+        Err(findings)
+    }
+
+    fn publish(&mut self, config: Config) {
+        self.published.live.send_replace(config.live.clone());
+        self.published.rules.send_replace(rules_of(&config.live));
+        self.published.patience.send_replace(patience_of(&config.live));
+        self.config = config;
+        self.keep();
+        tracing::info!("the changed configuration is in force");
+        for remark in self.config.remarks() {
+            tracing::warn!("{remark}");
+        }
+    }
+
+    fn keep(&self) {
+        if let Err(error) = self.config.keep(&self.source) {
+            tracing::warn!(%error, "the good configuration is not kept in state_dir");
+        }
+    }
+}
