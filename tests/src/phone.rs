@@ -12,7 +12,7 @@ mod wire;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -146,8 +146,13 @@ impl Shared {
 }
 
 impl Phone {
-    /// One that knows [`TOKEN`] and [`UID`], on a port of its own.
+    /// One that knows [`TOKEN`] and [`UID`], on a loopback port of its own.
     pub async fn start() -> std::io::Result<Phone> {
+        Phone::start_on(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// One that other machines reach: on a port of its own of this address.
+    pub async fn start_on(address: IpAddr) -> std::io::Result<Phone> {
         let kept = Kept {
             token: TOKEN.to_owned(),
             uids: BTreeSet::from([UID.to_owned()]),
@@ -163,7 +168,7 @@ impl Phone {
             prints: false,
         };
         let shared = Arc::new(Shared { kept: Mutex::new(kept), changed: Notify::new() });
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind((address, 0)).await?;
         let phone = Phone { shared, address: listener.local_addr()?, server: Mutex::default() };
         phone.serve(listener);
         Ok(phone)

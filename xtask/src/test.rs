@@ -5,6 +5,7 @@
 
 mod needs;
 mod postgres;
+mod system;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -15,10 +16,14 @@ use anyhow::Context as _;
 
 use crate::run::{cargo, say, shown, succeeds};
 
+/// Builds the tests that boot machines.
+const SYSTEM: &str = "olog-journeys/system";
+
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only the tests whose name contains this, without the checks
+    /// Only the tests whose name contains this, without the checks; `system`: the tests that boot machines, `system::NAME`: of
+    /// those the ones whose name contains NAME
     #[arg(long)]
     only: Option<String>,
 }
@@ -64,21 +69,16 @@ impl Tally {
 
 /// Runs the suites.
 pub(crate) fn test(args: &Args) -> anyhow::Result<bool> {
-    needs::provide()?;
     let mut tally = Tally::default();
-    if args.only.is_none() {
-        checks(&mut tally)?;
+    let of_machines = args.only.as_deref().and_then(|only| only.strip_prefix("system"));
+    let of_machines = of_machines.filter(|rest| rest.is_empty() || rest.starts_with("::"));
+    if of_machines.is_none() {
+        suites(args.only.as_deref(), &mut tally)?;
     }
-    // Journeys that kill a daemon start the real programs.
-    tally.check("build", step(&mut cargo(["build", "--workspace", "--bins"]))?);
-    let postgres = postgres::Cluster::start()?;
-    let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
-    tests.env(postgres::VARIABLE, postgres.url());
-    if let Some(name) = &args.only {
-        tests.args(["--", name]);
+    if args.only.is_none() || of_machines.is_some() {
+        let name = of_machines.and_then(|rest| rest.strip_prefix("::"));
+        machines(name, &mut tally)?;
     }
-    run_tests(&mut tests, &mut tally)?;
-    drop(postgres);
     for name in &tally.names {
         say(&format!("failed: {name}"));
     }
@@ -89,6 +89,38 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<bool> {
     Ok(tally.failed == 0)
 }
 
+fn suites(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
+    needs::provide()?;
+    if only.is_none() {
+        checks(tally)?;
+    }
+    // Journeys that kill a daemon start the real programs.
+    tally.check("build", step(&mut cargo(["build", "--workspace", "--bins"]))?);
+    let postgres = postgres::Cluster::start()?;
+    let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
+    tests.env(postgres::VARIABLE, postgres.url());
+    if let Some(name) = only {
+        tests.args(["--", name]);
+    }
+    run_tests(&mut tests, tally)
+}
+
+/// The tests that boot machines. They are marked as ignored, and so they are counted where no machine boots.
+fn machines(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
+    // With the features of the whole workspace, or half of it would be compiled anew.
+    let mut tests = cargo(["test", "--workspace", "--features", SYSTEM, "--test", "system", "--"]);
+    tests.args(only);
+    match system::obstacle() {
+        Some(why) => say(&format!("the system tests are not run: {why}")),
+        None => {
+            needs::provide_machines()?;
+            system::provide()?.tell(&mut tests);
+            tests.arg("--include-ignored");
+        }
+    }
+    run_tests(&mut tests, tally)
+}
+
 fn checks(tally: &mut Tally) -> anyhow::Result<()> {
     let broken = crate::tidy::findings(&crate::run::root())?;
     for finding in &broken {
@@ -96,7 +128,7 @@ fn checks(tally: &mut Tally) -> anyhow::Result<()> {
     }
     tally.check("tidy", broken.is_empty());
     tally.check("fmt", step(&mut cargo(["fmt", "--all", "--check"]))?);
-    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--features", SYSTEM, "--", "-D", "warnings"];
     tally.check("clippy", step(&mut cargo(clippy))?);
     let mut doc = cargo(["doc", "--quiet", "--workspace", "--no-deps"]);
     // A head may point at what is private: it is read in the source as well.

@@ -12,10 +12,26 @@ const NEEDS: &[(&str, &str)] = &[
     ("nginx", "nginx"),
     ("setpriv", "util-linux"),
 ];
+/// What boots machines, where that can be.
+const MACHINES: &[(&str, &str)] = &[
+    ("debootstrap", "debootstrap"),
+    ("systemd-nspawn", "systemd-container"),
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+];
 
-/// Makes sure that all of it is here.
+/// Makes sure that what the suites need is here.
 pub(crate) fn provide() -> anyhow::Result<()> {
-    let missing = missing();
+    install(NEEDS)
+}
+
+/// Makes sure that what the machines of the system tests need is here.
+pub(crate) fn provide_machines() -> anyhow::Result<()> {
+    install(MACHINES)
+}
+
+fn install(needs: &[(&str, &'static str)]) -> anyhow::Result<()> {
+    let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -37,16 +53,16 @@ pub(crate) fn provide() -> anyhow::Result<()> {
     if !succeeds(apt().args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(&missing))? {
         anyhow::bail!("apt-get could not install {}", missing.join(", "));
     }
-    match self::missing() {
+    match self::missing(needs) {
         still if still.is_empty() => Ok(()),
         still => anyhow::bail!("still missing after the installation: {}", still.join(", ")),
     }
 }
 
-fn missing() -> Vec<&'static str> {
+fn missing(needs: &[(&str, &'static str)]) -> Vec<&'static str> {
     let folders = postgres_folders();
     let mut packages = Vec::new();
-    for (program, package) in NEEDS {
+    for (program, package) in needs {
         if find(program, &folders).is_none() && !packages.contains(package) {
             packages.push(*package);
         }

@@ -1,0 +1,17 @@
+//! Booted machines: Debian with its own systemd, the packages as a user installs them, and a phone on the network.
+//!
+//! `cargo xtask test --only system` makes what they are made of. Each test is marked as ignored, so that
+//! where no machine can boot they count as ignored, never as passed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a panic here is a failed test"
+)]
+
+mod install;
+mod installed;
+mod machine;
+mod site;

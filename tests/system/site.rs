@@ -1,0 +1,124 @@
+//! Where machines stand: a bridge with an address of its own, a phone that listens there, and room for so many machines.
+//!
+//! A site has a number, locked as long as it lives, and everything of it carries that number: the bridge, the addresses, the machines'
+//! folders and control groups. So runs in several working copies keep apart, and who takes a number removes what a killed
+//! run has left of it.
+
+use std::{
+    fs::{self, File},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use olog_journeys::{Phone, Push, daemon::run};
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::machine::{self, Machine};
+
+/// Machines that run at a time, over all tests.
+static ROOM: Semaphore = Semaphore::const_new(2);
+/// As many sites as one host may have: of all its working copies.
+const SITES: u8 = 32;
+
+/// A switch, and the person who is told.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// The person; reached by what stands here.
+    pub(crate) phone: Phone,
+    number: u8,
+    folder: PathBuf,
+    _room: SemaphorePermit<'static>,
+    _lock: File,
+}
+
+impl Site {
+    /// With room for this many machines.
+    pub(crate) async fn with_room_for(machines: u32) -> Site {
+        let room = ROOM.acquire_many(machines).await.unwrap();
+        let (number, lock) = (0..SITES).find_map(|n| Some((n, take(n)?))).expect("a number that no other run has");
+        let rootfs = PathBuf::from(std::env::var_os("OLOG_ROOTFS").expect("cargo xtask test gives OLOG_ROOTFS"));
+        let folder = rootfs.parent().unwrap().join("machines").join(number.to_string());
+        clear(number, &folder);
+        fs::create_dir_all(&folder).unwrap();
+        let (bridge, host) = (bridge(number), host(number));
+        ip(&["link", "add", "name", &bridge, "type", "bridge"]);
+        ip(&["address", "add", &format!("{host}/24"), "dev", &bridge]);
+        ip(&["link", "set", &bridge, "up"]);
+        Site { phone: Phone::start_on(host.into()).await.unwrap(), number, folder, _room: room, _lock: lock }
+    }
+
+    /// For one machine.
+    pub(crate) async fn new() -> Site {
+        Site::with_room_for(1).await
+    }
+
+    /// A machine that has booted, as bare as `debootstrap` left it. Its name is its host name: at most 8 letters.
+    pub(crate) fn boot(&self, name: &str) -> Machine {
+        Machine::boot(self, name)
+    }
+
+    /// The first push whose card or page holds `text`.
+    pub(crate) async fn push(&self, text: &str) -> Push {
+        let holds = |push: &Push| push.summary.contains(text) || push.text().contains(text);
+        let pushes = self.phone.wait(&format!("a push with {text:?}"), |pushes| pushes.iter().any(holds)).await;
+        pushes.into_iter().find(holds).unwrap()
+    }
+
+    /// How many pushes hold `text` so far.
+    pub(crate) fn n_pushes(&self, text: &str) -> usize {
+        self.phone.pushes().iter().filter(|push| push.summary.contains(text) || push.text().contains(text)).count()
+    }
+
+    pub(crate) fn number(&self) -> u8 {
+        self.number
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn bridge(&self) -> String {
+        bridge(self.number)
+    }
+
+    /// The `n`th address beside the host's.
+    pub(crate) fn address(&self, n: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 213, self.number, n)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        clear(self.number, &self.folder);
+    }
+}
+
+fn bridge(number: u8) -> String {
+    format!("olog-sys{number}")
+}
+
+fn host(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 213, number, 1)
+}
+
+/// The lock of a number; `None` if somebody has it.
+fn take(number: u8) -> Option<File> {
+    let file = File::create(format!("/run/lock/olog-system-{number}")).unwrap();
+    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(file)
+}
+
+/// Removes whatever stands under this number: its holder does so before and after.
+fn clear(number: u8, folder: &Path) {
+    machine::end(number, "");
+    run(Command::new("ip").args(["link", "delete", &bridge(number)]));
+    fs::remove_dir_all(folder).ok();
+}
+
+/// `ip …` on the host.
+#[track_caller]
+pub(crate) fn ip(args: &[&str]) {
+    run(Command::new("ip").args(args)).good();
+}

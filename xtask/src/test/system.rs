@@ -1,0 +1,108 @@
+//! What the system tests are made of: a Debian that `debootstrap` made, and the packages built from this tree.
+//!
+//! The Debian is kept in `target/system/rootfs-KEY`, where KEY stands for how it is made; it is made beside and renamed, so that it
+//! is whole or not there. Machines are copies of it. Where no machine can boot, the tests are ignored, not passed.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::deb;
+use crate::run::{output, root, say, shown, succeeds};
+
+const SUITE: &str = "bookworm";
+/// A version before every other.
+const OLDER: &str = "0.0.9-1";
+/// Beside what is essential: what a user's machine has, and what the tests look with.
+const PACKAGES: &str =
+    "ca-certificates,dbus,iproute2,libfaketime,nginx-light,openssl,procps,systemd,systemd-sysv,tzdata";
+/// Done to it once: the network is systemd's, nothing starts that a test does not ask for, and no copy carries caches.
+const FINISH: &str = "systemctl enable systemd-networkd.service && systemctl disable nginx.service && \
+    systemctl mask apt-daily.timer apt-daily-upgrade.timer && apt-get clean && rm -rf /var/lib/apt/lists/*";
+
+/// Folders that the tests are told of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    rootfs: PathBuf,
+    debs: PathBuf,
+}
+
+impl Parts {
+    /// Tells a test where they are.
+    pub(crate) fn tell(&self, tests: &mut Command) {
+        tests.env("OLOG_ROOTFS", &self.rootfs).env("OLOG_DEBS", &self.debs);
+    }
+}
+
+/// Why no machine boots here, if none does.
+pub(crate) fn obstacle() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("booting machines needs root".to_owned());
+    }
+    let bridge = format!("olog-try{}", std::process::id() % 1_000_000);
+    let add = ["link", "add", "name", &bridge, "type", "bridge"];
+    let mut tries = [Command::new("ip"), Command::new("ip"), Command::new("unshare")];
+    let [make, remove, isolate] = &mut tries;
+    make.args(add);
+    remove.args(["link", "delete", &bridge]);
+    isolate.args(["--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "true"]);
+    tries.iter_mut().find_map(|one| output(one).err()).map(|error| format!("this host lets nobody boot one: {error:#}"))
+}
+
+/// Makes what is not there yet.
+pub(crate) fn provide() -> anyhow::Result<Parts> {
+    let folder = root().join("target/system");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(Parts { rootfs: rootfs(&folder)?, debs: debs(&folder)? })
+}
+
+/// The packages of this tree as they are, and the same under a lower version, to be upgraded.
+fn debs(folder: &Path) -> anyhow::Result<PathBuf> {
+    let debs = folder.join("debs");
+    for (name, version) in [("this", None), ("older", Some(OLDER))] {
+        let out = debs.join(name);
+        // Of other versions.
+        if out.exists() {
+            fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
+        }
+        let args = deb::Args { profile: "dev".to_owned(), deb_version: version.map(str::to_owned), out: Some(out) };
+        deb::packages(&args).context("no packages")?;
+    }
+    Ok(debs)
+}
+
+fn rootfs(folder: &Path) -> anyhow::Result<PathBuf> {
+    let mut key = String::new();
+    for byte in Sha256::digest([SUITE, PACKAGES, FINISH].join("\n")).iter().take(6) {
+        write!(key, "{byte:02x}")?;
+    }
+    let rootfs = folder.join(format!("rootfs-{key}"));
+    if rootfs.exists() {
+        return Ok(rootfs);
+    }
+    // Of other recipes, and what was not finished.
+    for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with("rootfs-") {
+            fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+        }
+    }
+    let new = folder.join("rootfs-new");
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(&new);
+    say(&format!("== {}", shown(&debootstrap)));
+    if !succeeds(debootstrap.stdout(std::process::Stdio::null()))? {
+        let log = fs::read_to_string(new.join("debootstrap/debootstrap.log")).unwrap_or_default();
+        let start = log.lines().count().saturating_sub(20);
+        let tail: Vec<&str> = log.lines().skip(start).collect();
+        anyhow::bail!("debootstrap made no Debian:\n{}", tail.join("\n"));
+    }
+    output(Command::new("chroot").arg(&new).args(["sh", "-c", FINISH])).context("the new Debian is not finished")?;
+    fs::rename(&new, &rootfs).with_context(|| format!("cannot rename {}", new.display()))?;
+    Ok(rootfs)
+}
