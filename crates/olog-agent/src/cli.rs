@@ -80,6 +80,13 @@ enum Verb {
     },
 }
 
+impl Verb {
+    /// Does it push, or judge what is needed for that?
+    fn needs_secrets(&self) -> bool {
+        matches!(self, Verb::Run { .. } | Verb::Check)
+    }
+}
+
 /// The whole program.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -91,6 +98,7 @@ pub fn main() -> ExitCode {
         }
     };
     let source = config::source(cli.config);
+    let source = if cli.verb.needs_secrets() { source } else { source.without_secrets() };
     let config = match config::load(&source) {
         Ok(config) => config,
         Err(invalid) => {

@@ -69,6 +69,7 @@ pub struct Source {
     program: &'static str,
     main: PathBuf,
     must_exist: bool,
+    has_secrets: bool,
 }
 
 /// What a look at the files without reading them shows: another value means that one of them changed.
@@ -80,7 +81,12 @@ impl Source {
     pub fn new(program: &'static str, named: Option<PathBuf>) -> Source {
         let must_exist = named.is_some();
         let main = named.unwrap_or_else(|| Path::new("/etc/olog").join(format!("{program}.toml")));
-        Source { program, main, must_exist }
+        Source { program, main, must_exist, has_secrets: true }
+    }
+
+    /// For who only asks the daemon: that need not be one who may read its secrets.
+    pub fn without_secrets(self) -> Source {
+        Source { has_secrets: false, ..self }
     }
 
     /// The main file.
@@ -150,7 +156,10 @@ pub fn read<T>(source: &Source, take: impl FnOnce(&mut Table) -> T) -> Result<T,
             Err(e) => findings.push(whole(&file, &e)),
         }
     }
-    let secrets = Secrets::beside(source.folder(), source.program);
+    let secrets = match source.has_secrets {
+        true => Secrets::beside(source.folder(), source.program),
+        false => Secrets::Unread,
+    };
     read_texts(source.main.clone(), &texts, findings, secrets, take)
 }
 

@@ -42,9 +42,16 @@ impl fmt::Display for Secret {
 
 /// Where files with secrets are.
 #[derive(Debug, Clone)]
-pub struct Secrets {
-    credentials: Option<PathBuf>,
-    beside: PathBuf,
+pub enum Secrets {
+    /// In these folders, the first that has it.
+    In {
+        /// systemd's `$CREDENTIALS_DIRECTORY`.
+        credentials: Option<PathBuf>,
+        /// The folder beside the configuration.
+        beside: PathBuf,
+    },
+    /// Nobody is going to use one: no file is opened.
+    Unread,
 }
 
 impl Secrets {
@@ -56,13 +63,14 @@ impl Secrets {
     /// In systemd's `$CREDENTIALS_DIRECTORY`, else in `secrets/PROGRAM/` beside the configuration.
     pub fn beside(folder: &Path, program: &str) -> Secrets {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Secrets { credentials, beside: Secrets::folder(folder, program) }
+        Secrets::In { credentials, beside: Secrets::folder(folder, program) }
     }
 
     /// Reads one; the error says which file it looked for.
     pub fn read(&self, file: &Path) -> Result<Secret, String> {
-        let credential = self.credentials.as_ref().map(|folder| folder.join(file)).filter(|path| path.exists());
-        let path = credential.unwrap_or_else(|| self.beside.join(file));
+        let Secrets::In { credentials, beside } = self else { return Ok(Secret("…".to_owned())) };
+        let credential = credentials.as_ref().map(|folder| folder.join(file)).filter(|path| path.exists());
+        let path = credential.unwrap_or_else(|| beside.join(file));
         let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
         Secret::new(&text).ok_or_else(|| format!("{}: is empty, expected a secret", path.display()))
     }
@@ -88,7 +96,7 @@ mod tests {
         std::fs::write(beside.join("a.token"), "beside\n").unwrap();
         let credentials = folder.path().join("credentials");
         std::fs::create_dir(&credentials).unwrap();
-        let secrets = Secrets { credentials: Some(credentials.clone()), beside };
+        let secrets = Secrets::In { credentials: Some(credentials.clone()), beside };
         assert_eq!(secrets.read(Path::new("a.token")).unwrap().reveal(), "beside");
         std::fs::write(credentials.join("a.token"), "credential").unwrap();
         assert_eq!(secrets.read(Path::new("a.token")).unwrap().reveal(), "credential");

@@ -95,6 +95,13 @@ enum Verb {
     },
 }
 
+impl Verb {
+    /// Does the running daemon do it?
+    fn only_asks(&self) -> bool {
+        !matches!(self, Verb::Run { .. } | Verb::Check | Verb::Failed)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum DeviceVerb {
     /// Print the devices.
@@ -212,6 +219,7 @@ pub fn main() -> Exit {
         }
     };
     let source = Source::new("hub", cli.config);
+    let source = if cli.verb.only_asks() { source.without_secrets() } else { source };
     let loaded = Config::load(&source);
     if let Verb::Failed = cli.verb {
         log::start(None);
