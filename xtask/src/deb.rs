@@ -57,7 +57,8 @@ pub(crate) fn packages(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     for program in PACKAGES {
         std::fs::copy(built.join(program), programs.join(program)).with_context(|| format!("cannot copy {program}"))?;
     }
-    let out = args.out.clone().unwrap_or_else(|| target.join("debian"));
+    // cargo runs in the workspace's folder, whoever asks may stand elsewhere.
+    let out = std::path::absolute(args.out.clone().unwrap_or_else(|| target.join("debian")))?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     PACKAGES.iter().map(|package| pack(&cargo_deb, package, &stage, &out, args)).collect()
 }
