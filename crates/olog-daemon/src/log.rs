@@ -2,6 +2,8 @@
 //!
 //! `RUST_LOG` decides what is logged; without it our own crates speak from `info` on, all others from `warn` on.
 
+mod journal;
+
 use std::{io, os::linux::fs::MetadataExt as _};
 
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -32,9 +34,9 @@ impl std::str::FromStr for Format {
 pub fn start(format: Option<Format>) {
     const DEFAULT: &str = "warn,olog_agent=info,olog_hub=info,olog_push=info,olog_daemon=info,olog_proto=info";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let journal = if format.is_none() && stderr_is_the_journal() { tracing_journald::layer().ok() } else { None };
+    let journal = if format.is_none() && stderr_is_the_journal() { journal::Journal::open().ok() } else { None };
     let layer = match (journal, format.unwrap_or_default()) {
-        (Some(journal), _) => journal.with_field_prefix(Some("OLOG".into())).boxed(),
+        (Some(journal), _) => journal.boxed(),
         (None, Format::Json) => tracing_subscriber::fmt::layer().json().with_writer(io::stderr).boxed(),
         (None, Format::Text) => tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)

@@ -124,7 +124,7 @@ complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fis
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -s h -l help -d 'Print help'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -s V -l version -d 'Print version'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "list" -d 'Print the channels'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "test" -d 'Send a test by the road that every notification takes'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "test" -d 'Send a test by the road that every notification takes, and print what the service answers'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "rearm" -d 'Try a paused channel, and receivers that were refused, again now'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and not __fish_seen_subcommand_from list test rearm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from list" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
@@ -138,7 +138,7 @@ complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_se
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from rearm" -s h -l help -d 'Print help'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from rearm" -s V -l version -d 'Print version'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print the channels'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "test" -d 'Send a test by the road that every notification takes'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "test" -d 'Send a test by the road that every notification takes, and print what the service answers'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "rearm" -d 'Try a paused channel, and receivers that were refused, again now'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand channel; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand status" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
@@ -165,5 +165,5 @@ complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "ack" -d 'Acknowledge an incident: no reminders until its end'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "close" -d 'Close an incident: it is over because you say so'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from channel" -f -a "list" -d 'Print the channels'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from channel" -f -a "test" -d 'Send a test by the road that every notification takes'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from channel" -f -a "test" -d 'Send a test by the road that every notification takes, and print what the service answers'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from channel" -f -a "rearm" -d 'Try a paused channel, and receivers that were refused, again now'

@@ -65,7 +65,15 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
     ),
     (
         "olog-daemon",
-        &[("clock", &[]), ("config", &["secret"]), ("log", &[]), ("pulse", &[]), ("secret", &[]), ("service", &[]), ("socket", &[])],
+        &[
+            ("clock", &[]),
+            ("config", &["secret"]),
+            ("log", &[]),
+            ("pulse", &[]),
+            ("secret", &[]),
+            ("service", &[]),
+            ("socket", &[]),
+        ],
     ),
 ];
 
