@@ -13,13 +13,7 @@
 
 mod line;
 
-use std::{
-    io,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use olog_daemon::{
     clock::Clock,
@@ -64,15 +58,7 @@ const NEWEST: &str = "newest_at";
 /// What ends the process. systemd starts it anew.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// The folder for everything that must last.
-    #[error("{path}: the state_dir cannot be made", path = path.display())]
-    StateDir {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The device's key, or its hub.
+    /// The folder for everything that must last, the device's key, or its hub.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The spool cannot be opened.
@@ -112,7 +98,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
     let stamp = source.stamp();
     let Config { fixed, live } = config;
     let state_dir = &fixed.state_dir;
-    make_state_dir(state_dir)?;
+    identity::make_state_dir(state_dir)?;
     let key = identity::device_key(state_dir, &mut SystemChance)?;
     let hub = identity::hub(state_dir)?;
     let spool = open_spool(state_dir)?;
@@ -384,14 +370,6 @@ fn early(worker: Result<Result<&'static str, Fatal>, tokio::task::JoinError>) ->
         Ok(Err(fatal)) => fatal,
         Err(panic) => Fatal::Ended(panic.to_string()),
     }
-}
-
-fn make_state_dir(path: &Path) -> Result<(), Fatal> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| Fatal::StateDir { path: path.to_owned(), source })
 }
 
 fn open_spool(state_dir: &Path) -> Result<Spool, Fatal> {

@@ -8,7 +8,7 @@ use std::{ffi::OsString, fmt::Write as _, io, io::Write as _, path::PathBuf, pro
 use clap::{Parser, Subcommand};
 use olog_daemon::{
     clock::Clock,
-    config::parse_span,
+    config::{Invalid, parse_span},
     log,
     service::Exit,
     socket::{AskError, Client},
@@ -102,13 +102,16 @@ pub fn main() -> ExitCode {
     let config = match config::load(&source) {
         Ok(config) => config,
         Err(invalid) => {
-            let n = invalid.0.len();
-            complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
-            // A job must run even if the agent's configuration is broken.
-            if !matches!(cli.verb, Verb::Exec { .. }) {
+            // A job must run even if the agent's configuration is broken; and who asks only may not be able to read all of it.
+            if !matches!(cli.verb, Verb::Exec { .. } | Verb::Status { .. }) {
+                let n = invalid.0.len();
+                complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
+                if is_denied(&invalid) {
+                    complain("some of it may not be read by this user: become root");
+                }
                 return Exit::Config.into();
             }
-            config::defaults()
+            Config { fixed: config::fixed(&source), ..config::defaults() }
         }
     };
     let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -129,6 +132,11 @@ pub fn main() -> ExitCode {
         }
     };
     exit.into()
+}
+
+fn is_denied(invalid: &Invalid) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    !is_root && invalid.0.iter().any(|finding| finding.problem.contains("Permission denied"))
 }
 
 async fn exec_verb(what: Exec, config: &Config) -> ExitCode {

@@ -76,6 +76,17 @@ pub fn load(source: &Source) -> Result<Config, Invalid> {
     read(source, |root| take(root, source.folder()))
 }
 
+/// Where the daemon is, as far as the files say it: a verb that only asks it needs no more, and whoever asks may not be
+/// allowed to read the secrets.
+pub fn fixed(source: &Source) -> Fixed {
+    let mut found = None;
+    let whole = read(source, |root| found = Some(take(root, source.folder()).fixed));
+    match (whole, found) {
+        (_, Some(fixed)) => fixed,
+        _ => defaults().fixed,
+    }
+}
+
 /// Without any file: for what must go on although the file is broken.
 pub fn defaults() -> Config {
     // Nothing can be wrong with nothing.

@@ -2,12 +2,12 @@
 //!
 //! Both files are readable by their owner only, and belong to whoever owns the folder: `join` may run as root while the
 //! daemon runs under its own user. They are written beside and moved into place, so that a crash leaves the old one or the
-//! new one. The key is made once; whoever loses the race to make it takes the winner's.
+//! new one, and so that a folder which takes no file says so before anything was consumed ([`stage_hub`]). The key is made once; whoever loses the race to make it takes the winner's.
 
 use std::{
     fs, io,
     io::{Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -40,6 +40,18 @@ pub enum IdentityError {
         what: &'static str,
         /// The system's answer.
         source: io::Error,
+    },
+    /// Not by this user.
+    #[error(
+        "{path}: {what}: permission denied: become root or the daemon's user, or set `state_dir` to a folder of your own in a \
+         file that you name with --config",
+        path = path.display()
+    )]
+    Forbidden {
+        /// Which.
+        path: PathBuf,
+        /// What was attempted.
+        what: &'static str,
     },
     /// What is in the file is not what was written.
     #[error("{path}: is damaged: {advice}", path = path.display())]
@@ -84,10 +96,11 @@ pub fn device_key(state_dir: &Path, chance: &mut dyn Chance) -> Result<SecretKey
     let mut seed = [0; 32];
     chance.fill(&mut seed).map_err(|source| io_error(&path, "no random bytes for a key", source))?;
     let text = format!("{}\n", BASE64.encode(seed));
-    let made = place(&path, &text, |from, to| match fs::hard_link(from, to) {
+    let link = |from: &Path, to: &Path| match fs::hard_link(from, to) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
-    });
+    };
+    let made = Staged::write(&path, &text).and_then(|staged| staged.put(link));
     made.map_err(|source| io_error(&path, "the device's key cannot be stored", source))?;
     match read(&path)? {
         Some(text) => parse_key(&path, &text),
@@ -117,9 +130,38 @@ pub fn hub(state_dir: &Path) -> Result<Option<Hub>, IdentityError> {
 
 /// From now on this device belongs to that hub.
 pub fn set_hub(state_dir: &Path, hub: &Hub) -> Result<(), IdentityError> {
+    stage_hub(state_dir, hub)?.commit()
+}
+
+/// Writes down where the hub is, all but the last step: whatever can fail has failed before the hub is asked for anything.
+pub fn stage_hub(state_dir: &Path, hub: &Hub) -> Result<Staged, IdentityError> {
     let path = hub_path(state_dir);
     let text = serde_json::to_string_pretty(hub).unwrap_or_default() + "\n";
-    place(&path, &text, |from, to| fs::rename(from, to)).map_err(|source| io_error(&path, "cannot be stored", source))
+    Staged::write(&path, &text).map_err(|source| io_error(&path, "cannot be stored", source))
+}
+
+/// The folder for all this; what root makes here is the daemon's, if the system knows its user.
+pub fn make_state_dir(state_dir: &Path) -> Result<(), IdentityError> {
+    if state_dir.is_dir() {
+        return Ok(());
+    }
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).and_then(|()| {
+        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        match user_ids(&users, "olog-agent").filter(|_| rustix::process::geteuid().is_root()) {
+            Some((uid, gid)) => std::os::unix::fs::lchown(state_dir, Some(uid), Some(gid)),
+            None => Ok(()),
+        }
+    });
+    made.map_err(|source| io_error(state_dir, "the state_dir cannot be made", source))
+}
+
+fn user_ids(users: &str, name: &str) -> Option<(u32, u32)> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let is_it = fields.next() == Some(name);
+        let mut ids = fields.skip(1).map(str::parse);
+        if is_it { Some((ids.next()?.ok()?, ids.next()?.ok()?)) } else { None }
+    })
 }
 
 /// What root makes in a folder belongs to the folder's owner, under whom the daemon runs.
@@ -132,6 +174,9 @@ pub fn give_to_owner(path: &Path) -> io::Result<()> {
 }
 
 fn io_error(path: &Path, what: &'static str, source: io::Error) -> IdentityError {
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        return IdentityError::Forbidden { path: path.to_owned(), what };
+    }
     IdentityError::Io { path: path.to_owned(), what, source }
 }
 
@@ -146,22 +191,44 @@ fn read(path: &Path) -> Result<Option<String>, IdentityError> {
     }
 }
 
-/// Writes beside, as the folder's owner, and lets `put` move or link it into its place.
-fn place(path: &Path, text: &str, put: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
-    let written = || -> io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+/// A file that is written beside its place, as the folder's owner; it goes again unless it is moved there.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    beside: PathBuf,
+}
+
+impl Staged {
+    fn write(path: &Path, text: &str) -> io::Result<Staged> {
+        let beside = path.with_extension(format!("new-{}", std::process::id()));
+        let staged = Staged { path: path.to_owned(), beside };
+        let open = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged.beside);
+        let mut file = open?;
         file.write_all(text.as_bytes())?;
-        give_to_owner(&beside)?;
+        give_to_owner(&staged.beside)?;
         file.sync_all()?;
-        put(&beside, path)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    let done = written();
-    match fs::remove_file(&beside) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => done.and(Err(e)),
-        _ => done,
+        Ok(staged)
+    }
+
+    /// Moves it into its place, over whatever is there.
+    pub fn commit(self) -> Result<(), IdentityError> {
+        self.put(|from, to| fs::rename(from, to)).map_err(|source| io_error(&self.path, "cannot be stored", source))
+    }
+
+    fn put(&self, put: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+        put(&self.beside, &self.path)?;
+        fs::File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(path = %self.beside.display(), %error, "what was written beside stays");
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `join`: from the line that `olog-hub join-link` printed to a device that its hub knows.
 //!
 //! The steps are those of every later connection, one at a time, so that the first one that fails can be named: DNS, TCP,
-//! TLS, upgrade, key. Only when the hub has shown that it is the one in the link does it get the secret; so a proxy that
-//! loses websockets, or somebody in the hub's place, costs no link. Once the hub has taken the secret, where it is is
+//! TLS, upgrade, key. Only when the hub has shown that it is the one in the link, and `state_dir` has taken what is to be
+//! stored, does it get the secret; so a proxy that loses websockets, somebody in the hub's place, or a missing right costs no link. Once the hub has taken the secret, where it is is
 //! stored: from then on the device belongs to it, whatever happens next.
 //!
 //! Works without a running daemon, and beside one, which then takes the new hub by itself.
@@ -35,14 +35,6 @@ pub enum JoinError {
     /// The folder for the key and the hub.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The folder cannot be made.
-    #[error("{path}: the state_dir cannot be made: become root, or set state_dir")]
-    StateDir {
-        /// The folder.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
     /// No connection.
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -120,20 +112,21 @@ async fn join_by(
     clock: &Clock,
     chance: &mut dyn Chance,
 ) -> Result<Hub, JoinError> {
-    let path = who.state_dir.display().to_string();
-    std::fs::create_dir_all(who.state_dir).map_err(|source| JoinError::StateDir { path, source })?;
+    identity::make_state_dir(who.state_dir)?;
     let key = identity::device_key(who.state_dir, chance)?;
     let target = Target::of(&link.base, link.tls)?;
     let greeted = greet(road.reach(&target).await?, &target).await.map_err(JoinError::Enter)?;
     if greeted.print() != link.hub {
         return Err(JoinError::WrongHub);
     }
+    // The link can be used once: what cannot be stored must not use it up.
+    let hub = Hub { base: link.base.clone(), key: greeted, tls: link.tls };
+    let staged = identity::stage_hub(who.state_dir, &hub)?;
     let hub_key = enrol(road.reach(&target).await?, &target, link, who, &key).await?;
     if hub_key != greeted {
         return Err(JoinError::WrongHub);
     }
-    let hub = Hub { base: link.base.clone(), key: hub_key, tls: link.tls };
-    identity::set_hub(who.state_dir, &hub)?;
+    staged.commit()?;
     first_session(road, &target, &hub, key, who, clock, chance).await.map_err(JoinError::Proof)?;
     Ok(hub)
 }

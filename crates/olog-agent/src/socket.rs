@@ -136,7 +136,7 @@ pub struct Desk {
 
 /// Why the socket cannot be.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: the socket of the verbs cannot be made", path = path.display())]
+#[error("{path}: the socket of the verbs cannot be made here (key `socket`)", path = path.display())]
 pub struct SocketError {
     /// Where.
     pub path: PathBuf,

@@ -180,3 +180,17 @@ async fn a_state_dir_that_cannot_be_made_is_told_first() {
     let said = join(&link, &who, &Clock::system(), &mut SystemChance).await.unwrap_err().to_string();
     assert!(said.contains("cannot be made"), "{said}");
 }
+
+#[tokio::test]
+async fn a_folder_that_takes_no_file_uses_up_no_link() {
+    let hub = StandIn::start(HUB, r#"200 {"hub_key":"KEY"}"#).await;
+    let folder = tempfile::tempdir().unwrap();
+    // Where the file is written before it is moved: a folder there refuses it, to root as well.
+    std::fs::create_dir(folder.path().join(format!("hub.new-{}", std::process::id()))).unwrap();
+    let name = "comsrv".parse().unwrap();
+    let who = Joiner { state_dir: folder.path(), name: &name, address: None };
+    let error = join(&hub.link(), &who, &Clock::system(), &mut SystemChance).await.unwrap_err();
+    assert!(matches!(error, JoinError::Identity(_)), "{error}");
+    assert_eq!(hub.asked(), Vec::<serde_json::Value>::new());
+    assert_eq!(identity::hub(folder.path()).unwrap(), None);
+}
