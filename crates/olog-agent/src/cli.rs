@@ -22,6 +22,7 @@ use crate::{
     exec::{Exec, exec},
     files, identity,
     join::{Joiner, join},
+    sandbox,
     socket::Status,
 };
 
@@ -221,6 +222,9 @@ fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
             Err(e) => format!("cannot be read: {e}"),
         };
         line(format_args!("# {}: {found}", folder.display()));
+    }
+    for found in sandbox::findings(&config.live.files.log_dirs, config.live.files.keep.is_some()) {
+        line(format_args!("# {found}"));
     }
     let state_dir = &config.fixed.state_dir;
     let joined = match identity::hub(state_dir) {

@@ -1,5 +1,5 @@
 //! The real program, called by somebody who may not: what it says, and that it changes nothing. Needs root, to become nobody.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says why it is skipped")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

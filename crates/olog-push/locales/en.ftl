@@ -219,6 +219,7 @@ system-agent-note-title = AGENT
 system-agent-note = The agent on { $device } has trouble: { $code ->
     [log_dir_missing] a log dir is missing
     [log_dir_unreadable] a log dir cannot be read
+    [log_dir_hidden] a log dir is hidden by the sandbox
     [file_unreadable] a file cannot be read
     [watch_limit] not all folders can be watched at once, so it looks at them from time to time
     [too_many_folders] there are more folders than are watched
@@ -235,6 +236,7 @@ system-agent-note-over-title = AGENT ok
 system-agent-note-over = Trouble of the agent on { $device } is over: { $code ->
     [log_dir_missing] a log dir is missing
     [log_dir_unreadable] a log dir cannot be read
+    [log_dir_hidden] a log dir is hidden by the sandbox
     [file_unreadable] a file cannot be read
     [watch_limit] not all folders can be watched at once, so it looks at them from time to time
     [too_many_folders] there are more folders than are watched

@@ -189,6 +189,7 @@ system-agent-note-title = 采集异常
 system-agent-note = { $device } 上的采集有问题:{ $code ->
     [log_dir_missing] 日志目录不在
     [log_dir_unreadable] 日志目录读不了
+    [log_dir_hidden] 日志目录被沙箱挡住
     [file_unreadable] 文件读不了
     [watch_limit] 不能同时监视所有目录,改为定时查看
     [too_many_folders] 目录太多,超出的没有监视
@@ -205,6 +206,7 @@ system-agent-note-over-title = 采集恢复
 system-agent-note-over = { $device } 上的采集已恢复:{ $code ->
     [log_dir_missing] 日志目录不在
     [log_dir_unreadable] 日志目录读不了
+    [log_dir_hidden] 日志目录被沙箱挡住
     [file_unreadable] 文件读不了
     [watch_limit] 不能同时监视所有目录,改为定时查看
     [too_many_folders] 目录太多,超出的没有监视

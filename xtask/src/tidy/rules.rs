@@ -16,10 +16,11 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("identity", &[]),
             // `read` is the one module that opens what is in a log dir, folders included.
             ("watch", &["read"]),
+            ("sandbox", &[]),
             ("settle", &["spool"]),
             ("read", &["spool", "text"]),
             ("text", &[]),
-            ("files", &["boot", "config", "read", "settle", "spool", "sweep", "text", "watch"]),
+            ("files", &["boot", "config", "read", "sandbox", "settle", "spool", "sweep", "text", "watch"]),
             ("spool", &["read"]),
             ("sweep", &["config", "read", "spool"]),
             ("uplink", &["boot", "dial", "identity", "spool"]),

@@ -1,6 +1,6 @@
 //! The log dirs: when they are walked, what a walk came to, and what is wrong with them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -15,6 +15,7 @@ use super::look::FolderPlace;
 use super::road::{MISSING_EVERY, RETRY, Road, SILENT_EVERY, joined, now, text_of};
 use super::scan::Comparison;
 use crate::read::{self, as_path};
+use crate::sandbox::Inside;
 use crate::settle::Touch;
 use crate::spool::{FileKey, FolderId, SpoolError};
 use crate::watch::{FOLDERS_MAX, Listing, Walk, Walked};
@@ -88,8 +89,42 @@ impl Road {
                 seen: HashSet::new(),
             });
         }
-        self.troubles.only("log_dir_missing", |path| dirs.iter().any(|dir| text_of(dir) == path));
+        for code in ["log_dir_missing", "log_dir_hidden"] {
+            self.troubles.only(code, |path| dirs.iter().any(|dir| text_of(dir) == path));
+        }
+        self.look_at_obstacles();
         Ok(())
+    }
+
+    /// What hides a log dir from this process, or keeps it from cleaning up there.
+    pub(super) fn look_at_obstacles(&mut self) {
+        let (inside, cleans) = (Inside::look(), self.config.keep.is_some());
+        self.kept = BTreeMap::new();
+        for root in &self.roots {
+            let dir = text_of(&root.path);
+            match inside.hides(&root.path, cleans) {
+                Some(text) => self.troubles.begin("log_dir_hidden", &dir, text),
+                None => self.troubles.over("log_dir_hidden", &dir),
+            }
+            // To ask a file server that is away would hang this thread.
+            if cleans
+                && root.identity.is_some()
+                && !root.silent
+                && let Some(text) = inside.keeps(&root.path)
+            {
+                self.kept.insert(dir, text);
+            }
+        }
+        self.tell_kept();
+    }
+
+    /// Folders in which nothing can be deleted: by what can be seen of the log dirs, and by the last clean-up.
+    pub(super) fn tell_kept(&mut self) {
+        let (kept, failed) = (&self.kept, &self.not_deleted);
+        self.troubles.only("not_cleanable", |path| kept.contains_key(path) || failed.contains_key(path));
+        for (path, text) in failed.iter().chain(kept) {
+            self.troubles.begin("not_cleanable", path, text.clone());
+        }
     }
 
     pub(super) fn queue_walk(&mut self, root: usize, path: PathBuf) {
@@ -196,7 +231,9 @@ impl Road {
             let text = text_of(&joined(&root.path, path));
             if path.as_os_str().is_empty() && read::identity_of(&root.path) == Err(Errno::NOENT) {
                 let why = format!("the log dir {text} is not there: create it, or mount what holds it");
-                self.troubles.begin("log_dir_missing", &text, why);
+                if !self.troubles.is_open_at("log_dir_hidden", &text) {
+                    self.troubles.begin("log_dir_missing", &text, why);
+                }
                 root.next_walk = now() + MISSING_EVERY;
             } else {
                 let why = format!("cannot read the folder {text}: {why}; the agent's user needs r and x on it");
@@ -249,6 +286,7 @@ impl Road {
         if root_failed {
             return Ok(());
         }
+        self.look_at_obstacles();
         self.status.lock().unwrap_or_else(PoisonError::into_inner).scans += 1;
         if !failed && !walked.too_many && !unmounted {
             self.forget_unseen(place)?;

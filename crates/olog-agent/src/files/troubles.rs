@@ -12,6 +12,7 @@ use crate::spool::{Spool, SpoolError};
 const CODES: &[&str] = &[
     "log_dir_missing",
     "log_dir_unreadable",
+    "log_dir_hidden",
     "file_unreadable",
     "watch_limit",
     "too_many_folders",
@@ -69,6 +70,10 @@ impl Troubles {
 
     pub(super) fn is_open(&self, code: &str) -> bool {
         self.open.keys().any(|(c, _)| *c == code)
+    }
+
+    pub(super) fn is_open_at(&self, code: &'static str, path: &str) -> bool {
+        self.open.contains_key(&(code, path.to_owned()))
     }
 
     /// Tells what the spool did not take before.

@@ -5,7 +5,7 @@
     reason = "a test may panic, and writes files with the system's own times"
 )]
 
-mod hang;
+mod dirs;
 mod world;
 
 use std::fs::{self, File, OpenOptions};

@@ -1,4 +1,4 @@
-//! Log dirs on a file server that does not answer, and a spool that does not.
+//! Log dirs that cannot be used as they should: on a file server that does not answer, read-only, gone; and a spool that hangs.
 
 use std::fs;
 
@@ -126,4 +126,75 @@ fn a_road_that_hangs_stops_beating_and_beats_again_when_it_goes_on() {
     hold.send(()).unwrap();
     holder.join().unwrap();
     wait("it is well again", || !is_stuck());
+}
+
+/// A tmpfs, read-only or not. Unmounted at the end.
+struct Tmpfs<'a>(&'a Path);
+
+impl Tmpfs<'_> {
+    fn new<'a>(at: &'a Path, options: &str) -> Option<Tmpfs<'a>> {
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "x"]).arg(at).stderr(Stdio::null()).status();
+        mounted.unwrap().success().then_some(Tmpfs(at))
+    }
+
+    fn remount(&self, options: &str) {
+        let done = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.0).status();
+        assert!(done.unwrap().success());
+    }
+}
+
+impl Drop for Tmpfs<'_> {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.0).status().unwrap();
+    }
+}
+
+#[test]
+fn a_read_only_log_dir_is_read_and_told_as_not_cleanable_until_it_can_be_written() {
+    let mut world = World::stopped(|config| config.keep = Some(Duration::from_secs(24 * 3600)));
+    let at = world.path("");
+    let Some(mount) = Tmpfs::new(&at, "size=1m") else {
+        eprintln!("skipped: needs the right to mount");
+        return;
+    };
+    world.write("x.err", "read all the same\n");
+    mount.remount("ro");
+    world.start();
+    world.settled();
+    wait("both", || world.said().len() == 2);
+    assert!(world.said().contains(&"note not_cleanable".to_owned()), "{:#?}", world.said());
+    mount.remount("rw");
+    // A reload looks at once; else it is seen within half a minute.
+    world.files.as_ref().unwrap().reload(world.config.clone());
+    wait("its end", || world.files.as_ref().unwrap().status().notes.is_empty());
+    world.stop();
+}
+
+#[test]
+fn without_a_clean_up_a_read_only_log_dir_is_no_trouble() {
+    let mut world = World::stopped(|_| {});
+    let at = world.path("");
+    let Some(_mount) = Tmpfs::new(&at, "size=1m,ro") else {
+        eprintln!("skipped: needs the right to mount");
+        return;
+    };
+    world.start();
+    world.settled();
+    assert!(world.files.as_ref().unwrap().status().notes.is_empty());
+    world.stop();
+}
+
+#[test]
+fn a_log_dir_that_is_removed_while_it_is_watched_is_told_and_watched_again_when_it_is_back() {
+    let world = World::new();
+    world.write("x.err", "before\n");
+    world.expect(&["x.err created: before"]);
+    fs::remove_dir_all(world.path("")).unwrap();
+    let missing = || world.files.as_ref().unwrap().status().notes.iter().any(|note| note.code == "log_dir_missing");
+    wait("the note", missing);
+    fs::create_dir(world.path("")).unwrap();
+    wait("its end", || !missing());
+    world.write("y.err", "after\n");
+    wait("what comes then", || world.said().iter().any(|said| said == "y.err created: after"));
 }
