@@ -15,6 +15,7 @@ pub mod person;
 pub mod probe;
 pub mod pulse;
 pub mod record;
+pub mod report;
 pub mod roster;
 pub mod schedule;
 pub mod session;

@@ -266,3 +266,116 @@ system-store-recovered-title = DATABASE damaged
 system-store-recovered = The database was damaged and is kept aside as { $path }. The hub goes on with a new one: what was only in the old one is missing here.
 system-channel-test-title = TEST
 system-channel-test = This is a test of channel { $channel }. It took the same road as an alert.
+
+## The report's push
+state-report = REPORT
+state-ok = OK
+state-task-lost = LOST
+state-note = AGENT
+state-channel = CHANNEL
+report-all-ok = all OK
+report-all-ok-of = all OK { $devices } dev
+report-no-devices = no device yet
+report-n-err = { $n } ERR
+report-n-lost = { $n } LOST
+report-n-task-lost = { $n } LOST
+report-n-ok = { $n } OK
+report-n-to-do = { $n } to do
+report-telling-task-lost = { $name } has not run for { $span }
+report-telling-task-err = { $name } is failing, { $span }
+report-telling-device-lost = { $name } is gone, { $span }
+report-telling-devices-lost = { $n } devices are gone, { $span }
+report-telling-note = the agent on { $name } cannot do all of its work
+report-telling-channel = channel { $name } takes nothing
+report-window-good = { $span } to { $to }: no error, nothing lost. { $devices } { $devices ->
+    [one] device
+   *[other] devices
+}, { $tasks } { $tasks ->
+    [one] task
+   *[other] tasks
+}.
+report-window-bad = { $span } to { $to }: { $devices } { $devices ->
+    [one] device
+   *[other] devices
+}, { $tasks } { $tasks ->
+    [one] task
+   *[other] tasks
+}.
+report-to-do = To do now, { $n }:
+report-over = Over since the last report: { $n }.
+report-last-done = Last run done { $time }, { $name }.
+report-changed = New { $new }, gone { $gone }.
+report-sent = Sent { $sent }, refused { $refused }.
+report-waiting = Waiting: { $n }.
+report-channels-failing = Not working: { $channels }.
+report-open = Open the report
+report-due = due { $time }
+report-last-good = last good { $time }
+report-not-acknowledged = not acknowledged
+report-more = and { $n } more
+report-head-over = Over
+report-head-new = New
+report-head-gone = Gone
+report-head-devices = Devices
+report-inline = The whole report: there is no page that a link could open (olog-hub report show).
+
+## The report's page
+format-day-only = %-d %b
+page-all-ok = All OK
+page-no-devices = No device has joined yet
+page-to-do = { $n } { $n ->
+    [one] thing
+   *[other] things
+} to do
+page-made = made { $time }
+page-devices = Devices
+page-tasks = Tasks
+page-over = Over
+page-over-title = Over since the last report
+page-changed = Changed
+page-new = New
+page-new-mark = NEW
+page-gone = Gone
+page-now = To do now
+page-proof = Ran well
+page-since = since { $time } ({ $span })
+page-times = { $n } { $n ->
+    [one] time
+   *[other] times
+}
+page-acknowledged = acknowledged { $time }
+page-same-site = { $n } devices (same address)
+page-fleet = { $n } { $n ->
+    [one] day
+   *[other] days
+}, { $good } of them without trouble
+page-strip = 30 days: { $ok } OK, { $err } ERR, { $lost } LOST
+page-proposal = Learnt
+page-proposed = { $name }: { $reason }
+page-renamed = Renamed
+page-rebooted = Rebooted
+page-n-ok = { $n } OK
+page-heard = last heard { $time }
+page-next = next { $time }
+page-last-error = last error { $time }
+page-devices-left = { $n } more devices:
+page-key = Each strip is 30 days, today at its right: low = OK, full = ERR, hollow = LOST, thin line = nothing came.
+page-health = Is Olog itself well?
+page-well = All well.
+page-no-channel = No channel: nobody is told of anything.
+page-one-channel = One channel only: if it fails, nobody is told that it does.
+page-channel = { $sent } sent, { $refused } refused
+page-waiting = { $n } waiting
+page-left-today = { $n } left today
+page-failing = does not work: { $why }
+page-no-link = There is no link to this page: { $why }
+page-clock-ahead = The clock of { $name } is { $span } ahead.
+page-clock-behind = The clock of { $name } is { $span } behind.
+page-other-versions = Another version than the hub: { $names }
+page-backup = Last backup { $time }.
+page-next-report = Next report: { $time }.
+page-lives = This page is kept for { $n } { $n ->
+    [one] day
+   *[other] days
+}.
+page-how = No more reminders of an incident: olog-hub incident ack N. A device that is gone for good: olog-hub device forget NAME.

@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 use olog_proto::{At, Excerpt, Fingerprint};
 use serde::{Deserialize, Serialize};
 
+mod report;
+
+pub use report::{Ended, ListedDevice, Matter, Proof, ReportFacts, Sent, Tally, Trouble};
+
 /// The kinds that a channel's `only.kinds` chooses from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -135,6 +139,8 @@ pub enum Saying {
         /// They had said that they go.
         said_bye: bool,
     },
+    /// A report.
+    Report(Box<ReportFacts>),
     /// Olog's own affairs. The catalogues hold `system-CODE` (the sentence) and `system-CODE-title`.
     System {
         /// Which affair.

@@ -12,13 +12,14 @@ mod cut;
 mod entry;
 mod one;
 mod page;
+mod report;
 mod several;
 
 use chrono_tz::Tz;
 use olog_proto::At;
 
-use catalogue::Say;
-pub use catalogue::{LANGUAGES, Language};
+pub use catalogue::{Arg, LANGUAGES, Language, Say};
+pub use cut::ssh;
 use entry::Entry;
 use page::Page;
 
@@ -60,7 +61,11 @@ pub struct Composed {
 /// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.
 pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     let say = Say { language: context.language, timezone: context.timezone, now: context.now };
-    let entries = entry::fold(notices);
+    let mut entries = entry::fold(notices);
+    // Worst first, so a report is the last; it goes with a message of its own.
+    if entries.len() > 1 {
+        entries.retain(|entry| !entry.is_alone());
+    }
     let mut n = entries.len();
     loop {
         let chosen = entries.get(..n).unwrap_or_default();
@@ -92,6 +97,7 @@ fn write(
 ) -> (String, String, Page) {
     match entries {
         [] => (String::new(), String::new(), Page::default()),
+        [entry] if entry.is_alone() => report::write(say, entry, budget),
         [entry] if n_left == 0 => one::write(say, context, entry, budget),
         several => several::write(say, context, several, n_left, budget),
     }

@@ -49,19 +49,22 @@ fn bundle(language: &str, text: &str) -> Bundle {
 }
 
 /// A named value within a sentence.
-pub(super) type Arg<'a> = (&'static str, FluentValue<'a>);
+pub type Arg<'a> = (&'static str, FluentValue<'a>);
 
 /// Speaks one language, in one time zone, at one moment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Say {
-    pub(super) language: Language,
-    pub(super) timezone: Tz,
-    pub(super) now: At,
+pub struct Say {
+    /// Which.
+    pub language: Language,
+    /// Of every time.
+    pub timezone: Tz,
+    /// Today is its day.
+    pub now: At,
 }
 
 impl Say {
     /// The sentence under this key.
-    pub(super) fn t(&self, key: &str, args: &[Arg<'_>]) -> String {
+    pub fn t(&self, key: &str, args: &[Arg<'_>]) -> String {
         let bundle: &Bundle = match self.language {
             Language::ZhCn => &ZH_CN,
             Language::En => &EN,
@@ -74,12 +77,12 @@ impl Say {
     }
 
     /// The sentence under a key without values.
-    pub(super) fn w(&self, key: &str) -> String {
+    pub fn w(&self, key: &str) -> String {
         self.t(key, &[])
     }
 
     /// Sentences one after the other.
-    pub(super) fn sentences(&self, parts: impl IntoIterator<Item = String>) -> String {
+    pub fn sentences(&self, parts: impl IntoIterator<Item = String>) -> String {
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join(&self.w("sentence-space"))
     }
@@ -90,12 +93,22 @@ impl Say {
     }
 
     /// `03:11`, with its day when that is not today.
-    pub(super) fn time(&self, at: At) -> String {
+    pub fn time(&self, at: At) -> String {
         self.format(at, "%H:%M", "format-day")
     }
 
+    /// `23 Nov`.
+    pub fn day(&self, at: At) -> String {
+        self.local(at).format(&self.w("format-day-only")).to_string()
+    }
+
+    /// `23 Nov 11:00`, whatever day it is.
+    pub fn day_time(&self, at: At) -> String {
+        self.local(at).format(&self.w("format-day")).to_string()
+    }
+
     /// `03:11:04`, with its day when that is not today.
-    pub(super) fn time_exact(&self, at: At) -> String {
+    pub fn time_exact(&self, at: At) -> String {
         self.format(at, "%H:%M:%S", "format-day-seconds")
     }
 
@@ -107,7 +120,7 @@ impl Say {
     }
 
     /// `03:10–03:12`; of the same minute or day only what differs.
-    pub(super) fn range(&self, from: At, to: At) -> String {
+    pub fn range(&self, from: At, to: At) -> String {
         let (from, to) = (from.min(to), from.max(to));
         let (first, last) = (self.time(from), self.time(to));
         if first == last {
@@ -120,7 +133,7 @@ impl Say {
     }
 
     /// `2 h 4 min`.
-    pub(super) fn span(&self, ms: i64) -> String {
+    pub fn span(&self, ms: i64) -> String {
         let seconds = ms.max(0) / 1000;
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
         let n = |n: i64| ("n", FluentValue::from(n));
@@ -135,7 +148,7 @@ impl Say {
     }
 
     /// `20m`: for a title.
-    pub(super) fn short_span(&self, ms: i64) -> String {
+    pub fn short_span(&self, ms: i64) -> String {
         let seconds = ms.max(0) / 1000;
         let (key, n) = match seconds {
             ..60 => ("short-s", seconds),
@@ -147,13 +160,13 @@ impl Say {
     }
 
     /// Names in a row.
-    pub(super) fn list<T: AsRef<str>>(&self, names: &[T]) -> String {
+    pub fn list<T: AsRef<str>>(&self, names: &[T]) -> String {
         let comma = format!("{}{}", self.w("list-comma"), self.w("sentence-space"));
         names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(&comma)
     }
 
     /// The sentence as it is said now, or with how late it is.
-    pub(super) fn late(&self, at: At, what: String) -> String {
+    pub fn late(&self, at: At, what: String) -> String {
         let late = self.now.since(at);
         if late <= super::LATE_AFTER {
             return what;

@@ -93,7 +93,7 @@ pub(super) fn excerpt(say: &Say, excerpt: &Excerpt, max: usize) -> String {
 
 /// `ssh -p PORT user@host` for an address like `user@host:port`; nothing for what is not one, because a person pastes this
 /// into a shell and the device has written it.
-pub(super) fn ssh(address: &str) -> Option<String> {
+pub fn ssh(address: &str) -> Option<String> {
     let (user, place) = address.rsplit_once('@').map_or((None, address), |(user, place)| (Some(user), place));
     let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),

@@ -36,6 +36,7 @@ impl Entry<'_> {
             Saying::Remind { .. } => "state-remind",
             Saying::DevicesLost { .. } => "state-lost",
             Saying::DevicesBack { .. } => "state-back",
+            Saying::Report(_) => "state-report",
             Saying::System { .. } => "state-system",
         }
     }
@@ -46,6 +47,11 @@ impl Entry<'_> {
             Saying::Over { ground: Ground::Quiet, .. } | Saying::Remind { .. } => now,
             _ => self.notice.at,
         }
+    }
+
+    /// It is told by itself: nobody looks for an alarm in a report, nor for a report behind alarms.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(self.notice.saying, Saying::Report(_))
     }
 
     /// Worst first.
@@ -60,6 +66,7 @@ impl Entry<'_> {
             Saying::DevicesBack { .. } => 6,
             Saying::Over { .. } => 7,
             Saying::System { .. } => 8,
+            Saying::Report(_) => 9,
         }
     }
 }
@@ -125,6 +132,8 @@ fn takes(later: &Notice, earlier: &Notice) -> Takes {
         {
             Takes::ItAsBegin
         }
+        // A later report knows all that an earlier one that nobody has read said of now.
+        (Saying::Report(_), Saying::Report(_)) => Takes::It,
         (Saying::Remind { .. }, Saying::Remind { .. }) if same_incident => Takes::It,
         (Saying::Remind { .. }, Saying::Error { .. }) if same_incident => Takes::ItsPlaceInThat,
         (Saying::Error { fingerprint: a, .. }, Saying::Error { fingerprint: b, .. })

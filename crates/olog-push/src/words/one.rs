@@ -130,6 +130,8 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
         }
         Saying::DevicesLost { .. } => lost(say, entry),
         Saying::DevicesBack { .. } => back(say, entry),
+        // It goes alone: `report` writes it.
+        Saying::Report(_) => Words::default(),
         Saying::System { code, args } => {
             let device = notice.device.clone().unwrap_or_default();
             let mut named: Vec<_> = SYSTEM_ARGS.iter().map(|key| (*key, one_line(args.get(*key)).into())).collect();
@@ -256,6 +258,13 @@ fn text_of(notice: &Notice) -> Option<&Excerpt> {
             Some(excerpt)
         }
         _ => None,
+    }
+}
+
+impl Say {
+    /// What showed the end of an incident; a quiet one was last seen `at`.
+    pub fn ground(&self, ground: Ground, at: At) -> String {
+        self.t(ground_key(ground), &[("time", self.time(at).into())])
     }
 }
 

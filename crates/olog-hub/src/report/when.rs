@@ -1,0 +1,1 @@
+//! When reports are made: times of day in the reader's zone.

@@ -1,0 +1,222 @@
+//! A report as a push: the verdict in its title, what has to be done now, and the link; without a link the whole of it,
+//! worst first, as far as the channel takes it.
+
+use super::catalogue::{Arg, Say};
+use super::entry::Entry;
+use super::page::{Page, Part};
+use super::{TITLE_MAX, cut};
+use crate::Saying;
+use crate::notice::{Ended, ListedDevice, Matter, ReportFacts, Tally, Trouble};
+
+/// Matters in a push that has a link.
+const MATTERS: usize = 5;
+/// Characters of a name.
+const NAME_MAX: usize = 60;
+/// Characters of a matter's text.
+const TEXT_MAX: usize = 160;
+
+/// Title, telling line and page. Without a link `budget` bounds the lines of each list.
+pub(super) fn write(say: &Say, entry: &Entry<'_>, budget: Option<usize>) -> (String, String, Page) {
+    let Saying::Report(facts) = &entry.notice.saying else { return Default::default() };
+    let mut page = Page::default();
+    let lines = match (&facts.link, budget) {
+        (Some(_), _) => MATTERS,
+        (None, None) => usize::MAX,
+        (None, Some(budget)) => (budget / 5).max(MATTERS),
+    };
+    let is_good = facts.n_now == 0;
+    page.push(Part::Text(say.late(facts.made_at, window(say, facts, is_good))));
+    if !is_good {
+        page.push(Part::Head(say.t("report-to-do", &[n(facts.n_now)])));
+        for (place, matter) in facts.now.iter().take(lines).enumerate() {
+            page.push(Part::Text(format!("{} {}", place + 1, matter_line(say, matter))));
+        }
+        more(say, facts.n_now, facts.now.len().min(lines), &mut page);
+    }
+    page.push(Part::Text(say.sentences(sums(say, facts))));
+    match &facts.link {
+        Some(url) => page.push(Part::Link { label: say.w("report-open"), url: url.clone() }),
+        None => whole(say, facts, lines, &mut page),
+    }
+    (title(say, facts), telling(say, facts), page)
+}
+
+/// A count as a sentence takes it.
+fn n(n: u64) -> Arg<'static> {
+    ("n", n.into())
+}
+
+fn title(say: &Say, facts: &ReportFacts) -> String {
+    let state = say.w("state-report");
+    let fits = |title: &String| title.chars().count() <= TITLE_MAX;
+    if facts.n_now == 0 {
+        let args = [("devices", facts.devices.all().into()), ("tasks", facts.tasks.all().into())];
+        let key = if facts.devices.all() == 0 { "report-no-devices" } else { "report-all-ok-of" };
+        let whole = format!("{state} {}", say.t(key, &args));
+        return if fits(&whole) { whole } else { format!("{state} {}", say.w("report-all-ok")) };
+    }
+    let Tally { ok, err, lost } = facts.devices;
+    if err + lost == 0 {
+        return cut::end(&format!("{state} {}", say.t("report-n-to-do", &[n(facts.n_now)])), TITLE_MAX);
+    }
+    let mut title = state;
+    for (key, count) in [("report-n-err", err), ("report-n-lost", lost), ("report-n-ok", ok)] {
+        let longer = format!("{title} {}", say.t(key, &[n(count)]));
+        if count > 0 && fits(&longer) {
+            title = longer;
+        }
+    }
+    title
+}
+
+fn telling(say: &Say, facts: &ReportFacts) -> String {
+    if let Some(worst) = facts.now.first() {
+        let name = cut::middle(&worst.name, NAME_MAX);
+        let since = worst.last_good_at.filter(|_| worst.trouble == Trouble::TaskLost).unwrap_or(worst.since);
+        let span = say.span(facts.made_at.since(since));
+        let args = [("name", name.into()), ("span", span.into()), n(worst.n_devices)];
+        return say.t(trouble_telling(worst), &args);
+    }
+    facts.proof.iter().max_by_key(|proof| proof.ended_at).map_or_else(String::new, |last| {
+        say.t("report-last-done", &[("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())])
+    })
+}
+
+fn trouble_telling(matter: &Matter) -> &'static str {
+    match matter.trouble {
+        Trouble::TaskLost => "report-telling-task-lost",
+        Trouble::TaskErr => "report-telling-task-err",
+        Trouble::DeviceLost if matter.n_devices > 1 => "report-telling-devices-lost",
+        Trouble::DeviceLost => "report-telling-device-lost",
+        Trouble::Note => "report-telling-note",
+        Trouble::Channel => "report-telling-channel",
+    }
+}
+
+/// `24 h to 23 Nov 11:00: no error, nothing lost.`
+fn window(say: &Say, facts: &ReportFacts, is_good: bool) -> String {
+    let args = [
+        ("from", say.day_time(facts.from).into()),
+        ("to", say.day_time(facts.to).into()),
+        ("span", say.span(facts.to.since(facts.from)).into()),
+        ("devices", facts.devices.all().into()),
+        ("tasks", facts.tasks.all().into()),
+    ];
+    say.t(if is_good { "report-window-good" } else { "report-window-bad" }, &args)
+}
+
+/// What was over, what is new, what was sent.
+fn sums(say: &Say, facts: &ReportFacts) -> Vec<String> {
+    let mut sums = vec![say.t("report-over", &[n(facts.n_over)])];
+    if let Some(last) = facts.proof.iter().max_by_key(|proof| proof.ended_at).filter(|_| facts.n_now == 0) {
+        sums.push(
+            say.t("report-last-done", &[("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())]),
+        );
+    }
+    if facts.n_new + facts.n_gone > 0 {
+        sums.push(say.t("report-changed", &[("new", facts.n_new.into()), ("gone", facts.n_gone.into())]));
+    }
+    let sent = &facts.sent;
+    sums.push(say.t("report-sent", &[("sent", sent.accepted.into()), ("refused", sent.refused.into())]));
+    if sent.waiting > 0 {
+        sums.push(say.t("report-waiting", &[n(sent.waiting)]));
+    }
+    if !sent.failing.is_empty() {
+        sums.push(say.t("report-channels-failing", &[("channels", say.list(&sent.failing).into())]));
+    }
+    sums
+}
+
+/// Everything else that a page would show.
+fn whole(say: &Say, facts: &ReportFacts, lines: usize, page: &mut Page) {
+    if facts.n_over > 0 {
+        page.push(Part::Head(say.w("report-head-over")));
+        facts.over.iter().take(lines).for_each(|ended| page.push(Part::Text(ended_line(say, ended))));
+        more(say, facts.n_over, facts.over.len().min(lines), page);
+    }
+    for (head, names, all) in
+        [("report-head-new", &facts.new, facts.n_new), ("report-head-gone", &facts.gone, facts.n_gone)]
+    {
+        if all > 0 {
+            let shown: Vec<&String> = names.iter().take(lines).collect();
+            page.push(Part::Head(say.w(head)));
+            page.push(Part::Text(say.list(&shown)));
+            more(say, all, shown.len(), page);
+        }
+    }
+    if facts.devices.all() > 0 {
+        page.push(Part::Head(say.w("report-head-devices")));
+        facts.listed.iter().take(lines).for_each(|device| page.push(Part::Text(device_line(say, device))));
+        more(say, facts.devices.all(), facts.listed.len().min(lines), page);
+    }
+    page.push(Part::Small(say.w("report-inline")));
+}
+
+fn more(say: &Say, all: u64, shown: usize, page: &mut Page) {
+    let left = all.saturating_sub(shown as u64);
+    if left > 0 {
+        page.push(Part::Text(say.t("report-more", &[n(left)])));
+    }
+}
+
+/// `LOST backupsrv/rsync, due 03:30, last good 21 Nov`
+fn matter_line(say: &Say, matter: &Matter) -> String {
+    let mut parts = vec![format!("{} {}", say.trouble(matter.trouble), cut::middle(&matter.name, NAME_MAX))];
+    if let Some(due) = matter.due_at {
+        parts.push(say.t("report-due", &[("time", say.time(due).into())]));
+    }
+    if matter.trouble == Trouble::TaskLost {
+        parts.extend(matter.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
+    } else {
+        parts.push(say.span(say.now.since(matter.since)));
+    }
+    if matter.trouble == Trouble::TaskErr && matter.acknowledged_at.is_none() {
+        parts.push(say.w("report-not-acknowledged"));
+    }
+    let number = matter.incident.map_or_else(String::new, |number| format!(" #{number}"));
+    let text = cut::end(matter.text.trim(), TEXT_MAX).replace(['\n', '\r'], " ");
+    let text = if text.is_empty() { text } else { format!(" — {text}") };
+    format!("{}{number}{text}", say.list(&parts))
+}
+
+fn ended_line(say: &Say, ended: &Ended) -> String {
+    let range = say.range(ended.began_at, ended.ended_at);
+    let name = match ended.n_devices {
+        0 | 1 => cut::middle(&ended.name, NAME_MAX),
+        several => say.t("count-devices", &[n(several)]),
+    };
+    let ground = ended.ground.map_or_else(String::new, |ground| format!(" {}", say.ground(ground, ended.ended_at)));
+    format!("{range} {} {name} #{}{ground}", say.trouble(ended.trouble), ended.incident)
+}
+
+fn device_line(say: &Say, device: &ListedDevice) -> String {
+    let state = match (device.is_lost, device.tasks.err + device.tasks.lost) {
+        (true, _) => "state-lost",
+        (false, 0) => "state-ok",
+        (false, _) => "state-err",
+    };
+    let counts = [
+        ("report-n-err", device.tasks.err),
+        ("report-n-task-lost", device.tasks.lost),
+        ("report-n-ok", device.tasks.ok),
+    ];
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(key, count)| say.t(key, &[n(count)]));
+    format!("{} {} {}", say.w(state), cut::middle(&device.name, NAME_MAX), say.list(&counts.collect::<Vec<_>>()))
+}
+
+impl Say {
+    /// The word of a trouble.
+    pub fn trouble(&self, trouble: Trouble) -> String {
+        self.w(trouble_key(trouble))
+    }
+}
+
+fn trouble_key(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::TaskLost => "state-task-lost",
+        Trouble::TaskErr => "state-err",
+        Trouble::DeviceLost => "state-lost",
+        Trouble::Note => "state-note",
+        Trouble::Channel => "state-channel",
+    }
+}
