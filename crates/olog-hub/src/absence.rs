@@ -84,6 +84,10 @@ pub struct Absence {
     pub since: At,
     /// Who went and was not yet told as back.
     pub members: Vec<Member>,
+    /// How many went, those who are back included.
+    pub n_gone: u64,
+    /// All of them were behind one address.
+    pub same_site: bool,
 }
 
 /// A device that went.
@@ -264,11 +268,13 @@ impl Roll {
     ) {
         let members: Vec<Member> = lost.iter().map(|presence| self.member(presence, now)).collect();
         let Some(since) = members.iter().map(|m| m.since).min() else { return };
+        let (n_gone, behind) = (members.len() as u64, common_peer(lost));
+        let same_site = behind.is_some();
         let saying = Saying::DevicesLost {
             devices: members.iter().map(|m| m.name.clone()).collect(),
             n_known: n_known as u64,
             since,
-            behind: common_peer(lost),
+            behind,
             said_bye: members.iter().all(|m| m.said_bye),
         };
         let same_cause = open.iter_mut().find(|(_, absence, _)| {
@@ -277,9 +283,11 @@ impl Roll {
         });
         if let Some((_, absence, told)) = same_cause {
             absence.members.extend(members);
+            absence.n_gone += n_gone;
+            absence.same_site = false;
             *told = Some(saying);
         } else {
-            steps.push(Step::Begin { absence: Absence { since, members }, saying });
+            steps.push(Step::Begin { absence: Absence { since, members, n_gone, same_site }, saying });
         }
     }
 

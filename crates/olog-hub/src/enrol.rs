@@ -253,8 +253,8 @@ impl Enrol {
 
     /// Renames a device.
     pub async fn rename(&self, old: &str, new: DeviceName) -> Result<(), EnrolError> {
-        let (asked, wanted) = (old.to_owned(), new.clone());
-        match self.store.write(move |tx| enrolment::rename(tx, &asked, &wanted)).await? {
+        let (asked, wanted, now) = (old.to_owned(), new.clone(), self.clock.now());
+        match self.store.write(move |tx| enrolment::rename(tx, &asked, &wanted, now)).await? {
             Done::NameTaken => Err(EnrolError::RenameTaken(new.to_string())),
             done => done_or(done, old).map(|_| ()),
         }

@@ -16,6 +16,7 @@ pub mod probe;
 pub mod pulse;
 pub mod record;
 pub mod report;
+pub mod reporter;
 pub mod roster;
 pub mod schedule;
 pub mod session;

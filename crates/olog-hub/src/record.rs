@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use olog_proto::At;
 use olog_push::words::{self, Composed, Context, Language};
-use olog_push::{Channel, Ground, Kind, Notice, Saying, SystemCode, Why};
+use olog_push::{Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode, Why};
 
 use crate::incident::{Outcome, Policy};
 use crate::state::State;
@@ -39,16 +39,25 @@ impl Default for Rules {
 impl Rules {
     /// Puts notices into one message of a channel.
     pub fn compose(&self, notices: &[Notice], channel: &Channel, now: At) -> Composed {
-        let context = Context {
+        words::compose(notices, &self.context(channel.limits(), now))
+    }
+
+    /// A notice whole, as nobody's message: what a person asked for.
+    pub fn compose_whole(&self, notice: &Notice, now: At) -> Message {
+        let limits = Limits { chars: usize::MAX, summary_chars: 200 };
+        words::compose(std::slice::from_ref(notice), &self.context(limits, now)).message
+    }
+
+    fn context(&self, limits: Limits, now: At) -> Context<'static> {
+        Context {
             language: self.language,
             timezone: self.timezone,
             now,
-            // There are no pages of incidents yet that a link could open.
+            // There are no pages of incidents yet that a link could open; a report brings its own link.
             public_url: None,
             by_device: false,
-            limits: channel.limits(),
-        };
-        words::compose(notices, &context)
+            limits,
+        }
     }
 
     fn channels_of(&self, notice: &Notice) -> Vec<String> {
@@ -157,16 +166,18 @@ fn update(tx: &mut Tx<'_>, task: &Task) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A ground as it is stored.
+/// Grounds as they are stored.
+pub const GROUNDS: [(Ground, &str); 6] = [
+    (Ground::RunEnded, "run_ended"),
+    (Ground::NewLog, "new_log"),
+    (Ground::Cleared, "cleared"),
+    (Ground::LogGrew, "log_grew"),
+    (Ground::Closed, "closed"),
+    (Ground::Quiet, "quiet"),
+];
+
 fn ground_text(ground: Ground) -> &'static str {
-    match ground {
-        Ground::RunEnded => "run_ended",
-        Ground::NewLog => "new_log",
-        Ground::Cleared => "cleared",
-        Ground::LogGrew => "log_grew",
-        Ground::Closed => "closed",
-        Ground::Quiet => "quiet",
-    }
+    GROUNDS.iter().find(|(known, _)| *known == ground).map_or("", |(_, text)| text)
 }
 
 #[cfg(test)]

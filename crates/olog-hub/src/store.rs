@@ -21,6 +21,7 @@ pub mod events;
 pub mod incidents;
 pub mod outbox;
 mod postgres;
+pub mod reports;
 pub mod settings;
 mod sqlite;
 pub mod tasks;

@@ -13,7 +13,7 @@ use std::{
 use axum::{
     Extension, Json, Router,
     extract::{
-        DefaultBodyLimit, Request, State, WebSocketUpgrade, rejection::JsonRejection,
+        DefaultBodyLimit, Path, Request, State, WebSocketUpgrade, rejection::JsonRejection,
         ws::rejection::WebSocketUpgradeRejection,
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -29,8 +29,9 @@ use crate::{
     config::Live,
     enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
     listener::Connection,
+    report,
     session::{self, Desk},
-    store::Store,
+    store::{Store, reports},
 };
 
 mod pages;
@@ -127,6 +128,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
         .route("/agent", get(agent))
+        .route("/reports/{token}", get(report_page))
         .route("/join", get(async || Html(pages::JOIN)).post(join))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here"))
         .method_not_allowed_fallback(async || {
@@ -194,6 +196,15 @@ async fn metrics_page(
     figures.run_upkeep();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, text)], figures.render()).into_response())
+}
+
+/// The page of a report. Its address is its secret: nobody guesses it, and only who has it comes here.
+async fn report_page(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Result<Response, Problem> {
+    let page = web.store.read(move |tx| reports::page(tx, &token)).await?;
+    let page =
+        page.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such report, or it is kept no more"))?;
+    let policy = format!("{}; frame-ancestors 'none'", report::page::policy());
+    Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response())
 }
 
 async fn join(

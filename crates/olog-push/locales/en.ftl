@@ -264,6 +264,10 @@ system-store-trouble-title = DISK was in trouble
 system-store-trouble = The hub could not store for a while, and can again: { $text }. Devices have kept what happened meanwhile.
 system-store-recovered-title = DATABASE damaged
 system-store-recovered = The database was damaged and is kept aside as { $path }. The hub goes on with a new one: what was only in the old one is missing here.
+system-report-page-title = REPORT page
+system-report-page = There is no page of the report that a link could open, so it comes whole in the message: { $why }
+system-report-listing-title = REPORTS listed
+system-report-listing = { $path } shows the list of its files: whoever finds it reads every report. Turn the listing off (nginx: autoindex off).
 system-channel-test-title = TEST
 system-channel-test = This is a test of channel { $channel }. It took the same road as an alert.
 

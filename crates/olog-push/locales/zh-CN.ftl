@@ -231,6 +231,10 @@ system-store-trouble-title = 磁盘 出过问题
 system-store-trouble = 中枢有一段时间不能写入,现已恢复:{ $text }。其间的事各设备都留着。
 system-store-recovered-title = 数据库 损坏
 system-store-recovered = 数据库损坏,原文件留在 { $path }。中枢已换用新库:只在旧库里的内容,这里看不到。
+system-report-page-title = 日报 页面
+system-report-page = 日报的页面打不开,改为全文推送:{ $why }
+system-report-listing-title = 日报 目录可见
+system-report-listing = { $path } 会列出其中的文件:谁找到它,谁就能看全部日报。请关闭目录列表(nginx:autoindex off)。
 system-channel-test-title = 测试
 system-channel-test = 这是通道 { $channel } 的测试,走的路与告警相同。
 

@@ -49,8 +49,17 @@ impl Http {
     /// POSTs `json` to `url`.
     pub(crate) async fn post(&self, url: &str, json: Vec<u8>) -> Result<Reply, String> {
         let client = self.client.get_or_init(|| self.build(url)).as_ref().map_err(Clone::clone)?;
+        self.exchange(client.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(json)).await
+    }
+
+    /// GETs `url`.
+    pub(crate) async fn get(&self, url: &str) -> Result<Reply, String> {
+        let client = self.client.get_or_init(|| self.build(url)).as_ref().map_err(Clone::clone)?;
+        self.exchange(client.get(url)).await
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Reply, String> {
         let call = async {
-            let request = client.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(json);
             let mut response = request.send().await.map_err(in_words)?;
             let status = response.status().as_u16();
             let retry_after = response

@@ -8,6 +8,7 @@
 
 pub mod channel;
 mod http;
+pub mod look;
 pub mod notice;
 pub mod pace;
 pub mod words;

@@ -235,6 +235,10 @@ pub enum SystemCode {
     StoreTrouble,
     /// The store was damaged and kept aside. `path`.
     StoreRecovered,
+    /// A report's page has no link that a phone could open. `why`.
+    ReportPage,
+    /// The folder with the reports shows its files to everybody. `path`: where.
+    ReportListing,
     /// A test by `channel test`. `channel`.
     ChannelTest,
 }

@@ -140,7 +140,8 @@ pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello
     let name = if is_free { &hello.name } else { &device.name };
     tx.execute(
         "UPDATE devices SET name = $2, asked = $3, address = $4, version = $5, heard_at = $6, boot = $7, peer = $8,
-         skew = $9, bye = NULL, epoch_id = $10 WHERE id = $1",
+         skew = $9, bye = NULL, epoch_id = $10, booted_at = $11, was = CASE WHEN name = $2 THEN was ELSE name END,
+         renamed_at = CASE WHEN name = $2 THEN renamed_at ELSE $6 END WHERE id = $1",
         values![
             device.id.0,
             name.as_str(),
@@ -152,6 +153,7 @@ pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello
             hello.peer.to_string(),
             hello.skew_ms,
             epoch.0,
+            hello.now.plus(-i64::try_from(hello.up).unwrap_or(0)),
         ],
     )?;
     Ok(name.clone())

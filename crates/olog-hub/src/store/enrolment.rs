@@ -216,12 +216,15 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
 }
 
 /// Gives a device another name.
-pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName) -> Result<Done, StoreError> {
+pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: At) -> Result<Done, StoreError> {
     let Some((device, _)) = by_name(tx, old)? else { return Ok(Done::Unknown) };
     if by_name(tx, new.as_str())?.is_some_and(|(holder, _)| holder != device) {
         return Ok(Done::NameTaken);
     }
-    tx.execute("UPDATE devices SET name = $2 WHERE id = $1", values![device.0, new.as_str()])?;
+    tx.execute(
+        "UPDATE devices SET name = $2, was = name, renamed_at = $3 WHERE id = $1 AND name <> $2",
+        values![device.0, new.as_str(), now],
+    )?;
     Ok(Done::Yes(device))
 }
 

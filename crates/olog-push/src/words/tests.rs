@@ -123,7 +123,7 @@ fn system(code: SystemCode) -> Notice {
     }
 }
 
-const CODES: [SystemCode; 20] = {
+const CODES: [SystemCode; 22] = {
     use SystemCode::*;
     [
         HubFirstStart,
@@ -145,6 +145,8 @@ const CODES: [SystemCode; 20] = {
         Expired,
         StoreTrouble,
         StoreRecovered,
+        ReportPage,
+        ReportListing,
         ChannelTest,
     ]
 };
@@ -385,7 +387,11 @@ fn every_key_is_in_both_languages_and_used() {
         include_str!("cut.rs"),
         include_str!("entry.rs"),
         include_str!("one.rs"),
+        include_str!("report.rs"),
         include_str!("several.rs"),
+        // The page of a report asks for its words too.
+        include_str!("../../../olog-hub/src/report/page.rs"),
+        include_str!("../../../olog-hub/templates/report.html"),
     ]
     .concat();
     let mut used: BTreeSet<String> =
@@ -394,8 +400,15 @@ fn every_key_is_in_both_languages_and_used() {
     used.extend(code.split('"').filter(|piece| keys(en).contains(piece)).map(str::to_owned));
     let unused: Vec<_> = keys(en).into_iter().filter(|key| !used.contains(*key)).collect();
     assert_eq!(unused, Vec::<&str>::new(), "keys that no code asks for");
+    // What looks like a key of the page and is none would be shown as it is.
+    used.extend(code.split('"').filter(|piece| looks_like_key(piece)).map(str::to_owned));
     let missing: Vec<_> = used.iter().filter(|key| !keys(en).contains(key.as_str())).collect();
     assert_eq!(missing, Vec::<&String>::new(), "keys that no catalogue has");
+}
+
+fn looks_like_key(piece: &str) -> bool {
+    let rest = ["page-", "report-", "state-"].iter().find_map(|start| piece.strip_prefix(start));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
 }
 
 #[test]

@@ -1,0 +1,206 @@
+//! From the store's rows to a report, one page of devices after the other, in one snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use olog_proto::At;
+use olog_push::Ground;
+use olog_push::notice::{Ended, Trouble};
+
+use super::DAY;
+use crate::record::{self, Rules};
+use crate::report::{AffairRow, Builder, ChannelHealth, DeviceRow, Health, OpenRow, Report, TaskRow, Window};
+use crate::roster::Seat;
+use crate::state::{State, day_of};
+use crate::store::reports::{self, Affair, DeviceFacts, TaskOf};
+use crate::store::{StoreError, Tx, outbox};
+
+/// Devices that are read at once.
+const PAGE: u32 = 200;
+/// Open affairs, and ends, that are read.
+const AFFAIRS: u32 = 200;
+
+/// What the report needs beside the store.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub(super) rules: Arc<Rules>,
+    pub(super) seats: HashMap<i64, Arc<Seat>>,
+    pub(super) next_at: Option<At>,
+    pub(super) hub: String,
+    pub(super) keep_days: u32,
+}
+
+/// The report of a window, and the highest rows that it has seen.
+pub(super) fn gather(
+    tx: &mut Tx<'_>,
+    around: &Around,
+    window: Window,
+    now: At,
+) -> Result<(Report, (i64, i64)), StoreError> {
+    let seen = reports::seen(tx)?;
+    let mut builder = Builder::new(window, now);
+    let mut after = String::new();
+    loop {
+        let devices = reports::devices(tx, &after, PAGE)?;
+        let is_last = devices.len() < PAGE as usize;
+        if let Some(last) = devices.last() {
+            after.clone_from(&last.name);
+        }
+        devices.into_iter().for_each(|device| builder.device(row(around, device, window, now)));
+        if is_last {
+            break;
+        }
+    }
+    for affair in reports::open_affairs(tx, AFFAIRS)? {
+        if let Some(row) = open(affair) {
+            builder.affair(row);
+        }
+    }
+    let (ended, n_ended) = reports::ended(tx, window.from, now, AFFAIRS)?;
+    for affair in ended {
+        builder.ended(over(affair));
+    }
+    let health = health(tx, around, window, now)?;
+    let mut report = builder.finish(health);
+    report.facts.n_over = n_ended;
+    Ok((report, seen))
+}
+
+fn row(around: &Around, device: DeviceFacts, window: Window, now: At) -> DeviceRow {
+    let policy = &around.rules.policy;
+    let today = day_of(now, policy.zone);
+    let seat = around.seats.get(&device.id);
+    let heard_at = seat.map(|seat| seat.heard_at()).max(device.heard_at);
+    let mut days = device.days;
+    if let Some(heard) = heard_at {
+        days.mark(day_of(heard.min(now), policy.zone), State::Ok);
+    }
+    let state = if device.is_away { State::Lost } else { State::Ok };
+    DeviceRow {
+        name: device.name,
+        address: device.address,
+        version: device.version,
+        heard_at,
+        is_away: device.is_away,
+        skew: device.skew,
+        booted_at: device.booted_at,
+        was: device.was.filter(|_| device.renamed_at.is_some_and(|at| at > window.from)),
+        is_new: !device.is_known,
+        strip: days.strip(today, state, false),
+        tasks: device.tasks.into_iter().map(|row| task(around, row, now)).collect(),
+    }
+}
+
+fn task(around: &Around, task: TaskOf, now: At) -> TaskRow {
+    let (facts, policy) = (&task.facts, &around.rules.policy);
+    let state = facts.state();
+    let incident = facts.incident().filter(|_| state != State::Ok).map(|incident| OpenRow {
+        number: incident.number,
+        since: incident.began_at,
+        n_seen: incident.n_seen,
+        text: reports::whole(&incident.excerpt),
+        acknowledged_at: incident.acknowledged_at,
+    });
+    // It was so before anybody looked; there is no incident, and no text of it.
+    let inherited = facts.inherited_at().map(|since| OpenRow { since, n_seen: 1, ..OpenRow::default() });
+    TaskRow {
+        state,
+        is_new: !task.is_known,
+        last_run: facts.last_run(),
+        last_good_at: facts.last_good_at(),
+        last_error_at: facts.last_error_at(),
+        incident: incident.or(inherited),
+        strip: facts.strip(now, policy),
+        name: task.name,
+        ..TaskRow::default()
+    }
+}
+
+fn trouble(subject: &str) -> Option<Trouble> {
+    match subject {
+        "task" => Some(Trouble::TaskErr),
+        "device" => Some(Trouble::DeviceLost),
+        "note" => Some(Trouble::Note),
+        "channel" => Some(Trouble::Channel),
+        _ => None,
+    }
+}
+
+fn open(affair: Affair) -> Option<AffairRow> {
+    let trouble = trouble(&affair.subject)?;
+    let missing: Vec<String> =
+        affair.absence.iter().flat_map(|absence| absence.missing()).map(|member| member.name.clone()).collect();
+    if trouble == Trouble::DeviceLost && missing.is_empty() {
+        // All are back, and that is told soon.
+        return None;
+    }
+    let (name, text) = match (trouble, affair.device) {
+        (Trouble::DeviceLost, _) => (missing.join(", "), String::new()),
+        (_, Some(device)) => (device, affair.name),
+        (_, None) => (affair.name, affair.text.unwrap_or_default()),
+    };
+    let open = OpenRow {
+        number: Some(affair.id),
+        since: affair.began_at,
+        n_seen: affair.n_seen,
+        text,
+        acknowledged_at: affair.acknowledged_at,
+    };
+    Some(AffairRow { trouble, name, n_devices: missing.len() as u64, address: affair.address, open })
+}
+
+fn over(affair: Affair) -> Ended {
+    let (n_devices, same_site) = affair.absence.as_ref().map_or((0, false), |a| (a.n_gone, a.same_site));
+    let name = match (affair.subject.as_str(), affair.device) {
+        ("task" | "note", Some(device)) => format!("{device}/{}", affair.name),
+        _ => affair.name,
+    };
+    Ended {
+        trouble: trouble(&affair.subject).unwrap_or_default(),
+        name,
+        n_devices,
+        same_site,
+        began_at: affair.began_at,
+        ended_at: affair.ended_at.unwrap_or(affair.began_at),
+        ground: affair.ground.as_deref().and_then(ground),
+        n_seen: affair.n_seen,
+        incident: affair.id,
+    }
+}
+
+fn ground(text: &str) -> Option<Ground> {
+    record::GROUNDS.iter().find(|(_, stored)| *stored == text).map(|(ground, _)| *ground)
+}
+
+fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<Health, StoreError> {
+    let waiting = outbox::waiting(tx)?;
+    let mut channels = Vec::new();
+    for channel in &around.rules.channels {
+        let facts = outbox::channel(tx, &channel.name)?;
+        let (accepted, refused) = reports::answers(tx, &channel.name, window.from, now)?;
+        let left_today = match channel.per_day {
+            Some(per_day) => {
+                Some(u64::from(per_day).saturating_sub(reports::n_messages(tx, &channel.name, now.plus(-DAY))?))
+            }
+            None => None,
+        };
+        let is_failing = facts.failing_at.is_some() || facts.paused_at.is_some();
+        channels.push(ChannelHealth {
+            name: channel.name.clone(),
+            accepted,
+            refused,
+            waiting: waiting.iter().find(|(name, _)| *name == channel.name).map_or(0, |(_, n)| *n),
+            left_today,
+            failing: is_failing.then(|| facts.why.unwrap_or_default()),
+        });
+    }
+    Ok(Health {
+        hub: around.hub.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        channels,
+        backup_at: None,
+        no_link: None,
+        next_at: around.next_at,
+        keep_days: around.keep_days,
+    })
+}

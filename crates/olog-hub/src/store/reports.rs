@@ -1,0 +1,362 @@
+//! Reports: what a window needs, the pages that were made, the files that were written; and what they know from then on.
+
+use olog_proto::{At, Excerpt};
+use olog_push::ReportFacts;
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, Tx, Value};
+use crate::absence::Absence;
+use crate::incident::TaskFacts;
+use crate::state::Days;
+use crate::values;
+
+/// A device, as a report reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceFacts {
+    /// Its row.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// How to reach it.
+    pub address: Option<String>,
+    /// Of its agent.
+    pub version: Option<String>,
+    /// When it was last heard, as far as the store knows.
+    pub heard_at: Option<At>,
+    /// It is away.
+    pub is_away: bool,
+    /// Milliseconds that its clock is ahead.
+    pub skew: Option<i64>,
+    /// When it booted.
+    pub booted_at: Option<At>,
+    /// The name that it had.
+    pub was: Option<String>,
+    /// Until when it had that.
+    pub renamed_at: Option<At>,
+    /// A report has named it.
+    pub is_known: bool,
+    /// How its days went.
+    pub days: Days,
+    /// Its tasks.
+    pub tasks: Vec<TaskOf>,
+}
+
+/// One of its tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskOf {
+    /// Its name.
+    pub name: String,
+    /// What is known of it.
+    pub facts: TaskFacts,
+    /// A report has named it.
+    pub is_known: bool,
+}
+
+/// An incident that is no task's and open, or any that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Affair {
+    /// Its number.
+    pub id: u64,
+    /// `task`, `device`, `note` or `channel`.
+    pub subject: String,
+    /// Its device's name.
+    pub device: Option<String>,
+    /// How to reach that.
+    pub address: Option<String>,
+    /// What it is about.
+    pub name: String,
+    /// Its begin.
+    pub began_at: At,
+    /// Its end.
+    pub ended_at: Option<At>,
+    /// What showed it.
+    pub ground: Option<String>,
+    /// How often it was seen.
+    pub n_seen: u64,
+    /// When a person acknowledged it.
+    pub acknowledged_at: Option<At>,
+    /// Its latest text.
+    pub text: Option<String>,
+    /// Of devices.
+    pub absence: Option<Absence>,
+}
+
+/// A report that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its number.
+    pub id: i64,
+    /// Its window, from …
+    pub from_at: At,
+    /// … to.
+    pub to_at: At,
+    /// When it was made.
+    pub made_at: At,
+    /// Nobody guesses it.
+    pub token: String,
+    /// What it found.
+    pub facts: ReportFacts,
+    /// It was made at its time, not because a person asked.
+    pub is_daily: bool,
+    /// Its page is still there.
+    pub has_page: bool,
+}
+
+/// A report to be kept.
+#[derive(Debug, Clone)]
+pub struct NewReport {
+    /// Its window, from …
+    pub from_at: At,
+    /// … to.
+    pub to_at: At,
+    /// Made at its time.
+    pub is_daily: bool,
+    /// When it was made.
+    pub made_at: At,
+    /// Nobody guesses it.
+    pub token: String,
+    /// What it found.
+    pub facts: ReportFacts,
+    /// The page.
+    pub page: String,
+}
+
+/// The devices after `after` by name, with all of their tasks; at most `limit` of them.
+pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFacts>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, name, address, version, heard_at, absence_id, skew, booted_at, was, renamed_at, known_at, days
+         FROM devices WHERE state = 'joined' AND name > $1 ORDER BY name LIMIT $2",
+        values![after, limit],
+    )?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));
+        found.push(DeviceFacts {
+            id: row.int(0)?,
+            name: row.text(1)?.to_owned(),
+            address: text(2)?,
+            version: text(3)?,
+            heard_at: row.at_or_null(4)?,
+            is_away: row.int_or_null(5)?.is_some(),
+            skew: row.int_or_null(6)?,
+            booted_at: row.at_or_null(7)?,
+            was: text(8)?,
+            renamed_at: row.at_or_null(9)?,
+            is_known: row.int_or_null(10)?.is_some(),
+            days: row.text_or_null(11)?.and_then(|days| serde_json::from_str(days).ok()).unwrap_or_default(),
+            tasks: Vec::new(),
+        });
+    }
+    for device in &mut found {
+        let rows = tx.query(
+            "SELECT name, facts, known_at FROM tasks WHERE device_id = $1 AND is_task = 1 ORDER BY name",
+            values![device.id],
+        )?;
+        for row in &rows {
+            // Facts that cannot be read are no reason to have no report; the watchman tells of them.
+            let Ok(facts) = row.json(1) else { continue };
+            device.tasks.push(TaskOf { name: row.text(0)?.to_owned(), facts, is_known: row.int_or_null(2)?.is_some() });
+        }
+    }
+    Ok(found)
+}
+
+const AFFAIR: &str =
+    "i.id, i.subject, d.name, d.address, i.name, i.began_at, i.ended_at, i.ground, i.n_seen, i.acknowledged_at, i.facts
+     FROM incidents i LEFT JOIN devices d ON d.id = i.device_id";
+
+/// What is open and no task's, the oldest first; at most `limit`.
+pub fn open_affairs(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Affair>, StoreError> {
+    let rows = tx.query(
+        &format!("SELECT {AFFAIR} WHERE i.ended_at IS NULL AND i.subject <> 'task' ORDER BY i.id LIMIT $1"),
+        values![limit],
+    )?;
+    rows.iter().map(affair).collect()
+}
+
+/// What was over after `from` and until `to`, the latest first, at most `limit`; and how many there are.
+pub fn ended(tx: &mut Tx<'_>, from: At, to: At, limit: u32) -> Result<(Vec<Affair>, u64), StoreError> {
+    let within = "i.ended_at > $1 AND i.ended_at <= $2 AND i.subject <> 'hub'";
+    let rows = tx.query(
+        &format!("SELECT {AFFAIR} WHERE {within} ORDER BY i.ended_at DESC, i.id DESC LIMIT $3"),
+        values![from, to, limit],
+    )?;
+    let n = tx.query_one(&format!("SELECT COUNT(*) FROM incidents i WHERE {within}"), values![from, to])?;
+    Ok((rows.iter().map(affair).collect::<Result<_, _>>()?, n.map_or(Ok(0), |row| row.count(0))?))
+}
+
+fn affair(row: &super::Row) -> Result<Affair, StoreError> {
+    #[derive(Deserialize)]
+    struct Latest {
+        excerpt: Option<Excerpt>,
+        answer: Option<String>,
+    }
+    let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));
+    let latest: Option<Latest> = row.json(10).ok();
+    Ok(Affair {
+        id: row.count(0)?,
+        subject: row.text(1)?.to_owned(),
+        device: text(2)?,
+        address: text(3)?,
+        name: row.text(4)?.to_owned(),
+        began_at: row.at(5)?,
+        ended_at: row.at_or_null(6)?,
+        ground: text(7)?,
+        n_seen: row.count(8)?,
+        acknowledged_at: row.at_or_null(9)?,
+        text: latest.and_then(|latest| latest.excerpt.map(|excerpt| whole(&excerpt)).or(latest.answer)),
+        absence: (row.text(1)? == "device").then(|| row.json(10).ok()).flatten(),
+    })
+}
+
+/// An excerpt's two ends.
+pub fn whole(excerpt: &Excerpt) -> String {
+    if excerpt.tail().is_empty() {
+        return excerpt.head().to_owned();
+    }
+    format!("{}\n…\n{}", excerpt.head().trim_end(), excerpt.tail())
+}
+
+/// What the services said of messages of a channel in a time: accepted, refused.
+pub fn answers(tx: &mut Tx<'_>, channel: &str, from: At, to: At) -> Result<(u64, u64), StoreError> {
+    let rows = tx.query(
+        "SELECT a.outcome, COUNT(*) FROM messages m JOIN attempts a ON a.message_id = m.id
+         WHERE m.channel = $1 AND m.at > $2 AND m.at <= $3 GROUP BY a.outcome",
+        values![channel, from, to],
+    )?;
+    let mut counts = (0, 0);
+    for row in &rows {
+        match row.text(0)? {
+            "accepted" => counts.0 = row.count(1)?,
+            "refused" => counts.1 = row.count(1)?,
+            _ => {}
+        }
+    }
+    Ok(counts)
+}
+
+/// Messages of a channel after an instant.
+pub fn n_messages(tx: &mut Tx<'_>, channel: &str, after: At) -> Result<u64, StoreError> {
+    let row = tx.query_one("SELECT COUNT(*) FROM messages WHERE channel = $1 AND at > $2", values![channel, after])?;
+    row.map_or(Ok(0), |row| row.count(0))
+}
+
+/// The end of the last window.
+pub fn last_window(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
+    let row = tx.query_one("SELECT MAX(window_to) FROM reports", &[])?;
+    row.map_or(Ok(None), |row| row.at_or_null(0))
+}
+
+/// The highest rows that a report can have seen: of devices and of tasks.
+pub fn seen(tx: &mut Tx<'_>) -> Result<(i64, i64), StoreError> {
+    let row = tx.query_one(
+        "SELECT (SELECT COALESCE(MAX(id), 0) FROM devices), (SELECT COALESCE(MAX(id), 0) FROM tasks)",
+        &[],
+    )?;
+    row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
+}
+
+/// What a report has named is known from now on.
+pub fn know(tx: &mut Tx<'_>, (devices, tasks): (i64, i64), at: At) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE devices SET known_at = $1 WHERE known_at IS NULL AND state = 'joined' AND id <= $2",
+        values![at, devices],
+    )?;
+    tx.execute(
+        "UPDATE tasks SET known_at = $1 WHERE known_at IS NULL AND is_task = 1 AND id <= $2",
+        values![at, tasks],
+    )?;
+    Ok(())
+}
+
+/// Keeps a report and gives its number; nothing if the window's report was made already.
+pub fn put(tx: &mut Tx<'_>, report: &NewReport) -> Result<Option<i64>, StoreError> {
+    let row = tx.query_one(
+        "INSERT INTO reports (window_to, from_at, to_at, made_at, token, facts, page) VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (window_to) DO NOTHING RETURNING id",
+        &[
+            report.is_daily.then_some(report.to_at).into(),
+            report.from_at.into(),
+            report.to_at.into(),
+            report.made_at.into(),
+            report.token.as_str().into(),
+            Value::json(&report.facts)?,
+            report.page.as_str().into(),
+        ],
+    )?;
+    row.map(|row| row.int(0)).transpose()
+}
+
+const MADE: &str = "id, from_at, to_at, made_at, token, facts, window_to, CAST(CASE WHEN page IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM reports";
+
+fn made(row: &super::Row) -> Result<Made, StoreError> {
+    Ok(Made {
+        id: row.int(0)?,
+        from_at: row.at(1)?,
+        to_at: row.at(2)?,
+        made_at: row.at(3)?,
+        token: row.text(4)?.to_owned(),
+        facts: row.json(5)?,
+        is_daily: row.int_or_null(6)?.is_some(),
+        has_page: row.int(7)? == 1,
+    })
+}
+
+/// Reports, the newest first; at most `limit`.
+pub fn list(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Made>, StoreError> {
+    let rows = tx.query(&format!("SELECT {MADE} ORDER BY id DESC LIMIT $1"), values![limit])?;
+    rows.iter().map(made).collect()
+}
+
+/// One report.
+pub fn get(tx: &mut Tx<'_>, id: i64) -> Result<Option<Made>, StoreError> {
+    tx.query_one(&format!("SELECT {MADE} WHERE id = $1"), values![id])?.map(|row| made(&row)).transpose()
+}
+
+/// The page behind a token, if it is still kept.
+pub fn page(tx: &mut Tx<'_>, token: &str) -> Result<Option<String>, StoreError> {
+    let row = tx.query_one("SELECT page FROM reports WHERE token = $1", values![token])?;
+    row.map_or(Ok(None), |row| row.text_or_null(0).map(|page| page.map(str::to_owned)))
+}
+
+/// Pages that were made before that go; their rows stay, so that windows follow each other.
+pub fn drop_pages(tx: &mut Tx<'_>, before: At) -> Result<u64, StoreError> {
+    tx.execute("UPDATE reports SET page = NULL WHERE made_at < $1 AND page IS NOT NULL", values![before])
+}
+
+/// A file is about to be written: whatever happens, it is known as ours.
+pub fn add_file(tx: &mut Tx<'_>, path: &str, at: At) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO report_files (path, made_at) VALUES ($1, $2) ON CONFLICT (path) DO NOTHING",
+        values![path, at],
+    )?;
+    Ok(())
+}
+
+/// Files that were written before that; at most `limit`.
+pub fn old_files(tx: &mut Tx<'_>, before: At, limit: u32) -> Result<Vec<String>, StoreError> {
+    let rows = tx.query(
+        "SELECT path FROM report_files WHERE made_at < $1 ORDER BY made_at, path LIMIT $2",
+        values![before, limit],
+    )?;
+    rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+}
+
+/// A file is gone.
+pub fn forget_file(tx: &mut Tx<'_>, path: &str) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM report_files WHERE path = $1", values![path])?;
+    Ok(())
+}
+
+/// How a device's days went.
+pub fn days(tx: &mut Tx<'_>, device: i64) -> Result<Days, StoreError> {
+    let row = tx.query_one("SELECT days FROM devices WHERE id = $1", values![device])?;
+    let text = row.as_ref().map(|row| row.text_or_null(0)).transpose()?.flatten();
+    Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+}
+
+/// Writes that.
+pub fn set_days(tx: &mut Tx<'_>, device: i64, days: &Days) -> Result<(), StoreError> {
+    tx.execute("UPDATE devices SET days = $2 WHERE id = $1", &[device.into(), Value::json(days)?])?;
+    Ok(())
+}
