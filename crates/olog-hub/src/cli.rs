@@ -31,7 +31,7 @@ use crate::{
     failed,
     hub::{self, Hub},
     probe,
-    socket::{LinkAnswer, Rename, Who},
+    socket::{LinkAnswer, Rename, Shown, Who},
 };
 
 mod show;
@@ -84,6 +84,9 @@ enum Verb {
     /// Incidents: what is or was wrong.
     #[command(subcommand)]
     Incident(IncidentVerb),
+    /// Reports: made every day, or now.
+    #[command(subcommand)]
+    Report(ReportVerb),
     /// Channels: where notifications go.
     #[command(subcommand)]
     Channel(ChannelVerb),
@@ -174,6 +177,40 @@ enum IncidentVerb {
         /// Its number.
         #[arg(value_parser = number)]
         n: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ReportVerb {
+    /// Print a report of the last 24 hours. The next one comes as if nobody had asked.
+    Now {
+        /// Keep it, and push it to every channel that takes reports.
+        #[arg(long)]
+        push: bool,
+        /// Write its page here ("-": print it).
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// As JSON.
+        #[arg(long, conflicts_with = "html")]
+        json: bool,
+    },
+    /// Print which reports were made.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a report that was made.
+    Show {
+        /// Its number, as in the list.
+        #[arg(value_parser = number)]
+        id: u64,
+        /// Write its page here ("-": print it), while it is kept.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// As JSON.
+        #[arg(long, conflicts_with = "html")]
+        json: bool,
     },
 }
 
@@ -400,6 +437,14 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
             let done: Value = client.json(Method::POST, &format!("/incident/{n}/close"), None::<&()>).await?;
             Ok(show.fields(&done))
         }
+        Verb::Report(ReportVerb::List { json }) => rows("/reports", json, show::REPORTS).await,
+        Verb::Report(ReportVerb::Now { push, html, json }) => {
+            let answer = if push { client.post("/report/push", &()).await? } else { client.get("/report/now").await? };
+            report(answer, html, json)
+        }
+        Verb::Report(ReportVerb::Show { id, html, json }) => {
+            report(client.get(&format!("/report/{id}")).await?, html, json)
+        }
         Verb::Channel(ChannelVerb::List { json }) => rows("/channels", json, show::CHANNELS).await,
         Verb::Channel(ChannelVerb::Rearm { name }) => {
             client.post::<()>("/channel/rearm", &Who { who: name }).await.map(|()| String::new())
@@ -407,6 +452,32 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
         Verb::Status { json } => {
             let status: Value = client.get("/status").await?;
             Ok(if json { show::json(&status) } else { show.fields(&status) })
+        }
+    }
+}
+
+/// A report as words, as its page, or as facts.
+fn report(shown: Shown, html: Option<PathBuf>, json: bool) -> Result<String, AskError> {
+    if json {
+        let facts = serde_json::to_value(&shown.facts).unwrap_or_default();
+        return Ok(show::json(&facts));
+    }
+    let Some(file) = html else { return Ok(shown.text) };
+    let Some(page) = shown.page else {
+        complain("its page is kept no more (report.keep_days); this is what it said");
+        return Ok(shown.text);
+    };
+    if file.as_os_str() == "-" {
+        return Ok(page);
+    }
+    match std::fs::write(&file, page) {
+        Ok(()) => {
+            complain(&format!("written: {}", file.display()));
+            Ok(shown.text)
+        }
+        Err(error) => {
+            complain(&format!("{}: {error}; this is what it says", file.display()));
+            Ok(shown.text)
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::{
     outbox,
     pulse::Pulses,
     record::{self, Rules},
+    reporter::Reporter,
     roster::Roster,
     session::Desk,
     socket::{self, Verbs},
@@ -153,7 +154,10 @@ impl Hub {
         let web = Web { desk: Arc::new(desk), enrol: enrol.clone(), store: store.clone(), live: live.clone() };
         let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
+        let (bell, seats) = (bells.outbox.clone(), roster.clone());
+        let reporter = Reporter::new(store.clone(), rules.clone(), live.clone(), seats, clock.clone(), bell);
         let verbs = Verbs {
+            reporter: reporter.clone(),
             enrol: enrol.clone(),
             store: store.clone(),
             roster: roster.clone(),
@@ -186,6 +190,7 @@ impl Hub {
         // Everything that can fail is behind us.
         let watchman = watchman.was_told_down(failed::clear(&boot.state_dir)).with_pulse(pulses.of("watchman"));
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
+        named(&mut core, "reporter", reporter.run(stop_core.clone()));
         let (bell, pulse) = (bells.outbox.clone(), pulses.clone());
         named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), pulse, stop_core.clone()));
         endless(&mut core, "alive", alive::feed_watchdog(store.clone(), pulses, stop_core.clone()));

@@ -227,6 +227,10 @@ impl Builder {
     pub fn device(&mut self, mut row: DeviceRow) {
         // What has gone is told once and is nobody's state.
         let state = state::of_device(row.is_away, row.tasks.iter().filter(|task| !task.is_gone).map(|task| task.state));
+        if row.is_new {
+            self.report.facts.n_new += 1;
+            keep(&mut self.report.facts.new, row.name.clone(), NAMES);
+        }
         let mut tally = Tally::default();
         for task in &mut row.tasks {
             self.task(&row.name, row.address.as_deref(), row.is_away, task);
@@ -242,10 +246,6 @@ impl Builder {
         facts.tasks.ok += tally.ok;
         facts.tasks.err += tally.err;
         facts.tasks.lost += tally.lost;
-        if row.is_new {
-            facts.n_new += 1;
-            keep(&mut facts.new, row.name.clone(), NAMES);
-        }
         self.days(&row);
         self.changes(&row);
         row.tasks.sort_by(|a, b| (b.state, a.is_gone).cmp(&(a.state, b.is_gone)).then_with(|| a.name.cmp(&b.name)));

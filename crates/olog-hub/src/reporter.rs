@@ -29,7 +29,7 @@ use crate::report::when::{Turn, turn};
 use crate::report::{Report, Window, page};
 use crate::roster::Roster;
 use crate::schedule::Schedule;
-use crate::store::reports::{self, Made, NewReport};
+use crate::store::reports::{self, NewReport};
 use crate::store::{Store, StoreError, Tx, settings};
 use place::Placed;
 

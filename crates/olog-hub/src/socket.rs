@@ -35,6 +35,7 @@ use crate::{
     ingest::Bells,
     person,
     record::{self, Rules},
+    reporter::{self, Reporter},
     roster::Roster,
     store::{
         Store, StoreError,
@@ -44,6 +45,10 @@ use crate::{
     },
     web::Problem,
 };
+
+mod reports;
+
+pub use reports::Shown;
 
 /// Verbs at one time.
 const VERBS_MAX: usize = 64;
@@ -75,6 +80,8 @@ pub struct Verbs {
     pub print: Option<KeyPrint>,
     /// Where the store is, without its password.
     pub store_url: String,
+    /// Who makes reports.
+    pub reporter: Reporter,
     /// Who reads the configuration anew.
     pub reload: Reload,
 }
@@ -180,6 +187,8 @@ pub struct Status {
     pub open_incidents: usize,
     /// Channels in force.
     pub channels: Vec<String>,
+    /// Why the last report came without a link, if it did.
+    pub report_without_link: Option<String>,
 }
 
 /// Serves the verbs until stopped; then removes the socket.
@@ -251,6 +260,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/channel/test", post(channel_test))
         .route("/channel/rearm", post(channel_rearm))
         .route("/channel/test/{row}", get(channel_tested))
+        .merge(reports::routes())
         .route("/reload", post(reload))
         .route("/status", get(status))
         .fallback(async || {
@@ -493,5 +503,6 @@ async fn status(State(verbs): Asked) -> Answer<Status> {
         pending: verbs.enrol.list(true).await?.len(),
         open_incidents: open.len(),
         channels: live.channels.iter().map(|channel| channel.name.clone()).collect(),
+        report_without_link: verbs.store.read(reporter::no_link).await?,
     }))
 }

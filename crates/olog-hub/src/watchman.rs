@@ -9,6 +9,7 @@
 //! `absence`), send anything (it rings the outbox).
 
 mod affairs;
+mod days;
 mod network;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::bell::Bell;
 use crate::pulse::Pulse;
 use crate::record::{self, Rules};
 use crate::roster::Roster;
+use crate::state::day_of;
 use crate::store::devices::{self, DeviceId};
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::tasks::{self, TaskId};
@@ -65,6 +67,8 @@ pub struct Watchman {
     /// Since when errors of each device would have been heard.
     here_since: HashMap<DeviceId, At>,
     alive_at: At,
+    /// The day whose devices are noted.
+    noted: Option<i32>,
     /// Somebody was told that the hub is down.
     was_told_down: bool,
     pulse: Pulse,
@@ -94,6 +98,7 @@ impl Watchman {
             roll,
             here_since,
             alive_at: now,
+            noted: None,
             was_told_down: false,
             pulse: Pulse::default(),
         }
@@ -197,6 +202,13 @@ impl Watchman {
             self.store.write(move |tx| back.iter().try_for_each(|number| watch::set_absence(tx, *number, &[]))).await?;
         }
         self.note_who_is_here(&presences, now);
+        let rules = self.rules.borrow().clone();
+        let today = day_of(now, rules.policy.zone);
+        if self.noted != Some(today) {
+            let away = open.iter().flat_map(|(_, absence)| absence.missing()).map(|member| member.device).collect();
+            days::note(&self.store, &rules, &presences, &away, now).await?;
+            self.noted = Some(today);
+        }
         let is_due = self.roll.due_at(&presences, &open, now).is_some_and(|due| due <= now);
         if is_due && network::is_gone() {
             tracing::warn!("no network card is up: no device is judged until there is a network");
@@ -343,11 +355,13 @@ fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step,
             let begin = Begin { subject: Subject::Device, device: only, task: None, name: &name, at: absence.since };
             let number = incidents::begin(tx, &begin, absence)?;
             watch::set_absence(tx, number, &away(absence))?;
+            days::lost(tx, rules, &away(absence), now)?;
             (number, Some(saying))
         }
         Step::Change { number, absence, saying } => {
             incidents::set_facts(tx, *number, absence)?;
             watch::set_absence(tx, *number, &away(absence))?;
+            days::lost(tx, rules, &away(absence), now)?;
             (*number, saying.as_ref())
         }
         Step::End { number, saying } => {

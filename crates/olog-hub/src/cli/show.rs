@@ -41,6 +41,18 @@ pub(super) const SENT: &[Column] = &[
     ("answer", "ANSWER"),
     ("title", "MESSAGE"),
 ];
+pub(super) const REPORTS: &[Column] = &[
+    ("id", "#"),
+    ("to_at", "UNTIL"),
+    ("from_at", "FROM"),
+    ("kind", "KIND"),
+    ("to_do", "TO DO"),
+    ("ok", "OK"),
+    ("err", "ERR"),
+    ("lost", "LOST"),
+    ("page", "PAGE"),
+    ("link", "LINK"),
+];
 pub(super) const CHANNELS: &[Column] = &[
     ("name", "NAME"),
     ("state", "STATE"),

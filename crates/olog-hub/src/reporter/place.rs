@@ -77,18 +77,19 @@ impl Reporter {
 /// Does the link open, and does the folder keep its names to itself?
 async fn check(base: &str, name: &str, token: &str, placed: &mut Placed) {
     let url = format!("{base}/{name}");
+    // What is told names the folder: the page's own name differs every day, and is nobody's business.
     match look(&url).await {
         Found::Answer { status: 200, text } if text.contains("content=\"Olog report\"") => placed.link = Some(url),
         Found::Answer { status: 200, .. } => {
-            placed.trouble = Some(format!("{url} opens another page: is html_url the address of html_dir?"));
+            placed.trouble = Some(format!("{base}/ opens another page: is html_url the address of html_dir?"));
         }
         Found::Answer { status, .. } => {
             placed.trouble = Some(format!(
-                "{url} answers {status}: is html_url the address of html_dir, and may the web server read it?"
+                "{base}/ answers {status}: is html_url the address of html_dir, and may the web server read it?"
             ));
         }
         // Many networks do not let a machine reach itself by its public name; a certificate is bad for phones too.
-        Found::Nothing(why) if why.contains("certificate") => placed.trouble = Some(format!("{url}: {why}")),
+        Found::Nothing(why) if why.contains("certificate") => placed.trouble = Some(format!("{base}/: {why}")),
         Found::Nothing(why) => {
             tracing::warn!(url, why, "whether the report's link opens cannot be seen from here");
             placed.link = Some(url);
