@@ -121,7 +121,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         clock: clock.clone(),
         setup: setup_seen.clone(),
         link,
-        why: why_stopped,
+        why: || service::Stop::why().as_str(),
         pulse: uplink_pulse.clone(),
     };
     let desk = Desk {
@@ -388,12 +388,6 @@ fn newest(spool: &Spool) -> At {
 /// Does a hub run on this machine?
 fn hub_is_here() -> bool {
     Path::new("/run/olog-hub").is_dir()
-}
-
-/// Goes the whole machine down, or only this daemon?
-fn why_stopped() -> &'static str {
-    let signs = ["/run/systemd/shutdown/scheduled", "/run/nologin"];
-    if signs.iter().any(|sign| Path::new(sign).exists()) { "shutdown" } else { "stop" }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Inside {
         if root.windows(16).any(|part| part == b"systemd-private-") && is_point_of(TEMPORARY) {
             return Some(hidden_by(dir, "PrivateTmp", cleans));
         }
-        let covered = mount.root.ends_with("systemd/inaccessible/dir");
+        let covered = mount.root.ends_with("inaccessible/dir");
         let emptied = mount.kind == "tmpfs" && mount.read_only && is_point_of(HOMES);
         if covered || emptied {
             let setting = if beneath_any(dir, HOMES) { "ProtectHome" } else { "InaccessiblePaths" };

@@ -42,6 +42,8 @@ struct HubClock {
 /// What a run did.
 #[derive(Debug, Default)]
 pub struct Swept {
+    /// It ran: the clock was confirmed, and something is to be deleted.
+    pub ran: bool,
     /// Files that are gone.
     pub deleted: u64,
     /// Folders in which nothing can be deleted, and why.
@@ -92,6 +94,7 @@ impl Sweep {
         }
         spool.date_files(now_at)?;
         let Some(keep) = keep else { return Ok(swept) };
+        swept.ran = true;
         let before = now_at.plus(-i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         let mut left = spool.n_files()?.div_ceil(10);
         let unsent = spool.files_with_events()?;

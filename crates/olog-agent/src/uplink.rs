@@ -90,7 +90,7 @@ pub struct Uplink<R, C> {
     pub setup: watch::Receiver<Setup>,
     /// How it stands, for whoever wants to know.
     pub link: watch::Sender<Link>,
-    /// What to say in `bye` once it is stopped: `stop`, `shutdown`.
+    /// What to say in `bye` once it is stopped: `stop`, `shutdown`, `upgrade`.
     pub why: fn() -> &'static str,
     /// Beats at each step, and while there is nothing to do.
     pub pulse: Pulse,
@@ -239,7 +239,9 @@ impl<R: Road, C: Chance> Uplink<R, C> {
             };
             let Err(ended) = turn else { continue };
             if matches!(ended, Ended::Stopped) {
-                session.bye((self.why)()).await;
+                let why = (self.why)();
+                tracing::info!(hub = hub.base, why, "goodbye");
+                session.bye(why).await;
             }
             self.link.send_modify(|link| link.connected = false);
             return ended;

@@ -1,6 +1,10 @@
 //! What the service manager is told, and how a program ends. All of it does nothing without systemd.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
 
 use sd_notify::NotifyState;
 
@@ -61,6 +65,62 @@ pub fn reloaded() {
 /// A stop begins.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);
+}
+
+/// Why a daemon was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The whole machine goes down, or starts anew.
+    Shutdown,
+    /// Another version of the program lies in its place.
+    Upgrade,
+    /// Somebody stopped it.
+    Asked,
+}
+
+impl Stop {
+    /// Asked while it stops; takes at most a second.
+    pub fn why() -> Stop {
+        // A file that was replaced while it runs is told so by the kernel (proc_pid_exe(5)).
+        let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+        let is_replaced = program.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
+        // A shutdown that was planned, and logins that are closed; the latter may come after us.
+        let signs = ["/run/systemd/shutdown/scheduled", "/run/nologin"];
+        if signs.iter().any(|sign| Path::new(sign).exists()) || machine_stops() {
+            return Stop::Shutdown;
+        }
+        if is_replaced { Stop::Upgrade } else { Stop::Asked }
+    }
+
+    /// As the wire has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stop::Shutdown => "shutdown",
+            Stop::Upgrade => "upgrade",
+            Stop::Asked => "stop",
+        }
+    }
+}
+
+/// Does systemd say that the machine goes down? No file says it; over the bus it answers everybody.
+fn machine_stops() -> bool {
+    const LOOKS: u32 = 100;
+    const LOOK: Duration = Duration::from_millis(10);
+    if !is_there() {
+        return false;
+    }
+    let mut ask = Command::new("systemctl");
+    ask.arg("is-system-running").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Ok(mut asked) = ask.spawn() else { return false };
+    for _ in 0..LOOKS {
+        match asked.try_wait() {
+            Ok(None) => std::thread::sleep(LOOK),
+            _ => break,
+        }
+    }
+    // It has ended, or does not get to it in time: what it printed is there all the same.
+    let _gone = asked.kill().is_err();
+    asked.wait_with_output().is_ok_and(|answer| answer.stdout.starts_with(b"stopping"))
 }
 
 /// How often [`alive`] is due: half of what the unit's `WatchdogSec=` allows; `None` without one.

@@ -1,6 +1,6 @@
 //! The thread's loop: takes what arrives, lets files settle, looks at those that are ready, commits, rings.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,10 +72,8 @@ pub(super) struct Road {
     pub(super) status: Arc<Mutex<FilesStatus>>,
     pub(super) pulse: Pulse,
     pub(super) sweep: Sweep,
-    /// Log dirs in which nothing can be deleted, by what can be seen of them, and why.
-    pub(super) kept: BTreeMap<String, String>,
-    /// Folders in which the last clean-up could not delete.
-    pub(super) not_deleted: BTreeMap<String, String>,
+    /// Log dirs in which nothing can be deleted, by what can be seen of them.
+    pub(super) kept: HashSet<String>,
     pub(super) next_roots: Duration,
     pub(super) retry_at: Option<Duration>,
     pub(super) full: bool,
@@ -105,8 +103,12 @@ impl Road {
             redactor: Redactor::new(config.redact.clone()),
             settle: Settle::new(config.settle, config.settle_max),
             sweep: Sweep::new(now()),
-            kept: BTreeMap::new(),
-            not_deleted: BTreeMap::new(),
+            kept: config
+                .log_dirs
+                .iter()
+                .map(|dir| text_of(dir))
+                .filter(|dir| troubles.is_open_at("not_cleanable", dir))
+                .collect(),
             roots: Vec::new(),
             folders: HashMap::new(),
             by_path: HashMap::new(),
@@ -199,9 +201,6 @@ impl Road {
                 self.settle.set(config.settle, config.settle_max);
                 let other_dirs = config.log_dirs != self.config.log_dirs || config.own != self.config.own;
                 self.config = *config;
-                if self.config.keep.is_none() {
-                    self.not_deleted.clear();
-                }
                 if other_dirs {
                     self.take_roots()?;
                 }
@@ -305,11 +304,16 @@ impl Road {
         if self.sweep.next_due().is_some_and(|due| due <= now) {
             let roots: Vec<&Path> = self.roots.iter().map(|root| root.path.as_path()).collect();
             let swept = self.sweep.run(&self.spool, &roots, self.config.keep, (now, self.clock.now()), &self.pulse)?;
-            let text = |path: &str, why: &str| {
-                format!("cannot delete old log files in {path}: {why}; the agent's user needs w and x on it")
-            };
-            self.not_deleted = swept.failed.into_iter().map(|(path, why)| (path.clone(), text(&path, &why))).collect();
-            self.tell_kept();
+            if swept.ran {
+                let failed: HashSet<&String> = swept.failed.iter().map(|(path, _)| path).collect();
+                self.troubles
+                    .only("not_cleanable", |path| failed.contains(&path.to_owned()) || self.kept.contains(path));
+            }
+            for (path, why) in swept.failed {
+                let text =
+                    format!("cannot delete old log files in {path}: {why}; the agent's user needs w and x on it");
+                self.troubles.begin("not_cleanable", &path, text);
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The log dirs: when they are walked, what a walk came to, and what is wrong with them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -92,6 +92,7 @@ impl Road {
         for code in ["log_dir_missing", "log_dir_hidden"] {
             self.troubles.only(code, |path| dirs.iter().any(|dir| text_of(dir) == path));
         }
+        self.troubles.only("not_cleanable", |path| dirs.iter().any(|dir| as_path(path.as_bytes()).starts_with(dir)));
         self.look_at_obstacles();
         Ok(())
     }
@@ -99,31 +100,31 @@ impl Road {
     /// What hides a log dir from this process, or keeps it from cleaning up there.
     pub(super) fn look_at_obstacles(&mut self) {
         let (inside, cleans) = (Inside::look(), self.config.keep.is_some());
-        self.kept = BTreeMap::new();
+        if !cleans {
+            self.kept.clear();
+            self.troubles.only("not_cleanable", |_| false);
+        }
         for root in &self.roots {
             let dir = text_of(&root.path);
             match inside.hides(&root.path, cleans) {
                 Some(text) => self.troubles.begin("log_dir_hidden", &dir, text),
                 None => self.troubles.over("log_dir_hidden", &dir),
             }
-            // To ask a file server that is away would hang this thread.
-            if cleans
-                && root.identity.is_some()
-                && !root.silent
-                && let Some(text) = inside.keeps(&root.path)
-            {
-                self.kept.insert(dir, text);
+            // Not before it has answered a walk: to ask a file server that is away would hang this thread.
+            if root.silent {
+                self.kept.remove(&dir);
             }
-        }
-        self.tell_kept();
-    }
-
-    /// Folders in which nothing can be deleted: by what can be seen of the log dirs, and by the last clean-up.
-    pub(super) fn tell_kept(&mut self) {
-        let (kept, failed) = (&self.kept, &self.not_deleted);
-        self.troubles.only("not_cleanable", |path| kept.contains_key(path) || failed.contains_key(path));
-        for (path, text) in failed.iter().chain(kept) {
-            self.troubles.begin("not_cleanable", path, text.clone());
+            if !cleans || root.identity.is_none() || root.silent {
+                continue;
+            }
+            match inside.keeps(&root.path) {
+                Some(text) => {
+                    self.troubles.begin("not_cleanable", &dir, text);
+                    self.kept.insert(dir);
+                }
+                None if self.kept.remove(&dir) => self.troubles.over("not_cleanable", &dir),
+                None => {}
+            }
         }
     }
 

@@ -164,6 +164,11 @@ fn a_read_only_log_dir_is_read_and_told_as_not_cleanable_until_it_can_be_written
     world.settled();
     wait("both", || world.said().len() == 2);
     assert!(world.said().contains(&"note not_cleanable".to_owned()), "{:#?}", world.said());
+    // It goes on across a restart, and is not told a second time.
+    world.stop();
+    world.start();
+    wait("the scan", || world.files.as_ref().unwrap().status().scans > 0);
+    assert_eq!(world.said().len(), 2, "{:#?}", world.said());
     mount.remount("rw");
     // A reload looks at once; else it is seen within half a minute.
     world.files.as_ref().unwrap().reload(world.config.clone());
