@@ -275,6 +275,8 @@ impl Agent {
         if config.fixed != self.fixed {
             return Err(self.refused("state_dir and socket cannot change while the agent runs: it needs a restart"));
         }
+        let before = Config { fixed: config.fixed.clone(), live: self.live.borrow().clone() }.effective();
+        log_changes(&before, &config.effective());
         let live = config.live;
         self.files.reload(live.files.clone());
         self.setup.send_if_modified(|setup| {
@@ -285,7 +287,6 @@ impl Agent {
         });
         self.live.send_replace(live);
         self.look_for_hub();
-        tracing::info!("the configuration was read anew");
         Ok(())
     }
 
@@ -354,6 +355,24 @@ impl Agent {
     /// One line for `systemctl status`.
     fn line(&self) -> String {
         line::line(&self.desk.status(), hub_is_here())
+    }
+}
+
+/// Which lines of the effective configuration are new; secrets are masked in it.
+fn log_changes(before: &str, after: &str) {
+    let mut kept: Vec<&str> = before.lines().collect();
+    let is_new = |line: &&str| match kept.iter().position(|known| known == line) {
+        Some(i) => {
+            kept.swap_remove(i);
+            false
+        }
+        None => true,
+    };
+    let new: Vec<&str> = after.lines().filter(is_new).take(10).collect();
+    if before == after {
+        tracing::debug!("the configuration was read anew: as it was");
+    } else {
+        tracing::info!(now = new.join(", "), "the configuration changed");
     }
 }
 

@@ -10,7 +10,7 @@ use olog_daemon::{
     clock::Clock,
     config::{Invalid, parse_span},
     log,
-    service::Exit,
+    service::{self, Exit},
     socket::{AskError, Client},
 };
 use olog_proto::{JoinLink, TaskName};
@@ -109,6 +109,11 @@ pub fn main() -> ExitCode {
                 complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
                 if is_denied(&invalid) {
                     complain("some of it may not be read by this user: become root");
+                }
+                if matches!(cli.verb, Verb::Run { .. })
+                    && let Some(first) = invalid.0.first()
+                {
+                    service::status(&format!("not started: {first}"));
                 }
                 return Exit::Config.into();
             }

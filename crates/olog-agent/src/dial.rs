@@ -5,6 +5,9 @@
 //! judged at the latest time that is known to have passed: a device whose clock fell back to 1970 must not be locked out, nor
 //! led back to certificates long expired.
 //!
+//! A name with several addresses is dialled without waiting for each: the next one begins a moment later while the first still tries,
+//! IPv6 and IPv4 in turn, so that a line without IPv6 costs a moment and not a time limit (RFC 8305).
+//!
 //! Roots are read only when they are needed, for each connection anew: it is rare, and they are most of a small agent's memory.
 
 use std::{
@@ -14,10 +17,11 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use olog_daemon::clock::Clock;
 use olog_proto::{At, identity::KeyPrint};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -34,8 +38,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-/// One address gets this long; then the next one is tried.
+/// One address gets this long.
 const TCP_AFTER: Duration = Duration::from_secs(5);
+/// The next one begins this much later.
+const NEXT_AFTER: Duration = Duration::from_millis(300);
 const TLS_AFTER: Duration = Duration::from_secs(10);
 const DNS_AFTER: Duration = Duration::from_secs(10);
 
@@ -147,6 +153,11 @@ impl Dialer {
     pub fn new(clock: Clock, newest: At) -> Dialer {
         Dialer { clock, newest: newest.max(built_at()) }
     }
+
+    /// When certificates are judged: no earlier than what is known to have passed.
+    fn judged_at(&self) -> At {
+        self.clock.now().max(self.newest)
+    }
 }
 
 impl Road for Dialer {
@@ -157,7 +168,7 @@ impl Road for Dialer {
         }
         let wrong = |why: String| DialError::Tls { host: target.authority(), why };
         let name = ServerName::try_from(target.host.clone()).map_err(|e| wrong(e.to_string()))?;
-        let config = tls(target.pin, self.clock.now().max(self.newest)).map_err(wrong)?;
+        let config = tls(target.pin, self.judged_at()).map_err(wrong)?;
         match timeout(TLS_AFTER, TlsConnector::from(Arc::new(config)).connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(e)) => Err(wrong(tls_words(&e))),
@@ -167,24 +178,70 @@ impl Road for Dialer {
 }
 
 async fn connect(target: &Target) -> Result<TcpStream, DialError> {
-    let mut last = None;
-    let addresses = resolve(target).await?;
-    for address in &addresses {
-        match timeout(TCP_AFTER, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // An event is one small frame, and the phone waits for it.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY cannot be set");
-                }
-                return Ok(stream);
+    let addresses = in_turn(resolve(target).await?);
+    match first_of(&addresses).await {
+        Ok(stream) => {
+            // An event is one small frame, and the phone waits for it.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY cannot be set");
             }
-            Ok(Err(e)) => last = Some(e),
-            Err(_) => last = Some(io::ErrorKind::TimedOut.into()),
+            Ok(stream)
+        }
+        Err(error) => {
+            let to = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let why = error.map_or_else(|| "no address".to_owned(), |e| tcp_words(&e));
+            Err(DialError::Tcp { to, why })
         }
     }
-    let to = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let why = last.map_or_else(|| "no address".to_owned(), |e| tcp_words(&e));
-    Err(DialError::Tcp { to, why })
+}
+
+/// Who answers first, or of all failures the one that says most.
+async fn first_of(addresses: &[SocketAddr]) -> Result<TcpStream, Option<io::Error>> {
+    let mut tries = FuturesUnordered::new();
+    let mut waiting = addresses.iter();
+    let mut told: Option<io::Error> = None;
+    loop {
+        if tries.is_empty() {
+            let Some(address) = waiting.next() else { return Err(told) };
+            tries.push(timeout(TCP_AFTER, TcpStream::connect(*address)));
+        }
+        let failed = tokio::select! {
+            Some(tried) = tries.next() => match tried {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => error,
+                Err(_) => io::ErrorKind::TimedOut.into(),
+            },
+            () = tokio::time::sleep(NEXT_AFTER), if !waiting.as_slice().is_empty() => {
+                tries.extend(waiting.next().map(|address| timeout(TCP_AFTER, TcpStream::connect(*address))));
+                continue;
+            }
+        };
+        if told.as_ref().is_none_or(|known| weight(&failed) > weight(known)) {
+            told = Some(failed);
+        }
+    }
+}
+
+/// How much a failure says: that somebody refuses is more than that nobody answers, and that this machine has no such network is least.
+fn weight(error: &io::Error) -> u8 {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => 3,
+        io::ErrorKind::TimedOut => 2,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::Unsupported => 0,
+        _ => 1,
+    }
+}
+
+/// One of each kind after the other, beginning with what the resolver prefers.
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let is_six = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut these, mut others) = (Vec::new(), Vec::new());
+    for address in addresses {
+        if address.is_ipv6() == is_six { these.push(address) } else { others.push(address) }
+    }
+    let n = these.len().max(others.len());
+    let (mut these, mut others) = (these.into_iter(), others.into_iter());
+    (0..n).flat_map(|_| [these.next(), others.next()]).flatten().collect()
 }
 
 async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, DialError> {
@@ -242,7 +299,26 @@ fn tls_words(error: &io::Error) -> String {
     }
 }
 
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (n_good, _) = roots.add_parsable_certificates(found.certs);
+    if n_good == 0 {
+        let why = found.errors.first().map_or_else(String::new, |e| format!(" ({e})"));
+        return Err(format!("this system has no root certificates{why}: install ca-certificates"));
+    }
+    Ok(roots)
+}
+
 fn tls(pin: Option<KeyPrint>, now: At) -> Result<ClientConfig, String> {
+    tls_with(pin, now, system_roots)
+}
+
+fn tls_with(
+    pin: Option<KeyPrint>,
+    now: At,
+    roots: impl FnOnce() -> Result<RootCertStore, String>,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(Judged(now)));
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
@@ -251,16 +327,7 @@ fn tls(pin: Option<KeyPrint>, now: At) -> Result<ClientConfig, String> {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Pinned::new(pin, &provider)))
             .with_no_client_auth(),
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            let mut roots = rustls::RootCertStore::empty();
-            let (n_good, _) = roots.add_parsable_certificates(found.certs);
-            if n_good == 0 {
-                let why = found.errors.first().map_or_else(String::new, |e| format!(" ({e})"));
-                return Err(format!("this system has no root certificates{why}: install ca-certificates"));
-            }
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
+        None => builder.with_root_certificates(roots()?).with_no_client_auth(),
     };
     // One connection that stays: a cache for the next one would only be memory.
     config.resumption = Resumption::disabled();

@@ -11,6 +11,7 @@ mod look;
 mod road;
 mod roots;
 mod scan;
+mod told;
 mod troubles;
 
 use std::path::{Path, PathBuf};

@@ -35,6 +35,9 @@ pub enum JoinError {
     /// The folder for the key and the hub.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The spool in it.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// No connection.
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -114,6 +117,7 @@ async fn join_by(
 ) -> Result<Hub, JoinError> {
     identity::make_state_dir(who.state_dir)?;
     let key = identity::device_key(who.state_dir, chance)?;
+    let spool = spool(who.state_dir, chance)?;
     let target = Target::of(&link.base, link.tls)?;
     let greeted = greet(road.reach(&target).await?, &target).await.map_err(JoinError::Enter)?;
     if greeted.print() != link.hub {
@@ -127,8 +131,29 @@ async fn join_by(
         return Err(JoinError::WrongHub);
     }
     staged.commit()?;
-    first_session(road, &target, &hub, key, who, clock, chance).await.map_err(JoinError::Proof)?;
+    if let Some(spool) = spool {
+        first_session(road, &target, &hub, key, who, spool, (clock, chance)).await.map_err(JoinError::Proof)?;
+    }
     Ok(hub)
+}
+
+/// The spool, while no daemon has it. One that cannot be opened is found before the link is used up.
+fn spool(state_dir: &Path, chance: &mut dyn Chance) -> Result<Option<Spool>, JoinError> {
+    let mut epoch = [0; 16];
+    chance.fill(&mut epoch)?;
+    let path = spool_path(state_dir);
+    let opened = match Spool::open(&path, Id128(epoch)) {
+        Ok((spool, _)) => Some(spool),
+        Err(SpoolError::Busy { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    for suffix in ["", "-wal", "-shm"] {
+        let path = path.with_extension(format!("db{suffix}"));
+        if path.exists() {
+            identity::give_to_owner(&path)?;
+        }
+    }
+    Ok(opened)
 }
 
 /// Both proofs, with the numbers of the real spool: an epoch of its own would look like another stream to the hub. While the
@@ -139,17 +164,11 @@ async fn first_session(
     hub: &Hub,
     key: SecretKey,
     who: &Joiner<'_>,
-    clock: &Clock,
-    chance: &mut dyn Chance,
+    spool: Spool,
+    (clock, chance): (&Clock, &mut dyn Chance),
 ) -> Result<(), String> {
-    let (mut epoch, mut nonce) = ([0; 16], [0; 32]);
-    chance.fill(&mut epoch).and_then(|()| chance.fill(&mut nonce)).map_err(|e| e.to_string())?;
-    let path = spool_path(who.state_dir);
-    let spool = match Spool::open(&path, Id128(epoch)) {
-        Ok((spool, _)) => spool,
-        Err(SpoolError::Busy { .. }) => return Ok(()),
-        Err(error) => return Err(error.to_string()),
-    };
+    let mut nonce = [0; 32];
+    chance.fill(&mut nonce).map_err(|e| e.to_string())?;
     let me = Introduction {
         key,
         name: who.name.clone(),
@@ -161,13 +180,7 @@ async fn first_session(
         nonce: Nonce(nonce),
     };
     let stream = road.reach(target).await.map_err(|e| e.to_string());
-    let entered = match stream {
-        Ok(stream) => enter(stream, target, hub.key, &me).await.map(drop).map_err(|e| e.to_string()),
-        Err(error) => Err(error),
-    };
-    drop(spool);
-    identity::give_to_owner(&path).map_err(|e| e.to_string())?;
-    entered
+    enter(stream?, target, hub.key, &me).await.map(drop).map_err(|e| e.to_string())
 }
 
 /// `POST /join`.

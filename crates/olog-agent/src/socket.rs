@@ -258,6 +258,7 @@ impl Desk {
         batch.say(stamp, event.what, None);
         match self.spool.put(&batch) {
             Ok(n) => {
+                log_run(&batch, n);
                 self.bell.notify_one();
                 reply(StatusCode::OK, &serde_json::json!({ "n": n }))
             }
@@ -274,6 +275,19 @@ impl Desk {
             Ok(Ok(())) => reply(StatusCode::OK, &()),
             Ok(Err(words)) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &words),
             Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"),
+        }
+    }
+}
+
+/// The log's line of a run.
+fn log_run(batch: &Batch, n: u64) {
+    for what in batch.events() {
+        match what {
+            What::RunStarted { task, run } => tracing::debug!(%task, run, n, "a run began"),
+            What::RunEnded { task, run, exit, signal, duration, .. } => {
+                tracing::info!(%task, run, ?exit, ?signal, ms = duration, n, "a run ended");
+            }
+            _ => {}
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn spool_path(state_dir: &Path) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// Written by a newer Olog.
-    #[error("{} is of version {found}, this program knows up to {known}: install the newer olog-agent again", path.display())]
+    #[error("{} is of version {found}, this program knows up to {known}: install the newer olog-agent again (nothing was changed)", path.display())]
     Newer {
         /// The spool.
         path: PathBuf,
@@ -183,6 +183,11 @@ impl Batch {
         let told =
             |(key, memory): &(FileKey, Option<Memory>)| memory.as_ref().filter(|m| m.history).map(|_| key.clone());
         self.files.iter().filter_map(told)
+    }
+
+    /// What its events say, in their order.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &What> {
+        self.events.iter().map(|(_, what, _)| what)
     }
 
     /// Does it hold an event?

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use olog_daemon::pulse::Pulse;
-use olog_proto::{At, TaskName};
+use olog_proto::{At, TaskName, name::path_text};
 use rustix::fs::AtFlags;
 
 use crate::read::{self, Place, ReadError, as_path};
@@ -116,13 +116,15 @@ impl Sweep {
                     Ok(true) => {
                         left -= 1;
                         swept.deleted += 1;
+                        let whole = path_text(path.join(as_path(&key.name)).as_os_str().as_encoded_bytes());
+                        tracing::info!(path = whole, "deleted: older than log_keep_days");
                         let mut batch = Batch::default();
                         batch.forget(key);
                         spool.put(&batch)?;
                     }
                     Ok(false) => {}
                     Err(why) => {
-                        swept.failed.push((olog_proto::name::path_text(&folder.path), why));
+                        swept.failed.push((path_text(&folder.path), why));
                         break;
                     }
                 }

@@ -147,11 +147,12 @@ impl<R: Road, C: Chance> Uplink<R, C> {
                 Some(hub) => match self.session(hub, &setup, &mut back_off, &stop).await {
                     Ended::Stopped => return Ok(()),
                     Ended::SetUp => {
+                        tracing::info!("the name, the address or the hub changed: connecting anew");
                         back_off = BackOff::default();
                         continue;
                     }
                     Ended::Chance(e) => return Err(e.into()),
-                    ended => Some(self.settle(&ended, &mut back_off)?),
+                    ended => Some(self.settle(hub, &ended, &mut back_off)?),
                 },
             };
             tokio::select! {
@@ -163,7 +164,7 @@ impl<R: Road, C: Chance> Uplink<R, C> {
     }
 
     /// Tells why there is no session, does what the hub asked for, and says how long to wait.
-    fn settle(&mut self, ended: &Ended, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
+    fn settle(&mut self, hub: &Hub, ended: &Ended, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
         let words = ended.to_string();
         let revoked = matches!(ended.refusal(), Some(Refusal::Revoked));
         let news = self.link.send_if_modified(|link| {
@@ -174,7 +175,7 @@ impl<R: Road, C: Chance> Uplink<R, C> {
         });
         // The same trouble every few seconds is one line in the log, not a thousand.
         if news {
-            tracing::warn!(trouble = words, "no session with the hub");
+            tracing::warn!(hub = hub.base, why = words, "no session with the hub");
         }
         match ended.refusal() {
             Some(Refusal::NewEpoch { detail }) => self.renew_epoch(detail)?,

@@ -116,9 +116,11 @@ fn what_root_makes_at_a_join_is_readable_by_whoever_owns_the_state_dir() {
     let file = config(folder, &format!("state_dir = '{}'", state.display()));
     // Nobody answers there: the key is made all the same.
     says(&agent(folder, &["--config", &file, "join", &link()]).output().unwrap(), 1, &["TCP", "connection refused"]);
-    let key = fs::metadata(state.join("device.key")).unwrap();
-    assert_eq!((key.uid(), key.mode() & 0o777), (NOBODY, 0o600));
-    assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+    for entry in fs::read_dir(&state).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().uid(), NOBODY, "{:?}", entry.file_name());
+    }
+    assert_eq!(fs::metadata(state.join("device.key")).unwrap().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -139,4 +141,54 @@ fn a_user_of_the_machine_runs_an_agent_of_his_own() {
     running.wait().unwrap();
     assert!(started.unwrap().contains("not joined: run `olog-agent join`"));
     says(&status, 0, &["not joined"]);
+}
+
+#[test]
+fn a_log_that_the_journal_cannot_take_goes_to_stderr() {
+    let folder = tempfile::tempdir().unwrap();
+    if Path::new("/run/systemd/journal/socket").exists() {
+        eprintln!("skipped: there is a journal here");
+        return;
+    }
+    let place = folder.path().display();
+    let file = config(folder.path(), &format!("state_dir = '{place}/state'\nlog_dirs = ['{place}']"));
+    let stderr = fs::File::create(folder.path().join("stderr")).unwrap();
+    let found = stderr.metadata().unwrap();
+    let mut running = Command::new(env!("CARGO_BIN_EXE_olog-agent"))
+        .args(["--config", &file, "run"])
+        .env("JOURNAL_STREAM", format!("{}:{}", found.dev(), found.ino()))
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let said = || fs::read_to_string(folder.path().join("stderr")).unwrap();
+    let started = (0..1000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        said().contains("started")
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert!(started, "{}", said());
+}
+
+#[test]
+fn a_state_folder_of_a_newer_version_is_refused_in_words_and_left_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let place = folder.path().display();
+    let file = config(folder.path(), &format!("state_dir = '{}'\nlog_dirs = ['{place}']", state.display()));
+    let agent = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_olog-agent"));
+        command.args(["--config", &file]).args(arguments).stdin(Stdio::null()).output().unwrap()
+    };
+    // Nobody answers: the spool is made all the same.
+    says(&agent(&["join", &link()]), 1, &["TCP"]);
+    let spool = state.join("spool.db");
+    let mut bytes = fs::read(&spool).unwrap();
+    // The user version in the header of the format (sqlite.org/fileformat2.html, offset 60).
+    bytes[63] = 99;
+    fs::write(&spool, &bytes).unwrap();
+    let words = ["spool.db is of version 99", "install the newer olog-agent again", "nothing was changed"];
+    says(&agent(&["run"]), 1, &words);
+    says(&agent(&["join", &link()]), 1, &words);
+    assert!(fs::read(&spool).unwrap() == bytes);
 }

@@ -151,3 +151,77 @@ fn a_base_is_taken_apart() {
     assert_eq!(of("https://[2001:db8::1]:8765").authority(), "[2001:db8::1]:8765");
     assert!(Target::of("ftp://h", None).is_err() && Target::of("https://", None).is_err());
 }
+
+/// A root of our own, and a certificate of it for localhost that holds from 2020 to 2100.
+fn authority() -> (RootCertStore, ServerConfig) {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2100, 1, 1));
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let ca = params.self_signed(&ca_key).unwrap();
+    let issuer = rcgen::Issuer::new(params, ca_key);
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2100, 1, 1));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.der().clone()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .unwrap();
+    (roots, config)
+}
+
+async fn handshake(now: At) -> Result<(), String> {
+    let (roots, server) = authority();
+    let (port, _tasks) = tls_server(server).await;
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let config = tls_with(None, now, || Ok(roots)).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(drop).map_err(|e| tls_words(&e))
+}
+
+#[tokio::test]
+async fn a_device_whose_clock_says_1970_is_not_locked_out_of_a_hub_with_a_real_certificate() {
+    let (clock, _hand) = Clock::manual(At(60_000));
+    let too_early = handshake(clock.now()).await.unwrap_err();
+    assert!(too_early.contains("set this device's clock"), "{too_early}");
+    // This program was built after the certificate.
+    handshake(Dialer::new(clock.clone(), At(0)).judged_at()).await.unwrap();
+    // Once it has known a later time, it stays there: a certificate that ended before is not believed again.
+    let later = Dialer::new(clock, At(5_000_000_000_000)).judged_at();
+    assert!(handshake(later).await.unwrap_err().contains("renew the certificate"));
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_holds_up_no_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let good = listener.local_addr().unwrap();
+    // A full backlog answers nobody, as a host behind a firewall.
+    let silent = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&silent, &"127.0.0.1:0".parse::<std::net::SocketAddrV4>().unwrap()).unwrap();
+    rustix::net::listen(&silent, 0).unwrap();
+    let silent = std::net::TcpListener::from(silent);
+    let port = silent.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(Ok(stream)) = timeout(Duration::from_millis(200), TcpStream::connect(port)).await {
+        filling.push(stream);
+    }
+    let closed: SocketAddr = "127.0.0.1:1".parse().unwrap();
+    let stream =
+        timeout(TCP_AFTER, first_of(&[closed, port, good])).await.expect("it waited for the silent one").unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), good);
+    let refused = first_of(&[closed]).await.unwrap_err().unwrap();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    assert!(first_of(&[]).await.unwrap_err().is_none());
+}
+
+#[test]
+fn both_kinds_of_addresses_are_tried_in_turn() {
+    let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+    let sorted = in_turn(list(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]));
+    assert_eq!(sorted, list(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]));
+}

@@ -14,7 +14,7 @@ use super::look::{FolderPlace, Looked, Looker};
 use super::roots::{Root, Walker};
 use super::scan::Comparison;
 use super::troubles::Troubles;
-use super::{FilesConfig, FilesStatus};
+use super::{FilesConfig, FilesStatus, told};
 use crate::read::as_path;
 use crate::settle::{Settle, Touch};
 use crate::spool::{Batch, FileKey, FolderId, Spool, SpoolError};
@@ -363,7 +363,8 @@ impl Road {
             }
         }
         match self.spool.put(&batch) {
-            Ok(_) => {
+            Ok(last) => {
+                told::log(batch.events(), last);
                 self.troubles.over("disk_full", "");
                 if batch.has_events() {
                     self.bell.notify_one();
