@@ -31,9 +31,15 @@ struct Hours {
 
 impl Hours {
     async fn begin() -> Hours {
+        Hours::begin_with("").await
+    }
+
+    /// With `tasks` declared of the device.
+    async fn begin_with(tasks: &str) -> Hours {
         let world = World::new().await;
         // The hand jumps further than any device may be silent.
-        let hub = Hub::new(&world, "hub", "", "[[device]]\nname = \"pi\"\noffline_after = \"never\"\n");
+        let hub =
+            Hub::new(&world, "hub", "", &format!("[[device]]\nname = \"pi\"\noffline_after = \"never\"\n{tasks}\n"));
         let pi = world.agent_off("pi", "settle = \"0s\"", "");
         let (clock, hand) = Clock::manual(Clock::system().now());
         let source = |program, path: &Path| Source::new(program, Some(path.to_path_buf()));
@@ -62,6 +68,14 @@ impl Hours {
 
     fn n_events(&self) -> i64 {
         self.hub.query::<i64>("SELECT count(*) FROM events WHERE kind IN ('text', 'seen')")[0]
+    }
+
+    /// Seconds pass until so many pushes hold `text`: a device that is asked answers in its own time.
+    fn pushed(&self, text: &str, n: usize) {
+        self.hub.wait(&format!("{n} pushes with {text:?}"), |_| {
+            self.hand.advance(1000);
+            (self.world.n_pushes(text) == n).then_some(())
+        });
     }
 
     async fn end(mut self) {
@@ -95,5 +109,36 @@ async fn an_alarm_each_minute_for_an_hour_is_one_push_and_one_end_and_so_a_week_
     let open = hours.hub.query::<i64>("SELECT count(*) FROM incidents WHERE subject = 'task' AND ended_at IS NULL");
     assert_eq!(open, [0]);
     assert_eq!(hours.hub.query::<i64>("SELECT n_seen FROM incidents WHERE subject = 'task'"), [60, 60]);
+    hours.end().await;
+}
+
+/// A backup that has to run each hour, and does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs() {
+    let hours =
+        Hours::begin_with("tasks = [\"sync\", { name = \"backup\", schedule = \"0 * * * *\", grace = \"10m\" }]").await;
+    hours.write("backup.log", "sent 34 files\n");
+    let due = |state: &str| {
+        let rows = hours.hub.list(&["task", "list"]);
+        let row = rows.iter().find(|row| row["task"] == "backup" && row["state"] == state);
+        row.map(|row| (row["due_at"].as_i64().unwrap(), row["expected"].clone()))
+    };
+    let (first, expected) = hours.hub.wait("it is expected", |_| due("OK"));
+    assert_eq!((first % (60 * MINUTE), expected), (0, "yes".into()));
+    hours.hand.advance(3 * 60 * MINUTE);
+    hours.pushed("LOST pi/backup", 1);
+    let lost = hours.world.push("LOST pi/backup").await;
+    assert!(lost.text().contains("olog-hub task expect pi backup off"), "{}", lost.text());
+    assert_eq!(hours.hub.wait("it is lost", |_| due("LOST")).0, first);
+    hours.write("backup.log", "sent 35 files\n");
+    hours.world.push("OVER pi/backup").await;
+    hours.hub.wait("it is well again", |_| due("OK").filter(|(next, _)| *next > first));
+    assert_eq!(hours.world.n_pushes("pi/sync"), 0, "it has 26 hours");
+    // A person has enough of the other one, whose 26 hours are over then.
+    hours.hub.verb(&["task", "expect", "pi", "sync", "off"]).good();
+    hours.hand.advance(30 * 60 * MINUTE);
+    hours.pushed("LOST pi/backup", 2);
+    assert_eq!(hours.world.n_pushes("pi/sync"), 0, "{}", hours.world.phone.story());
+    assert!(!hours.hub.verb(&["task", "expect", "pi", "nothing", "off"]).status.success());
     hours.end().await;
 }

@@ -31,7 +31,7 @@ use crate::{
     failed,
     hub::{self, Hub},
     probe,
-    socket::{LinkAnswer, Rename, Shown, Who},
+    socket::{ExpectTask, LinkAnswer, Rename, Shown, Who},
 };
 
 mod show;
@@ -144,6 +144,23 @@ enum TaskVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether a task is expected to come: "off" until you say "on".
+    Expect {
+        /// Its device.
+        device: String,
+        /// Its name.
+        task: String,
+        /// Is it expected?
+        expected: OnOff,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OnOff {
+    /// As hub.toml says.
+    On,
+    /// Nothing is expected.
+    Off,
 }
 
 #[derive(Debug, Subcommand)]
@@ -417,6 +434,10 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
             client.post::<()>("/device/rename", &Rename { old, new }).await.map(|()| String::new())
         }
         Verb::Task(TaskVerb::List { json }) => rows("/tasks", json, show::TASKS).await,
+        Verb::Task(TaskVerb::Expect { device, task, expected }) => {
+            let request = ExpectTask { device, task, is_expected: expected == OnOff::On };
+            client.post::<()>("/task/expect", &request).await.map(|()| String::new())
+        }
         Verb::Incident(IncidentVerb::List { all, json }) => {
             rows(&format!("/incidents?all={all}"), json, show::INCIDENTS).await
         }

@@ -27,8 +27,9 @@ mod owner;
 use crate::{
     absence::Patience,
     bell::Bell,
-    config::{Boot, Config, Live, Offline, Tls, show_store},
+    config::{Boot, Config, DeclaredTask, Live, Offline, Tls, show_store},
     enrol::{self, Enrol, EnrolError},
+    expect::{self, Plan},
     failed,
     incident::Policy,
     ingest::{Bells, Ingest},
@@ -336,7 +337,27 @@ fn rules_of(live: &Live) -> Arc<Rules> {
         new_errors_per_hour: live.alerts.new_errors_per_hour,
         zone: live.timezone,
     };
-    Arc::new(Rules { policy, channels: live.channels.clone(), language: live.language, timezone: live.timezone })
+    let plan = |task: &DeclaredTask| match &task.schedule {
+        Some(schedule) => Plan::Scheduled { schedule: schedule.clone(), grace: ms(task.grace) },
+        None => Plan::EachReport,
+    };
+    let plans = live.devices.iter().map(|device| {
+        let tasks = device.tasks.iter().map(|task| (task.name.to_string(), plan(task))).collect();
+        (device.name.to_string(), tasks)
+    });
+    let expect = expect::Policy {
+        zone: live.timezone,
+        report: live.report.when.schedule(),
+        remind_every: policy.remind_every,
+        plans: plans.collect(),
+    };
+    Arc::new(Rules {
+        policy,
+        expect,
+        channels: live.channels.clone(),
+        language: live.language,
+        timezone: live.timezone,
+    })
 }
 
 /// Tells that the store was damaged and kept aside.

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bell::Bell;
+use crate::plans;
 use crate::pulse::Pulse;
 use crate::record::{self, Rules};
 use crate::store::devices::{self, Device, DeviceId, DeviceState};
@@ -231,6 +232,10 @@ fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, S
         return Ok(Connected::NewEpoch { detail });
     }
     let name = devices::connected(tx, &device, stream.epoch, hello)?;
+    let mut device = device;
+    device.name = name.clone();
+    plans::apply(tx, rules, &device, hello.now)?;
+    plans::device_back(tx, rules, &device, hello.now)?;
     Ok(Connected::Known { device: device.id, name, acked: stream.acked })
 }
 
@@ -458,13 +463,16 @@ fn commit_batch(
                 };
                 let outcomes = task.facts.observe(event, at, now, &rules.policy);
                 record::outcomes(tx, rules, &device, task, outcomes, now)?;
+                let known = record::known(rules, &device, task);
+                let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);
+                record::expectations(tx, rules, &device, task, outcomes, now)?;
             }
             (_, None) => {}
         }
         rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
     }
     for task in touched.values_mut() {
-        record::task(tx, rules, task, now)?;
+        record::task(tx, rules, &device, task, now)?;
     }
     for row in &mut rows {
         row.task = row.event.what.task().and_then(|name| touched.get(name)?.id);

@@ -27,8 +27,13 @@ pub enum Done {
 pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
     change(tx, id, |tx| {
         if let Some(mut task) = tasks::of_incident(tx, id)? {
-            task.facts.acknowledge(now);
-            record::task(tx, rules, &mut task, now)?;
+            let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
+            if is_of_missing(&task, id) {
+                task.expect.acknowledge(now);
+            } else {
+                task.facts.acknowledge(now);
+            }
+            record::task(tx, rules, &device, &mut task, now)?;
         }
         incidents::acknowledge(tx, id, now).map(|_| ())
     })
@@ -39,10 +44,37 @@ pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, S
     change(tx, id, |tx| {
         let Some(mut task) = tasks::of_incident(tx, id)? else { return incidents::end(tx, id, now, "closed") };
         let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
-        let outcomes = task.facts.close(now);
-        record::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
-        record::task(tx, rules, &mut task, now).map(|_| ())
+        if is_of_missing(&task, id) {
+            let outcomes = task.expect.close(now);
+            record::expectations(tx, rules, &device, &mut task, outcomes, now)?;
+        } else {
+            let outcomes = task.facts.close(now);
+            record::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
+        }
+        record::task(tx, rules, &device, &mut task, now).map(|_| ())
     })
+}
+
+/// Says whether a task is expected. False: there is no such task.
+pub fn expect(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &str,
+    task: &str,
+    is_expected: bool,
+    now: At,
+) -> Result<bool, StoreError> {
+    let Some(device) = devices::by_name(tx, device)? else { return Ok(false) };
+    let Some(mut task) = tasks::find(tx, device.id, task)? else { return Ok(false) };
+    let outcomes = task.expect.expect(is_expected, now);
+    record::expectations(tx, rules, &device, &mut task, outcomes, now)?;
+    record::task(tx, rules, &device, &mut task, now)?;
+    Ok(true)
+}
+
+/// Is that incident about the task's not coming?
+fn is_of_missing(task: &tasks::Task, id: u64) -> bool {
+    task.expect.missed().and_then(|missed| missed.number) == Some(id)
 }
 
 fn change(

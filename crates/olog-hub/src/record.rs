@@ -8,13 +8,14 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use olog_proto::At;
 use olog_push::words::{self, Composed, Context, Language};
-use olog_push::{Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode, Why};
+use olog_push::{Came, Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode, Why};
 
+use crate::expect::{self, Known};
 use crate::incident::{Outcome, Policy};
 use crate::state::State;
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
-use crate::store::tasks::{self, Task, TaskId};
+use crate::store::tasks::{self, Columns, Task, TaskId};
 use crate::store::{StoreError, Tx, outbox};
 
 /// What of the live configuration decides about events, and how what was decided is told.
@@ -22,6 +23,8 @@ use crate::store::{StoreError, Tx, outbox};
 pub struct Rules {
     /// The spans of `[alerts]`.
     pub policy: Policy,
+    /// What is expected of tasks.
+    pub expect: expect::Policy,
     /// Where notices go.
     pub channels: Vec<Arc<Channel>>,
     /// The reader's language.
@@ -32,7 +35,13 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { policy: Policy::default(), channels: Vec::new(), language: Language::default(), timezone: Tz::UTC }
+        Rules {
+            policy: Policy::default(),
+            expect: expect::Policy::default(),
+            channels: Vec::new(),
+            language: Language::default(),
+            timezone: Tz::UTC,
+        }
     }
 }
 
@@ -70,7 +79,7 @@ impl Rules {
 pub fn tell(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, now: At) -> Result<(), StoreError> {
     let is_first = match &notice.saying {
         Saying::Error { why, .. } => matches!(why, Why::First | Why::Again | Why::Reopened),
-        Saying::DevicesLost { .. } => true,
+        Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => true,
         _ => false,
     };
     outbox::put(tx, &rules.channels_of(notice), notice, is_first, now)
@@ -130,15 +139,85 @@ pub fn outcomes(
     Ok(())
 }
 
-/// Writes a task's facts, with the columns that are computed from them.
-pub fn task(tx: &mut Tx<'_>, rules: &Rules, task: &mut Task, now: At) -> Result<TaskId, StoreError> {
+/// Writes what follows from a task that did not come, or came.
+pub fn expectations(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    task: &mut Task,
+    outcomes: Vec<expect::Outcome>,
+    now: At,
+) -> Result<(), StoreError> {
+    for outcome in outcomes {
+        match outcome {
+            expect::Outcome::Begin => {
+                let Some(missed) = task.expect.missed() else { continue };
+                let begin = Begin {
+                    subject: Subject::Lost,
+                    device: Some(task.device),
+                    task: task.id,
+                    name: task.name.as_str(),
+                    at: missed.due_at,
+                };
+                let number = incidents::begin(tx, &begin, missed)?;
+                task.expect.opened_as(number);
+            }
+            expect::Outcome::Update => {
+                if let Some((missed, number)) = task.expect.missed().and_then(|missed| Some((missed, missed.number?))) {
+                    incidents::update(tx, number, now, missed.n_missed, 1)?;
+                    incidents::set_facts(tx, number, missed)?;
+                }
+            }
+            expect::Outcome::End { number: Some(number), at, came } => incidents::end(tx, number, at, came_text(came))?,
+            expect::Outcome::End { number: None, .. } => {}
+            expect::Outcome::Notify { kind, number, at, saying } => {
+                let notice = Notice {
+                    kind,
+                    incident: number.or_else(|| task.expect.missed()?.number),
+                    device: Some(device.name.to_string()),
+                    address: device.address.clone(),
+                    task: Some(task.name.to_string()),
+                    at,
+                    saying,
+                };
+                tell(tx, rules, &notice, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is known of a task besides what is expected of it.
+pub fn known<'a>(rules: &'a Rules, device: &Device, task: &Task) -> Known<'a> {
+    known_of(rules, device.name.as_str(), device.joined_at, task)
+}
+
+/// As [`known`], of a device by its name.
+pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: At, task: &Task) -> Known<'a> {
+    Known {
+        plan: rules.expect.plan(device, task.name.as_str()),
+        is_alarm: task.facts.is_alarm(),
+        seen_at: task.facts.last_good_at().max(task.facts.last_error_at()),
+        joined_at,
+    }
+}
+
+/// Writes a task, with the columns that are computed from its facts.
+pub fn task(tx: &mut Tx<'_>, rules: &Rules, device: &Device, task: &mut Task, now: At) -> Result<TaskId, StoreError> {
     let is_open = task.facts.state() == State::Err;
     let number = task.facts.incident().and_then(|i| i.number);
     let is_new = task.id.is_none();
-    let due_at = task.facts.due_at(&rules.policy);
-    let is_task = task.facts.is_task();
-    let id = tasks::put(tx, task, is_task, number.filter(|_| is_open), due_at, now)?;
-    if let (true, Some(number)) = (is_new, number) {
+    let known = known(rules, device, task);
+    let due_at = [task.facts.due_at(&rules.policy), task.expect.look_at(&known, &rules.expect)];
+    let columns = Columns {
+        is_task: task.facts.is_task() || task.expect.declared().is_some(),
+        incident: number.filter(|_| is_open),
+        due_at: due_at.into_iter().flatten().min(),
+        late_at: task.expect.late_at(&known, &rules.expect),
+    };
+    let lost = task.expect.missed().and_then(|missed| missed.number);
+    let id = tasks::put(tx, task, columns, now)?;
+    for number in [number, lost].into_iter().flatten().filter(|_| is_new) {
         incidents::set_task(tx, number, id)?;
     }
     Ok(id)
@@ -176,6 +255,16 @@ pub const GROUNDS: [(Ground, &str); 6] = [
     (Ground::Quiet, "quiet"),
 ];
 
+/// Why a task is no longer waited for, as it is stored.
+fn came_text(came: Came) -> &'static str {
+    match came {
+        Came::Ran { .. } => "ran",
+        Came::Unexpected => "unexpected",
+        Came::Closed => "closed",
+    }
+}
+
+/// A ground as it is stored.
 fn ground_text(ground: Ground) -> &'static str {
     GROUNDS.iter().find(|(known, _)| *known == ground).map_or("", |(_, text)| text)
 }

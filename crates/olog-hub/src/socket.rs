@@ -32,13 +32,14 @@ use tower::ServiceExt as _;
 use crate::{
     config::Live,
     enrol::{Enrol, LinkRequest, Seen, link_base, local_base},
+    expect::Standing,
     ingest::Bells,
-    person,
+    person, plans,
     record::{self, Rules},
     reporter::{self, Reporter},
     roster::Roster,
     store::{
-        Store, StoreError,
+        Store, StoreError, devices as devices_store,
         enrolment::Device,
         incidents::{self, Incident},
         outbox, tasks,
@@ -120,8 +121,12 @@ pub struct TaskRow {
     pub task: String,
     /// `OK`, `ERR` or `LOST`.
     pub state: String,
-    /// The number of its open incident.
+    /// The number of its open incident; if it is LOST and ERR, of the former.
     pub incident: Option<u64>,
+    /// When it has to come next: `waiting` if it never came.
+    pub due_at: Option<At>,
+    /// Is anything expected of it: `no`, `waiting`, `yes`, `off` (a person said so).
+    pub expected: String,
     /// When it was last well.
     pub last_good_at: Option<At>,
     /// When an error last came.
@@ -251,6 +256,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/device/forget", post(forget))
         .route("/device/rename", post(rename))
         .route("/tasks", get(task_list))
+        .route("/task/expect", post(task_expect))
         .route("/incidents", get(incident_list))
         .route("/incident/{id}", get(incident_show))
         .route("/incident/{id}/sent", get(incident_sent))
@@ -339,21 +345,69 @@ async fn forget(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
 }
 
 async fn rename(State(verbs): Asked, Json(request): Json<Rename>) -> Answer<()> {
+    let name = request.new.clone();
     verbs.enrol.rename(&request.old, request.new).await?;
+    // What is declared is declared by name.
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let renamed = move |tx: &mut crate::store::Tx<'_>| match devices_store::by_name(tx, name.as_str())? {
+        Some(device) => plans::apply(tx, &rules, &device, now),
+        None => Ok(()),
+    };
+    verbs.store.write(renamed).await?;
+    verbs.bells.watchman.ring();
     Ok(Json(()))
 }
 
 async fn task_list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
     let listed = verbs.store.read(|tx| tasks::list(tx, None, ("", ""), LIST_MAX)).await?;
-    let row = |listed: tasks::Listed| TaskRow {
-        device: listed.device_name,
-        task: listed.task.name.to_string(),
-        state: listed.task.facts.state().as_str().to_owned(),
-        incident: listed.incident,
-        last_good_at: listed.task.facts.last_good_at(),
-        last_error_at: listed.task.facts.last_error_at(),
+    let rules = verbs.rules.borrow().clone();
+    Ok(Json(listed.into_iter().map(|listed| task_row(&rules, listed)).collect()))
+}
+
+fn task_row(rules: &Rules, listed: tasks::Listed) -> TaskRow {
+    let task = &listed.task;
+    let known = record::known_of(rules, &listed.device_name, listed.joined_at, task);
+    let standing = task.expect.standing(&known, &rules.expect);
+    let (due_at, expected) = match standing {
+        Standing::Free => (None, "no"),
+        Standing::Off => (None, "off"),
+        Standing::Waiting(due) => (Some(due.at), "waiting"),
+        Standing::InTime(due) => (Some(due.at), "yes"),
+        Standing::Lost(missed) => (Some(missed.due_at), "yes"),
     };
-    Ok(Json(listed.into_iter().map(row).collect()))
+    let lost = task.expect.missed();
+    let is_failing = task.facts.state() == crate::state::State::Err;
+    TaskRow {
+        device: listed.device_name.clone(),
+        task: task.name.to_string(),
+        state: crate::state::of_task(is_failing, lost.is_some()).as_str().to_owned(),
+        incident: lost.and_then(|missed| missed.number).or(listed.incident),
+        due_at,
+        expected: expected.to_owned(),
+        last_good_at: task.facts.last_good_at(),
+        last_error_at: task.facts.last_error_at(),
+    }
+}
+
+/// The request of `task expect`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExpectTask {
+    /// Its device's name.
+    pub device: String,
+    /// Its name.
+    pub task: String,
+    /// Is it expected?
+    pub is_expected: bool,
+}
+
+async fn task_expect(State(verbs): Asked, Json(request): Json<ExpectTask>) -> Answer<()> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let ExpectTask { device, task, is_expected } = request;
+    let words = format!("no task {task:?} of {device:?}: see `olog-hub task list`");
+    let done = verbs.store.write(move |tx| person::expect(tx, &rules, &device, &task, is_expected, now)).await?;
+    verbs.bells.outbox.ring();
+    verbs.bells.watchman.ring();
+    if done { Ok(Json(())) } else { Err(Problem::new(StatusCode::NOT_FOUND, words)) }
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@
 mod affairs;
 mod days;
 mod network;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -26,15 +27,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::absence::{Absence, Patience, Presence, Roll, Step};
 use crate::bell::Bell;
+use crate::plans;
 use crate::pulse::Pulse;
 use crate::record::{self, Rules};
 use crate::roster::Roster;
 use crate::state::day_of;
 use crate::store::devices::{self, DeviceId};
 use crate::store::incidents::{self, Begin, Subject};
-use crate::store::tasks::{self, TaskId};
+use crate::store::tasks::{self as task_store, TaskId};
 use crate::store::watch::{self, LastSeen};
 use crate::store::{Store, StoreError, Tx};
+use tasks::{Looked, Whereabouts};
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -69,6 +72,8 @@ pub struct Watchman {
     alive_at: At,
     /// The day whose devices are noted.
     noted: Option<i32>,
+    /// What of the configuration is applied to the store.
+    applied: Option<Arc<Rules>>,
     /// Somebody was told that the hub is down.
     was_told_down: bool,
     pulse: Pulse,
@@ -99,6 +104,7 @@ impl Watchman {
             here_since,
             alive_at: now,
             noted: None,
+            applied: None,
             was_told_down: false,
             pulse: Pulse::default(),
         }
@@ -171,6 +177,7 @@ impl Watchman {
 
     /// Does all that is due; returns when to look again.
     async fn look(&mut self) -> Result<At, StoreError> {
+        self.apply_plans().await?;
         let devices = self.look_at_devices().await?;
         let tasks = self.look_at_tasks().await?;
         let rules = self.rules.borrow().clone();
@@ -186,6 +193,24 @@ impl Watchman {
         }
         let new_devices = new_devices.filter(|due| *due > now);
         Ok([devices, tasks, new_devices].into_iter().flatten().fold(self.alive_at.plus(ALIVE_EVERY), At::min))
+    }
+
+    /// Brings what is declared into the store, after a start and after each change.
+    async fn apply_plans(&mut self) -> Result<(), StoreError> {
+        let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
+        if self.applied.as_ref().is_some_and(|applied| Arc::ptr_eq(applied, &rules)) {
+            return Ok(());
+        }
+        let looking = rules.clone();
+        for device in self.store.read(move |tx| plans::differing(tx, &looking)).await? {
+            let rules = rules.clone();
+            self.store.write(move |tx| plans::apply_to(tx, &rules, device, now)).await?;
+        }
+        let measuring = rules.clone();
+        self.store.write(move |tx| plans::measure(tx, &measuring, now)).await?;
+        self.applied = Some(rules);
+        self.outbox.ring();
+        Ok(())
     }
 
     async fn look_at_devices(&mut self) -> Result<Option<At>, StoreError> {
@@ -276,7 +301,7 @@ impl Watchman {
                 self.outbox.ring();
             }
             if is_last {
-                return self.store.read(tasks::next_due).await;
+                return self.store.read(task_store::next_due).await;
             }
         }
     }
@@ -306,42 +331,32 @@ impl Watchman {
         for (device, task) in due {
             in_order.entry(device).or_default().push(task);
         }
-        let here_since: HashMap<DeviceId, At> =
-            in_order.keys().filter_map(|device| Some((*device, *self.here_since.get(device)?))).collect();
-        self.store
-            .write(move |tx| {
-                for (device, tasks) in &in_order {
-                    devices::lock(tx, *device)?;
-                    for task in tasks {
-                        do_task(tx, &rules, *device, *task, here_since.get(device).copied(), now)?;
+        let place = |device: &DeviceId| {
+            let heard_at = self.roster.seat(*device).map(|seat| seat.heard_at());
+            (*device, Whereabouts { here_since: self.here_since.get(device).copied(), heard_at })
+        };
+        let places: HashMap<DeviceId, Whereabouts> = in_order.keys().map(place).collect();
+        let written = self.store.write(move |tx| {
+            let mut unheard = Vec::new();
+            for (device, tasks) in &in_order {
+                devices::lock(tx, *device)?;
+                let place = places.get(device).copied().unwrap_or_default();
+                for task in tasks {
+                    if tasks::look(tx, &rules, *device, *task, place, now)? == Looked::Unheard {
+                        unheard.push(*device);
                     }
                 }
-                Ok(())
-            })
-            .await
+            }
+            Ok(unheard)
+        });
+        self.roster.ping(&written.await?);
+        Ok(())
     }
 }
 
 /// A person closed the incident of a device that is still away: it is not told again before it was here.
 fn is_excused(device: &LastSeen, open: &[(u64, Absence)]) -> bool {
     device.absence.is_some_and(|absence| open.iter().all(|(number, _)| *number != absence))
-}
-
-fn do_task(
-    tx: &mut Tx<'_>,
-    rules: &Rules,
-    device: DeviceId,
-    task: TaskId,
-    here_since: Option<At>,
-    now: At,
-) -> Result<(), StoreError> {
-    let Some(name) = watch::task_name(tx, task)? else { return Ok(()) };
-    let Some(device) = devices::get(tx, device)? else { return watch::postpone_task(tx, task, now.plus(POSTPONED)) };
-    let mut task = tasks::load(tx, device.id, &name)?;
-    let outcomes = task.facts.due(now, here_since, &rules.policy);
-    record::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
-    record::task(tx, rules, &mut task, now)?;
-    Ok(())
 }
 
 /// Writes what was decided about devices that went or came.

@@ -5,6 +5,7 @@
 state-err = ERR
 state-msg = MSG
 state-lost = LOST
+state-lost-task = LOST
 state-back = BACK
 state-over = OVER
 state-quiet = QUIET
@@ -112,6 +113,28 @@ back-rebooted = { $how ->
 }
 back-bye = It was announced.
 
+## A task that did not come
+task-lost = { $how ->
+    [first] { $subject } was due { $due } and has not run.
+   *[still] { $subject } was due { $due } and still has not run, { $span } later.
+}
+task-last-seen = Last seen { $time } ({ $span } ago).
+task-never-seen = It was never seen.
+task-missed = Missed { $n } times.
+task-lost-summary = due { $due }
+task-stop-expecting = Stop expecting it:
+task-came = { $how ->
+    [late] { $subject } ran at { $time }, { $span } after it was due.
+    [in-time] { $subject } had run in time, at { $time }; it was heard of only now.
+   *[failed] { $subject } ran at { $time }, and failed: that is told by itself. It was due { $due }.
+}
+task-came-summary = ran { $time }
+task-unexpected = Nothing is expected of { $subject } any more.
+task-unexpected-summary = no longer expected
+over-untold-lost = That it was missing was still waiting to be told: this tells both.
+why-task-schedule = it has to run by { $schedule } (hub.toml).
+why-task-report = hub.toml expects it between two reports.
+
 ## An end
 over-was = It was open { $range }, { $n } { $n ->
     [one] error
@@ -157,6 +180,7 @@ why-msg = every .msg is pushed.
 why-lost = nothing heard for too long.
 why-back = its loss was pushed.
 why-over = its begin was pushed.
+why-came = that it was missing was pushed.
 why-over-both = begin and end together.
 why-remind = still open; a reminder.
 why-system = Olog's own affair.

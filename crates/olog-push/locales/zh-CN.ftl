@@ -5,6 +5,7 @@
 state-err = 异常
 state-msg = 消息
 state-lost = 失联
+state-lost-task = 未运行
 state-back = 上线
 state-over = 恢复
 state-quiet = 未再现
@@ -97,6 +98,28 @@ back-rebooted = { $how ->
 }
 back-bye = 断开前已报。
 
+## 未运行的任务
+task-lost = { $how ->
+    [first] { $subject } 应于 { $due } 运行,至今未见。
+   *[still] { $subject } 应于 { $due } 运行,已过 { $span },仍未见。
+}
+task-last-seen = 上次 { $time }({ $span }前)。
+task-never-seen = 从未见过它运行。
+task-missed = 已漏 { $n } 次。
+task-lost-summary = 应于 { $due }
+task-stop-expecting = 不必再等它:
+task-came = { $how ->
+    [late] { $subject } 于 { $time } 运行,晚了 { $span }。
+    [in-time] { $subject } 其实按时运行过({ $time }),只是现在才知道。
+   *[failed] { $subject } 于 { $time } 运行但出错,错误另行告知。原应于 { $due }。
+}
+task-came-summary = { $time } 已运行
+task-unexpected = 不再等待 { $subject }。
+task-unexpected-summary = 不再等待
+over-untold-lost = 未运行的消息当时还没发出,这里一并告知。
+why-task-schedule = 按 hub.toml,应依 { $schedule } 运行。
+why-task-report = hub.toml 要求它在两次日报之间至少运行一次。
+
 ## 恢复
 over-was = 历时 { $range },共 { $n } 次。
 over-summary = 历时 { $span },{ $n } 次
@@ -133,6 +156,7 @@ why-msg = 每条 .msg 都推送。
 why-lost = 太久没有消息。
 why-back = 失联时推送过。
 why-over = 出错时推送过。
+why-came = 未运行时推送过。
 why-over-both = 出错与恢复一并告知。
 why-remind = 尚未恢复,提醒。
 why-system = Olog 自身的事。

@@ -112,6 +112,32 @@ pub enum Saying {
         /// The latest text.
         excerpt: Excerpt,
     },
+    /// A task did not come when it was expected.
+    TaskLost {
+        /// When it should have come.
+        due_at: At,
+        /// When it last came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_run_at: Option<At>,
+        /// What says that it should.
+        expected: Expected,
+        /// How often it should have come since.
+        n_missed: u64,
+        /// It was told before.
+        is_reminder: bool,
+    },
+    /// A task that did not come has come, or is no longer waited for.
+    TaskCame {
+        /// When it should have come.
+        due_at: At,
+        /// What happened.
+        came: Came,
+        /// How often it should have come.
+        n_missed: u64,
+        /// When a person acknowledged it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acknowledged_at: Option<At>,
+    },
     /// One device or several that went together.
     DevicesLost {
         /// Their names.
@@ -191,6 +217,36 @@ pub enum Ground {
     Closed,
     /// (f) Not seen since; no proof of health.
     Quiet,
+}
+
+/// What says that a task has to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expected {
+    /// A schedule in the configuration.
+    Schedule {
+        /// As crontab(5) has it.
+        text: String,
+    },
+    /// The configuration, without a schedule: between two reports.
+    EachReport,
+}
+
+/// Why a task is no longer waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Came {
+    /// It ran.
+    Ran {
+        /// When it was seen.
+        at: At,
+        /// It failed: that is told by itself.
+        failed: bool,
+    },
+    /// Nothing is expected of it any more.
+    Unexpected,
+    /// A person closed it.
+    Closed,
 }
 
 /// Olog's own affairs.

@@ -10,6 +10,7 @@
 mod catalogue;
 mod cut;
 mod entry;
+mod missed;
 mod one;
 mod page;
 mod report;

@@ -20,6 +20,8 @@ pub(super) const TASKS: &[Column] = &[
     ("task", "TASK"),
     ("state", "STATE"),
     ("incident", "INCIDENT"),
+    ("expected", "EXPECTED"),
+    ("due_at", "DUE"),
     ("last_good_at", "LAST GOOD"),
     ("last_error_at", "LAST ERROR"),
 ];

@@ -94,7 +94,7 @@ impl World {
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };
             let outcomes = task.facts.observe(&event, now, now, &rules.policy);
             record::outcomes(tx, &rules, &device, &mut task, outcomes, now)?;
-            record::task(tx, &rules, &mut task, now).map(|_| ())
+            record::task(tx, &rules, &device, &mut task, now).map(|_| ())
         };
         self.store.store.write(write).await.unwrap();
     }

@@ -61,11 +61,24 @@ pub struct Device {
     pub state: DeviceState,
     /// How to reach it by ssh.
     pub address: Option<String>,
+    /// When it joined.
+    pub joined_at: At,
     /// The name that its agent last asked for.
     asked: Option<String>,
 }
 
-const COLUMNS: &str = "id, name, state, address, asked FROM devices";
+/// What a device held when its last session began, and how much of it is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// When that session began.
+    pub back_at: At,
+    /// The last number that it named.
+    pub named: u64,
+    /// Committed through this number.
+    pub acked: u64,
+}
+
+const COLUMNS: &str = "id, name, state, address, asked, joined_at FROM devices";
 
 fn device(row: &Row) -> Result<Device, StoreError> {
     Ok(Device {
@@ -74,6 +87,7 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         state: row.parse(2)?,
         address: row.text_or_null(3)?.map(str::to_owned),
         asked: row.text_or_null(4)?.map(str::to_owned),
+        joined_at: row.at_or_null(5)?.unwrap_or(At(0)),
     })
 }
 
@@ -91,6 +105,13 @@ pub fn get(tx: &mut Tx<'_>, id: DeviceId) -> Result<Option<Device>, StoreError> 
 /// The device with that key, locked.
 pub fn by_key(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<Device>, StoreError> {
     let row = tx.query_one(&format!("SELECT {COLUMNS} WHERE key = $1 FOR UPDATE"), values![key.to_string()])?;
+    row.map(|row| device(&row)).transpose()
+}
+
+/// The joined device of that name, locked.
+pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Device>, StoreError> {
+    let row =
+        tx.query_one(&format!("SELECT {COLUMNS} WHERE name = $1 AND state = 'joined' FOR UPDATE"), values![name])?;
     row.map(|row| device(&row)).transpose()
 }
 
@@ -140,7 +161,7 @@ pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello
     let name = if is_free { &hello.name } else { &device.name };
     tx.execute(
         "UPDATE devices SET name = $2, asked = $3, address = $4, version = $5, heard_at = $6, boot = $7, peer = $8,
-         skew = $9, bye = NULL, epoch_id = $10, booted_at = $11, was = CASE WHEN name = $2 THEN was ELSE name END,
+         skew = $9, bye = NULL, epoch_id = $10, booted_at = $11, back_at = $6, named = $12, was = CASE WHEN name = $2 THEN was ELSE name END,
          renamed_at = CASE WHEN name = $2 THEN renamed_at ELSE $6 END WHERE id = $1",
         values![
             device.id.0,
@@ -154,9 +175,26 @@ pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello
             hello.skew_ms,
             epoch.0,
             hello.now.plus(-i64::try_from(hello.up).unwrap_or(0)),
+            hello.last,
         ],
     )?;
     Ok(name.clone())
+}
+
+/// What the device held at its return; `None` if it never had a session.
+pub fn backlog(tx: &mut Tx<'_>, id: DeviceId) -> Result<Option<Backlog>, StoreError> {
+    let row = tx.query_one(
+        "SELECT d.back_at, d.named, e.acked FROM devices d JOIN epochs e ON e.id = d.epoch_id
+         WHERE d.id = $1 AND d.back_at IS NOT NULL AND d.named IS NOT NULL",
+        values![id.0],
+    )?;
+    row.map(|row| Ok(Backlog { back_at: row.at(0)?, named: row.count(1)?, acked: row.count(2)? })).transpose()
+}
+
+/// Names and rows of the devices that have joined.
+pub fn joined(tx: &mut Tx<'_>) -> Result<Vec<(String, DeviceId)>, StoreError> {
+    let rows = tx.query("SELECT name, id FROM devices WHERE state = 'joined' AND key IS NOT NULL ORDER BY id", &[])?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), DeviceId(row.int(1)?)))).collect()
 }
 
 /// Records the end of a session.

@@ -11,8 +11,10 @@ use crate::values;
 /// What an incident is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// A task.
+    /// A task that fails.
     Task,
+    /// A task that did not come.
+    Lost,
     /// One device or several that went together.
     Device,
     /// An agent's own trouble.
@@ -28,6 +30,7 @@ impl Subject {
     pub fn as_str(self) -> &'static str {
         match self {
             Subject::Task => "task",
+            Subject::Lost => "lost",
             Subject::Device => "device",
             Subject::Note => "note",
             Subject::Channel => "channel",
@@ -40,7 +43,7 @@ impl std::str::FromStr for Subject {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Subject::Task, Subject::Device, Subject::Note, Subject::Channel, Subject::Hub]
+        [Subject::Task, Subject::Lost, Subject::Device, Subject::Note, Subject::Channel, Subject::Hub]
             .into_iter()
             .find(|s| s.as_str() == text)
             .ok_or("not a subject of an incident")
@@ -67,7 +70,7 @@ pub struct Begin<'a> {
 pub struct Incident {
     /// Its number, `#17`.
     pub id: u64,
-    /// `task`, `device`, `note`, `channel` or `hub`.
+    /// `task`, `lost`, `device`, `note`, `channel` or `hub`.
     pub subject: String,
     /// Its device's name.
     pub device: Option<String>,

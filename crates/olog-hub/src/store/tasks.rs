@@ -4,6 +4,7 @@ use olog_proto::{At, TaskName};
 
 use super::devices::DeviceId;
 use super::{Row, StoreError, Tx};
+use crate::expect::Facts;
 use crate::incident::TaskFacts;
 use crate::values;
 
@@ -22,6 +23,21 @@ pub struct Task {
     pub name: TaskName,
     /// What is known of it.
     pub facts: TaskFacts,
+    /// What is expected of it.
+    pub expect: Facts,
+}
+
+/// The columns of a task that are computed from its facts.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns {
+    /// False while only messages came under its name.
+    pub is_task: bool,
+    /// The open incident of an error.
+    pub incident: Option<u64>,
+    /// When its facts must be looked at again.
+    pub due_at: Option<At>,
+    /// LOST from then on, unless it comes.
+    pub late_at: Option<At>,
 }
 
 /// A task with what its row says beside the facts.
@@ -31,54 +47,61 @@ pub struct Listed {
     pub task: Task,
     /// Its device's name.
     pub device_name: String,
-    /// Its open incident.
+    /// The open incident of an error.
     pub incident: Option<u64>,
+    /// When its device joined.
+    pub joined_at: At,
 }
 
 /// The task of that name, as it stands or new. Its device's row is locked already.
 pub fn load(tx: &mut Tx<'_>, device: DeviceId, name: &TaskName) -> Result<Task, StoreError> {
-    let row = tx.query_one(
-        "SELECT id, facts FROM tasks WHERE device_id = $1 AND name = $2",
-        values![device.0, name.as_str()],
-    )?;
-    let (id, facts) = match row {
-        Some(row) => (Some(TaskId(row.int(0)?)), row.json(1)?),
-        None => (None, TaskFacts::default()),
-    };
-    Ok(Task { id, device, name: name.clone(), facts })
+    Ok(find(tx, device, name.as_str())?.unwrap_or_else(|| Task {
+        id: None,
+        device,
+        name: name.clone(),
+        facts: TaskFacts::default(),
+        expect: Facts::default(),
+    }))
 }
 
-/// Writes the task's facts; `is_task` is false while only messages came under its name.
-pub fn put(
-    tx: &mut Tx<'_>,
-    task: &mut Task,
-    is_task: bool,
-    incident: Option<u64>,
-    due_at: Option<At>,
-    now: At,
-) -> Result<TaskId, StoreError> {
-    let facts = super::Value::json(&task.facts)?;
+/// The task of that name, if there is one.
+pub fn find(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Option<Task>, StoreError> {
+    let row = tx.query_one(
+        &format!("SELECT {TASK} FROM tasks t WHERE device_id = $1 AND name = $2"),
+        values![device.0, name],
+    )?;
+    row.map(|row| task(&row, 0)).transpose()
+}
+
+/// Writes the task, with what is computed from its facts.
+pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: At) -> Result<TaskId, StoreError> {
+    let Columns { is_task, incident, due_at, late_at } = columns;
+    let lost = task.expect.missed().and_then(|missed| missed.number);
+    let declared = task.expect.declared().map(str::to_owned);
+    let computed = [
+        is_task.into(),
+        incident.into(),
+        due_at.into(),
+        late_at.into(),
+        lost.into(),
+        declared.into(),
+        super::Value::json(&task.facts)?,
+        super::Value::json(&task.expect)?,
+    ];
     let id = match task.id {
         Some(id) => {
             tx.execute(
-                "UPDATE tasks SET is_task = $2, incident_id = $3, due_at = $4, facts = $5 WHERE id = $1",
-                &[id.0.into(), is_task.into(), incident.into(), due_at.into(), facts],
+                "UPDATE tasks SET is_task = $2, incident_id = $3, due_at = $4, late_at = $5, lost_id = $6, declared = $7,
+                 facts = $8, expect = $9 WHERE id = $1",
+                &[[id.0.into()].as_slice(), &computed].concat(),
             )?;
             id
         }
         None => {
             let row = tx.query_one(
-                "INSERT INTO tasks (device_id, name, made_at, is_task, incident_id, due_at, facts)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-                &[
-                    task.device.0.into(),
-                    task.name.as_str().into(),
-                    now.into(),
-                    is_task.into(),
-                    incident.into(),
-                    due_at.into(),
-                    facts,
-                ],
+                "INSERT INTO tasks (device_id, name, made_at, is_task, incident_id, due_at, late_at, lost_id, declared, facts, expect)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+                &[[task.device.0.into(), task.name.as_str().into(), now.into()].as_slice(), &computed].concat(),
             )?;
             TaskId(row.ok_or_else(|| StoreError::Row("no id of a new task".to_owned()))?.int(0)?)
         }
@@ -93,35 +116,73 @@ pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
 
-/// The task of an open incident, its device's row locked first.
+/// The task of an open incident, of an error or of not coming, its device's row locked first.
 pub fn of_incident(tx: &mut Tx<'_>, incident: u64) -> Result<Option<Task>, StoreError> {
-    let Some(row) = tx.query_one("SELECT device_id FROM tasks WHERE incident_id = $1", values![incident])? else {
+    let of = "WHERE incident_id = $1 OR lost_id = $1";
+    let Some(row) = tx.query_one(&format!("SELECT device_id FROM tasks {of}"), values![incident])? else {
         return Ok(None);
     };
     super::devices::lock(tx, DeviceId(row.int(0)?))?;
-    let row = tx.query_one("SELECT id, device_id, name, facts FROM tasks WHERE incident_id = $1", values![incident])?;
+    let row = tx.query_one(&format!("SELECT {TASK} FROM tasks t {of}"), values![incident])?;
     row.map(|row| task(&row, 0)).transpose()
+}
+
+/// Tasks of a device that fell due by now and did not come. Its device's row is locked already.
+pub fn late(tx: &mut Tx<'_>, device: DeviceId, now: At) -> Result<Vec<Task>, StoreError> {
+    let rows = tx.query(
+        &format!("SELECT {TASK} FROM tasks t WHERE device_id = $1 AND late_at <= $2 ORDER BY id"),
+        values![device.0, now],
+    )?;
+    rows.iter().map(|row| task(row, 0)).collect()
+}
+
+/// What hub.toml said when it was last applied: device, its name, task, plan; of one device or of all.
+pub fn declared(
+    tx: &mut Tx<'_>,
+    device: Option<DeviceId>,
+) -> Result<Vec<(DeviceId, String, TaskName, String)>, StoreError> {
+    let rows = tx.query(
+        "SELECT t.device_id, d.name, t.name, t.declared FROM tasks t JOIN devices d ON d.id = t.device_id
+         WHERE t.declared IS NOT NULL AND (CAST($1 AS BIGINT) IS NULL OR t.device_id = $1) ORDER BY t.device_id, t.id",
+        values![device.map(|d| d.0)],
+    )?;
+    rows.iter()
+        .map(|row| Ok((DeviceId(row.int(0)?), row.text(1)?.to_owned(), row.parse(2)?, row.text(3)?.to_owned())))
+        .collect()
+}
+
+/// Has everything that is expected looked at by now: what it is measured by has changed.
+pub fn look_at_expected(tx: &mut Tx<'_>, now: At) -> Result<u64, StoreError> {
+    tx.execute(
+        "UPDATE tasks SET due_at = $1 WHERE late_at IS NOT NULL AND (due_at IS NULL OR due_at > $1)",
+        values![now],
+    )
 }
 
 /// All tasks, by device and name, of one device or of all; those after `after` (device name, task name); at most `limit`.
 pub fn list(tx: &mut Tx<'_>, device: Option<&str>, after: (&str, &str), limit: u32) -> Result<Vec<Listed>, StoreError> {
     let rows = tx.query(
-        "SELECT t.id, t.device_id, t.name, t.facts, d.name, t.incident_id FROM tasks t JOIN devices d ON d.id = t.device_id
-         WHERE t.is_task = 1 AND d.state = 'joined' AND (CAST($1 AS TEXT) IS NULL OR d.name = $1)
-           AND (d.name > $2 OR (d.name = $2 AND t.name > $3))
-         ORDER BY d.name, t.name LIMIT $4",
+        &format!(
+            "SELECT {TASK}, d.name, t.incident_id, d.joined_at FROM tasks t JOIN devices d ON d.id = t.device_id
+             WHERE t.is_task = 1 AND d.state = 'joined' AND (CAST($1 AS TEXT) IS NULL OR d.name = $1)
+               AND (d.name > $2 OR (d.name = $2 AND t.name > $3))
+             ORDER BY d.name, t.name LIMIT $4"
+        ),
         values![device, after.0, after.1, limit],
     )?;
     rows.iter()
         .map(|row| {
             Ok(Listed {
                 task: task(row, 0)?,
-                device_name: row.text(4)?.to_owned(),
-                incident: row.int_or_null(5)?.map(i64::cast_unsigned),
+                device_name: row.text(5)?.to_owned(),
+                incident: row.int_or_null(6)?.map(i64::cast_unsigned),
+                joined_at: row.at_or_null(7)?.unwrap_or(At(0)),
             })
         })
         .collect()
 }
+
+const TASK: &str = "t.id, t.device_id, t.name, t.facts, t.expect";
 
 fn task(row: &Row, first: usize) -> Result<Task, StoreError> {
     Ok(Task {
@@ -129,5 +190,6 @@ fn task(row: &Row, first: usize) -> Result<Task, StoreError> {
         device: DeviceId(row.int(first + 1)?),
         name: row.parse(first + 2)?,
         facts: row.json(first + 3)?,
+        expect: row.json(first + 4)?,
     })
 }

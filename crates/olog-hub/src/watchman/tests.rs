@@ -1,5 +1,7 @@
 //! The watchman on a real store, with a clock that is moved by hand.
 
+mod expected;
+
 use std::net::IpAddr;
 
 use olog_daemon::clock::Hand;
@@ -101,10 +103,13 @@ impl World {
         let event = Event { n: 1, at: now, boot: Id128([1; 16]), up: 0, what, pushed: None };
         let write = self.store.store.write(move |tx| {
             let device = devices::get(tx, device)?.unwrap();
-            let mut task = tasks::load(tx, device.id, &name)?;
+            let mut task = task_store::load(tx, device.id, &name)?;
             let outcomes = task.facts.observe(&event, now, now, &rules.policy);
             record::outcomes(tx, &rules, &device, &mut task, outcomes, now)?;
-            record::task(tx, &rules, &mut task, now)
+            let known = record::known(&rules, &device, &task);
+            let outcomes = task.expect.observe(&event, now, now, &known, &rules.expect);
+            record::expectations(tx, &rules, &device, &mut task, outcomes, now)?;
+            record::task(tx, &rules, &device, &mut task, now)
         });
         write.await.unwrap();
     }
@@ -270,7 +275,7 @@ async fn a_task_whose_facts_are_unreadable_does_not_hold_up_the_others() {
         world.pass(0).await;
         let told = world.told().await;
         assert!(told.contains(&"Remind a/good true".to_owned()), "{told:?}");
-        let read = world.store.store.read(tasks::next_due).await.unwrap();
+        let read = world.store.store.read(task_store::next_due).await.unwrap();
         assert!(read.is_some_and(|due| due > world.clock.now()));
     }
 }

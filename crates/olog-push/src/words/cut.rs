@@ -117,6 +117,16 @@ pub fn ssh(address: &str) -> Option<String> {
     })
 }
 
+/// A word for a shell: a name is somebody's choice, and the command that holds it is copied and run.
+pub(super) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.@%+=:,/".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +182,13 @@ mod tests {
             let cut = excerpt(&say, &Excerpt::of(&text), max);
             assert!(cut.chars().count() <= max + 60, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_name_in_a_command_is_one_word_whatever_it_holds() {
+        assert_eq!(shell_word("a-b.c"), "a-b.c");
+        assert_eq!(shell_word("$(reboot)"), "'$(reboot)'");
+        assert_eq!(shell_word("it's; rm"), r"'it'\''s; rm'");
+        assert_eq!(shell_word("备份"), "'备份'");
     }
 }

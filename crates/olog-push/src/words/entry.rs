@@ -34,6 +34,8 @@ impl Entry<'_> {
             Saying::Over { ground: Ground::Quiet, .. } => "state-quiet",
             Saying::Over { .. } => "state-over",
             Saying::Remind { .. } => "state-remind",
+            Saying::TaskLost { .. } => "state-lost-task",
+            Saying::TaskCame { .. } => "state-over",
             Saying::DevicesLost { .. } => "state-lost",
             Saying::DevicesBack { .. } => "state-back",
             Saying::Report(_) => "state-report",
@@ -45,6 +47,7 @@ impl Entry<'_> {
     pub(super) fn late_at(&self, now: At) -> At {
         match &self.notice.saying {
             Saying::Over { ground: Ground::Quiet, .. } | Saying::Remind { .. } => now,
+            Saying::TaskLost { is_reminder: true, .. } => now,
             _ => self.notice.at,
         }
     }
@@ -58,13 +61,13 @@ impl Entry<'_> {
     fn rank(&self) -> u8 {
         match &self.notice.saying {
             Saying::Error { .. } => 0,
-            Saying::DevicesLost { .. } => 1,
+            Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => 1,
             Saying::DevicesBack { missing, .. } if !missing.is_empty() => 2,
             Saying::System { code, .. } if !is_good_news(*code) => 3,
-            Saying::Remind { .. } => 4,
+            Saying::Remind { .. } | Saying::TaskLost { .. } => 4,
             Saying::Message { .. } => 5,
             Saying::DevicesBack { .. } => 6,
-            Saying::Over { .. } => 7,
+            Saying::Over { .. } | Saying::TaskCame { .. } => 7,
             Saying::System { .. } => 8,
             Saying::Report(_) => 9,
         }
@@ -127,6 +130,8 @@ fn takes(later: &Notice, earlier: &Notice) -> Takes {
     match (&later.saying, &earlier.saying) {
         (Saying::Over { .. }, Saying::Error { .. } | Saying::Remind { .. }) if same_incident => Takes::ItAsBegin,
         (Saying::Over { .. }, Saying::Over { .. }) if same_incident => Takes::It,
+        (Saying::TaskCame { .. }, Saying::TaskLost { .. }) if same_incident => Takes::ItAsBegin,
+        (Saying::TaskLost { .. }, Saying::TaskLost { .. }) if same_incident => Takes::It,
         (Saying::DevicesBack { devices, missing, .. }, Saying::DevicesLost { devices: lost, .. })
             if missing.is_empty() && (same_incident || lost.iter().all(|name| devices.contains(name))) =>
         {

@@ -5,7 +5,7 @@ use olog_proto::{At, Excerpt};
 use super::catalogue::Say;
 use super::entry::Entry;
 use super::page::{Page, Part};
-use super::{Context, LATE_AFTER, TITLE_MAX, cut};
+use super::{Context, LATE_AFTER, TITLE_MAX, cut, missed};
 use crate::{Ground, Notice, Saying, SystemCode, Why};
 
 /// What the sentences of Olog's own affairs may speak of.
@@ -21,8 +21,8 @@ pub(super) struct Words<'a> {
     /// What happened.
     pub(super) sentence: String,
     pub(super) log: Option<&'a Excerpt>,
-    why: String,
-    facts: Vec<String>,
+    pub(super) why: String,
+    pub(super) facts: Vec<String>,
 }
 
 /// Title, telling line and page.
@@ -47,6 +47,7 @@ pub(super) fn write(
     }
     log_in(say, entry.notice, &mut page);
     acknowledge(say, context, entry, &mut page);
+    missed::stop_expecting(say, entry.notice, &mut page);
     let mut facts = vec![say.t("why", &[("why", words.why.into())])];
     facts.extend(words.facts);
     if context.by_device {
@@ -59,8 +60,7 @@ pub(super) fn write(
 
 /// The ssh line; an address that is no such line is shown as it is.
 pub(super) fn log_in(say: &Say, notice: &Notice, page: &mut Page) {
-    let worth = matches!(notice.saying, Saying::Error { .. } | Saying::Remind { .. } | Saying::DevicesLost { .. })
-        || matches!(&notice.saying, Saying::System { .. } if notice.device.is_some());
+    let worth = is_open(notice) || matches!(&notice.saying, Saying::System { .. } if notice.device.is_some());
     let Some(address) = notice.address.as_deref().filter(|_| worth) else { return };
     page.push(match cut::ssh(address) {
         Some(command) => Part::Command { label: say.w("log-in"), command, copy: say.w("copy") },
@@ -87,7 +87,8 @@ fn acknowledge(say: &Say, context: &Context<'_>, entry: &Entry<'_>, page: &mut P
 
 /// Something that a person may acknowledge?
 pub(super) fn is_open(notice: &Notice) -> bool {
-    matches!(notice.saying, Saying::Error { .. } | Saying::Remind { .. } | Saying::DevicesLost { .. })
+    use Saying::{DevicesLost, Error, Remind, TaskLost};
+    matches!(notice.saying, Error { .. } | Remind { .. } | DevicesLost { .. } | TaskLost { .. })
 }
 
 /// The words of an entry; sentences do not say how late they are.
@@ -128,6 +129,8 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
                 facts: vec![event_times(say, notice, &now)],
             }
         }
+        Saying::TaskLost { .. } => missed::lost(say, entry),
+        Saying::TaskCame { .. } => missed::came(say, entry),
         Saying::DevicesLost { .. } => lost(say, entry),
         Saying::DevicesBack { .. } => back(say, entry),
         // It goes alone: `report` writes it.
@@ -168,16 +171,16 @@ fn one_line(text: Option<&String>) -> String {
 }
 
 /// Who it is about: the task, else the device.
-fn subject(say: &Say, notice: &Notice) -> String {
+pub(super) fn subject(say: &Say, notice: &Notice) -> String {
     let own = || say.w("device-itself");
     notice.task.clone().or_else(|| notice.device.clone()).map_or_else(own, |name| cut::middle(&name, 60))
 }
 
-fn title(say: &Say, entry: &Entry<'_>, device: Option<&str>, task: Option<&str>) -> String {
+pub(super) fn title(say: &Say, entry: &Entry<'_>, device: Option<&str>, task: Option<&str>) -> String {
     cut::title(&say.w(entry.state()), device, task)
 }
 
-fn event_times(say: &Say, notice: &Notice, now: &str) -> String {
+pub(super) fn event_times(say: &Say, notice: &Notice, now: &str) -> String {
     say.t("event-times", &[("at", say.time_exact(notice.at).into()), ("now", now.into())])
 }
 

@@ -1,0 +1,166 @@
+//! A task that did not come, and one that came after all.
+
+use super::catalogue::Say;
+use super::cut;
+use super::entry::Entry;
+use super::one::{Words, event_times, subject, title};
+use super::page::{Page, Part};
+use crate::{Came, Expected, Notice, Saying};
+
+pub(super) fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+    let notice = entry.notice;
+    let Saying::TaskLost { due_at, last_run_at, expected, n_missed, is_reminder } = &notice.saying else {
+        return Words::default();
+    };
+    let due = ("due", say.time(*due_at).into());
+    let span = ("span", say.span(say.now.since(*due_at)).into());
+    let how = ("how", if *is_reminder { "still" } else { "first" }.into());
+    let what = say.t("task-lost", &[how, ("subject", subject(say, notice).into()), due.clone(), span]);
+    let last = last_run_at.map_or_else(
+        || say.w("task-never-seen"),
+        |at| {
+            let span = say.span(say.now.since(at));
+            say.t("task-last-seen", &[("time", say.time(at).into()), ("span", span.into())])
+        },
+    );
+    let missed = if *n_missed > 1 { say.t("task-missed", &[("n", (*n_missed).into())]) } else { String::new() };
+    Words {
+        title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
+        telling: say.t("task-lost-summary", &[due]),
+        sentence: say.sentences([what, missed, last]),
+        log: None,
+        why: match expected {
+            Expected::Schedule { text } => say.t("why-task-schedule", &[("schedule", cut::end(text, 100).into())]),
+            Expected::EachReport => say.w("why-task-report"),
+        },
+        facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+    }
+}
+
+pub(super) fn came<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+    let notice = entry.notice;
+    let Saying::TaskCame { due_at, came, n_missed, acknowledged_at } = &notice.saying else {
+        return Words::default();
+    };
+    let name = ("subject", subject(say, notice).into());
+    let (first, telling) = match came {
+        Came::Ran { at, failed } => {
+            let late = at.since(*due_at);
+            let when = match (failed, late) {
+                (true, _) => "failed",
+                (false, 1..) => "late",
+                (false, _) => "in-time",
+            };
+            let args = [
+                ("how", when.into()),
+                name,
+                ("time", say.time(*at).into()),
+                ("due", say.time(*due_at).into()),
+                ("span", say.span(late).into()),
+            ];
+            (say.t("task-came", &args), say.t("task-came-summary", &[("time", say.time(*at).into())]))
+        }
+        Came::Unexpected => (say.t("task-unexpected", &[name]), say.w("task-unexpected-summary")),
+        Came::Closed => {
+            let ground = say.w("ground-closed");
+            (say.t("ground", &[("ground", ground.clone().into())]), ground)
+        }
+    };
+    let missed = if *n_missed > 1 { say.t("task-missed", &[("n", (*n_missed).into())]) } else { String::new() };
+    let seen =
+        acknowledged_at.map_or_else(String::new, |at| say.t("over-acknowledged", &[("time", say.time(at).into())]));
+    let untold = if entry.begin.is_some() { say.w("over-untold-lost") } else { String::new() };
+    Words {
+        title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
+        telling,
+        sentence: say.sentences([first, missed, seen, untold]),
+        log: None,
+        why: say.w(if entry.begin.is_some() { "why-over-both" } else { "why-came" }),
+        facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+    }
+}
+
+/// What to do if it need not come any more.
+pub(super) fn stop_expecting(say: &Say, notice: &Notice, page: &mut Page) {
+    let (Saying::TaskLost { .. }, Some(device), Some(task)) = (&notice.saying, &notice.device, &notice.task) else {
+        return;
+    };
+    page.push(Part::Command {
+        label: say.w("task-stop-expecting"),
+        command: format!("olog-hub task expect {} {} off", cut::shell_word(device), cut::shell_word(task)),
+        copy: say.w("copy"),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Context, Language, compose};
+    use super::*;
+    use crate::{Kind, Limits};
+    use olog_proto::At;
+
+    /// 2026-11-22 04:00 in Shanghai.
+    const NOW: At = At(1_795_291_200_000);
+    const MINUTE: i64 = 60_000;
+
+    fn notice(kind: Kind, saying: Saying) -> Notice {
+        Notice {
+            kind,
+            incident: Some(17),
+            device: Some("backupsrv".into()),
+            address: Some("me@backup:22".into()),
+            task: Some("rsync".into()),
+            at: NOW,
+            saying,
+        }
+    }
+
+    fn lost(n_missed: u64, is_reminder: bool) -> Notice {
+        let saying = Saying::TaskLost {
+            due_at: NOW.plus(-30 * MINUTE),
+            last_run_at: (n_missed > 0).then(|| NOW.plus(-24 * 60 * MINUTE)),
+            expected: match n_missed {
+                0 => Expected::EachReport,
+                _ => Expected::Schedule { text: "30 3 * * *".into() },
+            },
+            n_missed,
+            is_reminder,
+        };
+        notice(if is_reminder { Kind::Remind } else { Kind::Lost }, saying)
+    }
+
+    fn over(came: Came) -> Notice {
+        let due_at = NOW.plus(-100 * MINUTE);
+        notice(Kind::Over, Saying::TaskCame { due_at, came, n_missed: 2, acknowledged_at: None })
+    }
+
+    fn shown(notices: &[Notice]) -> String {
+        let one = |language| {
+            let limits = Limits { chars: 40_000, summary_chars: 100 };
+            let timezone = chrono_tz::Asia::Shanghai;
+            let context = Context { language, timezone, now: NOW, public_url: None, by_device: false, limits };
+            let message = compose(notices, &context).message;
+            format!("[{}]\n{}\n\n{}", message.title, message.summary, message.text)
+        };
+        format!("{}\n\n======\n\n{}", one(Language::ZhCn), one(Language::En))
+    }
+
+    #[test]
+    fn a_task_that_did_not_come() {
+        let texts = [shown(&[lost(1, false)]), shown(&[lost(0, false)]), shown(&[lost(3, true)])];
+        insta::assert_snapshot!(texts.join("\n\n############\n\n"));
+    }
+
+    #[test]
+    fn a_task_that_came_after_all() {
+        let ran = |minutes: i64, failed| over(Came::Ran { at: NOW.plus(-minutes * MINUTE), failed });
+        let texts = [ran(2, false), ran(101, false), ran(1, true), over(Came::Unexpected), over(Came::Closed)];
+        insta::assert_snapshot!(texts.map(|notice| shown(&[notice])).join("\n\n############\n\n"));
+    }
+
+    #[test]
+    fn its_begin_and_its_end_that_both_wait_become_one() {
+        let ran = over(Came::Ran { at: NOW.plus(-2 * MINUTE), failed: false });
+        insta::assert_snapshot!(shown(&[lost(1, false), ran]));
+    }
+}
