@@ -202,7 +202,7 @@ impl Agent {
         let mut tick = interval(service::watchdog_every().unwrap_or(TICK_EVERY).min(TICK_EVERY));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.shown = self.line();
-        service::ready(&self.shown);
+        service::ready(Some(&self.shown));
         let (device, version) = (self.setup.borrow().name.clone(), env!("CARGO_PKG_VERSION"));
         tracing::info!(%device, version, "started: {}", self.shown);
         let ended = loop {
@@ -217,7 +217,7 @@ impl Agent {
                     // What is wrong has been logged and noted.
                     let _told = self.reload();
                     self.shown = self.line();
-                    service::ready(&self.shown);
+                    service::ready(Some(&self.shown));
                 }
                 Some(asked) = self.reload_asked.recv() => {
                     let done = self.reload();

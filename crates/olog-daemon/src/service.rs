@@ -39,9 +39,12 @@ pub fn is_there() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Started (or reloaded), with a line for `systemctl status`.
-pub fn ready(status: &str) {
-    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+/// Started (or reloaded), with a line for `systemctl status`; without one, the line stays that somebody else writes.
+pub fn ready(status: Option<&str>) {
+    match status {
+        Some(status) => notify(&[NotifyState::Ready, NotifyState::Status(status)]),
+        None => notify(&[NotifyState::Ready]),
+    }
 }
 
 /// A line for `systemctl status`.
@@ -49,17 +52,12 @@ pub fn status(status: &str) {
     notify(&[NotifyState::Status(status)]);
 }
 
-/// A reload begins; [`ready`] or [`reloaded`] ends it. systemd orders reloads by the monotonic time given here.
+/// A reload begins; [`ready`] ends it. systemd orders reloads by the monotonic time given here.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
-}
-
-/// A reload has ended; the line for `systemctl status` stays.
-pub fn reloaded() {
-    notify(&[NotifyState::Ready]);
 }
 
 /// A stop begins.

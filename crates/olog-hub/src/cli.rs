@@ -341,7 +341,7 @@ fn run(source: Source, config: Config) -> Exit {
                 return Exit::Failed;
             }
         };
-        service::ready("started");
+        service::ready(None);
         let fatal = loop {
             tokio::select! {
                 fatal = hub.failed() => break Some(fatal),

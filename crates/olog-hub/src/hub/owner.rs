@@ -104,7 +104,7 @@ impl Owner {
             stamp = newer;
             service::reloading();
             let outcome = self.reload(&bells, clock.now()).await;
-            service::reloaded();
+            service::ready(None);
             // Who asked may have gone.
             request.map(|reply| reply.send(outcome).is_ok());
         }
