@@ -11,7 +11,7 @@
 //! The service manager's watchdog is fed while every worker moves ([`Vitals`]): the loop here is not enough, a thread that
 //! hangs in a file would still leave it turning.
 
-mod line;
+pub(crate) mod line;
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
@@ -354,7 +354,7 @@ impl Agent {
 
     /// One line for `systemctl status`.
     fn line(&self) -> String {
-        line::line(&self.desk.status(), hub_is_here())
+        line::line(&self.desk.status(), line::hub_is_here())
     }
 }
 
@@ -402,11 +402,6 @@ fn open_spool(state_dir: &Path) -> Result<Spool, Fatal> {
 fn newest(spool: &Spool) -> At {
     let stored = spool.meta(NEWEST).ok().flatten();
     At(stored.and_then(|ms| ms.parse().ok()).unwrap_or(0))
-}
-
-/// Does a hub run on this machine?
-fn hub_is_here() -> bool {
-    Path::new("/run/olog-hub").is_dir()
 }
 
 #[cfg(test)]

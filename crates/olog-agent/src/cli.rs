@@ -17,7 +17,7 @@ use olog_proto::{JoinLink, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    agent::{self, Handle},
+    agent::{self, Handle, line},
     config::{self, Config},
     exec::{Exec, exec},
     files, identity,
@@ -234,7 +234,7 @@ fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
     let state_dir = &config.fixed.state_dir;
     let joined = match identity::hub(state_dir) {
         Ok(Some(hub)) => format!("joined {}", hub.base),
-        Ok(None) => "not joined: run `olog-agent join` with the line that `olog-hub join-link` prints".into(),
+        Ok(None) => not_joined(),
         Err(error) => chain(&error),
     };
     line(format_args!("# {}: {joined}", state_dir.display()));
@@ -313,9 +313,13 @@ async fn status(config: &Config, json: bool) -> Exit {
     }
 }
 
+fn not_joined() -> String {
+    format!("not joined: {}", line::how_to_join(line::hub_is_here()))
+}
+
 fn show(status: &Status) -> String {
     let hub = match (&status.hub, status.connected, &status.trouble) {
-        (None, _, _) => "not joined: run `olog-agent join` with the line that `olog-hub join-link` prints".to_owned(),
+        (None, _, _) => not_joined(),
         (Some(hub), true, _) => format!("connected to {hub}"),
         (Some(hub), false, trouble) => {
             format!("not connected to {hub}: {}", trouble.as_deref().unwrap_or("trying"))

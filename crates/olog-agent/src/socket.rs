@@ -285,7 +285,7 @@ fn log_run(batch: &Batch, n: u64) {
         match what {
             What::RunStarted { task, run } => tracing::debug!(%task, run, n, "a run began"),
             What::RunEnded { task, run, exit, signal, duration, .. } => {
-                tracing::info!(%task, run, ?exit, ?signal, ms = duration, n, "a run ended");
+                tracing::info!(%task, run, exit, signal, ms = duration, n, "a run ended");
             }
             _ => {}
         }

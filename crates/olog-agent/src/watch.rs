@@ -111,6 +111,8 @@ struct Waiting<C> {
     commands: Vec<C>,
     nudged: bool,
     closed: bool,
+    /// The thread that hears the kernel is no more.
+    deaf: bool,
 }
 
 /// Where everything arrives for the files thread.
@@ -127,6 +129,8 @@ pub struct Taken<C> {
     pub arrivals: Vec<Arrival<C>>,
     /// Changes were lost: scan everything.
     pub overflow: bool,
+    /// Nobody hears the kernel any more.
+    pub deaf: bool,
 }
 
 impl<C> Default for Inbox<C> {
@@ -139,6 +143,7 @@ impl<C> Default for Inbox<C> {
             commands: Vec::new(),
             nudged: false,
             closed: false,
+            deaf: false,
         };
         Inbox { waiting: Mutex::new(waiting), arrived: Condvar::new(), taken: Condvar::new() }
     }
@@ -158,6 +163,7 @@ impl<C> Inbox<C> {
                 && !w.overflow
                 && w.commands.is_empty()
                 && !w.nudged
+                && !w.deaf
                 && (!listings || (w.listings.is_empty() && w.walked.is_empty()))
         };
         let waiting = self.lock();
@@ -179,7 +185,7 @@ impl<C> Inbox<C> {
                 arrivals.extend(std::mem::take(&mut waiting.walked).into_iter().map(Arrival::Walked));
             }
         }
-        Taken { arrivals, overflow: std::mem::take(&mut waiting.overflow) }
+        Taken { arrivals, overflow: std::mem::take(&mut waiting.overflow), deaf: waiting.deaf }
     }
 
     /// A command, taken before everything else.
@@ -221,6 +227,11 @@ impl<C> Inbox<C> {
         self.arrived.notify_one();
     }
 
+    fn deaf(&self) {
+        self.lock().deaf = true;
+        self.arrived.notify_one();
+    }
+
     /// False: nobody takes listings any more. Waiting for room is no trouble of the folder.
     fn listing(&self, listing: Listing, pulse: &Pulse) -> bool {
         let full = |w: &mut Waiting<C>| w.listings.len() >= LISTINGS_MAX && !w.closed;
@@ -246,6 +257,30 @@ impl<C> Inbox<C> {
 
     fn lock(&self) -> MutexGuard<'_, Waiting<C>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the kernel's changes come in.
+struct Ears<C>(Arc<Inbox<C>>);
+
+impl<C> Ears<C> {
+    fn hear(&self, event: notify::Result<notify::Event>) {
+        match event {
+            Ok(event) if event.attrs.flag() == Some(Flag::Rescan) => self.0.overflow(),
+            Ok(event) => {
+                for (path, change) in changes(event) {
+                    self.0.change(path, change);
+                }
+            }
+            // Whatever it could not read, a scan finds.
+            Err(_) => self.0.overflow(),
+        }
+    }
+}
+
+impl<C> Drop for Ears<C> {
+    fn drop(&mut self) {
+        self.0.deaf();
     }
 }
 
@@ -278,17 +313,9 @@ pub struct Walk {
 impl Watch {
     /// Asks the kernel for an inotify instance, whose changes go to `inbox`.
     pub fn new<C: Send + 'static>(inbox: &Arc<Inbox<C>>) -> Result<Watch, std::io::Error> {
-        let inbox = Arc::clone(inbox);
-        let handler = move |event: notify::Result<notify::Event>| match event {
-            Ok(event) if event.attrs.flag() == Some(Flag::Rescan) => inbox.overflow(),
-            Ok(event) => {
-                for (path, change) in changes(event) {
-                    inbox.change(path, change);
-                }
-            }
-            // Whatever it could not read, a scan finds.
-            Err(_) => inbox.overflow(),
-        };
+        // Goes with the thread that owns the handler, also when that panics.
+        let ears = Ears(Arc::clone(inbox));
+        let handler = move |event: notify::Result<notify::Event>| ears.hear(event);
         let watcher = notify::INotifyWatcher::new(handler, notify::Config::default().with_follow_symlinks(false));
         watcher.map(|watcher| Watch(Arc::new(Mutex::new(watcher)))).map_err(|e| match e.kind {
             notify::ErrorKind::Io(error) => error,
@@ -489,6 +516,15 @@ mod tests {
         let taken = inbox.take(None, false);
         assert!(taken.overflow && taken.arrivals.len() == 1);
         assert!(!inbox.take(Some(Duration::ZERO), true).overflow);
+    }
+
+    #[test]
+    fn whoever_hears_the_kernel_is_missed_when_gone() {
+        let inbox = Arc::new(Inbox::<()>::default());
+        let watch = Watch::new(&inbox).unwrap();
+        assert!(!inbox.take(Some(Duration::ZERO), false).deaf);
+        drop(watch);
+        assert!(inbox.take(None, false).deaf);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The one line that `systemctl status olog-agent` shows, and the same words in the journal's first line.
 
+use std::path::Path;
+
 use crate::socket::Status;
 
 /// Shown of the first trouble, in characters: the line is read in a terminal.
@@ -17,12 +19,18 @@ pub(super) fn line(status: &Status, local_hub: bool) -> String {
 }
 
 /// What to type on a device that has no hub yet.
-pub(super) fn how_to_join(local_hub: bool) -> &'static str {
+pub(crate) fn how_to_join(local_hub: bool) -> &'static str {
     if local_hub {
-        "the hub of this machine takes it with `olog-hub join-link --local | olog-agent join`"
+        "run `olog-agent join` with the line that `olog-hub join-link` prints; for the hub of this machine: \
+         `olog-hub join-link --local | olog-agent join`"
     } else {
-        "run `olog-agent join` with the line that `olog-hub join-link` prints on the hub"
+        "run `olog-agent join` with the line that `olog-hub join-link` prints"
     }
+}
+
+/// Does a hub run on this machine?
+pub(crate) fn hub_is_here() -> bool {
+    Path::new("/run/olog-hub").is_dir()
 }
 
 fn watching(status: &Status) -> String {

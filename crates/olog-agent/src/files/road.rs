@@ -48,6 +48,17 @@ pub(super) const RETRY: Duration = Duration::from_secs(1);
 const STOP_LOOKS: u32 = 200;
 const STOP_LOOK: Duration = Duration::from_millis(10);
 
+/// What ends the thread before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RoadError {
+    /// The spool cannot go on.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The thread that hears the kernel ended.
+    #[error("nobody hears the kernel's changes any more")]
+    Deaf,
+}
+
 pub(super) struct Road {
     pub(super) config: FilesConfig,
     pub(super) redactor: Redactor,
@@ -138,11 +149,14 @@ impl Road {
     }
 
     /// Until it is told to stop. An error is the end of the thread, and so of the process.
-    pub(super) fn run(mut self) -> Result<(), SpoolError> {
+    pub(super) fn run(mut self) -> Result<(), RoadError> {
         while !self.stopping {
             let wait = self.next_due().map(|due| due.saturating_sub(now()));
             let room = self.comparison.is_none() && self.settle.len() < PENDING_MAX;
             let taken = self.inbox.take(wait, room);
+            if taken.deaf {
+                return Err(RoadError::Deaf);
+            }
             if taken.overflow || (self.missed && self.settle.len() < PENDING_MAX) {
                 self.missed = false;
                 tracing::warn!("more changes than the kernel's queue holds: looking at everything");
