@@ -19,12 +19,14 @@ const WRITE: &str = "OLOG_WRITE_MANUALS";
 
 /// What no definition of a command line says.
 struct More {
+    name: &'static str,
     files: &'static [(&'static str, &'static str)],
     environment: &'static [(&'static str, &'static str)],
     see: &'static str,
 }
 
 const HUB: More = More {
+    name: "olog-hub",
     files: &[
         ("/etc/olog/hub.toml, /etc/olog/hub.d/*.toml", "The configuration; later files override, lists add."),
         ("/etc/olog/secrets/hub/", "Tokens that the configuration names; readable by root and the hub only."),
@@ -39,6 +41,7 @@ const HUB: More = More {
 };
 
 const AGENT: More = More {
+    name: "olog-agent",
     files: &[
         ("/var/log/olog/", "Where jobs drop their files, if log_dirs does not say otherwise."),
         ("/etc/olog/agent.toml, /etc/olog/agent.d/*.toml", "The configuration; later files override, lists add."),
@@ -75,13 +78,14 @@ fn packaging() -> PathBuf {
 }
 
 fn compare(side: &str, program: &Command, more: &More) {
-    let name = program.get_name().to_owned();
+    let name = more.name;
+    let program = &without_hidden(name, program);
     let mut made = vec![(format!("man/{name}.1"), page(program.clone(), more))];
     for (shell, file) in
         [(Shell::Bash, format!("{name}.bash")), (Shell::Zsh, format!("_{name}")), (Shell::Fish, format!("{name}.fish"))]
     {
         let mut text = Vec::new();
-        clap_complete::generate(shell, &mut program.clone(), &name, &mut text);
+        clap_complete::generate(shell, &mut program.clone(), name, &mut text);
         made.push((format!("completions/{file}"), text));
     }
     for (file, text) in made {
@@ -94,6 +98,17 @@ fn compare(side: &str, program: &Command, more: &More) {
             "packaging/{side}/{file} is of another command line: {WRITE}=1 cargo test -p olog-journeys manuals"
         );
     }
+}
+
+/// Without the verbs that only a unit calls: a shell would offer them.
+fn without_hidden(name: &'static str, program: &Command) -> Command {
+    Command::new(name)
+        .about(program.get_about().cloned().unwrap_or_default())
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .subcommand_required(true)
+        .args(program.get_arguments().cloned())
+        .subcommands(program.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned())
 }
 
 /// One page with every verb: whoever looks for one finds it without knowing its page's name.
@@ -122,12 +137,28 @@ fn page(mut program: Command, more: &More) -> Vec<u8> {
         roff.to_writer(&mut text).unwrap();
     }
     Roff::new().control("SH", ["SEE ALSO"]).text([roman(more.see)]).to_writer(&mut text).unwrap();
-    text
+    said_once(&String::from_utf8(text).unwrap())
+}
+
+/// Each part begins with how to write an apostrophe; the page needs that once.
+fn said_once(page: &str) -> Vec<u8> {
+    let (mut text, mut said) = (String::new(), Vec::new());
+    for line in page.lines() {
+        if line.starts_with(".ie ") || line.starts_with(".el ") {
+            if said.contains(&line) {
+                continue;
+            }
+            said.push(line);
+        }
+        text += line;
+        text.push('\n');
+    }
+    text.into_bytes()
 }
 
 /// Each verb as a section of its own, `device list` after `device`.
 fn verbs(of: &Command, before: &str, text: &mut Vec<u8>) {
-    for verb in of.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
+    for verb in of.get_subcommands().filter(|verb| verb.get_name() != "help") {
         let name = format!("{before}{}", verb.get_name());
         let is_group = verb.get_subcommands().next().is_some();
         if is_group {

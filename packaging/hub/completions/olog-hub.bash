@@ -25,9 +25,6 @@ _olog__hub() {
             olog__hub,device)
                 cmd="olog__hub__subcmd__device"
                 ;;
-            olog__hub,failed)
-                cmd="olog__hub__subcmd__failed"
-                ;;
             olog__hub,help)
                 cmd="olog__hub__subcmd__help"
                 ;;
@@ -36,6 +33,9 @@ _olog__hub() {
                 ;;
             olog__hub,join-link)
                 cmd="olog__hub__subcmd__join__subcmd__link"
+                ;;
+            olog__hub,report)
+                cmd="olog__hub__subcmd__report"
                 ;;
             olog__hub,run)
                 cmd="olog__hub__subcmd__run"
@@ -109,9 +109,6 @@ _olog__hub() {
             olog__hub__subcmd__help,device)
                 cmd="olog__hub__subcmd__help__subcmd__device"
                 ;;
-            olog__hub__subcmd__help,failed)
-                cmd="olog__hub__subcmd__help__subcmd__failed"
-                ;;
             olog__hub__subcmd__help,help)
                 cmd="olog__hub__subcmd__help__subcmd__help"
                 ;;
@@ -120,6 +117,9 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__help,join-link)
                 cmd="olog__hub__subcmd__help__subcmd__join__subcmd__link"
+                ;;
+            olog__hub__subcmd__help,report)
+                cmd="olog__hub__subcmd__help__subcmd__report"
                 ;;
             olog__hub__subcmd__help,run)
                 cmd="olog__hub__subcmd__help__subcmd__run"
@@ -163,6 +163,18 @@ _olog__hub() {
             olog__hub__subcmd__help__subcmd__incident,show)
                 cmd="olog__hub__subcmd__help__subcmd__incident__subcmd__show"
                 ;;
+            olog__hub__subcmd__help__subcmd__report,list)
+                cmd="olog__hub__subcmd__help__subcmd__report__subcmd__list"
+                ;;
+            olog__hub__subcmd__help__subcmd__report,now)
+                cmd="olog__hub__subcmd__help__subcmd__report__subcmd__now"
+                ;;
+            olog__hub__subcmd__help__subcmd__report,show)
+                cmd="olog__hub__subcmd__help__subcmd__report__subcmd__show"
+                ;;
+            olog__hub__subcmd__help__subcmd__task,expect)
+                cmd="olog__hub__subcmd__help__subcmd__task__subcmd__expect"
+                ;;
             olog__hub__subcmd__help__subcmd__task,list)
                 cmd="olog__hub__subcmd__help__subcmd__task__subcmd__list"
                 ;;
@@ -196,11 +208,41 @@ _olog__hub() {
             olog__hub__subcmd__incident__subcmd__help,show)
                 cmd="olog__hub__subcmd__incident__subcmd__help__subcmd__show"
                 ;;
+            olog__hub__subcmd__report,help)
+                cmd="olog__hub__subcmd__report__subcmd__help"
+                ;;
+            olog__hub__subcmd__report,list)
+                cmd="olog__hub__subcmd__report__subcmd__list"
+                ;;
+            olog__hub__subcmd__report,now)
+                cmd="olog__hub__subcmd__report__subcmd__now"
+                ;;
+            olog__hub__subcmd__report,show)
+                cmd="olog__hub__subcmd__report__subcmd__show"
+                ;;
+            olog__hub__subcmd__report__subcmd__help,help)
+                cmd="olog__hub__subcmd__report__subcmd__help__subcmd__help"
+                ;;
+            olog__hub__subcmd__report__subcmd__help,list)
+                cmd="olog__hub__subcmd__report__subcmd__help__subcmd__list"
+                ;;
+            olog__hub__subcmd__report__subcmd__help,now)
+                cmd="olog__hub__subcmd__report__subcmd__help__subcmd__now"
+                ;;
+            olog__hub__subcmd__report__subcmd__help,show)
+                cmd="olog__hub__subcmd__report__subcmd__help__subcmd__show"
+                ;;
+            olog__hub__subcmd__task,expect)
+                cmd="olog__hub__subcmd__task__subcmd__expect"
+                ;;
             olog__hub__subcmd__task,help)
                 cmd="olog__hub__subcmd__task__subcmd__help"
                 ;;
             olog__hub__subcmd__task,list)
                 cmd="olog__hub__subcmd__task__subcmd__list"
+                ;;
+            olog__hub__subcmd__task__subcmd__help,expect)
+                cmd="olog__hub__subcmd__task__subcmd__help__subcmd__expect"
                 ;;
             olog__hub__subcmd__task__subcmd__help,help)
                 cmd="olog__hub__subcmd__task__subcmd__help__subcmd__help"
@@ -215,7 +257,7 @@ _olog__hub() {
 
     case "${cmd}" in
         olog__hub)
-            opts="-h -V --config --help --version run check join-link failed device task incident channel status help"
+            opts="-h -V --config --help --version run check join-link device task incident report channel status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -566,26 +608,8 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        olog__subcmd__hub__subcmd__failed)
-            opts="-h -V --config --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         olog__subcmd__hub__subcmd__help)
-            opts="run check join-link failed device task incident channel status help"
+            opts="run check join-link device task incident report channel status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -738,20 +762,6 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        olog__subcmd__hub__subcmd__help__subcmd__failed)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         olog__subcmd__hub__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -850,6 +860,62 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        olog__subcmd__hub__subcmd__help__subcmd__report)
+            opts="now list show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__report__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__report__subcmd__now)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__report__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         olog__subcmd__hub__subcmd__help__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -879,8 +945,22 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__task)
-            opts="list"
+            opts="list expect"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__task__subcmd__expect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1110,6 +1190,156 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        olog__subcmd__hub__subcmd__report)
+            opts="-h -V --config --help --version now list show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__help)
+            opts="now list show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__help__subcmd__now)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__list)
+            opts="-h -V --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__now)
+            opts="-h -V --push --html --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --html)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__report__subcmd__show)
+            opts="-h -V --html --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --html)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         olog__subcmd__hub__subcmd__run)
             opts="-h -V --log-format --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1151,7 +1381,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__task)
-            opts="-h -V --config --help --version list help"
+            opts="-h -V --config --help --version list expect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1168,9 +1398,41 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        olog__subcmd__hub__subcmd__task__subcmd__help)
-            opts="list help"
+        olog__subcmd__hub__subcmd__task__subcmd__expect)
+            opts="-h -V --config --help --version on off"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__task__subcmd__help)
+            opts="list expect help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__task__subcmd__help__subcmd__expect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
