@@ -76,7 +76,7 @@ pub enum SpoolError {
         last: u64,
     },
     /// Cannot be made, renamed or read at all.
-    #[error("cannot use {}", path.display())]
+    #[error("cannot use {}: it must be on a disk that can be written, and be the agent's own", path.display())]
     Io {
         /// The path in question.
         path: PathBuf,

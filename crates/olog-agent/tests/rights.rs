@@ -192,3 +192,27 @@ fn a_state_folder_of_a_newer_version_is_refused_in_words_and_left_as_it_was() {
     says(&agent(&["join", &link()]), 1, &words);
     assert!(fs::read(&spool).unwrap() == bytes);
 }
+
+#[test]
+fn a_state_dir_on_a_read_only_disk_is_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let mount = |arguments: &[&str]| Command::new("mount").args(arguments).arg(&state).stderr(Stdio::null()).status();
+    if !mount(&["-t", "tmpfs", "-o", "size=4m", "x"]).unwrap().success() {
+        eprintln!("skipped: needs the right to mount");
+        return;
+    }
+    let file = config(folder.path(), &format!("state_dir = '{}'\nlog_dirs = ['/no/such/folder']", state.display()));
+    let agent = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_olog-agent"));
+        command.args(["--config", &file]).args(arguments).stdin(Stdio::null()).output().unwrap()
+    };
+    let first = agent(&["join", &link()]);
+    assert!(mount(&["-o", "remount,ro"]).unwrap().success());
+    let (run, join) = (agent(&["run"]), agent(&["join", &link()]));
+    assert!(Command::new("umount").arg("-l").arg(&state).status().unwrap().success());
+    says(&first, 1, &["TCP"]);
+    says(&run, 1, &["spool.db", "Read-only file system"]);
+    says(&join, 1, &["spool.db", "Read-only file system"]);
+}

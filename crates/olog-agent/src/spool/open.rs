@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use olog_proto::Epoch;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 use super::{SpoolError, State, get, memory, set, unsigned};
 
@@ -54,8 +56,20 @@ pub(super) fn open(path: &Path, new_epoch: Epoch) -> Result<(State, Opened), Spo
     }
 }
 
+/// May it be written? The database would only say that it cannot be opened. Asked without opening it: to close it again would
+/// drop the locks that this process may have on it.
+fn writable(path: &Path) -> Result<(), SpoolError> {
+    let may = |path: &Path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+    let found = match may(path) {
+        Err(Errno::NOENT) => may(path.parent().unwrap_or(Path::new("."))),
+        found => found,
+    };
+    found.map_err(|errno| SpoolError::Io { path: path.to_owned(), source: errno.into() })
+}
+
 fn try_open(path: &Path, new_epoch: Epoch) -> Result<State, SpoolError> {
     let wrong = |e| error(path, e);
+    writable(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(wrong)?;
     connection.busy_timeout(Duration::from_millis(500)).map_err(wrong)?;
