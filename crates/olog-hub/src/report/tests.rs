@@ -201,3 +201,128 @@ fn sample_pages_are_small_whole_and_need_nothing_else() {
         }
     }
 }
+
+/// A report in which everything that somebody else wrote is this text.
+fn all_over(text: &str) -> Report {
+    let mut builder = Builder::new(window(), ELEVEN);
+    let task = failing(text, 3, 1, text);
+    let mut row = device(text, vec![task, TaskRow { is_new: true, ..runs(text, 60, 5) }]);
+    (row.is_new, row.was, row.version, row.address) = (true, Some(text.into()), Some(text.into()), Some(text.into()));
+    (row.skew, row.booted_at) = (Some(i64::MIN), Some(ELEVEN));
+    builder.device(row);
+    for trouble in [Trouble::Note, Trouble::Channel, Trouble::DeviceLost] {
+        let open = OpenRow { text: text.into(), ..OpenRow::default() };
+        builder.affair(AffairRow { trouble, name: text.into(), n_devices: 3, address: Some(text.into()), open });
+    }
+    builder.ended(Ended { name: text.into(), ..Ended::default() });
+    let channel = ChannelHealth { name: text.into(), failing: Some(text.into()), ..ChannelHealth::default() };
+    let (hub, version, no_link) = (text.into(), text.into(), Some(text.into()));
+    let mut report = builder.finish(Health { hub, version, channels: vec![channel], no_link, ..Health::default() });
+    report.proposals.push((text.into(), text.into()));
+    report
+}
+
+#[test]
+fn whatever_devices_are_called_and_logs_say_is_text() {
+    let evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;{{7*7}}\u{202e}";
+    for language in [Language::ZhCn, Language::En] {
+        let html = page::html(&all_over(evil), &say(language));
+        let tame = page::html(&all_over("a name; with a few words in it"), &say(language));
+        let marks = |html: &str| ['<', '>', '"'].map(|mark| html.matches(mark).count());
+        assert_eq!(marks(&html), marks(&tame), "{html}");
+        assert!(!html.contains("<script") && html.contains("&#60;script&#62;"));
+    }
+}
+
+#[test]
+fn a_page_allows_a_browser_its_own_style_and_nothing_else() {
+    let html = page::html(&good_day(), &say(Language::En));
+    assert!(html.contains(&format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">", page::policy())));
+    assert!(page::policy().starts_with("default-src 'none'; style-src 'sha256-"));
+    let (_, rest) = html.split_once("<style>").unwrap();
+    let (style, _) = rest.split_once("</style>").unwrap();
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(style));
+    assert!(page::policy().contains(&hash), "a browser would refuse the style");
+}
+
+#[test]
+fn huge_texts_future_tasks_and_impossible_times_are_bounded() {
+    let huge = "x".repeat(100_000) + "\n" + &"line\n".repeat(50_000);
+    let mut builder = Builder::new(window(), ELEVEN);
+    let mut task = failing("future", 1, 1, &huge);
+    task.last_good_at = Some(At(i64::MAX));
+    task.due_at = Some(At(i64::MIN));
+    task.incident.as_mut().unwrap().since = ELEVEN.plus(400 * DAY);
+    let late = TaskRow { last_run: Some((Some(At(i64::MAX)), At(i64::MIN))), ..runs("past", 1, 1) };
+    builder.device(device("pi", vec![task, late]));
+    builder.ended(Ended { name: huge.clone(), began_at: At(i64::MAX), ended_at: At(i64::MIN), ..Ended::default() });
+    let report = builder.finish(Health { no_link: Some(huge), ..healthy() });
+    for language in [Language::ZhCn, Language::En] {
+        let html = page::html(&report, &say(language));
+        assert!(html.len() < 40_000, "{}", html.len());
+    }
+}
+
+/// 10,000 devices with 20 tasks each: counts are whole, the page holds the worst, and neither grows with the fleet.
+#[test]
+fn two_hundred_thousand_tasks_make_a_page_of_the_worst_ones() {
+    let mut builder = Builder::new(window(), ELEVEN);
+    let mut most = 0;
+    for i in 0..10_000 {
+        let mut tasks: Vec<TaskRow> = (0..19).map(|t| runs(&format!("task{t}"), 60 + t, 5)).collect();
+        tasks.push(if i % 20 == 7 {
+            failing("sick", i % 50, i as u64, "No space left on device")
+        } else {
+            alarm("calm")
+        });
+        builder.device(DeviceRow { is_away: i % 1000 == 500, ..device(&format!("dev{i:05}"), tasks) });
+        most = most.max(builder.n_details);
+    }
+    assert!(most <= 4 * DETAILS + 21, "{most} rows in memory");
+    let report = builder.finish(healthy());
+    let facts = &report.facts;
+    assert_eq!((facts.devices.all(), facts.devices.lost, facts.devices.err), (10_000, 10, 500));
+    assert_eq!((facts.tasks.all(), facts.tasks.err), (200_000, 500));
+    assert_eq!((facts.n_now, facts.now.len()), (500, MATTERS));
+    let oldest_first = facts.now.windows(2).all(|pair| pair[0].since <= pair[1].since);
+    assert!(oldest_first && facts.now[0].trouble == Trouble::TaskErr);
+    assert!(report.devices[..10].iter().all(|device| device.state == State::Lost));
+    let n_tasks: usize = report.devices.iter().map(|device| device.row.tasks.len()).sum();
+    assert!(n_tasks <= DETAILS, "{n_tasks}");
+    for language in [Language::ZhCn, Language::En] {
+        let html = page::html(&report, &say(language));
+        assert!(html.len() < 500 * 1024, "{} bytes", html.len());
+        assert!(html.contains("9490") && html.contains("olog-hub device list"));
+    }
+}
+
+#[test]
+fn a_lost_device_speaks_for_its_tasks_and_what_is_gone_is_nobodys_state() {
+    let mut builder = Builder::new(window(), ELEVEN);
+    let away = device("nas", vec![failing("raid", 2, 3, "degraded")]);
+    builder.device(DeviceRow { is_away: true, ..away });
+    let gone = TaskRow { state: State::Lost, is_gone: true, ..runs("old", 60, 1) };
+    builder.device(device("web", vec![gone]));
+    let report = builder.finish(healthy());
+    assert_eq!((report.facts.n_now, report.facts.devices.ok, report.facts.devices.lost), (0, 1, 1));
+    assert_eq!((report.facts.n_gone, report.facts.gone.len(), report.facts.tasks.all()), (1, 1, 1));
+}
+
+#[test]
+fn acknowledged_trouble_stands_behind_what_nobody_has_seen() {
+    let mut builder = Builder::new(window(), ELEVEN);
+    let mut seen = failing("old", 30, 1, "x");
+    seen.incident.as_mut().unwrap().acknowledged_at = Some(ELEVEN);
+    builder.device(device("a", vec![seen, failing("new", 1, 2, "y"), failing("older", 5, 3, "z")]));
+    let names: Vec<String> = builder.finish(healthy()).facts.now.into_iter().map(|matter| matter.name).collect();
+    assert_eq!(names, ["a/older", "a/new", "a/old"]);
+}
+
+#[test]
+fn no_device_yet_is_said_and_is_no_trouble() {
+    let report = Builder::new(window(), ELEVEN).finish(Health::default());
+    let html = page::html(&report, &say(Language::En));
+    assert!(html.contains("No device has joined yet") && html.contains("No channel: nobody is told"), "{html}");
+}
