@@ -9,11 +9,11 @@ use std::{
 use olog_journeys::world::{Agent, Hub, World};
 
 /// A small file system.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None` where nobody may mount: then there is no such disk to be had.
-    fn mount(at: &Path) -> Option<SmallDisk> {
+    pub(crate) fn mount(at: &Path) -> Option<SmallDisk> {
         fs::create_dir_all(at).unwrap();
         let options = ["-t", "tmpfs", "-o", "size=32m", "olog-small"];
         let mounted = Command::new("mount").args(options).arg(at).status().is_ok_and(|status| status.success());
@@ -23,7 +23,7 @@ impl SmallDisk {
         mounted.then(|| SmallDisk(at.to_path_buf()))
     }
 
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         // dd ends with an error when the disk is full: that is its task here.
         let ballast = format!("of={}", self.0.join("ballast").display());
         Command::new("dd").args(["if=/dev/zero", &ballast, "bs=4k"]).output().unwrap();

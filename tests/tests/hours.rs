@@ -13,38 +13,47 @@ use olog_daemon::{
     config::Source,
 };
 use olog_journeys::world::{Agent, Hub, World};
+use olog_proto::At;
 use tokio::task::JoinSet;
 
 const MINUTE: i64 = 60_000;
 
 /// A hub and an agent that live by one clock.
-struct Hours {
-    world: World,
-    hub: Hub,
+pub(crate) struct Hours {
+    pub(crate) world: World,
+    pub(crate) hub: Hub,
     pi: Agent,
-    clock: Clock,
-    hand: Hand,
-    running: olog_hub::hub::Hub,
+    pub(crate) clock: Clock,
+    pub(crate) hand: Hand,
+    running: Option<olog_hub::hub::Hub>,
     stop: Handle,
     agent: JoinSet<()>,
 }
 
+fn source(program: &'static str, path: &Path) -> Source {
+    Source::new(program, Some(path.to_path_buf()))
+}
+
 impl Hours {
     async fn begin() -> Hours {
-        Hours::begin_with("").await
+        Hours::begin_declared("").await
     }
 
     /// With `tasks` declared of the device.
-    async fn begin_with(tasks: &str) -> Hours {
+    async fn begin_declared(tasks: &str) -> Hours {
         let world = World::new().await;
-        // The hand jumps further than any device may be silent.
-        let hub =
-            Hub::new(&world, "hub", "", &format!("[[device]]\nname = \"pi\"\noffline_after = \"never\"\n{tasks}\n"));
+        let hub = Hub::new(&world, "hub", "", &format!("{}{tasks}\n", Hours::DEVICE));
+        Hours::begin_with(world, hub, Clock::system().now()).await
+    }
+
+    /// The hand jumps further than any device may be silent.
+    pub(crate) const DEVICE: &str = "[[device]]\nname = \"pi\"\noffline_after = \"never\"\n";
+
+    /// With this hub, whose configuration holds [`Hours::DEVICE`], from this instant.
+    pub(crate) async fn begin_with(world: World, hub: Hub, start: At) -> Hours {
         let pi = world.agent_off("pi", "settle = \"0s\"", "");
-        let (clock, hand) = Clock::manual(Clock::system().now());
-        let source = |program, path: &Path| Source::new(program, Some(path.to_path_buf()));
-        let config = olog_hub::config::Config::load(&source("hub", hub.daemon.config())).unwrap();
-        let running = olog_hub::hub::Hub::start(config, None, clock.clone()).await.unwrap();
+        let (clock, hand) = Clock::manual(start);
+        let running = Some(Hours::start(&hub, &clock).await);
         pi.join(&hub);
         let (stop, mut agent) = (Handle::default(), JoinSet::new());
         let agent_source = source("agent", pi.daemon.config());
@@ -55,8 +64,21 @@ impl Hours {
         Hours { world, hub, pi, clock, hand, running, stop, agent }
     }
 
+    async fn start(hub: &Hub, clock: &Clock) -> olog_hub::hub::Hub {
+        let config = olog_hub::config::Config::load(&source("hub", hub.daemon.config())).unwrap();
+        olog_hub::hub::Hub::start(config, None, clock.clone()).await.unwrap()
+    }
+
+    /// The hub stops, and starts again when these milliseconds have passed.
+    pub(crate) async fn hub_is_down_for(&mut self, ms: i64) {
+        assert!(self.running.take().unwrap().stop().await);
+        self.hand.advance(ms);
+        self.running = Some(Hours::start(&self.hub, &self.clock).await);
+        self.pi.wait_connected();
+    }
+
     /// `echo TEXT > NAME` at this hour, and waits until the hub knows.
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let before = self.n_events();
         let mut file = fs::File::create(self.pi.log_dir.join(name)).unwrap();
         file.write_all(text.as_bytes()).unwrap();
@@ -78,10 +100,10 @@ impl Hours {
         });
     }
 
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.stop.stop.cancel();
         self.agent.join_next().await.unwrap().unwrap();
-        assert!(self.running.stop().await);
+        assert!(self.running.take().unwrap().stop().await);
     }
 }
 
@@ -116,7 +138,7 @@ async fn an_alarm_each_minute_for_an_hour_is_one_push_and_one_end_and_so_a_week_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs() {
     let hours =
-        Hours::begin_with("tasks = [\"sync\", { name = \"backup\", schedule = \"0 * * * *\", grace = \"10m\" }]").await;
+        Hours::begin_declared("tasks = [\"sync\", { name = \"backup\", schedule = \"0 * * * *\", grace = \"10m\" }]").await;
     hours.write("backup.log", "sent 34 files\n");
     let due = |state: &str| {
         let rows = hours.hub.list(&["task", "list"]);

@@ -19,5 +19,6 @@ mod inputs;
 mod manuals;
 mod outages;
 mod proxies;
+mod reports;
 mod restored;
 mod rotation;

@@ -58,17 +58,20 @@ impl Reporter {
                 (Ok(()), None) => {}
             }
         }
-        placed.why.clone_from(&placed.trouble);
+        let mut why: Vec<String> = placed.trouble.iter().cloned().collect();
         if let Some(base) = &live.public_url {
             match look(&format!("{base}/healthz")).await {
                 Found::Answer { status: 200, text } if text.trim() == "ok" => {
                     placed.link = Some(format!("{base}/reports/{token}"));
                 }
                 Found::Answer { status, .. } => {
-                    placed.why = Some(format!("public_url {base} answers {status}, and not as this hub"));
+                    why.push(format!("public_url {base} answers {status}, and not as this hub"));
                 }
-                Found::Nothing(why) => placed.why = Some(format!("public_url {base}: {why}")),
+                Found::Nothing(words) => why.push(format!("public_url {base}: {words}")),
             }
+        }
+        if placed.link.is_none() && !why.is_empty() {
+            placed.why = Some(why.join("; "));
         }
         Ok(placed)
     }

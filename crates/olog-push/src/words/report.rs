@@ -8,6 +8,8 @@ use super::{TITLE_MAX, cut};
 use crate::Saying;
 use crate::notice::{Ended, ListedDevice, Matter, ReportFacts, Tally, Trouble};
 
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
 /// Matters in a push that has a link.
 const MATTERS: usize = 5;
 /// Characters of a name.
@@ -95,10 +97,14 @@ fn trouble_telling(matter: &Matter) -> &'static str {
 
 /// `24 h to 23 Nov 11:00: no error, nothing lost.`
 fn window(say: &Say, facts: &ReportFacts, is_good: bool) -> String {
+    let span = facts.to.since(facts.from);
+    // A day is "24 h" here: it says that nothing is left out.
+    let hours = u64::try_from(span / HOUR).unwrap_or(0);
+    let span = if span == DAY { say.t("span-h", &[n(hours)]) } else { say.span(span) };
     let args = [
         ("from", say.day_time(facts.from).into()),
         ("to", say.day_time(facts.to).into()),
-        ("span", say.span(facts.to.since(facts.from)).into()),
+        ("span", span.into()),
         ("devices", facts.devices.all().into()),
         ("tasks", facts.tasks.all().into()),
     ];
