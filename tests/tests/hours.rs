@@ -138,7 +138,8 @@ async fn an_alarm_each_minute_for_an_hour_is_one_push_and_one_end_and_so_a_week_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs() {
     let hours =
-        Hours::begin_declared("tasks = [\"sync\", { name = \"backup\", schedule = \"0 * * * *\", grace = \"10m\" }]").await;
+        Hours::begin_declared("tasks = [\"sync\", { name = \"backup\", schedule = \"0 * * * *\", grace = \"10m\" }]")
+            .await;
     hours.write("backup.log", "sent 34 files\n");
     let due = |state: &str| {
         let rows = hours.hub.list(&["task", "list"]);

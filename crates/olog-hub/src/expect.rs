@@ -119,6 +119,8 @@ pub enum Outcome {
     End {
         /// Its number.
         number: Option<u64>,
+        /// When it should have come.
+        due_at: At,
         /// When.
         at: At,
         /// Why.
@@ -374,7 +376,7 @@ impl Facts {
     fn end(&mut self, came: Came, at: At, now: At, out: &mut Vec<Outcome>) {
         let Some(missed) = self.missed.take() else { return };
         let Missed { number, due_at, n_missed, acknowledged_at, .. } = missed;
-        out.push(Outcome::End { number, at, came });
+        out.push(Outcome::End { number, due_at, at, came });
         let saying = Saying::TaskCame { due_at, came, n_missed, acknowledged_at };
         out.push(Outcome::Notify { kind: Kind::Over, number, at: now, saying });
     }

@@ -306,9 +306,19 @@ impl TaskFacts {
         state::of_task(matches!(self.phase, Phase::Trouble { .. }), false)
     }
 
-    /// How its last days went, until now. An alarm is well while it is silent.
-    pub fn strip(&self, now: At, policy: &Policy) -> Strip {
-        self.days.strip(day_of(now, policy.zone), self.state(), self.is_alarm())
+    /// How its last days went, until now. `missing_since`: it did not come. An alarm is well while it is silent.
+    pub fn strip(&self, missing_since: Option<At>, now: At, policy: &Policy) -> Strip {
+        let mut facts = Days::clone(&self.days);
+        facts.carry(day_of(now, policy.zone), self.state());
+        if let Some(since) = missing_since {
+            facts.span(day_of(since, policy.zone), day_of(now, policy.zone), State::Lost);
+        }
+        facts.strip(day_of(now, policy.zone), State::Ok, self.is_alarm())
+    }
+
+    /// It did not come in all that time.
+    pub fn was_missing(&mut self, from: At, to: At, policy: &Policy) {
+        self.days.span(day_of(from, policy.zone), day_of(to, policy.zone), State::Lost);
     }
 
     /// The run that showed last that it is well: when it began, if that is known, and ended. Nothing after an error.

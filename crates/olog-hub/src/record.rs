@@ -168,8 +168,12 @@ pub fn expectations(
                     incidents::set_facts(tx, number, missed)?;
                 }
             }
-            expect::Outcome::End { number: Some(number), at, came } => incidents::end(tx, number, at, came_text(came))?,
-            expect::Outcome::End { number: None, .. } => {}
+            expect::Outcome::End { number, due_at, at, came } => {
+                task.facts.was_missing(due_at, at, &rules.policy);
+                if let Some(number) = number {
+                    incidents::end(tx, number, at, came_text(came))?;
+                }
+            }
             expect::Outcome::Notify { kind, number, at, saying } => {
                 let notice = Notice {
                     kind,

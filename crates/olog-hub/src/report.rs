@@ -292,6 +292,15 @@ impl Builder {
         }
     }
 
+    /// A device that the configuration names and that never joined: told here only.
+    pub fn never_joined(&mut self, name: &str) {
+        let row = DeviceRow { name: name.to_owned(), is_away: true, ..DeviceRow::default() };
+        count(&mut self.report.facts.devices, State::Lost);
+        self.report.devices.push(DeviceDetail { state: State::Lost, row, tally: Tally::default() });
+        let open = OpenRow { since: self.now, ..OpenRow::default() };
+        self.matter(matter(Trouble::NeverJoined, name.to_owned(), None, &open));
+    }
+
     /// Something open that is no task's.
     pub fn affair(&mut self, row: AffairRow) {
         let open = matter(row.trouble, row.name, row.address.as_deref(), &row.open);

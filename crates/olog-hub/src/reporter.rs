@@ -154,7 +154,9 @@ impl Reporter {
         let seats = self.roster.snapshot().into_iter().map(|seat| (seat.who.device.0, seat)).collect();
         let next_at = schedule(&live).and_then(|schedule| schedule.next_after(now, live.timezone));
         let hub = live.public_url.as_deref().map(host).unwrap_or_default();
-        let around = Arc::new(gather::Around { rules, seats, next_at, hub, keep_days: live.report.keep_days });
+        let declared = live.devices.iter().map(|device| device.name.to_string()).collect();
+        let keep_days = live.report.keep_days;
+        let around = Arc::new(gather::Around { rules, seats, next_at, hub, keep_days, declared });
         Ok(self.store.read(move |tx| gather::gather(tx, &around, window, now)).await?)
     }
 

@@ -407,3 +407,7 @@ page-lives = This page is kept for { $n } { $n ->
    *[other] days
 }.
 page-how = No more reminders of an incident: olog-hub incident ack N. A device that is gone for good: olog-hub device forget NAME.
+report-telling-never-joined = { $name } has never joined
+report-never-joined = never joined
+page-due-since = due { $time } ({ $span } ago)
+page-missed = missed { $n } times

@@ -350,3 +350,7 @@ page-backup = 最近备份 { $time }。
 page-next-report = 下次日报:{ $time }。
 page-lives = 此页保留 { $n } 天。
 page-how = 不再提醒某个故障:olog-hub incident ack N。设备不再使用:olog-hub device forget NAME。
+report-telling-never-joined = { $name } 从未加入
+report-never-joined = 从未加入
+page-due-since = 应于 { $time }({ $span }前)
+page-missed = 漏了 { $n } 次

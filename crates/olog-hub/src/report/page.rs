@@ -216,20 +216,30 @@ fn form(say: &Say, state: State, is_task: bool) -> (&'static str, &'static str, 
 
 fn card(say: &Say, matter: &Matter) -> Card {
     let (class, mark) = match matter.trouble {
-        Trouble::TaskLost | Trouble::DeviceLost => ("lost", "■"),
+        Trouble::TaskLost | Trouble::DeviceLost | Trouble::NeverJoined => ("lost", "■"),
         Trouble::TaskErr | Trouble::Note | Trouble::Channel => ("err", "▲"),
     };
     let mut meta = Vec::new();
-    meta.extend(matter.due_at.map(|at| say.t("report-due", &[("time", say.time(at).into())])));
     let span = say.span(say.now.since(matter.since));
-    meta.push(say.t("page-since", &[("time", say.time(matter.since).into()), ("span", span.into())]));
-    if matter.n_seen > 1 {
+    let since = [("time", say.time(matter.since).into()), ("span", span.clone().into())];
+    match matter.trouble {
+        Trouble::NeverJoined => meta.push(say.w("report-never-joined")),
+        Trouble::TaskLost => {
+            let due = matter.due_at.unwrap_or(matter.since);
+            meta.push(say.t("page-due-since", &[("time", say.time(due).into()), ("span", span.into())]));
+            if matter.n_seen > 1 {
+                meta.push(say.t("page-missed", &[n(matter.n_seen)]));
+            }
+        }
+        _ => meta.push(say.t("page-since", &since)),
+    }
+    if matter.n_seen > 1 && matter.trouble != Trouble::TaskLost {
         meta.push(say.t("page-times", &[n(matter.n_seen)]));
     }
     meta.extend(matter.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
-    meta.push(match matter.acknowledged_at {
-        Some(at) => say.t("page-acknowledged", &[("time", say.time(at).into())]),
-        None => say.w("report-not-acknowledged"),
+    meta.extend(match matter.acknowledged_at {
+        Some(at) => Some(say.t("page-acknowledged", &[("time", say.time(at).into())])),
+        None => matter.incident.map(|_| say.w("report-not-acknowledged")),
     });
     let name = match matter.n_devices {
         0 | 1 => cut(&matter.name, NAME),

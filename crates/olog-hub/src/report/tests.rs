@@ -120,11 +120,11 @@ pub(super) fn bad_day() -> Report {
         name: "rsync".into(),
         state: State::Lost,
         last_good_at: Some(ELEVEN.plus(-2 * DAY).plus(-446 * MINUTE)),
-        due_at: Some(ELEVEN.plus(-450 * MINUTE)),
+        due_at: Some(ELEVEN.plus(-DAY - 450 * MINUTE)),
         incident: Some(OpenRow {
             number: Some(15),
-            since: ELEVEN.plus(-DAY - 420 * MINUTE),
-            n_seen: 1,
+            since: ELEVEN.plus(-DAY - 450 * MINUTE),
+            n_seen: 2,
             ..OpenRow::default()
         }),
         strip: strip("o", "ooooLL"),

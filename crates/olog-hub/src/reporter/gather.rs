@@ -1,6 +1,6 @@
 //! From the store's rows to a report, one page of devices after the other, in one snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use olog_proto::At;
@@ -8,10 +8,11 @@ use olog_push::Ground;
 use olog_push::notice::{Ended, Trouble};
 
 use super::DAY;
+use crate::expect::Standing;
 use crate::record::{self, Rules};
 use crate::report::{AffairRow, Builder, ChannelHealth, DeviceRow, Health, OpenRow, Report, TaskRow, Window};
 use crate::roster::Seat;
-use crate::state::{State, day_of};
+use crate::state::{self, State, day_of};
 use crate::store::reports::{self, Affair, DeviceFacts, TaskOf};
 use crate::store::{StoreError, Tx, outbox};
 
@@ -28,6 +29,8 @@ pub(super) struct Around {
     pub(super) next_at: Option<At>,
     pub(super) hub: String,
     pub(super) keep_days: u32,
+    /// Devices of the configuration.
+    pub(super) declared: Vec<String>,
 }
 
 /// The report of a window, and the highest rows that it has seen.
@@ -40,16 +43,23 @@ pub(super) fn gather(
     let seen = reports::seen(tx)?;
     let mut builder = Builder::new(window, now);
     let mut after = String::new();
+    let mut absent: BTreeSet<&str> = around.declared.iter().map(String::as_str).collect();
     loop {
         let devices = reports::devices(tx, &after, PAGE)?;
         let is_last = devices.len() < PAGE as usize;
         if let Some(last) = devices.last() {
             after.clone_from(&last.name);
         }
-        devices.into_iter().for_each(|device| builder.device(row(around, device, window, now)));
+        for device in devices {
+            absent.remove(device.name.as_str());
+            builder.device(row(around, device, window, now));
+        }
         if is_last {
             break;
         }
+    }
+    for name in absent {
+        builder.never_joined(name);
     }
     for affair in reports::open_affairs(tx, AFFAIRS)? {
         if let Some(row) = open(affair) {
@@ -77,7 +87,6 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At) -> DeviceR
     }
     let state = if device.is_away { State::Lost } else { State::Ok };
     DeviceRow {
-        name: device.name,
         address: device.address,
         version: device.version,
         heard_at,
@@ -87,14 +96,30 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At) -> DeviceR
         was: device.was.filter(|_| device.renamed_at.is_some_and(|at| at > window.from)),
         is_new: !device.is_known,
         strip: days.strip(today, state, false),
-        tasks: device.tasks.into_iter().map(|row| task(around, row, now)).collect(),
+        tasks: device.tasks.into_iter().map(|row| task(around, &device.name, device.joined_at, row, now)).collect(),
+        name: device.name,
     }
 }
 
-fn task(around: &Around, task: TaskOf, now: At) -> TaskRow {
-    let (facts, policy) = (&task.facts, &around.rules.policy);
-    let state = facts.state();
-    let incident = facts.incident().filter(|_| state != State::Ok).map(|incident| OpenRow {
+fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, now: At) -> TaskRow {
+    let (task, rules) = (&row.task, &around.rules);
+    let facts = &task.facts;
+    let known = record::known_of(rules, device, joined_at, task);
+    let (due_at, missed) = match task.expect.standing(&known, &rules.expect) {
+        Standing::Free | Standing::Off => (None, None),
+        Standing::Waiting(due) | Standing::InTime(due) => (Some(due.at), None),
+        Standing::Lost(missed) => (Some(missed.due_at), Some(missed)),
+    };
+    let is_failing = facts.state() == State::Err;
+    let state = state::of_task(is_failing, missed.is_some());
+    let lost = missed.map(|missed| OpenRow {
+        number: missed.number,
+        since: missed.due_at,
+        n_seen: missed.n_missed,
+        text: String::new(),
+        acknowledged_at: missed.acknowledged_at,
+    });
+    let incident = facts.incident().filter(|_| is_failing).map(|incident| OpenRow {
         number: incident.number,
         since: incident.began_at,
         n_seen: incident.n_seen,
@@ -104,14 +129,16 @@ fn task(around: &Around, task: TaskOf, now: At) -> TaskRow {
     // It was so before anybody looked; there is no incident, and no text of it.
     let inherited = facts.inherited_at().map(|since| OpenRow { since, n_seen: 1, ..OpenRow::default() });
     TaskRow {
+        name: task.name.to_string(),
         state,
-        is_new: !task.is_known,
+        is_new: !row.is_known,
+        is_expected: due_at.is_some(),
         last_run: facts.last_run(),
         last_good_at: facts.last_good_at(),
         last_error_at: facts.last_error_at(),
-        incident: incident.or(inherited),
-        strip: facts.strip(now, policy),
-        name: task.name,
+        due_at,
+        incident: lost.or(incident).or(inherited),
+        strip: facts.strip(missed.map(|missed| missed.due_at), now, &rules.policy),
         ..TaskRow::default()
     }
 }
@@ -119,6 +146,7 @@ fn task(around: &Around, task: TaskOf, now: At) -> TaskRow {
 fn trouble(subject: &str) -> Option<Trouble> {
     match subject {
         "task" => Some(Trouble::TaskErr),
+        "lost" => Some(Trouble::TaskLost),
         "device" => Some(Trouble::DeviceLost),
         "note" => Some(Trouble::Note),
         "channel" => Some(Trouble::Channel),
@@ -152,7 +180,7 @@ fn open(affair: Affair) -> Option<AffairRow> {
 fn over(affair: Affair) -> Ended {
     let (n_devices, same_site) = affair.absence.as_ref().map_or((0, false), |a| (a.n_gone, a.same_site));
     let name = match (affair.subject.as_str(), affair.device) {
-        ("task" | "note", Some(device)) => format!("{device}/{}", affair.name),
+        ("task" | "lost" | "note", Some(device)) => format!("{device}/{}", affair.name),
         _ => affair.name,
     };
     Ended {

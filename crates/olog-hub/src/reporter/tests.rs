@@ -311,3 +311,43 @@ async fn without_the_folder_the_report_comes_whole_and_that_is_said() {
         assert!(page.contains("html_dir"), "the page says why there is no link");
     }
 }
+
+#[tokio::test]
+async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lost_in_it() {
+    let declared = "[[device]]\nname = \"pi\"\ntasks = [{ name = \"backup\", schedule = \"30 3 * * *\", grace = \"30m\" }]\n[[device]]\nname = \"laptop\"";
+    for world in worlds(&format!("at = [\"11:00\"]\n{declared}")).await {
+        let schedule = "30 3 * * *".parse().unwrap();
+        let plan = crate::expect::Plan::Scheduled { schedule, grace: 30 * MINUTE };
+        let plans = [("pi".to_owned(), [("backup".to_owned(), plan)].into())].into();
+        let expect = crate::expect::Policy { zone: chrono_tz::Asia::Shanghai, plans, ..Default::default() };
+        world.rules.send_modify(|rules| {
+            let policy = crate::incident::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
+            let channels = rules.channels.clone();
+            let timezone = chrono_tz::Asia::Shanghai;
+            *rules = Arc::new(Rules { policy, expect: expect.clone(), channels, timezone, ..Rules::default() });
+        });
+        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        let pi = world.join("pi").await;
+        world.text(pi, "backup", Suffix::Log, "sent 34 files\n").await;
+        let (device, rules, now) = (pi, world.rules.borrow().clone(), ELEVEN);
+        let judge = move |tx: &mut Tx<'_>| {
+            let Some(device) = devices::get(tx, device)? else { return Ok(()) };
+            crate::plans::apply(tx, &rules, &device, ELEVEN.plus(-12 * HOUR))?;
+            let mut task = tasks::load(tx, device.id, &"backup".parse().unwrap())?;
+            let known = record::known_of(&rules, "pi", ELEVEN.plus(-12 * HOUR), &task);
+            let outcomes = task.expect.look(now, &known, &rules.expect);
+            record::expectations(tx, &rules, &device, &mut task, outcomes, now)?;
+            record::task(tx, &rules, &device, &mut task, now).map(|_| ())
+        };
+        world.store.store.write(judge).await.unwrap();
+        world.look(ELEVEN).await;
+        let facts = world.last().await;
+        let now: Vec<_> = facts.now.iter().map(|matter| (matter.trouble, matter.name.as_str())).collect();
+        use olog_push::notice::Trouble::{NeverJoined, TaskLost};
+        assert_eq!(now, [(TaskLost, "pi/backup"), (NeverJoined, "laptop")]);
+        assert_eq!(facts.now[0].due_at, Some(ELEVEN.plus(-7 * HOUR - 30 * MINUTE)));
+        assert_eq!((facts.devices.lost, facts.devices.err, facts.tasks.lost), (1, 1, 1));
+        let text = world.reporter().text(&facts);
+        assert!(text.contains("未运行 pi/backup") && text.contains("laptop、从未加入"), "{text}");
+    }
+}

@@ -70,9 +70,14 @@ impl Days {
         let before = self.last;
         self.reach(day);
         if state != State::Ok {
-            let from = before.max(day.saturating_sub(64));
-            (from..=day).for_each(|day| self.mark(day, state));
+            self.span(before, day, state);
         }
+    }
+
+    /// It was this from the one day to the other.
+    pub fn span(&mut self, from: i32, to: i32, state: State) {
+        let from = from.max(to.saturating_sub(64));
+        (from..=to).for_each(|day| self.mark(day, state));
     }
 
     /// The strip that ends with `today`. `is_well_when_silent`: of a device or an alarm, a day without a mark was a good one.

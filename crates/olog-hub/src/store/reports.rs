@@ -4,9 +4,9 @@ use olog_proto::{At, Excerpt};
 use olog_push::ReportFacts;
 use serde::{Deserialize, Serialize};
 
+use super::tasks::{TASK, Task, task};
 use super::{StoreError, Tx, Value};
 use crate::absence::Absence;
-use crate::incident::TaskFacts;
 use crate::state::Days;
 use crate::values;
 
@@ -33,6 +33,8 @@ pub struct DeviceFacts {
     pub was: Option<String>,
     /// Until when it had that.
     pub renamed_at: Option<At>,
+    /// When it joined.
+    pub joined_at: At,
     /// A report has named it.
     pub is_known: bool,
     /// How its days went.
@@ -44,10 +46,8 @@ pub struct DeviceFacts {
 /// One of its tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskOf {
-    /// Its name.
-    pub name: String,
-    /// What is known of it.
-    pub facts: TaskFacts,
+    /// As it is stored.
+    pub task: Task,
     /// A report has named it.
     pub is_known: bool,
 }
@@ -57,7 +57,7 @@ pub struct TaskOf {
 pub struct Affair {
     /// Its number.
     pub id: u64,
-    /// `task`, `device`, `note` or `channel`.
+    /// `task`, `lost`, `device`, `note` or `channel`.
     pub subject: String,
     /// Its device's name.
     pub device: Option<String>,
@@ -124,7 +124,7 @@ pub struct NewReport {
 /// The devices after `after` by name, with all of their tasks; at most `limit` of them.
 pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFacts>, StoreError> {
     let rows = tx.query(
-        "SELECT id, name, address, version, heard_at, absence_id, skew, booted_at, was, renamed_at, known_at, days
+        "SELECT id, name, address, version, heard_at, absence_id, skew, booted_at, was, renamed_at, known_at, days, joined_at, made_at
          FROM devices WHERE state = 'joined' AND name > $1 ORDER BY name LIMIT $2",
         values![after, limit],
     )?;
@@ -142,6 +142,7 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFac
             booted_at: row.at_or_null(7)?,
             was: text(8)?,
             renamed_at: row.at_or_null(9)?,
+            joined_at: row.at_or_null(12)?.unwrap_or(row.at(13)?),
             is_known: row.int_or_null(10)?.is_some(),
             days: row.text_or_null(11)?.and_then(|days| serde_json::from_str(days).ok()).unwrap_or_default(),
             tasks: Vec::new(),
@@ -149,13 +150,13 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFac
     }
     for device in &mut found {
         let rows = tx.query(
-            "SELECT name, facts, known_at FROM tasks WHERE device_id = $1 AND is_task = 1 ORDER BY name",
+            &format!("SELECT {TASK}, t.known_at FROM tasks t WHERE t.device_id = $1 AND t.is_task = 1 ORDER BY t.name"),
             values![device.id],
         )?;
         for row in &rows {
-            // Facts that cannot be read are no reason to have no report; the watchman tells of them.
-            let Ok(facts) = row.json(1) else { continue };
-            device.tasks.push(TaskOf { name: row.text(0)?.to_owned(), facts, is_known: row.int_or_null(2)?.is_some() });
+            // A task that cannot be read is no reason to have no report; the watchman tells of it.
+            let Ok(task) = task(row, 0) else { continue };
+            device.tasks.push(TaskOf { task, is_known: row.int_or_null(5)?.is_some() });
         }
     }
     Ok(found)
@@ -168,7 +169,9 @@ const AFFAIR: &str =
 /// What is open and no task's, the oldest first; at most `limit`.
 pub fn open_affairs(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Affair>, StoreError> {
     let rows = tx.query(
-        &format!("SELECT {AFFAIR} WHERE i.ended_at IS NULL AND i.subject <> 'task' ORDER BY i.id LIMIT $1"),
+        &format!(
+            "SELECT {AFFAIR} WHERE i.ended_at IS NULL AND i.subject NOT IN ('task', 'lost') ORDER BY i.id LIMIT $1"
+        ),
         values![limit],
     )?;
     rows.iter().map(affair).collect()

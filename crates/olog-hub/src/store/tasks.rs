@@ -182,9 +182,11 @@ pub fn list(tx: &mut Tx<'_>, device: Option<&str>, after: (&str, &str), limit: u
         .collect()
 }
 
-const TASK: &str = "t.id, t.device_id, t.name, t.facts, t.expect";
+/// The columns that [`task`] reads.
+pub(super) const TASK: &str = "t.id, t.device_id, t.name, t.facts, t.expect";
 
-fn task(row: &Row, first: usize) -> Result<Task, StoreError> {
+/// A task from its columns.
+pub(super) fn task(row: &Row, first: usize) -> Result<Task, StoreError> {
     Ok(Task {
         id: Some(TaskId(row.int(first)?)),
         device: DeviceId(row.int(first + 1)?),

@@ -75,6 +75,8 @@ pub enum Trouble {
     TaskErr,
     /// Devices are away.
     DeviceLost,
+    /// A declared device never came.
+    NeverJoined,
     /// An agent cannot do its work.
     Note,
     /// A channel does not take messages.

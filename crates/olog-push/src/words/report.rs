@@ -90,6 +90,7 @@ fn trouble_telling(matter: &Matter) -> &'static str {
         Trouble::TaskErr => "report-telling-task-err",
         Trouble::DeviceLost if matter.n_devices > 1 => "report-telling-devices-lost",
         Trouble::DeviceLost => "report-telling-device-lost",
+        Trouble::NeverJoined => "report-telling-never-joined",
         Trouble::Note => "report-telling-note",
         Trouble::Channel => "report-telling-channel",
     }
@@ -173,6 +174,8 @@ fn matter_line(say: &Say, matter: &Matter) -> String {
     }
     if matter.trouble == Trouble::TaskLost {
         parts.extend(matter.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
+    } else if matter.trouble == Trouble::NeverJoined {
+        parts.push(say.w("report-never-joined"));
     } else {
         parts.push(say.span(say.now.since(matter.since)));
     }
@@ -221,7 +224,7 @@ fn trouble_key(trouble: Trouble) -> &'static str {
     match trouble {
         Trouble::TaskLost => "state-task-lost",
         Trouble::TaskErr => "state-err",
-        Trouble::DeviceLost => "state-lost",
+        Trouble::DeviceLost | Trouble::NeverJoined => "state-lost",
         Trouble::Note => "state-note",
         Trouble::Channel => "state-channel",
     }
