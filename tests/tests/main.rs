@@ -13,6 +13,7 @@ mod crashes;
 mod disks;
 mod downs;
 mod enrolment;
+mod first_evening;
 mod habits;
 mod hours;
 mod inputs;

@@ -17,7 +17,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::secret::Secrets;
+use crate::secret::{Secret, Secrets};
 use table::{Context, Node};
 pub use table::{Item, Table, parse_size, parse_span, show_span};
 
@@ -134,8 +134,34 @@ impl Source {
     }
 }
 
+/// Files that hold other texts than those on the disk, or none: for trying a configuration before it is in place.
+#[derive(Debug, Default)]
+pub struct Draft {
+    files: Vec<(PathBuf, Option<String>)>,
+    secrets: Vec<(PathBuf, Secret)>,
+}
+
+impl Draft {
+    /// As if this file held this text, or were not there.
+    pub fn file(mut self, path: PathBuf, text: Option<String>) -> Draft {
+        self.files.push((path, text));
+        self
+    }
+
+    /// As if this file of the secrets' folder held this secret.
+    pub fn secret(mut self, name: &str, secret: Secret) -> Draft {
+        self.secrets.push((name.into(), secret));
+        self
+    }
+}
+
 /// Reads all files, lets `take` turn the tables into what the program trusts, and returns that or every finding.
 pub fn read<T>(source: &Source, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
+    read_draft(source, &Draft::default(), take)
+}
+
+/// As [`read`], with what the draft says in the place of what is on the disk.
+pub fn read_draft<T>(source: &Source, draft: &Draft, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
     let mut findings = Vec::new();
     let whole = |file: &Path, e: &io::Error| Finding {
         file: file.to_owned(),
@@ -144,13 +170,23 @@ pub fn read<T>(source: &Source, take: impl FnOnce(&mut Table) -> T) -> Result<T,
         problem: format!("cannot be read: {e}"),
         nearest: None,
     };
-    let files = source.files().unwrap_or_else(|e| {
+    let mut files = source.files().unwrap_or_else(|e| {
         findings.push(whole(&source.main.with_extension("d"), &e));
         vec![source.main.clone()]
     });
+    files.extend(draft.files.iter().map(|(path, _)| path.clone()));
+    // The main file first, then by name.
+    files.sort_by_key(|file| (*file != source.main, file.clone()));
+    files.dedup();
     let mut texts = Vec::new();
     for file in files {
-        match std::fs::read_to_string(&file) {
+        let drafted = draft.files.iter().find(|(path, _)| *path == file);
+        let read = match drafted {
+            Some((_, Some(text))) => Ok(text.clone()),
+            Some((_, None)) => continue,
+            None => std::fs::read_to_string(&file),
+        };
+        match read {
             Ok(text) => texts.push((file, text)),
             Err(e) if e.kind() == io::ErrorKind::NotFound && !(source.must_exist && file == source.main) => {}
             Err(e) => findings.push(whole(&file, &e)),
@@ -160,7 +196,7 @@ pub fn read<T>(source: &Source, take: impl FnOnce(&mut Table) -> T) -> Result<T,
         true => Secrets::beside(source.folder(), source.program),
         false => Secrets::Unread,
     };
-    read_texts(source.main.clone(), &texts, findings, secrets, take)
+    read_texts(source.main.clone(), &texts, findings, secrets.with(draft.secrets.clone()), take)
 }
 
 /// As [`read`], of texts that stand for files.

@@ -5,6 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Stands for a secret that nobody is going to use and so nobody has read.
+pub const UNREAD: &str = "…";
+
 /// A token, a password, a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -52,6 +55,13 @@ pub enum Secrets {
     },
     /// Nobody is going to use one: no file is opened.
     Unread,
+    /// Those that are not written yet, then the others.
+    Drafted {
+        /// By the name of their file.
+        drafted: Vec<(PathBuf, Secret)>,
+        /// Where the others are.
+        others: Box<Secrets>,
+    },
 }
 
 impl Secrets {
@@ -66,9 +76,21 @@ impl Secrets {
         Secrets::In { credentials, beside: Secrets::folder(folder, program) }
     }
 
+    /// As if these files were there.
+    pub fn with(self, drafted: Vec<(PathBuf, Secret)>) -> Secrets {
+        if drafted.is_empty() { self } else { Secrets::Drafted { drafted, others: Box::new(self) } }
+    }
+
     /// Reads one; the error says which file it looked for.
     pub fn read(&self, file: &Path) -> Result<Secret, String> {
-        let Secrets::In { credentials, beside } = self else { return Ok(Secret("…".to_owned())) };
+        let (credentials, beside) = match self {
+            Secrets::In { credentials, beside } => (credentials, beside),
+            Secrets::Unread => return Ok(Secret(UNREAD.to_owned())),
+            Secrets::Drafted { drafted, others } => {
+                let found = drafted.iter().find(|(name, _)| name == file);
+                return found.map_or_else(|| others.read(file), |(_, secret)| Ok(secret.clone()));
+            }
+        };
         let credential = credentials.as_ref().map(|folder| folder.join(file)).filter(|path| path.exists());
         let path = credential.unwrap_or_else(|| beside.join(file));
         let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;

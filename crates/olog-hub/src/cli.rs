@@ -30,7 +30,7 @@ use crate::{
     enrol::{LINK_EXPIRES_MAX, LinkRequest},
     failed,
     hub::{self, Hub},
-    probe,
+    probe, setup,
     socket::{ExpectTask, LinkAnswer, Rename, Shown, Who},
 };
 
@@ -57,6 +57,12 @@ enum Verb {
     },
     /// Check the configuration: print it as it is understood, and what is found.
     Check,
+    /// Ask for what the hub needs to reach your phone, write it down, and send the first push.
+    Setup {
+        /// Scheme and host of a WxPusher that is not at its usual address.
+        #[arg(long, value_name = "URL")]
+        api_url: Option<String>,
+    },
     /// Print a link with which one device may join.
     JoinLink {
         /// For this device only: a new one, or one that it replaces.
@@ -101,7 +107,7 @@ enum Verb {
 impl Verb {
     /// Does the running daemon do it?
     fn only_asks(&self) -> bool {
-        !matches!(self, Verb::Run { .. } | Verb::Check | Verb::Failed)
+        !matches!(self, Verb::Run { .. } | Verb::Check | Verb::Setup { .. } | Verb::Failed)
     }
 }
 
@@ -282,6 +288,12 @@ pub fn main() -> Exit {
             Err(error) => failed(&error),
         };
     }
+    if let Verb::Setup { api_url } = cli.verb {
+        return match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => setup::run(&runtime, &source, api_url),
+            Err(error) => failed(&error),
+        };
+    }
     let config = match loaded {
         Ok(config) => config,
         Err(invalid) => {
@@ -409,7 +421,11 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
     };
     match verb {
         // Done before.
-        Verb::Run { .. } | Verb::Check | Verb::Failed | Verb::Channel(ChannelVerb::Test { .. }) => Ok(String::new()),
+        Verb::Run { .. }
+        | Verb::Check
+        | Verb::Setup { .. }
+        | Verb::Failed
+        | Verb::Channel(ChannelVerb::Test { .. }) => Ok(String::new()),
         Verb::JoinLink { device, expires, uses, local } => {
             let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local };
             let answer: LinkAnswer = client.post("/join-link", &request).await?;

@@ -18,7 +18,7 @@ use std::{
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use olog_daemon::{
-    config::{Invalid, Source, Table, read},
+    config::{Draft, Invalid, Source, Table, read, read_draft},
     secret::Secret,
     socket,
 };
@@ -31,7 +31,8 @@ mod keep;
 mod show;
 mod take;
 
-pub(crate) use show::show_store;
+pub(crate) use show::{is_utc, show_store};
+pub(crate) use take::web_url;
 
 /// Where the hub listens unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8765);
@@ -327,6 +328,11 @@ impl fmt::Display for Network {
         let whole = if self.address.is_ipv4() { 32 } else { 128 };
         if self.bits == whole { write!(f, "{}", self.address) } else { write!(f, "{}/{}", self.address, self.bits) }
     }
+}
+
+/// As [`Config::load`], as if some files held other texts.
+pub fn load_draft(source: &Source, draft: &Draft) -> Result<Config, Invalid> {
+    read_draft(source, draft, |table| Config::take(table, source.folder()))
 }
 
 /// `/var/lib/olog-hub`, or where systemd put it.

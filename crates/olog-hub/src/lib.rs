@@ -22,6 +22,7 @@ pub mod reporter;
 pub mod roster;
 pub mod schedule;
 pub mod session;
+pub mod setup;
 pub mod socket;
 pub mod state;
 pub mod store;

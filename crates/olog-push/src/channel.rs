@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use olog_daemon::config::Table;
-use olog_daemon::secret::Secret;
+use olog_daemon::secret::{Secret, UNREAD};
 use sha2::{Digest, Sha256};
 
 use crate::http::Http;
@@ -277,7 +277,7 @@ fn take_simple(table: &mut Table) -> Option<Wxpusher> {
     };
     let mut spts: Vec<Secret> = Vec::new();
     for text in texts {
-        match Secret::new(&text).filter(|spt| spt.reveal().starts_with("SPT_")) {
+        match Secret::new(&text).filter(|spt| spt.reveal().starts_with("SPT_") || spt.reveal() == UNREAD) {
             Some(spt) if !spts.contains(&spt) => spts.push(spt),
             Some(_) => {}
             None => table.fault("spt", "expected tokens of simple push: SPT_…"),

@@ -40,6 +40,9 @@ _olog__hub() {
             olog__hub,run)
                 cmd="olog__hub__subcmd__run"
                 ;;
+            olog__hub,setup)
+                cmd="olog__hub__subcmd__setup"
+                ;;
             olog__hub,status)
                 cmd="olog__hub__subcmd__status"
                 ;;
@@ -123,6 +126,9 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__help,run)
                 cmd="olog__hub__subcmd__help__subcmd__run"
+                ;;
+            olog__hub__subcmd__help,setup)
+                cmd="olog__hub__subcmd__help__subcmd__setup"
                 ;;
             olog__hub__subcmd__help,status)
                 cmd="olog__hub__subcmd__help__subcmd__status"
@@ -257,7 +263,7 @@ _olog__hub() {
 
     case "${cmd}" in
         olog__hub)
-            opts="-h -V --config --help --version run check join-link device task incident report channel status help"
+            opts="-h -V --config --help --version run check setup join-link device task incident report channel status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -609,7 +615,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help)
-            opts="run check join-link device task incident report channel status help"
+            opts="run check setup join-link device task incident report channel status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -917,6 +923,20 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__setup)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1348,6 +1368,28 @@ _olog__hub() {
             fi
             case "${prev}" in
                 --log-format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__setup)
+            opts="-h -V --api-url --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --api-url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

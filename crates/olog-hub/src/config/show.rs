@@ -200,7 +200,7 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
         }
         Some(_) => {}
     }
-    if live.language == Language::ZhCn && is_utc(live) {
+    if live.language == Language::ZhCn && is_utc(live.timezone) {
         say("language is zh-CN and the time zone is UTC: is that meant? Else set timezone = \"Asia/Shanghai\"".into());
     }
     if boot.tls.is_none() && !boot.listen.ip().is_loopback() {
@@ -217,6 +217,7 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
     remarks
 }
 
-fn is_utc(live: &Live) -> bool {
-    matches!(live.timezone.name(), "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT" | "Zulu" | "Universal" | "UCT" | "Etc/UCT")
+/// Is it UTC, by whatever name?
+pub(crate) fn is_utc(zone: chrono_tz::Tz) -> bool {
+    matches!(zone.name(), "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT" | "Zulu" | "Universal" | "UCT" | "Etc/UCT")
 }

@@ -270,7 +270,7 @@ fn time_of_day(text: &str) -> Result<NaiveTime, String> {
 }
 
 /// `http(s)://HOST[:PORT][/PREFIX]`, without a slash at its end.
-fn web_url(text: &str) -> Result<String, String> {
+pub(crate) fn web_url(text: &str) -> Result<String, String> {
     let wrong = || format!("expected a web address like \"https://hub.example.com:8765\", found {text:?}");
     let url = url::Url::parse(text).map_err(|_| wrong())?;
     let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();

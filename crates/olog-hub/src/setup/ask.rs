@@ -1,0 +1,169 @@
+//! Questions to a person in a terminal, or to lines from a pipe.
+//!
+//! In a terminal a wrong answer is explained and asked again, and a secret is read without being shown. From a pipe every line
+//! is one answer: a wrong one ends the whole, since the next line answers the next question.
+
+use std::{
+    fmt::Display,
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+};
+
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+
+use super::say;
+
+/// Bytes of an answer.
+const ANSWER_MAX: u64 = 16 * 1024;
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+const CTRL_U: u8 = 21;
+const BACKSPACES: [u8; 2] = [8, 127];
+
+/// Why the conversation ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stop {
+    #[error("the answers ended at the question {0:?}; nothing was changed")]
+    Ended(String),
+    #[error("{question}: {problem}; nothing was changed")]
+    Wrong { question: String, problem: String },
+    #[error("cancelled; nothing was changed")]
+    Cancelled,
+    #[error("cannot read the answers: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub(super) struct Asker {
+    is_terminal: bool,
+}
+
+impl Asker {
+    pub(super) fn new() -> Asker {
+        Asker { is_terminal: io::stdin().is_terminal() }
+    }
+
+    /// A question; an empty answer is the default, if there is one.
+    pub(super) fn ask<T>(
+        &mut self,
+        question: &str,
+        default: Option<&str>,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Stop> {
+        loop {
+            self.prompt(question, default)?;
+            let line = self.line()?.ok_or_else(|| Stop::Ended(question.to_owned()))?;
+            let answer = if line.is_empty() { default.unwrap_or_default() } else { &line };
+            match check(answer) {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => self.again(question, problem)?,
+            }
+        }
+    }
+
+    /// A secret; an empty answer keeps the one that is there, if there is one.
+    pub(super) fn secret<T>(
+        &mut self,
+        question: &str,
+        is_there: bool,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Stop> {
+        loop {
+            // Before the question: whoever types at once is not shown either.
+            let quiet = if self.is_terminal { Some(Quiet::new()?) } else { None };
+            self.prompt(question, is_there.then_some("the one that is there"))?;
+            let line = if quiet.is_some() { unseen()? } else { self.line()? };
+            drop(quiet);
+            let line = line.ok_or_else(|| Stop::Ended(question.to_owned()))?;
+            if line.is_empty() && is_there {
+                return Ok(None);
+            }
+            match check(&line) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(problem) => self.again(question, problem)?,
+            }
+        }
+    }
+
+    /// Yes or no; when the answers have ended, the default.
+    pub(super) fn yes(&mut self, question: &str, default: bool) -> Result<bool, Stop> {
+        loop {
+            self.prompt(&format!("{question}?"), Some(if default { "y" } else { "n" }))?;
+            match self.line()?.as_deref() {
+                None | Some("") => return Ok(default),
+                Some("y" | "Y" | "yes") => return Ok(true),
+                Some("n" | "N" | "no") => return Ok(false),
+                Some(_) => self.again(question, "expected y or n".to_owned())?,
+            }
+        }
+    }
+
+    fn prompt(&self, question: &str, default: Option<impl Display>) -> Result<(), Stop> {
+        let default = default.map_or_else(String::new, |default| format!(" [{default}]"));
+        let end = if self.is_terminal { "" } else { "\n" };
+        let mut err = io::stderr();
+        write!(err, "{question}{default}: {end}")?;
+        Ok(err.flush()?)
+    }
+
+    /// The next line without the white space around it; `None` at the end.
+    fn line(&self) -> Result<Option<String>, Stop> {
+        let mut line = String::new();
+        let n = io::stdin().lock().take(ANSWER_MAX).read_line(&mut line)?;
+        Ok((n > 0).then(|| line.trim().to_owned()))
+    }
+
+    fn again(&self, question: &str, problem: String) -> Result<(), Stop> {
+        if !self.is_terminal {
+            return Err(Stop::Wrong { question: question.to_owned(), problem });
+        }
+        say(&problem);
+        Ok(())
+    }
+}
+
+/// A line from a terminal that is [`Quiet`]. Its keys are read one by one, so that Ctrl-C leaves the terminal as it was.
+fn unseen() -> Result<Option<String>, Stop> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    // Not by `BufRead`: what is read ahead would be read while it is shown.
+    let mut keys = io::stdin().lock();
+    let ended = loop {
+        if keys.read(&mut byte)? == 0 {
+            break line.is_empty();
+        }
+        match byte {
+            [b'\r' | b'\n'] => break false,
+            [CTRL_C] => return Err(Stop::Cancelled),
+            [CTRL_D] if line.is_empty() => break true,
+            [CTRL_U] => line.clear(),
+            [key] if BACKSPACES.contains(&key) => drop(line.pop()),
+            [key] if (line.len() as u64) < ANSWER_MAX => line.push(key),
+            [_] => {}
+        }
+    };
+    say("");
+    Ok((!ended).then(|| String::from_utf8_lossy(&line).trim().to_owned()))
+}
+
+/// The terminal shows no keys and gives them one by one, until this is dropped.
+struct Quiet(Termios);
+
+impl Quiet {
+    fn new() -> Result<Quiet, Stop> {
+        let was = tcgetattr(io::stdin()).map_err(io::Error::from)?;
+        let mut quiet = was.clone();
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(io::stdin(), OptionalActions::Now, &quiet).map_err(io::Error::from)?;
+        Ok(Quiet(was))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if tcsetattr(io::stdin(), OptionalActions::Now, &self.0).is_err() {
+            say("the terminal may not show what you type: reset");
+        }
+    }
+}
