@@ -35,8 +35,10 @@ pub use traces::{clear, leave};
 
 /// One cause is told once within this time.
 const SAME_CAUSE: i64 = 3_600_000;
-/// Between tries: the network may be coming up. About two minutes in all.
-const WAITS: [u64; 7] = [2, 4, 8, 15, 30, 30, 30];
+/// Between tries: the network may be coming up.
+const WAITS: [u64; 6] = [2, 4, 8, 15, 30, 30];
+/// No further try after this: the unit's `TimeoutStartSec=` is two minutes, and who is cut remembers nothing of what it told.
+const TRIES_FOR: Duration = Duration::from_secs(75);
 /// Ends of a process that could not say anything.
 const KILLED: [&str; 5] = ["watchdog", "signal", "core-dump", "oom-kill", "timeout"];
 
@@ -158,8 +160,12 @@ async fn push(live: &Live, cause: &Cause, clock: &Clock) -> bool {
     let mut left: Vec<(&Arc<Channel>, Vec<Receiver>)> =
         channels.into_iter().map(|channel| (channel, channel.receivers())).collect();
     let mut is_told = false;
+    let start = tokio::time::Instant::now();
     for wait in [None].into_iter().chain(WAITS.map(Some)) {
         if let Some(seconds) = wait {
+            if start.elapsed() + Duration::from_secs(seconds) > TRIES_FOR {
+                break;
+            }
             tokio::time::sleep(Duration::from_secs(seconds)).await;
         }
         for (channel, receivers) in &mut left {
