@@ -38,6 +38,7 @@ use crate::{
     pulse::Pulses,
     record::{self, Rules},
     reporter::Reporter,
+    retention,
     roster::Roster,
     session::Desk,
     socket::{self, Verbs},
@@ -155,8 +156,7 @@ impl Hub {
         let web = Web { desk: Arc::new(desk), enrol: enrol.clone(), store: store.clone(), live: live.clone() };
         let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
-        let (bell, seats) = (bells.outbox.clone(), roster.clone());
-        let reporter = Reporter::new(store.clone(), rules.clone(), live.clone(), seats, clock.clone(), bell);
+        let reporter = Reporter::new(&store, &rules, &live, &roster, &clock, &bells.outbox);
         let verbs = Verbs {
             reporter: reporter.clone(),
             enrol: enrol.clone(),
@@ -174,6 +174,8 @@ impl Hub {
         };
 
         let mut core = JoinSet::new();
+        let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), stop_core.clone());
+        named(&mut core, "retention", kept);
         named(&mut core, "ingest", ingest_worker.run(stop_core.clone()));
         let mut edge = JoinSet::new();
         endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));

@@ -19,6 +19,7 @@ pub mod pulse;
 pub mod record;
 pub mod report;
 pub mod reporter;
+pub mod retention;
 pub mod roster;
 pub mod schedule;
 pub mod session;

@@ -71,14 +71,21 @@ pub enum ReportError {
 impl Reporter {
     /// `outbox` is rung when there is something to send.
     pub fn new(
-        store: Store,
-        rules: latest::Receiver<Arc<Rules>>,
-        live: latest::Receiver<Arc<Live>>,
-        roster: Arc<Roster>,
-        clock: Clock,
-        outbox: Bell,
+        store: &Store,
+        rules: &latest::Receiver<Arc<Rules>>,
+        live: &latest::Receiver<Arc<Live>>,
+        roster: &Arc<Roster>,
+        clock: &Clock,
+        outbox: &Bell,
     ) -> Reporter {
-        Reporter { store, rules, live, roster, clock, outbox }
+        Reporter {
+            store: store.clone(),
+            rules: rules.clone(),
+            live: live.clone(),
+            roster: roster.clone(),
+            clock: clock.clone(),
+            outbox: outbox.clone(),
+        }
     }
 
     /// Makes reports until `stop`.

@@ -53,6 +53,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("plans", &["expect", "record", "store"]),
             ("absence", &[]),
             ("report", &["schedule", "state"]),
+            ("retention", &["config", "store"]),
             ("reporter", &["bell", "config", "expect", "record", "report", "roster", "schedule", "state", "store"]),
             ("outbox", &["bell", "config", "pulse", "record", "store"]),
             ("record", &["absence", "expect", "incident", "state", "store"]),

@@ -50,9 +50,8 @@ async fn worlds(report: &str) -> Vec<World> {
 
 impl World {
     fn reporter(&self) -> Reporter {
-        let store = self.store.store.clone();
         let (rules, live) = (self.rules.subscribe(), self.live.subscribe());
-        Reporter::new(store, rules, live, Roster::new(), self.clock.clone(), Bell::default())
+        Reporter::new(&self.store.store, &rules, &live, &Roster::new(), &self.clock, &Bell::default())
     }
 
     /// One look at this hour; when to look again.

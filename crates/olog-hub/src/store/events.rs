@@ -142,6 +142,80 @@ pub fn insert_unreadable(tx: &mut Tx<'_>, new: &NewEvent<'_>, now: At) -> Result
     tx.insert_many(&EVENTS, vec![row])
 }
 
+/// Where the clean-up of an epoch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// The epoch.
+    pub epoch: EpochId,
+    /// Committed through this number.
+    pub acked: u64,
+    /// Of events through this number only what is compared is left.
+    pub swept: u64,
+}
+
+/// Epochs that may have something to clean up: those after `after`, at most `limit`.
+pub fn epochs_to_sweep(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Swept>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, acked, swept FROM epochs WHERE id > $1 AND acked > 0 ORDER BY id LIMIT $2",
+        values![after, limit],
+    )?;
+    rows.iter()
+        .map(|row| Ok(Swept { epoch: EpochId(row.int(0)?), acked: row.count(1)?, swept: row.count(2)? }))
+        .collect()
+}
+
+/// Is there anything for [`sweep`]?
+pub fn is_sweepable(tx: &mut Tx<'_>, at: Swept, before: At) -> Result<bool, StoreError> {
+    let Swept { epoch, acked, swept } = at;
+    let next = tx.query_one(
+        "SELECT received_at FROM events WHERE epoch_id = $1 AND n > $2 ORDER BY n LIMIT 1",
+        values![epoch.0, swept],
+    )?;
+    let is_old = next.map_or(Ok(false), |row| row.at(0).map(|at| at < before))?;
+    let compared = acked.saturating_sub(COMPARED);
+    Ok(is_old || first_number(tx, epoch)?.is_some_and(|first| first <= swept.min(compared)))
+}
+
+fn first_number(tx: &mut Tx<'_>, epoch: EpochId) -> Result<Option<u64>, StoreError> {
+    let row = tx.query_one("SELECT MIN(n) FROM events WHERE epoch_id = $1", values![epoch.0])?;
+    row.map_or(Ok(None), |row| row.int_or_null(0).map(|n| n.map(i64::cast_unsigned)))
+}
+
+/// One step: of the first `limit` events of an epoch after what was swept, those that came before `before` go. Of the last
+/// [`COMPARED`] numbers their digests stay, for what may come again. True if there may be more.
+///
+/// Numbers are received in their order, so the old ones are the first: no index, no scan.
+pub fn sweep(tx: &mut Tx<'_>, at: Swept, before: At, limit: u32) -> Result<Option<Swept>, StoreError> {
+    let Swept { epoch, acked, swept } = at;
+    let rows = tx.query(
+        "SELECT n, received_at FROM events WHERE epoch_id = $1 AND n > $2 ORDER BY n LIMIT $3",
+        values![epoch.0, swept, limit],
+    )?;
+    let mut through = swept;
+    let mut is_whole = rows.len() == limit as usize;
+    for row in &rows {
+        if row.at(1)? >= before {
+            is_whole = false;
+            break;
+        }
+        through = row.count(0)?;
+    }
+    // What fell out of the compared numbers since it lost its text goes now, a step at a time as well.
+    let compared = acked.saturating_sub(COMPARED).min(through);
+    let first = first_number(tx, epoch)?.unwrap_or(u64::MAX);
+    let until = compared.min(first.saturating_add(u64::from(limit)));
+    tx.execute("DELETE FROM events WHERE epoch_id = $1 AND n <= $2", values![epoch.0, until])?;
+    is_whole |= until < compared;
+    if through > swept {
+        tx.execute(
+            "UPDATE events SET body = '{}' WHERE epoch_id = $1 AND n > $2 AND n <= $3",
+            values![epoch.0, swept.max(until), through],
+        )?;
+        tx.execute("UPDATE epochs SET swept = $2 WHERE id = $1", values![epoch.0, through])?;
+    }
+    Ok(is_whole.then_some(Swept { swept: through, ..at }))
+}
+
 /// How many events there are, by kind: for tests and `status`.
 pub fn count(tx: &mut Tx<'_>) -> Result<Vec<(String, u64)>, StoreError> {
     let rows = tx.query("SELECT kind, COUNT(*) FROM events GROUP BY kind ORDER BY kind", &[])?;

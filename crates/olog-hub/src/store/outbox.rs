@@ -294,6 +294,19 @@ pub fn expire(tx: &mut Tx<'_>, before: At, now: At) -> Result<Vec<(String, u64)>
     rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
 }
 
+/// One step of the clean-up: rows that left before `before`, and messages that were sent before it and that no row
+/// names any more. True if there may be more.
+pub fn sweep(tx: &mut Tx<'_>, before: At, limit: u32) -> Result<bool, StoreError> {
+    let rows = tx.execute(
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE done_at < $1 ORDER BY id LIMIT $2)",
+        values![before, limit],
+    )?;
+    let old = "SELECT id FROM messages WHERE at < $1 ORDER BY id LIMIT $2";
+    tx.execute(&format!("DELETE FROM attempts WHERE message_id IN ({old})"), values![before, limit])?;
+    let messages = tx.execute(&format!("DELETE FROM messages WHERE id IN ({old})"), values![before, limit])?;
+    Ok(rows == u64::from(limit) || messages == u64::from(limit))
+}
+
 /// What is remembered of a channel.
 pub fn channel(tx: &mut Tx<'_>, name: &str) -> Result<ChannelFacts, StoreError> {
     let row = tx.query_one(
