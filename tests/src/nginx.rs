@@ -24,13 +24,9 @@ impl Nginx {
     pub fn start(folder: &Path, port: u16, hub: u16) -> Nginx {
         let folder = folder.join("nginx");
         fs::create_dir_all(&folder).unwrap();
-        certificates(&folder);
+        certificates(&folder, "localhost");
         let dir = folder.display();
-        // The location is what the operator's page shows.
-        let page = include_str!("../../docs/operations.md");
-        let location =
-            page.split("```nginx").nth(1).and_then(|rest| rest.split("```").next()).expect("the page shows it");
-        let location = location.replace("8765", &hub.to_string());
+        let location = location(hub);
         let conf = format!(
             "daemon off; pid {dir}/pid; error_log {dir}/error.log; {user}\nevents {{}}\nhttp {{\n  access_log off;\n\
              client_body_temp_path {dir}/a; proxy_temp_path {dir}/b; fastcgi_temp_path {dir}/c; uwsgi_temp_path {dir}/d; scgi_temp_path {dir}/e;\n\
@@ -72,14 +68,22 @@ impl Drop for Nginx {
     }
 }
 
-fn certificates(folder: &Path) {
+/// What stands in the server's block for a hub on this loopback port: what the operator's page shows.
+pub fn location(hub: u16) -> String {
+    let page = include_str!("../../docs/operations.md");
+    let location = page.split("```nginx").nth(1).and_then(|rest| rest.split("```").next()).expect("the page shows it");
+    location.replace("8765", &hub.to_string())
+}
+
+/// `cert.pem` and `key.pem` of this host, and `ca.pem` of the authority that says so.
+pub fn certificates(folder: &Path, host: &str) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.distinguished_name.push(DnType::CommonName, "an authority of this test");
     let authority_key = KeyPair::generate().unwrap();
     fs::write(folder.join("ca.pem"), authority.self_signed(&authority_key).unwrap().pem()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let leaf = CertificateParams::new(vec![host.to_owned()]).unwrap();
     let leaf = leaf.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
     fs::write(folder.join("cert.pem"), leaf.pem()).unwrap();
     fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();

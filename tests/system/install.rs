@@ -20,8 +20,8 @@ async fn two_packages_on_a_bare_debian_leave_both_daemons_serving() {
         assert_eq!(machine.property(daemon, "NRestarts"), "0");
     }
     // Who looks first is told what comes next.
-    assert!(machine.good("systemctl status olog-agent").contains("not joined: run `olog-agent join`"));
-    assert!(machine.log("olog-hub").contains("no [[channel]]: nobody is told of anything"));
+    assert!(machine.good("systemctl status olog-agent").contains("`olog-hub join-link --local | olog-agent join`"));
+    assert!(machine.good("systemctl status olog-hub").contains("`olog-hub setup`"));
     assert!(machine.hub("check").good().contains("no [[channel]]"));
     let mode = |path: &str| machine.good(&format!("stat --format '%a %U:%G' {path}")).trim().to_owned();
     assert_eq!(mode("/etc/olog"), "755 root:root");
@@ -137,7 +137,7 @@ async fn the_journal_names_device_and_task_and_holds_no_secret() {
     let link = machine.hub("join-link --local").good();
     let secret = link.trim().rsplit('#').next().unwrap();
     for (unit, field, value) in
-        [("olog-agent", "OLOG_DEVICE", "pi"), ("olog-hub", "OLOG_DEVICE", "pi"), ("olog-hub", "OLOG_TASK", "backup")]
+        [("olog-agent", "OLOG_TASK", "backup"), ("olog-hub", "OLOG_DEVICE", "pi"), ("olog-hub", "OLOG_TASK", "backup")]
     {
         let entries = machine.good(&format!("journalctl --no-pager --unit {unit} {field}={value}"));
         assert!(!entries.contains("-- No entries --"), "{unit} has no {field}={value}:\n{}", machine.log(unit));

@@ -125,7 +125,7 @@ impl Machine {
     #[track_caller]
     pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> Vec<T> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let db = rusqlite::Connection::open_with_flags(self.path("/var/lib/olog-hub/olog.db"), flags).unwrap();
+        let db = rusqlite::Connection::open_with_flags(self.disk("/var/lib/olog-hub/olog.db"), flags).unwrap();
         db.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
         let mut statement = db.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();

@@ -45,6 +45,11 @@ pub(crate) fn name(site: u8, name: &str) -> String {
     format!("ol{site}-{name}")
 }
 
+/// Its end of the wire, at the switch.
+fn link(full_name: &str) -> String {
+    format!("vb-{full_name}")
+}
+
 impl Machine {
     pub(crate) fn boot(site: &Site, name: &str) -> Machine {
         assert!(name.len() <= 8, "the name of a network link has room for 15 letters");
@@ -55,9 +60,8 @@ impl Machine {
         let n = u8::try_from(fs::read_dir(site.folder()).unwrap().count()).unwrap();
         let (address, host) = (site.address(10 + n), site.address(1));
         // Before `80-container-host0.network`, which waits for DHCP.
-        let network = format!(
-            "[Match]\nName=host0\n[Network]\nAddress={address}/24\nGateway={host}\nIPv6AcceptRA=no\n[Link]\nRequiredForOnline=no\n"
-        );
+        let network =
+            format!("[Match]\nName=host0\n[Network]\nAddress={address}/24\nGateway={host}\nIPv6AcceptRA=no\n");
         fs::write(root.join("etc/systemd/network/10-olog.network"), network).unwrap();
         fs::write(root.join("etc/hostname"), format!("{name}\n")).unwrap();
         fs::write(root.join("etc/hosts"), format!("127.0.0.1 localhost {name}\n::1 localhost\n")).unwrap();
@@ -107,6 +111,11 @@ impl Machine {
     /// A path of the machine, from here.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         Path::new("/proc").join(self.leader.to_string()).join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// A path of its disk, without what is mounted over it; one that the kernel finds by its name.
+    pub(crate) fn disk(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
     }
 
     /// Writes a file as root does, with its folders.
@@ -177,12 +186,12 @@ impl Machine {
 
     /// Pulls the plug out of the switch.
     pub(crate) fn unplug(&self) {
-        ip(&["link", "set", &format!("vb-{}", self::name(self.site, &self.name)), "down"]);
+        ip(&["link", "set", &link(&self::name(self.site, &self.name)), "down"]);
     }
 
     /// Puts it back.
     pub(crate) fn plug_in(&self) {
-        ip(&["link", "set", &format!("vb-{}", self::name(self.site, &self.name)), "up"]);
+        ip(&["link", "set", &link(&self::name(self.site, &self.name)), "up"]);
     }
 
     /// Keeps what tells why the test failed.
@@ -211,6 +220,12 @@ impl Drop for Machine {
 }
 
 fn spawn(full_name: &str, bridge: &str, root: &Path, console: &Path) -> Child {
+    // The kernel takes its time with what a machine of the same name has left.
+    let link = link(full_name);
+    wait_for(&format!("{link} is free"), String::new, || {
+        run(Command::new("ip").args(["link", "delete", &link]));
+        (!Path::new("/sys/class/net").join(&link).exists()).then_some(())
+    });
     let mut line = String::new();
     for group in control_groups() {
         let group = group.join(full_name);

@@ -11,7 +11,11 @@
     reason = "a panic here is a failed test"
 )]
 
+mod crashes;
 mod install;
 mod installed;
 mod machine;
+mod network;
+mod packages;
+mod reload;
 mod site;
