@@ -244,6 +244,10 @@ impl Dispatcher {
         let answers = self.call(message.clone(), &to).await;
         let done = self.clock.now();
         let (channel, n) = (self.channel.clone(), rows.len());
+        // A message of several things is found in the journal by its oldest.
+        let about = rows.first().map(|row| &row.notice);
+        let (device, task) = (about.and_then(|n| n.device.as_deref()), about.and_then(|n| n.task.as_deref()));
+        let incident = about.and_then(|n| n.incident);
         for (receiver, answer) in &answers {
             let outcome = if matches!(answer, Answer::Accepted { .. }) { "accepted" } else { "not_accepted" };
             metrics::counter!("olog_attempts_total", "outcome" => outcome).increment(1);
@@ -254,6 +258,9 @@ impl Dispatcher {
                         receiver = receiver.id,
                         n_rows = n,
                         title = message.title,
+                        device,
+                        task,
+                        incident,
                         words,
                         "accepted"
                     );
@@ -264,6 +271,9 @@ impl Dispatcher {
                         receiver = receiver.id,
                         n_rows = n,
                         title = message.title,
+                        device,
+                        task,
+                        incident,
                         why,
                         "not accepted"
                     );
