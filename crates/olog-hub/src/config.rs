@@ -275,9 +275,13 @@ impl ReportWhen {
 }
 
 impl Live {
-    /// How often the hub pings: three times while a device may say nothing.
+    /// How often the hub pings: three times while the least patient device may say nothing.
     pub fn ping_every(&self) -> Duration {
-        (self.alerts.offline_after / 3).min(PING_EVERY_MAX)
+        let own = self.devices.iter().filter_map(|device| match device.offline_after {
+            Some(Offline::After(span)) => Some(span),
+            Some(Offline::Never) | None => None,
+        });
+        (own.fold(self.alerts.offline_after, Duration::min) / 3).min(PING_EVERY_MAX)
     }
 
     /// What `[[device]]` says of this one.

@@ -74,8 +74,8 @@ enum End {
     Stopping,
 }
 
-/// Runs one session to its end. `ping_every` is what the configuration said when it began.
-pub async fn run<S>(socket: S, peer: IpAddr, nonce: Nonce, ping_every: Duration, desk: &Desk)
+/// Runs one session to its end. `ping_every` is what the configuration says whenever it is asked.
+pub async fn run<S>(socket: S, peer: IpAddr, nonce: Nonce, ping_every: impl Fn() -> Duration, desk: &Desk)
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
@@ -100,7 +100,12 @@ where
     }
 }
 
-async fn converse<S>(line: &mut Line<'_, S>, nonce: Nonce, ping_every: Duration, desk: &Desk) -> Result<End, End>
+async fn converse<S>(
+    line: &mut Line<'_, S>,
+    nonce: Nonce,
+    ping_every: impl Fn() -> Duration,
+    desk: &Desk,
+) -> Result<End, End>
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
@@ -140,7 +145,7 @@ where
     let welcome = HubFrame::Welcome {
         acked,
         window: WINDOW,
-        ping_every: u64::try_from(ping_every.as_millis()).unwrap_or(u64::MAX),
+        ping_every: u64::try_from(ping_every().as_millis()).unwrap_or(u64::MAX),
         time: desk.clock.now(),
         signature: desk.identity.sign(&proof),
     };
@@ -277,7 +282,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    async fn run<S>(mut self, line: &mut Line<'_, S>, ping_every: Duration) -> End
+    async fn run<S>(mut self, line: &mut Line<'_, S>, ping_every: impl Fn() -> Duration) -> End
     where
         S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
     {
@@ -295,19 +300,27 @@ impl<'a> Talk<'a> {
         end
     }
 
-    async fn talk<S>(&mut self, line: &mut Line<'_, S>, ping_every: Duration) -> Result<std::convert::Infallible, End>
+    async fn talk<S>(
+        &mut self,
+        line: &mut Line<'_, S>,
+        ping_every: impl Fn() -> Duration,
+    ) -> Result<std::convert::Infallible, End>
     where
         S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
     {
         let seat = self.place.seat();
-        let mut ping_at = Instant::now() + ping_every;
+        let mut ping_at = Instant::now() + ping_every();
         let mut silent = 0;
         loop {
             let reading = self.waiting_bytes < WAITING_BYTES;
             tokio::select! {
                 biased;
                 order = seat.next_order() => match order {
-                    Order::Ping => line.put(Message::Ping(Default::default())).await?,
+                    // Asked for because nothing was heard, or because it is to be asked more often from now on.
+                    Order::Ping => {
+                        ping_at = Instant::now() + ping_every();
+                        line.put(Message::Ping(Default::default())).await?;
+                    }
                     Order::Displaced => return Err(End::Refused(Refusal::Displaced)),
                     Order::Revoked => return Err(End::Refused(Refusal::Revoked)),
                 },
@@ -326,7 +339,7 @@ impl<'a> Talk<'a> {
                         return Err(End::Gone(format!("nothing heard for {SILENT_PINGS} pings")));
                     }
                     silent += 1;
-                    ping_at = Instant::now() + ping_every;
+                    ping_at = Instant::now() + ping_every();
                     line.put(Message::Ping(Default::default())).await?;
                 },
             }

@@ -67,6 +67,8 @@ pub struct Watchman {
     bell: Bell,
     outbox: Bell,
     roll: Roll,
+    /// What the sessions ping for.
+    judged_by: Arc<Patience>,
     /// Since when errors of each device would have been heard.
     here_since: HashMap<DeviceId, At>,
     alive_at: At,
@@ -92,6 +94,7 @@ impl Watchman {
     ) -> Watchman {
         let now = clock.now();
         let (roll, here_since) = (Roll::new(now), HashMap::new());
+        let judged_by = patience.borrow().clone();
         Watchman {
             store,
             rules,
@@ -101,6 +104,7 @@ impl Watchman {
             bell,
             outbox,
             roll,
+            judged_by,
             here_since,
             alive_at: now,
             noted: None,
@@ -218,6 +222,7 @@ impl Watchman {
             .store
             .read(|tx| Ok((watch::last_seen(tx)?, incidents::open_facts::<Absence>(tx, Subject::Device)?)))
             .await?;
+        self.note_patience();
         let presences = self.presences(&seen, &open);
         let now = self.clock.now();
         let is_back =
@@ -260,9 +265,19 @@ impl Watchman {
         Ok(self.roll.due_at(&presences, &open, now))
     }
 
+    /// Of another patience everybody is told by a ping, and nobody is judged by what the pings for the old one brought.
+    fn note_patience(&mut self) {
+        let patience = self.patience.borrow().clone();
+        if patience != self.judged_by {
+            self.judged_by = patience;
+            self.roll.grace_anew(self.clock.now());
+            self.roster.ping(&self.roster.snapshot().into_iter().map(|seat| seat.who.device).collect::<Vec<_>>());
+        }
+    }
+
     /// What the store last saw, and who has a session now.
     fn presences(&self, seen: &[LastSeen], open: &[(u64, Absence)]) -> Vec<Presence> {
-        let patience = self.patience.borrow().clone();
+        let patience = &self.judged_by;
         let seats: HashMap<DeviceId, _> = self.roster.snapshot().into_iter().map(|s| (s.who.device, s)).collect();
         seen.iter()
             .map(|device| {

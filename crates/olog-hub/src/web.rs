@@ -243,8 +243,8 @@ async fn agent(
         Ok(bytes) => Nonce(bytes),
         Err(error) => return Problem::from(error).into_response(),
     };
-    let live = web.live.borrow().clone();
-    let (peer, ping_every) = (asker(&connection, &headers, &live), live.ping_every());
+    let live = web.live.clone();
+    let peer = asker(&connection, &headers, &live.borrow());
     let desk = web.desk.clone();
     upgrade
         .read_buffer_size(SESSION_BUFFER)
@@ -254,7 +254,7 @@ async fn agent(
         .max_frame_size(FRAME_MAX)
         .on_failed_upgrade(|error| tracing::debug!(%error, "an upgrade failed"))
         .on_upgrade(async move |socket| {
-            session::run(socket, peer, nonce, ping_every, &desk).await;
+            session::run(socket, peer, nonce, || live.borrow().ping_every(), &desk).await;
             // The connection's place is free only now.
             drop(connection);
         })

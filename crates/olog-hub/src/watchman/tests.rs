@@ -25,7 +25,7 @@ struct World {
     watchman: Watchman,
     n_told: i64,
     _rules: latest::Sender<Arc<Rules>>,
-    _patience: latest::Sender<Arc<Patience>>,
+    patience: latest::Sender<Arc<Patience>>,
 }
 
 async fn worlds() -> Vec<World> {
@@ -42,7 +42,7 @@ impl World {
         let roster = Roster::new();
         let (bell, outbox) = (Bell::default(), Bell::default());
         let watchman = Watchman::new(store.store.clone(), rules, patience, roster.clone(), clock.clone(), bell, outbox);
-        World { store, roster, hand, clock, watchman, n_told: 0, _rules: rules_sender, _patience: patience_sender }
+        World { store, roster, hand, clock, watchman, n_told: 0, _rules: rules_sender, patience: patience_sender }
     }
 
     /// The hub starts anew over the same store.
@@ -179,6 +179,24 @@ async fn a_device_that_is_silent_is_lost_and_back_with_its_incident() {
         world.pass(0).await;
         assert_eq!(world.told().await, ["back a missing  rebooted 1 (a)"]);
         assert_eq!((world.open().await.len(), world.absent().await), (0, 0));
+    }
+}
+
+/// Its session pinged for the old patience: what it did not say by the new one says nothing.
+#[tokio::test]
+async fn who_is_given_less_time_while_connected_is_asked_before_it_is_judged() {
+    for mut world in worlds().await {
+        let a = world.join("a").await;
+        let place = world.connect(a, 1);
+        world.pass(20 * SECOND).await;
+        world.told().await;
+        let less = Patience { all: 6 * SECOND, devices: BTreeMap::new() };
+        world.patience.send_replace(Arc::new(less));
+        world.pass(SECOND).await;
+        assert!(world.told().await.is_empty());
+        assert!(matches!(place.seat().next_order().await, crate::roster::Order::Ping));
+        world.pass(10 * SECOND).await;
+        assert_eq!(world.told().await, ["lost a (a)"]);
     }
 }
 
