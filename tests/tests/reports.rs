@@ -121,7 +121,7 @@ async fn a_full_folder_and_a_missing_one_bring_the_whole_report_and_say_so() {
     hours.write("nginx.err", "nginx not running!\n");
     hours.hand.set(ELEVEN);
     let text = reports(&hours, 1).await.text();
-    assert!(text.contains("The whole report") && text.contains("nginx not running!"), "{text}");
+    assert!(text.contains("--html FILE") && text.contains("nginx not running!"), "{text}");
     hours.world.push("REPORT page").await;
     let status = hours.hub.verb(&["status"]).good();
     assert!(status.contains("report_without_link: html_dir"), "{status}");
@@ -131,7 +131,7 @@ async fn a_full_folder_and_a_missing_one_bring_the_whole_report_and_say_so() {
     std::fs::remove_dir(&folder).unwrap();
     hours.hand.set(ELEVEN.plus(DAY));
     let text = reports(&hours, 2).await.text();
-    assert!(text.contains("The whole report"), "{text}");
+    assert!(text.contains("--html FILE"), "{text}");
     hours.end().await;
 }
 

@@ -142,7 +142,6 @@ impl Hub {
         told.map_err(|source| StartError::Store { url: store_url.clone(), source })?;
         let pulses = Pulses::default();
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
-        let ingest_worker = ingest_worker.with_pulse(pulses.of("ingest"));
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let enrol = Arc::new(Enrol::new(
             store.clone(),
@@ -176,7 +175,7 @@ impl Hub {
         let mut core = JoinSet::new();
         let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), stop_core.clone());
         named(&mut core, "retention", kept);
-        named(&mut core, "ingest", ingest_worker.run(stop_core.clone()));
+        named(&mut core, "ingest", ingest_worker.with_pulse(pulses.of("ingest")).run(stop_core.clone()));
         let mut edge = JoinSet::new();
         endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));
         let socket_path = boot.socket.clone();

@@ -345,7 +345,7 @@ report-head-over = Over
 report-head-new = New
 report-head-gone = Gone
 report-head-devices = Devices
-report-inline = The whole report: there is no page that a link could open (olog-hub report show).
+report-inline = The page of a report: olog-hub report show N --html FILE
 
 ## The report's page
 format-day-only = %-d %b
@@ -411,3 +411,5 @@ report-telling-never-joined = { $name } has never joined
 report-never-joined = never joined
 page-due-since = due { $time } ({ $span } ago)
 page-missed = missed { $n } times
+report-comma = ,
+report-over-site = Over since the last report: { $n } ({ $devices } devices were gone for { $span }).

@@ -300,7 +300,7 @@ report-head-over = 已恢复
 report-head-new = 新
 report-head-gone = 消失
 report-head-devices = 设备
-report-inline = 以上是全部日报:没有链接可以打开的页面(olog-hub report show)。
+report-inline = 取日报页面:olog-hub report show N --html FILE
 
 ## 日报页面
 format-day-only = %m-%d
@@ -354,3 +354,5 @@ report-telling-never-joined = { $name } 从未加入
 report-never-joined = 从未加入
 page-due-since = 应于 { $time }({ $span }前)
 page-missed = 漏了 { $n } 次
+report-comma = ,
+report-over-site = 已恢复 { $n }(其中 { $devices } 台失联 { $span })。

@@ -75,12 +75,15 @@ fn telling(say: &Say, facts: &ReportFacts) -> String {
     if let Some(worst) = facts.now.first() {
         let name = cut::middle(&worst.name, NAME_MAX);
         let since = worst.last_good_at.filter(|_| worst.trouble == Trouble::TaskLost).unwrap_or(worst.since);
-        let span = say.span(facts.made_at.since(since));
+        let span = facts.made_at.since(since);
+        // Of days the hours say nothing.
+        let span = say.span(if span >= 2 * DAY { span / DAY * DAY } else { span });
         let args = [("name", name.into()), ("span", span.into()), n(worst.n_devices)];
         return say.t(trouble_telling(worst), &args);
     }
     facts.proof.iter().max_by_key(|proof| proof.ended_at).map_or_else(String::new, |last| {
-        say.t("report-last-done", &[("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())])
+        let args = [("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())];
+        say.t("report-last-done", &args).trim_end_matches(['.', '。']).to_owned()
     })
 }
 
@@ -114,7 +117,14 @@ fn window(say: &Say, facts: &ReportFacts, is_good: bool) -> String {
 
 /// What was over, what is new, what was sent.
 fn sums(say: &Say, facts: &ReportFacts) -> Vec<String> {
-    let mut sums = vec![say.t("report-over", &[n(facts.n_over)])];
+    let site = facts.over.iter().filter(|ended| ended.n_devices > 1).max_by_key(|ended| ended.n_devices);
+    let mut sums = vec![match site {
+        None => say.t("report-over", &[n(facts.n_over)]),
+        Some(site) => {
+            let span = say.span(site.ended_at.since(site.began_at));
+            say.t("report-over-site", &[n(facts.n_over), ("devices", site.n_devices.into()), ("span", span.into())])
+        }
+    }];
     if let Some(last) = facts.proof.iter().max_by_key(|proof| proof.ended_at).filter(|_| facts.n_now == 0) {
         sums.push(
             say.t("report-last-done", &[("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())]),
@@ -185,7 +195,7 @@ fn matter_line(say: &Say, matter: &Matter) -> String {
     let number = matter.incident.map_or_else(String::new, |number| format!(" #{number}"));
     let text = cut::end(matter.text.trim(), TEXT_MAX).replace(['\n', '\r'], " ");
     let text = if text.is_empty() { text } else { format!(" — {text}") };
-    format!("{}{number}{text}", say.list(&parts))
+    format!("{}{number}{text}", parts.join(&format!("{}{}", say.w("report-comma"), say.w("sentence-space"))))
 }
 
 fn ended_line(say: &Say, ended: &Ended) -> String {
@@ -210,7 +220,7 @@ fn device_line(say: &Say, device: &ListedDevice) -> String {
         ("report-n-ok", device.tasks.ok),
     ];
     let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(key, count)| say.t(key, &[n(count)]));
-    format!("{} {} {}", say.w(state), cut::middle(&device.name, NAME_MAX), say.list(&counts.collect::<Vec<_>>()))
+    format!("{} {} {}", say.w(state), cut::middle(&device.name, NAME_MAX), counts.collect::<Vec<_>>().join(" "))
 }
 
 impl Say {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use olog_proto::{Excerpt, FingerprintText};
 
+mod reports;
+
 use super::*;
 use crate::{Ground, Kind, Saying, SystemCode, Why};
 
