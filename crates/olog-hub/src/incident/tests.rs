@@ -1,6 +1,7 @@
 //! Journeys of one task on simulated time: what was written goes in, what a person hears comes out.
 
 mod histories;
+mod months;
 mod told;
 
 use olog_proto::event::Id128;
