@@ -1,7 +1,7 @@
 //! Expectations: when has a task to come, and what follows if it does not.
 //!
-//! What is expected stands in hub.toml: by a schedule and a grace, or at least once between two reports. [`Facts`] hold what has
-//! to be remembered for that: since when it is expected, when the task was last seen, and the open incident. From them
+//! What is expected stands in hub.toml: by a schedule and a grace, or at least once between two reports; or it is a habit that was
+//! learnt (`cadence`), shown in a report and refused by nobody. [`Facts`] hold what has to be remembered for that: since when it is expected, when the task was last seen, and the open incident. From them
 //! follows one instant, [`Facts::late_at`]: LOST from then on, unless the task comes.
 //!
 //! Any sign of the task counts as coming, a failing run too: that is ERR and not LOST. What counts is the event's own time, in the
@@ -18,11 +18,15 @@ use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
 use olog_proto::{At, Event, Suffix, What};
-use olog_push::{Came, Expected, Kind, Saying};
+use olog_push::{Cadence, Came, Expected, Kind, Saying};
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::Schedule;
+use cadence::{Habit, Runs, Watched};
+use running::Running;
 
+mod cadence;
+mod running;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +42,11 @@ const AFTER_RETURN: i64 = 10 * MINUTE;
 const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
 /// Runs that are counted as missed.
 const MISSED_MAX: usize = 10_000;
+/// A habit is watched this long after it was proposed.
+const WATCHED_AFTER: i64 = 24 * HOUR;
+/// One that was missed so often, and for so long, is none any more (DESIGN §3).
+const GONE_MISSED: u64 = 3;
+const GONE_AFTER: i64 = 7 * 24 * HOUR;
 
 /// What of the configuration decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +173,21 @@ pub struct Facts {
     /// The open incident.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<Missed>,
+    /// What its runs teach.
+    #[serde(skip_serializing_if = "is_default")]
+    runs: Runs,
+    /// A habit that was proposed, and not refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watched: Option<Watched>,
+    /// It kept its habit no longer, and was given up then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone_at: Option<At>,
+    #[serde(skip_serializing_if = "Running::is_nothing")]
+    running: Running,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -189,6 +213,17 @@ pub struct Missed {
     /// When a person acknowledged it.
     pub acknowledged_at: Option<At>,
     told_at: At,
+}
+
+/// A habit, and what shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learnt {
+    /// The habit.
+    pub cadence: Cadence,
+    /// It was learnt from so many runs …
+    pub n_runs: u64,
+    /// … over so many ms.
+    pub span: i64,
 }
 
 /// The next time that a task has to come.
@@ -219,11 +254,14 @@ impl Facts {
     /// One event of the task; `at` is its time in the hub's time.
     pub fn observe(&mut self, event: &Event, at: At, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
+        self.running.observe(event, at);
         let Some(sign) = sign(event) else { return out };
+        self.learn(event, at, policy);
         self.seen_at = self.seen_at.max(Some(at));
-        (self.is_parked, self.not_before) = (false, None);
+        (self.is_parked, self.not_before, self.gone_at) = (false, None, None);
         // What comes late may be of the time before the last.
         if self.missed.is_some() && self.due(known, policy).is_none_or(|due| due.late_at > now) {
+            self.count(known, policy, now);
             self.end(Came::Ran { at, failed: sign.failed }, at, now, &mut out);
         }
         out
@@ -232,26 +270,42 @@ impl Facts {
     /// Time has passed, the device is here and the hub has all that it held.
     pub fn look(&mut self, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
-        if let Some(missed) = &mut self.missed {
-            if missed.remind_at(policy) <= now {
-                missed.told_at = now;
-                missed.n_missed = n_missed(missed, known.plan, policy, now);
-                let told = (missed.number, missed.saying(known.plan, true));
-                out.push(Outcome::Update);
-                out.push(Outcome::Notify { kind: Kind::Remind, number: told.0, at: now, saying: told.1 });
-            }
+        if let Some((since, usual)) = self.running.tell(now) {
+            let saying = Saying::TaskRuns { since, usual };
+            out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, saying });
+        }
+        if self.missed.is_some() {
+            self.look_at_missed(now, known, policy, &mut out);
             return out;
         }
         let Some(due) = self.due(known, policy).filter(|due| due.late_at <= now) else { return out };
         let seen_at = self.seen_at(known);
         let Due { at, late_at } = due;
-        let mut missed = Missed { due_at: at, late_at, seen_at, n_missed: 1, told_at: now, ..Missed::default() };
-        missed.n_missed = n_missed(&missed, known.plan, policy, now);
-        let saying = missed.saying(known.plan, false);
+        let missed = Missed { due_at: at, late_at, seen_at, n_missed: 1, told_at: now, ..Missed::default() };
+        let saying = missed.saying(self.expected(known), false);
         self.missed = Some(missed);
+        self.count(known, policy, now);
         out.push(Outcome::Begin);
         out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, saying });
         out
+    }
+
+    /// It is LOST still: told again from time to time; a habit that is not kept for long is none any more.
+    fn look_at_missed(&mut self, now: At, known: &Known<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+        self.count(known, policy, now);
+        let (expected, gone_at) = (self.expected(known), self.gives_up_at(known));
+        let Some(missed) = &mut self.missed else { return };
+        if gone_at.is_some_and(|gone| gone <= now) && missed.n_missed >= GONE_MISSED {
+            out.push(Outcome::Update);
+            out.push(Outcome::End { number: missed.number, at: now, came: Came::Unexpected });
+            (self.missed, self.watched, self.gone_at) = (None, None, Some(now));
+            self.runs = Runs::default();
+        } else if missed.remind_at(policy) <= now {
+            missed.told_at = now;
+            let (number, saying) = (missed.number, missed.saying(expected, true));
+            out.push(Outcome::Update);
+            out.push(Outcome::Notify { kind: Kind::Remind, number, at: now, saying });
+        }
     }
 
     /// The device is away: what falls due is not judged.
@@ -281,6 +335,41 @@ impl Facts {
     /// The declared plan, as it is compared.
     pub fn declared(&self) -> Option<&str> {
         self.declared.as_ref().map(|declared| declared.plan.as_str())
+    }
+
+    /// A habit that was learnt and not yet shown to anybody: for the next report.
+    pub fn proposal(&self, known: &Known<'_>, policy: &Policy) -> Option<Learnt> {
+        let is_free = self.watched.is_none() && self.declared.is_none() && !self.is_off && known.plan.is_none();
+        let Habit { cadence, n_runs, span, .. } = self.runs.habit(policy.zone).filter(|_| is_free)?;
+        Some(Learnt { cadence, n_runs, span })
+    }
+
+    /// The proposal was shown: it is watched from tomorrow, unless a person refuses it.
+    pub fn was_proposed(&mut self, known: &Known<'_>, policy: &Policy, now: At) {
+        if self.proposal(known, policy).is_some() {
+            self.watched = self.runs.habit(policy.zone).map(|habit| Watched::new(habit, now.plus(WATCHED_AFTER)));
+        }
+    }
+
+    /// When its habit was given up, if it did not come since.
+    pub fn gone_at(&self) -> Option<At> {
+        self.gone_at
+    }
+
+    /// Since when it runs, if a run by `exec` is under way.
+    pub fn running_since(&self) -> Option<At> {
+        self.running.since()
+    }
+
+    /// The habit by which it is expected: what it is, from how many runs it was learnt over how long, since when it counts.
+    pub fn watched(&self) -> Option<(Learnt, At)> {
+        let Watched { habit: Habit { cadence, n_runs, span, .. }, from, .. } = self.watched.as_ref()?;
+        Some((Learnt { cadence: cadence.clone(), n_runs: *n_runs, span: *span }, *from))
+    }
+
+    /// Runs from which a habit may be learnt.
+    pub fn n_runs(&self) -> usize {
+        self.runs.n()
     }
 
     /// A person says whether anything is to be expected.
@@ -330,10 +419,11 @@ impl Facts {
 
     /// When [`Facts::look`] has to be called next.
     pub fn look_at(&self, known: &Known<'_>, policy: &Policy) -> Option<At> {
-        match &self.missed {
-            Some(missed) => Some(missed.remind_at(policy)),
+        let own = match &self.missed {
+            Some(missed) => [Some(missed.remind_at(policy)), self.gives_up_at(known)].into_iter().flatten().min(),
             None => self.late_at(known, policy).filter(|_| !self.is_parked),
-        }
+        };
+        own.into_iter().chain(self.running.until()).min()
     }
 
     /// How it stands.
@@ -354,23 +444,84 @@ impl Facts {
 
     /// When it has to come next.
     fn due(&self, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+        if self.is_off {
+            return None;
+        }
+        let due = match &self.declared {
+            Some(declared) => self.declared_due(declared, known, policy)?,
+            None => self.learnt_due(known, policy)?,
+        };
+        let not_before = [self.not_before, self.running.until()].into_iter().flatten().max();
+        Some(Due { late_at: due.late_at.max(not_before.unwrap_or(due.late_at)), ..due })
+    }
+
+    fn declared_due(&self, declared: &Declared, known: &Known<'_>, policy: &Policy) -> Option<Due> {
         // What is new in the configuration counts from when the facts know it.
-        let declared = self.declared.as_ref().filter(|_| !self.is_off)?;
         let plan = known.plan.filter(|plan| plan.to_string() == declared.plan)?;
         let since = declared.since.max(known.joined_at).max(self.closed_at.unwrap_or(declared.since));
-        let due = match plan {
+        match plan {
             Plan::Scheduled { schedule, grace } => {
                 let at = slot(schedule, policy.zone, self.seen_at(known), since)?;
-                Due { at, late_at: at.plus(*grace) }
+                Some(Due { at, late_at: at.plus(*grace) })
             }
-            Plan::EachReport if known.is_alarm => return None,
+            Plan::EachReport if known.is_alarm => None,
             Plan::EachReport => {
                 let at = since.max(self.seen_at(known).unwrap_or(since));
                 let at = at.plus(window(policy, at).max(UNSCHEDULED));
-                Due { at, late_at: at }
+                Some(Due { at, late_at: at })
             }
-        };
-        Some(Due { late_at: due.late_at.max(self.not_before.unwrap_or(due.late_at)), ..due })
+        }
+    }
+
+    fn learnt_due(&self, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+        let Watched { habit, from, .. } = self.watched.as_ref().filter(|_| known.plan.is_none())?;
+        let seen = self.seen_at(known).max(self.closed_at)?;
+        let (at, late_at) = habit.next(seen, policy.zone);
+        Some(Due { at, late_at: late_at.max(*from) })
+    }
+
+    /// A run teaches; one that does not fit speaks against what was learnt.
+    fn learn(&mut self, event: &Event, at: At, policy: &Policy) {
+        let Some(began) = cadence::run_of(event, at, self.seen_at) else { return };
+        let before = self.runs.last();
+        if self.runs.add(began)
+            && let (Some(watched), Some(before)) = (&mut self.watched, before)
+            && !watched.ran(began.since(before), began, policy.zone)
+        {
+            self.watched = None;
+        }
+    }
+
+    /// What says that it has to come.
+    fn expected(&self, known: &Known<'_>) -> Expected {
+        match (known.plan, &self.watched) {
+            (Some(Plan::Scheduled { schedule, .. }), _) => Expected::Schedule { text: schedule.to_string() },
+            (None, Some(watched)) => Expected::Learnt { cadence: watched.habit.cadence.clone() },
+            (Some(Plan::EachReport), _) | (None, None) => Expected::EachReport,
+        }
+    }
+
+    /// How often it should have come since it is missed.
+    fn count(&mut self, known: &Known<'_>, policy: &Policy, now: At) {
+        let period = self.watched.as_ref().map(|watched| watched.habit.period.max(MINUTE));
+        let Some(missed) = &mut self.missed else { return };
+        match (known.plan, period) {
+            (Some(Plan::Scheduled { schedule, grace }), _) => {
+                let runs = schedule.runs_after(missed.due_at, policy.zone);
+                missed.n_missed = 1 + runs.take_while(|run| run.plus(*grace) <= now).take(MISSED_MAX).count() as u64;
+            }
+            (None, Some(period)) => {
+                missed.n_missed = 1 + u64::try_from(now.since(missed.late_at).max(0) / period).unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+
+    /// When a habit that is not kept is given up.
+    fn gives_up_at(&self, known: &Known<'_>) -> Option<At> {
+        let (missed, watched) = (self.missed.as_ref()?, self.watched.as_ref().filter(|_| known.plan.is_none())?);
+        let missed_thrice = missed.late_at.plus(watched.habit.period.saturating_mul(GONE_MISSED as i64 - 1));
+        Some(missed_thrice.max(missed.late_at.plus(GONE_AFTER)))
     }
 
     fn end(&mut self, came: Came, at: At, now: At, out: &mut Vec<Outcome>) {
@@ -388,11 +539,7 @@ impl Missed {
         self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR)))
     }
 
-    fn saying(&self, plan: Option<&Plan>, is_reminder: bool) -> Saying {
-        let expected = match plan {
-            Some(Plan::Scheduled { schedule, .. }) => Expected::Schedule { text: schedule.to_string() },
-            Some(Plan::EachReport) | None => Expected::EachReport,
-        };
+    fn saying(&self, expected: Expected, is_reminder: bool) -> Saying {
         Saying::TaskLost {
             due_at: self.due_at,
             last_run_at: self.seen_at,
@@ -441,11 +588,4 @@ fn window(policy: &Policy, at: At) -> i64 {
         Some(report.next_after(next, policy.zone)?.since(next))
     });
     reports.unwrap_or(0)
-}
-
-/// How often it should have come since it is missed.
-fn n_missed(missed: &Missed, plan: Option<&Plan>, policy: &Policy, now: At) -> u64 {
-    let Some(Plan::Scheduled { schedule, grace }) = plan else { return missed.n_missed };
-    let later = schedule.runs_after(missed.due_at, policy.zone).take_while(|run| run.plus(*grace) <= now);
-    1 + later.take(MISSED_MAX).count() as u64
 }

@@ -103,6 +103,14 @@ impl Schedule {
         (!parts.is_empty()).then_some(Schedule { text, parts })
     }
 
+    /// Each week at these times; weekday 0 is Monday. `None` if there is none.
+    pub fn weekly(slots: &[(u32, NaiveTime)]) -> Option<Schedule> {
+        let line = |(day, time): &(u32, NaiveTime)| format!("{} {} * * {}", time.minute(), time.hour(), (day + 1) % 7);
+        let parts = slots.iter().map(|slot| part(&line(slot))).collect::<Result<Vec<_>, _>>().ok()?;
+        let text = slots.iter().map(line).collect::<Vec<_>>().join("; ");
+        (!parts.is_empty()).then_some(Schedule { text, parts })
+    }
+
     /// The first instant after `after` at which it runs. `None` only where the calendar ends.
     pub fn next_after(&self, after: At, zone: Tz) -> Option<At> {
         self.parts.iter().filter_map(|part| part.next_after(after, zone)).min()

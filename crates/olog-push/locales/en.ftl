@@ -6,6 +6,7 @@ state-err = ERR
 state-msg = MSG
 state-lost = LOST
 state-lost-task = LOST
+state-runs = RUNNING
 state-back = BACK
 state-over = OVER
 state-quiet = QUIET
@@ -133,6 +134,27 @@ task-unexpected = Nothing is expected of { $subject } any more.
 task-unexpected-summary = no longer expected
 over-untold-lost = That it was missing was still waiting to be told: this tells both.
 why-task-schedule = it has to run by { $schedule } (hub.toml).
+task-runs = { $how ->
+    [known] { $subject } has been running since { $time }, for { $span }; usually it takes { $usual }.
+   *[unknown] { $subject } has been running since { $time }, for { $span }.
+}
+task-runs-summary = { $how ->
+    [known] for { $span }, usually { $usual }
+   *[unknown] for { $span }
+}
+why-task-learnt = it does so by habit: { $cadence }.
+why-task-runs = a run takes far longer than usual. Told once.
+cadence-every = every { $span }
+cadence-daily = daily { $when }
+weekday = { $n ->
+    [0] Mon
+    [1] Tue
+    [2] Wed
+    [3] Thu
+    [4] Fri
+    [5] Sat
+   *[6] Sun
+}
 why-task-report = hub.toml expects it between two reports.
 
 ## An end

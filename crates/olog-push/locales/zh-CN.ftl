@@ -6,6 +6,7 @@ state-err = 异常
 state-msg = 消息
 state-lost = 失联
 state-lost-task = 未运行
+state-runs = 运行过久
 state-back = 上线
 state-over = 恢复
 state-quiet = 未再现
@@ -118,6 +119,27 @@ task-unexpected = 不再等待 { $subject }。
 task-unexpected-summary = 不再等待
 over-untold-lost = 未运行的消息当时还没发出,这里一并告知。
 why-task-schedule = 按 hub.toml,应依 { $schedule } 运行。
+task-runs = { $how ->
+    [known] { $subject } 自 { $time } 起一直在运行,已 { $span };通常 { $usual }。
+   *[unknown] { $subject } 自 { $time } 起一直在运行,已 { $span }。
+}
+task-runs-summary = { $how ->
+    [known] 已 { $span },通常 { $usual }
+   *[unknown] 已 { $span }
+}
+why-task-learnt = 它一向如此:{ $cadence }。
+why-task-runs = 这次运行远比平常久,只告知一次。
+cadence-every = 每 { $span }
+cadence-daily = 每天 { $when }
+weekday = { $n ->
+    [0] 周一
+    [1] 周二
+    [2] 周三
+    [3] 周四
+    [4] 周五
+    [5] 周六
+   *[6] 周日
+}
 why-task-report = hub.toml 要求它在两次日报之间至少运行一次。
 
 ## 恢复

@@ -15,7 +15,7 @@ pub mod words;
 mod wxpusher;
 
 pub use channel::{Channel, Only};
-pub use notice::{Came, Expected, Ground, Kind, Notice, ReportFacts, Saying, SystemCode, Why};
+pub use notice::{Cadence, Came, Expected, Ground, Kind, Notice, ReportFacts, Saying, SystemCode, Why};
 
 /// A message ready for a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -138,6 +138,14 @@ pub enum Saying {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         acknowledged_at: Option<At>,
     },
+    /// A run that takes far longer than usual. Told once.
+    TaskRuns {
+        /// When it began.
+        since: At,
+        /// How long it usually takes, in ms, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usual: Option<i64>,
+    },
     /// One device or several that went together.
     DevicesLost {
         /// Their names.
@@ -230,6 +238,36 @@ pub enum Expected {
     },
     /// The configuration, without a schedule: between two reports.
     EachReport,
+    /// Its habit.
+    Learnt {
+        /// Which.
+        cadence: Cadence,
+    },
+}
+
+/// A habit of a task, as it was learnt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cadence {
+    /// Again and again.
+    Every {
+        /// After so many ms.
+        period: i64,
+    },
+    /// Every day.
+    Daily {
+        /// At this minute of the reader's day.
+        minute: u32,
+        /// More or less so many minutes.
+        jitter: u32,
+    },
+    /// Each week.
+    Weekly {
+        /// Weekdays (0: Monday) and minutes of the reader's day.
+        slots: Vec<(u32, u32)>,
+        /// More or less so many minutes.
+        jitter: u32,
+    },
 }
 
 /// Why a task is no longer waited for.

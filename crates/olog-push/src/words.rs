@@ -24,7 +24,7 @@ pub use cut::ssh;
 use entry::Entry;
 use page::Page;
 
-use crate::{Limits, Message, Notice};
+use crate::{Cadence, Limits, Message, Notice};
 
 /// Characters of a title: what a card shows.
 const TITLE_MAX: usize = 20;
@@ -57,6 +57,11 @@ pub struct Composed {
     pub message: Message,
     /// Places of the notices that it tells, ascending; the others go with the next one.
     pub told: Vec<usize>,
+}
+
+/// A habit in words, like "daily 02:10 ± 4 min".
+pub fn cadence(cadence: &Cadence, language: Language) -> String {
+    missed::habit(&Say { language, timezone: Tz::UTC, now: At(0) }, cadence)
 }
 
 /// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.

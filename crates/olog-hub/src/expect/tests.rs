@@ -1,5 +1,8 @@
 //! Cases of tasks that come, do not come, and come late.
 
+mod habits;
+mod running;
+
 use olog_proto::event::Id128;
 use olog_proto::{Change, Excerpt, File};
 use proptest::prelude::*;
@@ -96,6 +99,11 @@ fn told(outcomes: &[Outcome]) -> Vec<String> {
         Outcome::Notify { kind, saying: Saying::TaskLost { n_missed, is_reminder, .. }, .. } => {
             assert_eq!(*is_reminder, *kind == Kind::Remind);
             Some(format!("{kind:?} {n_missed}"))
+        }
+        Outcome::Notify { saying: Saying::TaskRuns { since, usual }, .. } => {
+            let minutes = since.since(DAY0) / MINUTE;
+            let usual = usual.map_or("?".to_owned(), |usual| (usual / MINUTE).to_string());
+            Some(format!("runs {}:{:02} {usual}", minutes / 60 % 24, minutes % 60))
         }
         Outcome::Notify { saying: Saying::TaskCame { came, .. }, .. } => Some(match came {
             Came::Ran { failed: false, .. } => "ran".to_owned(),

@@ -36,6 +36,7 @@ impl Entry<'_> {
             Saying::Remind { .. } => "state-remind",
             Saying::TaskLost { .. } => "state-lost-task",
             Saying::TaskCame { .. } => "state-over",
+            Saying::TaskRuns { .. } => "state-runs",
             Saying::DevicesLost { .. } => "state-lost",
             Saying::DevicesBack { .. } => "state-back",
             Saying::Report(_) => "state-report",
@@ -62,6 +63,7 @@ impl Entry<'_> {
         match &self.notice.saying {
             Saying::Error { .. } => 0,
             Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => 1,
+            Saying::TaskRuns { .. } => 2,
             Saying::DevicesBack { missing, .. } if !missing.is_empty() => 2,
             Saying::System { code, .. } if !is_good_news(*code) => 3,
             Saying::Remind { .. } | Saying::TaskLost { .. } => 4,

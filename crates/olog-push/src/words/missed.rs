@@ -5,7 +5,7 @@ use super::cut;
 use super::entry::Entry;
 use super::one::{Words, event_times, subject, title};
 use super::page::{Page, Part};
-use crate::{Came, Expected, Notice, Saying};
+use crate::{Cadence, Came, Expected, Notice, Saying};
 
 pub(super) fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let notice = entry.notice;
@@ -32,6 +32,7 @@ pub(super) fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
         why: match expected {
             Expected::Schedule { text } => say.t("why-task-schedule", &[("schedule", cut::end(text, 100).into())]),
             Expected::EachReport => say.w("why-task-report"),
+            Expected::Learnt { cadence } => say.t("why-task-learnt", &[("cadence", habit(say, cadence).into())]),
         },
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
@@ -77,6 +78,56 @@ pub(super) fn came<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
         log: None,
         why: say.w(if entry.begin.is_some() { "why-over-both" } else { "why-came" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+    }
+}
+
+/// A run without an end.
+pub(super) fn runs<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+    let notice = entry.notice;
+    let Saying::TaskRuns { since, usual } = &notice.saying else { return Words::default() };
+    let span = say.span(say.now.since(*since));
+    let usual = usual.map(|usual| say.span(usual));
+    let how = ("how", if usual.is_some() { "known" } else { "unknown" }.into());
+    let args = [
+        how,
+        ("subject", subject(say, notice).into()),
+        ("time", say.time(*since).into()),
+        ("span", span.into()),
+        ("usual", usual.unwrap_or_default().into()),
+    ];
+    Words {
+        title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
+        telling: say.t("task-runs-summary", &args),
+        sentence: say.t("task-runs", &args),
+        log: None,
+        why: say.w("why-task-runs"),
+        facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+    }
+}
+
+/// A habit in words: `daily 02:10 ± 4 min`.
+pub(super) fn habit(say: &Say, cadence: &Cadence) -> String {
+    let minute = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let about = |when: String, jitter: u32| match jitter {
+        0 => when,
+        jitter => format!("{when} ± {}", say.span(i64::from(jitter) * 60_000)),
+    };
+    match cadence {
+        Cadence::Every { period } => say.t("cadence-every", &[("span", say.span(*period).into())]),
+        Cadence::Daily { minute: at, jitter } => {
+            say.t("cadence-daily", &[("when", about(minute(*at), *jitter).into())])
+        }
+        Cadence::Weekly { slots, jitter } => {
+            let day = |day: u32| say.t("weekday", &[("n", day.into())]);
+            let first = slots.first().map_or(0, |(_, minute)| *minute);
+            if slots.iter().all(|(_, minute)| minute.abs_diff(first) <= *jitter) {
+                let days: Vec<String> = slots.iter().map(|(weekday, _)| day(*weekday)).collect();
+                return format!("{} {}", say.list(&days), about(minute(first), *jitter));
+            }
+            let slots: Vec<String> =
+                slots.iter().map(|(weekday, at)| format!("{} {}", day(*weekday), minute(*at))).collect();
+            about(say.list(&slots), *jitter)
+        }
     }
 }
 
@@ -156,6 +207,35 @@ mod tests {
         let ran = |minutes: i64, failed| over(Came::Ran { at: NOW.plus(-minutes * MINUTE), failed });
         let texts = [ran(2, false), ran(101, false), ran(1, true), over(Came::Unexpected), over(Came::Closed)];
         insta::assert_snapshot!(texts.map(|notice| shown(&[notice])).join("\n\n############\n\n"));
+    }
+
+    #[test]
+    fn a_run_that_does_not_end() {
+        let runs = |usual| notice(Kind::Lost, Saying::TaskRuns { since: NOW.plus(-9 * 60 * MINUTE), usual });
+        let texts = [shown(&[runs(Some(20 * MINUTE))]), shown(&[runs(None)])];
+        insta::assert_snapshot!(texts.join("\n\n############\n\n"));
+    }
+
+    #[test]
+    fn habits_in_words() {
+        let daily = Cadence::Daily { minute: 130, jitter: 4 };
+        let weekdays = Cadence::Weekly { slots: (0..5).map(|day| (day, 130 + day)).collect(), jitter: 4 };
+        let odd = Cadence::Weekly { slots: vec![(1, 60), (6, 1439)], jitter: 0 };
+        let all = [Cadence::Every { period: 5 * MINUTE }, daily, weekdays, odd];
+        let words = |language| all.each_ref().map(|cadence| crate::words::cadence(cadence, language));
+        assert_eq!(
+            words(Language::En),
+            ["every 5 min", "daily 02:10 ± 4 min", "Mon, Tue, Wed, Thu, Fri 02:10 ± 4 min", "Tue 01:00, Sun 23:59"]
+        );
+        assert_eq!(
+            words(Language::ZhCn),
+            [
+                "每 5 分钟",
+                "每天 02:10 ± 4 分钟",
+                "周一、周二、周三、周四、周五 02:10 ± 4 分钟",
+                "周二 01:00、周日 23:59"
+            ]
+        );
     }
 
     #[test]

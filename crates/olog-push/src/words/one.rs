@@ -131,6 +131,7 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
         }
         Saying::TaskLost { .. } => missed::lost(say, entry),
         Saying::TaskCame { .. } => missed::came(say, entry),
+        Saying::TaskRuns { .. } => missed::runs(say, entry),
         Saying::DevicesLost { .. } => lost(say, entry),
         Saying::DevicesBack { .. } => back(say, entry),
         // It goes alone: `report` writes it.
