@@ -153,15 +153,21 @@ async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs
     let lost = hours.world.push("LOST pi/backup").await;
     assert!(lost.text().contains("olog-hub task expect pi backup off"), "{}", lost.text());
     assert_eq!(hours.hub.wait("it is lost", |_| due("LOST")).0, first);
+    let shown = hours.hub.verb(&["task", "show", "pi", "backup"]).good();
+    for words in
+        ["state: LOST", "why: it had to come at", "hub.toml: at 0 * * * *, 10m later", "task expect pi backup off"]
+    {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
     hours.write("backup.log", "sent 35 files\n");
     hours.world.push("OVER pi/backup").await;
     hours.hub.wait("it is well again", |_| due("OK").filter(|(next, _)| *next > first));
-    assert_eq!(hours.world.n_pushes("pi/sync"), 0, "it has 26 hours");
+    assert_eq!(hours.world.n_pushes("LOST pi/sync"), 0, "it has 26 hours");
     // A person has enough of the other one, whose 26 hours are over then.
     hours.hub.verb(&["task", "expect", "pi", "sync", "off"]).good();
     hours.hand.advance(30 * 60 * MINUTE);
     hours.pushed("LOST pi/backup", 2);
-    assert_eq!(hours.world.n_pushes("pi/sync"), 0, "{}", hours.world.phone.story());
+    assert_eq!(hours.world.n_pushes("LOST pi/sync"), 0, "{}", hours.world.phone.story());
     assert!(!hours.hub.verb(&["task", "expect", "pi", "nothing", "off"]).status.success());
     hours.end().await;
 }

@@ -150,6 +150,16 @@ enum TaskVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Print why a task is what it is, since when, and what would change it.
+    Show {
+        /// Its device.
+        device: String,
+        /// Its name.
+        task: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say whether a task is expected to come: "off" until you say "on".
     Expect {
         /// Its device.
@@ -449,11 +459,7 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
         Verb::Device(DeviceVerb::Rename { old, new }) => {
             client.post::<()>("/device/rename", &Rename { old, new }).await.map(|()| String::new())
         }
-        Verb::Task(TaskVerb::List { json }) => rows("/tasks", json, show::TASKS).await,
-        Verb::Task(TaskVerb::Expect { device, task, expected }) => {
-            let request = ExpectTask { device, task, is_expected: expected == OnOff::On };
-            client.post::<()>("/task/expect", &request).await.map(|()| String::new())
-        }
+        Verb::Task(verb) => task(client, verb, show).await,
         Verb::Incident(IncidentVerb::List { all, json }) => {
             rows(&format!("/incidents?all={all}"), json, show::INCIDENTS).await
         }
@@ -515,6 +521,27 @@ fn report(shown: Shown, html: Option<PathBuf>, json: bool) -> Result<String, Ask
         Err(error) => {
             complain(&format!("{}: {error}; this is what it says", file.display()));
             Ok(shown.text)
+        }
+    }
+}
+
+async fn task(client: &Client, verb: TaskVerb, show: show::Show) -> Result<String, AskError> {
+    match verb {
+        TaskVerb::List { json } => {
+            let rows: Value = client.get("/tasks").await?;
+            Ok(if json { show::json(&rows) } else { show.table(&rows, show::TASKS) })
+        }
+        TaskVerb::Show { device, task, json } => {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("device", &device)
+                .append_pair("task", &task)
+                .finish();
+            let shown: Value = client.get(&format!("/task?{query}")).await?;
+            Ok(if json { show::json(&shown) } else { show.fields(&shown) })
+        }
+        TaskVerb::Expect { device, task, expected } => {
+            let request = ExpectTask { device, task, is_expected: expected == OnOff::On };
+            client.post::<()>("/task/expect", &request).await.map(|()| String::new())
         }
     }
 }

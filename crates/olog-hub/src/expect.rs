@@ -297,7 +297,7 @@ impl Facts {
         let Some(missed) = &mut self.missed else { return };
         if gone_at.is_some_and(|gone| gone <= now) && missed.n_missed >= GONE_MISSED {
             out.push(Outcome::Update);
-            out.push(Outcome::End { number: missed.number, at: now, came: Came::Unexpected });
+            out.push(Outcome::End { number: missed.number, due_at: missed.due_at, at: now, came: Came::Unexpected });
             (self.missed, self.watched, self.gone_at) = (None, None, Some(now));
             self.runs = Runs::default();
         } else if missed.remind_at(policy) <= now {
@@ -423,7 +423,7 @@ impl Facts {
             Some(missed) => [Some(missed.remind_at(policy)), self.gives_up_at(known)].into_iter().flatten().min(),
             None => self.late_at(known, policy).filter(|_| !self.is_parked),
         };
-        own.into_iter().chain(self.running.until()).min()
+        own.into_iter().chain(self.running.until().filter(|_| !self.is_parked)).min()
     }
 
     /// How it stands.

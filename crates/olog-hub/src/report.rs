@@ -23,7 +23,7 @@ pub const DETAILS: usize = 500;
 /// Matters, ends and names that are kept; all of them are counted.
 const MATTERS: usize = 100;
 const ENDS: usize = 100;
-const NAMES: usize = 60;
+pub(crate) const NAMES: usize = 60;
 const PROOFS: usize = 12;
 /// Devices in a report without a page.
 const LISTED: usize = 500;

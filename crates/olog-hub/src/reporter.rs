@@ -13,6 +13,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use olog_daemon::clock::Clock;
@@ -29,8 +30,10 @@ use crate::report::when::{Turn, turn};
 use crate::report::{Report, Window, page};
 use crate::roster::Roster;
 use crate::schedule::Schedule;
+use crate::store::devices::{self, DeviceId};
 use crate::store::reports::{self, NewReport};
-use crate::store::{Store, StoreError, Tx, settings};
+use crate::store::{Store, StoreError, Tx, settings, tasks};
+use gather::Seen;
 use place::Placed;
 
 const MINUTE: i64 = 60_000;
@@ -156,7 +159,7 @@ impl Reporter {
         Say { language: rules.language, timezone: rules.timezone, now }
     }
 
-    async fn gather(&self, window: Window, now: At) -> Result<(Report, (i64, i64)), ReportError> {
+    async fn gather(&self, window: Window, now: At) -> Result<(Report, Seen), ReportError> {
         let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
         let seats = self.roster.snapshot().into_iter().map(|seat| (seat.who.device.0, seat)).collect();
         let next_at = schedule(&live).and_then(|schedule| schedule.next_after(now, live.timezone));
@@ -191,7 +194,7 @@ impl Reporter {
             facts: report.facts,
             page: html,
         };
-        let commit = move |tx: &mut Tx<'_>| commit(tx, &rules, &new, seen, &placed, now);
+        let commit = move |tx: &mut Tx<'_>| commit(tx, &rules, &new, &seen, &placed, now);
         let made = self.store.write(commit).await?;
         tracing::info!(made, "a report");
         self.outbox.ring();
@@ -218,13 +221,14 @@ fn commit(
     tx: &mut Tx<'_>,
     rules: &Rules,
     new: &NewReport,
-    seen: (i64, i64),
+    seen: &Seen,
     placed: &Placed,
     now: At,
 ) -> Result<Option<i64>, StoreError> {
     let Some(id) = reports::put(tx, new)? else { return Ok(None) };
     if new.is_daily {
-        reports::know(tx, seen, now)?;
+        reports::know(tx, seen.rows, now)?;
+        propose(tx, rules, &seen.proposed, now)?;
     }
     settings::set(tx, NO_LINK, placed.why.as_deref().filter(|_| placed.link.is_none()).unwrap_or_default())?;
     // What is wrong with the folder is told when it becomes so, not every day.
@@ -240,6 +244,20 @@ fn commit(
     }
     record::tell(tx, rules, &notice(new.facts.clone()), now)?;
     Ok(Some(id))
+}
+
+/// What was learnt is shown: it is watched from tomorrow, unless somebody refuses.
+fn propose(tx: &mut Tx<'_>, rules: &Rules, proposed: &[(DeviceId, String)], now: At) -> Result<(), StoreError> {
+    let in_order: BTreeSet<&(DeviceId, String)> = proposed.iter().collect();
+    for (device, name) in in_order {
+        devices::lock(tx, *device)?;
+        let Some(device) = devices::get(tx, *device)? else { continue };
+        let Some(mut task) = tasks::find(tx, device.id, name)? else { continue };
+        let known = record::known(rules, &device, &task);
+        task.expect.was_proposed(&known, &rules.expect, now);
+        record::task(tx, rules, &device, &mut task, now)?;
+    }
+    Ok(())
 }
 
 fn notice(facts: olog_push::ReportFacts) -> Notice {

@@ -32,7 +32,6 @@ use tower::ServiceExt as _;
 use crate::{
     config::Live,
     enrol::{Enrol, LinkRequest, Seen, link_base, local_base},
-    expect::Standing,
     ingest::Bells,
     person, plans,
     record::{self, Rules},
@@ -42,14 +41,16 @@ use crate::{
         Store, StoreError, devices as devices_store,
         enrolment::Device,
         incidents::{self, Incident},
-        outbox, tasks,
+        outbox,
     },
     web::Problem,
 };
 
 mod reports;
+mod tasks;
 
 pub use reports::Shown;
+pub use tasks::{ExpectTask, TaskRow};
 
 /// Verbs at one time.
 const VERBS_MAX: usize = 64;
@@ -110,27 +111,6 @@ pub struct Rename {
     pub old: String,
     /// The name it gets.
     pub new: DeviceName,
-}
-
-/// A row of `task list`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TaskRow {
-    /// Its device.
-    pub device: String,
-    /// Its name.
-    pub task: String,
-    /// `OK`, `ERR` or `LOST`.
-    pub state: String,
-    /// The number of its open incident; if it is LOST and ERR, of the former.
-    pub incident: Option<u64>,
-    /// When it has to come next: `waiting` if it never came.
-    pub due_at: Option<At>,
-    /// Is anything expected of it: `no`, `waiting`, `yes`, `off` (a person said so).
-    pub expected: String,
-    /// When it was last well.
-    pub last_good_at: Option<At>,
-    /// When an error last came.
-    pub last_error_at: Option<At>,
 }
 
 /// A row of `channel list`.
@@ -255,8 +235,6 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/device/accept", post(accept))
         .route("/device/forget", post(forget))
         .route("/device/rename", post(rename))
-        .route("/tasks", get(task_list))
-        .route("/task/expect", post(task_expect))
         .route("/incidents", get(incident_list))
         .route("/incident/{id}", get(incident_show))
         .route("/incident/{id}/sent", get(incident_sent))
@@ -267,6 +245,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/channel/rearm", post(channel_rearm))
         .route("/channel/test/{row}", get(channel_tested))
         .merge(reports::routes())
+        .merge(tasks::routes())
         .route("/reload", post(reload))
         .route("/status", get(status))
         .fallback(async || {
@@ -356,58 +335,6 @@ async fn rename(State(verbs): Asked, Json(request): Json<Rename>) -> Answer<()> 
     verbs.store.write(renamed).await?;
     verbs.bells.watchman.ring();
     Ok(Json(()))
-}
-
-async fn task_list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
-    let listed = verbs.store.read(|tx| tasks::list(tx, None, ("", ""), LIST_MAX)).await?;
-    let rules = verbs.rules.borrow().clone();
-    Ok(Json(listed.into_iter().map(|listed| task_row(&rules, listed)).collect()))
-}
-
-fn task_row(rules: &Rules, listed: tasks::Listed) -> TaskRow {
-    let task = &listed.task;
-    let known = record::known_of(rules, &listed.device_name, listed.joined_at, task);
-    let standing = task.expect.standing(&known, &rules.expect);
-    let (due_at, expected) = match standing {
-        Standing::Free => (None, "no"),
-        Standing::Off => (None, "off"),
-        Standing::Waiting(due) => (Some(due.at), "waiting"),
-        Standing::InTime(due) => (Some(due.at), "yes"),
-        Standing::Lost(missed) => (Some(missed.due_at), "yes"),
-    };
-    let lost = task.expect.missed();
-    let is_failing = task.facts.state() == crate::state::State::Err;
-    TaskRow {
-        device: listed.device_name.clone(),
-        task: task.name.to_string(),
-        state: crate::state::of_task(is_failing, lost.is_some()).as_str().to_owned(),
-        incident: lost.and_then(|missed| missed.number).or(listed.incident),
-        due_at,
-        expected: expected.to_owned(),
-        last_good_at: task.facts.last_good_at(),
-        last_error_at: task.facts.last_error_at(),
-    }
-}
-
-/// The request of `task expect`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ExpectTask {
-    /// Its device's name.
-    pub device: String,
-    /// Its name.
-    pub task: String,
-    /// Is it expected?
-    pub is_expected: bool,
-}
-
-async fn task_expect(State(verbs): Asked, Json(request): Json<ExpectTask>) -> Answer<()> {
-    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
-    let ExpectTask { device, task, is_expected } = request;
-    let words = format!("no task {task:?} of {device:?}: see `olog-hub task list`");
-    let done = verbs.store.write(move |tx| person::expect(tx, &rules, &device, &task, is_expected, now)).await?;
-    verbs.bells.outbox.ring();
-    verbs.bells.watchman.ring();
-    if done { Ok(Json(())) } else { Err(Problem::new(StatusCode::NOT_FOUND, words)) }
 }
 
 #[derive(Deserialize)]

@@ -352,7 +352,7 @@ impl Watchman {
         };
         let places: HashMap<DeviceId, Whereabouts> = in_order.keys().map(place).collect();
         let written = self.store.write(move |tx| {
-            let mut unheard = Vec::new();
+            let mut unheard: Vec<DeviceId> = Vec::new();
             for (device, tasks) in &in_order {
                 devices::lock(tx, *device)?;
                 let place = places.get(device).copied().unwrap_or_default();

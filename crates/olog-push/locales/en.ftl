@@ -144,6 +144,7 @@ task-runs-summary = { $how ->
 }
 why-task-learnt = it does so by habit: { $cadence }.
 why-task-runs = a run takes far longer than usual. Told once.
+proposal = { $cadence } (learnt from { $n } runs in { $span }). From tomorrow it is LOST when it does not come. To refuse: { $command }
 cadence-every = every { $span }
 cadence-daily = daily { $when }
 weekday = { $n ->

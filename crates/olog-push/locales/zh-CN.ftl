@@ -129,6 +129,7 @@ task-runs-summary = { $how ->
 }
 why-task-learnt = 它一向如此:{ $cadence }。
 why-task-runs = 这次运行远比平常久,只告知一次。
+proposal = { $cadence }({ $n } 次运行学得,历时 { $span })。从明天起监视,未运行即告警。不用:{ $command }
 cadence-every = 每 { $span }
 cadence-daily = 每天 { $when }
 weekday = { $n ->

@@ -59,9 +59,16 @@ pub struct Composed {
     pub told: Vec<usize>,
 }
 
+pub use cut::shell_word;
+
 /// A habit in words, like "daily 02:10 ± 4 min".
 pub fn cadence(cadence: &Cadence, language: Language) -> String {
     missed::habit(&Say { language, timezone: Tz::UTC, now: At(0) }, cadence)
+}
+
+/// What a report says of a habit that was learnt: what it is, what shows it, and how to refuse.
+pub fn proposal(cadence: &Cadence, n_runs: u64, span: i64, device: &str, task: &str, language: Language) -> String {
+    missed::proposal(&Say { language, timezone: Tz::UTC, now: At(0) }, cadence, (n_runs, span), (device, task))
 }
 
 /// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.

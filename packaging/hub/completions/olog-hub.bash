@@ -184,6 +184,9 @@ _olog__hub() {
             olog__hub__subcmd__help__subcmd__task,list)
                 cmd="olog__hub__subcmd__help__subcmd__task__subcmd__list"
                 ;;
+            olog__hub__subcmd__help__subcmd__task,show)
+                cmd="olog__hub__subcmd__help__subcmd__task__subcmd__show"
+                ;;
             olog__hub__subcmd__incident,ack)
                 cmd="olog__hub__subcmd__incident__subcmd__ack"
                 ;;
@@ -247,6 +250,9 @@ _olog__hub() {
             olog__hub__subcmd__task,list)
                 cmd="olog__hub__subcmd__task__subcmd__list"
                 ;;
+            olog__hub__subcmd__task,show)
+                cmd="olog__hub__subcmd__task__subcmd__show"
+                ;;
             olog__hub__subcmd__task__subcmd__help,expect)
                 cmd="olog__hub__subcmd__task__subcmd__help__subcmd__expect"
                 ;;
@@ -255,6 +261,9 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__task__subcmd__help,list)
                 cmd="olog__hub__subcmd__task__subcmd__help__subcmd__list"
+                ;;
+            olog__hub__subcmd__task__subcmd__help,show)
+                cmd="olog__hub__subcmd__task__subcmd__help__subcmd__show"
                 ;;
             *)
                 ;;
@@ -965,7 +974,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__task)
-            opts="list expect"
+            opts="list show expect"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -993,6 +1002,20 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__task__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__task__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1423,7 +1446,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__task)
-            opts="-h -V --config --help --version list expect help"
+            opts="-h -V --config --help --version list show expect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1459,7 +1482,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__task__subcmd__help)
-            opts="list expect help"
+            opts="list show expect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1514,7 +1537,39 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        olog__subcmd__hub__subcmd__task__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         olog__subcmd__hub__subcmd__task__subcmd__list)
+            opts="-h -V --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__task__subcmd__show)
             opts="-h -V --json --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

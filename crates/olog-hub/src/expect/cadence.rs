@@ -197,15 +197,14 @@ fn weekly(recent: &[At], last: At, zone: Tz) -> Option<Habit> {
     for at in recent {
         let back = end - local(*at)?;
         let week = back.saturating_add(slack) / WEEK;
-        match usize::try_from(week).ok().and_then(|week| weeks.get_mut(week)) {
-            Some(runs) => runs.push(week * WEEK - back),
-            None => {}
+        if let Some(runs) = usize::try_from(week).ok().and_then(|week| weeks.get_mut(week)) {
+            runs.push(week * WEEK - back);
         }
     }
     let [newest, others @ ..] = weeks.as_slice() else { return None };
     let gaps = newest.iter().zip(newest.iter().skip(1)).map(|(a, b)| b - a);
     let period = gaps.chain([WEEK - (newest.last()? - newest.first()?)]).min()?;
-    let within = (period / 5).min(HOUR).max(UNEVEN);
+    let within = (period / 5).clamp(UNEVEN, HOUR);
     let is_alike =
         |week: &Vec<i64>| week.len() == newest.len() && week.iter().zip(newest).all(|(a, b)| (a - b).abs() <= within);
     if newest.len() < 2 || !others.iter().all(is_alike) {

@@ -4,15 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use olog_proto::At;
-use olog_push::Ground;
 use olog_push::notice::{Ended, Trouble};
+use olog_push::{Ground, words};
 
 use super::DAY;
-use crate::expect::Standing;
+use crate::expect::{Learnt, Standing};
 use crate::record::{self, Rules};
-use crate::report::{AffairRow, Builder, ChannelHealth, DeviceRow, Health, OpenRow, Report, TaskRow, Window};
+use crate::report::{
+    AffairRow, Builder, ChannelHealth, DeviceRow, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
+};
 use crate::roster::Seat;
 use crate::state::{self, State, day_of};
+use crate::store::devices::DeviceId;
 use crate::store::reports::{self, Affair, DeviceFacts, TaskOf};
 use crate::store::{StoreError, Tx, outbox};
 
@@ -33,14 +36,18 @@ pub(super) struct Around {
     pub(super) declared: Vec<String>,
 }
 
+/// What a report has seen, and what it makes known.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// The highest rows of devices and tasks.
+    pub(super) rows: (i64, i64),
+    /// Tasks whose habits it proposes.
+    pub(super) proposed: Vec<(DeviceId, String)>,
+}
+
 /// The report of a window, and the highest rows that it has seen.
-pub(super) fn gather(
-    tx: &mut Tx<'_>,
-    around: &Around,
-    window: Window,
-    now: At,
-) -> Result<(Report, (i64, i64)), StoreError> {
-    let seen = reports::seen(tx)?;
+pub(super) fn gather(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<(Report, Seen), StoreError> {
+    let mut seen = Seen { rows: reports::seen(tx)?, proposed: Vec::new() };
     let mut builder = Builder::new(window, now);
     let mut after = String::new();
     let mut absent: BTreeSet<&str> = around.declared.iter().map(String::as_str).collect();
@@ -52,7 +59,11 @@ pub(super) fn gather(
         }
         for device in devices {
             absent.remove(device.name.as_str());
-            builder.device(row(around, device, window, now));
+            let id = DeviceId(device.id);
+            let row = row(around, device, window, now);
+            let proposed = row.tasks.iter().filter(|task| task.proposal.is_some()).map(|task| (id, task.name.clone()));
+            seen.proposed.extend(proposed.take(NAMES - seen.proposed.len()));
+            builder.device(row);
         }
         if is_last {
             break;
@@ -96,12 +107,16 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At) -> DeviceR
         was: device.was.filter(|_| device.renamed_at.is_some_and(|at| at > window.from)),
         is_new: !device.is_known,
         strip: days.strip(today, state, false),
-        tasks: device.tasks.into_iter().map(|row| task(around, &device.name, device.joined_at, row, now)).collect(),
+        tasks: device
+            .tasks
+            .into_iter()
+            .map(|row| task(around, &device.name, device.joined_at, row, window, now))
+            .collect(),
         name: device.name,
     }
 }
 
-fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, now: At) -> TaskRow {
+fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Window, now: At) -> TaskRow {
     let (task, rules) = (&row.task, &around.rules);
     let facts = &task.facts;
     let known = record::known_of(rules, device, joined_at, task);
@@ -110,6 +125,10 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, now: At) -> T
         Standing::Waiting(due) | Standing::InTime(due) => (Some(due.at), None),
         Standing::Lost(missed) => (Some(missed.due_at), Some(missed)),
     };
+    let proposal = task.expect.proposal(&known, &rules.expect).map(|learnt| {
+        let Learnt { cadence, n_runs, span } = learnt;
+        words::proposal(&cadence, n_runs, span, device, task.name.as_str(), rules.language)
+    });
     let is_failing = facts.state() == State::Err;
     let state = state::of_task(is_failing, missed.is_some());
     let lost = missed.map(|missed| OpenRow {
@@ -139,7 +158,8 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, now: At) -> T
         due_at,
         incident: lost.or(incident).or(inherited),
         strip: facts.strip(missed.map(|missed| missed.due_at), now, &rules.policy),
-        ..TaskRow::default()
+        is_gone: task.expect.gone_at().is_some_and(|gone| gone > window.from),
+        proposal: proposal.map(|reason| Proposal { reason }),
     }
 }
 

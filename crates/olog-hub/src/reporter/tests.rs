@@ -41,7 +41,8 @@ async fn worlds(report: &str) -> Vec<World> {
         let (clock, hand) = Clock::manual(ELEVEN.plus(-13 * HOUR));
         let policy = crate::incident::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
         let channels = vec![crate::record::tests::phone()];
-        let rules = Rules { policy, channels, timezone: chrono_tz::Asia::Shanghai, ..Rules::default() };
+        let expect = crate::expect::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
+        let rules = Rules { policy, expect, channels, timezone: chrono_tz::Asia::Shanghai, ..Rules::default() };
         let (rules, live) = (latest::channel(Arc::new(rules)).0, latest::channel(live(report)).0);
         World { store, clock, hand, rules, live }
     };
@@ -93,6 +94,9 @@ impl World {
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };
             let outcomes = task.facts.observe(&event, now, now, &rules.policy);
             record::outcomes(tx, &rules, &device, &mut task, outcomes, now)?;
+            let known = record::known(&rules, &device, &task);
+            let outcomes = task.expect.observe(&event, now, now, &known, &rules.expect);
+            record::expectations(tx, &rules, &device, &mut task, outcomes, now)?;
             record::task(tx, &rules, &device, &mut task, now).map(|_| ())
         };
         self.store.store.write(write).await.unwrap();
@@ -348,5 +352,34 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
         assert_eq!((facts.devices.lost, facts.devices.err, facts.tasks.lost), (1, 1, 1));
         let text = world.reporter().text(&facts);
         assert!(text.contains("未运行 pi/backup") && text.contains("laptop、从未加入"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_habit_is_proposed_once_and_watched_from_the_day_after() {
+    for world in worlds("at = [\"11:00\"]").await {
+        let device = world.join("nas").await;
+        let mut pages = Vec::new();
+        for day in 0..9 {
+            // 02:10 in Shanghai, and the report at 11:00.
+            world.hand.set(ELEVEN.plus(day * DAY - 530 * MINUTE));
+            world.text(device, "backup", Suffix::Log, "sent 34 files").await;
+            world.look(ELEVEN.plus(day * DAY)).await;
+            let (_, page) = world.reporter().preview().await.unwrap();
+            let kept = world.store.store.read(|tx| tx.query("SELECT page FROM reports ORDER BY id DESC LIMIT 1", &[]));
+            pages.push((page, kept.await.unwrap().first().map(|row| row.text(0).unwrap().to_owned())));
+        }
+        let proposed = |page: &Option<String>| {
+            page.as_ref().is_some_and(|page| page.contains("olog-hub task expect nas backup off"))
+        };
+        let days: Vec<usize> = (0..9).filter(|day| proposed(&pages[*day].1)).collect();
+        assert_eq!(days.len(), 1, "shown in one daily report: {days:?}");
+        let day = days[0];
+        assert!((6..=7).contains(&day) && pages[day].1.as_ref().unwrap().contains("每天 02:09"), "{day}");
+        let task = world.store.store.read(|tx| tasks::get(tx, "nas", "backup")).await.unwrap().unwrap().task;
+        let (learnt, from) = task.expect.watched().unwrap();
+        assert_eq!((learnt.n_runs as usize, from), (day + 1, ELEVEN.plus((day as i64 + 1) * DAY)));
+        // A preview proposes nothing by itself, and shows it only before the report did.
+        assert!(!pages[day].0.contains("task expect nas backup off"));
     }
 }

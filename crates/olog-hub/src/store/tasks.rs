@@ -170,16 +170,28 @@ pub fn list(tx: &mut Tx<'_>, device: Option<&str>, after: (&str, &str), limit: u
         ),
         values![device, after.0, after.1, limit],
     )?;
-    rows.iter()
-        .map(|row| {
-            Ok(Listed {
-                task: task(row, 0)?,
-                device_name: row.text(5)?.to_owned(),
-                incident: row.int_or_null(6)?.map(i64::cast_unsigned),
-                joined_at: row.at_or_null(7)?.unwrap_or(At(0)),
-            })
-        })
-        .collect()
+    rows.iter().map(listed).collect()
+}
+
+/// One task of a device that has joined, by their names.
+pub fn get(tx: &mut Tx<'_>, device: &str, name: &str) -> Result<Option<Listed>, StoreError> {
+    let row = tx.query_one(
+        &format!(
+            "SELECT {TASK}, d.name, t.incident_id, d.joined_at FROM tasks t JOIN devices d ON d.id = t.device_id
+             WHERE d.state = 'joined' AND d.name = $1 AND t.name = $2"
+        ),
+        values![device, name],
+    )?;
+    row.map(|row| listed(&row)).transpose()
+}
+
+fn listed(row: &Row) -> Result<Listed, StoreError> {
+    Ok(Listed {
+        task: task(row, 0)?,
+        device_name: row.text(5)?.to_owned(),
+        incident: row.int_or_null(6)?.map(i64::cast_unsigned),
+        joined_at: row.at_or_null(7)?.unwrap_or(At(0)),
+    })
 }
 
 /// The columns that [`task`] reads.

@@ -24,6 +24,9 @@ pub(super) struct Whereabouts {
     pub(super) heard_at: Option<At>,
 }
 
+/// While a device is away its tasks are looked at again after this.
+const AWAY_AGAIN_AFTER: i64 = MINUTE;
+
 /// What came of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Looked {
@@ -59,8 +62,13 @@ pub(super) fn look(
     let outcomes = task.facts.due(now, place.here_since, &rules.policy);
     record::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
     let known = record::known(rules, &device, &task);
+    let is_due = |due: &Option<At>| due.is_some_and(|due| due <= now);
     let verdict = match task.expect.late_at(&known, &rules.expect).filter(|late| *late <= now) {
         Some(late_at) => verdict(tx, &device, place, late_at, now)?,
+        // A device that is away speaks for its tasks: neither a reminder nor a run without an end is told.
+        None if place.heard_at.is_none() && is_due(&task.expect.look_at(&known, &rules.expect)) => {
+            Verdict::Later(now.plus(AWAY_AGAIN_AFTER), Looked::Done)
+        }
         None => Verdict::Now,
     };
     match verdict {

@@ -118,7 +118,7 @@ pub fn ssh(address: &str) -> Option<String> {
 }
 
 /// A word for a shell: a name is somebody's choice, and the command that holds it is copied and run.
-pub(super) fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.@%+=:,/".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()

@@ -131,16 +131,32 @@ pub(super) fn habit(say: &Say, cadence: &Cadence) -> String {
     }
 }
 
+/// A habit, what shows it, and how to refuse it.
+pub(super) fn proposal(
+    say: &Say,
+    cadence: &Cadence,
+    (n_runs, span): (u64, i64),
+    (device, task): (&str, &str),
+) -> String {
+    let args = [
+        ("cadence", habit(say, cadence).into()),
+        ("n", n_runs.into()),
+        ("span", say.span(span).into()),
+        ("command", off(device, task).into()),
+    ];
+    say.t("proposal", &args)
+}
+
+fn off(device: &str, task: &str) -> String {
+    format!("olog-hub task expect {} {} off", cut::shell_word(device), cut::shell_word(task))
+}
+
 /// What to do if it need not come any more.
 pub(super) fn stop_expecting(say: &Say, notice: &Notice, page: &mut Page) {
     let (Saying::TaskLost { .. }, Some(device), Some(task)) = (&notice.saying, &notice.device, &notice.task) else {
         return;
     };
-    page.push(Part::Command {
-        label: say.w("task-stop-expecting"),
-        command: format!("olog-hub task expect {} {} off", cut::shell_word(device), cut::shell_word(task)),
-        copy: say.w("copy"),
-    });
+    page.push(Part::Command { label: say.w("task-stop-expecting"), command: off(device, task), copy: say.w("copy") });
 }
 
 #[cfg(test)]
@@ -235,6 +251,21 @@ mod tests {
                 "周一、周二、周三、周四、周五 02:10 ± 4 分钟",
                 "周二 01:00、周日 23:59"
             ]
+        );
+    }
+
+    #[test]
+    fn a_proposal_says_what_shows_it_and_how_to_refuse() {
+        let daily = Cadence::Daily { minute: 130, jitter: 4 };
+        let words = |language| crate::words::proposal(&daily, 7, 6 * 24 * 60 * MINUTE, "nas", "it's", language);
+        assert_eq!(
+            words(Language::En),
+            r"daily 02:10 ± 4 min (learnt from 7 runs in 6 days). From tomorrow it is LOST when it does not come. To refuse: olog-hub task expect nas 'it'\''s' off"
+        );
+        assert!(
+            words(Language::ZhCn).starts_with("每天 02:10 ± 4 分钟(7 次运行学得,历时 6 天)"),
+            "{}",
+            words(Language::ZhCn)
         );
     }
 
