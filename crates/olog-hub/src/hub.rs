@@ -138,8 +138,7 @@ impl Hub {
 
         let (published, (live, rules, patience)) = Published::new(&config.live);
         let (bells, roster) = (Bells::default(), Roster::new());
-        let told = tell_recovered(&store, rules_of(&config.live), opened, clock.now()).await;
-        told.map_err(|source| StartError::Store { url: store_url.clone(), source })?;
+        tell_recovered(&store, &store_url, rules_of(&config.live), opened, clock.now()).await?;
         let pulses = Pulses::default();
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
@@ -362,11 +361,18 @@ fn rules_of(live: &Live) -> Arc<Rules> {
 }
 
 /// Tells that the store was damaged and kept aside.
-async fn tell_recovered(store: &Store, rules: Arc<Rules>, opened: Opened, now: At) -> Result<(), StoreError> {
+async fn tell_recovered(
+    store: &Store,
+    url: &str,
+    rules: Arc<Rules>,
+    opened: Opened,
+    now: At,
+) -> Result<(), StartError> {
     let Opened::Recovered { aside } = opened else { return Ok(()) };
     let path = [("path", aside.display().to_string())];
     let notice = record::affair(None, SystemCode::StoreRecovered, &path, now);
-    store.write(move |tx| record::tell(tx, &rules, &notice, now)).await
+    let told = store.write(move |tx| record::tell(tx, &rules, &notice, now)).await;
+    told.map_err(|source| StartError::Store { url: url.to_owned(), source })
 }
 
 /// An error with its causes.

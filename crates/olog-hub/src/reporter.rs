@@ -3,7 +3,7 @@
 //! It sleeps until the next time of `[report]`, reads the store in one snapshot (`gather`), lets `report` write the page, puts
 //! that where a link can open it (`place`), and then commits in one transaction: the report's row, what is known from now
 //! on, the outbox rows. The row's key is the window's end, so that two hubs or two wake-ups make one report, and a crash
-//! before the commit makes it again, with every [NEW] still new. No device is asked anything: the hub has the facts.
+//! before the commit makes it again, with every `[NEW]` still new. No device is asked anything: the hub has the facts.
 //!
 //! A worker of its own beside the watchman: a page that takes seconds must not delay a LOST. Must not: decide what a state
 //! is (`state`, `incident`), or send anything (it rings the outbox).
