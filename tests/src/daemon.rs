@@ -92,6 +92,7 @@ pub struct Daemon {
     program: &'static str,
     config: PathBuf,
     log: PathBuf,
+    args: Vec<&'static str>,
     env: Vec<(String, String)>,
     child: Option<Child>,
 }
@@ -100,7 +101,12 @@ impl Daemon {
     /// `program run --config CONFIG`; its log goes beside the configuration.
     pub fn new(program: &'static str, config: PathBuf) -> Daemon {
         let log = config.with_extension("log");
-        Daemon { program, config, log, env: Vec::new(), child: None }
+        Daemon { program, config, log, args: Vec::new(), env: Vec::new(), child: None }
+    }
+
+    /// Arguments of `run`.
+    pub fn args(&mut self, args: &[&'static str]) {
+        self.args.extend_from_slice(args);
     }
 
     /// A variable of its environment.
@@ -113,7 +119,7 @@ impl Daemon {
         assert!(self.child.is_none(), "{} runs already", self.program);
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let mut command = Command::new(program(self.program));
-        command.args(["run", "--config"]).arg(&self.config).envs(self.env.iter().cloned());
+        command.args(["run", "--config"]).arg(&self.config).args(&self.args).envs(self.env.iter().cloned());
         command.env_remove("OLOG_CONFIG").env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()));
         self.child = Some(command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }

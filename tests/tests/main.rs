@@ -17,6 +17,7 @@ mod first_evening;
 mod habits;
 mod hours;
 mod inputs;
+mod journals;
 mod manuals;
 mod outages;
 mod proxies;

@@ -236,6 +236,7 @@ impl Enrol {
             Done::NameTaken => Err(EnrolError::RenameTaken(who.to_owned())),
             done => {
                 done_or(done, who)?;
+                tracing::info!(device = who, "a device was accepted");
                 self.watchman.ring();
                 Ok(())
             }
@@ -256,7 +257,11 @@ impl Enrol {
         let (asked, wanted, now) = (old.to_owned(), new.clone(), self.clock.now());
         match self.store.write(move |tx| enrolment::rename(tx, &asked, &wanted, now)).await? {
             Done::NameTaken => Err(EnrolError::RenameTaken(new.to_string())),
-            done => done_or(done, old).map(|_| ()),
+            done => {
+                done_or(done, old)?;
+                tracing::info!(device = %new, was = old, "a device was renamed");
+                Ok(())
+            }
         }
     }
 }

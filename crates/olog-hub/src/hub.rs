@@ -40,7 +40,7 @@ use crate::{
     reporter::Reporter,
     retention,
     roster::Roster,
-    session::Desk,
+    session::{Desk, Refusals},
     socket::{self, Verbs},
     store::{Opened, Store, StoreError},
     watchman::Watchman,
@@ -150,7 +150,8 @@ impl Hub {
             bells.watchman.clone(),
         ));
         let print = certificate.as_ref().and_then(tls::Certificate::print);
-        let desk = Desk { ingest, roster: roster.clone(), identity, clock: clock.clone(), stop: stop_edge.clone() };
+        let (seats, refusals) = (roster.clone(), Refusals::default());
+        let desk = Desk { ingest, roster: seats, identity, clock: clock.clone(), stop: stop_edge.clone(), refusals };
         let web = Web { desk: Arc::new(desk), enrol: enrol.clone(), store: store.clone(), live: live.clone() };
         let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
@@ -234,6 +235,7 @@ impl Hub {
 
     /// Stops in order (the watchman writes that down). True: everything ended in time.
     pub async fn stop(mut self) -> bool {
+        tracing::info!("the hub stops");
         self.stop_edge.cancel();
         let edge = timeout(EDGE_STOPS_AFTER, ends(&mut self.edge)).await;
         if edge.is_err() {

@@ -11,26 +11,29 @@
 //!
 //! Must not: know frames, call a channel, decide what an event means (`incident` does).
 
+mod notes;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_proto::{At, BootId, DeviceName, Epoch, Event, Note, PublicKey, TaskName, What};
+use olog_proto::{At, BootId, DeviceName, Epoch, Event, PublicKey, TaskName, What};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bell::Bell;
+use crate::journal::Line;
 use crate::plans;
 use crate::pulse::Pulse;
 use crate::record::{self, Rules};
 use crate::store::devices::{self, Device, DeviceId, DeviceState};
 use crate::store::events::{self, NewEvent};
-use crate::store::incidents::{self, Begin, Subject};
 use crate::store::tasks::{self, Task};
 use crate::store::{Store, StoreError, Tx};
+use notes::{note_begins, take_note};
 
 /// Batches that may wait for the worker; beyond it sessions wait.
 const QUEUE: usize = 256;
@@ -181,9 +184,15 @@ impl Ingest {
         answer.await.map_err(|_| stopped(()))?
     }
 
-    /// The session ended. `bye`: what the device said when it went on purpose.
-    pub async fn disconnected(&self, device: DeviceId, bye: Option<String>, heard_at: At) {
-        let written = self.store.write(move |tx| devices::disconnected(tx, device, bye.as_deref(), heard_at)).await;
+    /// The session ended, and why. `bye`: what the device said when it went on purpose.
+    pub async fn disconnected(&self, device: DeviceId, bye: Option<String>, why: String, heard_at: At) {
+        let written = self.store.write(move |tx| {
+            let name = devices::disconnected(tx, device, bye.as_deref(), heard_at)?;
+            let what = if bye.is_some() { "device said bye" } else { "device gone" };
+            tx.note(Line::new(what).device(name).why(why.as_str()));
+            Ok(())
+        });
+        let written = written.await;
         if let Err(error) = written {
             tracing::warn!(%error, device = device.0, "the end of a session was not recorded");
         }
@@ -212,6 +221,7 @@ fn busy(error: StoreError) -> IngestError {
 fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, StoreError> {
     let Some(device) = devices::by_key(tx, &hello.key)? else {
         if devices::add_pending(tx, hello)? {
+            tx.note(Line::new("a device asks to join").device(&hello.name).from(hello.peer, &hello.version));
             let devices = [("devices", hello.name.to_string())];
             record::tell(tx, rules, &record::affair(None, SystemCode::PendingDevices, &devices, hello.now), hello.now)?;
         }
@@ -236,6 +246,7 @@ fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, S
     device.name = name.clone();
     plans::apply(tx, rules, &device, hello.now)?;
     plans::device_back(tx, rules, &device, hello.now)?;
+    tx.note(Line::new("device connected").device(&name).from(hello.peer, &hello.version));
     Ok(Connected::Known { device: device.id, name, acked: stream.acked })
 }
 
@@ -396,10 +407,17 @@ impl Worker {
             });
             match written.await {
                 Err(StoreError::Disk(why)) => {
-                    tracing::error!(why, "events are not committed; the devices keep them");
+                    if trouble.is_none() {
+                        tracing::error!(why, "events are not committed; the devices keep them");
+                    }
                     trouble.get_or_insert((now, why));
                 }
-                done => return done,
+                done => {
+                    if let Some((since, _)) = trouble {
+                        tracing::info!(after_ms = self.clock.now().since(since), "the store takes events again");
+                    }
+                    return done;
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(DISK_WAIT.1),
@@ -536,50 +554,6 @@ fn commit_unreadable(
     let notice = record::affair(Some(&device), SystemCode::Unreadable, &[("n", event.n.to_string())], now);
     record::tell(tx, rules, &notice, now)?;
     Ok(Ok(event.n))
-}
-
-/// The agent's own trouble, its end, or something that happened.
-fn take_note(tx: &mut Tx<'_>, rules: &Rules, device: &Device, note: &Note, at: At, now: At) -> Result<(), StoreError> {
-    let path = note.path.clone().unwrap_or_default();
-    let args = [("code", note.code.clone()), ("path", path.clone()), ("text", note.text.clone())];
-    if note.once {
-        // What the hub itself has told when it refused the epoch is not told again.
-        if note.code == "epoch_renewed" {
-            return Ok(());
-        }
-        return record::tell(tx, rules, &record::affair(Some(device), SystemCode::AgentNote, &args, at), now);
-    }
-    let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
-    if !note.over {
-        return note_begins(tx, rules, device, &name, SystemCode::AgentNote, &args, at);
-    }
-    if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), &name)? {
-        incidents::end(tx, number, at, "over")?;
-        let mut notice = record::affair(Some(device), SystemCode::AgentNoteOver, &args, at);
-        notice.incident = Some(number);
-        record::tell(tx, rules, &notice, now)?;
-    }
-    Ok(())
-}
-
-/// Trouble of a device that lasts: told once, counted when it is said again.
-fn note_begins(
-    tx: &mut Tx<'_>,
-    rules: &Rules,
-    device: &Device,
-    name: &str,
-    code: SystemCode,
-    args: &[(&str, String)],
-    at: At,
-) -> Result<(), StoreError> {
-    if incidents::open_of(tx, Subject::Note, Some(device.id), name)?.is_some() {
-        return Ok(());
-    }
-    let begin = Begin { subject: Subject::Note, device: Some(device.id), task: None, name, at };
-    let number = incidents::begin(tx, &begin, &serde_json::json!({}))?;
-    let mut notice = record::affair(Some(device), code, args, at);
-    notice.incident = Some(number);
-    record::tell(tx, rules, &notice, at)
 }
 
 /// A device's instant in the hub's time. What cannot be (the future, or before its clock was set) happened now.

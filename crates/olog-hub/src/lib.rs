@@ -10,6 +10,7 @@ pub mod failed;
 pub mod hub;
 pub mod incident;
 pub mod ingest;
+pub mod journal;
 pub mod listener;
 pub mod outbox;
 pub mod person;

@@ -243,46 +243,43 @@ impl Dispatcher {
         let (message, rows) = self.in_words(rows, now).await?;
         let answers = self.call(message.clone(), &to).await;
         let done = self.clock.now();
-        let (channel, n) = (self.channel.clone(), rows.len());
-        // A message of several things is found in the journal by its oldest.
-        let about = rows.first().map(|row| &row.notice);
-        let (device, task) = (about.and_then(|n| n.device.as_deref()), about.and_then(|n| n.task.as_deref()));
-        let incident = about.and_then(|n| n.incident);
-        for (receiver, answer) in &answers {
-            let outcome = if matches!(answer, Answer::Accepted { .. }) { "accepted" } else { "not_accepted" };
-            metrics::counter!("olog_attempts_total", "outcome" => outcome).increment(1);
-            match answer {
-                Answer::Accepted { words } => {
-                    tracing::info!(
-                        channel = channel.name,
-                        receiver = receiver.id,
-                        n_rows = n,
-                        title = message.title,
-                        device,
-                        task,
-                        incident,
-                        words,
-                        "accepted"
-                    );
-                }
-                Answer::Later { why, .. } | Answer::Refused { why, .. } => {
-                    tracing::warn!(
-                        channel = channel.name,
-                        receiver = receiver.id,
-                        n_rows = n,
-                        title = message.title,
-                        device,
-                        task,
-                        incident,
-                        why,
-                        "not accepted"
-                    );
-                }
-            }
-        }
+        answers.iter().for_each(|(receiver, answer)| self.log(&rows, &message.title, receiver, answer));
         let turn = Turn { rows, answers, title: message.title, facts, sent_at: now, done_at: done, jitter: jitter() };
         self.record(turn).await?;
         Ok(Next::Now)
+    }
+
+    /// One line a receiver, with what the service answered; a message of several things is found by its oldest. The title names no
+    /// text of a log.
+    fn log(&self, rows: &[Claimed], title: &str, receiver: &Receiver, answer: &Answer) {
+        let n = (rows.len() > 1).then_some(rows.len());
+        let about = rows.first().map(|row| &row.notice);
+        let (device, task) = (about.and_then(|n| n.device.as_deref()), about.and_then(|n| n.task.as_deref()));
+        let incident = about.and_then(|n| n.incident);
+        let (channel, receiver) = (self.channel.name.as_str(), receiver.id.as_str());
+        let outcome = if matches!(answer, Answer::Accepted { .. }) { "accepted" } else { "not_accepted" };
+        metrics::counter!("olog_attempts_total", "outcome" => outcome).increment(1);
+        match answer {
+            Answer::Accepted { words } => {
+                tracing::info!(channel, receiver, incident, device, task, n, title, words, "notification accepted");
+            }
+            Answer::Later { why, .. } => {
+                tracing::warn!(
+                    channel,
+                    receiver,
+                    incident,
+                    device,
+                    task,
+                    n,
+                    title,
+                    why,
+                    "notification not accepted: tried again"
+                );
+            }
+            Answer::Refused { why, .. } => {
+                tracing::warn!(channel, receiver, incident, device, task, n, title, why, "notification refused");
+            }
+        }
     }
 
     /// Writes down what the service said. While the disk does not take it nothing else is sent: a message whose acceptance

@@ -4,6 +4,7 @@
 use olog_proto::At;
 
 use crate::{
+    journal::Line,
     record::{self, Rules},
     store::{
         StoreError, Tx, devices,
@@ -35,6 +36,7 @@ pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<D
             }
             record::task(tx, rules, &device, &mut task, now)?;
         }
+        tx.note(Line::new("incident acknowledged").incident(id));
         incidents::acknowledge(tx, id, now).map(|_| ())
     })
 }
@@ -42,7 +44,10 @@ pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<D
 /// It is over because a person says so.
 pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
     change(tx, id, |tx| {
-        let Some(mut task) = tasks::of_incident(tx, id)? else { return incidents::end(tx, id, now, "closed") };
+        let Some(mut task) = tasks::of_incident(tx, id)? else {
+            tx.note(Line::new("incident over").incident(id).why("closed"));
+            return incidents::end(tx, id, now, "closed");
+        };
         let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
         if is_of_missing(&task, id) {
             let outcomes = task.expect.close(now);

@@ -12,6 +12,7 @@ use olog_push::{Came, Channel, Ground, Kind, Limits, Message, Notice, Saying, Sy
 
 use crate::expect::{self, Known};
 use crate::incident::{Outcome, Policy};
+use crate::journal::Line;
 use crate::state::State;
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
@@ -109,10 +110,11 @@ pub fn outcomes(
 ) -> Result<(), StoreError> {
     for outcome in outcomes {
         match outcome {
-            Outcome::Begin => begin(tx, task)?,
+            Outcome::Begin => begin(tx, device, task)?,
             Outcome::Reopen => {
                 if let Some((number, at)) = task.facts.incident().and_then(|i| Some((i.number?, i.last_error_at))) {
                     incidents::reopen(tx, number, at)?;
+                    tx.note(line("incident reopened", number, Subject::Task, device, task));
                 }
             }
             Outcome::Update => update(tx, task)?,
@@ -120,6 +122,7 @@ pub fn outcomes(
                 update(tx, task)?;
                 if let Some(number) = task.facts.incident().and_then(|i| i.number) {
                     incidents::end(tx, number, at, ground_text(ground))?;
+                    tx.note(line("incident over", number, Subject::Task, device, task).why(ground_text(ground)));
                 }
             }
             Outcome::Notify { kind, at, saying } => {
@@ -160,6 +163,7 @@ pub fn expectations(
                     at: missed.due_at,
                 };
                 let number = incidents::begin(tx, &begin, missed)?;
+                tx.note(line("task LOST", number, Subject::Lost, device, task));
                 task.expect.opened_as(number);
             }
             expect::Outcome::Update => {
@@ -172,6 +176,7 @@ pub fn expectations(
                 task.facts.was_missing(due_at, at, &rules.policy);
                 if let Some(number) = number {
                     incidents::end(tx, number, at, came_text(came))?;
+                    tx.note(line("task BACK", number, Subject::Lost, device, task).why(came_text(came)));
                 }
             }
             expect::Outcome::Notify { kind, number, at, saying } => {
@@ -227,7 +232,7 @@ pub fn task(tx: &mut Tx<'_>, rules: &Rules, device: &Device, task: &mut Task, no
     Ok(id)
 }
 
-fn begin(tx: &mut Tx<'_>, task: &mut Task) -> Result<(), StoreError> {
+fn begin(tx: &mut Tx<'_>, device: &Device, task: &mut Task) -> Result<(), StoreError> {
     let Some(incident) = task.facts.incident() else { return Ok(()) };
     let begin = Begin {
         subject: Subject::Task,
@@ -237,8 +242,14 @@ fn begin(tx: &mut Tx<'_>, task: &mut Task) -> Result<(), StoreError> {
         at: incident.began_at,
     };
     let number = incidents::begin(tx, &begin, incident)?;
+    tx.note(line("incident begun", number, Subject::Task, device, task));
     task.facts.opened_as(number);
     Ok(())
+}
+
+/// What the log says of an incident of a task.
+fn line(what: &'static str, number: u64, subject: Subject, device: &Device, task: &Task) -> Line {
+    Line::new(what).incident(number).about(subject.as_str()).device(&device.name).task(&task.name)
 }
 
 fn update(tx: &mut Tx<'_>, task: &Task) -> Result<(), StoreError> {

@@ -196,7 +196,9 @@ impl Reporter {
         };
         let commit = move |tx: &mut Tx<'_>| commit(tx, &rules, &new, &seen, &placed, now);
         let made = self.store.write(commit).await?;
-        tracing::info!(made, "a report");
+        if let Some(report) = made {
+            tracing::info!(report, is_daily, "a report was made");
+        }
         self.outbox.ring();
         Ok(made)
     }

@@ -17,7 +17,13 @@
 //!
 //! Generic over the stream, the clock and the nonce, so that a simulation can run it without a socket.
 
-use std::{collections::VecDeque, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
 use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _, future::BoxFuture};
@@ -45,6 +51,9 @@ const AUTH_AFTER: Duration = Duration::from_secs(10);
 const SEND_AFTER: Duration = Duration::from_secs(20);
 /// Pings without any answer until the peer counts as gone.
 const SILENT_PINGS: u32 = 3;
+/// How often the log names the same refusal of the same address, and how many of them are remembered.
+const REFUSAL_TOLD_EVERY: Duration = Duration::from_secs(3600);
+const REFUSALS_KEPT: usize = 1_000;
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -59,6 +68,47 @@ pub struct Desk {
     pub clock: Clock,
     /// Ends all sessions.
     pub stop: CancellationToken,
+    /// Whom the log has named as refused.
+    pub refusals: Refusals,
+}
+
+/// Who was refused and why, as the log says it: an agent that is refused comes again every few seconds, for weeks if need be, and
+/// is told once an hour.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<HashMap<(IpAddr, String), Instant>>);
+
+impl Refusals {
+    fn tell(&self, peer: IpAddr, why: &Refusal) {
+        // That a device waits is told when it asks first; a hub that is busy tells of itself.
+        if matches!(why, Refusal::Pending | Refusal::Busy { .. }) {
+            return;
+        }
+        let (words, now) = (words_of(why), Instant::now());
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |at: &Instant| now.saturating_duration_since(*at) < REFUSAL_TOLD_EVERY;
+        if told.len() >= REFUSALS_KEPT {
+            told.retain(|_, at| is_new(at));
+        }
+        let key = (peer, words);
+        if told.len() < REFUSALS_KEPT && !told.get(&key).is_some_and(is_new) {
+            tracing::info!(from = %peer, why = key.1, "a session was refused");
+            told.insert(key, now);
+        }
+    }
+}
+
+/// A refusal in the words of the log.
+fn words_of(why: &Refusal) -> String {
+    match why {
+        Refusal::Pending => "it waits to be accepted".to_owned(),
+        Refusal::Revoked => "it was forgotten or replaced".to_owned(),
+        Refusal::NewEpoch { detail } => detail.clone(),
+        Refusal::BadProof => "it does not prove its key".to_owned(),
+        Refusal::BadFrame { detail } => format!("not a frame: {detail}"),
+        Refusal::Displaced => "it connected anew".to_owned(),
+        Refusal::Busy { detail } => format!("the hub is busy: {detail}"),
+        Refusal::Unknown => "unknown".to_owned(),
+    }
 }
 
 /// How a session ended.
@@ -82,20 +132,22 @@ where
     let mut line = Line { socket: pin!(socket), peer };
     metrics::gauge!("olog_sessions").increment(1.0);
     let end = match converse(&mut line, nonce, ping_every, desk).await {
-        Ok(end) | Err(end) => end,
+        Ok(end) => end,
+        Err(end) => {
+            if let End::Refused(why) = &end {
+                desk.refusals.tell(peer, why);
+            }
+            end
+        }
     };
     metrics::gauge!("olog_sessions").decrement(1.0);
     match end {
         End::Refused(why) => {
-            tracing::info!(%peer, ?why, "a session was refused or ended");
             metrics::counter!("olog_sessions_refused_total").increment(1);
             Box::pin(line.refuse(why)).await;
         }
         End::Stopping => Box::pin(line.close(1001, "the hub stops")).await,
-        End::Bye(why) => {
-            tracing::info!(%peer, why, "a device said bye");
-            Box::pin(line.close(1000, "")).await;
-        }
+        End::Bye(_) => Box::pin(line.close(1000, "")).await,
         End::Gone(why) => tracing::debug!(%peer, why, "a session is gone"),
     }
 }
@@ -156,13 +208,15 @@ where
         Ok(()) => Talk::new(desk, &place, epoch).run(line, ping_every).await,
         Err(end) => end,
     };
-    let why = match &end {
-        End::Bye(why) => Some(why.clone()),
-        _ => None,
+    let (bye, why) = match &end {
+        End::Bye(why) => (Some(why.clone()), why.clone()),
+        End::Gone(why) => (None, why.clone()),
+        End::Refused(why) => (None, words_of(why)),
+        End::Stopping => (None, "the hub stops".to_owned()),
     };
     // A displaced session says nothing of its device: the newer one speaks for it.
     if place.is_current() {
-        Box::pin(desk.ingest.disconnected(device, why, place.seat().heard_at())).await;
+        Box::pin(desk.ingest.disconnected(device, bye, why, place.seat().heard_at())).await;
     }
     Ok(end)
 }
@@ -213,7 +267,9 @@ where
                 if words.contains("too long") || words.contains("too big") {
                     return Err(bad_frame(&format!("a frame of more than {FRAME_MAX} bytes")));
                 }
-                Err(End::Gone(words))
+                // rustls' own words are for programmers: the other end died, or the network between.
+                let is_cut = words.contains("close_notify");
+                Err(End::Gone(if is_cut { "the connection broke off".to_owned() } else { words }))
             }
         }
     }

@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use olog_proto::At;
 
+use crate::journal::Line;
+
 pub mod devices;
 pub mod enrolment;
 pub mod events;
@@ -100,7 +102,11 @@ enum Backend {
 }
 
 /// One transaction. Verbs take it; they neither begin nor commit.
-pub struct Tx<'a>(&'a mut dyn Sql);
+pub struct Tx<'a> {
+    sql: &'a mut dyn Sql,
+    /// What to tell when it is committed.
+    lines: Vec<Line>,
+}
 
 /// What a database must do within a transaction.
 trait Sql {
@@ -118,25 +124,34 @@ pub struct Insert {
     pub columns: &'static [(&'static str, &'static str)],
 }
 
-impl Tx<'_> {
+impl<'a> Tx<'a> {
+    fn new(sql: &'a mut dyn Sql) -> Tx<'a> {
+        Tx { sql, lines: Vec::new() }
+    }
+
+    /// What the hub's log says when this is committed.
+    pub fn note(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
     /// Rows of a statement. `FOR UPDATE` is understood by both.
     pub fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        self.0.query(sql, values)
+        self.sql.query(sql, values)
     }
 
     /// The first row, if there is one.
     pub fn query_one(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-        Ok(self.0.query(sql, values)?.into_iter().next())
+        Ok(self.sql.query(sql, values)?.into_iter().next())
     }
 
     /// How many rows it changed.
     pub fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        self.0.execute(sql, values)
+        self.sql.execute(sql, values)
     }
 
     /// Many rows at once.
     pub fn insert_many(&mut self, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
-        if rows.is_empty() { Ok(()) } else { self.0.insert_many(insert, rows) }
+        if rows.is_empty() { Ok(()) } else { self.sql.insert_many(insert, rows) }
     }
 }
 

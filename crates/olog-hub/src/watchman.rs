@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::absence::{Absence, Patience, Presence, Roll, Step};
 use crate::bell::Bell;
+use crate::journal::Line;
 use crate::plans;
 use crate::pulse::Pulse;
 use crate::record::{self, Rules};
@@ -400,6 +401,17 @@ fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step,
             (*number, saying.as_ref())
         }
     };
+    let line = |what: &'static str, names: &[String]| {
+        let list = affairs::list(names.iter().map(String::as_str));
+        Line::new(what).incident(number).about(Subject::Device.as_str()).devices(&list, names.len())
+    };
+    match saying {
+        Some(Saying::DevicesLost { devices, .. }) => tx.note(line("device LOST", devices)),
+        Some(Saying::DevicesBack { devices, .. }) => tx.note(line("device BACK", devices)),
+        Some(_) => {}
+        None if matches!(step, Step::End { .. }) => tx.note(line("incident over", &[]).why("forgotten")),
+        None => {}
+    }
     let Some(saying) = saying else { return Ok(()) };
     let (kind, names) = match saying {
         Saying::DevicesBack { devices, missing, .. } => {

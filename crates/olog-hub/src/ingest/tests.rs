@@ -1,6 +1,7 @@
-use olog_proto::{Change, Excerpt, File, SecretKey, Suffix, fingerprint::fingerprints};
+use olog_proto::{Change, Excerpt, File, Note, SecretKey, Suffix, fingerprint::fingerprints};
 
 use super::*;
+use crate::store::incidents;
 use crate::store::tests::{TestStore, stores};
 use crate::values;
 

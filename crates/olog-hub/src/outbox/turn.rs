@@ -12,6 +12,7 @@ use olog_proto::At;
 use olog_push::{Answer, Channel, Kind, Notice, Receiver, Refusal, SystemCode};
 
 use super::{BACK_OFF, LIVES, PROBE_EVERY, TELL_AFTER};
+use crate::journal::Line;
 use crate::record::{self, Rules};
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::outbox::{self, ChannelFacts, Claimed, Outcome, Place, Wait};
@@ -168,6 +169,8 @@ impl Turn {
                 facts = ChannelFacts { refused: facts.refused, config: facts.config, ..Default::default() };
                 if let Some(number) = begun {
                     incidents::end(tx, number, self.done_at, "accepted")?;
+                    let over = Line::new("incident over").incident(number).about(Subject::Channel.as_str());
+                    tx.note(over.channel(&channel.name).why("accepted"));
                     let args = [("channel", channel.name.clone())];
                     let mut notice = record::affair(None, SystemCode::ChannelBack, &args, self.done_at);
                     notice.incident = Some(number);
@@ -222,6 +225,8 @@ impl Turn {
         let begin =
             Begin { subject: Subject::Channel, device: None, task: None, name: &channel.name, at: self.done_at };
         let number = incidents::begin(tx, &begin, &serde_json::json!({ "answer": why }))?;
+        let begun = Line::new("incident begun").incident(number).about(Subject::Channel.as_str());
+        tx.note(begun.channel(&channel.name).why(why));
         let args = [("channel", channel.name.clone()), ("answer", why.to_owned())];
         let mut notice = record::affair(None, SystemCode::ChannelFailing, &args, self.done_at);
         notice.incident = Some(number);

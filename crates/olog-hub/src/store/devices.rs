@@ -197,8 +197,9 @@ pub fn joined(tx: &mut Tx<'_>) -> Result<Vec<(String, DeviceId)>, StoreError> {
     rows.iter().map(|row| Ok((row.text(0)?.to_owned(), DeviceId(row.int(1)?)))).collect()
 }
 
-/// Records the end of a session.
-pub fn disconnected(tx: &mut Tx<'_>, id: DeviceId, bye: Option<&str>, heard_at: At) -> Result<(), StoreError> {
-    tx.execute("UPDATE devices SET heard_at = $2, bye = $3 WHERE id = $1", values![id.0, heard_at, bye])?;
-    Ok(())
+/// Records the end of a session; gives the device's name.
+pub fn disconnected(tx: &mut Tx<'_>, id: DeviceId, bye: Option<&str>, heard_at: At) -> Result<String, StoreError> {
+    let sql = "UPDATE devices SET heard_at = $2, bye = $3 WHERE id = $1 RETURNING name";
+    let row = tx.query_one(sql, values![id.0, heard_at, bye])?;
+    row.map_or(Ok(String::new()), |row| Ok(row.text(0)?.to_owned()))
 }

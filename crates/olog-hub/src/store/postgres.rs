@@ -10,6 +10,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, NoTls};
 
+use crate::journal::Journal;
+
 use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
 
 mod migrations {
@@ -25,6 +27,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 pub(super) struct Postgres {
     pool: Pool,
+    journal: Journal,
 }
 
 impl Postgres {
@@ -55,7 +58,7 @@ impl Postgres {
         }
         runner.run_async(plain).await.map_err(|e| StoreError::Disk(format!("migration: {e}")))?;
         drop(client);
-        Ok((Postgres { pool }, if is_new { Opened::Fresh } else { Opened::Kept }))
+        Ok((Postgres { pool, journal: Journal::default() }, if is_new { Opened::Fresh } else { Opened::Kept }))
     }
 
     pub(super) async fn write<T, F>(&self, durability: Durability, step: F) -> Result<T, StoreError>
@@ -84,9 +87,9 @@ impl Postgres {
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let client = self.pool.get().await.map_err(|e| StoreError::Disk(chain(&e)))?;
-        let handle = Handle::current();
+        let (handle, journal) = (Handle::current(), self.journal.clone());
         tokio::task::spawn_blocking(move || {
-            let mut transaction = PostgresTx { client, handle };
+            let mut transaction = PostgresTx { client, handle, journal };
             let mut tries = 1;
             loop {
                 match transaction.attempt(begin, &mut step) {
@@ -107,6 +110,7 @@ impl Postgres {
 struct PostgresTx {
     client: Object,
     handle: Handle,
+    journal: Journal,
 }
 
 impl PostgresTx {
@@ -116,11 +120,14 @@ impl PostgresTx {
         step: &mut impl FnMut(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.handle.block_on(self.client.batch_execute(begin)).map_err(of_postgres)?;
-        let result = step(&mut Tx(self));
+        let mut tx = Tx::new(self);
+        let result = step(&mut tx);
+        let lines = tx.lines;
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         let ended = self.handle.block_on(self.client.batch_execute(end)).map_err(of_postgres);
         let result = result?;
         ended?;
+        self.journal.tell(&lines);
         Ok(result)
     }
 }

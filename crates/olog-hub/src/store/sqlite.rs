@@ -12,6 +12,8 @@ use olog_proto::At;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::journal::Journal;
+
 use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
 
 mod migrations {
@@ -37,6 +39,7 @@ pub(super) struct Sqlite {
 struct Writer {
     connection: Connection,
     durability: Durability,
+    journal: Journal,
 }
 
 impl Sqlite {
@@ -50,7 +53,8 @@ impl Sqlite {
             .spawn(move || match open_or_recover(&file, now) {
                 Ok((connection, opened)) => {
                     if ready.send(Ok(opened)).is_ok() {
-                        run_jobs(Writer { connection, durability: Durability::Full }, queue);
+                        let journal = Journal::default();
+                        run_jobs(Writer { connection, durability: Durability::Full, journal }, queue);
                     }
                 }
                 Err(error) => drop(ready.send(Err(error))),
@@ -97,7 +101,7 @@ impl Sqlite {
             let result = connection
                 .transaction()
                 .map_err(of_sqlite)
-                .and_then(|transaction| step(&mut Tx(&mut SqliteTx(&transaction))));
+                .and_then(|transaction| step(&mut Tx::new(&mut SqliteTx(&transaction))));
             (result, Some(connection))
         })
         .await
@@ -129,8 +133,12 @@ impl Writer {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of_sqlite)?;
         // Dropped without commit, by an error or a panic, it is rolled back.
-        let result = step(&mut Tx(&mut SqliteTx(&transaction)))?;
+        let mut sql = SqliteTx(&transaction);
+        let mut tx = Tx::new(&mut sql);
+        let result = step(&mut tx)?;
+        let lines = tx.lines;
         transaction.commit().map_err(of_sqlite)?;
+        self.journal.tell(&lines);
         Ok(result)
     }
 }

@@ -1,0 +1,66 @@
+//! Notes of agents: their own troubles, as incidents of the device, and what happened once, as a notice. In the transaction of
+//! the event; decides nothing of tasks.
+
+use olog_proto::{At, Note};
+use olog_push::SystemCode;
+
+use crate::journal::Line;
+use crate::record::{self, Rules};
+use crate::store::devices::Device;
+use crate::store::incidents::{self, Begin, Subject};
+use crate::store::{StoreError, Tx};
+
+/// The agent's own trouble, its end, or something that happened.
+pub(super) fn take_note(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    note: &Note,
+    at: At,
+    now: At,
+) -> Result<(), StoreError> {
+    let path = note.path.clone().unwrap_or_default();
+    let args = [("code", note.code.clone()), ("path", path.clone()), ("text", note.text.clone())];
+    if note.once {
+        // What the hub itself has told when it refused the epoch is not told again.
+        if note.code == "epoch_renewed" {
+            return Ok(());
+        }
+        return record::tell(tx, rules, &record::affair(Some(device), SystemCode::AgentNote, &args, at), now);
+    }
+    let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
+    if !note.over {
+        return note_begins(tx, rules, device, &name, SystemCode::AgentNote, &args, at);
+    }
+    if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), &name)? {
+        incidents::end(tx, number, at, "over")?;
+        let line = Line::new("incident over").incident(number).about(Subject::Note.as_str());
+        tx.note(line.device(&device.name).why(name));
+        let mut notice = record::affair(Some(device), SystemCode::AgentNoteOver, &args, at);
+        notice.incident = Some(number);
+        record::tell(tx, rules, &notice, now)?;
+    }
+    Ok(())
+}
+
+/// Trouble of a device that lasts: told once, counted when it is said again.
+pub(super) fn note_begins(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    name: &str,
+    code: SystemCode,
+    args: &[(&str, String)],
+    at: At,
+) -> Result<(), StoreError> {
+    if incidents::open_of(tx, Subject::Note, Some(device.id), name)?.is_some() {
+        return Ok(());
+    }
+    let begin = Begin { subject: Subject::Note, device: Some(device.id), task: None, name, at };
+    let number = incidents::begin(tx, &begin, &serde_json::json!({}))?;
+    let line = Line::new("incident begun").incident(number).about(Subject::Note.as_str());
+    tx.note(line.device(&device.name).why(name));
+    let mut notice = record::affair(Some(device), code, args, at);
+    notice.incident = Some(number);
+    record::tell(tx, rules, &notice, at)
+}
