@@ -83,7 +83,8 @@ pub fn certificates(folder: &Path, host: &str) {
     let authority_key = KeyPair::generate().unwrap();
     fs::write(folder.join("ca.pem"), authority.self_signed(&authority_key).unwrap().pem()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    let mut leaf = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    leaf.not_before = rcgen::date_time_ymd(2020, 1, 1);
     let leaf = leaf.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
     fs::write(folder.join("cert.pem"), leaf.pem()).unwrap();
     fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();

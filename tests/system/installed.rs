@@ -132,6 +132,11 @@ impl Machine {
         rows.collect::<Result<_, _>>().unwrap()
     }
 
+    /// Changes a database whose daemon does not run.
+    pub(crate) fn edit(&self, path: &str, sql: &str) {
+        rusqlite::Connection::open(self.disk(path)).unwrap().execute_batch(sql).unwrap();
+    }
+
     /// How many events in the store say this.
     #[track_caller]
     pub(crate) fn n_events(&self, text: &str) -> i64 {

@@ -194,6 +194,13 @@ impl Machine {
         ip(&["link", "set", &link(&self::name(self.site, &self.name)), "up"]);
     }
 
+    /// As on a host without IPv6; from outside, because a container may not set what its kernel does.
+    pub(crate) fn disable_ipv6(&self) {
+        let line = "for one in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 > $one; done";
+        run(Command::new("nsenter").args(["--net", "--target", &self.leader.to_string(), "--", "sh", "-c", line]))
+            .good();
+    }
+
     /// Keeps what tells why the test failed.
     fn keep_evidence(&self) {
         let test = std::thread::current().name().unwrap_or("a test").replace("::", "-");

@@ -12,10 +12,12 @@
 )]
 
 mod crashes;
+mod disks;
 mod install;
 mod installed;
 mod machine;
 mod network;
 mod packages;
+mod places;
 mod reload;
 mod site;
