@@ -40,6 +40,9 @@ pub enum StoreError {
     /// The disk is full or fails, or the database cannot be reached: nothing was changed, try again later.
     #[error("the store cannot write now ({0}): free disk space, or look after the disk or the database server")]
     Disk(String),
+    /// The database file, or its folder, is not this user's to write.
+    #[error("{0}: olog-hub runs as the user who owns it, or set state_dir to a folder of yours")]
+    Forbidden(String),
     /// The database file is damaged.
     #[error("the database is damaged ({0}): restart olog-hub; it keeps the file aside and goes on with a new one")]
     Damaged(String),

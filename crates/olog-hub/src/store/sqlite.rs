@@ -10,6 +10,8 @@ use std::sync::Mutex;
 
 use olog_proto::At;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::journal::Journal;
@@ -214,7 +216,22 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// May it be written? SQLite would only say that it cannot be opened.
+fn writable(path: &Path) -> Result<(), StoreError> {
+    let may = |path: &Path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+    let found = match may(path) {
+        Err(Errno::NOENT) => may(path.parent().unwrap_or(Path::new("."))),
+        found => found,
+    };
+    let words = |errno: Errno| format!("{}: {}", path.display(), std::io::Error::from(errno));
+    found.map_err(|errno| match errno {
+        Errno::ACCESS | Errno::PERM | Errno::NOENT => StoreError::Forbidden(words(errno)),
+        errno => StoreError::Disk(words(errno)),
+    })
+}
+
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    writable(path)?;
     let mut connection = Connection::open(path).map_err(of_sqlite)?;
     connection
         .execute_batch(
