@@ -122,9 +122,11 @@ impl Hub {
         };
         let language = if top.contains("language") { "" } else { "language = \"en\"\n" };
         let alerts = if more.contains("[alerts]") { "" } else { "[alerts]\nover_wait = \"1s\"\n" };
+        // Who waits for a report says when; nobody else is to be surprised by one at eleven.
+        let report = if more.contains("[report]") { "" } else { "[report]\nschedule = \"0 0 29 2 *\"\n" };
         let text = format!(
             "listen = \"127.0.0.1:{port}\"\n{public_url}state_dir = \"{}\"\nsocket = \"{}\"\n{language}timezone = \"UTC\"\n{top}\n\
-             {alerts}\n{more}\n{}",
+             {alerts}\n{report}\n{more}\n{}",
             state_dir.display(),
             folder.join("hub.sock").display(),
             world.phone.channel("channel", "me")

@@ -42,7 +42,7 @@ impl Hours {
     /// With `tasks` declared of the device.
     async fn begin_declared(tasks: &str) -> Hours {
         let world = World::new().await;
-        let hub = Hub::new(&world, "hub", "", &format!("{}{tasks}\n", Hours::DEVICE));
+        let hub = Hub::new(&world, "hub", "", &format!("{}{tasks}\n[report]\n", Hours::DEVICE));
         Hours::begin_with(world, hub, Clock::system().now()).await
     }
 
@@ -92,11 +92,16 @@ impl Hours {
         self.hub.query::<i64>("SELECT count(*) FROM events WHERE kind IN ('text', 'seen')")[0]
     }
 
-    /// Seconds pass until so many pushes hold `text`: a device that is asked answers in its own time.
+    /// How many pushes begin with `text`: a report may speak of the same.
+    fn n_titled(&self, text: &str) -> usize {
+        self.world.phone.pushes().iter().filter(|push| push.summary.starts_with(text)).count()
+    }
+
+    /// Seconds pass until so many pushes begin with `text`: a device that is asked answers in its own time.
     fn pushed(&self, text: &str, n: usize) {
         self.hub.wait(&format!("{n} pushes with {text:?}"), |_| {
             self.hand.advance(1000);
-            (self.world.n_pushes(text) == n).then_some(())
+            (self.n_titled(text) == n).then_some(())
         });
     }
 
@@ -125,7 +130,7 @@ async fn an_alarm_each_minute_for_an_hour_is_one_push_and_one_end_and_so_a_week_
         let pushes = hours.world.phone.wait("it is told that it was not seen again", ends(week)).await;
         let end = pushes.iter().rfind(|push| push.summary.contains("QUIET pi/nginx")).unwrap().text();
         assert!(end.contains("60"), "how often: {end}");
-        assert_eq!(hours.world.n_pushes("ERR pi/nginx"), week, "{}", hours.world.phone.story());
+        assert_eq!(hours.n_titled("ERR pi/nginx"), week, "{}", hours.world.phone.story());
         hours.hand.advance(7 * 24 * 60 * MINUTE);
     }
     let open = hours.hub.query::<i64>("SELECT count(*) FROM incidents WHERE subject = 'task' AND ended_at IS NULL");
@@ -162,12 +167,12 @@ async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs
     hours.write("backup.log", "sent 35 files\n");
     hours.world.push("OVER pi/backup").await;
     hours.hub.wait("it is well again", |_| due("OK").filter(|(next, _)| *next > first));
-    assert_eq!(hours.world.n_pushes("LOST pi/sync"), 0, "it has 26 hours");
+    assert_eq!(hours.n_titled("LOST pi/sync"), 0, "it has 26 hours");
     // A person has enough of the other one, whose 26 hours are over then.
     hours.hub.verb(&["task", "expect", "pi", "sync", "off"]).good();
     hours.hand.advance(30 * 60 * MINUTE);
     hours.pushed("LOST pi/backup", 2);
-    assert_eq!(hours.world.n_pushes("LOST pi/sync"), 0, "{}", hours.world.phone.story());
+    assert_eq!(hours.n_titled("LOST pi/sync"), 0, "{}", hours.world.phone.story());
     assert!(!hours.hub.verb(&["task", "expect", "pi", "nothing", "off"]).status.success());
     hours.end().await;
 }
