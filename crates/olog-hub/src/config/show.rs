@@ -4,7 +4,7 @@ use olog_daemon::config::show_span;
 use olog_proto::At;
 use olog_push::words::{LANGUAGES, Language};
 
-use super::{Config, Live, Offline, ReportWhen, Tls};
+use super::{Config, Live, Offline, Report, ReportWhen, Tls};
 use crate::{schedule::Schedule, store::StoreUrl};
 
 /// Lines of TOML. Writing into a text cannot fail.
@@ -200,6 +200,7 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
         }
         Some(_) => {}
     }
+    report_remarks(&live.report, &mut say);
     if live.language == Language::ZhCn && is_utc(live.timezone) {
         say("language is zh-CN and the time zone is UTC: is that meant? Else set timezone = \"Asia/Shanghai\"".into());
     }
@@ -215,6 +216,22 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
         say(format!("backup.dir {} is on the disk of the store itself", backup.dir.display()));
     }
     remarks
+}
+
+fn report_remarks(report: &Report, say: &mut impl FnMut(String)) {
+    match (&report.html_dir, &report.html_url) {
+        (Some(dir), None) => {
+            let dir = dir.display();
+            say(format!("report.html_dir {dir} without html_url: pages are written there, and no push links to them"));
+        }
+        (None, Some(url)) => {
+            say(format!("report.html_url {url} without html_dir: there is nothing that it could open"))
+        }
+        _ => {}
+    }
+    if let Some(dir) = report.html_dir.as_ref().filter(|dir| !dir.is_dir()) {
+        say(format!("report.html_dir {} is not a folder: the report will come whole in the message", dir.display()));
+    }
 }
 
 /// Is it UTC, by whatever name?

@@ -217,6 +217,9 @@ fn remarks_ask_about_what_is_probably_not_meant() {
     say("", "public_url is not set");
     say("public_url = 'http://h'", "plain http");
     say("[tls]\nmode = 'off'", "may read along");
+    say("[report]\nhtml_dir = '/'", "no push links to them");
+    say("[report]\nhtml_dir = '/nowhere'", "not a folder");
+    say("[report]\nhtml_url = 'https://h'", "nothing that it could open");
     say("[backup]", "on the disk of the store");
 }
 
