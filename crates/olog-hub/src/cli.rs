@@ -31,7 +31,7 @@ use crate::{
     failed,
     hub::{self, Hub},
     probe, setup,
-    socket::{ExpectTask, LinkAnswer, Rename, Shown, Who},
+    socket::{ExpectTask, LinkAnswer, Rename, Shown, Which, Who},
 };
 
 mod show;
@@ -159,6 +159,13 @@ enum TaskVerb {
         /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Forget a task: it is gone from lists and reports until it comes again.
+    Forget {
+        /// Its device.
+        device: String,
+        /// Its name.
+        task: String,
     },
     /// Say whether a task is expected to come: "off" until you say "on".
     Expect {
@@ -538,6 +545,9 @@ async fn task(client: &Client, verb: TaskVerb, show: show::Show) -> Result<Strin
                 .finish();
             let shown: Value = client.get(&format!("/task?{query}")).await?;
             Ok(if json { show::json(&shown) } else { show.fields(&shown) })
+        }
+        TaskVerb::Forget { device, task } => {
+            client.post::<()>("/task/forget", &Which { device, task }).await.map(|()| String::new())
         }
         TaskVerb::Expect { device, task, expected } => {
             let request = ExpectTask { device, task, is_expected: expected == OnOff::On };

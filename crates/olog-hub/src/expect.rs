@@ -14,8 +14,6 @@
 //! Invariants: nothing is late before it was expected that long, by the device and by the configuration; an end is told
 //! to who was told of the begin; facts of an older version are read.
 
-use std::collections::BTreeMap;
-
 use chrono_tz::Tz;
 use olog_proto::{At, Event, Suffix, What};
 use olog_push::{Cadence, Came, Expected, Kind, Saying};
@@ -23,9 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::Schedule;
 use cadence::{Habit, Runs, Watched};
+pub use plan::{Known, Plan, Policy};
 use running::Running;
 
 mod cadence;
+mod plan;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -47,75 +47,6 @@ const WATCHED_AFTER: i64 = 24 * HOUR;
 /// One that was missed so often, and for so long, is none any more (DESIGN §3).
 const GONE_MISSED: u64 = 3;
 const GONE_AFTER: i64 = 7 * 24 * HOUR;
-
-/// What of the configuration decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// In which schedules are meant.
-    pub zone: Tz,
-    /// When the report is made.
-    pub report: Option<Schedule>,
-    /// An open incident is told again after this long.
-    pub remind_every: i64,
-    /// What is declared, by device and task.
-    pub plans: BTreeMap<String, BTreeMap<String, Plan>>,
-}
-
-impl Default for Policy {
-    fn default() -> Policy {
-        Policy { zone: Tz::UTC, report: None, remind_every: 24 * HOUR, plans: BTreeMap::new() }
-    }
-}
-
-impl Policy {
-    /// What is declared of that task.
-    pub fn plan(&self, device: &str, task: &str) -> Option<&Plan> {
-        self.plans.get(device)?.get(task)
-    }
-}
-
-/// When a task has to come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
-    /// By a schedule, and `grace` ms later at the latest.
-    Scheduled {
-        /// When.
-        schedule: Schedule,
-        /// How late it may be.
-        grace: i64,
-    },
-    /// At least once between two reports, or within 26 h if that is longer.
-    EachReport,
-}
-
-impl Plan {
-    fn grace(&self) -> i64 {
-        if let Plan::Scheduled { grace, .. } = self { *grace } else { 0 }
-    }
-}
-
-impl std::fmt::Display for Plan {
-    /// For comparing with what was declared before.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Plan::Scheduled { schedule, grace } => write!(f, "{schedule}; {grace}"),
-            Plan::EachReport => f.write_str("each report"),
-        }
-    }
-}
-
-/// What is known of the task elsewhere.
-#[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
-    /// What is declared.
-    pub plan: Option<&'a Plan>,
-    /// It never left a log nor a run: its silence is all that can be hoped for.
-    pub is_alarm: bool,
-    /// It was seen then, by facts that are older than expectations.
-    pub seen_at: Option<At>,
-    /// When its device joined.
-    pub joined_at: At,
-}
 
 /// What has to be written down, in this order, in the transaction of the facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,6 +115,9 @@ pub struct Facts {
     gone_at: Option<At>,
     #[serde(skip_serializing_if = "Running::is_nothing")]
     running: Running,
+    /// The task was forgotten then: what is older recreates nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forgotten_at: Option<At>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -330,6 +264,16 @@ impl Facts {
         (self.is_parked, self.not_before) = (false, None);
         self.declared = plan.map(|plan| Declared { plan, since: now });
         out
+    }
+
+    /// What is left of a task that is forgotten now.
+    pub fn forgotten(now: At) -> Facts {
+        Facts { forgotten_at: Some(now), ..Facts::default() }
+    }
+
+    /// Is an event of that time older than that?
+    pub fn forgets(&self, at: At) -> bool {
+        self.forgotten_at.is_some_and(|forgotten| at <= forgotten)
     }
 
     /// The declared plan, as it is compared.

@@ -479,6 +479,10 @@ fn commit_batch(
                     std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                     std::collections::hash_map::Entry::Vacant(place) => place.insert(tasks::load(tx, device.id, name)?),
                 };
+                if task.expect.forgets(at) {
+                    rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
+                    continue;
+                }
                 let outcomes = task.facts.observe(event, at, now, &rules.policy);
                 record::outcomes(tx, rules, &device, task, outcomes, now)?;
                 let known = record::known(rules, &device, task);

@@ -4,6 +4,8 @@
 use olog_proto::At;
 
 use crate::{
+    expect::Facts,
+    incident::TaskFacts,
     journal::Line,
     record::{self, Rules},
     store::{
@@ -75,6 +77,34 @@ pub fn expect(
     record::expectations(tx, rules, &device, &mut task, outcomes, now)?;
     record::task(tx, rules, &device, &mut task, now)?;
     Ok(true)
+}
+
+/// What came of forgetting a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is forgotten; should it come again, it is a new one.
+    Yes,
+    /// There is no such task.
+    Unknown,
+    /// hub.toml declares it.
+    Declared,
+}
+
+/// Forgets a task: its incidents are over, and what is older than this recreates nothing.
+pub fn forget(tx: &mut Tx<'_>, rules: &Rules, device: &str, task: &str, now: At) -> Result<Forgotten, StoreError> {
+    let Some(device) = devices::by_name(tx, device)? else { return Ok(Forgotten::Unknown) };
+    let Some(mut task) = tasks::find(tx, device.id, task)? else { return Ok(Forgotten::Unknown) };
+    let is_there = task.facts.is_task() || task.expect.declared().is_some();
+    match task.id {
+        Some(id) if is_there && rules.expect.plan(device.name.as_str(), task.name.as_str()).is_none() => {
+            incidents::end_of_task(tx, id, now, "forgotten")?;
+            (task.facts, task.expect) = (TaskFacts::default(), Facts::forgotten(now));
+            record::task(tx, rules, &device, &mut task, now)?;
+            Ok(Forgotten::Yes)
+        }
+        Some(_) if is_there => Ok(Forgotten::Declared),
+        _ => Ok(Forgotten::Unknown),
+    }
 }
 
 /// Is that incident about the task's not coming?

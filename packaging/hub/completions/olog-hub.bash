@@ -181,6 +181,9 @@ _olog__hub() {
             olog__hub__subcmd__help__subcmd__task,expect)
                 cmd="olog__hub__subcmd__help__subcmd__task__subcmd__expect"
                 ;;
+            olog__hub__subcmd__help__subcmd__task,forget)
+                cmd="olog__hub__subcmd__help__subcmd__task__subcmd__forget"
+                ;;
             olog__hub__subcmd__help__subcmd__task,list)
                 cmd="olog__hub__subcmd__help__subcmd__task__subcmd__list"
                 ;;
@@ -244,6 +247,9 @@ _olog__hub() {
             olog__hub__subcmd__task,expect)
                 cmd="olog__hub__subcmd__task__subcmd__expect"
                 ;;
+            olog__hub__subcmd__task,forget)
+                cmd="olog__hub__subcmd__task__subcmd__forget"
+                ;;
             olog__hub__subcmd__task,help)
                 cmd="olog__hub__subcmd__task__subcmd__help"
                 ;;
@@ -255,6 +261,9 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__task__subcmd__help,expect)
                 cmd="olog__hub__subcmd__task__subcmd__help__subcmd__expect"
+                ;;
+            olog__hub__subcmd__task__subcmd__help,forget)
+                cmd="olog__hub__subcmd__task__subcmd__help__subcmd__forget"
                 ;;
             olog__hub__subcmd__task__subcmd__help,help)
                 cmd="olog__hub__subcmd__task__subcmd__help__subcmd__help"
@@ -974,7 +983,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__task)
-            opts="list show expect"
+            opts="list show forget expect"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -988,6 +997,20 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__task__subcmd__expect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__task__subcmd__forget)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1446,7 +1469,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__task)
-            opts="-h -V --config --help --version list show expect help"
+            opts="-h -V --config --help --version list show forget expect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1481,8 +1504,26 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        olog__subcmd__hub__subcmd__task__subcmd__forget)
+            opts="-h -V --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         olog__subcmd__hub__subcmd__task__subcmd__help)
-            opts="list show expect help"
+            opts="list show forget expect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1496,6 +1537,20 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__task__subcmd__help__subcmd__expect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__task__subcmd__help__subcmd__forget)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Asked, LIST_MAX, Verbs};
 use crate::expect::{Due, Learnt, Plan, Standing};
-use crate::person;
+use crate::person::{self, Forgotten};
 use crate::record::{self, Rules};
 use crate::state::{self, State as Word};
 use crate::store::tasks::{self, Listed};
@@ -66,9 +66,11 @@ pub(super) struct TaskShown {
 
 /// Which task.
 #[derive(Debug, Serialize, Deserialize)]
-struct Which {
-    device: String,
-    task: String,
+pub struct Which {
+    /// Its device's name.
+    pub device: String,
+    /// Its name.
+    pub task: String,
 }
 
 /// The request of `task expect`.
@@ -83,7 +85,11 @@ pub struct ExpectTask {
 }
 
 pub(super) fn routes() -> Router<Arc<Verbs>> {
-    Router::new().route("/tasks", get(list)).route("/task", get(show)).route("/task/expect", post(expect))
+    Router::new()
+        .route("/tasks", get(list))
+        .route("/task", get(show))
+        .route("/task/expect", post(expect))
+        .route("/task/forget", post(forget))
 }
 
 async fn list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
@@ -108,6 +114,21 @@ async fn expect(State(verbs): Asked, Json(request): Json<ExpectTask>) -> Answer<
     verbs.bells.outbox.ring();
     verbs.bells.watchman.ring();
     if done { Ok(Json(())) } else { Err(Problem::new(StatusCode::NOT_FOUND, words)) }
+}
+
+async fn forget(State(verbs): Asked, Json(which): Json<Which>) -> Answer<()> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let words = unknown(&which.device, &which.task);
+    let Which { device, task } = which;
+    let done = verbs.store.write(move |tx| person::forget(tx, &rules, &device, &task, now)).await?;
+    match done {
+        Forgotten::Yes => Ok(Json(())),
+        Forgotten::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, words)),
+        Forgotten::Declared => {
+            let words = "hub.toml declares it: take it out there, or stop expecting it by `olog-hub task expect`";
+            Err(Problem::new(StatusCode::CONFLICT, words))
+        }
+    }
 }
 
 fn unknown(device: &str, task: &str) -> String {

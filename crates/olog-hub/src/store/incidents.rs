@@ -138,6 +138,15 @@ pub fn end(tx: &mut Tx<'_>, id: u64, at: At, ground: &str) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Ends what is open of a task.
+pub fn end_of_task(tx: &mut Tx<'_>, task: TaskId, at: At, ground: &str) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE incidents SET ended_at = $2, ground = $3 WHERE task_id = $1 AND ended_at IS NULL",
+        values![task.0, at, ground],
+    )?;
+    Ok(())
+}
+
 /// An ended incident goes on: the same trouble began again.
 pub fn reopen(tx: &mut Tx<'_>, id: u64, at: At) -> Result<(), StoreError> {
     tx.execute(
