@@ -8,11 +8,18 @@
 //! One owner of the configuration: it is loaded and checked on the side, then published whole, or refused, told and
 //! the old one stays in force.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use olog_daemon::{clock::Clock, config::Source, socket as unix};
 use olog_proto::At;
 use olog_push::SystemCode;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use tokio::{
     net::UnixListener,
     sync::mpsc,
@@ -57,6 +64,16 @@ const SOCKET_MODE: u32 = 0o660;
 /// Why the hub does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Not by this user.
+    #[error(
+        "{path}: permission denied: become root or the user olog-hub, or set `state_dir` and `socket` to places of your own \
+         in a file that you name with --config",
+        path = path.display()
+    )]
+    Forbidden {
+        /// Which.
+        path: PathBuf,
+    },
     /// A folder or file.
     #[error("cannot use {path}")]
     Path {
@@ -254,16 +271,26 @@ impl Hub {
 
 async fn open_store(config: &Config, url: &str, now: At) -> Result<(Store, Opened), StartError> {
     let dir = &config.boot.state_dir;
-    std::fs::create_dir_all(dir).map_err(|source| StartError::Path { path: dir.clone(), source })?;
+    std::fs::create_dir_all(dir).map_err(|source| of_path(dir, source))?;
+    let may = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    accessat(CWD, dir, may, AtFlags::EACCESS).map_err(|errno| of_path(dir, errno.into()))?;
     let opened = Store::open(&config.boot.store, now).await;
     opened.map_err(|source| StartError::Store { url: url.to_owned(), source })
+}
+
+fn of_path(path: &Path, source: std::io::Error) -> StartError {
+    let path = path.to_path_buf();
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => StartError::Forbidden { path },
+        _ => StartError::Path { path, source },
+    }
 }
 
 /// The port of the devices and the socket of the verbs.
 fn ports(boot: &Boot, certificate: Option<&tls::Certificate>) -> Result<(Listener, UnixListener), StartError> {
     let listener = Listener::bind(boot.listen, certificate.map(tls::Certificate::serving), limits())?;
     let verbs = unix::bind(&boot.socket, SOCKET_MODE);
-    let verbs = verbs.map_err(|source| StartError::Path { path: boot.socket.clone(), source })?;
+    let verbs = verbs.map_err(|source| of_path(&boot.socket, source))?;
     Ok((listener, verbs))
 }
 

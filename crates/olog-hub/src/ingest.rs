@@ -32,15 +32,13 @@ use crate::record::{self, Rules};
 use crate::store::devices::{self, Device, DeviceId, DeviceState};
 use crate::store::events::{self, NewEvent};
 use crate::store::tasks::{self, Task};
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{EARLIEST, Store, StoreError, Tx};
 use notes::{note_begins, take_note};
 
 /// Batches that may wait for the worker; beyond it sessions wait.
 const QUEUE: usize = 256;
 /// Events in one transaction: enough to share a flush among many, few enough that nobody waits long.
 const GROUP_MAX: usize = 2_000;
-/// A device's clock is not before this: 2020-01-01. What says so was made before the clock was set.
-const EARLIEST: At = At(1_577_836_800_000);
 /// How long a group waits after the disk failed, at first and at most.
 const DISK_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 

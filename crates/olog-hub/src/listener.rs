@@ -83,11 +83,31 @@ impl Connection {
 
 /// Why the port cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
+#[error("cannot listen on {address}: {source}{}", advice(*address, source))]
 pub struct ListenError {
     address: SocketAddr,
-    #[source]
     source: io::Error,
+}
+
+/// What helps, where it is known.
+fn advice(address: SocketAddr, error: &io::Error) -> String {
+    use rustix::io::Errno;
+    let port = address.port();
+    match Errno::from_io_error(error) {
+        Some(Errno::ADDRINUSE) => {
+            format!(": another program has port {port} (`ss -ltnp` names it): stop it, or set `listen` to another port")
+        }
+        Some(Errno::ACCESS | Errno::PERM) if port < 1024 => format!(
+            ": ports below 1024 need a right: `systemctl edit olog-hub`, write the three lines \"[Service]\", \
+             \"AmbientCapabilities=CAP_NET_BIND_SERVICE\" and \"CapabilityBoundingSet=CAP_NET_BIND_SERVICE\", then `systemctl restart \
+             olog-hub`; or keep port 8765 and set a reverse proxy before it"
+        ),
+        Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) if address.is_ipv6() => {
+            format!(": without IPv6 on this machine, set `listen = \"0.0.0.0:{port}\"`")
+        }
+        Some(Errno::ADDRNOTAVAIL) => format!(": this machine has no such address: set `listen = \"0.0.0.0:{port}\"`"),
+        _ => String::new(),
+    }
 }
 
 /// The open port.

@@ -48,9 +48,17 @@ pub enum StoreError {
     Damaged(String),
     /// The database was made by a newer Olog.
     #[error(
-        "the database {0} was made by a newer olog-hub: install that version again, or give this one a store of its own"
+        "{place} is of version {found}, this olog-hub knows up to {known}: install the newer olog-hub again, or restore the backup \
+         from before the upgrade; nothing was changed"
     )]
-    Newer(String),
+    Newer {
+        /// Which.
+        place: String,
+        /// What it is.
+        found: i32,
+        /// What we know.
+        known: i32,
+    },
     /// The store cannot take this row, now or later.
     #[error("the store refused it: {0}")]
     Refused(String),
@@ -71,6 +79,9 @@ impl StoreError {
         matches!(self, StoreError::Disk(_) | StoreError::Again(_) | StoreError::Closed)
     }
 }
+
+/// No clock that is set is before this: 2020-01-01. An instant that is was taken before the clock was set.
+pub const EARLIEST: At = At(1_577_836_800_000);
 
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]

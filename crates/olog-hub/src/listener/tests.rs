@@ -157,3 +157,15 @@ async fn a_stop_waits_for_the_connections() {
     timeout(Duration::from_secs(30), port.running.join_next()).await.unwrap().unwrap().unwrap();
     assert_eq!(rest(idle).await, "");
 }
+
+#[test]
+fn a_port_that_cannot_be_opened_comes_with_what_helps() {
+    let said = |address: &str, errno: rustix::io::Errno| {
+        ListenError { address: address.parse().unwrap(), source: errno.into() }.to_string()
+    };
+    let ipv6 = said("[::]:8765", rustix::io::Errno::AFNOSUPPORT);
+    assert!(ipv6.contains("[::]:8765") && ipv6.contains("`listen = \"0.0.0.0:8765\"`"), "{ipv6}");
+    let low = said("0.0.0.0:443", rustix::io::Errno::ACCESS);
+    assert!(low.contains("AmbientCapabilities=CAP_NET_BIND_SERVICE") && low.contains("reverse proxy"), "{low}");
+    assert!(!said("0.0.0.0:8765", rustix::io::Errno::ACCESS).contains("1024"));
+}

@@ -8,7 +8,7 @@ use olog_proto::At;
 use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Tx, Value};
+use super::{EARLIEST, StoreError, Tx, Value};
 use crate::values;
 
 /// A row that somebody holds.
@@ -281,15 +281,17 @@ pub fn rearm(tx: &mut Tx<'_>, channel: &str) -> Result<(), StoreError> {
 }
 
 /// Gives up what was put here before `before`; how many, by channel.
+/// A row from before [`EARLIEST`] was made by a clock that was not set yet: it is not old, and stays.
 pub fn expire(tx: &mut Tx<'_>, before: At, now: At) -> Result<Vec<(String, u64)>, StoreError> {
     let rows = tx.query(
-        "SELECT channel, COUNT(*) FROM outbox WHERE done_at IS NULL AND made_at < $1 GROUP BY channel ORDER BY channel",
-        values![before],
+        "SELECT channel, COUNT(*) FROM outbox WHERE done_at IS NULL AND made_at < $1 AND made_at >= $2
+         GROUP BY channel ORDER BY channel",
+        values![before, EARLIEST],
     )?;
     tx.execute(
         "UPDATE outbox SET done_at = $2, outcome = 'expired', claim = NULL, claimed_until = NULL
-         WHERE done_at IS NULL AND made_at < $1",
-        values![before, now],
+         WHERE done_at IS NULL AND made_at < $1 AND made_at >= $3",
+        values![before, now, EARLIEST],
     )?;
     rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
 }

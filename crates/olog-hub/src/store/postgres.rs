@@ -54,7 +54,8 @@ impl Postgres {
         let plain: &mut tokio_postgres::Client = &mut client;
         let applied = runner.get_last_applied_migration_async(plain).await.ok().flatten().map_or(0, |m| m.version());
         if applied > newest {
-            return Err(StoreError::Newer("on this PostgreSQL server".to_owned()));
+            let place = "the database on the PostgreSQL server".to_owned();
+            return Err(StoreError::Newer { place, found: applied, known: newest });
         }
         runner.run_async(plain).await.map_err(|e| StoreError::Disk(format!("migration: {e}")))?;
         drop(client);

@@ -191,6 +191,7 @@ impl Sql for SqliteTx<'_> {
 
 fn open_or_recover(path: &Path, now: At) -> Result<(Connection, Opened), StoreError> {
     let is_new = !path.exists();
+    refuse_newer(path)?;
     match open_writer(path) {
         Ok(connection) => Ok((connection, if is_new { Opened::Fresh } else { Opened::Kept })),
         Err(StoreError::Damaged(why)) => {
@@ -230,6 +231,25 @@ fn writable(path: &Path) -> Result<(), StoreError> {
     })
 }
 
+/// Before anything is opened for writing, which alone may change the file. What cannot be read is judged by whoever writes.
+fn refuse_newer(path: &Path) -> Result<(), StoreError> {
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    match version_of(path) {
+        Some(found) if found > known => Err(StoreError::Newer { place: path.display().to_string(), found, known }),
+        _ => Ok(()),
+    }
+}
+
+fn version_of(path: &Path) -> Option<i32> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    // Without a log beside it nothing is missed, and none is made; a path is a URI with these three in hex.
+    let log = if with_suffix(path, "-wal").exists() { "" } else { "?immutable=1" };
+    let path = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let connection = Connection::open_with_flags(format!("file:{path}{log}"), flags).ok()?;
+    connection.query_row("SELECT MAX(version) FROM refinery_schema_history", [], |row| row.get(0)).ok()
+}
+
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     writable(path)?;
     let mut connection = Connection::open(path).map_err(of_sqlite)?;
@@ -248,11 +268,6 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         }
     }
     let runner = migrations::migrations::runner().set_abort_missing(false);
-    let newest = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
-    let applied = runner.get_last_applied_migration(&mut connection).ok().flatten().map_or(0, |m| m.version());
-    if applied > newest {
-        return Err(StoreError::Newer(path.display().to_string()));
-    }
     runner.run(&mut connection).map_err(|e| StoreError::Disk(format!("migration: {e}")))?;
     Ok(connection)
 }

@@ -149,5 +149,20 @@ async fn a_database_of_a_newer_version_is_left_alone() {
         .unwrap();
     drop(later);
     let refused = Store::open(&StoreUrl::Sqlite(path), At(0)).await;
-    assert!(matches!(refused, Err(StoreError::Newer(_))), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_notification_from_before_the_clock_was_set_is_not_given_up_when_it_jumps() {
+    for TestStore { store, .. } in stores().await {
+        let given_up = store.write(|tx| {
+            let notice = crate::record::affair(None, olog_push::SystemCode::EpochRenewed, &[], At(5));
+            let channels = ["me".to_owned()];
+            for made_at in [At(5), EARLIEST] {
+                outbox::put(tx, &channels, &notice, false, made_at)?;
+            }
+            outbox::expire(tx, EARLIEST.plus(1), EARLIEST.plus(2))
+        });
+        assert_eq!(given_up.await.unwrap(), [("me".to_owned(), 1)], "{store:?}");
+    }
 }
