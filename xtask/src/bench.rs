@@ -13,7 +13,7 @@ use crate::run::say;
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these, comma-separated: road, big, flood, memory, cold, idle, ingest, sessions; docs/performance.md stays as it is
+    /// Only these, comma-separated: road, big, flood, memory, cold, idle, ingest, history, report, sessions; docs/performance.md stays as it is
     #[arg(long)]
     only: Option<String>,
     /// Seconds of idleness that are watched

@@ -42,6 +42,12 @@ fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// The system's clock: a device whose clock is off has its events' times corrected.
+pub fn now() -> At {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 impl Device {
     /// Enrols a new device by a link that has a use left.
     pub async fn join(link: &JoinLink, name: &str) -> anyhow::Result<Device> {
@@ -95,7 +101,7 @@ impl Session {
             boot: Id128([7; 16]),
             up: 0,
             nonce: own,
-            time: At(0),
+            time: now(),
             signature: device.key.sign(&proof(Role::Device)),
         };
         self.send(&AgentFrame::Auth(Box::new(auth))).await?;

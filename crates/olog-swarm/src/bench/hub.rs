@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use olog_journeys::world::{Hub, World};
 use olog_proto::{At, Change, Excerpt, File, JoinLink, Suffix, What, fingerprint::fingerprints};
-use olog_swarm::{Device, any_certificate};
+use olog_swarm::{Device, Session, any_certificate, now};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -23,7 +23,7 @@ const AGENTS: u64 = 50;
 const EVENTS: u64 = 4_000;
 const IDLE: usize = 2_000;
 
-fn link(hub: &Hub, uses: usize) -> JoinLink {
+pub(crate) fn link(hub: &Hub, uses: usize) -> JoinLink {
     let out = hub.verb(&["join-link", "--uses", &uses.to_string()]).good();
     out.lines().find(|line| line.contains("/join#")).unwrap().trim().parse().unwrap()
 }
@@ -63,16 +63,8 @@ pub(crate) async fn ingest() -> Vec<Figure> {
     for device in &devices {
         sessions.push(device.connect(&link, &tls).await.unwrap());
     }
-    let now = At(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64);
-    let start = Instant::now();
-    let mut pumps = JoinSet::new();
-    for mut session in sessions {
-        pumps.spawn(async move { session.pump(EVENTS, 250, now, seen).await });
-    }
-    while let Some(done) = pumps.join_next().await {
-        done.unwrap().unwrap();
-    }
-    let ours = (AGENTS * EVENTS) as f64 / start.elapsed().as_secs_f64();
+    let (_, took) = pumped(sessions, EVENTS).await;
+    let ours = (AGENTS * EVENTS) as f64 / took;
     hub.daemon.stop();
     let raw = raw_inserts(&hub.state_dir.join("olog.db"), &world.folder().join("raw.db"));
     vec![Figure {
@@ -82,6 +74,41 @@ pub(crate) async fn ingest() -> Vec<Figure> {
         ratio: raw / ours,
         bar: 4.0,
     }]
+}
+
+/// What an event costs when there is nothing yet, and after a long history, of the same devices.
+pub(crate) async fn history(n_events: u64) -> Vec<Figure> {
+    let world = World::new().await;
+    let hub = world.hub();
+    let (link, devices) = devices(&hub, AGENTS as usize).await;
+    let tls = any_certificate().unwrap();
+    let mut sessions = Vec::new();
+    for device in &devices {
+        sessions.push(device.connect(&link, &tls).await.unwrap());
+    }
+    let first;
+    (sessions, first) = pumped(sessions, EVENTS).await;
+    (sessions, _) = pumped(sessions, n_events.div_ceil(AGENTS)).await;
+    let (_, then) = pumped(sessions, EVENTS).await;
+    let micros = |seconds: f64| seconds * 1e6 / (AGENTS * EVENTS) as f64;
+    vec![Figure {
+        what: "an event committed after a long history",
+        ours: format!("{:.2} µs after {} events", micros(then), n_events + AGENTS * EVENTS),
+        limit: format!("{:.2} µs: into an empty store", micros(first)),
+        ratio: then / first,
+        bar: 1.25,
+    }]
+}
+
+/// All sessions send so many events at the same time; how long that took, in seconds.
+async fn pumped(sessions: Vec<Session>, n: u64) -> (Vec<Session>, f64) {
+    let (start, now) = (Instant::now(), now());
+    let mut pumps = JoinSet::new();
+    for mut session in sessions {
+        pumps.spawn(async move { session.pump(n, 250, now, seen).await.map(|()| session) });
+    }
+    let done = pumps.join_all().await.into_iter().map(Result::unwrap).collect();
+    (done, start.elapsed().as_secs_f64())
 }
 
 /// Rows a second of plain inserts of the hub's own event rows into a table of the same shape.

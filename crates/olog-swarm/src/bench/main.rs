@@ -13,6 +13,7 @@
 
 mod agent;
 mod hub;
+mod report;
 mod road;
 
 use clap::Parser;
@@ -20,7 +21,7 @@ use clap::Parser;
 /// What to measure.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only these: road, big, flood, memory, cold, idle, ingest, sessions
+    /// Only these: road, big, flood, memory, cold, idle, ingest, history, sessions, report
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files of the cold start and of the memory's slope
@@ -29,6 +30,12 @@ struct Args {
     /// Seconds of idleness
     #[arg(long, default_value_t = 600)]
     idle: u64,
+    /// Events of history
+    #[arg(long, default_value_t = 1_000_000)]
+    history: u64,
+    /// Devices in a report, of twenty tasks each
+    #[arg(long, default_value_t = 10_000)]
+    devices: usize,
     /// Be the bare websocket server that a session is measured against, on this port
     #[arg(long, hide = true)]
     bare: bool,
@@ -79,6 +86,8 @@ fn main() {
     take("cold", &mut || runtime.block_on(agent::cold_start(args.files)));
     take("idle", &mut || runtime.block_on(agent::idle(args.idle)));
     take("ingest", &mut || runtime.block_on(hub::ingest()));
+    take("history", &mut || runtime.block_on(hub::history(args.history)));
+    take("report", &mut || runtime.block_on(report::report(args.devices)));
     take("sessions", &mut || runtime.block_on(hub::sessions()));
 }
 
@@ -91,7 +100,12 @@ pub(crate) fn quantile(sample: &mut [f64], share: f64) -> f64 {
 
 /// Resident memory of a process in KiB (proc(5), VmRSS).
 pub(crate) fn rss_kib(pid: u32) -> f64 {
+    memory_kib(pid, "VmRSS:")
+}
+
+/// A size of a process in KiB, as proc(5) names it.
+pub(crate) fn memory_kib(pid: u32, field: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix(field)).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse().unwrap()
 }
