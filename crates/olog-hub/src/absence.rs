@@ -152,7 +152,7 @@ pub struct Roll {
 #[derive(Debug)]
 struct Asked {
     at: At,
-    /// Who has not fallen due yet, and has time to answer.
+    /// Who has time to answer: who has not fallen due yet, or did so while nobody looked.
     devices: Vec<i64>,
 }
 
@@ -234,7 +234,8 @@ impl Roll {
         };
         let is_unanswered =
             |p: &Presence| asked.devices.contains(&p.device) && p.heard_at.is_none_or(|heard| heard <= asked.at);
-        let waits = candidates.iter().any(|p| is_unanswered(p) && !self.is_due(p, now));
+        let may_answer = |p: &Presence| !self.is_due(p, now) || self.was_overslept(p, asked.at);
+        let waits = candidates.iter().any(|p| is_unanswered(p) && may_answer(p));
         if waits && now.since(asked.at) < VERDICT_WAIT {
             self.asked = Some(asked);
             return None;
@@ -249,7 +250,13 @@ impl Roll {
             steps.push(Step::Ping(ping));
         }
         let is_soon = |p: &Presence| self.lost_at(p).is_some_and(|at| (1..=TOGETHER_WITHIN).contains(&at.since(now)));
-        Asked { at: now, devices: silent.iter().filter(|p| is_soon(p)).map(|p| p.device).collect() }
+        let has_time = |p: &Presence| is_soon(p) || self.was_overslept(p, now);
+        Asked { at: now, devices: silent.iter().filter(|p| has_time(p)).map(|p| p.device).collect() }
+    }
+
+    /// It was due long before anybody looked: the hub stood still, or its clock jumped. Who has a session then is asked first.
+    fn was_overslept(&self, presence: &Presence, looked_at: At) -> bool {
+        presence.is_connected && self.lost_at(presence).is_some_and(|at| looked_at.since(at) >= VERDICT_WAIT)
     }
 
     fn half_silent(&self, presence: &Presence, now: At) -> bool {

@@ -384,3 +384,22 @@ fn a_connection_that_dies_before_its_return_is_told_is_missing_again() {
     world.pass(300);
     world.heard(&["60 lost d0 d1 of 2 since 0", "760 back d1 since 0 missing d0 rebooted 0"]);
 }
+
+#[test]
+fn a_hub_that_stood_still_asks_before_it_judges() {
+    let mut world = World::new(3);
+    world.look();
+    world.alive[2] = false;
+    // Suspended for an hour, or its clock was set: all are due, and nobody was asked.
+    world.now = At(60 * MINUTE);
+    world.look();
+    assert_eq!((world.pinged.len(), world.told.len()), (3, 0));
+    let heard = world.now.plus(SECOND);
+    world.devices[..2].iter_mut().for_each(|device| device.heard_at = Some(heard));
+    for _ in 0..12 {
+        world.now = world.now.plus(SECOND);
+        world.look();
+    }
+    assert_eq!(world.told.len(), 1, "{:?}", world.told);
+    assert!(world.told[0].contains("d2") && !world.told[0].contains("d1"), "{:?}", world.told);
+}
