@@ -1,3 +1,5 @@
+mod groups;
+
 use olog_proto::{Change, Excerpt, File, Note, SecretKey, Suffix, fingerprint::fingerprints};
 
 use super::*;

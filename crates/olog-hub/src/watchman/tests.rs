@@ -1,6 +1,8 @@
 //! The watchman on a real store, with a clock that is moved by hand.
 
+mod clocks;
 mod expected;
+mod month;
 
 use std::net::IpAddr;
 
