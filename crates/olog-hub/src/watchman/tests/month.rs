@@ -252,8 +252,3 @@ async fn check(plans: BTreeMap<String, Plan>) {
 async fn a_month_shows_each_task_as_it_lived_and_only_who_did_not_come_is_lost() {
     check(plans()).await;
 }
-
-#[tokio::test]
-async fn habits_that_nobody_declared_are_learnt_and_only_who_breaks_one_is_lost() {
-    check(BTreeMap::new()).await;
-}
