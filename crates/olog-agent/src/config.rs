@@ -305,13 +305,13 @@ mod tests {
                 "agent.toml:8:10 settle: must not be longer than settle_max (10s)",
                 "agent.toml:9:1 rule[0].files: is missing: expected a string",
                 "agent.toml:10:6 rule[0].as: expected \"log\" or \"err\" or \"msg\" or \"scanerr\", found \"scan\"",
-                "agent.toml:11:1 unknown key \"ignor\" in [rule[0]], nearest \"ignore\"",
+                "agent.toml:11:1 unknown key `ignor`, nearest `ignore`",
                 "agent.toml:13:9 push.after: expected a span of time like \"100ms\", \"60s\", \"10m\", \"12h\" or \"7d\", found \"soon\"",
             ],
         );
         check(
             "tokne = 1\nlog_dir = []\n",
-            &["agent.toml:1:1 unknown key \"tokne\"", "agent.toml:2:1 unknown key \"log_dir\", nearest \"log_dirs\""],
+            &["agent.toml:1:1 unknown key `tokne`", "agent.toml:2:1 unknown key `log_dir`, nearest `log_dirs`"],
         );
     }
 

@@ -44,7 +44,7 @@ impl fmt::Display for Finding {
         }
         let colon = if self.place.is_none() { ":" } else { "" };
         write!(f, "{colon} {}", self.problem)?;
-        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, ", nearest {nearest:?}"))
+        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, ", nearest {}", table::quoted(nearest)))
     }
 }
 

@@ -100,7 +100,7 @@ async fn a_bad_new_configuration_is_refused_and_noted_and_the_old_one_stays() {
     let before = running.until(|_| true).await.last;
     write_config(running.folder.path(), "device = 'other'\nsetle = '1s'\n");
     let refused = running.client.post::<()>("/reload", &()).await.unwrap_err().to_string();
-    assert!(refused.contains("unknown key \"setle\", nearest \"settle\""), "{refused}");
+    assert!(refused.contains("unknown key `setle`, nearest `settle`"), "{refused}");
     let status = running.until(|s| s.last > before).await;
     assert_eq!(status.device, "comsrv");
     running.stop().await;

@@ -422,11 +422,16 @@ impl Table {
             let likeness = |known: &&String| strsim::damerau_levenshtein(known, key);
             let nearest =
                 self.known.iter().min_by_key(likeness).filter(|k| likeness(k) <= (key.chars().count() + 1) / 3);
-            let within = if self.path.is_empty() { String::new() } else { format!(" in [{}]", self.path) };
-            let problem = format!("unknown key {key:?}{within}");
+            // Line and column say in which table.
+            let problem = format!("unknown key {}", quoted(key));
             self.context.report(place, self.name(key), problem, nearest.cloned());
         }
     }
+}
+
+/// A key as the phone shows it; what does not belong in a line is escaped.
+pub(super) fn quoted(key: &str) -> String {
+    format!("`{}`", key.escape_debug())
 }
 
 /// Reads a span of time.

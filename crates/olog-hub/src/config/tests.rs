@@ -140,7 +140,7 @@ fn every_mistake_is_found_at_once() {
         tasks = [{ schedule = "* * *" }]
         "#,
         &[
-            "unknown key \"listn\", nearest \"listen\"",
+            "unknown key `listn`, nearest `listen`",
             "listen: expected an address and a port",
             "public_url: expected a web address",
             "language: expected \"zh-CN\" or \"en\"",

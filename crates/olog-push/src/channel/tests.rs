@@ -53,7 +53,7 @@ fn every_mistake_says_what_was_expected() {
     finds(&format!("{GOOD}api_url = 'https://me:pw@x'"), "scheme and host");
     finds(&format!("{GOOD}proxy = 'socks5://x'"), "expected a proxy");
     finds(&format!("{GOOD}only = {{ kinds = ['error'] }}"), "expected \"err\" or");
-    finds(&format!("{GOOD}tokken = 'x'"), "unknown key \"tokken\"");
+    finds(&format!("{GOOD}tokken = 'x'"), "unknown key `tokken`");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn system(code: SystemCode) -> Notice {
     let args = [
         ("since", "1795281064000"),
         ("devices", "comsrv, nas"),
-        ("findings", "hub.toml:3:1 unknown key \"listn\""),
+        ("findings", "hub.toml:3:1 unknown key `listn`, nearest `listen`"),
         ("n", "3"),
         ("why", "its spool was restored from an older copy"),
         ("addresses", "203.0.113.7, 198.51.100.2"),
