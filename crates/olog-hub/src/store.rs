@@ -37,8 +37,8 @@ pub use value::{Row, Value};
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk is full or fails, or the database cannot be reached: nothing was changed, try again later.
-    #[error("the store cannot write now ({0}): free disk space, or look after the disk or the database server")]
+    /// The disk is full or fails, or the database cannot be reached: nothing was changed, try again later. Says what helps.
+    #[error("the store does not work now: {0}")]
     Disk(String),
     /// The database file, or its folder, is not this user's to write.
     #[error("{0}: olog-hub runs as the user who owns it, or set state_dir to a folder of yours")]

@@ -43,7 +43,7 @@ impl Postgres {
             .create_timeout(Some(PATIENCE))
             .build()
             .map_err(|e| StoreError::Disk(e.to_string()))?;
-        let mut client = pool.get().await.map_err(|e| StoreError::Disk(chain(&e)))?;
+        let mut client = pool.get().await.map_err(|e| away(&chain(&e)))?;
         let is_new = client
             .query_one("SELECT to_regclass('settings') IS NULL", &[])
             .await
@@ -87,7 +87,7 @@ impl Postgres {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let client = self.pool.get().await.map_err(|e| StoreError::Disk(chain(&e)))?;
+        let client = self.pool.get().await.map_err(|e| away(&chain(&e)))?;
         let (handle, journal) = (Handle::current(), self.journal.clone());
         tokio::task::spawn_blocking(move || {
             let mut transaction = PostgresTx { client, handle, journal };
@@ -205,17 +205,22 @@ fn of_postgres(error: tokio_postgres::Error) -> StoreError {
         // No answer from the server: the connection, not the statement. Conversions on our side have no code either.
         let refused =
             std::error::Error::source(&error).is_some_and(|e| !e.is::<std::io::Error>()) && !error.is_closed();
-        return if refused { StoreError::Refused(chain(&error)) } else { StoreError::Disk(chain(&error)) };
+        return if refused { StoreError::Refused(chain(&error)) } else { away(&chain(&error)) };
     };
     let text = chain(&error);
     if code == SqlState::T_R_SERIALIZATION_FAILURE || code == SqlState::T_R_DEADLOCK_DETECTED {
         StoreError::Again(text)
     } else if ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class)) {
         // Connection, insufficient resources, operator intervention, system error: PostgreSQL's Appendix A.
-        StoreError::Disk(text)
+        away(&text)
     } else {
         StoreError::Refused(text)
     }
+}
+
+/// The server, not our disk.
+fn away(why: &str) -> StoreError {
+    StoreError::Disk(format!("PostgreSQL: {why}: look after the server, or after `store.url`"))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -297,20 +297,21 @@ fn salvage(connection: &Connection, aside: &Path) {
 }
 
 fn of_sqlite(error: rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error.to_string()),
-        Some(
-            ErrorCode::DiskFull
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
-            | ErrorCode::PermissionDenied
-            | ErrorCode::OutOfMemory
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked,
-        ) => StoreError::Disk(error.to_string()),
-        _ => StoreError::Refused(error.to_string()),
-    }
+    let what_helps = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            return StoreError::Damaged(error.to_string());
+        }
+        Some(ErrorCode::DiskFull) => "free disk space",
+        Some(ErrorCode::SystemIoFailure) => "look after the disk",
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "become the hub's user or root, or set `state_dir` to a folder that you may write to"
+        }
+        Some(ErrorCode::ReadOnly) => "let the hub's user write to it, or mount the disk for writing",
+        Some(ErrorCode::OutOfMemory) => "free memory",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "end the other program that uses it",
+        _ => return StoreError::Refused(error.to_string()),
+    };
+    StoreError::Disk(format!("{error}: {what_helps}"))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
