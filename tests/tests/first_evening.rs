@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     process::{Command, Stdio},
 };
 
@@ -78,6 +78,13 @@ async fn setup_writes_two_files_sends_the_first_push_and_says_what_the_service_a
     let other = set_up(&world, &hub, &["", "", "", "1", "", "", "", "y"]).good();
     assert!(other.contains("accepted"), "{other}");
     assert!(!fs::read_to_string(&file).unwrap().contains("per_day"));
+    // Who may read the folder of secrets may read what is written there.
+    let secrets = secret.parent().unwrap();
+    let group = if rustix::process::geteuid().is_root() { 12345 } else { fs::metadata(secrets).unwrap().gid() };
+    std::os::unix::fs::chown(secrets, None, Some(group)).unwrap();
+    set_up(&world, &hub, &["", "", "", "", "", phone::TOKEN, ""]).good();
+    let placed = fs::metadata(&secret).unwrap();
+    assert_eq!((placed.gid(), placed.permissions().mode() & 0o7777), (group, 0o640));
 }
 
 #[tokio::test(flavor = "multi_thread")]

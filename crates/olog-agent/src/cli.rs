@@ -175,6 +175,7 @@ fn run(runtime: &Runtime, source: olog_daemon::config::Source, config: Config) -
         Ok(()) => Exit::Ok,
         Err(error) => {
             tracing::error!("{error:#}");
+            service::status(&format!("not running: {error:#}"));
             Exit::Failed
         }
     }
@@ -330,7 +331,7 @@ fn show(status: &Status) -> String {
         "waiting for the hub: {} events, {} bytes; acknowledged through {}\n",
         status.spool, status.spool_bytes, status.acked
     );
-    out += &format!("watching {} files in {} folders\n", status.watched_files, status.watched_folders);
+    out += &format!("{}\n", line::watched(status));
     if let Some(skew) = status.skew.filter(|skew| skew.abs() > 10_000) {
         out += &format!("this device's clock differs from the hub's by {} s\n", skew / 1000);
     }

@@ -43,7 +43,10 @@ pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket is there"));
         }
         Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there"));
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another daemon answers there: stop it, or choose another `socket`",
+            ));
         }
         Ok(_) => std::fs::remove_file(path)?,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -218,8 +218,10 @@ fn try_it(runtime: &Runtime, config: &Config, channel: &str) -> Result<Exit, Set
             only.name
         ));
     }
-    report("Next, this machine's own logs: apt install olog-agent, then: olog-hub join-link --local | olog-agent join");
-    report("Other machines: olog-hub join-link");
+    report(
+        "Next, as root, this machine's own logs: install olog-agent, then: olog-hub join-link --local | olog-agent join",
+    );
+    report("Other machines: install olog-agent there; here olog-hub join-link prints what to type there.");
     Ok(exit)
 }
 

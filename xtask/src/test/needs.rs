@@ -15,6 +15,7 @@ const NEEDS: &[(&str, &str)] = &[
 /// What boots machines, where that can be.
 const MACHINES: &[(&str, &str)] = &[
     ("debootstrap", "debootstrap"),
+    ("dpkg-shlibdeps", "dpkg-dev"),
     ("systemd-nspawn", "systemd-container"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),

@@ -33,9 +33,14 @@ pub(crate) fn hub_is_here() -> bool {
     Path::new("/run/olog-hub").is_dir()
 }
 
-fn watching(status: &Status) -> String {
+/// How much is watched.
+pub(crate) fn watched(status: &Status) -> String {
     let files = counted(status.watched_files, "file", "files");
-    let mut line = format!("watching {files} in {}", counted(status.watched_folders, "folder", "folders"));
+    format!("watching {files} in {}", counted(status.watched_folders, "folder", "folders"))
+}
+
+fn watching(status: &Status) -> String {
+    let mut line = watched(status);
     match status.spool {
         0 => {}
         1 => line += "; 1 event waits",

@@ -162,13 +162,13 @@ pub(super) fn schedules(live: &Live, now: At) -> Vec<String> {
     lines
 }
 
-/// A database's address without its password.
+/// A database's address without its password. (In an address `…` would read `%E2%80%A6`.)
 pub(crate) fn show_store(store: &StoreUrl) -> String {
     match store {
         StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
         StoreUrl::Postgres(text) => match url::Url::parse(text) {
             Ok(mut url) => {
-                if url.password().is_some() && url.set_password(Some("…")).is_err() {
+                if url.password().is_some() && url.set_password(Some("***")).is_err() {
                     return "postgres://…".to_owned();
                 }
                 // A password may also stand among the parameters.

@@ -102,6 +102,7 @@ fn every_key_of_the_contract_is_known() {
     for secret in ["geheim", "legacylegacy", "abcdefghijk", "0123456789"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+    assert!(shown.contains("postgres://olog:***@db/olog"), "{shown}");
     assert!(config.remarks().iter().any(|remark| remark.contains("one channel only (me)")));
 }
 

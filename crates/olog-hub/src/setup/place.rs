@@ -2,8 +2,8 @@
 //!
 //! Each is written beside its place, flushed, and renamed; the secret first, since the running hub reads both as soon as the
 //! configuration is there. When the second rename fails, the first is undone. The configuration may be read by all; the
-//! secret belongs to root and is read by the hub's group: `olog-hub` where there is one, else the group that owns
-//! `state_dir`. Who is not root writes as himself.
+//! secret belongs to root and is read by the group of its folder. Where only root reads that, or there is none yet, it is
+//! the group `olog-hub` if there is one, else the one that owns `state_dir`. Who is not root writes as himself.
 
 use std::{
     fs,
@@ -60,7 +60,7 @@ impl Place {
     }
 
     pub(super) fn put(&self, state_dir: &Path, text: &str, secret: Option<(&str, &Secret)>) -> Result<(), SetupError> {
-        let group = geteuid().is_root().then(|| group(state_dir)).flatten();
+        let group = geteuid().is_root().then(|| group(&self.secrets, state_dir)).flatten();
         folder(&self.folder, 0o755, None).map_err(wrong(&self.folder))?;
         let file = self.file();
         let new_file = beside(&file);
@@ -151,7 +151,10 @@ fn write(path: &Path, text: &str, mode: u32, group: Option<u32>) -> io::Result<(
 }
 
 /// The group by which the hub reads its secrets.
-fn group(state_dir: &Path) -> Option<u32> {
+fn group(secrets: &Path, state_dir: &Path) -> Option<u32> {
+    if let Ok((_, group @ 1..)) = socket::owner_of(secrets) {
+        return Some(group);
+    }
     let groups = fs::read_to_string("/etc/group").unwrap_or_default();
     let named =
         groups.lines().find_map(|line| line.strip_prefix(GROUP)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok());
