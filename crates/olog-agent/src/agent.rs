@@ -332,9 +332,11 @@ impl Agent {
         if confirmed && let Err(error) = self.spool.set_meta(NEWEST, &self.clock.now().0.to_string()) {
             tracing::warn!(%error, "the time cannot be stored");
         }
+        // Who has just joined looks at it.
+        self.show();
     }
 
-    /// Feeds the watchdog while everybody moves, and shows what has changed.
+    /// Feeds the watchdog while everybody moves, and shows what else has changed.
     fn tick(&mut self) {
         match self.vitals.stuck(Instant::now()) {
             None => service::alive(),
@@ -343,6 +345,11 @@ impl Agent {
                 tracing::error!(worker, quiet, "{worker} has not moved for {quiet} s: the watchdog is not fed");
             }
         }
+        self.show();
+    }
+
+    /// Shows what has changed.
+    fn show(&mut self) {
         if service::is_there() {
             let line = self.line();
             if line != self.shown {

@@ -221,7 +221,7 @@ fn try_it(runtime: &Runtime, config: &Config, channel: &str) -> Result<Exit, Set
     report(
         "Next, as root, this machine's own logs: install olog-agent, then: olog-hub join-link --local | olog-agent join",
     );
-    report("Other machines: install olog-agent there; here olog-hub join-link prints what to type there.");
+    report("Other machines: install olog-agent there, and join by what this prints here: olog-hub join-link");
     Ok(exit)
 }
 
