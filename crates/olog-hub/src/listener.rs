@@ -89,6 +89,11 @@ pub struct ListenError {
     source: io::Error,
 }
 
+/// What helps a hub that may not open a port below 1024.
+const LOW_PORT: &str = ": ports below 1024 need a right: `systemctl edit olog-hub`, write the three lines \"[Service]\", \
+    \"AmbientCapabilities=CAP_NET_BIND_SERVICE\" and \"CapabilityBoundingSet=CAP_NET_BIND_SERVICE\", then \
+    `systemctl restart olog-hub`; or keep port 8765 and set a reverse proxy before it";
+
 /// What helps, where it is known.
 fn advice(address: SocketAddr, error: &io::Error) -> String {
     use rustix::io::Errno;
@@ -97,11 +102,7 @@ fn advice(address: SocketAddr, error: &io::Error) -> String {
         Some(Errno::ADDRINUSE) => {
             format!(": another program has port {port} (`ss -ltnp` names it): stop it, or set `listen` to another port")
         }
-        Some(Errno::ACCESS | Errno::PERM) if port < 1024 => format!(
-            ": ports below 1024 need a right: `systemctl edit olog-hub`, write the three lines \"[Service]\", \
-             \"AmbientCapabilities=CAP_NET_BIND_SERVICE\" and \"CapabilityBoundingSet=CAP_NET_BIND_SERVICE\", then `systemctl restart \
-             olog-hub`; or keep port 8765 and set a reverse proxy before it"
-        ),
+        Some(Errno::ACCESS | Errno::PERM) if port < 1024 => LOW_PORT.to_owned(),
         Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) if address.is_ipv6() => {
             format!(": without IPv6 on this machine, set `listen = \"0.0.0.0:{port}\"`")
         }
