@@ -36,6 +36,8 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("hub", &["*"]),
             ("cli", &["*"]),
             ("bell", &[]),
+            // What happened, written after the commit: whoever writes to the store may note a line.
+            ("journal", &[]),
             ("failed", &["config", "record"]),
             ("config", &["schedule", "store"]),
             ("pulse", &[]),
@@ -45,7 +47,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("listener", &["config"]),
             ("session", &["enrol", "ingest", "roster"]),
             ("roster", &["store"]),
-            ("ingest", &["absence", "bell", "expect", "incident", "plans", "pulse", "record", "store"]),
+            ("ingest", &["absence", "bell", "expect", "incident", "journal", "plans", "pulse", "record", "store"]),
             ("state", &[]),
             ("incident", &["state"]),
             ("schedule", &[]),
@@ -55,17 +57,17 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("report", &["schedule", "state"]),
             ("retention", &["config", "store"]),
             ("reporter", &["bell", "config", "expect", "record", "report", "roster", "schedule", "state", "store"]),
-            ("outbox", &["bell", "config", "pulse", "record", "store"]),
-            ("record", &["absence", "expect", "incident", "state", "store"]),
+            ("outbox", &["bell", "config", "journal", "pulse", "record", "store"]),
+            ("record", &["absence", "expect", "incident", "journal", "state", "store"]),
             (
                 "watchman",
                 &[
-                    "absence", "bell", "config", "expect", "incident", "plans", "pulse", "record", "roster", "state",
-                    "store",
+                    "absence", "bell", "config", "expect", "incident", "journal", "plans", "pulse", "record", "roster",
+                    "state", "store",
                 ],
             ),
             // Of `ingest` only what a device says of itself at a session's start.
-            ("store", &["absence", "expect", "incident", "ingest", "state"]),
+            ("store", &["absence", "expect", "incident", "ingest", "journal", "state"]),
             ("enrol", &["bell", "record", "roster", "store"]),
             ("web", &["bell", "config", "enrol", "ingest", "listener", "report", "roster", "session", "store"]),
             (
@@ -75,7 +77,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
                     "roster", "state", "store", "web",
                 ],
             ),
-            ("person", &["bell", "expect", "incident", "record", "store"]),
+            ("person", &["bell", "expect", "incident", "journal", "record", "store"]),
         ],
     ),
     (

@@ -12,7 +12,7 @@ fn text_of(task: usize, suffix: Suffix, word: usize) -> What {
         task: format!("task{task}").parse().unwrap(),
         suffix,
         path: format!("/ologs/task{task}.{suffix}"),
-        change: if word % 2 == 0 { Change::Rewritten } else { Change::Grown },
+        change: if word.is_multiple_of(2) { Change::Rewritten } else { Change::Grown },
         began_at: Some(NOW.plus(-(word as i64) * 60_000)),
         closed: word != 3,
         sibling_err: word == 1,
