@@ -28,6 +28,7 @@ use olog_push::{Channel, words::Language};
 use crate::{schedule::Schedule, store::StoreUrl};
 
 mod keep;
+mod sandbox;
 mod show;
 mod take;
 

@@ -229,7 +229,10 @@ fn report_remarks(report: &Report, say: &mut impl FnMut(String)) {
         }
         _ => {}
     }
-    if let Some(dir) = report.html_dir.as_ref().filter(|dir| !dir.is_dir()) {
+    let Some(dir) = &report.html_dir else { return };
+    if let Some(words) = super::sandbox::html_dir(dir) {
+        say(words);
+    } else if !dir.is_dir() {
         say(format!("report.html_dir {} is not a folder: the report will come whole in the message", dir.display()));
     }
 }
