@@ -54,7 +54,7 @@ async fn the_state_of_a_newer_version_is_left_alone_with_words() {
     machine.edit("/var/lib/olog-hub/olog.db", newer);
     machine.sh("systemctl start olog-agent olog-hub");
     for (daemon, words) in
-        [("olog-agent", "install the newer olog-agent again"), ("olog-hub", "made by a newer olog-hub")]
+        [("olog-agent", "install the newer olog-agent again"), ("olog-hub", "install the newer olog-hub again")]
     {
         machine.wait(&format!("{daemon} says why"), |machine| machine.log(daemon).contains(words).then_some(()));
         assert_ne!(machine.property(daemon, "ActiveState"), "active");
