@@ -154,8 +154,8 @@ fn multiply(store: &Path, n_devices: usize) -> u64 {
     copies
         .execute(
             &format!(
-                "INSERT INTO devices (name, key, {}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-                 SELECT printf('%s-%05d', d.name, i), d.key || '-' || i, {} FROM n JOIN devices d
+                "INSERT INTO devices (name, {}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                 SELECT printf('%s-%05d', d.name, i), {} FROM n JOIN devices d
                  ON d.name = CASE WHEN i % {BAD} = 0 THEN 'ill' ELSE 'well' END",
                 of_device.join(", "),
                 listed(&of_device, "d")
@@ -186,7 +186,7 @@ fn bare_query(store: &Path, n_tasks: u64) -> f64 {
     let mut query = db
         .prepare(
             "SELECT d.id, d.name, d.address, d.version, d.heard_at, d.absence_id, d.days, t.id, t.name, t.facts, t.expect, t.known_at
-             FROM devices d JOIN tasks t ON t.device_id = d.id WHERE d.state = 'joined' AND t.is_task = 1 ORDER BY d.name, t.name",
+             FROM devices d JOIN tasks t ON t.device_id = d.id WHERE d.state = 'joined' AND t.is_task = 1",
         )
         .unwrap();
     let mut rows = query.query([]).unwrap();

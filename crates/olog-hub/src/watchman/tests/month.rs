@@ -175,9 +175,9 @@ impl Month {
     pub(super) async fn until(&mut self, end: At) {
         loop {
             let now = self.world.clock.now();
-            let due = self.world.store.store.read(task_store::next_due).await.unwrap().unwrap_or(end);
+            let due = self.world.store.store.read(task_store::next_due).await.unwrap();
             let morning = START.plus((now.since(START) + 13 * HOUR) / DAY * DAY + 11 * HOUR);
-            let next = due.max(now).min(morning).min(end);
+            let next = due.map_or(end, |due| due.max(now)).min(morning).min(end);
             self.world.hand.set(next);
             self.place.seat().heard(next);
             if next == morning && morning > now {
@@ -186,7 +186,7 @@ impl Month {
                     tokio::task::yield_now().await;
                 }
                 self.world.watchman.look().await.unwrap();
-            } else if due <= next {
+            } else if due.is_some_and(|due| due <= next) {
                 self.world.watchman.look_at_tasks().await.unwrap();
             } else {
                 return;
@@ -251,4 +251,9 @@ async fn check(plans: BTreeMap<String, Plan>) {
 #[tokio::test]
 async fn a_month_shows_each_task_as_it_lived_and_only_who_did_not_come_is_lost() {
     check(plans()).await;
+}
+
+#[tokio::test]
+async fn habits_that_nobody_declared_are_learnt_and_only_who_breaks_one_is_lost() {
+    check(BTreeMap::new()).await;
 }
