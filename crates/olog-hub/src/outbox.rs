@@ -100,7 +100,20 @@ pub async fn run(
     }
 }
 
-/// Gives up what has waited for too long, of channels that are gone as well.
+/// Gives up what has waited for too long, of channels that are gone as well; true if something was.
+pub async fn give_up(store: &Store, rules: &Arc<Rules>, now: At) -> Result<bool, StoreError> {
+    let rules = rules.clone();
+    let given_up = store.write(move |tx| {
+        let given_up = outbox::expire(tx, now.plus(-LIVES), now)?;
+        for (channel, n) in &given_up {
+            let args = [("channel", channel.clone()), ("n", n.to_string())];
+            record::tell(tx, &rules, &record::affair(None, SystemCode::Expired, &args, now), now)?;
+        }
+        Ok(!given_up.is_empty())
+    });
+    given_up.await
+}
+
 async fn expire(
     store: Store,
     rules: Arc<Rules>,
@@ -109,16 +122,8 @@ async fn expire(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     loop {
-        let (now, rules) = (clock.now(), rules.clone());
-        let given_up = store.write(move |tx| {
-            let given_up = outbox::expire(tx, now.plus(-LIVES), now)?;
-            for (channel, n) in &given_up {
-                let args = [("channel", channel.clone()), ("n", n.to_string())];
-                record::tell(tx, &rules, &record::affair(None, SystemCode::Expired, &args, now), now)?;
-            }
-            Ok(!given_up.is_empty())
-        });
-        match given_up.await {
+        let now = clock.now();
+        match give_up(&store, &rules, now).await {
             Ok(true) => bell.ring(),
             Ok(false) => {}
             Err(error) if error.is_passing() => tracing::warn!(%error, "old notifications were not looked for"),
@@ -131,7 +136,15 @@ async fn expire(
     }
 }
 
-struct Dispatcher {
+/// Who answers the calls of a channel: its service, unless somebody stands in for it.
+pub trait StandIn: std::fmt::Debug + Send + Sync {
+    /// What it says to one call, of each receiver.
+    fn answer(&self, channel: &str, message: &Message, to: &[Receiver]) -> Vec<(Receiver, Answer)>;
+}
+
+/// One channel's sender.
+#[derive(Debug)]
+pub struct Dispatcher {
     store: Store,
     rules: Arc<Rules>,
     channel: Arc<Channel>,
@@ -143,11 +156,13 @@ struct Dispatcher {
     me: String,
     pulse: Pulse,
     stop: CancellationToken,
+    /// Answers in the place of the service, and then no back-off is left to chance.
+    stand_in: Option<Arc<dyn StandIn>>,
 }
 
 /// When to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub enum Next {
     /// At once: more waits.
     Now,
     /// When the channel's pace allows the next call.
@@ -157,7 +172,8 @@ enum Next {
 }
 
 impl Dispatcher {
-    fn new(
+    /// Of one channel, under the rules in force.
+    pub fn new(
         store: Store,
         rules: Arc<Rules>,
         channel: Arc<Channel>,
@@ -173,14 +189,31 @@ impl Dispatcher {
             Err(_) => "hub".to_owned(),
         };
         let pace = Pace::new(channel.rate, Instant::now());
-        Dispatcher { store, rules, channel, listener: bell.listen(), bell, clock, pace, me, pulse, stop }
+        Dispatcher {
+            store,
+            rules,
+            channel,
+            listener: bell.listen(),
+            bell,
+            clock,
+            pace,
+            me,
+            pulse,
+            stop,
+            stand_in: None,
+        }
+    }
+
+    /// Calls nobody: this one answers.
+    pub fn answered_by(self, stand_in: Arc<dyn StandIn>) -> Dispatcher {
+        Dispatcher { stand_in: Some(stand_in), ..self }
     }
 
     async fn run(mut self) -> Result<(), StoreError> {
         self.begin().await?;
         while !self.stop.is_cancelled() {
             self.pulse.beat();
-            let turn = self.turn().await;
+            let turn = self.turn(Instant::now()).await;
             self.pulse.rest();
             let next = match turn {
                 Ok(next) => next,
@@ -207,7 +240,7 @@ impl Dispatcher {
     }
 
     /// A pause and receivers set aside end with the configuration under which they came.
-    async fn begin(&self) -> Result<(), StoreError> {
+    pub async fn begin(&self) -> Result<(), StoreError> {
         let (name, config) = (self.channel.name.clone(), self.channel.settings_print());
         let written = self.store.write(move |tx| {
             let facts = outbox::channel(tx, &name)?;
@@ -224,8 +257,8 @@ impl Dispatcher {
         }
     }
 
-    /// One turn: claim, put into words, call, record.
-    async fn turn(&self) -> Result<Next, StoreError> {
+    /// One turn: claim, put into words, call, record. `instant` is what the pace is measured by.
+    pub async fn turn(&self, instant: Instant) -> Result<Next, StoreError> {
         let now = self.clock.now();
         let claim = {
             let (name, me) = (self.channel.name.clone(), self.me.clone());
@@ -235,7 +268,7 @@ impl Dispatcher {
             Claim::Nothing(next) => return Ok(Next::At(next)),
             Claim::Rows(rows, facts) => (rows, facts),
         };
-        if let Err(wait) = self.pace.take(Instant::now()) {
+        if let Err(wait) = self.pace.take(instant) {
             self.release(outbox::ids(&rows)).await?;
             return Ok(Next::AfterPace(wait));
         }
@@ -243,8 +276,9 @@ impl Dispatcher {
         let (message, rows) = self.in_words(rows, now).await?;
         let answers = self.call(message.clone(), &to).await;
         let done = self.clock.now();
+        let jitter = if self.stand_in.is_some() { 1.0 } else { jitter() };
         answers.iter().for_each(|(receiver, answer)| self.log(&rows, &message.title, receiver, answer));
-        let turn = Turn { rows, answers, title: message.title, facts, sent_at: now, done_at: done, jitter: jitter() };
+        let turn = Turn { rows, answers, title: message.title, facts, sent_at: now, done_at: done, jitter };
         self.record(turn).await?;
         Ok(Next::Now)
     }
@@ -336,13 +370,20 @@ impl Dispatcher {
 
     /// The call; once more as short plain text if the form was refused.
     async fn call(&self, message: Message, to: &[Receiver]) -> Vec<(Receiver, Answer)> {
-        let answers = self.channel.send(&message, to).await;
+        let answers = self.send(&message, to).await;
         let is_form =
             |(_, answer): &(Receiver, Answer)| matches!(answer, Answer::Refused { class: Refusal::Format, .. });
         if answers.is_empty() || !answers.iter().all(is_form) {
             return answers;
         }
-        self.channel.send(&message.plain(SHORT), to).await
+        self.send(&message.plain(SHORT), to).await
+    }
+
+    async fn send(&self, message: &Message, to: &[Receiver]) -> Vec<(Receiver, Answer)> {
+        match &self.stand_in {
+            Some(stand_in) => stand_in.answer(&self.channel.name, message, to),
+            None => self.channel.send(message, to).await,
+        }
     }
 
     async fn release(&self, ids: Vec<i64>) -> Result<(), StoreError> {

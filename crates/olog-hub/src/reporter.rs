@@ -115,7 +115,7 @@ impl Reporter {
     }
 
     /// Makes what is due; returns when to look again.
-    async fn look(&mut self, now: At) -> Result<At, ReportError> {
+    pub async fn look(&mut self, now: At) -> Result<At, ReportError> {
         let live = self.live.borrow_and_update().clone();
         self.clean_up(&live, now).await?;
         let later = now.plus(LOOK_EVERY);

@@ -180,8 +180,20 @@ impl Watchman {
         Ok(())
     }
 
-    /// Does all that is due; returns when to look again.
+    /// Does all that is due and says that the hub lives; returns when to look again.
     async fn look(&mut self) -> Result<At, StoreError> {
+        let next = self.do_what_is_due().await?;
+        let now = self.clock.now();
+        if !(0..ALIVE_EVERY).contains(&now.since(self.alive_at)) {
+            self.store.write_relaxed(move |tx| affairs::alive(tx, now)).await?;
+            self.alive_at = now;
+        }
+        let alive = self.alive_at.plus(ALIVE_EVERY);
+        Ok(next.map_or(alive, |next| next.min(alive)))
+    }
+
+    /// Does all that is due; returns when something is due next, unless the bell rings before.
+    pub async fn do_what_is_due(&mut self) -> Result<Option<At>, StoreError> {
         self.apply_plans().await?;
         let devices = self.look_at_devices().await?;
         let tasks = self.look_at_tasks().await?;
@@ -192,12 +204,8 @@ impl Watchman {
             self.store.write(move |tx| affairs::tell_new_devices(tx, &rules, now)).await?;
             self.outbox.ring();
         }
-        if !(0..ALIVE_EVERY).contains(&now.since(self.alive_at)) {
-            self.store.write_relaxed(move |tx| affairs::alive(tx, now)).await?;
-            self.alive_at = now;
-        }
         let new_devices = new_devices.filter(|due| *due > now);
-        Ok([devices, tasks, new_devices].into_iter().flatten().fold(self.alive_at.plus(ALIVE_EVERY), At::min))
+        Ok([devices, tasks, new_devices].into_iter().flatten().min())
     }
 
     /// Brings what is declared into the store, after a start and after each change.
