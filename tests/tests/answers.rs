@@ -14,6 +14,7 @@ fn message() -> Message {
         summary: "ERR comsrv/mysql: gone".into(),
         html: "<p>mysql has just failed.</p>".into(),
         text: "mysql has just failed.".into(),
+        about: Vec::new(),
     }
 }
 

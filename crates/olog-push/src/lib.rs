@@ -28,6 +28,23 @@ pub struct Message {
     pub html: String,
     /// The same as plain text.
     pub text: String,
+    /// What it tells of, worst first.
+    pub about: Vec<About>,
+}
+
+/// One matter of a message, for services and programs that sort by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Its kind.
+    pub kind: Kind,
+    /// The device, if it is about one.
+    pub device: Option<String>,
+    /// The task, if it is about one.
+    pub task: Option<String>,
+    /// The incident's number, if it is one's.
+    pub incident: Option<u64>,
+    /// When it happened.
+    pub at: olog_proto::At,
 }
 
 impl Message {

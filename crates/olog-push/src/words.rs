@@ -96,7 +96,7 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
         let page = page.into_iter().find(|page| size(page) <= context.limits.chars).unwrap_or(smallest);
         let mut told: Vec<usize> = chosen.iter().flat_map(|entry| entry.places.iter().copied()).collect();
         told.sort_unstable();
-        return Composed { message: message(context, title, &telling, &page), told };
+        return Composed { message: message(context, title, &telling, &page, chosen), told };
     }
 }
 
@@ -116,7 +116,7 @@ fn write(
     }
 }
 
-fn message(context: &Context<'_>, title: String, telling: &str, page: &Page) -> Message {
+fn message(context: &Context<'_>, title: String, telling: &str, page: &Page, told: &[Entry<'_>]) -> Message {
     let telling: String = telling.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let telling = telling.trim();
     let summary = if telling.is_empty() { title.clone() } else { format!("{title} — {telling}") };
@@ -126,7 +126,8 @@ fn message(context: &Context<'_>, title: String, telling: &str, page: &Page) -> 
         html.clear();
         text = cut::end(&text, context.limits.chars);
     }
-    Message { summary: cut::end(&summary, context.limits.summary_chars), title, html, text }
+    let about = told.iter().map(Entry::about).collect();
+    Message { summary: cut::end(&summary, context.limits.summary_chars), title, html, text, about }
 }
 
 #[cfg(test)]

@@ -337,6 +337,12 @@ impl Table {
         self.take_list_as(key, |text| Ok(text.to_owned()))
     }
 
+    /// One text, or a list of texts, that `parse` understands.
+    pub fn take_some_as<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+        let is_one = self.left.get(key).is_some_and(|(_, node)| matches!(node.value, Value::Text(_)));
+        if is_one { self.take_as(key, parse).map(|one| vec![one]) } else { self.take_list_as(key, parse) }
+    }
+
     /// A list of whole numbers.
     pub fn take_ints(&mut self, key: &str) -> Option<Vec<i64>> {
         self.take_nodes(key, "a list of whole numbers", |table, node| {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use olog_proto::{At, Fingerprint};
 
-use crate::{Ground, Notice, Saying, SystemCode};
+use crate::{About, Ground, Notice, Saying, SystemCode};
 
 /// One matter to tell.
 #[derive(Debug, Clone)]
@@ -24,6 +24,12 @@ impl Entry<'_> {
             Saying::Error { fingerprint, .. } => *fingerprint,
             _ => None,
         }
+    }
+
+    /// What it is about, for programs.
+    pub(super) fn about(&self) -> About {
+        let Notice { kind, device, task, incident, at, .. } = self.notice;
+        About { kind: *kind, device: device.clone(), task: task.clone(), incident: *incident, at: *at }
     }
 
     /// Its catalogue key of the state.

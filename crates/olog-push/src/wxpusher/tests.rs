@@ -85,7 +85,13 @@ fn no_answer_shows_a_token_or_runs_on() {
 
 #[test]
 fn a_retry_names_only_those_that_are_left() {
-    let message = Message { title: "t".into(), summary: "s".repeat(150), html: "<b>x</b>".into(), text: "x".into() };
+    let message = Message {
+        title: "t".into(),
+        summary: "s".repeat(150),
+        html: "<b>x</b>".into(),
+        text: "x".into(),
+        about: Vec::new(),
+    };
     let to = [Receiver { id: "UID_b".into() }, Receiver { id: "topic:7".into() }];
     let body: Value = serde_json::from_slice(&app().body(&message, &to)).unwrap();
     assert_eq!(body["uids"], json!(["UID_b"]));
