@@ -259,7 +259,7 @@ pub struct File {
     /// Found at the agent's first start ever: counts for states, opens no incident.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub history: bool,
-    /// The distinct error records of the new text, with what changes from time to time taken out.
+    /// The distinct telling lines of the new text, with what changes from time to time taken out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<FingerprintText>,
 }
