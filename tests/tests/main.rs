@@ -19,6 +19,7 @@ mod hours;
 mod inputs;
 mod journals;
 mod manuals;
+mod names;
 mod outages;
 mod proxies;
 mod reports;

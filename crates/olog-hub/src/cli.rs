@@ -31,10 +31,11 @@ use crate::{
     failed,
     hub::{self, Hub},
     probe, setup,
-    socket::{ExpectTask, LinkAnswer, Rename, Shown, Which, Who},
+    socket::{LinkAnswer, Rename, Shown, Who},
 };
 
 mod show;
+mod tasks;
 
 /// The Olog daemon in the middle: gathers devices, raises incidents, pushes.
 #[derive(Debug, Parser)]
@@ -86,7 +87,7 @@ enum Verb {
     Device(DeviceVerb),
     /// Tasks: what the devices told of.
     #[command(subcommand)]
-    Task(TaskVerb),
+    Task(tasks::TaskVerb),
     /// Incidents: what is or was wrong.
     #[command(subcommand)]
     Incident(IncidentVerb),
@@ -140,50 +141,6 @@ enum DeviceVerb {
         /// The name it gets.
         new: DeviceName,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum TaskVerb {
-    /// Print the tasks.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print why a task is what it is, since when, and what would change it.
-    Show {
-        /// Its device.
-        device: String,
-        /// Its name.
-        task: String,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Forget a task: it is gone from lists and reports until it comes again.
-    Forget {
-        /// Its device.
-        device: String,
-        /// Its name.
-        task: String,
-    },
-    /// Say whether a task is expected to come: "off" until you say "on".
-    Expect {
-        /// Its device.
-        device: String,
-        /// Its name.
-        task: String,
-        /// Is it expected?
-        expected: OnOff,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OnOff {
-    /// As hub.toml says.
-    On,
-    /// Nothing is expected.
-    Off,
 }
 
 #[derive(Debug, Subcommand)]
@@ -466,7 +423,7 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
         Verb::Device(DeviceVerb::Rename { old, new }) => {
             client.post::<()>("/device/rename", &Rename { old, new }).await.map(|()| String::new())
         }
-        Verb::Task(verb) => task(client, verb, show).await,
+        Verb::Task(verb) => tasks::answer(client, verb, show).await,
         Verb::Incident(IncidentVerb::List { all, json }) => {
             rows(&format!("/incidents?all={all}"), json, show::INCIDENTS).await
         }
@@ -528,30 +485,6 @@ fn report(shown: Shown, html: Option<PathBuf>, json: bool) -> Result<String, Ask
         Err(error) => {
             complain(&format!("{}: {error}; this is what it says", file.display()));
             Ok(shown.text)
-        }
-    }
-}
-
-async fn task(client: &Client, verb: TaskVerb, show: show::Show) -> Result<String, AskError> {
-    match verb {
-        TaskVerb::List { json } => {
-            let rows: Value = client.get("/tasks").await?;
-            Ok(if json { show::json(&rows) } else { show.table(&rows, show::TASKS) })
-        }
-        TaskVerb::Show { device, task, json } => {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("device", &device)
-                .append_pair("task", &task)
-                .finish();
-            let shown: Value = client.get(&format!("/task?{query}")).await?;
-            Ok(if json { show::json(&shown) } else { show.fields(&shown) })
-        }
-        TaskVerb::Forget { device, task } => {
-            client.post::<()>("/task/forget", &Which { device, task }).await.map(|()| String::new())
-        }
-        TaskVerb::Expect { device, task, expected } => {
-            let request = ExpectTask { device, task, is_expected: expected == OnOff::On };
-            client.post::<()>("/task/expect", &request).await.map(|()| String::new())
         }
     }
 }

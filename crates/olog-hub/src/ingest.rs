@@ -12,14 +12,15 @@
 //! Must not: know frames, call a channel, decide what an event means (`incident` does).
 
 mod notes;
+mod touched;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_proto::{At, BootId, DeviceName, Epoch, Event, PublicKey, TaskName, What};
+use olog_proto::{At, BootId, DeviceName, Epoch, Event, PublicKey, What};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,9 +32,9 @@ use crate::pulse::Pulse;
 use crate::record::{self, Rules};
 use crate::store::devices::{self, Device, DeviceId, DeviceState};
 use crate::store::events::{self, NewEvent};
-use crate::store::tasks::{self, Task};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
 use notes::{note_begins, take_note};
+use touched::Touched;
 
 /// Batches that may wait for the worker; beyond it sessions wait.
 const QUEUE: usize = 256;
@@ -466,17 +467,14 @@ fn commit_batch(
         let notice = record::affair(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
         record::tell(tx, rules, &notice, now)?;
     }
-    let mut touched: HashMap<&TaskName, Task> = HashMap::new();
+    let mut touched = Touched::default();
     let mut rows = Vec::with_capacity(new.len());
     for &(event, &digest) in &new {
         let at = hub_time(event.at, batch.skew_ms, now);
         match (&event.what, event.what.task()) {
             (What::Note(note), _) => take_note(tx, rules, &device, note, at, now)?,
-            (_, Some(name)) => {
-                let task = match touched.entry(name) {
-                    std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                    std::collections::hash_map::Entry::Vacant(place) => place.insert(tasks::load(tx, device.id, name)?),
-                };
+            (_, Some(name)) if !device.forgets(at) => {
+                let task = touched.load(tx, device.id, name)?;
                 if task.expect.forgets(at) {
                     rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
                     continue;
@@ -487,11 +485,11 @@ fn commit_batch(
                 let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);
                 record::expectations(tx, rules, &device, task, outcomes, now)?;
             }
-            (_, None) => {}
+            _ => {}
         }
         rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
     }
-    for task in touched.values_mut() {
+    for task in touched.all() {
         record::task(tx, rules, &device, task, now)?;
     }
     for row in &mut rows {

@@ -1,17 +1,19 @@
-//! What a person does to an incident: acknowledges it, closes it. Thin: loads, lets the facts decide, writes, in one
-//! transaction. Used by the verbs; rings nobody.
+//! What a person does to an incident or a task: acknowledges, closes, expects, forgets, renames. Thin: loads, lets the facts
+//! decide, writes, in one transaction. Used by the verbs; rings nobody.
 
-use olog_proto::At;
+use olog_proto::{At, TaskName};
 
 use crate::{
     expect::Facts,
     incident::TaskFacts,
     journal::Line,
+    plans,
     record::{self, Rules},
     store::{
         StoreError, Tx, devices,
         incidents::{self, Incident},
-        tasks,
+        renames,
+        tasks::{self, Task},
     },
 };
 
@@ -94,17 +96,76 @@ pub enum Forgotten {
 pub fn forget(tx: &mut Tx<'_>, rules: &Rules, device: &str, task: &str, now: At) -> Result<Forgotten, StoreError> {
     let Some(device) = devices::by_name(tx, device)? else { return Ok(Forgotten::Unknown) };
     let Some(mut task) = tasks::find(tx, device.id, task)? else { return Ok(Forgotten::Unknown) };
-    let is_there = task.facts.is_task() || task.expect.declared().is_some();
-    match task.id {
-        Some(id) if is_there && rules.expect.plan(device.name.as_str(), task.name.as_str()).is_none() => {
+    match task.id.filter(|_| is_there(&task)) {
+        Some(id) if rules.expect.plan(device.name.as_str(), task.name.as_str()).is_none() => {
             incidents::end_of_task(tx, id, now, "forgotten")?;
             (task.facts, task.expect) = (TaskFacts::default(), Facts::forgotten(now));
             record::task(tx, rules, &device, &mut task, now)?;
+            tasks::unknow(tx, id)?;
             Ok(Forgotten::Yes)
         }
-        Some(_) if is_there => Ok(Forgotten::Declared),
-        _ => Ok(Forgotten::Unknown),
+        Some(_) => Ok(Forgotten::Declared),
+        None => Ok(Forgotten::Unknown),
     }
+}
+
+/// What came of another name for a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renamed {
+    /// It has it.
+    Yes,
+    /// There is no such task.
+    Unknown,
+    /// hub.toml declares it by the name that it has.
+    Declared,
+    /// Another task has that name.
+    Taken,
+    /// Another task had that name, and gets its events: this one.
+    Former(TaskName),
+}
+
+/// Gives a task another name. All that is known of it stays, and events by its former names go on to it.
+pub fn rename(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &str,
+    old: &str,
+    new: &TaskName,
+    now: At,
+) -> Result<Renamed, StoreError> {
+    let Some(device) = devices::by_name(tx, device)? else { return Ok(Renamed::Unknown) };
+    let Some(task) = tasks::find(tx, device.id, old)?.filter(is_there) else { return Ok(Renamed::Unknown) };
+    let Some(id) = task.id else { return Ok(Renamed::Unknown) };
+    if task.name == *new {
+        return Ok(Renamed::Yes);
+    }
+    if rules.expect.plan(device.name.as_str(), task.name.as_str()).is_some() {
+        return Ok(Renamed::Declared);
+    }
+    match tasks::find(tx, device.id, new.as_str())? {
+        Some(other) if other.id == task.id => {}
+        Some(other) if other.facts.is_task() && other.name == *new => return Ok(Renamed::Taken),
+        Some(other) if other.name != *new => return Ok(Renamed::Former(other.name)),
+        // Declared and never seen, forgotten, or of messages only: there is nothing to lose.
+        Some(mut other) => {
+            let outcomes = other.expect.declare(None, now);
+            record::expectations(tx, rules, &device, &mut other, outcomes, now)?;
+            if let Some(other) = other.id {
+                renames::make_way(tx, other, id)?;
+            }
+        }
+        None => {}
+    }
+    renames::rename(tx, device.id, id, (&task.name, new), now)?;
+    tx.note(Line::new("task renamed").device(&device.name).task(new).why(format!("it was {}", task.name)));
+    // What is declared is declared by name.
+    plans::apply(tx, rules, &device, now)?;
+    Ok(Renamed::Yes)
+}
+
+/// Does a person see it in a list?
+fn is_there(task: &Task) -> bool {
+    task.facts.is_task() || task.expect.declared().is_some()
 }
 
 /// Is that incident about the task's not coming?

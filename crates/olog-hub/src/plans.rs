@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use olog_proto::{At, TaskName};
 
+use crate::journal::Line;
 use crate::record::{self, Rules};
 use crate::store::devices::{self, Device, DeviceId};
-use crate::store::{StoreError, Tx, settings, tasks};
+use crate::store::{StoreError, Tx, renames, settings, tasks};
 
 /// Where the store keeps by what expectations were last measured.
 const MEASURE: &str = "expectations";
@@ -29,6 +30,13 @@ pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> Result
             continue;
         }
         let Ok(name) = name.parse::<TaskName>() else { continue };
+        if plan.is_some() && renames::end(tx, device.id, &name)? {
+            tx.note(
+                Line::new("a former name of a task is declared: it is a task of its own again")
+                    .device(&device.name)
+                    .task(&name),
+            );
+        }
         let mut task = tasks::load(tx, device.id, &name)?;
         let outcomes = task.expect.declare(plan, now);
         record::expectations(tx, rules, device, &mut task, outcomes, now)?;

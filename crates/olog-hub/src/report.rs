@@ -71,6 +71,8 @@ pub struct DeviceRow {
 pub struct TaskRow {
     /// Its name.
     pub name: String,
+    /// The name that it had before the window.
+    pub was: Option<String>,
     /// Its word.
     pub state: State,
     /// No earlier report knew it.
@@ -179,7 +181,7 @@ pub struct Report {
     pub devices: Vec<DeviceDetail>,
     /// Learnt cadences, as `device/task` and their reasons.
     pub proposals: Vec<(String, String)>,
-    /// Devices and their names before.
+    /// Devices and tasks: their names before, and now.
     pub renamed: Vec<(String, String)>,
     /// Devices that rebooted within the window.
     pub rebooted: Vec<(String, At)>,
@@ -262,6 +264,9 @@ impl Builder {
         if task.is_new {
             facts.n_new += 1;
             keep(&mut facts.new, name(), NAMES);
+        }
+        if let Some(was) = task.was.as_ref().filter(|_| !task.is_new) {
+            keep(&mut self.report.renamed, (format!("{device}/{was}"), name()), NAMES);
         }
         if task.is_gone {
             facts.n_gone += 1;
@@ -372,7 +377,7 @@ impl Builder {
 
     fn changes(&mut self, row: &DeviceRow) {
         let report = &mut self.report;
-        if let Some(was) = &row.was {
+        if let Some(was) = row.was.as_ref().filter(|_| !row.is_new) {
             keep(&mut report.renamed, (was.clone(), row.name.clone()), NAMES);
         }
         if let Some(at) = row.booted_at.filter(|at| *at > self.window.from && *at <= self.now && !row.is_new) {

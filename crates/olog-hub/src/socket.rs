@@ -50,7 +50,7 @@ mod reports;
 mod tasks;
 
 pub use reports::Shown;
-pub use tasks::{ExpectTask, TaskRow, Which};
+pub use tasks::{ExpectTask, RenameTask, TaskRow, Which};
 
 /// Verbs at one time.
 const VERBS_MAX: usize = 64;

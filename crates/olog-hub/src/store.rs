@@ -23,6 +23,7 @@ pub mod events;
 pub mod incidents;
 pub mod outbox;
 mod postgres;
+pub mod renames;
 pub mod reports;
 pub mod settings;
 mod sqlite;

@@ -187,6 +187,9 @@ _olog__hub() {
             olog__hub__subcmd__help__subcmd__task,list)
                 cmd="olog__hub__subcmd__help__subcmd__task__subcmd__list"
                 ;;
+            olog__hub__subcmd__help__subcmd__task,rename)
+                cmd="olog__hub__subcmd__help__subcmd__task__subcmd__rename"
+                ;;
             olog__hub__subcmd__help__subcmd__task,show)
                 cmd="olog__hub__subcmd__help__subcmd__task__subcmd__show"
                 ;;
@@ -256,6 +259,9 @@ _olog__hub() {
             olog__hub__subcmd__task,list)
                 cmd="olog__hub__subcmd__task__subcmd__list"
                 ;;
+            olog__hub__subcmd__task,rename)
+                cmd="olog__hub__subcmd__task__subcmd__rename"
+                ;;
             olog__hub__subcmd__task,show)
                 cmd="olog__hub__subcmd__task__subcmd__show"
                 ;;
@@ -270,6 +276,9 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__task__subcmd__help,list)
                 cmd="olog__hub__subcmd__task__subcmd__help__subcmd__list"
+                ;;
+            olog__hub__subcmd__task__subcmd__help,rename)
+                cmd="olog__hub__subcmd__task__subcmd__help__subcmd__rename"
                 ;;
             olog__hub__subcmd__task__subcmd__help,show)
                 cmd="olog__hub__subcmd__task__subcmd__help__subcmd__show"
@@ -983,7 +992,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__task)
-            opts="list show forget expect"
+            opts="list show forget rename expect"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1025,6 +1034,20 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__task__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__task__subcmd__rename)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1469,7 +1492,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__task)
-            opts="-h -V --config --help --version list show forget expect help"
+            opts="-h -V --config --help --version list show forget rename expect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1523,7 +1546,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__task__subcmd__help)
-            opts="list show forget expect help"
+            opts="list show forget rename expect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1592,6 +1615,20 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        olog__subcmd__hub__subcmd__task__subcmd__help__subcmd__rename)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         olog__subcmd__hub__subcmd__task__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -1608,6 +1645,24 @@ _olog__hub() {
             ;;
         olog__subcmd__hub__subcmd__task__subcmd__list)
             opts="-h -V --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__task__subcmd__rename)
+            opts="-h -V --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -83,14 +83,15 @@ complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_see
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Forget a device: its key is refused from now on'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "rename" -d 'Give a device another name'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -s h -l help -d 'Print help'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -s V -l version -d 'Print version'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -f -a "list" -d 'Print the tasks'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -f -a "show" -d 'Print why a task is what it is, since when, and what would change it'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -f -a "forget" -d 'Forget a task: it is gone from lists and reports until it comes again'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -f -a "expect" -d 'Say whether a task is expected to come: "off" until you say "on"'
-complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget expect help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -f -a "list" -d 'Print the tasks'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -f -a "show" -d 'Print why a task is what it is, since when, and what would change it'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -f -a "forget" -d 'Forget a task: it is gone from lists and reports until it comes again'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -f -a "rename" -d 'Give a task another name; what comes under the old one goes on to it'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -f -a "expect" -d 'Say whether a task is expected to come: "off" until you say "on"'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and not __fish_seen_subcommand_from list show forget rename expect help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from list" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from list" -l json -d 'As JSON'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -102,12 +103,16 @@ complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from forget" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from forget" -s V -l version -d 'Print version'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from rename" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from rename" -s V -l version -d 'Print version'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from expect" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from expect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from expect" -s V -l version -d 'Print version'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "list" -d 'Print the tasks'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print why a task is what it is, since when, and what would change it'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Forget a task: it is gone from lists and reports until it comes again'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "rename" -d 'Give a task another name; what comes under the old one goes on to it'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "expect" -d 'Say whether a task is expected to come: "off" until you say "on"'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand incident; and not __fish_seen_subcommand_from list show ack close help" -l config -d 'The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it' -r -F
@@ -207,6 +212,7 @@ complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "list" -d 'Print the tasks'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "show" -d 'Print why a task is what it is, since when, and what would change it'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "forget" -d 'Forget a task: it is gone from lists and reports until it comes again'
+complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "rename" -d 'Give a task another name; what comes under the old one goes on to it'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "expect" -d 'Say whether a task is expected to come: "off" until you say "on"'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "list" -d 'Print the open incidents'
 complete -c olog-hub -n "__fish_olog_hub_using_subcommand help; and __fish_seen_subcommand_from incident" -f -a "show" -d 'Print one incident'

@@ -52,7 +52,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("incident", &["state"]),
             ("schedule", &[]),
             ("expect", &["schedule"]),
-            ("plans", &["expect", "record", "store"]),
+            ("plans", &["expect", "journal", "record", "store"]),
             ("absence", &[]),
             ("report", &["schedule", "state"]),
             ("retention", &["config", "store"]),
@@ -77,7 +77,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
                     "roster", "state", "store", "web",
                 ],
             ),
-            ("person", &["bell", "expect", "incident", "journal", "record", "store"]),
+            ("person", &["bell", "expect", "incident", "journal", "plans", "record", "store"]),
         ],
     ),
     (

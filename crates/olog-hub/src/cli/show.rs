@@ -24,6 +24,7 @@ pub(super) const TASKS: &[Column] = &[
     ("due_at", "DUE"),
     ("last_good_at", "LAST GOOD"),
     ("last_error_at", "LAST ERROR"),
+    ("was", "WAS"),
 ];
 pub(super) const INCIDENTS: &[Column] = &[
     ("id", "#"),

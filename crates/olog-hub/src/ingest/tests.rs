@@ -1,10 +1,11 @@
 mod groups;
+mod names;
 
 use olog_proto::{Change, Excerpt, File, Note, SecretKey, Suffix, fingerprint::fingerprints};
 
 use super::*;
-use crate::store::incidents;
 use crate::store::tests::{TestStore, stores};
+use crate::store::{incidents, renames, tasks};
 use crate::values;
 
 const NOW: At = At(1_780_000_000_000);

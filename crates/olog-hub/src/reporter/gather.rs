@@ -104,7 +104,7 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At) -> DeviceR
         is_away: device.is_away,
         skew: device.skew,
         booted_at: device.booted_at,
-        was: device.was.filter(|_| device.renamed_at.is_some_and(|at| at > window.from)),
+        was: device.was.filter(|was| *was != device.name && device.renamed_at.is_some_and(|at| at > window.from)),
         is_new: !device.is_known,
         strip: days.strip(today, state, false),
         tasks: device
@@ -148,6 +148,7 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Windo
     // It was so before anybody looked; there is no incident, and no text of it.
     let inherited = facts.inherited_at().map(|since| OpenRow { since, n_seen: 1, ..OpenRow::default() });
     TaskRow {
+        was: row.was.filter(|was| *was != task.name.as_str() && row.renamed_at.is_some_and(|at| at > window.from)),
         name: task.name.to_string(),
         state,
         is_new: !row.is_known,

@@ -383,3 +383,67 @@ async fn a_habit_is_proposed_once_and_watched_from_the_day_after() {
         assert!(!pages[day].0.contains("task expect nas backup off"));
     }
 }
+
+#[tokio::test]
+async fn what_was_renamed_is_told_by_the_name_of_the_last_report_and_is_not_new() {
+    for world in worlds("").await {
+        let pi = world.join("pi").await;
+        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        world.text(pi, "svc", Suffix::Log, "up\n").await;
+        world.look(ELEVEN).await;
+        world.hand.set(ELEVEN.plus(HOUR));
+        let rename = |old: &'static str, new: &'static str, at: At| {
+            let rules = world.rules.borrow().clone();
+            let new = new.parse().unwrap();
+            world.store.store.write(move |tx| crate::person::rename(tx, &rules, "pi", old, &new, at))
+        };
+        for (old, new) in [("svc", "first"), ("first", "mysql")] {
+            assert_eq!(rename(old, new, ELEVEN.plus(HOUR)).await.unwrap(), crate::person::Renamed::Yes);
+        }
+        let device = |old: &'static str, new: &'static str| {
+            let new = new.parse().unwrap();
+            let renamed = move |tx: &mut Tx<'_>| crate::store::enrolment::rename(tx, old, &new, ELEVEN.plus(HOUR));
+            world.store.store.write(renamed)
+        };
+        device("pi", "raspi").await.unwrap();
+        device("raspi", "attic").await.unwrap();
+        world.hand.set(ELEVEN.plus(2 * HOUR));
+        let (report, page) = world.reporter().preview().await.unwrap();
+        let (was, is) = ("attic/svc".to_owned(), "attic/mysql".to_owned());
+        assert_eq!(report.renamed, [(was, is), ("pi".to_owned(), "attic".to_owned())]);
+        assert!(page.contains("attic/svc → attic/mysql"), "{page}");
+        world.look(ELEVEN.plus(DAY)).await;
+        let facts = world.last().await;
+        assert_eq!((facts.n_new, facts.devices.ok, facts.tasks.ok), (0, 1, 1));
+        world.look(ELEVEN.plus(2 * DAY)).await;
+        let pages = world.store.store.read(|tx| tx.query("SELECT page FROM reports ORDER BY id", &[])).await.unwrap();
+        let told: Vec<bool> = pages.iter().map(|row| row.text(0).unwrap().contains("attic/svc →")).collect();
+        assert_eq!(told, [false, true, false]);
+        // There and back again is nothing to tell.
+        rename("mysql", "db", ELEVEN.plus(2 * DAY + HOUR)).await.unwrap();
+        rename("db", "mysql", ELEVEN.plus(2 * DAY + HOUR)).await.unwrap();
+        world.hand.set(ELEVEN.plus(2 * DAY + 2 * HOUR));
+        assert!(world.reporter().preview().await.unwrap().0.renamed.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_task_that_comes_again_is_new_again() {
+    for world in worlds("").await {
+        let pi = world.join("pi").await;
+        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        world.text(pi, "svc", Suffix::Err, "down\n").await;
+        world.look(ELEVEN).await;
+        assert_eq!(world.last().await.n_new, 2);
+        let rules = world.rules.borrow().clone();
+        let forget = move |tx: &mut Tx<'_>| crate::person::forget(tx, &rules, "pi", "svc", ELEVEN.plus(HOUR));
+        world.store.store.write(forget).await.unwrap();
+        world.look(ELEVEN.plus(DAY)).await;
+        assert_eq!((world.last().await.n_new, world.last().await.tasks.all()), (0, 0));
+        world.text(pi, "svc", Suffix::Log, "up\n").await;
+        world.look(ELEVEN.plus(2 * DAY)).await;
+        assert_eq!(world.last().await.new, ["pi/svc"]);
+        world.look(ELEVEN.plus(3 * DAY)).await;
+        assert_eq!(world.last().await.n_new, 0);
+    }
+}

@@ -9,16 +9,17 @@ use axum::{
     routing::{get, post},
 };
 use olog_daemon::config::show_span;
-use olog_proto::At;
+use olog_proto::{At, TaskName};
 use olog_push::words::{self, Language};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Asked, LIST_MAX, Verbs};
 use crate::expect::{Due, Learnt, Plan, Standing};
-use crate::person::{self, Forgotten};
+use crate::person::{self, Forgotten, Renamed};
 use crate::record::{self, Rules};
 use crate::state::{self, State as Word};
 use crate::store::tasks::{self, Listed};
+use crate::store::{Tx, renames};
 use crate::web::Problem;
 
 /// A row of `task list`.
@@ -40,6 +41,8 @@ pub struct TaskRow {
     pub last_good_at: Option<At>,
     /// When an error last came.
     pub last_error_at: Option<At>,
+    /// Names that it had; its events may still have them.
+    pub was: Vec<String>,
 }
 
 /// The answer to `task show`: what `task list` has, and why.
@@ -84,26 +87,46 @@ pub struct ExpectTask {
     pub is_expected: bool,
 }
 
+/// The request of `task rename`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RenameTask {
+    /// Its device's name.
+    pub device: String,
+    /// The name it has.
+    pub old: String,
+    /// The name it gets.
+    pub new: TaskName,
+}
+
 pub(super) fn routes() -> Router<Arc<Verbs>> {
     Router::new()
         .route("/tasks", get(list))
         .route("/task", get(show))
         .route("/task/expect", post(expect))
         .route("/task/forget", post(forget))
+        .route("/task/rename", post(rename))
 }
 
 async fn list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
-    let listed = verbs.store.read(|tx| tasks::list(tx, None, ("", ""), LIST_MAX)).await?;
+    let read = |tx: &mut Tx<'_>| Ok((tasks::list(tx, None, ("", ""), LIST_MAX)?, renames::former(tx, None)?));
+    let (listed, mut former) = verbs.store.read(read).await?;
     let rules = verbs.rules.borrow().clone();
-    Ok(Json(listed.iter().map(|listed| row(&rules, listed)).collect()))
+    let mut was = |listed: &Listed| listed.task.id.and_then(|id| former.remove(&id)).unwrap_or_default();
+    Ok(Json(listed.iter().map(|listed| TaskRow { was: was(listed), ..row(&rules, listed) }).collect()))
 }
 
 async fn show(State(verbs): Asked, Query(which): Query<Which>) -> Answer<TaskShown> {
     let words = unknown(&which.device, &which.task);
-    let found = verbs.store.read(move |tx| tasks::get(tx, &which.device, &which.task)).await?;
-    let listed = found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, words))?;
+    let read = move |tx: &mut Tx<'_>| {
+        let Some(listed) = tasks::get(tx, &which.device, &which.task)? else { return Ok(None) };
+        let was = renames::former(tx, listed.task.id)?.into_values().flatten().collect();
+        Ok(Some((listed, was)))
+    };
+    let found = verbs.store.read(read).await?;
+    let (listed, was) = found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, words))?;
     let rules = verbs.rules.borrow().clone();
-    Ok(Json(explain(&rules, &listed)))
+    let shown = explain(&rules, &listed);
+    Ok(Json(TaskShown { row: TaskRow { was, ..shown.row }, ..shown }))
 }
 
 async fn expect(State(verbs): Asked, Json(request): Json<ExpectTask>) -> Answer<()> {
@@ -131,6 +154,30 @@ async fn forget(State(verbs): Asked, Json(which): Json<Which>) -> Answer<()> {
     }
 }
 
+async fn rename(State(verbs): Asked, Json(request): Json<RenameTask>) -> Answer<()> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let RenameTask { device, old, new } = request;
+    let (no_task, wanted) = (unknown(&device, &old), new.clone());
+    let taken = format!("{device:?} has a task {:?}: choose another name, or forget that one", new.as_str());
+    let done = verbs.store.write(move |tx| person::rename(tx, &rules, &device, &old, &new, now)).await?;
+    verbs.bells.outbox.ring();
+    verbs.bells.watchman.ring();
+    let conflict = |words: String| Err(Problem::new(StatusCode::CONFLICT, words));
+    match done {
+        Renamed::Yes => Ok(Json(())),
+        Renamed::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, no_task)),
+        Renamed::Declared => {
+            conflict(format!("hub.toml declares it by that name: write {:?} there, then rename it", wanted.as_str()))
+        }
+        Renamed::Taken => conflict(taken),
+        Renamed::Former(holder) => conflict(format!(
+            "{:?} was the name of {:?}, which still gets its events: choose another name, or give it back first",
+            wanted.as_str(),
+            holder.as_str()
+        )),
+    }
+}
+
 fn unknown(device: &str, task: &str) -> String {
     format!("no task {task:?} of {device:?}: see `olog-hub task list`")
 }
@@ -155,6 +202,7 @@ fn row(rules: &Rules, listed: &Listed) -> TaskRow {
         due_at,
         last_good_at: task.facts.last_good_at(),
         last_error_at: task.facts.last_error_at(),
+        was: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use olog_proto::{At, DeviceName, PublicKey};
 
 use super::events::EpochId;
+use super::renames::TOLD_NAME;
 use super::{Row, StoreError, Tx};
 use crate::ingest::Hello;
 use crate::values;
@@ -63,8 +64,17 @@ pub struct Device {
     pub address: Option<String>,
     /// When it joined.
     pub joined_at: At,
+    /// A person forgot it then, and it came back.
+    forgotten_at: Option<At>,
     /// The name that its agent last asked for.
     asked: Option<String>,
+}
+
+impl Device {
+    /// Is an event of that time older than a person's wish to forget the device?
+    pub fn forgets(&self, at: At) -> bool {
+        self.forgotten_at.is_some_and(|forgotten| at <= forgotten)
+    }
 }
 
 /// What a device held when its last session began, and how much of it is committed.
@@ -78,7 +88,7 @@ pub struct Backlog {
     pub acked: u64,
 }
 
-const COLUMNS: &str = "id, name, state, address, asked, joined_at FROM devices";
+const COLUMNS: &str = "id, name, state, address, asked, joined_at, forgotten_at FROM devices";
 
 fn device(row: &Row) -> Result<Device, StoreError> {
     Ok(Device {
@@ -88,6 +98,7 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         address: row.text_or_null(3)?.map(str::to_owned),
         asked: row.text_or_null(4)?.map(str::to_owned),
         joined_at: row.at_or_null(5)?.unwrap_or(At(0)),
+        forgotten_at: row.at_or_null(6)?,
     })
 }
 
@@ -159,10 +170,14 @@ pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello
             )?
             .is_none();
     let name = if is_free { &hello.name } else { &device.name };
-    tx.execute(
+    let sql = format!(
         "UPDATE devices SET name = $2, asked = $3, address = $4, version = $5, heard_at = $6, boot = $7, peer = $8,
-         skew = $9, bye = NULL, epoch_id = $10, booted_at = $11, back_at = $6, named = $12, was = CASE WHEN name = $2 THEN was ELSE name END,
-         renamed_at = CASE WHEN name = $2 THEN renamed_at ELSE $6 END WHERE id = $1",
+         skew = $9, bye = NULL, epoch_id = $10, booted_at = $11, back_at = $6, named = $12, 
+         was = CASE WHEN name = $2 THEN was ELSE {TOLD_NAME} END,
+         renamed_at = CASE WHEN name = $2 THEN renamed_at ELSE $6 END WHERE id = $1"
+    );
+    tx.execute(
+        &sql,
         values![
             device.id.0,
             name.as_str(),

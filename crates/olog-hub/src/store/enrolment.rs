@@ -7,6 +7,7 @@
 use olog_proto::{At, DeviceName, PublicKey};
 use serde::{Deserialize, Serialize};
 
+use super::renames::{TOLD_NAME, drop_tasks};
 use super::{Row, StoreError, Tx, devices::DeviceId};
 use crate::values;
 
@@ -122,7 +123,7 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &Newcomer, now: At) -> Result
         (Some((device, old)), ours) => {
             if let Some((other, ..)) = ours {
                 // The key has a row of its own (it waited, was forgotten, or moves): the name's row goes on.
-                tx.execute("DELETE FROM tasks WHERE device_id = $1", values![other.0])?;
+                drop_tasks(tx, other)?;
                 tx.execute("UPDATE devices SET key = NULL, state = 'forgotten' WHERE id = $1", values![other.0])?;
             }
             tx.execute("UPDATE devices SET key = NULL WHERE id = $1", values![device.0])?;
@@ -206,8 +207,11 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
         [row] => DeviceId(row.int(0)?),
         _ => return Ok(Done::Several),
     };
-    tx.execute("UPDATE devices SET state = 'forgotten', absence_id = NULL WHERE id = $1", values![device.0])?;
-    tx.execute("DELETE FROM tasks WHERE device_id = $1", values![device.0])?;
+    tx.execute(
+        "UPDATE devices SET state = 'forgotten', absence_id = NULL, known_at = NULL, forgotten_at = $2 WHERE id = $1",
+        values![device.0, now],
+    )?;
+    drop_tasks(tx, device)?;
     tx.execute(
         "UPDATE incidents SET ended_at = $2, ground = 'closed' WHERE device_id = $1 AND ended_at IS NULL",
         values![device.0, now],
@@ -222,7 +226,7 @@ pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: At) -> Result<D
         return Ok(Done::NameTaken);
     }
     tx.execute(
-        "UPDATE devices SET name = $2, was = name, renamed_at = $3 WHERE id = $1 AND name <> $2",
+        &format!("UPDATE devices SET name = $2, was = {TOLD_NAME}, renamed_at = $3 WHERE id = $1 AND name <> $2"),
         values![device.0, new.as_str(), now],
     )?;
     Ok(Done::Yes(device))

@@ -50,6 +50,10 @@ pub struct TaskOf {
     pub task: Task,
     /// A report has named it.
     pub is_known: bool,
+    /// The name that it had.
+    pub was: Option<String>,
+    /// Until when it had that.
+    pub renamed_at: Option<At>,
 }
 
 /// An incident that is no task's and open, or any that is over.
@@ -150,13 +154,18 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFac
     }
     for device in &mut found {
         let rows = tx.query(
-            &format!("SELECT {TASK}, t.known_at FROM tasks t WHERE t.device_id = $1 AND t.is_task = 1 ORDER BY t.name"),
+            &format!("SELECT {TASK}, t.known_at, t.was, t.renamed_at FROM tasks t WHERE t.device_id = $1 AND t.is_task = 1 ORDER BY t.name"),
             values![device.id],
         )?;
         for row in &rows {
             // A task that cannot be read is no reason to have no report; the watchman tells of it.
             let Ok(task) = task(row, 0) else { continue };
-            device.tasks.push(TaskOf { task, is_known: row.int_or_null(5)?.is_some() });
+            device.tasks.push(TaskOf {
+                task,
+                is_known: row.int_or_null(5)?.is_some(),
+                was: row.text_or_null(6)?.map(str::to_owned),
+                renamed_at: row.at_or_null(7)?,
+            });
         }
     }
     Ok(found)

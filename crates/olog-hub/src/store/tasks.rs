@@ -3,7 +3,7 @@
 use olog_proto::{At, TaskName};
 
 use super::devices::DeviceId;
-use super::{Row, StoreError, Tx};
+use super::{Row, StoreError, Tx, renames};
 use crate::expect::Facts;
 use crate::incident::TaskFacts;
 use crate::values;
@@ -64,12 +64,16 @@ pub fn load(tx: &mut Tx<'_>, device: DeviceId, name: &TaskName) -> Result<Task, 
     }))
 }
 
-/// The task of that name, if there is one.
+/// The task that has that name, or had it before a person gave it another one.
 pub fn find(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Option<Task>, StoreError> {
-    let row = tx.query_one(
-        &format!("SELECT {TASK} FROM tasks t WHERE device_id = $1 AND name = $2"),
-        values![device.0, name],
-    )?;
+    let by_name = format!("SELECT {TASK} FROM tasks t WHERE device_id = $1 AND name = $2");
+    let row = match tx.query_one(&by_name, values![device.0, name])? {
+        Some(row) => Some(row),
+        None => match renames::holder(tx, device, name)? {
+            Some(id) => tx.query_one(&format!("SELECT {TASK} FROM tasks t WHERE id = $1"), values![id.0])?,
+            None => None,
+        },
+    };
     row.map(|row| task(&row, 0)).transpose()
 }
 
@@ -108,6 +112,12 @@ pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: At) -> Resul
     };
     task.id = Some(id);
     Ok(id)
+}
+
+/// No report knows it any more.
+pub fn unknow(tx: &mut Tx<'_>, task: TaskId) -> Result<(), StoreError> {
+    tx.execute("UPDATE tasks SET known_at = NULL WHERE id = $1", values![task.0])?;
+    Ok(())
 }
 
 /// When the next task is due.
@@ -173,12 +183,13 @@ pub fn list(tx: &mut Tx<'_>, device: Option<&str>, after: (&str, &str), limit: u
     rows.iter().map(listed).collect()
 }
 
-/// One task of a device that has joined, by their names.
+/// One task of a device that has joined, by their names; the task also by one that it had.
 pub fn get(tx: &mut Tx<'_>, device: &str, name: &str) -> Result<Option<Listed>, StoreError> {
     let row = tx.query_one(
         &format!(
             "SELECT {TASK}, d.name, t.incident_id, d.joined_at FROM tasks t JOIN devices d ON d.id = t.device_id
-             WHERE d.state = 'joined' AND d.name = $1 AND t.name = $2"
+             LEFT JOIN task_aliases a ON a.task_id = t.id AND a.device_id = d.id AND a.name = $2
+             WHERE d.state = 'joined' AND d.name = $1 AND (t.name = $2 OR a.name = $2)"
         ),
         values![device, name],
     )?;

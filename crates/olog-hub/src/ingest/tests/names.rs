@@ -1,0 +1,158 @@
+//! Tasks that a person renamed or forgot, and devices that were forgotten and came back.
+
+use super::*;
+use crate::expect::{self, Plan};
+use crate::person::{self, Forgotten, Renamed};
+use crate::store::enrolment::{self, Newcomer};
+
+impl Bench {
+    async fn rename(&self, old: &str, new: &str) -> Renamed {
+        self.rename_by(Rules::default(), old, new).await
+    }
+
+    async fn rename_by(&self, rules: Rules, old: &str, new: &str) -> Renamed {
+        let (old, new) = (old.to_owned(), new.parse().unwrap());
+        self.store.store.write(move |tx| person::rename(tx, &rules, "dev1", &old, &new, NOW)).await.unwrap()
+    }
+
+    /// Names of the tasks, and of their open incidents.
+    async fn names(&self) -> (Vec<String>, Vec<String>) {
+        let read =
+            |tx: &mut Tx<'_>| Ok((tasks::list(tx, None, ("", ""), 10)?, incidents::list(tx, false, u64::MAX, 10)?));
+        let (tasks, open) = self.store.store.read(read).await.unwrap();
+        let tasks = tasks.iter().map(|listed| listed.task.name.to_string()).collect();
+        (tasks, open.iter().map(|incident| incident.name.clone()).collect())
+    }
+
+    async fn is_known(&self, task: &str) -> bool {
+        let task = task.to_owned();
+        let row = self
+            .store
+            .store
+            .read(move |tx| tx.query_one("SELECT known_at FROM tasks WHERE name = $1", values![task.as_str()]));
+        row.await.unwrap().unwrap().int_or_null(0).unwrap().is_some()
+    }
+}
+
+/// Rules that declare a task.
+fn declaring(task: &str) -> Rules {
+    let plans = [("dev1".to_owned(), [(task.to_owned(), Plan::EachReport)].into())].into();
+    Rules { expect: expect::Policy { plans, ..expect::Policy::default() }, ..Rules::default() }
+}
+
+#[tokio::test]
+async fn a_renamed_task_keeps_its_history_and_gets_what_comes_under_its_old_names() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "svc", "boom")]).await.unwrap();
+        assert_eq!(bench.rename("svc", "database").await, Renamed::Yes);
+        assert_eq!(bench.names().await, (vec!["database".to_owned()], vec!["database".to_owned()]));
+        // One batch with all of its names, the same row.
+        bench.rename("database", "mysql").await;
+        let batch =
+            vec![err(2, "svc", "one"), err(3, "mysql", "two"), err(4, "database", "three"), err(5, "svc", "boom")];
+        bench.put(batch).await.unwrap();
+        assert_eq!(bench.names().await, (vec!["mysql".to_owned()], vec!["mysql".to_owned()]));
+        let open = bench.store.store.read(|tx| incidents::list(tx, false, u64::MAX, 10)).await.unwrap();
+        assert_eq!(open[0].n_seen, 5, "one incident, all of its signs");
+        let rows = bench.store.store.read(|tx| tx.query("SELECT DISTINCT task_id FROM events WHERE n > 1", &[])).await;
+        assert_eq!(rows.unwrap().len(), 1);
+        assert_eq!(bench.told().await.last().unwrap(), "Err mysql", "told under the name that it has");
+    }
+}
+
+#[tokio::test]
+async fn a_task_gets_a_former_name_back_and_finds_its_row_by_any() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "a", "x")]).await.unwrap();
+        for (old, new) in [("a", "b"), ("b", "c"), ("a", "d"), ("d", "a")] {
+            assert_eq!(bench.rename(old, new).await, Renamed::Yes, "{old} {new}");
+        }
+        bench.put(vec![err(2, "c", "y"), err(3, "a", "z")]).await.unwrap();
+        assert_eq!(bench.names().await.0, ["a"]);
+        let found = bench.store.store.read(|tx| tasks::get(tx, "dev1", "c")).await.unwrap().unwrap();
+        let former = bench.store.store.read(move |tx| renames::former(tx, found.task.id)).await.unwrap();
+        let mut former: Vec<String> = former.into_values().flatten().collect();
+        former.sort();
+        assert_eq!(former, ["b", "c", "d"]);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_is_refused_and_nothing_changes() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "a", "x"), err(2, "b", "x"), err(3, "c", "x")]).await.unwrap();
+        assert_eq!(bench.rename("a", "b").await, Renamed::Taken);
+        assert_eq!(bench.rename("nothing", "d").await, Renamed::Unknown);
+        assert_eq!(bench.rename("a", "a2").await, Renamed::Yes);
+        assert_eq!(bench.rename("b", "a").await, Renamed::Former("a2".parse().unwrap()));
+        assert_eq!(bench.rename_by(declaring("c"), "c", "d").await, Renamed::Declared);
+        assert_eq!(bench.names().await.0, ["a2", "b", "c"]);
+        // A forgotten one leaves its name.
+        let forget = |tx: &mut Tx<'_>| person::forget(tx, &Rules::default(), "dev1", "b", NOW);
+        assert_eq!(bench.store.store.write(forget).await.unwrap(), Forgotten::Yes);
+        assert_eq!(bench.rename("c", "b").await, Renamed::Yes);
+        bench.put(vec![err(4, "c", "again")]).await.unwrap();
+        assert_eq!(bench.names().await.0, ["a2", "b"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_declared_and_was_never_seen_makes_way_and_its_plan_goes_to_the_renamed() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "dump", "x")]).await.unwrap();
+        let device = bench.device;
+        let apply = move |tx: &mut Tx<'_>| plans::apply_to(tx, &declaring("backup"), device, NOW);
+        bench.store.store.write(apply).await.unwrap();
+        assert_eq!(bench.names().await.0, ["backup", "dump"]);
+        assert_eq!(bench.rename_by(declaring("backup"), "dump", "backup").await, Renamed::Yes);
+        assert_eq!(bench.names().await, (vec!["backup".to_owned()], vec!["backup".to_owned()]));
+        let declared = bench.store.store.read(move |tx| tasks::declared(tx, Some(device))).await.unwrap();
+        assert_eq!(declared.iter().map(|(_, _, name, _)| name.as_str()).collect::<Vec<_>>(), ["backup"]);
+        // The configuration has the last word: a former name that it declares is a task of its own again.
+        let apply = move |tx: &mut Tx<'_>| plans::apply_to(tx, &declaring("dump"), device, NOW);
+        bench.store.store.write(apply).await.unwrap();
+        bench.put(vec![err(2, "dump", "y")]).await.unwrap();
+        assert_eq!(bench.names().await.1, ["dump", "backup"]);
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_task_that_comes_again_is_known_to_no_report() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "old", "down")]).await.unwrap();
+        bench.store.store.write(|tx| tx.execute("UPDATE tasks SET known_at = 1", &[])).await.unwrap();
+        assert!(bench.is_known("old").await);
+        let before = NOW.plus(-1);
+        let forget = move |tx: &mut Tx<'_>| person::forget(tx, &Rules::default(), "dev1", "old", before);
+        assert_eq!(bench.store.store.write(forget).await.unwrap(), Forgotten::Yes);
+        bench.put(vec![err(2, "old", "down again")]).await.unwrap();
+        assert_eq!(bench.names().await.0, ["old"]);
+        assert!(!bench.is_known("old").await);
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_device_that_comes_back_brings_nothing_of_before() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "old", "down")]).await.unwrap();
+        bench.rename("old", "older").await;
+        let write = |tx: &mut Tx<'_>| {
+            tx.execute("UPDATE devices SET known_at = 1", &[])?;
+            enrolment::forget(tx, "dev1", NOW)?;
+            enrolment::add_link(tx, "hash", NOW.plus(2), 1, None, NOW)?;
+            enrolment::join(
+                tx,
+                "hash",
+                &Newcomer { key: key(1), name: "dev1".parse().unwrap(), address: None },
+                NOW.plus(1),
+            )
+        };
+        let joined = bench.store.store.write(write).await.unwrap();
+        let enrolment::Joined::Yes { device, .. } = joined else { panic!("{joined:?}") };
+        assert_eq!(device, bench.device);
+        bench.put(vec![err(2, "old", "of before")]).await.unwrap();
+        assert_eq!((bench.names().await, bench.n_events().await), ((vec![], vec![]), 2), "stored, and no task");
+        let known = bench.store.store.read(|tx| tx.query_one("SELECT known_at FROM devices", &[])).await.unwrap();
+        assert_eq!(known.unwrap().int_or_null(0).unwrap(), None, "[NEW] again");
+    }
+}
