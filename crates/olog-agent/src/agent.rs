@@ -26,7 +26,7 @@ use olog_proto::{At, Note, event::Id128};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, interval_at},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -42,10 +42,9 @@ use crate::{
     uplink::{Link, Setup, Uplink, UplinkError},
 };
 
-/// How often the configuration's files and `hub.json` are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// How often the workers' pulses are felt and the line for the service manager is looked at.
-const TICK_EVERY: Duration = Duration::from_secs(5);
+/// How often the configuration's files and `hub.json` are looked at, the workers' pulses felt, and the line for the service manager
+/// renewed: together, because an idle agent is to sleep. What a person waits for (the link, a reload) shows itself at once.
+const TICK_EVERY: Duration = Duration::from_secs(30);
 /// The road of the files beats at every file, and every half minute without one.
 const FILES_STUCK_AFTER: Duration = Duration::from_secs(120);
 /// The link's longest step is a dial with its every address.
@@ -197,8 +196,6 @@ struct Agent {
 
 impl Agent {
     async fn watch(mut self) -> Result<(), Fatal> {
-        let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = interval(service::watchdog_every().unwrap_or(TICK_EVERY).min(TICK_EVERY));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.shown = self.line();
@@ -229,8 +226,10 @@ impl Agent {
                     Ok(()) => self.link_changed(),
                     Err(_) => break Err(Fatal::Ended("uplink".into())),
                 },
-                _ = look.tick() => self.look(),
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick() => {
+                    self.look();
+                    self.tick();
+                }
             }
         };
         self.stop(ended).await
