@@ -13,6 +13,7 @@ fn message() -> Message {
         title: "ERR comsrv/mysql".into(),
         summary: "ERR comsrv/mysql: gone".into(),
         html: "<p>mysql has just failed.</p>".into(),
+        markdown: "mysql has just failed.".into(),
         text: "mysql has just failed.".into(),
         about: Vec::new(),
     }

@@ -236,7 +236,8 @@ impl<'a> Lane<'a> {
                     return Verdict::Later(after);
                 }
                 Answer::Refused { class: Refusal::Format, .. } if !is_plain => {
-                    message = message.plain(self.channel.limits().chars / 2);
+                    let limits = self.channel.limits();
+                    message = message.plain(&limits, limits.plain / 2);
                 }
                 Answer::Refused { why, .. } => {
                     tracing::error!(channel, receiver, why, "an own push was refused");

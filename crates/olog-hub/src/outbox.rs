@@ -55,7 +55,7 @@ const LIVES: i64 = 7 * 24 * 3_600_000;
 const LOOK_EVERY: i64 = 600_000;
 /// How long until an answer that could not be written down is tried again.
 const RECORD_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
-/// Characters of a message that was refused for its form.
+/// Of a message that was refused for its form, in the channel's unit.
 const SHORT: usize = 1_000;
 
 /// Runs a dispatcher for each channel in force until `stop`; a changed configuration replaces them.
@@ -376,7 +376,7 @@ impl Dispatcher {
         if answers.is_empty() || !answers.iter().all(is_form) {
             return answers;
         }
-        self.send(&message.plain(SHORT), to).await
+        self.send(&message.plain(&self.channel.limits(), SHORT), to).await
     }
 
     async fn send(&self, message: &Message, to: &[Receiver]) -> Vec<(Receiver, Answer)> {

@@ -54,8 +54,7 @@ impl Rules {
 
     /// A notice whole, as nobody's message: what a person asked for.
     pub fn compose_whole(&self, notice: &Notice, now: At) -> Message {
-        let limits = Limits { chars: usize::MAX, summary_chars: 200 };
-        words::compose(std::slice::from_ref(notice), &self.context(limits, now)).message
+        words::compose(std::slice::from_ref(notice), &self.context(Limits::NONE, now)).message
     }
 
     fn context(&self, limits: Limits, now: At) -> Context<'static> {

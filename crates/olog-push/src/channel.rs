@@ -4,17 +4,16 @@
 //! reported to the table. [`Channel::send`] makes exactly one call and says of every receiver it named what the service
 //! said. It never retries, waits for no pace and remembers nothing: the outbox owns all that.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use olog_daemon::config::Table;
-use olog_daemon::secret::{Secret, UNREAD};
+use olog_daemon::secret::Secret;
 use sha2::{Digest, Sha256};
 
-use crate::http::Http;
+use crate::http::Line;
 use crate::pace::Rate;
-use crate::wxpusher::{self, Wxpusher};
+use crate::wxpusher::Wxpusher;
 use crate::{Answer, Kind, Limits, Message, Receiver};
 
 /// Every kind, in the order in which a configuration lists them.
@@ -29,14 +28,99 @@ pub const KINDS: [(&str, Kind); 8] = [
     ("system", Kind::System),
 ];
 
-/// Calls that may follow each other at once after a rest.
+/// Calls that may follow each other at once after a rest, where a service says nothing else.
 const BURST: NonZeroU32 = match NonZeroU32::new(10) {
     Some(ten) => ten,
     None => NonZeroU32::MIN,
 };
 
-/// The types of channels; their settings beside `name`, `only`, `rate`, `per_day`, `api_url` and `proxy` are read in [`take_service`].
-const TYPES: [(&str, ()); 1] = [("wxpusher", ())];
+/// What a channel is behind its name. A closed set: one arm each in the verbs below, and nothing else knows which it is.
+#[derive(Debug, PartialEq)]
+enum Service {
+    Wxpusher(Wxpusher),
+}
+
+/// The types of channels, as `type` names them.
+const TYPES: [(&str, Type); 1] = [("wxpusher", Type::Wxpusher)];
+
+#[derive(Debug, Clone, Copy)]
+enum Type {
+    Wxpusher,
+}
+
+impl Service {
+    /// Takes the keys of its own, `api_url` and `proxy` included where it has them; `None` when one is wrong, and reported.
+    fn take(of: Type, table: &mut Table) -> Option<Service> {
+        match of {
+            Type::Wxpusher => Wxpusher::take(table).map(Service::Wxpusher),
+        }
+    }
+
+    fn type_name(&self) -> &str {
+        match self {
+            Service::Wxpusher(_) => "wxpusher",
+        }
+    }
+
+    /// Those keys in force as lines of TOML, secrets masked.
+    fn effective(&self) -> Vec<String> {
+        match self {
+            Service::Wxpusher(it) => it.effective(),
+        }
+    }
+
+    /// The way to the service, of those that are called by HTTP.
+    fn line(&self) -> Option<&Line> {
+        match self {
+            Service::Wxpusher(it) => Some(it.line()),
+        }
+    }
+
+    /// What must not be shown anywhere.
+    fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Service::Wxpusher(it) => it.secrets(),
+        }
+    }
+
+    /// How fast it may be called, unless the channel says otherwise.
+    fn rate(&self) -> Rate {
+        match self {
+            Service::Wxpusher(_) => Rate { every: Duration::from_secs(1), burst: BURST },
+        }
+    }
+
+    /// Messages in a rolling day, unless the channel says otherwise.
+    fn per_day(&self) -> Option<u32> {
+        match self {
+            Service::Wxpusher(_) => None,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
+            Service::Wxpusher(it) => it.limits(),
+        }
+    }
+
+    fn receivers(&self) -> Vec<Receiver> {
+        match self {
+            Service::Wxpusher(it) => it.receivers(),
+        }
+    }
+
+    fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
+        match self {
+            Service::Wxpusher(it) => it.in_one_call(left),
+        }
+    }
+
+    async fn send(&self, message: &Message, to: Vec<Receiver>) -> Vec<(Receiver, Answer)> {
+        match self {
+            Service::Wxpusher(it) => it.send(message, to).await,
+        }
+    }
+}
 
 /// Which notifications a channel wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +141,9 @@ impl Default for Only {
 }
 
 /// Where notifications go.
-#[derive(Debug)]
+///
+/// Two are equal if a call of theirs goes the same way.
+#[derive(Debug, PartialEq)]
 pub struct Channel {
     /// Its name in the configuration.
     pub name: String,
@@ -67,18 +153,7 @@ pub struct Channel {
     pub rate: Rate,
     /// Messages in a rolling day, if the configuration bounds them.
     pub per_day: Option<u32>,
-    service: Wxpusher,
-    api_url: String,
-    proxy: Option<Secret>,
-    http: Http,
-}
-
-/// The same settings: a call may go another way only if these differ.
-impl PartialEq for Channel {
-    fn eq(&self, other: &Channel) -> bool {
-        (&self.name, &self.only, self.rate, self.per_day) == (&other.name, &other.only, other.rate, other.per_day)
-            && (&self.service, &self.api_url, &self.proxy) == (&other.service, &other.api_url, &other.proxy)
-    }
+    service: Service,
 }
 
 impl Channel {
@@ -89,62 +164,45 @@ impl Channel {
             table.fault("type", &format!("is missing: expected {}", type_names()));
         }
         // Of an unknown type nobody knows the keys: the type is what has to be told.
-        table.take_choice("type", &TYPES)?;
-        let service = take_service(&mut table);
+        let of = table.take_choice("type", &TYPES)?;
+        let service = Service::take(of, &mut table);
         let only = table.take_table("only").map_or_else(Only::default, Only::take);
+        let burst = service.as_ref().map_or(BURST, |service| service.rate().burst);
         let rate = table.take_as("rate", |text| {
-            Rate::parse(text, BURST)
+            Rate::parse(text, burst)
                 .ok_or_else(|| format!("expected calls a span like \"1/s\" or \"20/min\", found {text:?}"))
         });
-        let rate = rate.unwrap_or(Rate { every: Duration::from_secs(1), burst: BURST });
-        let per_day =
-            table.take_int("per_day", 0..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-        let api_url = table.take_as("api_url", service_url).unwrap_or_else(|| wxpusher::API_URL.to_owned());
-        let proxy = table.take_as("proxy", |text| Http::new(Some(text)).map(|_| Secret::new(text))).flatten();
-        let http = Http::new(proxy.as_ref().map(Secret::reveal)).ok()?;
+        let per_day = table.take_int("per_day", 0..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
         table.finish();
-        Some(Channel { name, only, rate, per_day, service: service?, api_url, proxy, http })
+        let service = service?;
+        let rate = rate.unwrap_or_else(|| service.rate());
+        // 0 is what a person says who wants no bound where the service's own is the default.
+        let per_day = per_day.or_else(|| service.per_day()).filter(|n| *n > 0);
+        Some(Channel { name, only, rate, per_day, service })
+    }
+
+    /// Its type, as the configuration names it.
+    pub fn type_name(&self) -> &str {
+        self.service.type_name()
     }
 
     /// Its settings in force as `[[channel]]` would have them, secrets masked.
     pub fn effective(&self) -> String {
-        let list =
-            |items: &[String]| format!("[{}]", items.iter().map(|i| format!("{i:?}")).collect::<Vec<_>>().join(", "));
-        let kinds = KINDS.iter().filter(|(_, kind)| self.only.kinds.contains(kind)).map(|(word, _)| (*word).to_owned());
-        let only = format!(
-            "{{ kinds = {}, devices = {}, tasks = {} }}",
-            list(&kinds.collect::<Vec<_>>()),
-            list(&self.only.devices),
-            list(&self.only.tasks)
-        );
-        let mut lines = vec![format!("name = {:?}", self.name), "type = \"wxpusher\"".to_owned()];
-        match &self.service {
-            Wxpusher::App { token, uids, topics } => {
-                lines.push(format!("token = \"{token}\""));
-                lines.push(format!("uids = {}", list(uids)));
-                lines.push(format!("topic_ids = {topics:?}"));
-            }
-            Wxpusher::Simple(_) => {
-                let spts: Vec<String> = self.receivers().into_iter().map(|receiver| receiver.id).collect();
-                lines.push(format!("spt = {}", list(&spts)));
-            }
-        }
+        let kinds = KINDS.iter().filter(|(_, kind)| self.only.kinds.contains(kind)).map(|(word, _)| *word);
+        let (kinds, devices, tasks) = (kinds.collect::<Vec<_>>(), &self.only.devices, &self.only.tasks);
+        let only = format!("{{ kinds = {kinds:?}, devices = {devices:?}, tasks = {tasks:?} }}");
+        let mut lines = vec![format!("name = {:?}", self.name), format!("type = {:?}", self.type_name())];
+        lines.extend(self.service.effective());
         lines.push(format!("rate = \"{}\"", self.rate));
         lines.push(format!("per_day = {}", self.per_day.unwrap_or(0)));
-        lines.push(format!("api_url = {:?}", self.api_url));
-        if let Some(proxy) = &self.proxy {
-            lines.push(format!("proxy = \"{proxy}\""));
-        }
+        lines.extend(self.service.line().into_iter().flat_map(Line::effective));
         lines.push(format!("only = {only}"));
         lines.join("\n")
     }
 
     /// A hash of the settings that decide whether a service takes a call: what was refused may be taken under others.
     pub fn settings_print(&self) -> String {
-        let secrets: Vec<&str> = match &self.service {
-            Wxpusher::App { token, .. } => vec![token.reveal()],
-            Wxpusher::Simple(spts) => spts.iter().map(Secret::reveal).collect(),
-        };
+        let secrets: Vec<&str> = self.service.secrets().into_iter().map(Secret::reveal).collect();
         let hash = Sha256::digest(format!("{}\n{}", self.effective(), secrets.join("\n")));
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -169,7 +227,7 @@ impl Channel {
 
     /// What fits into one message.
     pub fn limits(&self) -> Limits {
-        wxpusher::LIMITS
+        self.service.limits()
     }
 
     /// One call that names those of `to` that [`Channel::in_one_call`] would; ends within 10 s.
@@ -178,14 +236,7 @@ impl Channel {
         if to.is_empty() {
             return Vec::new();
         }
-        let url = format!("{}{}", self.api_url, self.service.path());
-        match self.http.post(&url, self.service.body(message, &to)).await {
-            Ok(reply) => self.service.read(&reply, &to),
-            Err(why) => {
-                let why = self.service.masked(&why);
-                to.into_iter().map(|r| (r, Answer::Later { after: None, why: why.clone() })).collect()
-            }
-        }
+        self.service.send(message, to).await
     }
 }
 
@@ -209,85 +260,8 @@ impl Only {
 }
 
 fn type_names() -> String {
-    let words: Vec<_> = TYPES.iter().map(|(word, ())| format!("{word:?}")).collect();
+    let words: Vec<_> = TYPES.iter().map(|(word, _)| format!("{word:?}")).collect();
     words.join(" or ")
-}
-
-/// `https://HOST[:PORT][/PREFIX]` without what would carry a secret.
-fn service_url(text: &str) -> Result<String, String> {
-    const EXPECTED: &str = "expected the service's scheme and host, like \"https://wxpusher.zjiecode.com\"";
-    let url = url::Url::parse(text.trim()).map_err(|_| EXPECTED.to_owned())?;
-    let plain =
-        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
-        return Err(EXPECTED.to_owned());
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// WxPusher: `token` with `uids` and `topic_ids`, or `spt` alone.
-fn take_service(table: &mut Table) -> Option<Wxpusher> {
-    if table.has("spt") || table.has("spt_file") {
-        return take_simple(table);
-    }
-    let token = table.take_secret("token");
-    if !table.has("token") && !table.has("token_file") {
-        table.fault("token", "is missing: expected token or token_file with uids or topic_ids, or spt alone");
-    }
-    let uid = |text: &str| match text.trim() {
-        "" => Err("must not be empty".to_owned()),
-        // It would be shown as a receiver's name.
-        text if text.starts_with("AT_") || text.starts_with("SPT_") => {
-            Err("expected a UID_…, found a token".to_owned())
-        }
-        text => Ok(text.to_owned()),
-    };
-    let mut uids = table.take_list_as("uids", uid).unwrap_or_default();
-    let mut topics = table.take_ints("topic_ids").unwrap_or_default();
-    let mut seen = BTreeSet::new();
-    uids.retain(|uid| seen.insert(uid.clone()));
-    topics.sort_unstable();
-    topics.dedup();
-    if topics.iter().any(|topic| *topic < 1) {
-        table.fault("topic_ids", "expected numbers from 1");
-    }
-    if !table.has("uids") && !table.has("topic_ids") || uids.is_empty() && topics.is_empty() {
-        table.fault("uids", "expected at least one uid in uids, or a topic in topic_ids");
-    }
-    let topics = topics.into_iter().filter_map(|topic| u64::try_from(topic).ok()).collect();
-    Some(Wxpusher::App { token: token?, uids, topics })
-}
-
-fn take_simple(table: &mut Table) -> Option<Wxpusher> {
-    for key in ["token", "token_file", "uids", "topic_ids"] {
-        if table.has(key) {
-            table.fault(key, "simple push (spt) stands alone: no token, uids or topic_ids beside it");
-            return None;
-        }
-    }
-    let texts = if table.has("spt") {
-        if table.has("spt_file") {
-            table.fault("spt_file", "give spt or spt_file, not both");
-            return None;
-        }
-        table.take_list("spt")?
-    } else {
-        let file = table.take_secret("spt")?;
-        file.reveal().split_whitespace().map(str::to_owned).collect()
-    };
-    let mut spts: Vec<Secret> = Vec::new();
-    for text in texts {
-        match Secret::new(&text).filter(|spt| spt.reveal().starts_with("SPT_") || spt.reveal() == UNREAD) {
-            Some(spt) if !spts.contains(&spt) => spts.push(spt),
-            Some(_) => {}
-            None => table.fault("spt", "expected tokens of simple push: SPT_…"),
-        }
-    }
-    if spts.is_empty() {
-        table.fault("spt", "expected at least one SPT_…");
-        return None;
-    }
-    Some(Wxpusher::Simple(spts))
 }
 
 /// `*` is any text, `?` any character, all else itself.

@@ -8,6 +8,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use olog_daemon::config::Table;
+use olog_daemon::secret::Secret;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 /// A call is over after this, from the first byte of the connection to the last of the answer.
@@ -20,6 +22,38 @@ const ANSWER_MAX: usize = 1024 * 1024;
 pub(crate) struct Http {
     proxy: Option<reqwest::Proxy>,
     client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+/// A service's address as a channel has it: `api_url` and `proxy`, and the client that goes there.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Scheme and host, without a slash at the end.
+    pub(crate) api_url: String,
+    pub(crate) proxy: Option<Secret>,
+    pub(crate) http: Http,
+}
+
+/// Calls go the same way.
+impl PartialEq for Line {
+    fn eq(&self, other: &Line) -> bool {
+        (&self.api_url, &self.proxy) == (&other.api_url, &other.proxy)
+    }
+}
+
+impl Line {
+    /// Takes `api_url` and `proxy`; `None` when one of them is wrong, and reported.
+    pub(crate) fn take(table: &mut Table, usual: &str) -> Option<Line> {
+        let api_url = table.take_as("api_url", |text| service_url(text, usual)).unwrap_or_else(|| usual.to_owned());
+        let proxy = table.take_as("proxy", |text| Http::new(Some(text)).map(|_| Secret::new(text))).flatten();
+        let http = Http::new(proxy.as_ref().map(Secret::reveal)).ok()?;
+        Some(Line { api_url, proxy, http })
+    }
+
+    /// Its keys in force, secrets masked.
+    pub(crate) fn effective(&self) -> Vec<String> {
+        let proxy = self.proxy.as_ref().map(|proxy| format!("proxy = \"{proxy}\""));
+        [format!("api_url = {:?}", self.api_url)].into_iter().chain(proxy).collect()
+    }
 }
 
 /// What came back.
@@ -116,6 +150,18 @@ impl Http {
         }
         builder.build().map_err(in_words)
     }
+}
+
+/// `https://HOST[:PORT][/PREFIX]` without what would carry a secret.
+fn service_url(text: &str, usual: &str) -> Result<String, String> {
+    let expected = || format!("expected the service's scheme and host, like {usual:?}");
+    let url = url::Url::parse(text.trim()).map_err(|_| expected())?;
+    let plain =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+        return Err(expected());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// The whole chain of causes, without the URL (some services' URLs are credentials).

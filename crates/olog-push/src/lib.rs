@@ -9,63 +9,15 @@
 pub mod channel;
 mod http;
 pub mod look;
+mod message;
 pub mod notice;
 pub mod pace;
 pub mod words;
 mod wxpusher;
 
 pub use channel::{Channel, Only};
+pub use message::{About, Form, Limits, Message, Unit};
 pub use notice::{Cadence, Came, Expected, Ground, Kind, Notice, ReportFacts, Saying, SystemCode, Why};
-
-/// A message ready for a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// `STATE device/task`, at most 20 characters.
-    pub title: String,
-    /// Title and telling line, at most 100 characters.
-    pub summary: String,
-    /// The body as an HTML fragment, every text escaped. Empty: the message goes as plain text.
-    pub html: String,
-    /// The same as plain text.
-    pub text: String,
-    /// What it tells of, worst first.
-    pub about: Vec<About>,
-}
-
-/// One matter of a message, for services and programs that sort by it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
-    /// Its kind.
-    pub kind: Kind,
-    /// The device, if it is about one.
-    pub device: Option<String>,
-    /// The task, if it is about one.
-    pub task: Option<String>,
-    /// The incident's number, if it is one's.
-    pub incident: Option<u64>,
-    /// When it happened.
-    pub at: olog_proto::At,
-}
-
-impl Message {
-    /// The same as plain text, cut to `chars`: for a service that refused length or format.
-    pub fn plain(mut self, chars: usize) -> Message {
-        self.html.clear();
-        if let Some((end, _)) = self.text.char_indices().nth(chars) {
-            self.text.truncate(end);
-        }
-        self
-    }
-}
-
-/// What fits into one message of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Characters of the body.
-    pub chars: usize,
-    /// Characters of the summary.
-    pub summary_chars: usize,
-}
 
 /// Somebody a channel reaches. Its `id` is safe to store and to show (a secret one is masked).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -24,7 +24,7 @@ pub use cut::ssh;
 use entry::Entry;
 use page::Page;
 
-use crate::{Cadence, Limits, Message, Notice};
+use crate::{Cadence, Form, Limits, Message, Notice};
 
 /// Characters of a title: what a card shows.
 const TITLE_MAX: usize = 20;
@@ -84,16 +84,17 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
         let chosen = entries.get(..n).unwrap_or_default();
         let n_left = entries.len() - n;
         let (title, telling, smallest) = write(&say, context, chosen, n_left, Some(0));
+        let Limits { unit, form, body: max, .. } = context.limits;
         // Escaping makes a text longer, so the measure is the page and not its texts.
-        let size = |page: &Page| page.html().chars().count().max(page.text().chars().count());
+        let size = |page: &Page| unit.size(&page.write(form));
         let too_long = size(&smallest);
-        if too_long > context.limits.chars && n > 1 {
-            n = (n * context.limits.chars / too_long * 9 / 10).clamp(1, n - 1);
+        if too_long > max && n > 1 {
+            n = (n * max / too_long * 9 / 10).clamp(1, n - 1);
             continue;
         }
         let full = [None, Some(500), Some(200), Some(100)];
         let page = full.into_iter().map(|budget| write(&say, context, chosen, n_left, budget).2);
-        let page = page.into_iter().find(|page| size(page) <= context.limits.chars).unwrap_or(smallest);
+        let page = page.into_iter().find(|page| size(page) <= max).unwrap_or(smallest);
         let mut told: Vec<usize> = chosen.iter().flat_map(|entry| entry.places.iter().copied()).collect();
         told.sort_unstable();
         return Composed { message: message(context, title, &telling, &page, chosen), told };
@@ -120,14 +121,22 @@ fn message(context: &Context<'_>, title: String, telling: &str, page: &Page, tol
     let telling: String = telling.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let telling = telling.trim();
     let summary = if telling.is_empty() { title.clone() } else { format!("{title} — {telling}") };
-    let (mut html, mut text) = (page.html(), page.text());
-    // Only a single entry whose facts alone exceed the limit comes here: a part of it is better than nothing.
-    if html.chars().count() > context.limits.chars {
-        html.clear();
-        text = cut::end(&text, context.limits.chars);
-    }
+    let summary = cut::end(&summary, context.limits.summary_chars);
+    let Limits { unit, form, body: max, plain, .. } = context.limits;
+    let html = if form == Form::HtmlWithCopy { form } else { Form::Html };
+    let [html, markdown, text] = [html, Form::Markdown, Form::Text].map(|form| page.write(form));
     let about = told.iter().map(Entry::about).collect();
-    Message { summary: cut::end(&summary, context.limits.summary_chars), title, html, text, about }
+    let message = Message { title, summary, html, markdown, text, about };
+    let (body, form) = message.body(form);
+    // Only a single entry whose facts alone exceed the limit comes here: a part of it is better than nothing.
+    match form {
+        Form::Text if unit.size(body) > max => Message { text: unit.cut(body, max), ..message },
+        _ if form != Form::Text && unit.size(body) > max => {
+            let text = unit.cut(&message.text, plain.min(max));
+            Message { html: String::new(), markdown: String::new(), text, ..message }
+        }
+        _ => message,
+    }
 }
 
 #[cfg(test)]

@@ -7,46 +7,98 @@
 //!
 //! Codes as the vendor's enum has them; `msg` decides where the code is too coarse (a rate limit has no code of its own).
 
+mod take;
+
 use serde_json::{Value, json};
 
-use crate::http::Reply;
-use crate::{Answer, Limits, Message, Receiver, Refusal};
+use crate::http::{Line, Reply};
+use crate::{Answer, Form, Limits, Message, Receiver, Refusal, Unit};
 use olog_daemon::secret::Secret;
 
 /// The vendor's host.
-pub(crate) const API_URL: &str = "https://wxpusher.zjiecode.com";
+const API_URL: &str = "https://wxpusher.zjiecode.com";
 /// `content` ≤ 40,000 characters, `summary` ≤ 100.
-pub(crate) const LIMITS: Limits = Limits { chars: 40_000, summary_chars: 100 };
+const LIMITS: Limits =
+    Limits { unit: Unit::Characters, form: Form::HtmlWithCopy, body: 40_000, plain: 40_000, summary_chars: 100 };
 const UIDS_MAX: usize = 2000;
 const TOPICS_MAX: usize = 5;
 const SPTS_MAX: usize = 10;
 /// Characters of the service's words that are kept.
 const WORDS_MAX: usize = 200;
 
+/// The service as a channel has set it up.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Wxpusher {
+    whom: Whom,
+    line: Line,
+}
+
+impl Wxpusher {
+    pub(crate) fn receivers(&self) -> Vec<Receiver> {
+        self.whom.receivers()
+    }
+
+    /// Those of `left` that one call may name, in the order of the configuration.
+    pub(crate) fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
+        self.whom.in_one_call(left)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) fn secrets(&self) -> Vec<&Secret> {
+        self.whom.secrets()
+    }
+
+    /// One call, and what it said of each of `to`, which [`Wxpusher::in_one_call`] has chosen.
+    pub(crate) async fn send(&self, message: &Message, to: Vec<Receiver>) -> Vec<(Receiver, Answer)> {
+        let url = format!("{}{}", self.line.api_url, self.whom.path());
+        match self.line.http.post(&url, self.whom.body(message, &to)).await {
+            Ok(reply) => self.whom.read(&reply, &to),
+            Err(why) => {
+                let why = self.whom.masked(&why);
+                to.into_iter().map(|r| (r, Answer::Later { after: None, why: why.clone() })).collect()
+            }
+        }
+    }
+}
+
 /// Whom to reach, and by what right.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Wxpusher {
+enum Whom {
     /// An application's token with users and topics.
     App { token: Secret, uids: Vec<String>, topics: Vec<u64> },
     /// Simple push: each token is one phone.
     Simple(Vec<Secret>),
 }
 
-impl Wxpusher {
-    pub(crate) fn path(&self) -> &'static str {
+impl Whom {
+    fn path(&self) -> &'static str {
         match self {
-            Wxpusher::App { .. } => "/api/send/message",
-            Wxpusher::Simple(_) => "/api/send/message/simple-push",
+            Whom::App { .. } => "/api/send/message",
+            Whom::Simple(_) => "/api/send/message/simple-push",
         }
     }
 
-    pub(crate) fn receivers(&self) -> Vec<Receiver> {
+    fn secrets(&self) -> Vec<&Secret> {
         match self {
-            Wxpusher::App { uids, topics, .. } => {
+            Whom::App { token, .. } => vec![token],
+            Whom::Simple(spts) => spts.iter().collect(),
+        }
+    }
+
+    fn receivers(&self) -> Vec<Receiver> {
+        match self {
+            Whom::App { uids, topics, .. } => {
                 let uids = uids.iter().map(|uid| Receiver { id: uid.clone() });
                 uids.chain(topics.iter().map(|topic| topic_receiver(*topic))).collect()
             }
-            Wxpusher::Simple(spts) => {
+            Whom::Simple(spts) => {
                 let mut receivers: Vec<Receiver> = Vec::new();
                 for spt in spts {
                     let mut receiver = Receiver { id: masked_spt(spt.reveal()) };
@@ -62,13 +114,13 @@ impl Wxpusher {
     }
 
     /// Those of `left` that one call may name, in the order of the configuration.
-    pub(crate) fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
+    fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
         let (mut n_uids, mut n_topics, mut n_spts) = (0, 0, 0);
         let mut room = |receiver: &Receiver| {
             let (n, max) = match self {
-                Wxpusher::Simple(_) => (&mut n_spts, SPTS_MAX),
-                Wxpusher::App { .. } if receiver.id.starts_with("topic:") => (&mut n_topics, TOPICS_MAX),
-                Wxpusher::App { .. } => (&mut n_uids, UIDS_MAX),
+                Whom::Simple(_) => (&mut n_spts, SPTS_MAX),
+                Whom::App { .. } if receiver.id.starts_with("topic:") => (&mut n_topics, TOPICS_MAX),
+                Whom::App { .. } => (&mut n_uids, UIDS_MAX),
             };
             *n += 1;
             *n <= max
@@ -77,12 +129,13 @@ impl Wxpusher {
     }
 
     /// The call's body.
-    pub(crate) fn body(&self, message: &Message, to: &[Receiver]) -> Vec<u8> {
-        let (content, content_type) = if message.html.is_empty() { (&message.text, 1) } else { (&message.html, 2) };
+    fn body(&self, message: &Message, to: &[Receiver]) -> Vec<u8> {
+        let (content, form) = message.body(LIMITS.form);
+        let content_type = if form == Form::Text { 1 } else { 2 };
         let summary: String = message.summary.chars().take(LIMITS.summary_chars).collect();
         let mut body = json!({ "content": content, "summary": summary, "contentType": content_type });
         match self {
-            Wxpusher::App { token, uids, topics } => {
+            Whom::App { token, uids, topics } => {
                 set(&mut body, "appToken", token.reveal().into());
                 let uids: Vec<&String> = uids.iter().filter(|uid| to.iter().any(|r| r.id == **uid)).collect();
                 if !uids.is_empty() {
@@ -93,7 +146,7 @@ impl Wxpusher {
                     set(&mut body, "topicIds", json!(topics));
                 }
             }
-            Wxpusher::Simple(spts) => {
+            Whom::Simple(spts) => {
                 let named = self.receivers().into_iter().zip(spts).filter(|(receiver, _)| to.contains(receiver));
                 let list: Vec<&str> = named.map(|(_, spt)| spt.reveal()).collect();
                 match list.as_slice() {
@@ -106,7 +159,7 @@ impl Wxpusher {
     }
 
     /// What the service said about each of `to`, which stand in the order of the configuration.
-    pub(crate) fn read(&self, reply: &Reply, to: &[Receiver]) -> Vec<(Receiver, Answer)> {
+    fn read(&self, reply: &Reply, to: &[Receiver]) -> Vec<(Receiver, Answer)> {
         let all = |answer: Answer| to.iter().map(|receiver| (receiver.clone(), answer.clone())).collect();
         let parsed: Option<Value> = serde_json::from_slice(&reply.body).ok().filter(Value::is_object);
         let Some(answer) = parsed else {
@@ -120,8 +173,8 @@ impl Wxpusher {
         };
         let rows = answer.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let row_of = |place: usize, receiver: &Receiver| match self {
-            Wxpusher::App { .. } => rows.iter().find(|row| names(row, receiver)),
-            Wxpusher::Simple(_) => rows.get(place),
+            Whom::App { .. } => rows.iter().find(|row| names(row, receiver)),
+            Whom::Simple(_) => rows.get(place),
         };
         to.iter()
             .enumerate()
@@ -170,13 +223,9 @@ impl Wxpusher {
     }
 
     /// Bounded, on one line, without any token.
-    pub(crate) fn masked(&self, words: &str) -> String {
-        let secrets: Vec<&Secret> = match self {
-            Wxpusher::App { token, .. } => vec![token],
-            Wxpusher::Simple(spts) => spts.iter().collect(),
-        };
+    fn masked(&self, words: &str) -> String {
         let mut words = words.to_owned();
-        for secret in secrets {
+        for secret in self.secrets() {
             words = words.replace(secret.reveal(), &secret.masked());
         }
         for mark in ["AT_", "SPT_"] {

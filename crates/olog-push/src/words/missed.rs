@@ -203,7 +203,7 @@ mod tests {
 
     fn shown(notices: &[Notice]) -> String {
         let one = |language| {
-            let limits = Limits { chars: 40_000, summary_chars: 100 };
+            let limits = Limits { summary_chars: 100, ..Limits::NONE };
             let timezone = chrono_tz::Asia::Shanghai;
             let context = Context { language, timezone, now: NOW, public_url: None, by_device: false, limits };
             let message = compose(notices, &context).message;

@@ -1,4 +1,10 @@
-//! The body of a message, as an HTML fragment and as plain text from one list of parts. Whatever a text holds, it is escaped.
+//! The body of a message, as an HTML fragment, as Markdown and as plain text from one list of parts. Whatever a text holds,
+//! it is escaped.
+//!
+//! Of Markdown only what every service shows is used: bold, links, code in a line and fenced. A run of backticks in a text is
+//! broken by a character without width, because not every service knows longer fences.
+
+use crate::Form;
 
 /// A part of a body, from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +37,16 @@ impl Page {
         }
     }
 
-    pub(super) fn html(&self) -> String {
+    pub(super) fn write(&self, form: Form) -> String {
+        match form {
+            Form::Html => self.html(false),
+            Form::HtmlWithCopy => self.html(true),
+            Form::Markdown => self.markdown(),
+            Form::Text => self.text(),
+        }
+    }
+
+    fn html(&self, with_copy: bool) -> String {
         let mut html = String::new();
         for part in &self.0 {
             html.push_str(&match part {
@@ -42,8 +57,12 @@ impl Page {
                 }
                 Part::Command { label, command, copy } => {
                     let (label, command, copy) = (escaped(label), escaped(command), escaped(copy));
-                    let button = format!("<copy data-clipboard-text=\"{command}\">{copy}</copy>");
-                    format!("<p>{label} <code>{command}</code> {button}</p>")
+                    let button = if with_copy {
+                        format!(" <copy data-clipboard-text=\"{command}\">{copy}</copy>")
+                    } else {
+                        String::new()
+                    };
+                    format!("<p>{label} <code>{command}</code>{button}</p>")
                 }
                 Part::Link { label, url } => format!("<p><a href=\"{}\">{}</a></p>", escaped(url), escaped(label)),
                 Part::Small(text) => format!("<p style=\"color:#888\">{}</p>", escaped(text)),
@@ -52,7 +71,28 @@ impl Page {
         html
     }
 
-    pub(super) fn text(&self) -> String {
+    fn markdown(&self) -> String {
+        let parts = self.0.iter().map(|part| match part {
+            Part::Text(text) | Part::Small(text) => markdown(text),
+            Part::Head(text) => format!("**{}**", markdown(text.trim())),
+            Part::Log(text) => {
+                let text: String = text.chars().map(|c| if is_layout(c) { ' ' } else { c }).collect();
+                format!("```\n{}\n```", text.replace("```", "`\u{200b}`\u{200b}`").trim_end())
+            }
+            Part::Command { label, command, .. } => {
+                let command = command.replace(char::is_control, " ");
+                let code = if command.contains('`') { format!("`` {command} ``") } else { format!("`{command}`") };
+                format!("{} {code}", markdown(label))
+            }
+            Part::Link { label, url } => {
+                let url: String = url.chars().map(|c| in_link(c).map_or(c.to_string(), str::to_owned)).collect();
+                format!("[{}]({url})", markdown(label))
+            }
+        });
+        parts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    fn text(&self) -> String {
         let lines = self.0.iter().map(|part| match part {
             Part::Text(text) | Part::Head(text) | Part::Log(text) | Part::Small(text) => text.clone(),
             Part::Command { label, command, .. } => format!("{label} {command}"),
@@ -71,10 +111,93 @@ fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() => escaped.push(' '),
+            c if is_layout(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }
     escaped
+}
+
+/// A text in Markdown: nothing in it is taken for more than itself.
+pub(crate) fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
+    for (n, line) in text.trim_end().split('\n').enumerate() {
+        if n > 0 {
+            // Two blanks before the end: else services put two lines into one.
+            escaped.push_str("  \n");
+        }
+        // Indented it would be code.
+        let line = line.trim_start();
+        let n_digits = line.chars().take_while(char::is_ascii_digit).count();
+        for (place, c) in line.chars().enumerate() {
+            let is_mark = match place {
+                _ if "\\`*_[]<&|~".contains(c) => true,
+                0 => "#>+-=".contains(c),
+                place => place == n_digits && ".)".contains(c),
+            };
+            if is_mark {
+                escaped.push('\\');
+            }
+            escaped.push(if is_layout(c) { ' ' } else { c });
+        }
+    }
+    escaped
+}
+
+/// A control character that no form shows.
+fn is_layout(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
+}
+
+/// What would end a link.
+fn in_link(c: char) -> Option<&'static str> {
+    Some(match c {
+        '(' => "%28",
+        ')' => "%29",
+        '<' => "%3C",
+        '>' => "%3E",
+        ' ' => "%20",
+        c if c.is_control() => "",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_shows_what_a_text_holds_and_nothing_more() {
+        let page = Page(vec![
+            Part::Head("ERR **web_1**".into()),
+            Part::Text("# no head\n- no list\n1. none\n    [x](http://evil) <b> & a|b".into()),
+            Part::Log("a\u{1b}[0m\n```\n# b\n````".into()),
+            Part::Command { label: "Log in".into(), command: "echo `id`".into(), copy: "copy".into() },
+            Part::Link { label: "all [of it]".into(), url: "https://h/a(b) c".into() },
+        ]);
+        let blocks = [
+            r"**ERR \*\*web\_1\*\***",
+            "\\# no head  \n\\- no list  \n1\\. none  \n\\[x\\](http://evil) \\<b> \\& a\\|b",
+            "```\na [0m\n`\u{200b}`\u{200b}`\n# b\n`\u{200b}`\u{200b}``\n```",
+            "Log in `` echo `id` ``",
+            r"[all \[of it\]](https://h/a%28b%29%20c)",
+        ];
+        assert_eq!(page.markdown(), blocks.join("\n\n"));
+    }
+
+    #[test]
+    fn only_wxpusher_gets_its_button() {
+        let page = Page(vec![Part::Command { label: "Log in".into(), command: "ssh a".into(), copy: "copy".into() }]);
+        assert_eq!(page.write(Form::Html), "<p>Log in <code>ssh a</code></p>");
+        assert!(page.write(Form::HtmlWithCopy).contains("<copy data-clipboard-text=\"ssh a\">copy</copy>"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_of_any_kind_ends_a_block_of_markdown(text in "[`\\\\ab\n]{0,40}") {
+            let page = Page(vec![Part::Log(text)]);
+            let markdown = page.markdown();
+            proptest::prop_assert!(markdown.is_empty() || markdown.matches("```").count() == 2, "{markdown}");
+        }
+    }
 }

@@ -25,8 +25,12 @@ fn context(language: Language) -> Context<'static> {
         now: NIGHT,
         public_url: None,
         by_device: false,
-        limits: Limits { chars: 40_000, summary_chars: 100 },
+        limits: wxpusher_like(40_000, 100),
     }
+}
+
+pub(super) fn wxpusher_like(body: usize, summary_chars: usize) -> Limits {
+    Limits { body, plain: body, summary_chars, form: Form::HtmlWithCopy, ..Limits::NONE }
 }
 
 const MYSQL: &str = "ERROR 2002 (HY000): Can't connect to local server through socket '/run/mysqld.sock' (111)";
@@ -350,7 +354,7 @@ fn limits_are_kept_by_cutting_excerpts_and_then_by_sending_the_rest_next() {
 
 #[test]
 fn a_tiny_limit_still_says_the_most_important() {
-    let context = Context { limits: Limits { chars: 60, summary_chars: 30 }, ..context(Language::En) };
+    let context = Context { limits: wxpusher_like(60, 30), ..context(Language::En) };
     let Composed { message, told } = compose(&[first("mysql"), lost(1, None)], &context);
     assert_eq!(told, [0]);
     assert!(message.html.is_empty() && message.text.chars().count() <= 60 && message.summary.chars().count() <= 30);

@@ -4,11 +4,11 @@ fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
 }
 
-fn app() -> Wxpusher {
-    Wxpusher::App { token: secret("AT_abcdefghijklmnop"), uids: vec!["UID_a".into(), "UID_b".into()], topics: vec![7] }
+fn app() -> Whom {
+    Whom::App { token: secret("AT_abcdefghijklmnop"), uids: vec!["UID_a".into(), "UID_b".into()], topics: vec![7] }
 }
 
-fn read(service: &Wxpusher, status: u16, body: &str) -> Vec<Answer> {
+fn read(service: &Whom, status: u16, body: &str) -> Vec<Answer> {
     let reply = Reply { status, retry_after: None, body: body.as_bytes().to_vec() };
     let to = service.receivers();
     service.read(&reply, &to).into_iter().map(|(_, answer)| answer).collect()
@@ -89,6 +89,7 @@ fn a_retry_names_only_those_that_are_left() {
         title: "t".into(),
         summary: "s".repeat(150),
         html: "<b>x</b>".into(),
+        markdown: String::new(),
         text: "x".into(),
         about: Vec::new(),
     };
@@ -98,13 +99,13 @@ fn a_retry_names_only_those_that_are_left() {
     assert_eq!(body["topicIds"], json!([7]));
     assert_eq!(body["contentType"], 2);
     assert_eq!(body["summary"].as_str().unwrap().len(), 100);
-    let only_topic: Value = serde_json::from_slice(&app().body(&message.plain(9), &to[1..])).unwrap();
+    let only_topic: Value = serde_json::from_slice(&app().body(&message.plain(&LIMITS, 9), &to[1..])).unwrap();
     assert_eq!((only_topic.get("uids"), &only_topic["contentType"]), (None, &json!(1)));
 }
 
 #[test]
 fn a_call_names_no_more_than_the_service_allows() {
-    let service = Wxpusher::App {
+    let service = Whom::App {
         token: secret("AT_x"),
         uids: (0..2001).map(|n| format!("UID_{n}")).collect(),
         topics: (1..8).collect(),
@@ -114,13 +115,13 @@ fn a_call_names_no_more_than_the_service_allows() {
     assert_eq!(first.len(), 2005);
     let left: Vec<Receiver> = all.into_iter().filter(|r| !first.contains(r)).collect();
     assert_eq!(service.in_one_call(&left).len(), 3);
-    let simple = Wxpusher::Simple((0..12).map(|n| secret(&format!("SPT_abcdefgh{n}"))).collect());
+    let simple = Whom::Simple((0..12).map(|n| secret(&format!("SPT_abcdefgh{n}"))).collect());
     assert_eq!(simple.in_one_call(&simple.receivers()).len(), 10);
 }
 
 #[test]
 fn simple_push_is_answered_in_the_order_of_the_call() {
-    let simple = Wxpusher::Simple(vec![secret("SPT_aaaabbbbcccc1"), secret("SPT_ddddeeeeffff2")]);
+    let simple = Whom::Simple(vec![secret("SPT_aaaabbbbcccc1"), secret("SPT_ddddeeeeffff2")]);
     let body =
         r#"{"code":1000,"msg":"ok","data":[{"uid":"UID_1","code":1000,"status":"ok"},{"code":1001,"status":"no"}]}"#;
     assert_eq!(read(&simple, 200, body).iter().map(class).collect::<Vec<_>>(), ["accepted", "receiver"]);
