@@ -34,9 +34,9 @@ const BURST: NonZeroU32 = match NonZeroU32::new(10) {
     None => NonZeroU32::MIN,
 };
 
-/// What a channel is behind its name. A closed set: one arm each in the verbs below, and nothing else knows which it is.
+/// What carries a channel's messages. A closed set: one arm each in the verbs below, and nothing else knows which it is.
 #[derive(Debug, PartialEq)]
-enum Service {
+enum Carrier {
     Wxpusher(Wxpusher),
 }
 
@@ -48,76 +48,76 @@ enum Type {
     Wxpusher,
 }
 
-impl Service {
+impl Carrier {
     /// Takes the keys of its own, `api_url` and `proxy` included where it has them; `None` when one is wrong, and reported.
-    fn take(of: Type, table: &mut Table) -> Option<Service> {
+    fn take(of: Type, table: &mut Table) -> Option<Carrier> {
         match of {
-            Type::Wxpusher => Wxpusher::take(table).map(Service::Wxpusher),
+            Type::Wxpusher => Wxpusher::take(table).map(Carrier::Wxpusher),
         }
     }
 
     fn type_name(&self) -> &str {
         match self {
-            Service::Wxpusher(_) => "wxpusher",
+            Carrier::Wxpusher(_) => "wxpusher",
         }
     }
 
     /// Those keys in force as lines of TOML, secrets masked.
     fn effective(&self) -> Vec<String> {
         match self {
-            Service::Wxpusher(it) => it.effective(),
+            Carrier::Wxpusher(it) => it.effective(),
         }
     }
 
     /// The way to the service, of those that are called by HTTP.
     fn line(&self) -> Option<&Line> {
         match self {
-            Service::Wxpusher(it) => Some(it.line()),
+            Carrier::Wxpusher(it) => Some(it.line()),
         }
     }
 
     /// What must not be shown anywhere.
     fn secrets(&self) -> Vec<&Secret> {
         match self {
-            Service::Wxpusher(it) => it.secrets(),
+            Carrier::Wxpusher(it) => it.secrets(),
         }
     }
 
     /// How fast it may be called, unless the channel says otherwise.
     fn rate(&self) -> Rate {
         match self {
-            Service::Wxpusher(_) => Rate { every: Duration::from_secs(1), burst: BURST },
+            Carrier::Wxpusher(_) => Rate { every: Duration::from_secs(1), burst: BURST },
         }
     }
 
     /// Messages in a rolling day, unless the channel says otherwise.
     fn per_day(&self) -> Option<u32> {
         match self {
-            Service::Wxpusher(_) => None,
+            Carrier::Wxpusher(_) => None,
         }
     }
 
     fn limits(&self) -> Limits {
         match self {
-            Service::Wxpusher(it) => it.limits(),
+            Carrier::Wxpusher(it) => it.limits(),
         }
     }
 
     fn receivers(&self) -> Vec<Receiver> {
         match self {
-            Service::Wxpusher(it) => it.receivers(),
+            Carrier::Wxpusher(it) => it.receivers(),
         }
     }
 
     fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
         match self {
-            Service::Wxpusher(it) => it.in_one_call(left),
+            Carrier::Wxpusher(it) => it.in_one_call(left),
         }
     }
 
     async fn send(&self, message: &Message, to: Vec<Receiver>) -> Vec<(Receiver, Answer)> {
         match self {
-            Service::Wxpusher(it) => it.send(message, to).await,
+            Carrier::Wxpusher(it) => it.send(message, to).await,
         }
     }
 }
@@ -153,7 +153,7 @@ pub struct Channel {
     pub rate: Rate,
     /// Messages in a rolling day, if the configuration bounds them.
     pub per_day: Option<u32>,
-    service: Service,
+    carrier: Carrier,
 }
 
 impl Channel {
@@ -165,25 +165,25 @@ impl Channel {
         }
         // Of an unknown type nobody knows the keys: the type is what has to be told.
         let of = table.take_choice("type", &TYPES)?;
-        let service = Service::take(of, &mut table);
+        let carrier = Carrier::take(of, &mut table);
         let only = table.take_table("only").map_or_else(Only::default, Only::take);
-        let burst = service.as_ref().map_or(BURST, |service| service.rate().burst);
+        let burst = carrier.as_ref().map_or(BURST, |carrier| carrier.rate().burst);
         let rate = table.take_as("rate", |text| {
             Rate::parse(text, burst)
                 .ok_or_else(|| format!("expected calls a span like \"1/s\" or \"20/min\", found {text:?}"))
         });
         let per_day = table.take_int("per_day", 0..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
         table.finish();
-        let service = service?;
-        let rate = rate.unwrap_or_else(|| service.rate());
+        let carrier = carrier?;
+        let rate = rate.unwrap_or_else(|| carrier.rate());
         // 0 is what a person says who wants no bound where the service's own is the default.
-        let per_day = per_day.or_else(|| service.per_day()).filter(|n| *n > 0);
-        Some(Channel { name, only, rate, per_day, service })
+        let per_day = per_day.or_else(|| carrier.per_day()).filter(|n| *n > 0);
+        Some(Channel { name, only, rate, per_day, carrier })
     }
 
     /// Its type, as the configuration names it.
     pub fn type_name(&self) -> &str {
-        self.service.type_name()
+        self.carrier.type_name()
     }
 
     /// Its settings in force as `[[channel]]` would have them, secrets masked.
@@ -192,29 +192,29 @@ impl Channel {
         let (kinds, devices, tasks) = (kinds.collect::<Vec<_>>(), &self.only.devices, &self.only.tasks);
         let only = format!("{{ kinds = {kinds:?}, devices = {devices:?}, tasks = {tasks:?} }}");
         let mut lines = vec![format!("name = {:?}", self.name), format!("type = {:?}", self.type_name())];
-        lines.extend(self.service.effective());
+        lines.extend(self.carrier.effective());
         lines.push(format!("rate = \"{}\"", self.rate));
         lines.push(format!("per_day = {}", self.per_day.unwrap_or(0)));
-        lines.extend(self.service.line().into_iter().flat_map(Line::effective));
+        lines.extend(self.carrier.line().into_iter().flat_map(Line::effective));
         lines.push(format!("only = {only}"));
         lines.join("\n")
     }
 
     /// A hash of the settings that decide whether a service takes a call: what was refused may be taken under others.
     pub fn settings_print(&self) -> String {
-        let secrets: Vec<&str> = self.service.secrets().into_iter().map(Secret::reveal).collect();
+        let secrets: Vec<&str> = self.carrier.secrets().into_iter().map(Secret::reveal).collect();
         let hash = Sha256::digest(format!("{}\n{}", self.effective(), secrets.join("\n")));
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Everybody it reaches.
     pub fn receivers(&self) -> Vec<Receiver> {
-        self.service.receivers()
+        self.carrier.receivers()
     }
 
     /// Those of `left` that its next call may name.
     pub fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
-        self.service.in_one_call(left)
+        self.carrier.in_one_call(left)
     }
 
     /// Does it want this? What is about no device or no task is not held back by patterns for their names.
@@ -227,7 +227,7 @@ impl Channel {
 
     /// What fits into one message.
     pub fn limits(&self) -> Limits {
-        self.service.limits()
+        self.carrier.limits()
     }
 
     /// One call that names those of `to` that [`Channel::in_one_call`] would; ends within 10 s.
@@ -236,7 +236,7 @@ impl Channel {
         if to.is_empty() {
             return Vec::new();
         }
-        self.service.send(message, to).await
+        self.carrier.send(message, to).await
     }
 }
 
