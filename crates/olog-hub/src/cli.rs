@@ -34,6 +34,7 @@ use crate::{
     socket::{LinkAnswer, Rename, Shown, Who},
 };
 
+mod play;
 mod show;
 mod tasks;
 
@@ -97,6 +98,15 @@ enum Verb {
     /// Channels: where notifications go.
     #[command(subcommand)]
     Channel(ChannelVerb),
+    /// Play a scenario and print what would have been pushed when, what was held back, and why. Needs no hub that runs.
+    Simulate {
+        /// A file of JSON lines, or the name of a scenario that is shipped; without it those are listed.
+        #[arg(value_name = "EVENTS")]
+        scenario: Option<PathBuf>,
+        /// The language of the messages: "zh-CN" or "en".
+        #[arg(long, value_name = "LANGUAGE")]
+        language: Option<String>,
+    },
     /// Print how the running hub is.
     Status {
         /// As JSON.
@@ -108,7 +118,7 @@ enum Verb {
 impl Verb {
     /// Does the running daemon do it?
     fn only_asks(&self) -> bool {
-        !matches!(self, Verb::Run { .. } | Verb::Check | Verb::Setup { .. } | Verb::Failed)
+        !matches!(self, Verb::Run { .. } | Verb::Check | Verb::Setup { .. } | Verb::Simulate { .. } | Verb::Failed)
     }
 }
 
@@ -252,6 +262,9 @@ pub fn main() -> Exit {
             return if error.print().is_ok() { exit } else { Exit::Failed };
         }
     };
+    if let Verb::Simulate { scenario, language } = cli.verb {
+        return play::simulate(scenario, language.as_deref(), cli.config);
+    }
     let source = Source::new("hub", cli.config);
     let source = if cli.verb.only_asks() { source.without_secrets() } else { source };
     let loaded = Config::load(&source);
@@ -398,6 +411,7 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
         Verb::Run { .. }
         | Verb::Check
         | Verb::Setup { .. }
+        | Verb::Simulate { .. }
         | Verb::Failed
         | Verb::Channel(ChannelVerb::Test { .. }) => Ok(String::new()),
         Verb::JoinLink { device, expires, uses, local } => {

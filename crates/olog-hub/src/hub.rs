@@ -347,7 +347,8 @@ fn ms(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn patience_of(live: &Live) -> Arc<Patience> {
+/// How long each device may be silent.
+pub(crate) fn patience_of(live: &Live) -> Arc<Patience> {
     let own = live.devices.iter().filter_map(|device| {
         let after = match device.offline_after? {
             Offline::After(span) => Some(ms(span)),
@@ -358,7 +359,8 @@ fn patience_of(live: &Live) -> Arc<Patience> {
     Arc::new(Patience { all: ms(live.alerts.offline_after), devices: own.collect() })
 }
 
-fn rules_of(live: &Live) -> Arc<Rules> {
+/// What of the configuration decides about events.
+pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
     let policy = Policy {
         resolve_after: ms(live.alerts.resolve_after),
         over_wait: ms(live.alerts.over_wait),

@@ -25,6 +25,7 @@ pub mod roster;
 pub mod schedule;
 pub mod session;
 pub mod setup;
+pub mod simulate;
 pub mod socket;
 pub mod state;
 pub mod store;

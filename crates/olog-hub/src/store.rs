@@ -21,6 +21,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod events;
 pub mod incidents;
+pub mod ledger;
 pub mod outbox;
 mod postgres;
 pub mod renames;
@@ -177,6 +178,8 @@ enum Durability {
     Full,
     /// Visible to all, on the disk with the next full one: for a hold whose loss only means that it expired early.
     Relaxed,
+    /// Nowhere but in memory, as far as anybody promises: the store is thrown away with its folder.
+    Never,
 }
 
 impl Store {
@@ -184,7 +187,7 @@ impl Store {
     pub async fn open(url: &StoreUrl, now: At) -> Result<(Store, Opened), StoreError> {
         let (backend, opened) = match url {
             StoreUrl::Sqlite(path) => {
-                let (sqlite, opened) = sqlite::Sqlite::open(path.clone(), now).await?;
+                let (sqlite, opened) = sqlite::Sqlite::open(path.clone(), Durability::Full, now).await?;
                 (Backend::Sqlite(sqlite), opened)
             }
             StoreUrl::Postgres(url) => {
@@ -193,6 +196,12 @@ impl Store {
             }
         };
         Ok((Store(Arc::new(backend)), opened))
+    }
+
+    /// A store in this file that lives no longer than a calculation: no write waits for the disk.
+    pub async fn scratch(path: PathBuf, now: At) -> Result<Store, StoreError> {
+        let (sqlite, _) = sqlite::Sqlite::open(path, Durability::Never, now).await?;
+        Ok(Store(Arc::new(Backend::Sqlite(sqlite))))
     }
 
     /// Runs a step in one transaction and commits it to the disk. The step may run more than once.

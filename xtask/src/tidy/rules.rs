@@ -35,6 +35,8 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
         &[
             ("hub", &["*"]),
             ("cli", &["*"]),
+            // Another wiring of the same workers, around a clock and services that are played.
+            ("simulate", &["*"]),
             ("bell", &[]),
             // What happened, written after the commit: whoever writes to the store may note a line.
             ("journal", &[]),

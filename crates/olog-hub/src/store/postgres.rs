@@ -69,7 +69,7 @@ impl Postgres {
     {
         let begin = match durability {
             Durability::Full => "BEGIN",
-            Durability::Relaxed => "BEGIN; SET LOCAL synchronous_commit = off",
+            Durability::Relaxed | Durability::Never => "BEGIN; SET LOCAL synchronous_commit = off",
         };
         self.run(begin, step).await
     }

@@ -45,7 +45,8 @@ struct Writer {
 }
 
 impl Sqlite {
-    pub(super) async fn open(path: PathBuf, now: At) -> Result<(Sqlite, Opened), StoreError> {
+    /// `durability` is that of the first write; with [`Durability::Never`] of all.
+    pub(super) async fn open(path: PathBuf, durability: Durability, now: At) -> Result<(Sqlite, Opened), StoreError> {
         let (ready, opened) = oneshot::channel();
         let (jobs, queue) = mpsc::channel(QUEUE);
         let file = path.clone();
@@ -56,7 +57,11 @@ impl Sqlite {
                 Ok((connection, opened)) => {
                     if ready.send(Ok(opened)).is_ok() {
                         let journal = Journal::default();
-                        run_jobs(Writer { connection, durability: Durability::Full, journal }, queue);
+                        let mut writer = Writer { connection, durability: Durability::Full, journal };
+                        if let Err(error) = writer.keep(durability) {
+                            tracing::warn!(%error, "every write goes to the disk at once");
+                        }
+                        run_jobs(writer, queue);
                     }
                 }
                 Err(error) => drop(ready.send(Err(error))),
@@ -122,15 +127,26 @@ fn run_jobs(mut writer: Writer, mut queue: mpsc::Receiver<Job>) {
 }
 
 impl Writer {
+    fn keep(&mut self, durability: Durability) -> Result<(), StoreError> {
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Full => "FULL",
+                Durability::Relaxed => "NORMAL",
+                Durability::Never => "OFF",
+            };
+            self.connection.pragma_update(None, "synchronous", level).map_err(of_sqlite)?;
+            self.durability = durability;
+        }
+        Ok(())
+    }
+
     fn transact<T>(
         &mut self,
         durability: Durability,
         step: &mut impl FnMut(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if self.durability != durability {
-            let level = if durability == Durability::Full { "FULL" } else { "NORMAL" };
-            self.connection.pragma_update(None, "synchronous", level).map_err(of_sqlite)?;
-            self.durability = durability;
+        if self.durability != Durability::Never {
+            self.keep(durability)?;
         }
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of_sqlite)?;

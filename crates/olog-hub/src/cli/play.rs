@@ -1,0 +1,46 @@
+//! `simulate`: it runs alone, so it has its own way through the command line.
+
+use std::path::PathBuf;
+
+use olog_daemon::{clock::Clock, service::Exit};
+use olog_push::words::{LANGUAGES, Language};
+use tokio::runtime::Builder;
+
+use super::{complain, failed, print, refused};
+use crate::simulate::{self, PlayError, Request};
+
+pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config: Option<PathBuf>) -> Exit {
+    let known = |name: &str| LANGUAGES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, l)| *l);
+    let language: Option<Language> = match language.map(|name| known(name).ok_or(name)) {
+        None => None,
+        Some(Ok(language)) => Some(language),
+        Some(Err(name)) => {
+            let names: Vec<&str> = LANGUAGES.iter().map(|(name, _)| *name).collect();
+            complain(&format!("olog-hub: --language: expected {}, found {name:?}", names.join(" or ")));
+            return Exit::Usage;
+        }
+    };
+    let Some(scenario) = scenario else { return list(language) };
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let request = Request { scenario, config, language, now: Clock::system().now() };
+    match runtime.block_on(simulate::run(&request)) {
+        Ok(story) => print(&story),
+        Err(PlayError::Config(invalid)) => refused(&invalid),
+        Err(error) => failed(&error),
+    }
+}
+
+fn list(language: Option<Language>) -> Exit {
+    let (folder, all) = simulate::list(language.unwrap_or(Language::En).as_str());
+    if all.is_empty() {
+        complain(&format!("olog-hub: there are no scenarios in {}; name a file", folder.display()));
+        return Exit::Failed;
+    }
+    let width = all.iter().map(|listed| listed.name.chars().count()).max().unwrap_or(0);
+    let lines: String = all.iter().map(|listed| format!("{:width$}  {}\n", listed.name, listed.about)).collect();
+    complain(&format!("Play one by its name: olog-hub simulate NAME. They are in {}.", folder.display()));
+    print(&lines)
+}

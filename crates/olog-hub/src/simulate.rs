@@ -1,0 +1,261 @@
+//! `olog-hub simulate`: what would have been pushed when, merged how, and what was held back and why.
+//!
+//! A [`Script`] says what happens; a stage plays it through the hub's own workers, at whatever speed the machine has; the
+//! [`Story`] of it is what a person reads. One instant after the other: what happens then, what is due then, what every channel
+//! sends then. Nothing sleeps, nothing is called, and nothing outlives it but what is printed.
+//!
+//! Must not: decide anything that the hub decides (it would be another hub's story), or need a hub that runs.
+
+mod scenario;
+mod shipped;
+mod stage;
+mod story;
+mod wire;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use olog_daemon::config::{Invalid, Source, read_text};
+use olog_proto::At;
+use olog_push::words::Language;
+
+use crate::config::{Config, Live};
+use crate::enrol::EnrolError;
+use crate::ingest::IngestError;
+use crate::person;
+use crate::record::Rules;
+use crate::reporter::ReportError;
+use crate::store::{StoreError, Tx, incidents};
+use scenario::{Act, Deed, Person, Scenario, Script, Which};
+use stage::Stage;
+use story::Story;
+
+pub use scenario::Mistakes;
+pub use shipped::{Listed, list};
+
+/// Instants that are played: beyond it something never rests.
+const INSTANTS_MAX: u64 = 5_000_000;
+
+/// Why there is no story.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// The file.
+    #[error("{path}: {why}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        why: String,
+    },
+    /// Lines of it.
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+    /// The configuration under which it should be played.
+    #[error(transparent)]
+    Config(#[from] Invalid),
+    /// No folder for the store that is thrown away.
+    #[error("no temporary folder (set TMPDIR to one that can be written)")]
+    Folder(#[source] std::io::Error),
+    /// That store.
+    #[error("the simulation's own store failed")]
+    Store(#[from] StoreError),
+    /// A device did not join.
+    #[error("a device did not join")]
+    Enrol(#[from] EnrolError),
+    /// Events were not taken.
+    #[error("events were not taken")]
+    Ingest(#[from] IngestError),
+    /// A report was not made.
+    #[error("a report was not made")]
+    Report(#[from] ReportError),
+    /// A defect.
+    #[error("the simulation does not come to rest: this is a defect, please report it with the scenario")]
+    Restless,
+}
+
+/// What to play, and how.
+#[derive(Debug)]
+pub struct Request {
+    /// A file, or the name of one that is shipped.
+    pub scenario: PathBuf,
+    /// The configuration that a person named; it counts more than the scenario's.
+    pub config: Option<PathBuf>,
+    /// Of the messages, whatever the configuration says.
+    pub language: Option<Language>,
+    /// Now: the day of a scenario that names none.
+    pub now: At,
+}
+
+/// Plays a scenario and tells its story.
+pub async fn run(request: &Request) -> Result<String, PlayError> {
+    let path = shipped::find(&request.scenario);
+    let script = read(&path)?;
+    let (mut live, from) = live(&script, request)?;
+    live.language = request.language.unwrap_or(live.language);
+    // Nothing of a report is written anywhere.
+    (live.report.html_dir, live.report.html_url) = (None, None);
+    let scenario = script.in_zone(live.timezone, request.now)?;
+    let story = play(scenario, &script, Arc::new(live), &from).await?;
+    Ok(story.text())
+}
+
+fn read(path: &Path) -> Result<Script, PlayError> {
+    let refused = |why: String| PlayError::File { path: path.to_owned(), why };
+    let size = std::fs::metadata(path).map_err(|e| refused(e.to_string()))?.len();
+    if size > scenario::FILE_MAX {
+        return Err(refused(format!("{size} bytes: expected at most {}", scenario::FILE_MAX)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))?;
+    Ok(Script::read(&path.display().to_string(), &text)?)
+}
+
+/// The configuration that was named, else the scenario's own, else the machine's, else the defaults; and which.
+fn live(script: &Script, request: &Request) -> Result<(Live, String), PlayError> {
+    let own = script.config()?;
+    let (config, from) = match (&request.config, own) {
+        (None, Some(own)) => {
+            let file = format!("{}, config", script.name);
+            (read_text(&file, &own, |table| Config::take(table, Path::new("/")))?, "the scenario's own".to_owned())
+        }
+        (named, _) => {
+            let source = Source::new("hub", named.clone()).without_secrets();
+            let from = if source.main().exists() { source.main().display().to_string() } else { "defaults".to_owned() };
+            (Config::load(&source)?, from)
+        }
+    };
+    let mut live = Live::clone(&config.live);
+    if live.channels.is_empty() {
+        let phone = "[[channel]]\nname = \"phone\"\ntype = \"wxpusher\"\ntoken = \"AT_\"\nuids = [\"UID_\"]\n";
+        let played = read_text("phone", phone, |table| Config::take(table, Path::new("/")))?;
+        live.channels.clone_from(&played.live.channels);
+        return Ok((live, format!("{from}, with a channel `phone`")));
+    }
+    Ok((live, from))
+}
+
+async fn play(scenario: Scenario, script: &Script, live: Arc<Live>, from: &str) -> Result<Story, PlayError> {
+    let mut stage = Stage::set_up(&scenario, live.clone()).await?;
+    let mut story = Story::new(&scenario, script, &live, from);
+    // (when, which line, for the how manieth time)
+    let mut coming: BinaryHeap<Reverse<(At, usize, u64)>> =
+        scenario.acts.iter().enumerate().map(|(i, act)| Reverse((act.at, i, 1))).collect();
+    let mut is_told = false;
+    for instant in 0.. {
+        if instant > INSTANTS_MAX {
+            return Err(PlayError::Restless);
+        }
+        let act = coming.peek().map(|Reverse((at, ..))| *at);
+        let tells = (!is_told).then_some(scenario.tell_from.max(scenario.start));
+        let next = [act, tells].into_iter().flatten().fold(stage.next(), At::min);
+        if next > scenario.end {
+            break;
+        }
+        stage.advance_to(next);
+        if tells.is_some_and(|at| at <= stage.now()) {
+            is_told = true;
+            stage.tell();
+        }
+        // What happened while a call was under way is there together; what happens now, one after the other.
+        let now = stage.now();
+        let mut is_first = true;
+        while let Some(Reverse((at, i, n))) = coming.peek().copied() {
+            if at > now || (at == now && !is_first) {
+                break;
+            }
+            (is_first, _) = (false, coming.pop());
+            let Some(act) = scenario.acts.get(i) else { continue };
+            if is_told && n == 1 {
+                story.happens(act, at);
+            }
+            happen(&mut stage, act, at, n, &mut story).await?;
+            if let Some((span, _)) = act.every.filter(|(_, times)| n < *times) {
+                coming.push(Reverse((at.plus(span), i, n + 1)));
+            }
+        }
+        stage.look().await?;
+        let called = stage.send().await?;
+        story.hears(&stage, called).await?;
+    }
+    stage.advance_to(scenario.end);
+    story.ends(&stage).await?;
+    stage.strike().await?;
+    Ok(story)
+}
+
+/// One act, once.
+async fn happen(stage: &mut Stage, act: &Act, at: At, n: u64, story: &mut Story) -> Result<(), PlayError> {
+    let clock = story.time_of_day(at);
+    match &act.deed {
+        Deed::Service { channel, state } => stage.services.set(channel.as_deref(), state.clone()),
+        Deed::Person(person) => by_person(stage, person, story).await?,
+        Deed::Away { says_bye } => {
+            for device in &act.devices {
+                stage.disconnect(device, *says_bye).await;
+            }
+        }
+        Deed::Back { rebooted } => {
+            for device in &act.devices {
+                if *rebooted {
+                    stage.reboot(device);
+                }
+                stage.connect(device).await?;
+            }
+        }
+        Deed::Log(log) => {
+            for device in &act.devices {
+                stage.happens(device, at, |files| wire::log(files, log, at, n, &clock)).await?;
+            }
+        }
+        Deed::Run { task, end } => {
+            for device in &act.devices {
+                stage.happens(device, at, |_| wire::run(task, end.as_ref(), n, &clock)).await?;
+            }
+        }
+        Deed::Wire(what) => {
+            for device in &act.devices {
+                stage.happens(device, at, |_| what.as_ref().clone()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+type Verb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<person::Done, StoreError>;
+
+async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<(), PlayError> {
+    let (which, verb): (_, Verb) = match person {
+        Person::Ack(which) => (which, person::acknowledge),
+        Person::Close(which) => (which, person::close),
+        Person::Rearm(channel) => {
+            let channel = channel.clone();
+            return Ok(stage.store.write(move |tx| crate::store::outbox::rearm(tx, &channel)).await?);
+        }
+    };
+    let which = which.clone();
+    let number = match which {
+        Which::Number(number) => Some(number),
+        Which::Of(device, task) => {
+            let open = stage.store.read(|tx| incidents::list(tx, false, u64::MAX, 10_000)).await?;
+            let is_it = |incident: &&incidents::Incident| match (&task, incident.subject.as_str()) {
+                (Some(task), "task" | "lost") => incident.device.as_deref() == Some(&device) && incident.name == *task,
+                (None, "device") => incident.name.split(", ").any(|name| name == device),
+                _ => false,
+            };
+            open.iter().find(is_it).map(|incident| incident.id)
+        }
+    };
+    let (rules, now) = (stage.rules.clone(), stage.now());
+    let done = match number {
+        Some(number) => stage.store.write(move |tx| verb(tx, &rules, number, now)).await?,
+        None => person::Done::Unknown,
+    };
+    if !matches!(done, person::Done::Yes(_)) {
+        story.remarks("nothing is open there: the person does nothing", now);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! How Olog speaks: the shipped scenarios, as their readers get them. Read them before you accept a change.
+
+use super::*;
+
+const NOW: At = At(1_795_276_800_000);
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../packaging/hub/scenarios")
+}
+
+async fn story(name: &str, language: Language) -> String {
+    let scenario = folder().join(name).with_extension("jsonl");
+    let story = run(&Request { scenario, config: None, language: Some(language), now: NOW }).await.unwrap();
+    story.replace(&folder().display().to_string(), "")
+}
+
+/// A test, and so a snapshot, a scenario and language.
+macro_rules! scenarios {
+    ($($test:ident $name:literal),* $(,)?) => {
+        $(mod $test {
+            use super::*;
+
+            #[tokio::test]
+            async fn in_chinese() {
+                insta::assert_snapshot!(concat!($name, ".zh-CN"), story($name, Language::ZhCn).await);
+            }
+
+            #[tokio::test]
+            async fn in_english() {
+                insta::assert_snapshot!(concat!($name, ".en"), story($name, Language::En).await);
+            }
+        })*
+
+        const TOLD: &[&str] = &[$($name),*];
+    };
+}
+
+scenarios!(
+    a_site_loses_its_power "site-power-cut",
+    a_disk_comes_and_goes "flapping-disk",
+    a_job_fails_every_minute_for_a_day "failing-every-minute",
+    a_program_shows_many_errors "noisy-stderr",
+    the_budget_of_a_day_is_spent "full-wechat-budget",
+    the_service_is_down_for_a_night "service-down-for-a-night",
+    a_week_without_trouble "quiet-good-week",
+    a_storm_over_many_devices "storm",
+);
+
+#[test]
+fn every_shipped_scenario_is_told_here() {
+    let files = std::fs::read_dir(folder()).unwrap();
+    let mut names: Vec<String> =
+        files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let mut told = TOLD.to_vec();
+    names.sort();
+    told.sort_unstable();
+    assert_eq!(names, told);
+}
+
+async fn refused(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("mine.jsonl");
+    std::fs::write(&scenario, text).unwrap();
+    let error = run(&Request { scenario, config: None, language: None, now: NOW }).await.unwrap_err();
+    error.to_string().replace(&folder.path().display().to_string(), "")
+}
+
+#[tokio::test]
+async fn what_cannot_be_played_is_refused_with_its_place() {
+    let wrong = refused(r#"{"at": "03:11", "device": "a", "flie": "x.err", "text": "y"}"#).await;
+    assert_eq!(wrong, "/mine.jsonl:1: unknown key `flie`, nearest `file`");
+    let config =
+        refused("{\"config\": {\"langauge\": \"en\"}}\n{\"at\": \"1:00\", \"device\": \"a\", \"is\": \"away\"}").await;
+    assert!(config.contains("unknown key `langauge`, nearest `language`"), "{config}");
+    let missing = Request { scenario: "/none.jsonl".into(), config: None, language: None, now: NOW };
+    assert!(run(&missing).await.unwrap_err().to_string().starts_with("/none.jsonl: No such file"));
+}
+
+#[tokio::test]
+async fn what_a_device_keeps_while_it_is_away_comes_when_it_is_back_with_its_own_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("mine.jsonl");
+    let text = r#"{"config": {"language": "en", "timezone": "UTC", "report": {"at": ["23:00"]}}}
+        {"at": "01:00", "device": "nas", "is": "bye"}
+        {"at": "01:02", "device": "nas", "file": "job.err", "text": "it broke"}
+        {"at": "01:10", "device": "nas", "is": "back"}
+        {"at": "02:00", "end": true}"#;
+    std::fs::write(&scenario, text).unwrap();
+    let story = run(&Request { scenario, config: None, language: None, now: NOW }).await.unwrap();
+    assert!(story.contains("01:10:00 > phone: ERR 1 BACK 1") && story.contains("job failed at 01:02:00."), "{story}");
+}

@@ -1,0 +1,69 @@
+//! What a device's agent would send of what a scenario lets happen there.
+
+use std::collections::HashMap;
+
+use olog_proto::{At, Change, Excerpt, File, Suffix, What, fingerprint};
+
+use super::scenario::{Log, LogChange, RunEnd};
+
+/// The files of a device: which hold text.
+pub(super) type Files = HashMap<String, bool>;
+
+/// The event of a file that is written at that instant, for the `n`th time.
+pub(super) fn log(files: &mut Files, log: &Log, at: At, n: u64, clock: &str) -> What {
+    let was_there = files.contains_key(&log.path);
+    let is_log = log.suffix == Suffix::Log;
+    let sibling = log.path.strip_suffix(".log").map(|stem| format!("{stem}.err"));
+    let sibling_err = sibling.is_some_and(|err| files.get(&err).copied().unwrap_or(false));
+    let file = |change: Change, text: &str| File {
+        task: log.task.clone(),
+        suffix: log.suffix,
+        path: log.path.clone(),
+        change,
+        began_at: (is_log && change != Change::Grown).then(|| at.plus(-log.took)),
+        closed: !log.is_open,
+        sibling_err: is_log && sibling_err,
+        history: false,
+        fingerprints: if log.suffix.is_error() { fingerprint::fingerprints(text) } else { Vec::new() },
+    };
+    let text = |text: &str| text.replace("{n}", &n.to_string()).replace("{time}", clock);
+    let (what, has_text) = match &log.change {
+        LogChange::Text(words) => {
+            let words = text(words);
+            let change = match (was_there, is_log) {
+                (false, _) => Change::Created,
+                (true, true) => Change::Rewritten,
+                (true, false) => Change::Grown,
+            };
+            (What::Text { file: file(change, &words), excerpt: Excerpt::of(&words) }, true)
+        }
+        LogChange::Grows(words) => {
+            let words = text(words);
+            (What::Text { file: file(Change::Grown, &words), excerpt: Excerpt::of(&words) }, true)
+        }
+        LogChange::Same(times) => (What::Seen { file: file(Change::Rewritten, ""), times: *times }, true),
+        change @ (LogChange::Emptied | LogChange::Deleted) => {
+            let deleted = *change == LogChange::Deleted;
+            let (task, suffix, path) = (log.task.clone(), log.suffix, log.path.clone());
+            (What::Cleared { task, suffix, path, deleted }, false)
+        }
+    };
+    files.insert(log.path.clone(), has_text);
+    what
+}
+
+/// The event of a run by `exec` that starts or ends.
+pub(super) fn run(task: &olog_proto::TaskName, end: Option<&RunEnd>, n: u64, clock: &str) -> What {
+    let (task, run) = (task.clone(), format!("{n}"));
+    let Some(end) = end else { return What::RunStarted { task, run } };
+    let text = end.text.replace("{n}", &n.to_string()).replace("{time}", clock);
+    What::RunEnded {
+        task,
+        run,
+        exit: end.exit,
+        signal: end.signal,
+        duration: u64::try_from(end.took).unwrap_or(0),
+        excerpt: Excerpt::of(&text),
+        fingerprints: fingerprint::fingerprints(&text),
+    }
+}

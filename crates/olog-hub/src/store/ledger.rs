@@ -1,0 +1,105 @@
+//! The ledger, read: what became of each notice, of an incident or of all.
+//!
+//! Reads only; what is written there is `outbox`'s affair.
+
+use olog_proto::At;
+use olog_push::Notice;
+use serde::Serialize;
+
+use super::{Row, StoreError, Tx};
+use crate::values;
+
+/// A notice of one channel, and what became of it so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The outbox row.
+    pub id: i64,
+    /// Through which channel.
+    pub channel: String,
+    /// What there is to tell.
+    pub notice: Notice,
+    /// When it was put there.
+    pub made_at: At,
+    /// When it left.
+    pub done_at: Option<At>,
+    /// How it left.
+    pub outcome: Option<String>,
+    /// Somebody holds it, or it waits by itself, until then.
+    pub held_until: Option<At>,
+    /// Somebody holds it.
+    pub is_claimed: bool,
+    /// How many calls have carried it.
+    pub n_attempts: u64,
+    /// The message that it went with last.
+    pub message: Option<i64>,
+}
+
+/// A call: what went together in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sent {
+    /// Its number.
+    pub id: i64,
+    /// Through which channel.
+    pub channel: String,
+    /// When.
+    pub at: At,
+    /// Its title.
+    pub title: String,
+    /// How many notices it told.
+    pub n_notices: usize,
+}
+
+const COLUMNS: &str =
+    "id, channel, notice, made_at, done_at, outcome, claimed_until, claim, n_attempts, message_id FROM outbox";
+
+fn entry(row: &Row) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        id: row.int(0)?,
+        channel: row.text(1)?.to_owned(),
+        notice: row.json(2)?,
+        made_at: row.at(3)?,
+        done_at: row.at_or_null(4)?,
+        outcome: row.text_or_null(5)?.map(str::to_owned),
+        held_until: row.at_or_null(6)?,
+        is_claimed: row.text_or_null(7)?.is_some(),
+        n_attempts: row.count(8)?,
+        message: row.int_or_null(9)?,
+    })
+}
+
+/// Every notice of an incident, in the order of their making; at most `limit`.
+pub fn of_incident(tx: &mut Tx<'_>, incident: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE incident_id = $1 ORDER BY id LIMIT $2");
+    tx.query(&sql, values![incident, limit])?.iter().map(entry).collect()
+}
+
+/// What waits for any channel, in the order of their making, from row `after` on; at most `limit`.
+pub fn waiting(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE done_at IS NULL AND id > $1 ORDER BY id LIMIT $2");
+    tx.query(&sql, values![after, limit])?.iter().map(entry).collect()
+}
+
+/// Calls after number `after`, the earliest first; at most `limit`.
+pub fn sent_after(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Sent>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, channel, at, title, rows FROM messages WHERE id > $1 ORDER BY id LIMIT $2",
+        values![after, limit],
+    )?;
+    rows.iter().map(sent).collect()
+}
+
+/// One call.
+pub fn message(tx: &mut Tx<'_>, id: i64) -> Result<Option<Sent>, StoreError> {
+    let row = tx.query_one("SELECT id, channel, at, title, rows FROM messages WHERE id = $1", values![id])?;
+    row.map(|row| sent(&row)).transpose()
+}
+
+fn sent(row: &Row) -> Result<Sent, StoreError> {
+    Ok(Sent {
+        id: row.int(0)?,
+        channel: row.text(1)?.to_owned(),
+        at: row.at(2)?,
+        title: row.text(3)?.to_owned(),
+        n_notices: row.json::<Vec<i64>>(4)?.len(),
+    })
+}
