@@ -7,8 +7,10 @@
 //! whoever owns the notices decides that.
 
 pub mod channel;
+mod exec;
 mod http;
 pub mod look;
+mod mail;
 mod message;
 pub mod notice;
 pub mod pace;

@@ -1,0 +1,242 @@
+//! E-mail: one SMTP conversation a call, and what the server said of each receiver.
+//!
+//! `smtp = "smtps://HOST[:465]"` speaks TLS from the first byte, `"smtp://HOST[:587]"` requires STARTTLS, `"smtp+clear://HOST[:25]"`
+//! never encrypts and so takes no password. To the loopback `smtp://` speaks in clear: what listens there has no certificate of
+//! that name; with a `ca_file` it is held to STARTTLS as everywhere. Certificates are judged by the system's roots, or by those
+//! of `ca_file` alone: a mail server at home signs its own.
+//!
+//! What counts as an answer: the server's reply to RCPT for the receiver that it names, its reply to the end of DATA for all who
+//! were taken. A reply that is about nobody in particular (it is busy, it does not take the password) is everybody's. The
+//! letter is in `letter`, the conversation in `dialogue`, the bound on what a server may say in `wire`.
+//!
+//! Must not: keep a connection between calls (a server ends it after minutes anyway), or send anything in clear that the
+//! configuration did not allow.
+
+mod dialogue;
+mod letter;
+mod wire;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::message::Mailbox;
+use olog_daemon::config::Table;
+use olog_daemon::secret::{Secret, UNREAD};
+use olog_proto::At;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{Answer, Limits, Message, Receiver};
+use dialogue::Heard;
+
+/// A letter may be long, a phone's mail program is not glad of it: as much as a report has.
+pub(crate) const LIMITS: Limits = Limits { chars: 40_000, summary_chars: 100 };
+/// A call is over after this.
+const CALL_MAX: Duration = Duration::from_secs(10);
+/// For a farewell after everything is said.
+const QUIT_MAX: Duration = Duration::from_secs(1);
+/// Receivers of one call: what every server has to take (RFC 5321, 4.5.3.1.8).
+const RECEIVERS_MAX: usize = 100;
+const EXPECTED: &str = "expected the mail server as \"smtps://HOST:465\" (TLS) or \"smtp://HOST:587\" (STARTTLS), without user and password";
+
+/// Where letters go and who writes them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Mail {
+    server: Server,
+    from: Mailbox,
+    to: Vec<Address>,
+    login: Option<(String, Secret)>,
+    /// Trusted instead of the system's.
+    roots: Option<Vec<CertificateDer<'static>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Server {
+    scheme: &'static str,
+    host: String,
+    port: u16,
+    safety: Safety,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Safety {
+    /// From the first byte.
+    Tls,
+    /// Before anything is said.
+    StartTls,
+    Clear,
+}
+
+impl Mail {
+    /// `smtp`, `from`, `to`, `user`, `password`, `ca`.
+    pub(crate) fn take(table: &mut Table) -> Option<Mail> {
+        let server = table.take_as("smtp", Server::parse);
+        let user = table.take_str("user").filter(|user| !user.is_empty());
+        let password = table.take_secret("password");
+        let from = table.take_as("from", mailbox);
+        let to = table.take_some_as("to", |text| mailbox(text).map(|mailbox| mailbox.email));
+        let roots = take_roots(table);
+        for key in ["smtp", "to"] {
+            if !table.has(key) {
+                table.fault(key, "is missing: e-mail needs smtp, from and to");
+            }
+        }
+        let has_password = table.has("password") || table.has("password_file");
+        match (&user, has_password) {
+            (Some(_), false) => table.fault("user", "has no password: give password or password_file"),
+            (None, true) => table.fault("user", "is missing: a password needs its user"),
+            _ => {}
+        }
+        // Most servers take letters only from the address that signed in.
+        let from = match from {
+            None if !table.has("from") => user.as_deref().and_then(|user| mailbox(user).ok()),
+            typed => typed,
+        };
+        if from.is_none() && !table.has("from") {
+            table.fault("from", "is missing: expected an address like \"Olog <olog@example.com>\"");
+        }
+        let mut to = to?;
+        let mut seen = Vec::new();
+        to.retain(|address| {
+            !seen.contains(address) && {
+                seen.push(address.clone());
+                true
+            }
+        });
+        if to.is_empty() {
+            table.fault("to", "expected at least one address");
+        }
+        let mut server = server?;
+        if server.scheme == "smtp" && server.is_loopback() && roots.is_none() {
+            server.safety = Safety::Clear;
+        }
+        if server.safety == Safety::Clear && !server.is_loopback() && has_password {
+            table.fault("smtp", "a password does not go in clear: use smtps:// or smtp://");
+        }
+        if server.scheme == "smtp+clear" && roots.is_some() {
+            table.fault("smtp", "smtp+clear:// never encrypts: a ca_file has no use");
+        }
+        let login = user.zip(password);
+        Some(Mail { server, from: from?, to, login, roots })
+    }
+
+    /// Its settings as `[[channel]]` would have them, secrets masked.
+    pub(crate) fn effective(&self) -> Vec<String> {
+        let to: Vec<String> = self.to.iter().map(|address| format!("{:?}", address.to_string())).collect();
+        let mut lines = vec![
+            format!("smtp = \"{}://{}:{}\"", self.server.scheme, self.server.host, self.server.port),
+            format!("from = {:?}", self.from.to_string()),
+            format!("to = [{}]", to.join(", ")),
+        ];
+        if let Some((user, password)) = &self.login {
+            lines.push(format!("user = {user:?}"));
+            lines.push(format!("password = \"{password}\""));
+        }
+        if self.roots.is_some() {
+            lines.push("ca = \"…\"".to_owned());
+        }
+        lines
+    }
+
+    /// What is masked there and yet decides whether a call is taken.
+    pub(crate) fn secrets(&self) -> Vec<&Secret> {
+        self.login.iter().map(|(_, password)| password).collect()
+    }
+
+    /// Everybody it reaches.
+    pub(crate) fn receivers(&self) -> Vec<Receiver> {
+        self.to.iter().map(|address| Receiver { id: address.to_string() }).collect()
+    }
+
+    /// Those of `left` that one call may name, in the order of the configuration.
+    pub(crate) fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
+        self.receivers().into_iter().filter(|receiver| left.contains(receiver)).take(RECEIVERS_MAX).collect()
+    }
+
+    /// One letter to these; ends within 10 s.
+    pub(crate) async fn send(&self, message: &Message, to: &[Receiver], now: At) -> Vec<(Receiver, Answer)> {
+        let deadline = Instant::now() + CALL_MAX;
+        let to: Vec<&Address> = self.to.iter().filter(|a| to.iter().any(|r| r.id == a.to_string())).collect();
+        let mut heard = Heard::new(to.len());
+        match letter::write(&self.from, &to, message, now) {
+            Err(why) => heard.rest(&Answer::Refused { class: crate::Refusal::Format, why }),
+            Ok(letter) => match timeout_at(deadline, self.speak(&to, &letter, &mut heard)).await {
+                Ok(Ok(mut connection)) => {
+                    // It has taken the letter or refused it; whether it says goodbye is nobody's concern.
+                    let farewell = deadline.min(Instant::now() + QUIT_MAX);
+                    drop(timeout_at(farewell, connection.quit()).await);
+                }
+                Ok(Err(answer)) => heard.rest(&answer),
+                Err(_) => heard.timed_out(CALL_MAX),
+            },
+        }
+        let named = to.into_iter().map(|address| Receiver { id: address.to_string() });
+        named.zip(heard.answers(|words| self.masked(words))).collect()
+    }
+
+    /// Without the password, should a server repeat it.
+    fn masked(&self, words: &str) -> String {
+        match &self.login {
+            Some((_, password)) => words.replace(password.reveal(), &password.masked()),
+            None => words.to_owned(),
+        }
+    }
+}
+
+impl Server {
+    fn parse(text: &str) -> Result<Server, String> {
+        let wrong = || EXPECTED.to_owned();
+        let url = url::Url::parse(text.trim()).map_err(|_| wrong())?;
+        let (scheme, port, safety) = match url.scheme() {
+            "smtps" => ("smtps", 465, Safety::Tls),
+            "smtp" => ("smtp", 587, Safety::StartTls),
+            "smtp+clear" => ("smtp+clear", 25, Safety::Clear),
+            _ => return Err(wrong()),
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_ascii_lowercase();
+        let is_bare = url.username().is_empty() && url.password().is_none() && matches!(url.path(), "" | "/");
+        if !is_bare || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong());
+        }
+        Ok(Server { scheme, host, port: url.port().unwrap_or(port), safety })
+    }
+
+    /// Without the brackets of an IPv6 address in a URL.
+    fn name(&self) -> &str {
+        self.host.trim_matches(['[', ']'])
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.name() == "localhost" || self.name().parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, String> {
+    let wrong =
+        || format!("expected an address like \"me@example.com\" or \"Olog <olog@example.com>\", found {text:?}");
+    let mailbox: Mailbox = text.trim().parse().map_err(|_| wrong())?;
+    // Beyond ASCII the part before the @ needs a server that knows SMTPUTF8; a domain is written in its xn-- form.
+    let is_plain = mailbox.email.to_string().is_ascii() && !text.chars().any(char::is_control);
+    if is_plain { Ok(mailbox) } else { Err(wrong()) }
+}
+
+/// `ca` or `ca_file`: certificates in PEM.
+fn take_roots(table: &mut Table) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = table.take_secret("ca")?;
+    if pem.reveal() == UNREAD {
+        return Some(Vec::new());
+    }
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.reveal().as_bytes()).collect();
+    match roots {
+        Ok(roots) if !roots.is_empty() => Some(roots),
+        _ => {
+            let key = if table.has("ca") { "ca" } else { "ca_file" };
+            table.fault(key, "expected certificates in PEM: -----BEGIN CERTIFICATE-----");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
