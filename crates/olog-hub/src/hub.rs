@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 mod alive;
 mod owner;
+mod watchdog;
 
 use crate::{
     absence::Patience,
@@ -125,6 +126,7 @@ pub enum Fatal {
 
 use alive::StatusLine;
 use owner::{Asked, Owner, Published};
+use watchdog::Watchdog;
 
 type Ended = (&'static str, Result<(), StoreError>);
 
@@ -173,6 +175,7 @@ impl Hub {
         let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
         let reporter = Reporter::new(&store, &rules, &live, &roster, &clock, &bells.outbox);
+        let watchdog_live = live.clone();
         let verbs = Verbs {
             reporter: reporter.clone(),
             enrol: enrol.clone(),
@@ -210,6 +213,15 @@ impl Hub {
         let watchman = watchman.was_told_down(failed::clear(&boot.state_dir)).with_pulse(pulses.of("watchman"));
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
         named(&mut core, "reporter", reporter.run(stop_core.clone()));
+        let watchdog = Watchdog {
+            store: store.clone(),
+            pulses: pulses.clone(),
+            live: watchdog_live,
+            rules: rules.clone(),
+            outbox: bells.outbox.clone(),
+            clock: clock.clone(),
+        };
+        endless(&mut core, "watchdog", watchdog.run(stop_core.clone()));
         let (bell, pulse) = (bells.outbox.clone(), pulses.clone());
         named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), pulse, stop_core.clone()));
         endless(&mut core, "alive", alive::feed_watchdog(store.clone(), pulses, stop_core.clone()));

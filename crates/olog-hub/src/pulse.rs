@@ -51,6 +51,14 @@ impl Pulses {
     }
 }
 
+#[cfg(test)]
+impl Pulses {
+    /// As if this worker's last sign were so old.
+    pub(crate) fn set_back(&self, by: Duration, pulse: &Pulse) {
+        pulse.set(Instant::now().checked_sub(by));
+    }
+}
+
 impl Pulse {
     /// A round begins or goes on.
     pub fn beat(&self) {

@@ -211,6 +211,7 @@ why-merged = { $n } together.
 error-times = Error { $at }, sent { $now }.
 event-times = { $at }, sent { $now }.
 by-device = Sent by the device itself: its hub cannot be reached.
+by-device-again = Sent by the device itself.
 
 ## Several together
 merged = { $n } things to tell, worst first.
@@ -315,6 +316,14 @@ system-report-page-title = REPORT page
 system-report-page = There is no page of the report that a link could open, so it comes whole in the message: { $why }
 system-report-listing-title = REPORTS listed
 system-report-listing = { $path } shows the list of its files: whoever finds it reads every report. Turn the listing off (nginx: autoindex off).
+system-watchdog-failing-title = WATCHDOG fails
+system-watchdog-failing = { $host }, which expects the hub's heartbeat, has not taken it three times in a row: { $why }. The hub itself is well; but whoever waits there will call it dead, and nobody would notice if it were.
+system-watchdog-back-title = WATCHDOG ok
+system-watchdog-back = { $host } takes the hub's heartbeat again.
+system-hub-unreachable-title = HUB gone
+system-hub-unreachable = { $device } has not reached its hub since { $since }: { $why }. Until it does, it pushes its own errors and messages; nobody reports what is LOST.
+system-hub-reachable-title = HUB back
+system-hub-reachable = { $device } reaches its hub again, after { $span } (since { $since }). What the hub had not heard, it hears now.
 system-channel-test-title = TEST
 system-channel-test = This is a test of channel { $channel }. It took the same road as an alert.
 

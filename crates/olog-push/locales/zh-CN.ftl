@@ -187,6 +187,7 @@ why-merged = { $n } 条合并。
 error-times = 错误 { $at },发送 { $now }。
 event-times = { $at },发送 { $now }。
 by-device = 由设备直接发送:联系不上中枢。
+by-device-again = 由设备直接发送。
 
 ## 合并
 merged = 共 { $n } 件事,重的在前。
@@ -282,6 +283,14 @@ system-report-page-title = 日报 页面
 system-report-page = 日报的页面打不开,改为全文推送:{ $why }
 system-report-listing-title = 日报 目录可见
 system-report-listing = { $path } 会列出其中的文件:谁找到它,谁就能看全部日报。请关闭目录列表(nginx:autoindex off)。
+system-watchdog-failing-title = 心跳 无人接收
+system-watchdog-failing = 接收中枢心跳的 { $host } 连续三次没有收下:{ $why }。中枢本身正常;但那边会以为它停了,真停了也无人知道。
+system-watchdog-back-title = 心跳 恢复
+system-watchdog-back = { $host } 又能收到中枢的心跳。
+system-hub-unreachable-title = 中枢 失联
+system-hub-unreachable = { $device } 自 { $since } 起联系不上中枢:{ $why }。恢复之前,它自己推送自己的异常和消息;没有人报告失联与未运行。
+system-hub-reachable-title = 中枢 恢复
+system-hub-reachable = { $device } 又能联系上中枢,断了 { $span }(自 { $since } 起)。中枢没听到的,现在补发。
 system-channel-test-title = 测试
 system-channel-test = 这是通道 { $channel } 的测试,走的路与告警相同。
 

@@ -1,4 +1,4 @@
-//! A look at an address as a phone would take it: does a link open there?
+//! A look at an address as a phone would take it: does a link open there? And the same address again and again, to be heard there.
 
 use crate::http::Http;
 
@@ -25,5 +25,28 @@ pub async fn look(url: &str) -> Found {
     match answer {
         Ok(reply) => Found::Answer { status: reply.status, text: String::from_utf8_lossy(&reply.body).into_owned() },
         Err(why) => Found::Nothing(why),
+    }
+}
+
+/// An address that is called so that somebody hears of us. It may be a secret: what happened is told without it.
+#[derive(Debug)]
+pub struct Beacon {
+    url: olog_daemon::secret::Secret,
+    http: Http,
+}
+
+impl Beacon {
+    /// Calls nobody yet.
+    pub fn new(url: olog_daemon::secret::Secret) -> Result<Beacon, String> {
+        Ok(Beacon { url, http: Http::new(None)? })
+    }
+
+    /// One call, over within 10 s; anything but a 2xx is a failure, in words.
+    pub async fn call(&self) -> Result<(), String> {
+        match self.http.get(self.url.reveal()).await {
+            Ok(reply) if (200..300).contains(&reply.status) => Ok(()),
+            Ok(reply) => Err(format!("HTTP {}", reply.status)),
+            Err(why) => Err(why.replace(self.url.reveal(), &self.url.masked())),
+        }
     }
 }

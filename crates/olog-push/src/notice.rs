@@ -333,6 +333,14 @@ pub enum SystemCode {
     ReportPage,
     /// The folder with the reports shows its files to everybody. `path`: where.
     ReportListing,
+    /// Who expects the hub's heartbeat does not take it. `host`, `why`.
+    WatchdogFailing,
+    /// It takes it again. `host`.
+    WatchdogBack,
+    /// A device cannot reach its hub; told by itself. `since`: in ms, `why`.
+    HubUnreachable,
+    /// It can again; told by itself. `since`: when it lost it, in ms.
+    HubReachable,
     /// A test by `channel test`. `channel`.
     ChannelTest,
 }

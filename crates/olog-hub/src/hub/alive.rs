@@ -49,7 +49,7 @@ pub(super) async fn feed_watchdog(store: Store, pulses: Pulses, stop: Cancellati
 }
 
 /// Who does not answer.
-async fn stuck(store: &Store, pulses: &Pulses, now: Instant) -> Vec<String> {
+pub(super) async fn stuck(store: &Store, pulses: &Pulses, now: Instant) -> Vec<String> {
     let mut stuck = pulses.stuck(now);
     if !timeout(STUCK_AFTER, store.is_alive()).await.unwrap_or(false) {
         stuck.push("store".to_owned());

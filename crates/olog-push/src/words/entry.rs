@@ -59,6 +59,14 @@ impl Entry<'_> {
         }
     }
 
+    /// What the device says of itself when it is the one that speaks.
+    pub(super) fn by_device(&self) -> &'static str {
+        match &self.notice.saying {
+            Saying::System { code: SystemCode::HubReachable, .. } => "by-device-again",
+            _ => "by-device",
+        }
+    }
+
     /// It is told by itself: nobody looks for an alarm in a report, nor for a report behind alarms.
     pub(super) fn is_alone(&self) -> bool {
         matches!(self.notice.saying, Saying::Report(_))
@@ -83,8 +91,13 @@ impl Entry<'_> {
 }
 
 fn is_good_news(code: SystemCode) -> bool {
-    use SystemCode::{AgentNoteOver, ChannelBack, ChannelTest, HubAway, HubFirstStart, NewDevices};
-    matches!(code, HubFirstStart | HubAway | NewDevices | AgentNoteOver | ChannelBack | ChannelTest)
+    use SystemCode::{
+        AgentNoteOver, ChannelBack, ChannelTest, HubAway, HubFirstStart, HubReachable, NewDevices, WatchdogBack,
+    };
+    matches!(
+        code,
+        HubFirstStart | HubAway | HubReachable | NewDevices | AgentNoteOver | ChannelBack | ChannelTest | WatchdogBack
+    )
 }
 
 /// Entries of notices that stand in the order of their making; worst first, then by device, then by time.

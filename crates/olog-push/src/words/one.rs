@@ -9,8 +9,8 @@ use super::{Context, LATE_AFTER, TITLE_MAX, cut, missed};
 use crate::{Ground, Notice, Saying, SystemCode, Why};
 
 /// What the sentences of Olog's own affairs may speak of.
-const SYSTEM_ARGS: [&str; 10] =
-    ["code", "devices", "findings", "why", "addresses", "path", "text", "channel", "answer", "receiver"];
+const SYSTEM_ARGS: [&str; 11] =
+    ["code", "devices", "findings", "why", "addresses", "path", "text", "channel", "answer", "receiver", "host"];
 
 /// The words of one entry, before they are laid out.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ pub(super) fn write(
     let mut facts = vec![say.t("why", &[("why", words.why.into())])];
     facts.extend(words.facts);
     if context.by_device {
-        facts.push(say.w("by-device"));
+        facts.push(say.w(entry.by_device()));
     }
     page.push(Part::Small(say.sentences(facts)));
     let telling = if say.now.since(late_at) > LATE_AFTER { say.late(late_at, words.telling) } else { words.telling };
@@ -142,6 +142,8 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
             let number = |key: &str| args.get(key).and_then(|text| text.parse::<i64>().ok());
             named.push(("n", number("n").unwrap_or_default().into()));
             named.push(("since", number("since").map(|ms| say.time(At(ms))).unwrap_or_default().into()));
+            let lasted = number("since").map(|ms| say.span(notice.at.since(At(ms)))).unwrap_or_default();
+            named.push(("span", lasted.into()));
             named.push(("device", device.into()));
             // Where it is, if it is somewhere.
             let path = one_line(args.get("path"));

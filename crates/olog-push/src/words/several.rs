@@ -54,7 +54,8 @@ pub(super) fn write(
     acknowledge(say, context, entries, &mut page);
     let mut facts = vec![say.t("why", &[("why", say.t("why-merged", &[n]).into())])];
     if context.by_device {
-        facts.push(say.w("by-device"));
+        let again = entries.iter().map(Entry::by_device).find(|key| *key != "by-device");
+        facts.push(say.w(again.unwrap_or("by-device")));
     }
     page.push(Part::Small(say.sentences(facts)));
     let (title, telling) = (title(say, entries, is_digest), telling(say, entries, &blocks));

@@ -115,10 +115,16 @@ fn system(code: SystemCode) -> Notice {
         ("channel", "me"),
         ("answer", "1001 业务异常"),
         ("receiver", "UID_gone"),
+        ("host", "hc-ping.com"),
     ];
     let args: BTreeMap<String, String> = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    use SystemCode::{AgentNote, AgentNoteOver, EpochRenewed, Gap, TwoMachines, Unreadable};
-    let device = matches!(code, Gap | AgentNote | AgentNoteOver | TwoMachines | EpochRenewed | Unreadable);
+    use SystemCode::{
+        AgentNote, AgentNoteOver, EpochRenewed, Gap, HubReachable, HubUnreachable, TwoMachines, Unreadable,
+    };
+    let device = matches!(
+        code,
+        Gap | AgentNote | AgentNoteOver | TwoMachines | EpochRenewed | Unreadable | HubReachable | HubUnreachable
+    );
     let device = device.then(|| "comsrv".to_owned());
     Notice {
         incident: None,
@@ -129,7 +135,7 @@ fn system(code: SystemCode) -> Notice {
     }
 }
 
-const CODES: [SystemCode; 22] = {
+const CODES: [SystemCode; 26] = {
     use SystemCode::*;
     [
         HubFirstStart,
@@ -153,6 +159,10 @@ const CODES: [SystemCode; 22] = {
         StoreRecovered,
         ReportPage,
         ReportListing,
+        WatchdogFailing,
+        WatchdogBack,
+        HubUnreachable,
+        HubReachable,
         ChannelTest,
     ]
 };
