@@ -7,11 +7,14 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use olog_daemon::clock::Clock;
 use olog_daemon::config::Table;
 use olog_daemon::secret::Secret;
 use sha2::{Digest, Sha256};
 
+use crate::exec::Exec;
 use crate::http::Line;
+use crate::mail::{self, Mail};
 use crate::pace::Rate;
 use crate::wxpusher::Wxpusher;
 use crate::{Answer, Kind, Limits, Message, Receiver};
@@ -38,14 +41,18 @@ const BURST: NonZeroU32 = match NonZeroU32::new(10) {
 #[derive(Debug, PartialEq)]
 enum Carrier {
     Wxpusher(Wxpusher),
+    Mail(Mail),
+    Exec(Exec),
 }
 
 /// The types of channels, as `type` names them.
-const TYPES: [(&str, Type); 1] = [("wxpusher", Type::Wxpusher)];
+const TYPES: [(&str, Type); 3] = [("wxpusher", Type::Wxpusher), ("mail", Type::Mail), ("exec", Type::Exec)];
 
 #[derive(Debug, Clone, Copy)]
 enum Type {
     Wxpusher,
+    Mail,
+    Exec,
 }
 
 impl Carrier {
@@ -53,12 +60,16 @@ impl Carrier {
     fn take(of: Type, table: &mut Table) -> Option<Carrier> {
         match of {
             Type::Wxpusher => Wxpusher::take(table).map(Carrier::Wxpusher),
+            Type::Mail => Mail::take(table).map(Carrier::Mail),
+            Type::Exec => Exec::take(table).map(Carrier::Exec),
         }
     }
 
     fn type_name(&self) -> &str {
         match self {
             Carrier::Wxpusher(_) => "wxpusher",
+            Carrier::Mail(_) => "mail",
+            Carrier::Exec(_) => "exec",
         }
     }
 
@@ -66,6 +77,8 @@ impl Carrier {
     fn effective(&self) -> Vec<String> {
         match self {
             Carrier::Wxpusher(it) => it.effective(),
+            Carrier::Mail(it) => it.effective(),
+            Carrier::Exec(it) => it.effective(),
         }
     }
 
@@ -73,6 +86,7 @@ impl Carrier {
     fn line(&self) -> Option<&Line> {
         match self {
             Carrier::Wxpusher(it) => Some(it.line()),
+            Carrier::Mail(_) | Carrier::Exec(_) => None,
         }
     }
 
@@ -80,44 +94,57 @@ impl Carrier {
     fn secrets(&self) -> Vec<&Secret> {
         match self {
             Carrier::Wxpusher(it) => it.secrets(),
+            Carrier::Mail(it) => it.secrets(),
+            Carrier::Exec(it) => it.secrets(),
         }
     }
 
     /// How fast it may be called, unless the channel says otherwise.
     fn rate(&self) -> Rate {
         match self {
-            Carrier::Wxpusher(_) => Rate { every: Duration::from_secs(1), burst: BURST },
+            // No documented rates: a mail server's is its own affair, a command's what the person makes it.
+            Carrier::Wxpusher(_) | Carrier::Mail(_) | Carrier::Exec(_) => {
+                Rate { every: Duration::from_secs(1), burst: BURST }
+            }
         }
     }
 
     /// Messages in a rolling day, unless the channel says otherwise.
     fn per_day(&self) -> Option<u32> {
         match self {
-            Carrier::Wxpusher(_) => None,
+            Carrier::Wxpusher(_) | Carrier::Mail(_) | Carrier::Exec(_) => None,
         }
     }
 
     fn limits(&self) -> Limits {
         match self {
             Carrier::Wxpusher(it) => it.limits(),
+            Carrier::Mail(_) => mail::LIMITS,
+            Carrier::Exec(it) => it.limits(),
         }
     }
 
     fn receivers(&self) -> Vec<Receiver> {
         match self {
             Carrier::Wxpusher(it) => it.receivers(),
+            Carrier::Mail(it) => it.receivers(),
+            Carrier::Exec(it) => it.receivers(),
         }
     }
 
     fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
         match self {
             Carrier::Wxpusher(it) => it.in_one_call(left),
+            Carrier::Mail(it) => it.in_one_call(left),
+            Carrier::Exec(it) => it.in_one_call(left),
         }
     }
 
     async fn send(&self, message: &Message, to: Vec<Receiver>) -> Vec<(Receiver, Answer)> {
         match self {
             Carrier::Wxpusher(it) => it.send(message, to).await,
+            Carrier::Mail(it) => it.send(message, &to, Clock::system().now()).await,
+            Carrier::Exec(it) => it.send(message, &to, Clock::system().now()).await,
         }
     }
 }

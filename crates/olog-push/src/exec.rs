@@ -1,7 +1,7 @@
 //! A command of the user's own: one run a call, the notification on its standard input, its exit code the answer.
 //!
 //! `command` is a program and its arguments, no shell. `stdin` says what the program reads: `json` (one object, described in
-//! docs/operations.md), `text` or `html`. In an argument `{title}` and `{summary}` stand for those of the notification; what
+//! docs/operations.md), `text`, `markdown` or `html`. In an argument `{title}` and `{summary}` stand for those of the notification; what
 //! a log says never becomes an argument of its own. Of the environment it gets `PATH`, `HOME` and `LANG`.
 //!
 //! A run has 10 s; then it is killed, with everything in its process group. Its output is read to the end, whatever its
@@ -26,10 +26,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::{About, Answer, Limits, Message, Receiver, Refusal};
+use crate::{About, Answer, Form, Limits, Message, Receiver, Refusal, Unit};
 
-/// As much as a report has.
-pub(crate) const LIMITS: Limits = Limits { chars: 40_000, summary_chars: 100 };
+/// Characters of a body: as many as a report has.
+const BODY_MAX: usize = 40_000;
 /// A run is over after this.
 const RUN_MAX: Duration = Duration::from_secs(10);
 /// The version of the object on standard input: fields may be added to it, never changed.
@@ -49,7 +49,9 @@ pub(crate) struct Exec {
     program: String,
     /// They may hold secrets: shown only as masked.
     args: Vec<Arg>,
-    form: Form,
+    /// What is masked in them.
+    secrets: Vec<Secret>,
+    input: Input,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -83,18 +85,22 @@ impl Arg {
 
 /// What stands on standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Input {
     Json,
-    Text,
-    Html,
+    Form(Form),
 }
 
-const FORMS: [(&str, Form); 3] = [("json", Form::Json), ("text", Form::Text), ("html", Form::Html)];
+const INPUTS: [(&str, Input); 4] = [
+    ("json", Input::Json),
+    ("text", Input::Form(Form::Text)),
+    ("markdown", Input::Form(Form::Markdown)),
+    ("html", Input::Form(Form::Html)),
+];
 
 impl Exec {
     /// `command`, `stdin`.
     pub(crate) fn take(table: &mut Table) -> Option<Exec> {
-        let form = table.take_choice("stdin", &FORMS).unwrap_or(Form::Json);
+        let input = table.take_choice("stdin", &INPUTS).unwrap_or(Input::Json);
         let is_typed = table.has("command");
         if !is_typed {
             table.fault("command", "is missing: expected a program and its arguments as a list of strings");
@@ -110,7 +116,12 @@ impl Exec {
         if program.contains('/') && !program.starts_with('/') {
             table.fault("command", "expected a program's name, or its path from /");
         }
-        Some(Exec { program, args: words.map(Arg).collect(), form })
+        Some(Exec::new(program, words.map(Arg).collect(), input))
+    }
+
+    fn new(program: String, args: Vec<Arg>, input: Input) -> Exec {
+        let secrets = args.iter().filter_map(Arg::secret).collect();
+        Exec { program, args, secrets, input }
     }
 
     /// Its settings as `[[channel]]` would have them, secrets masked.
@@ -118,19 +129,30 @@ impl Exec {
         let words: Vec<String> = std::iter::once(format!("{:?}", self.program))
             .chain(self.args.iter().map(|arg| format!("{:?}", arg.masked())))
             .collect();
-        let form = FORMS.iter().find(|(_, form)| *form == self.form).map_or("json", |(word, _)| *word);
-        vec![format!("command = [{}]", words.join(", ")), format!("stdin = {form:?}")]
+        let input = INPUTS.iter().find(|(_, input)| *input == self.input).map_or("json", |(word, _)| *word);
+        vec![format!("command = [{}]", words.join(", ")), format!("stdin = {input:?}")]
     }
 
     /// What is masked there.
-    pub(crate) fn secrets(&self) -> Vec<Secret> {
-        self.args.iter().filter_map(Arg::secret).collect()
+    pub(crate) fn secrets(&self) -> Vec<&Secret> {
+        self.secrets.iter().collect()
+    }
+
+    /// As much as a report has, in the form that is read.
+    pub(crate) fn limits(&self) -> Limits {
+        let form = if let Input::Form(form) = self.input { form } else { Form::Html };
+        Limits { unit: Unit::Characters, form, body: BODY_MAX, plain: BODY_MAX, summary_chars: 100 }
     }
 
     /// The program stands for whomever it tells.
     pub(crate) fn receivers(&self) -> Vec<Receiver> {
         let name = self.program.rsplit('/').next().unwrap_or_default();
         vec![Receiver { id: name.to_owned() }]
+    }
+
+    /// As [`Exec::receivers`]: there is but one.
+    pub(crate) fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
+        self.receivers().into_iter().filter(|receiver| left.contains(receiver)).collect()
     }
 
     /// One run; ends soon after 10 s at the latest.
@@ -211,18 +233,16 @@ impl Exec {
     }
 
     fn input(&self, message: &Message, now: At) -> Vec<u8> {
-        match self.form {
-            Form::Json => object(message, now).to_string().into_bytes(),
-            Form::Html if !message.html.is_empty() => message.html.clone().into_bytes(),
-            Form::Text | Form::Html => message.text.clone().into_bytes(),
+        match self.input {
+            Input::Json => object(message, now).to_string().into_bytes(),
+            Input::Form(form) => message.body(form).0.as_bytes().to_vec(),
         }
     }
 
     /// Bounded, on one line, without a secret that the program repeats.
     fn in_words(&self, answer: Answer) -> Answer {
-        let secrets = self.secrets();
         let words = |words: String| {
-            let masked = secrets.iter().filter(|secret| secret.reveal().len() >= 6);
+            let masked = self.secrets.iter().filter(|secret| secret.reveal().len() >= 6);
             let words = masked.fold(words, |words, secret| words.replace(secret.reveal(), &secret.masked()));
             words.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect()
         };
@@ -334,6 +354,7 @@ fn object(message: &Message, now: At) -> Value {
         "summary": message.summary,
         "text": message.text,
         "html": message.html,
+        "markdown": message.markdown,
         "device": field("device"),
         "task": field("task"),
         "incident": field("incident"),

@@ -27,11 +27,12 @@ use olog_proto::At;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Answer, Limits, Message, Receiver};
+use crate::{Answer, Form, Limits, Message, Receiver, Unit};
 use dialogue::Heard;
 
 /// A letter may be long, a phone's mail program is not glad of it: as much as a report has.
-pub(crate) const LIMITS: Limits = Limits { chars: 40_000, summary_chars: 100 };
+pub(crate) const LIMITS: Limits =
+    Limits { unit: Unit::Characters, form: Form::Html, body: 40_000, plain: 40_000, summary_chars: 100 };
 /// A call is over after this.
 const CALL_MAX: Duration = Duration::from_secs(10);
 /// For a farewell after everything is said.

@@ -12,7 +12,7 @@ fn exec(text: &str) -> Result<Exec, Invalid> {
 }
 
 fn shell(script: &str) -> Exec {
-    Exec { program: "sh".into(), args: vec![Arg("-c".into()), Arg(script.into())], form: Form::Json }
+    Exec::new("sh".into(), vec![Arg("-c".into()), Arg(script.into())], Input::Json)
 }
 
 fn message() -> Message {
@@ -20,6 +20,7 @@ fn message() -> Message {
         title: "ERR comsrv/mysql".into(),
         summary: "ERR comsrv/mysql — gone".into(),
         html: "<p>mysql has just failed.</p>".into(),
+        markdown: "**mysql** has just failed.".into(),
         text: "mysql 刚刚出错。".into(),
         about: vec![About {
             kind: Kind::Err,
@@ -73,14 +74,18 @@ async fn the_notification_is_on_standard_input() {
         json!({ "kind": "err", "device": "comsrv", "task": "mysql", "incident": 17, "at": "2026-11-21T19:11:03Z" });
     let mut expected = json!({
         "version": 1, "title": "ERR comsrv/mysql", "summary": "ERR comsrv/mysql — gone", "text": "mysql 刚刚出错。",
-        "html": "<p>mysql has just failed.</p>", "sent_at": "2026-11-21T19:11:04Z", "about": [one],
+        "html": "<p>mysql has just failed.</p>", "markdown": "**mysql** has just failed.", "sent_at": "2026-11-21T19:11:04Z", "about": [one],
     });
     for (key, value) in one.as_object().unwrap() {
         expected[key] = value.clone();
     }
     assert_eq!(got, expected);
-    for (form, expected) in [(Form::Text, "mysql 刚刚出错。"), (Form::Html, "<p>mysql has just failed.</p>")] {
-        run(&Exec { form, ..exec.clone() }).await;
+    for (form, expected) in [
+        (Form::Text, "mysql 刚刚出错。"),
+        (Form::Markdown, "**mysql** has just failed."),
+        (Form::Html, "<p>mysql has just failed.</p>"),
+    ] {
+        run(&Exec { input: Input::Form(form), ..exec.clone() }).await;
         assert_eq!(std::fs::read_to_string(&file).unwrap(), expected);
     }
 }
@@ -102,7 +107,7 @@ async fn an_exit_code_is_an_answer() {
             _ => assert_eq!(answer, expected, "{script}"),
         }
     }
-    let absent = Exec { program: "/no/such/program".into(), args: Vec::new(), form: Form::Json };
+    let absent = Exec::new("/no/such/program".into(), Vec::new(), Input::Json);
     let Answer::Refused { class: Refusal::Credential, why } = run(&absent).await else { panic!() };
     assert!(why.contains("cannot run /no/such/program"), "{why}");
 }
@@ -171,8 +176,8 @@ fn title_and_summary_stand_where_they_are_named_and_nothing_else_does() {
 
 #[tokio::test]
 async fn a_secret_that_the_program_repeats_is_masked() {
-    let mut exec = shell("echo \"failed: $1\" >&2; exit 1");
-    exec.args.extend([Arg("sh".into()), Arg("tgram://123456:ABCDEF/42".into())]);
+    let words = ["-c", "echo \"failed: $1\" >&2; exit 1", "sh", "tgram://123456:ABCDEF/42"];
+    let exec = Exec::new("sh".into(), words.map(|word| Arg(word.into())).to_vec(), Input::Json);
     let answer = format!("{:?}", run(&exec).await);
     assert!(answer.contains("tgram://") && !answer.contains("ABCDEF"), "{answer}");
 }

@@ -27,6 +27,7 @@ fn message() -> Message {
         title: "异常 comsrv/mysql".into(),
         summary: "异常 comsrv/mysql — Can't connect".into(),
         html: "<p>mysql 刚刚出错。</p>".into(),
+        markdown: String::new(),
         text: "mysql 刚刚出错。\n.\n..".into(),
         about: Vec::new(),
     }
@@ -130,7 +131,7 @@ fn what_a_log_says_adds_no_header() {
 
 #[test]
 fn a_message_without_html_is_a_plain_letter() {
-    let letter = letter(&message().plain(5));
+    let letter = letter(&message().plain(&LIMITS, 5));
     assert!(!letter.contains("multipart") && letter.contains("text/plain"), "{letter}");
 }
 
