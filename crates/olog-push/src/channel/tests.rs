@@ -40,7 +40,7 @@ fn simple_push_needs_no_application_and_shows_no_token() {
 fn every_mistake_says_what_was_expected() {
     finds("type = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']", "name: is missing");
     finds("name = 'me'", "type: is missing: expected \"wxpusher\"");
-    finds("name = 'me'\ntype = 'pigeon'", "expected \"wxpusher\", found \"pigeon\"");
+    finds("name = 'me'\ntype = 'pigeon'", "expected \"wxpusher\" or \"mail\" or \"exec\", found \"pigeon\"");
     finds("name = 'me'\ntype = 'wxpusher'\nuids = ['UID_a']", "token: is missing");
     finds("name = 'me'\ntype = 'wxpusher'\ntoken = 'AT_x'", "at least one uid");
     finds("name = 'me'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = 'UID_a'", "expected a list of strings");
