@@ -156,9 +156,8 @@ impl Hub {
         let address = listener.address();
 
         let (published, (live, rules, patience)) = Published::new(&config.live);
-        let (bells, roster) = (Bells::default(), Roster::new());
+        let (bells, roster, pulses) = (Bells::default(), Roster::new(), Pulses::default());
         tell_recovered(&store, &store_url, rules_of(&config.live), opened, clock.now()).await?;
-        let pulses = Pulses::default();
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let enrol = Arc::new(Enrol::new(
@@ -175,7 +174,6 @@ impl Hub {
         let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
         let reporter = Reporter::new(&store, &rules, &live, &roster, &clock, &bells.outbox);
-        let watchdog_live = live.clone();
         let verbs = Verbs {
             reporter: reporter.clone(),
             enrol: enrol.clone(),
@@ -195,6 +193,7 @@ impl Hub {
         let mut core = JoinSet::new();
         let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), stop_core.clone());
         named(&mut core, "retention", kept);
+        endless(&mut core, "watchdog", Watchdog::new(&verbs, &pulses).run(stop_core.clone()));
         named(&mut core, "ingest", ingest_worker.with_pulse(pulses.of("ingest")).run(stop_core.clone()));
         let mut edge = JoinSet::new();
         endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));
@@ -213,15 +212,6 @@ impl Hub {
         let watchman = watchman.was_told_down(failed::clear(&boot.state_dir)).with_pulse(pulses.of("watchman"));
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
         named(&mut core, "reporter", reporter.run(stop_core.clone()));
-        let watchdog = Watchdog {
-            store: store.clone(),
-            pulses: pulses.clone(),
-            live: watchdog_live,
-            rules: rules.clone(),
-            outbox: bells.outbox.clone(),
-            clock: clock.clone(),
-        };
-        endless(&mut core, "watchdog", watchdog.run(stop_core.clone()));
         let (bell, pulse) = (bells.outbox.clone(), pulses.clone());
         named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), pulse, stop_core.clone()));
         endless(&mut core, "alive", alive::feed_watchdog(store.clone(), pulses, stop_core.clone()));

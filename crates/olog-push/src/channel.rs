@@ -39,6 +39,7 @@ const BURST: NonZeroU32 = match NonZeroU32::new(10) {
 
 /// What carries a channel's messages. A closed set: one arm each in the verbs below, and nothing else knows which it is.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are a handful of channels, each made once and shared")]
 enum Carrier {
     Wxpusher(Wxpusher),
     Mail(Mail),

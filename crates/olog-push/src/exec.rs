@@ -259,11 +259,11 @@ struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            if let Err(error) = kill_process_group(leader, Signal::KILL) {
-                // Gone already is as good.
-                tracing::debug!(%error, "the process group of a command is not killed");
-            }
+        if let Some(leader) = self.0
+            && let Err(error) = kill_process_group(leader, Signal::KILL)
+        {
+            // Gone already is as good.
+            tracing::debug!(%error, "the process group of a command is not killed");
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     journal::Line,
     pulse::Pulses,
     record::{self, Rules},
+    socket::Verbs,
     store::{
         Store, StoreError,
         incidents::{self, Begin, Subject},
@@ -63,6 +64,18 @@ enum Found {
 }
 
 impl Watchdog {
+    /// Beside the verbs, which hold the same.
+    pub(super) fn new(beside: &Verbs, pulses: &Pulses) -> Watchdog {
+        Watchdog {
+            store: beside.store.clone(),
+            pulses: pulses.clone(),
+            live: beside.live.clone(),
+            rules: beside.rules.clone(),
+            outbox: beside.bells.outbox.clone(),
+            clock: beside.clock.clone(),
+        }
+    }
+
     /// Calls until `stop`, whoever the configuration names.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {

@@ -8,7 +8,7 @@ use crate::Kind;
 const NIGHT: At = At(1_795_288_264_000);
 
 fn exec(text: &str) -> Result<Exec, Invalid> {
-    read_text("hub.toml", text, |table| Exec::take(table)).map(Option::unwrap)
+    read_text("hub.toml", text, Exec::take).map(Option::unwrap)
 }
 
 fn shell(script: &str) -> Exec {

@@ -12,7 +12,7 @@ use crate::Refusal;
 const NIGHT: At = At(1_795_288_264_000);
 
 fn mail(text: &str) -> Result<Mail, Invalid> {
-    let taken = read_text("hub.toml", text, |table| Mail::take(table));
+    let taken = read_text("hub.toml", text, Mail::take);
     taken.map(Option::unwrap)
 }
 
