@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a show that cannot go on ends with what was wrong")]
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use olog_journeys::{
     phone::Push,
@@ -29,7 +29,9 @@ async fn main() -> ExitCode {
     let once = std::env::args().any(|arg| arg == "--once");
     let mut show = open().await;
     show.play().await;
+    let page = show.report();
     let good = show.sum_up();
+    say(&format!("\nThe report's page, for a browser: file://{}", page.display()));
     if !once {
         say("");
         say(&format!("It goes on: write .err, .msg, .log files into {}", show.agent.log_dir.display()));
@@ -73,6 +75,15 @@ impl Show {
         let well = "echo sent 34 files > @backup@2.log; : > @backup@2.err; rm @backup@1.err";
         self.act("the next one goes well: over, once nothing else came for 2 s", well, Some("comsrv/backup")).await;
         self.act("nginx is back, and its error file removed", "rm nginx.err", Some("comsrv/nginx")).await;
+        self.act("a check that finds something", "echo '/dev/sda1 is 94 % full' > disk.err", Some("comsrv/disk")).await;
+    }
+
+    /// What the phone gets every morning, now; gives where its page is.
+    fn report(&self) -> PathBuf {
+        let page = self.world.folder().join("report.html");
+        say("\n# every morning at 11:00, or now:\n$ olog-hub report now --push --html report.html");
+        self.hub.verb(&["report", "now", "--push", "--html", page.to_str().unwrap()]).good();
+        page
     }
 
     /// Does what a crontab would do, and waits for the push that speaks of `task`.

@@ -2,7 +2,13 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
 };
 
 use olog_journeys::{
@@ -168,4 +174,78 @@ async fn a_hub_in_clear_by_choice_serves_the_page_behind_a_link_that_nobody_gues
     let (head, _) = get(port, &format!("/reports/{}", "0".repeat(32)));
     assert!(head.starts_with("http/1.1 404"), "{head}");
     hours.end().await;
+}
+
+/// A web server of one folder that says which pages are asked for; while it is told to, it keeps who asks waiting.
+fn serve(folder: &Path, waits: Arc<AtomicBool>) -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (asked, asks) = mpsc::channel();
+    let folder = folder.to_owned();
+    std::thread::spawn(move || {
+        let mut waiting = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let Ok(n) = stream.read(&mut request) else { continue };
+            let line = String::from_utf8_lossy(&request[..n]).into_owned();
+            let name = line.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+            let page = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+            if asked.send(name).is_err() {
+                return;
+            }
+            if waits.load(Ordering::SeqCst) {
+                waiting.push(stream);
+                continue;
+            }
+            let status = if page.is_empty() { "404 Not Found" } else { "200 OK" };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());
+            // Whoever was killed hears no answer.
+            drop(stream.write_all((head + &page).as_bytes()));
+        }
+    });
+    (port, asks)
+}
+
+/// The page is in its folder, the link is being tried, and nothing is committed yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_killed_between_its_page_and_its_commit_tells_the_report_once_and_everything_new_in_it() {
+    let world = World::new().await;
+    let folder = world.folder().join("www");
+    std::fs::create_dir(&folder).unwrap();
+    let waits = Arc::new(AtomicBool::new(true));
+    let (port, asks) = serve(&folder, waits.clone());
+    let mut hub = world.hub();
+    let pi = world.agent("pi", &hub);
+    pi.write("backup.log", "sent 34 files\n");
+    pi.write("nginx.err", "nginx not running!\n");
+    world.push("ERR pi/nginx").await;
+    pi.wait_sent();
+    let text = std::fs::read_to_string(hub.daemon.config()).unwrap();
+    let report =
+        format!("schedule = \"*/2 * * * * *\"\nhtml_dir = {folder:?}\nhtml_url = \"http://127.0.0.1:{port}/\"");
+    hub.daemon.configure(&text.replace("schedule = \"0 0 29 2 *\"", &report));
+    hub.daemon.signal(rustix::process::Signal::HUP);
+    let orphan = tokio::task::spawn_blocking(move || (asks.recv().unwrap(), asks)).await.unwrap().0;
+    hub.daemon.kill();
+    assert!(folder.join(&orphan).is_file(), "{orphan}");
+    assert_eq!(hub.query::<i64>("SELECT count(*) FROM reports"), [0]);
+    waits.store(false, Ordering::SeqCst);
+    hub.start();
+    hub.wait("two reports", |hub| (hub.query::<i64>("SELECT count(*) FROM reports")[0] >= 2).then_some(()));
+    hub.daemon.stop();
+    let facts: Vec<serde_json::Value> =
+        hub.query::<String>("SELECT facts FROM reports ORDER BY id").iter().map(|t| t.parse().unwrap()).collect();
+    let new: Vec<&serde_json::Value> = facts.iter().map(|facts| &facts["new"]).collect();
+    assert_eq!(new[0], &serde_json::json!(["pi", "pi/backup", "pi/nginx"]));
+    assert!(new[1..].iter().all(|new| **new == serde_json::json!([])), "{new:?}");
+    assert!(facts.iter().all(|facts| facts["link"].is_string() && facts["n_now"] == 1), "{facts:?}");
+    let told = hub.query::<i64>("SELECT count(*) FROM outbox WHERE kind = 'report'");
+    assert_eq!(told, [facts.len() as i64]);
+    let mut files: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path().display().to_string()).collect();
+    files.sort();
+    let mut ours = hub.query::<String>("SELECT path FROM report_files");
+    ours.sort();
+    assert_eq!((&files, files.len()), (&ours, facts.len() + 1), "the one that nobody links is known as ours");
 }

@@ -59,6 +59,8 @@ pub struct FilesConfig {
     pub pace: Duration,
     /// A walk that has not moved for so long hangs in a file server that is away: a minute, less in tests.
     pub stuck_after: Duration,
+    /// A disk of a log dir is told as full above this percentage: 90; in tests what the machine's own disk never reaches.
+    pub full_above: u64,
 }
 
 impl FilesConfig {
@@ -77,6 +79,7 @@ impl FilesConfig {
             own,
             pace: Duration::from_secs(60),
             stuck_after: Duration::from_secs(60),
+            full_above: 90,
         }
     }
 }

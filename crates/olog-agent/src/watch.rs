@@ -88,6 +88,17 @@ pub struct Walked {
     pub silent: bool,
     /// It was told to stop before its end.
     pub stopped: bool,
+    /// The disk of the log dir, if the walk began there.
+    pub disk: Option<Disk>,
+}
+
+/// How full a file system is, as df(1) counts: of what users may fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// Percent that are used.
+    pub used: u64,
+    /// Bytes that are left.
+    pub left: u64,
 }
 
 /// What wakes the files thread.
@@ -402,12 +413,20 @@ const SILENT: &[u64] = &[
     0x786f_4256, // VirtualBox
 ];
 
-fn is_silent(folder: &rustix::fd::OwnedFd) -> bool {
+fn is_silent(found: &rustix::fs::StatFs) -> bool {
     #[expect(
         clippy::cast_sign_loss,
         reason = "the kernel's magic numbers fill 32 bits, of which some platforms make a sign"
     )]
-    rustix::fs::fstatfs(folder).is_ok_and(|found| SILENT.contains(&((found.f_type as u64) & 0xffff_ffff)))
+    SILENT.contains(&((found.f_type as u64) & 0xffff_ffff))
+}
+
+/// `None` where the file system does not count.
+fn disk(found: &rustix::fs::StatFs) -> Option<Disk> {
+    let used = found.f_blocks.checked_sub(found.f_bfree)?;
+    let percent = used.saturating_mul(100).checked_div(used.saturating_add(found.f_bavail))?;
+    let block = u64::try_from(found.f_bsize).ok()?;
+    Some(Disk { used: percent, left: found.f_bavail.saturating_mul(block) })
 }
 
 fn run(walk: &Walk, watch: &dyn Fn(&Path) -> notify::Result<()>, tell: &mut dyn FnMut(Listing) -> bool) -> Walked {
@@ -419,6 +438,7 @@ fn run(walk: &Walk, watch: &dyn Fn(&Path) -> notify::Result<()>, tell: &mut dyn 
         too_many: false,
         silent: false,
         stopped: false,
+        disk: None,
     };
     let mut left = walk.folders_left;
     let mut stack = vec![walk.path.clone()];
@@ -460,8 +480,12 @@ fn folder(
 ) -> Result<(Listing, Vec<PathBuf>), ReadError> {
     let fd = read::open_folder(Place { log_dir: &walk.log_dir, path: &path })?;
     let identity = read::identity(&fd)?;
-    let silent = is_silent(&fd);
+    let found = rustix::fs::fstatfs(&fd).ok();
+    let silent = found.as_ref().is_some_and(is_silent);
     walked.silent |= silent;
+    if path.as_os_str().is_empty() {
+        walked.disk = found.as_ref().and_then(disk);
+    }
     if !silent {
         let whole = if path.as_os_str().is_empty() { walk.log_dir.clone() } else { walk.log_dir.join(&path) };
         match watch(&whole) {

@@ -284,7 +284,8 @@ impl Facts {
     /// A habit that was learnt and not yet shown to anybody: for the next report.
     pub fn proposal(&self, known: &Known<'_>, policy: &Policy) -> Option<Learnt> {
         let is_free = self.watched.is_none() && self.declared.is_none() && !self.is_off && known.plan.is_none();
-        let Habit { cadence, n_runs, span, .. } = self.runs.habit(policy.zone).filter(|_| is_free)?;
+        // Most habits are watched already, and to look for one costs more than all the rest of a report's line.
+        let Habit { cadence, n_runs, span, .. } = is_free.then(|| self.runs.habit(policy.zone))??;
         Some(Learnt { cadence, n_runs, span })
     }
 

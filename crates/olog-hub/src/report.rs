@@ -145,12 +145,25 @@ pub struct Health {
     pub channels: Vec<ChannelHealth>,
     /// When the database was last backed up; `None`: no backup is configured.
     pub backup_at: Option<At>,
+    /// Disks of log dirs that are nearly full, the latest first.
+    pub full_disks: Vec<Disk>,
     /// Why there is no link, if there should be one.
     pub no_link: Option<String>,
     /// When the next report comes.
     pub next_at: Option<At>,
     /// Pages live this many days.
     pub keep_days: u32,
+}
+
+/// A disk that is nearly full.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Disk {
+    /// Whose.
+    pub device: String,
+    /// Since when.
+    pub since: At,
+    /// What its agent said of it then.
+    pub text: String,
 }
 
 /// One channel within the window.

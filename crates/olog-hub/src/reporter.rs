@@ -1,8 +1,8 @@
 //! The reporter: makes the report when it is due, once, keeps its page where a phone can open it, and hands it to the outbox.
 //!
 //! It sleeps until the next time of `[report]`, reads the store in one snapshot (`gather`), lets `report` write the page, puts
-//! that where a link can open it (`place`), and then commits in one transaction: the report's row, what is known from now
-//! on, the outbox rows. The row's key is the window's end, so that two hubs or two wake-ups make one report, and a crash
+//! that where a link can open it (`place`), marks what it names for the first time, and then commits in one transaction: the
+//! report's row, by which those marks count, the outbox rows. The row's key is the window's end, so that two hubs or two wake-ups make one report, and a crash
 //! before the commit makes it again, with every `[NEW]` still new. No device is asked anything: the hub has the facts.
 //!
 //! A worker of its own beside the watchman: a page that takes seconds must not delay a LOST. Must not: decide what a state
@@ -31,7 +31,7 @@ use crate::report::{Report, Window, page};
 use crate::roster::Roster;
 use crate::schedule::Schedule;
 use crate::store::devices::{self, DeviceId};
-use crate::store::reports::{self, NewReport};
+use crate::store::reports::{self, NewReport, Newcomer};
 use crate::store::{Store, StoreError, Tx, settings, tasks};
 use gather::Seen;
 use place::Placed;
@@ -44,6 +44,8 @@ const SINCE: &str = "reports_since";
 const NO_LINK: &str = "report_no_link";
 /// Where it keeps what was told of the folder.
 const TOLD: &str = "report_page_told";
+/// Rows that are marked as known in one transaction.
+const MARKED: usize = 500;
 /// Old pages are looked for this often, and the schedule is looked at again.
 const LOOK_EVERY: i64 = 60 * MINUTE;
 /// After the store failed.
@@ -170,6 +172,17 @@ impl Reporter {
         Ok(self.store.read(move |tx| gather::gather(tx, &around, window, now)).await?)
     }
 
+    /// What a report names for the first time is marked before the report is there, in steps between which others write: in one
+    /// the first report of a large fleet would hold up every event. The marks count with the report's row, whose transaction
+    /// comes after them on the disk: a crash before it makes the report again, and all of that is new in it still.
+    async fn mark(&self, new: &[Newcomer], now: At) -> Result<(), StoreError> {
+        for step in new.chunks(MARKED) {
+            let step = step.to_vec();
+            self.store.write_relaxed(move |tx| reports::know(tx, &step, now)).await?;
+        }
+        Ok(())
+    }
+
     /// One report from rows to outbox; nothing if its window's report is there already.
     async fn make(&self, window: Window, is_daily: bool, now: At) -> Result<Option<i64>, ReportError> {
         let (mut report, seen) = self.gather(window, now).await?;
@@ -194,6 +207,9 @@ impl Reporter {
             facts: report.facts,
             page: html,
         };
+        if is_daily {
+            self.mark(&seen.new, now).await?;
+        }
         let commit = move |tx: &mut Tx<'_>| commit(tx, &rules, &new, &seen, &placed, now);
         let made = self.store.write(commit).await?;
         if let Some(report) = made {
@@ -218,7 +234,7 @@ impl Reporter {
     }
 }
 
-/// One transaction: the row, what is known from now on, what has to be told.
+/// One transaction: the row, what is watched from now on, what has to be told.
 fn commit(
     tx: &mut Tx<'_>,
     rules: &Rules,
@@ -229,7 +245,6 @@ fn commit(
 ) -> Result<Option<i64>, StoreError> {
     let Some(id) = reports::put(tx, new)? else { return Ok(None) };
     if new.is_daily {
-        reports::know(tx, seen.rows, now)?;
         propose(tx, rules, &seen.proposed, now)?;
     }
     settings::set(tx, NO_LINK, placed.why.as_deref().filter(|_| placed.link.is_none()).unwrap_or_default())?;

@@ -268,6 +268,7 @@ system-agent-note = The agent on { $device } has trouble: { $code ->
     [log_dir_missing] a log dir is missing
     [log_dir_unreadable] a log dir cannot be read
     [log_dir_hidden] a log dir is hidden by the sandbox
+    [log_dir_full] the disk of a log dir is over 90 % full
     [file_unreadable] a file cannot be read
     [watch_limit] not all folders can be watched at once, so it looks at them from time to time
     [too_many_folders] there are more folders than are watched
@@ -285,6 +286,7 @@ system-agent-note-over = Trouble of the agent on { $device } is over: { $code ->
     [log_dir_missing] a log dir is missing
     [log_dir_unreadable] a log dir cannot be read
     [log_dir_hidden] a log dir is hidden by the sandbox
+    [log_dir_full] the disk of a log dir is over 90 % full
     [file_unreadable] a file cannot be read
     [watch_limit] not all folders can be watched at once, so it looks at them from time to time
     [too_many_folders] there are more folders than are watched
@@ -412,6 +414,7 @@ page-fleet = { $n } { $n ->
 page-strip = 30 days: { $ok } OK, { $err } ERR, { $lost } LOST
 page-proposal = Learnt
 page-proposed = { $name }: { $reason }
+page-disk-full = { $name }: disk over 90 % full since { $time }: { $text }
 page-renamed = Renamed
 page-rebooted = Rebooted
 page-n-ok = { $n } OK

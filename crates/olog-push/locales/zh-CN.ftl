@@ -238,6 +238,7 @@ system-agent-note = { $device } 上的采集有问题:{ $code ->
     [log_dir_missing] 日志目录不在
     [log_dir_unreadable] 日志目录读不了
     [log_dir_hidden] 日志目录被沙箱挡住
+    [log_dir_full] 日志目录所在磁盘已用超过 90 %
     [file_unreadable] 文件读不了
     [watch_limit] 不能同时监视所有目录,改为定时查看
     [too_many_folders] 目录太多,超出的没有监视
@@ -255,6 +256,7 @@ system-agent-note-over = { $device } 上的采集已恢复:{ $code ->
     [log_dir_missing] 日志目录不在
     [log_dir_unreadable] 日志目录读不了
     [log_dir_hidden] 日志目录被沙箱挡住
+    [log_dir_full] 日志目录所在磁盘已用超过 90 %
     [file_unreadable] 文件读不了
     [watch_limit] 不能同时监视所有目录,改为定时查看
     [too_many_folders] 目录太多,超出的没有监视
@@ -358,6 +360,7 @@ page-fleet = { $n } 天,其中 { $good } 天无异常
 page-strip = 30 天:正常 { $ok },异常 { $err },失联 { $lost }
 page-proposal = 学到
 page-proposed = { $name }:{ $reason }
+page-disk-full = { $name } 自 { $time } 起磁盘已用超过 90 %:{ $text }
 page-renamed = 改名
 page-rebooted = 重启
 page-n-ok = 正常 { $n } 台

@@ -18,7 +18,10 @@ use crate::read::{self, as_path};
 use crate::sandbox::Inside;
 use crate::settle::Touch;
 use crate::spool::{FileKey, FolderId, SpoolError};
-use crate::watch::{FOLDERS_MAX, Listing, Walk, Walked};
+use crate::watch::{Disk, FOLDERS_MAX, Listing, Walk, Walked};
+
+/// A disk that was told as full is so no more this much (percent) below what made it full.
+const FULL_NO_MORE: u64 = 5;
 
 /// A walk in hand. One at a time; those that hang do not count.
 pub(super) struct Walker {
@@ -89,7 +92,7 @@ impl Road {
                 seen: HashSet::new(),
             });
         }
-        for code in ["log_dir_missing", "log_dir_hidden"] {
+        for code in ["log_dir_missing", "log_dir_hidden", "log_dir_full"] {
             self.troubles.only(code, |path| dirs.iter().any(|dir| text_of(dir) == path));
         }
         self.troubles.only("not_cleanable", |path| dirs.iter().any(|dir| as_path(path.as_bytes()).starts_with(dir)));
@@ -125,6 +128,23 @@ impl Road {
                 None if self.kept.remove(&dir) => self.troubles.over("not_cleanable", &dir),
                 None => {}
             }
+        }
+    }
+
+    /// A disk that fills up is told while there is time; log dirs that share one tell it once.
+    fn look_at_disk(&mut self, place: usize, disk: Option<Disk>) {
+        let Some(root) = self.roots.get(place) else { return };
+        let device = |root: &Root| root.identity.map(|(device, _)| device);
+        let is_told = self.roots.iter().take(place).any(|other| device(other) == device(root));
+        let dir = text_of(&root.path);
+        match disk.filter(|_| !is_told) {
+            Some(Disk { used, left }) if used > self.config.full_above => {
+                let text = format!("the disk of {dir} is {used} % full: {} MiB left", left / (1 << 20));
+                self.troubles.begin("log_dir_full", &dir, text);
+            }
+            // Not at every file that comes and goes.
+            Some(Disk { used, .. }) if used + FULL_NO_MORE >= self.config.full_above => {}
+            _ => self.troubles.over("log_dir_full", &dir),
         }
     }
 
@@ -288,6 +308,7 @@ impl Road {
             return Ok(());
         }
         self.look_at_obstacles();
+        self.look_at_disk(place, walked.disk);
         self.status.lock().unwrap_or_else(PoisonError::into_inner).scans += 1;
         if !failed && !walked.too_many && !unmounted {
             self.forget_unseen(place)?;

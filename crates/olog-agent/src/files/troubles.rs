@@ -13,6 +13,7 @@ const CODES: &[&str] = &[
     "log_dir_missing",
     "log_dir_unreadable",
     "log_dir_hidden",
+    "log_dir_full",
     "file_unreadable",
     "watch_limit",
     "too_many_folders",

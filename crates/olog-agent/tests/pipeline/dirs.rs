@@ -203,3 +203,63 @@ fn a_log_dir_that_is_removed_while_it_is_watched_is_told_and_watched_again_when_
     world.write("y.err", "after\n");
     wait("what comes then", || world.said().iter().any(|said| said == "y.err created: after"));
 }
+
+/// A small file system; unmounted at the end.
+struct SmallDisk<'a>(&'a Path);
+
+impl SmallDisk<'_> {
+    /// None: this machine does not let us mount.
+    fn new(at: &Path) -> Option<SmallDisk<'_>> {
+        let options = ["-t", "tmpfs", "-o", "size=16m", "olog-small"];
+        Command::new("mount").args(options).arg(at).status().is_ok_and(|done| done.success()).then_some(SmallDisk(at))
+    }
+
+    /// So many percent of it go to a file.
+    fn fill(&self, name: &str, percent: usize) {
+        fs::write(self.0.join(name), vec![b'x'; (16 << 20) / 100 * percent]).unwrap();
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.0).status().unwrap();
+    }
+}
+
+#[test]
+fn a_log_dirs_disk_that_fills_up_is_told_once_and_over_when_there_is_room_again() {
+    let mut world = World::stopped(|config| {
+        config.rescan_every = Duration::from_millis(50);
+        config.full_above = 90;
+    });
+    let logs = world.config.log_dirs[0].clone();
+    let Some(disk) = SmallDisk::new(&logs) else {
+        eprintln!("skipped: needs the right to mount");
+        return;
+    };
+    disk.fill("most", 60);
+    disk.fill("more", 28);
+    world.start();
+    world.settled();
+    let files = world.files.as_ref().unwrap();
+    let notes = || files.status().notes;
+    let scanned = |what: &str| {
+        let before = files.status().scans;
+        wait(what, || files.status().scans > before + 1);
+    };
+    scanned("a look at what has room");
+    assert_eq!(notes(), []);
+    disk.fill("last", 5);
+    wait("the note", || !notes().is_empty());
+    let [note] = &notes()[..] else { panic!("{:?}", notes()) };
+    assert_eq!((note.code.as_str(), note.path.as_deref()), ("log_dir_full", logs.to_str()));
+    assert!(note.text.contains(" % full: 1 MiB left"), "{}", note.text);
+    fs::remove_file(logs.join("last")).unwrap();
+    scanned("a look at a little room");
+    assert_eq!(notes().len(), 1, "still");
+    fs::remove_file(logs.join("more")).unwrap();
+    wait("its end", || notes().is_empty());
+    let told = world.events().iter().filter(|event| matches!(&event.what, olog_proto::What::Note(_))).count();
+    assert_eq!(told, 2, "its begin and its end");
+    world.stop();
+}

@@ -40,6 +40,7 @@ impl World {
         let mut config = FilesConfig::new(vec![dir.path().join("logs")], dir.path().join("state"));
         config.settle = Duration::from_millis(30);
         config.pace = Duration::ZERO;
+        config.full_above = 100;
         change(&mut config);
         World { dir, config, files: None, spool: None }
     }

@@ -12,3 +12,5 @@ ALTER TABLE tasks ADD COLUMN was TEXT;            -- the name that it had …
 ALTER TABLE tasks ADD COLUMN renamed_at BIGINT;   -- … until then
 
 ALTER TABLE devices ADD COLUMN forgotten_at BIGINT;  -- what is older recreates none of its tasks
+
+DROP INDEX tasks_unknown;  -- a report marks the rows that it has read

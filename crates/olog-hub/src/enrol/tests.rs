@@ -193,6 +193,21 @@ async fn a_device_is_renamed_if_the_name_is_free() {
 }
 
 #[tokio::test]
+async fn a_key_in_the_store_that_is_none_spoils_no_list() {
+    let world = world().await;
+    let secret = world.link(None, 60, 2).await;
+    world.join(secret, "a", 1).await.unwrap();
+    world.join(secret, "b", 2).await.unwrap();
+    let spoil = |tx: &mut crate::store::Tx<'_>| tx.execute("UPDATE devices SET key = 'no key' WHERE name = 'a'", &[]);
+    world.enrol.store.write(spoil).await.unwrap();
+    assert_eq!(world.names().await, ["a", "b"]);
+    let keys: Vec<bool> = world.enrol.list(false).await.unwrap().iter().map(|device| device.key.is_some()).collect();
+    assert_eq!(keys, [false, true]);
+    world.enrol.forget("a").await.unwrap();
+    assert_eq!(world.names().await, ["b"]);
+}
+
+#[tokio::test]
 async fn guessing_secrets_is_slowed_down() {
     let world = world().await;
     for _ in 0..FAILED_MAX {

@@ -57,7 +57,8 @@ pub(super) fn note_begins(
         return Ok(());
     }
     let begin = Begin { subject: Subject::Note, device: Some(device.id), task: None, name, at };
-    let number = incidents::begin(tx, &begin, &serde_json::json!({}))?;
+    let text = args.iter().find(|(key, _)| *key == "text").map(|(_, text)| text);
+    let number = incidents::begin(tx, &begin, &serde_json::json!({ "text": text }))?;
     let line = Line::new("incident begun").incident(number).about(Subject::Note.as_str());
     tx.note(line.device(&device.name).why(name));
     let mut notice = record::affair(Some(device), code, args, at);

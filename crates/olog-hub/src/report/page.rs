@@ -408,6 +408,11 @@ fn health(say: &Say, report: &Report) -> Vec<(bool, String)> {
         _ => {}
     }
     lines.extend(health.no_link.iter().map(|why| (false, say.t("page-no-link", &[("why", cut(why, LINE).into())]))));
+    for disk in health.full_disks.iter().take(10) {
+        let (name, text) = (cut(&disk.device, NAME), cut(&disk.text, LINE));
+        let args = [("name", name.into()), ("time", say.day_time(disk.since).into()), ("text", text.into())];
+        lines.push((false, say.t("page-disk-full", &args)));
+    }
     for (name, skew) in report.skews.iter().take(10) {
         let key = if *skew > 0 { "page-clock-ahead" } else { "page-clock-behind" };
         let args = [("name", cut(name, NAME).into()), ("span", say.span(skew.saturating_abs()).into())];

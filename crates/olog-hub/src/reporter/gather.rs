@@ -11,18 +11,20 @@ use super::DAY;
 use crate::expect::{Learnt, Standing};
 use crate::record::{self, Rules};
 use crate::report::{
-    AffairRow, Builder, ChannelHealth, DeviceRow, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
+    AffairRow, Builder, ChannelHealth, DeviceRow, Disk, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
 };
 use crate::roster::Seat;
 use crate::state::{self, State, day_of};
 use crate::store::devices::DeviceId;
-use crate::store::reports::{self, Affair, DeviceFacts, TaskOf};
+use crate::store::reports::{self, Affair, DeviceFacts, Newcomer, TaskOf};
 use crate::store::{StoreError, Tx, outbox};
 
 /// Devices that are read at once.
 const PAGE: u32 = 200;
 /// Open affairs, and ends, that are read.
 const AFFAIRS: u32 = 200;
+/// Disks that are read.
+const DISKS: u32 = 20;
 
 /// What the report needs beside the store.
 #[derive(Debug)]
@@ -39,20 +41,21 @@ pub(super) struct Around {
 /// What a report has seen, and what it makes known.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
-    /// The highest rows of devices and tasks.
-    pub(super) rows: (i64, i64),
+    /// What it names for the first time, in the order of the devices' rows.
+    pub(super) new: Vec<Newcomer>,
     /// Tasks whose habits it proposes.
     pub(super) proposed: Vec<(DeviceId, String)>,
 }
 
-/// The report of a window, and the highest rows that it has seen.
+/// The report of a window, and what it has seen.
 pub(super) fn gather(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<(Report, Seen), StoreError> {
-    let mut seen = Seen { rows: reports::seen(tx)?, proposed: Vec::new() };
+    let mut seen = Seen { new: Vec::new(), proposed: Vec::new() };
+    let told_at = reports::last_made(tx)?.unwrap_or(At(i64::MIN));
     let mut builder = Builder::new(window, now);
-    let mut after = String::new();
+    let (mut after, mut proposals_left) = (String::new(), NAMES);
     let mut absent: BTreeSet<&str> = around.declared.iter().map(String::as_str).collect();
     loop {
-        let devices = reports::devices(tx, &after, PAGE)?;
+        let devices = reports::devices(tx, &after, PAGE, told_at)?;
         let is_last = devices.len() < PAGE as usize;
         if let Some(last) = devices.last() {
             after.clone_from(&last.name);
@@ -60,9 +63,12 @@ pub(super) fn gather(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) 
         for device in devices {
             absent.remove(device.name.as_str());
             let id = DeviceId(device.id);
-            let row = row(around, device, window, now);
+            let new_tasks = device.tasks.iter().filter(|task| !task.is_known).filter_map(|task| task.task.id);
+            seen.new.extend((!device.is_known).then_some((id, None)));
+            seen.new.extend(new_tasks.map(|task| (id, Some(task))));
+            let row = row(around, device, window, now, &mut proposals_left);
             let proposed = row.tasks.iter().filter(|task| task.proposal.is_some()).map(|task| (id, task.name.clone()));
-            seen.proposed.extend(proposed.take(NAMES - seen.proposed.len()));
+            seen.proposed.extend(proposed);
             builder.device(row);
         }
         if is_last {
@@ -82,12 +88,13 @@ pub(super) fn gather(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) 
         builder.ended(over(affair));
     }
     let health = health(tx, around, window, now)?;
+    seen.new.sort_unstable();
     let mut report = builder.finish(health);
     report.facts.n_over = n_ended;
     Ok((report, seen))
 }
 
-fn row(around: &Around, device: DeviceFacts, window: Window, now: At) -> DeviceRow {
+fn row(around: &Around, device: DeviceFacts, window: Window, now: At, proposals_left: &mut usize) -> DeviceRow {
     let policy = &around.rules.policy;
     let today = day_of(now, policy.zone);
     let seat = around.seats.get(&device.id);
@@ -110,7 +117,10 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At) -> DeviceR
         tasks: device
             .tasks
             .into_iter()
-            .map(|row| task(around, &device.name, device.joined_at, row, window, now))
+            .map(|row| {
+                let proposal = proposal(around, &device.name, device.joined_at, &row, proposals_left);
+                TaskRow { proposal, ..task(around, &device.name, device.joined_at, row, window, now) }
+            })
             .collect(),
         name: device.name,
     }
@@ -125,10 +135,6 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Windo
         Standing::Waiting(due) | Standing::InTime(due) => (Some(due.at), None),
         Standing::Lost(missed) => (Some(missed.due_at), Some(missed)),
     };
-    let proposal = task.expect.proposal(&known, &rules.expect).map(|learnt| {
-        let Learnt { cadence, n_runs, span } = learnt;
-        words::proposal(&cadence, n_runs, span, device, task.name.as_str(), rules.language)
-    });
     let is_failing = facts.state() == State::Err;
     let state = state::of_task(is_failing, missed.is_some());
     let lost = missed.map(|missed| OpenRow {
@@ -160,8 +166,22 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Windo
         incident: lost.or(incident).or(inherited),
         strip: facts.strip(missed.map(|missed| missed.due_at), now, &rules.policy),
         is_gone: task.expect.gone_at().is_some_and(|gone| gone > window.from),
-        proposal: proposal.map(|reason| Proposal { reason }),
+        proposal: None,
     }
+}
+
+/// The habit of a task in words, if it is one to propose and the report has room for it: what has none is not even looked
+/// for.
+fn proposal(around: &Around, device: &str, joined_at: At, row: &TaskOf, left: &mut usize) -> Option<Proposal> {
+    if *left == 0 {
+        return None;
+    }
+    let rules = &around.rules;
+    let known = record::known_of(rules, device, joined_at, &row.task);
+    let Learnt { cadence, n_runs, span } = row.task.expect.proposal(&known, &rules.expect)?;
+    *left -= 1;
+    let reason = words::proposal(&cadence, n_runs, span, device, row.task.name.as_str(), rules.language);
+    Some(Proposal { reason })
 }
 
 fn trouble(subject: &str) -> Option<Trouble> {
@@ -185,7 +205,8 @@ fn open(affair: Affair) -> Option<AffairRow> {
     }
     let (name, text) = match (trouble, affair.device) {
         (Trouble::DeviceLost, _) => (missing.join(", "), String::new()),
-        (_, Some(device)) => (device, affair.name),
+        // Of an older hub's notes there is the code only.
+        (_, Some(device)) => (device, affair.text.unwrap_or(affair.name)),
         (_, None) => (affair.name, affair.text.unwrap_or_default()),
     };
     let open = OpenRow {
@@ -243,7 +264,14 @@ fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<H
             failing: is_failing.then(|| facts.why.unwrap_or_default()),
         });
     }
+    let disk = |affair: Affair| Disk {
+        device: affair.device.unwrap_or_default(),
+        since: affair.began_at,
+        text: affair.text.unwrap_or_default(),
+    };
+    let full_disks = reports::full_disks(tx, DISKS)?.into_iter().map(disk).collect();
     Ok(Health {
+        full_disks,
         hub: around.hub.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         channels,

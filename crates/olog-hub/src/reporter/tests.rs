@@ -447,3 +447,29 @@ async fn a_forgotten_task_that_comes_again_is_new_again() {
         assert_eq!(world.last().await.n_new, 0);
     }
 }
+
+/// A kill -9 after the marks and before the report's row.
+#[tokio::test]
+async fn a_report_that_was_not_finished_leaves_everything_new_and_is_told_once() {
+    for world in worlds("").await {
+        let pi = world.join("pi").await;
+        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        for task in 0..(MARKED * 2) {
+            world.text(pi, &format!("job{task}"), Suffix::Log, "up\n").await;
+        }
+        world.hand.set(ELEVEN);
+        let window = Window { from: ELEVEN.plus(-12 * HOUR), to: ELEVEN };
+        for _ in 0..2 {
+            let (report, seen) = world.reporter().gather(window, ELEVEN).await.unwrap();
+            assert_eq!((report.facts.n_new, seen.new.len()), (1 + MARKED as u64 * 2, 1 + MARKED * 2));
+            world.reporter().mark(&seen.new, ELEVEN.plus(MINUTE)).await.unwrap();
+        }
+        // One more came meanwhile, and the clock went back: it is new with the others, once.
+        world.text(pi, "late", Suffix::Log, "up\n").await;
+        world.look(ELEVEN).await;
+        assert_eq!(world.last().await.n_new, 2 + MARKED as u64 * 2);
+        world.text(pi, "next", Suffix::Log, "up\n").await;
+        world.look(ELEVEN.plus(DAY)).await;
+        assert_eq!((world.last().await.new, world.told("report").await.len()), (vec!["pi/next".to_owned()], 2));
+    }
+}

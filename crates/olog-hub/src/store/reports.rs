@@ -4,7 +4,8 @@ use olog_proto::{At, Excerpt};
 use olog_push::ReportFacts;
 use serde::{Deserialize, Serialize};
 
-use super::tasks::{TASK, Task, task};
+use super::devices::{self, DeviceId};
+use super::tasks::{TASK, Task, TaskId, task};
 use super::{StoreError, Tx, Value};
 use crate::absence::Absence;
 use crate::state::Days;
@@ -125,8 +126,9 @@ pub struct NewReport {
     pub page: String,
 }
 
-/// The devices after `after` by name, with all of their tasks; at most `limit` of them.
-pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFacts>, StoreError> {
+/// The devices after `after` by name, with all of their tasks; at most `limit` of them. Known is what was marked by `told_at`,
+/// the making of the last report: a mark of a later one that was not finished does not count.
+pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: At) -> Result<Vec<DeviceFacts>, StoreError> {
     let rows = tx.query(
         "SELECT id, name, address, version, heard_at, absence_id, skew, booted_at, was, renamed_at, known_at, days, joined_at, made_at
          FROM devices WHERE state = 'joined' AND name > $1 ORDER BY name LIMIT $2",
@@ -147,7 +149,7 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFac
             was: text(8)?,
             renamed_at: row.at_or_null(9)?,
             joined_at: row.at_or_null(12)?.unwrap_or(row.at(13)?),
-            is_known: row.int_or_null(10)?.is_some(),
+            is_known: row.at_or_null(10)?.is_some_and(|at| at <= told_at),
             days: row.text_or_null(11)?.and_then(|days| serde_json::from_str(days).ok()).unwrap_or_default(),
             tasks: Vec::new(),
         });
@@ -162,7 +164,7 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32) -> Result<Vec<DeviceFac
             let Ok(task) = task(row, 0) else { continue };
             device.tasks.push(TaskOf {
                 task,
-                is_known: row.int_or_null(5)?.is_some(),
+                is_known: row.at_or_null(5)?.is_some_and(|at| at <= told_at),
                 was: row.text_or_null(6)?.map(str::to_owned),
                 renamed_at: row.at_or_null(7)?,
             });
@@ -175,11 +177,21 @@ const AFFAIR: &str =
     "i.id, i.subject, d.name, d.address, i.name, i.began_at, i.ended_at, i.ground, i.n_seen, i.acknowledged_at, i.facts
      FROM incidents i LEFT JOIN devices d ON d.id = i.device_id";
 
-/// What is open and no task's, the oldest first; at most `limit`.
+/// Notes of disks that fill up: how Olog is, not what is wrong now.
+const DISKS: &str = "i.subject = 'note' AND i.name LIKE 'log_dir_full %'";
+
+/// Disks of log dirs that are nearly full, the latest first; at most `limit`.
+pub fn full_disks(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Affair>, StoreError> {
+    let sql = format!("SELECT {AFFAIR} WHERE i.ended_at IS NULL AND {DISKS} ORDER BY i.id DESC LIMIT $1");
+    tx.query(&sql, values![limit])?.iter().map(affair).collect()
+}
+
+/// What else is open and no task's, the oldest first; at most `limit`.
 pub fn open_affairs(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Affair>, StoreError> {
     let rows = tx.query(
         &format!(
-            "SELECT {AFFAIR} WHERE i.ended_at IS NULL AND i.subject NOT IN ('task', 'lost') ORDER BY i.id LIMIT $1"
+            "SELECT {AFFAIR} WHERE i.ended_at IS NULL AND i.subject NOT IN ('task', 'lost') AND NOT ({DISKS})
+             ORDER BY i.id LIMIT $1"
         ),
         values![limit],
     )?;
@@ -202,6 +214,7 @@ fn affair(row: &super::Row) -> Result<Affair, StoreError> {
     struct Latest {
         excerpt: Option<Excerpt>,
         answer: Option<String>,
+        text: Option<String>,
     }
     let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));
     let latest: Option<Latest> = row.json(10).ok();
@@ -216,7 +229,7 @@ fn affair(row: &super::Row) -> Result<Affair, StoreError> {
         ground: text(7)?,
         n_seen: row.count(8)?,
         acknowledged_at: row.at_or_null(9)?,
-        text: latest.and_then(|latest| latest.excerpt.map(|excerpt| whole(&excerpt)).or(latest.answer)),
+        text: latest.and_then(|latest| latest.excerpt.map(|excerpt| whole(&excerpt)).or(latest.answer).or(latest.text)),
         absence: (row.text(1)? == "device").then(|| row.json(10).ok()).flatten(),
     })
 }
@@ -259,25 +272,28 @@ pub fn last_window(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
 
-/// The highest rows that a report can have seen: of devices and of tasks.
-pub fn seen(tx: &mut Tx<'_>) -> Result<(i64, i64), StoreError> {
-    let row = tx.query_one(
-        "SELECT (SELECT COALESCE(MAX(id), 0) FROM devices), (SELECT COALESCE(MAX(id), 0) FROM tasks)",
-        &[],
-    )?;
-    row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
+/// When the last daily report was made.
+pub fn last_made(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
+    let row = tx.query_one("SELECT MAX(made_at) FROM reports WHERE window_to IS NOT NULL", &[])?;
+    row.map_or(Ok(None), |row| row.at_or_null(0))
 }
 
-/// What a report has named is known from now on.
-pub fn know(tx: &mut Tx<'_>, (devices, tasks): (i64, i64), at: At) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE devices SET known_at = $1 WHERE known_at IS NULL AND state = 'joined' AND id <= $2",
-        values![at, devices],
-    )?;
-    tx.execute(
-        "UPDATE tasks SET known_at = $1 WHERE known_at IS NULL AND is_task = 1 AND id <= $2",
-        values![at, tasks],
-    )?;
+/// A device, or one of its tasks, that a report names for the first time.
+pub type Newcomer = (DeviceId, Option<TaskId>);
+
+/// Marks what the report that is made at `at` names for the first time, in the order of the devices. It counts once that
+/// report is there.
+pub fn know(tx: &mut Tx<'_>, new: &[Newcomer], at: At) -> Result<(), StoreError> {
+    let mut locked = None;
+    for (device, task) in new {
+        if locked.replace(*device) != Some(*device) {
+            devices::lock(tx, *device)?;
+        }
+        match task {
+            None => tx.execute("UPDATE devices SET known_at = $2 WHERE id = $1", values![device.0, at])?,
+            Some(task) => tx.execute("UPDATE tasks SET known_at = $2 WHERE id = $1", values![task.0, at])?,
+        };
+    }
     Ok(())
 }
 

@@ -179,7 +179,7 @@ impl Sql for SqliteTx<'_> {
                 Ok(match row.get_ref(i).map_err(of_sqlite)? {
                     rusqlite::types::ValueRef::Null => Value::Null,
                     rusqlite::types::ValueRef::Integer(n) => Value::Int(n),
-                    rusqlite::types::ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+                    rusqlite::types::ValueRef::Text(bytes) => Value::Text(text(bytes)),
                     _ => return Err(StoreError::Row(format!("column {i} is neither a number nor text"))),
                 })
             });
@@ -202,6 +202,14 @@ impl Sql for SqliteTx<'_> {
             statement.execute(params_from_iter(row)).map_err(of_sqlite)?;
         }
         Ok(())
+    }
+}
+
+/// What we write is UTF-8; looking for what to replace is slower than the query itself, and only for what is not.
+fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod clocks;
 mod expected;
 mod month;
+mod notes;
 
 use std::net::IpAddr;
 
