@@ -34,6 +34,7 @@ use crate::{
     socket::{LinkAnswer, Rename, Shown, Who},
 };
 
+mod explain;
 mod play;
 mod show;
 mod tasks;
@@ -164,7 +165,7 @@ enum IncidentVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Print one incident.
+    /// Print one incident: what was told of it and why, what the services answered, and what was held back by what.
     Show {
         /// Its number, as in `#17`.
         #[arg(value_parser = number)]
@@ -443,12 +444,15 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
         }
         Verb::Incident(IncidentVerb::Show { n, json }) => {
             let mut incident: Value = client.get(&format!("/incident/{n}")).await?;
-            let sent: Value = client.get(&format!("/incident/{n}/sent")).await?;
-            if json {
-                incident.as_object_mut().map(|fields| fields.insert("sent".to_owned(), sent));
-                return Ok(show::json(&incident));
+            if !json {
+                let why: Explained = client.get(&format!("/incident/{n}/why")).await?;
+                return Ok(explain::incident(show, &incident, &why));
             }
-            Ok(format!("{}\n{}", show.fields(&incident), show.table(&sent, show::SENT)))
+            for (field, from) in [("sent", "sent"), ("explained", "why")] {
+                let value: Value = client.get(&format!("/incident/{n}/{from}")).await?;
+                incident.as_object_mut().map(|fields| fields.insert(field.to_owned(), value));
+            }
+            Ok(show::json(&incident))
         }
         Verb::Incident(IncidentVerb::Ack { n }) => {
             let done: Value = client.json(Method::POST, &format!("/incident/{n}/ack"), None::<&()>).await?;

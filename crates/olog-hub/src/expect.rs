@@ -357,6 +357,11 @@ impl Facts {
         self.missed.as_ref()
     }
 
+    /// When a person is told again that it did not come.
+    pub fn remind_at(&self, policy: &Policy) -> Option<At> {
+        self.missed.as_ref().map(|missed| missed.remind_at(policy))
+    }
+
     /// LOST from then on, unless it comes; `None` if nothing is expected, or if it is LOST already.
     pub fn late_at(&self, known: &Known<'_>, policy: &Policy) -> Option<At> {
         if self.missed.is_some() { None } else { self.due(known, policy).map(|due| due.late_at) }

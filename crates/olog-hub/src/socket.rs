@@ -46,9 +46,11 @@ use crate::{
     web::Problem,
 };
 
+mod explain;
 mod reports;
 mod tasks;
 
+pub use explain::Explained;
 pub use reports::Shown;
 pub use tasks::{ExpectTask, RenameTask, TaskRow, Which};
 
@@ -244,6 +246,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/channel/test", post(channel_test))
         .route("/channel/rearm", post(channel_rearm))
         .route("/channel/test/{row}", get(channel_tested))
+        .merge(explain::routes())
         .merge(reports::routes())
         .merge(tasks::routes())
         .route("/reload", post(reload))

@@ -6,7 +6,7 @@ state-err = ERR
 state-msg = MSG
 state-lost = LOST
 state-lost-task = LOST
-state-runs = RUNNING
+state-runs = SLOW
 state-back = BACK
 state-over = OVER
 state-quiet = QUIET
@@ -76,7 +76,6 @@ left-out = … { $n } bytes left out …
 device-itself = Olog
 
 ## A message
-msg-is = A message, not an error.
 msg-times = The same text came { $n } times.
 
 ## Something went missing, something is back
@@ -159,7 +158,7 @@ weekday = { $n ->
 why-task-report = hub.toml expects it between two reports.
 
 ## An end
-over-was = It was open { $range }, { $n } { $n ->
+over-was = { $range }, { $n } { $n ->
     [one] error
    *[other] errors
 }.
@@ -168,6 +167,7 @@ over-summary = after { $span }, { $n } { $n ->
    *[other] errors
 }
 over-acknowledged = Acknowledged { $time }.
+over-untold-devices = That it was gone was still waiting to be told: this tells both.
 over-untold = Its begin was still waiting: this tells both.
 ground = Ground: { $ground }
 ground-run-ended = a run ended with 0.
@@ -197,9 +197,10 @@ why = Why: { $why }
 why-first = first sign.
 why-known = first sign of a known error.
 why-new = another error in an open incident.
+why-more = new errors in an open incident; there were many within an hour, so these come together.
 why-reopened = began again within a day.
 why-comes-and-goes = it comes and goes.
-why-msg = every .msg is pushed.
+why-msg = a message, not an error; every .msg is pushed.
 why-lost = nothing heard for too long.
 why-back = its loss was pushed.
 why-over = its begin was pushed.
@@ -210,6 +211,7 @@ why-system = Olog's own affair.
 why-merged = { $n } together.
 error-times = Error { $at }, sent { $now }.
 event-times = { $at }, sent { $now }.
+event-now = Sent { $now }.
 by-device = Sent by the device itself: its hub cannot be reached.
 by-device-again = Sent by the device itself.
 
@@ -280,9 +282,9 @@ system-agent-note = The agent on { $device } has trouble: { $code ->
     [epoch_renewed] the numbering began anew
     [config_refused] a new configuration was refused, the old one stays in force
    *[other] see its own words
-}{ $at }. { $text }
+}{ $at }. In its words: { $text }
 system-agent-note-over-title = AGENT ok
-system-agent-note-over = Trouble of the agent on { $device } is over: { $code ->
+system-agent-note-over = The agent on { $device } is rid of this trouble: { $code ->
     [log_dir_missing] a log dir is missing
     [log_dir_unreadable] a log dir cannot be read
     [log_dir_hidden] a log dir is hidden by the sandbox
@@ -298,7 +300,7 @@ system-agent-note-over = Trouble of the agent on { $device } is over: { $code ->
     [epoch_renewed] the numbering began anew
     [config_refused] a new configuration was refused, the old one stays in force
    *[other] see its own words
-}{ $at }. It was: { $text }
+}{ $at }. It had said: { $text }
 system-channel-failing-title = CHANNEL fails
 system-channel-failing = Channel { $channel } does not take messages. Its answer: { $answer }. What waits there is kept for 7 days.
 system-channel-back-title = CHANNEL ok
@@ -350,6 +352,13 @@ report-telling-devices-lost = { $n } devices are gone, { $span }
 report-telling-note = the agent on { $name } cannot do all of its work
 report-telling-channel = channel { $name } takes nothing
 report-window-good = { $span } to { $to }: no error, nothing lost. { $devices } { $devices ->
+    [one] device
+   *[other] devices
+}, { $tasks } { $tasks ->
+    [one] task
+   *[other] tasks
+}.
+report-window-over = { $span } to { $to }: there was trouble, and all of it is over. { $devices } { $devices ->
     [one] device
    *[other] devices
 }, { $tasks } { $tasks ->

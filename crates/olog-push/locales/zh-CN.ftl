@@ -64,7 +64,6 @@ left-out = …… 略去 { $n } 字节 ……
 device-itself = Olog
 
 ## 消息
-msg-is = 这是消息,不是错误。
 msg-times = 同样的内容来了 { $n } 次。
 
 ## 失联与上线
@@ -144,9 +143,10 @@ weekday = { $n ->
 why-task-report = hub.toml 要求它在两次日报之间至少运行一次。
 
 ## 恢复
-over-was = 历时 { $range },共 { $n } 次。
+over-was = { $range },共 { $n } 次。
 over-summary = 历时 { $span },{ $n } 次
 over-acknowledged = { $time } 已确认。
+over-untold-devices = 失联的消息当时还没发出,这里一并告知。
 over-untold = 出错的消息当时还没发出,这里一并告知。
 ground = 依据:{ $ground }
 ground-run-ended = 运行以 0 结束。
@@ -171,21 +171,23 @@ acknowledge = #{ $n } · 我知道了:
 acknowledge-n = 我知道了(N 为上面的编号):
 why = 为何推送:{ $why }
 why-first = 首次。
-why-known = 已知错误的首次。
+why-known = 已知的错误再次出现。
 why-new = 未恢复的故障里出现新错误。
+why-more = 未恢复的故障里还有新错误;一小时内已推送多次,这些合并告知。
 why-reopened = 一天内再次发生。
 why-comes-and-goes = 时好时坏。
-why-msg = 每条 .msg 都推送。
+why-msg = 这是消息,不是错误;每条 .msg 都推送。
 why-lost = 太久没有消息。
 why-back = 失联时推送过。
 why-over = 出错时推送过。
 why-came = 未运行时推送过。
-why-over-both = 出错与恢复一并告知。
+why-over-both = 开始与结束一并告知。
 why-remind = 尚未恢复,提醒。
 why-system = Olog 自身的事。
 why-merged = { $n } 条合并。
 error-times = 错误 { $at },发送 { $now }。
 event-times = { $at },发送 { $now }。
+event-now = 发送 { $now }。
 by-device = 由设备直接发送:联系不上中枢。
 by-device-again = 由设备直接发送。
 
@@ -252,7 +254,7 @@ system-agent-note = { $device } 上的采集有问题:{ $code ->
    *[other] 见原文
 }{ $at }。原文:{ $text }
 system-agent-note-over-title = 采集恢复
-system-agent-note-over = { $device } 上的采集已恢复:{ $code ->
+system-agent-note-over = { $device } 上的采集已恢复,原来的问题:{ $code ->
     [log_dir_missing] 日志目录不在
     [log_dir_unreadable] 日志目录读不了
     [log_dir_hidden] 日志目录被沙箱挡住
@@ -317,6 +319,7 @@ report-telling-devices-lost = { $n } 台失联 { $span }
 report-telling-note = { $name } 上的采集有问题
 report-telling-channel = 通道 { $name } 不收消息
 report-window-good = { $from } 起 { $span }:无异常、无失联。{ $devices } 台,{ $tasks } 个任务。
+report-window-over = { $from } 起 { $span }:出过事,都已恢复。{ $devices } 台,{ $tasks } 个任务。
 report-window-bad = { $from } 起 { $span }:{ $devices } 台,{ $tasks } 个任务。
 report-to-do = 现在要处理 { $n }:
 report-over = 已恢复 { $n }。

@@ -71,6 +71,12 @@ pub fn proposal(cadence: &Cadence, n_runs: u64, span: i64, device: &str, task: &
     missed::proposal(&Say { language, timezone: Tz::UTC, now: At(0) }, cadence, (n_runs, span), (device, task))
 }
 
+/// Why a notice is told, as its message says it. A report is its own reason.
+pub fn why(notice: &Notice, language: Language, timezone: Tz) -> String {
+    let say = Say { language, timezone, now: notice.at };
+    entry::fold(std::slice::from_ref(notice)).first().map_or_else(String::new, |entry| one::words(&say, entry).why)
+}
+
 /// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.
 pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     let say = Say { language: context.language, timezone: context.timezone, now: context.now };

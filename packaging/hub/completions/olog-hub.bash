@@ -43,6 +43,9 @@ _olog__hub() {
             olog__hub,setup)
                 cmd="olog__hub__subcmd__setup"
                 ;;
+            olog__hub,simulate)
+                cmd="olog__hub__subcmd__simulate"
+                ;;
             olog__hub,status)
                 cmd="olog__hub__subcmd__status"
                 ;;
@@ -129,6 +132,9 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__help,setup)
                 cmd="olog__hub__subcmd__help__subcmd__setup"
+                ;;
+            olog__hub__subcmd__help,simulate)
+                cmd="olog__hub__subcmd__help__subcmd__simulate"
                 ;;
             olog__hub__subcmd__help,status)
                 cmd="olog__hub__subcmd__help__subcmd__status"
@@ -290,7 +296,7 @@ _olog__hub() {
 
     case "${cmd}" in
         olog__hub)
-            opts="-h -V --config --help --version run check setup join-link device task incident report channel status help"
+            opts="-h -V --config --help --version run check setup join-link device task incident report channel simulate status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -642,7 +648,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help)
-            opts="run check setup join-link device task incident report channel status help"
+            opts="run check setup join-link device task incident report channel simulate status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -964,6 +970,20 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__setup)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__simulate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1459,6 +1479,28 @@ _olog__hub() {
             fi
             case "${prev}" in
                 --api-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__simulate)
+            opts="-h -V --language --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --language)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -36,14 +36,6 @@ pub(super) const INCIDENTS: &[Column] = &[
     ("n_seen", "SEEN"),
     ("acknowledged_at", "ACKNOWLEDGED"),
 ];
-pub(super) const SENT: &[Column] = &[
-    ("at", "SENT"),
-    ("channel", "CHANNEL"),
-    ("receiver", "RECEIVER"),
-    ("outcome", "OUTCOME"),
-    ("answer", "ANSWER"),
-    ("title", "MESSAGE"),
-];
 pub(super) const REPORTS: &[Column] = &[
     ("id", "#"),
     ("to_at", "UNTIL"),
@@ -108,7 +100,7 @@ impl Show {
         fields.map(|(field, value)| format!("{field}: {}\n", self.value(field, value))).collect()
     }
 
-    fn value(self, field: &str, value: &Value) -> String {
+    pub(super) fn value(self, field: &str, value: &Value) -> String {
         match value {
             Value::Null => "-".to_owned(),
             Value::Bool(true) => "yes".to_owned(),

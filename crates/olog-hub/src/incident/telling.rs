@@ -9,7 +9,8 @@ use olog_push::{Ground, Kind, Saying, Why};
 use serde::{Deserialize, Serialize};
 
 use super::signs::{ErrorSign, Moment};
-use super::{HOUR, MINUTE, Outcome, Policy, push_bounded};
+use super::{HOUR, MINUTE, Outcome, Policy, TaskFacts, push_bounded};
+use crate::state::State;
 
 /// New errors beyond the bound of an hour are told together after this time.
 const TOGETHER_EVERY: i64 = 15 * MINUTE;
@@ -66,6 +67,13 @@ struct Held {
     path: String,
     fingerprint: Option<Fingerprint>,
     n_more: u32,
+}
+
+impl TaskFacts {
+    /// When a person is told again of the open incident, or of one that comes and goes.
+    pub fn remind_at(&self, policy: &Policy) -> Option<At> {
+        self.incident()?.remind_at(self.state() == State::Err, self.quiet_at(policy), policy)
+    }
 }
 
 impl Incident {

@@ -4,8 +4,9 @@
 
 use olog_proto::At;
 use olog_push::Notice;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::outbox::{Attempt, attempt};
 use super::{Row, StoreError, Tx};
 use crate::values;
 
@@ -35,7 +36,7 @@ pub struct Entry {
 }
 
 /// A call: what went together in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// Its number.
     pub id: i64,
@@ -92,6 +93,16 @@ pub fn sent_after(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Sent>, 
 pub fn message(tx: &mut Tx<'_>, id: i64) -> Result<Option<Sent>, StoreError> {
     let row = tx.query_one("SELECT id, channel, at, title, rows FROM messages WHERE id = $1", values![id])?;
     row.map(|row| sent(&row)).transpose()
+}
+
+/// What the service said to a call, of each receiver.
+pub fn answers(tx: &mut Tx<'_>, message: i64) -> Result<Vec<Attempt>, StoreError> {
+    let rows = tx.query(
+        "SELECT m.id, m.title, m.channel, a.receiver, a.at, a.outcome, a.answer FROM attempts a
+         JOIN messages m ON m.id = a.message_id WHERE m.id = $1 ORDER BY a.receiver",
+        values![message],
+    )?;
+    rows.iter().map(attempt).collect()
 }
 
 fn sent(row: &Row) -> Result<Sent, StoreError> {

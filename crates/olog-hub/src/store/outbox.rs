@@ -386,7 +386,7 @@ pub fn attempts_of(tx: &mut Tx<'_>, incident: u64, limit: u32) -> Result<Vec<Att
     rows.iter().map(attempt).collect()
 }
 
-fn attempt(row: &super::Row) -> Result<Attempt, StoreError> {
+pub(super) fn attempt(row: &super::Row) -> Result<Attempt, StoreError> {
     Ok(Attempt {
         message: row.int(0)?,
         title: row.text(1)?.to_owned(),

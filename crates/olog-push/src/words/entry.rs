@@ -50,12 +50,12 @@ impl Entry<'_> {
         }
     }
 
-    /// The instant that makes it late: an end by silence lies in the past by its nature.
-    pub(super) fn late_at(&self, now: At) -> At {
+    /// An end by silence lies in the past by its nature, and a reminder speaks of now.
+    pub(super) fn can_be_late(&self) -> bool {
         match &self.notice.saying {
-            Saying::Over { ground: Ground::Quiet, .. } | Saying::Remind { .. } => now,
-            Saying::TaskLost { is_reminder: true, .. } => now,
-            _ => self.notice.at,
+            Saying::Over { ground: Ground::Quiet, .. } | Saying::Remind { .. } => false,
+            Saying::TaskLost { is_reminder, .. } => !is_reminder,
+            _ => true,
         }
     }
 
@@ -65,6 +65,11 @@ impl Entry<'_> {
             Saying::System { code: SystemCode::HubReachable, .. } => "by-device-again",
             _ => "by-device",
         }
+    }
+
+    /// The instant that makes it late.
+    pub(super) fn late_at(&self, now: At) -> At {
+        if self.can_be_late() { self.notice.at } else { now }
     }
 
     /// It is told by itself: nobody looks for an alarm in a report, nor for a report behind alarms.

@@ -105,7 +105,7 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
                 sentence: String::new(),
                 log: Some(excerpt),
                 why: say.w("why-msg"),
-                facts: vec![say.w("msg-is"), again, event_times(say, notice, &now), path.clone()],
+                facts: vec![again, event_times(say, notice, &now), path.clone()],
             }
         }
         Saying::Over { .. } => over(say, entry),
@@ -147,7 +147,7 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
             named.push(("device", device.into()));
             // Where it is, if it is somewhere.
             let path = one_line(args.get("path"));
-            named.push(("at", if path.is_empty() { path } else { format!(" {path}") }.into()));
+            named.push(("at", if path.is_empty() { path } else { format!(" ({path})") }.into()));
             let key = system_key(*code);
             let sentence = say.t(&key, &named);
             Words {
@@ -184,7 +184,10 @@ pub(super) fn title(say: &Say, entry: &Entry<'_>, device: Option<&str>, task: Op
 }
 
 pub(super) fn event_times(say: &Say, notice: &Notice, now: &str) -> String {
-    say.t("event-times", &[("at", say.time_exact(notice.at).into()), ("now", now.into())])
+    let at = say.time_exact(notice.at);
+    // Of what is told in its own second one time says all.
+    let key = if at == now { "event-now" } else { "event-times" };
+    say.t(key, &[("at", at.into()), ("now", now.into())])
 }
 
 fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
@@ -208,7 +211,7 @@ fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
         Why::NewFingerprint => (vec![say.t("failed-otherwise", &when), open(), good], "why-new"),
         Why::MoreFingerprints { n_more } => {
             let more = say.t("more-errors", &[("n", (*n_more).into())]);
-            (vec![say.t("failed-otherwise", &when), more, open()], "why-new")
+            (vec![say.t("failed-otherwise", &when), more, open()], "why-more")
         }
         Why::Reopened => (vec![say.t("failed-again", &when), open(), good], "why-reopened"),
         Why::ComesAndGoes { n_times } => {
@@ -360,13 +363,13 @@ fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let away_name = format!("{name} {}", say.t("away", &[("span", say.short_span(away).into())]));
     let state = say.w(entry.state());
     let fits = state.chars().count() + 1 + away_name.chars().count() <= TITLE_MAX;
-    let untold = if entry.begin.is_some() { say.w("over-untold") } else { String::new() };
+    let untold = if entry.begin.is_some() { say.w("over-untold-devices") } else { String::new() };
     Words {
         title: cut::title(&state, Some(if fits { &away_name } else { &name }), None),
         telling,
         sentence: format!("{}{names}", say.sentences([first, rebooted, bye, missed, untold])),
         log: None,
-        why: say.w("why-back"),
+        why: say.w(if entry.begin.is_some() { "why-over-both" } else { "why-back" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }

@@ -112,7 +112,12 @@ fn window(say: &Say, facts: &ReportFacts, is_good: bool) -> String {
         ("devices", facts.devices.all().into()),
         ("tasks", facts.tasks.all().into()),
     ];
-    say.t(if is_good { "report-window-good" } else { "report-window-bad" }, &args)
+    let key = match (is_good, facts.n_over) {
+        (true, 0) => "report-window-good",
+        (true, _) => "report-window-over",
+        (false, _) => "report-window-bad",
+    };
+    say.t(key, &args)
 }
 
 /// What was over, what is new, what was sent.

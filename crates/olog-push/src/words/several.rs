@@ -26,7 +26,10 @@ pub(super) fn write(
     budget: Option<usize>,
 ) -> (String, String, Page) {
     let blocks = blocks(entries);
-    let is_digest = entries.iter().all(|entry| say.now.since(entry.late_at(say.now)) > DIGEST_AFTER);
+    // What cannot be late, an end by silence, neither makes a digest nor keeps one from being said.
+    let is_late = |entry: &&Entry<'_>| say.now.since(entry.late_at(say.now)) > DIGEST_AFTER;
+    let mut timed = entries.iter().filter(|entry| entry.can_be_late()).peekable();
+    let is_digest = timed.peek().is_some() && timed.all(|entry| is_late(&entry));
     let budget = budget.unwrap_or(match blocks.len() {
         0 | 1 => usize::MAX,
         2 | 3 => 600,
