@@ -31,7 +31,7 @@ use crate::{
     failed,
     hub::{self, Hub},
     probe, setup,
-    socket::{LinkAnswer, Rename, Shown, Who},
+    socket::{Explained, LinkAnswer, Rename, Shown, Who},
 };
 
 mod explain;

@@ -98,7 +98,7 @@ async fn why(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Explained> {
 }
 
 /// All that is known of it; `None`: there is no such incident.
-pub fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Option<Explained>, StoreError> {
+fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Option<Explained>, StoreError> {
     let Some(incident) = incidents::get(tx, id)? else { return Ok(None) };
     let task = tasks::of_incident(tx, id)?;
     let entries = ledger::of_incident(tx, id, LIST_MAX)?;

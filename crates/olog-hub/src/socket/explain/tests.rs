@@ -18,7 +18,7 @@ fn a_line_shows_what_is_taken_out_of_it() {
     let known = known_by(&text);
     let lines: Vec<&str> = known.iter().map(|known| known.line.as_str()).collect();
     assert_eq!(known.len(), 2, "{known:?}");
-    assert!(lines[0].starts_with("‹03:11:04› ERROR ‹2002›"), "{lines:?}");
+    assert!(lines[0].starts_with("‹03:11:04› ERROR ‹2002"), "{lines:?}");
     assert_eq!(lines[1], "KeyError: 'x'");
     assert_eq!(
         known[0].fingerprint,
@@ -68,7 +68,7 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
                 let first = outbox::latest(tx, "phone")?;
                 let message = outbox::put_message(tx, "phone", "ERR comsrv/mysql", &[first, 7], NOW.plus(500))?;
                 outbox::put_attempt(tx, message, "UID_a", "accepted", "1000 ok", NOW.plus(900))?;
-                outbox::done(tx, &[first], message, Outcome::Accepted, NOW.plus(900))?;
+                outbox::done(tx, first, message, Outcome::Accepted, NOW.plus(900))?;
                 record::tell(tx, &told, &error(NOW.plus(60_000)), NOW.plus(60_000))
             })
             .await
