@@ -6,17 +6,22 @@
 //! accepted, as *accepted*; both travel with the event, and the hub withholds only what was accepted: in doubt it is
 //! told twice, not never.
 //!
+//! That the hub is gone is told beside them, later and by chance (`hub`), and that it is back once the link has held for a
+//! while: a hub that is restarted, or flaps, is no news.
+//!
 //! Owns nothing that must last: the marks lie in the spool. The outage's memory is made anew from them after a restart.
 //! Without a channel, or while the hub is there, it sleeps.
 
+mod hub;
+mod lane;
 mod outage;
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{io, time::Duration};
 
 use olog_daemon::clock::Clock;
-use olog_proto::{At, DeviceName, OwnPush};
+use olog_proto::{At, OwnPush};
 use olog_push::{
-    Answer, Channel, Message, Notice, Receiver, Refusal,
+    Notice,
     words::{Composed, Context, Language, compose},
 };
 use tokio::{
@@ -31,20 +36,17 @@ use crate::{
     spool::{Spool, SpoolError},
     uplink::Link,
 };
+use hub::Told;
+use lane::{Lane, Ledger, Tallies, Verdict};
 use outage::Outage;
 use std::sync::Arc;
 
 /// How often new events are looked for in an outage.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// After a message the next one to the same receiver waits this long and takes with it whatever came meanwhile.
-const PAUSE: Duration = Duration::from_secs(60);
-/// A receiver that failed is tried again after so long, then twice as long, up to the bound.
-const RETRY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(900));
 /// Events that are read at a time.
 const PAGE: (usize, usize) = (500, 256 * 1024);
 /// Notices that wait for one receiver; beyond, events stay in the spool until there is room.
 const WAITING_MAX: usize = 500;
-const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// The worker.
 pub struct Fallback<C> {
@@ -68,20 +70,27 @@ pub struct FallbackError(#[from] io::Error);
 impl<C: Chance> Fallback<C> {
     /// Watches the link until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), FallbackError> {
+        let ledger = Ledger::default();
+        let mut lost_at = None;
         loop {
             let live = self.live.borrow_and_update().clone();
-            let wait = self.jittered(live.push.after)?;
+            let when = self.by_chance(live.push.after)?;
             let mut link = self.link.clone();
             let outage = async {
-                away(&mut link, wait).await;
+                tokio::select! {
+                    () = away(&mut link, when.push, &self.clock, &mut lost_at) => {}
+                    () = self.welcome(&live, &ledger, when.back) => {}
+                }
                 if live.push.channels.is_empty() {
                     std::future::pending::<()>().await;
                 }
+                let since = lost_at.unwrap_or_else(|| self.clock.now());
                 let mut back = self.link.clone();
                 tokio::select! {
                     () = connected(&mut back) => {}
-                    () = self.push(&live) => {}
+                    () = self.push(&live, &ledger, since, when.gone.saturating_sub(when.push)) => {}
                 }
+                lost_at = None;
             };
             let mut changed = self.live.clone();
             tokio::select! {
@@ -93,30 +102,114 @@ impl<C: Chance> Fallback<C> {
         }
     }
 
-    /// Between the time and a sixth more, so that a site whose line is cut does not call from every device in one second.
-    fn jittered(&mut self, after: Duration) -> io::Result<Duration> {
-        let mut byte = [0; 1];
-        self.chance.fill(&mut byte)?;
-        Ok(after.mul_f64(1.0 + f64::from(byte[0]) / 1536.0))
+    /// Errors between the time and a sixth more, so that a site whose line is cut does not call from every device in one second.
+    /// That the hub is gone and back can wait longer, and be spread wider.
+    fn by_chance(&mut self, after: Duration) -> io::Result<When> {
+        let mut bytes = [0; 5];
+        self.chance.fill(&mut bytes)?;
+        let [push, gone @ .., back, low] = bytes;
+        let share = |high: u8, low: u8| f64::from(u16::from_be_bytes([high, low])) / 65536.0;
+        Ok(When {
+            push: after.mul_f64(1.0 + f64::from(push) / 1536.0),
+            gone: after.mul_f64(1.0 + 2.0 * share(gone[0], gone[1])),
+            back: after.mul_f64(share(back, low)),
+        })
     }
 
-    /// Pushes until it is dropped.
-    async fn push(&self, live: &Live) {
+    /// Tells those who heard that the hub was gone that it is back, once the link has held for `after`. Goes on until it is dropped.
+    async fn welcome(&self, live: &Live, ledger: &Ledger, after: Duration) {
+        let mut link = self.link.clone();
+        connected(&mut link).await;
+        let at = self.clock.now();
+        let owed = hub::met(&self.spool).and_then(|()| Told::load(&self.spool));
+        let mut told = match owed {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::error!(%error, "who was told that the hub is gone cannot be read");
+                return std::future::pending().await;
+            }
+        };
+        let mut lanes: Vec<Lane<'_>> = live.push.channels.iter().flat_map(|c| Lane::of(c, ledger)).collect();
+        for lane in &mut lanes {
+            if let Some(since) = told.since(lane.name()) {
+                let notice = hub::back(&live.device, since, at);
+                if lane.wants(&notice, &live.device) {
+                    lane.waiting.push((None, notice));
+                }
+            }
+        }
+        lanes.retain(|lane| !lane.waiting.is_empty());
+        let owed: Vec<&str> = lanes.iter().map(|lane| lane.name()).collect();
+        if let Err(error) = told.keep(&owed, &self.spool) {
+            tracing::warn!(%error, "who is owed no news of the hub stays on record");
+        }
+        sleep(after).await;
+        let mut tallies = Tallies::default();
+        while !lanes.is_empty() {
+            for lane in &mut lanes {
+                // Not in a moment without the hub: it may be gone again.
+                connected(&mut link).await;
+                self.turn(lane, &mut tallies).await;
+                if lane.waiting.is_empty()
+                    && let Err(error) = told.back(lane.name(), &self.spool)
+                {
+                    tracing::warn!(%error, "that the hub is back is told again after a restart");
+                }
+            }
+            lanes.retain(|lane| !lane.waiting.is_empty());
+            let due = lanes.iter().map(|lane| lane.not_before).min();
+            sleep_until(due.map_or_else(Instant::now, |due| due.max(Instant::now() + LOOK_EVERY))).await;
+        }
+        std::future::pending().await
+    }
+
+    /// Pushes until it is dropped; `since` then there is no session, after `gone_after` that is told too.
+    async fn push(&self, live: &Live, ledger: &Ledger, since: At, gone_after: Duration) {
         tracing::warn!(after = ?live.push.after, "the hub is away: this device pushes by itself");
-        let mut lanes: Vec<Lane<'_>> = live.push.channels.iter().flat_map(Lane::of).collect();
+        let mut gone_due = Some(Instant::now() + gone_after);
+        let mut lanes: Vec<Lane<'_>> = live.push.channels.iter().flat_map(|c| Lane::of(c, ledger)).collect();
         let mut outage = Outage::default();
         let mut tallies = Tallies::default();
         loop {
+            if gone_due.is_some_and(|due| due <= Instant::now()) {
+                gone_due = None;
+                if let Err(error) = self.miss(&mut lanes, live, since) {
+                    tracing::error!(%error, "that the hub is gone is not told");
+                }
+            }
             if let Err(error) = self.gather(&mut outage, &mut tallies, &mut lanes, live) {
                 tracing::error!(%error, "what should be pushed cannot be read");
             }
             for lane in &mut lanes {
-                self.turn(lane, &mut tallies).await;
+                if self.turn(lane, &mut tallies).await.is_gone_accepted {
+                    let told = Told::load(&self.spool).and_then(|mut told| told.gone(lane.name(), since, &self.spool));
+                    if let Err(error) = told {
+                        tracing::error!(%error, "who was told that the hub is gone is not on record");
+                    }
+                }
             }
             let due = lanes.iter().filter(|lane| !lane.waiting.is_empty()).map(|lane| lane.not_before).min();
-            let look = Instant::now() + LOOK_EVERY;
+            let look = gone_due.map_or(Instant::now() + LOOK_EVERY, |due| due.min(Instant::now() + LOOK_EVERY));
             sleep_until(due.map_or(look, |due| due.min(look))).await;
         }
+    }
+
+    /// That the hub is gone, into the lanes of those who do not know it yet. One that this device never met, or that sent it
+    /// away, is not missed.
+    fn miss(&self, lanes: &mut [Lane<'_>], live: &Live, since: At) -> Result<(), SpoolError> {
+        let link = self.link.borrow().clone();
+        if link.revoked || !hub::is_met(&self.spool)? {
+            return Ok(());
+        }
+        let told = Told::load(&self.spool)?;
+        let address = live.address.as_deref();
+        let notice = hub::gone(&live.device, address, since, link.trouble.as_deref(), self.clock.now());
+        for lane in lanes {
+            if told.since(lane.name()).is_none() && lane.wants(&notice, &live.device) {
+                lane.waiting.push((None, notice.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// New events, as notices, into the lanes of those who want them.
@@ -136,7 +229,7 @@ impl<C: Chance> Fallback<C> {
                 let wanted: Vec<_> = lanes.iter_mut().filter(|lane| lane.wants(&said.notice, &live.device)).collect();
                 tallies.open(said.n, wanted.len());
                 for lane in wanted {
-                    lane.waiting.push((said.n, said.notice.clone()));
+                    lane.waiting.push((Some(said.n), said.notice.clone()));
                 }
             }
         }
@@ -144,10 +237,10 @@ impl<C: Chance> Fallback<C> {
     }
 
     /// One call of one lane, if it is its turn.
-    async fn turn(&self, lane: &mut Lane<'_>, tallies: &mut Tallies) {
+    async fn turn(&self, lane: &mut Lane<'_>, tallies: &mut Tallies) -> Done {
         let now = self.clock.now();
         if lane.waiting.is_empty() || Instant::now() < lane.not_before || !lane.has_budget(now) {
-            return;
+            return Done::default();
         }
         let notices: Vec<Notice> = lane.waiting.iter().map(|(_, notice)| notice.clone()).collect();
         let context = Context {
@@ -159,152 +252,58 @@ impl<C: Chance> Fallback<C> {
             limits: lane.channel.limits(),
         };
         let Composed { message, told } = compose(&notices, &context);
-        let numbers: Vec<u64> = told.iter().filter_map(|&i| lane.waiting.get(i)).map(|(n, _)| *n).collect();
-        if let Err(error) = self.spool.mark_pushed(&numbers, &OwnPush { tried_at: now, accepted_at: None }) {
+        let places = || told.iter().filter_map(|&i| lane.waiting.get(i));
+        let numbers: Vec<u64> = places().filter_map(|(n, _)| *n).collect();
+        let speaks_of_hub = places().any(|(n, _)| n.is_none());
+        if let Err(error) = self.mark(&numbers, OwnPush { tried_at: now, accepted_at: None }) {
             // Unmarked it would be told again after every restart.
             tracing::error!(%error, "an own push cannot be recorded, so it is not made");
             lane.failed(None);
-            return;
+            return Done::default();
         }
         let is_accepted = match lane.call(&message).await {
             Verdict::Accepted => true,
             Verdict::Refused => false,
-            Verdict::Later(after) => return lane.failed(after),
+            Verdict::Later(after) => {
+                lane.failed(after);
+                return Done::default();
+            }
         };
         lane.done(&told, now, is_accepted);
         let accepted = tallies.close(&numbers, is_accepted);
-        let push = OwnPush { tried_at: now, accepted_at: Some(self.clock.now()) };
-        if let Err(error) = self.spool.mark_pushed(&accepted, &push) {
+        if let Err(error) = self.mark(&accepted, OwnPush { tried_at: now, accepted_at: Some(self.clock.now()) }) {
             tracing::error!(%error, "an accepted push cannot be recorded: the hub will tell it again");
         }
+        Done { is_gone_accepted: speaks_of_hub && is_accepted }
+    }
+
+    fn mark(&self, numbers: &[u64], push: OwnPush) -> Result<(), SpoolError> {
+        if numbers.is_empty() { Ok(()) } else { self.spool.mark_pushed(numbers, &push) }
     }
 }
 
-/// One receiver of one channel, and what waits for it.
-struct Lane<'a> {
-    channel: &'a Channel,
-    to: Receiver,
-    waiting: Vec<(u64, Notice)>,
-    not_before: Instant,
-    n_failed: u32,
-    sent_at: Vec<At>,
+/// How long after the loss, or the return, of the session.
+struct When {
+    push: Duration,
+    gone: Duration,
+    back: Duration,
 }
 
-enum Verdict {
-    Accepted,
-    Refused,
-    Later(Option<Duration>),
-}
-
-impl<'a> Lane<'a> {
-    fn of(channel: &'a Channel) -> Vec<Lane<'a>> {
-        let lane = |to| Lane {
-            channel,
-            to,
-            waiting: Vec::new(),
-            not_before: Instant::now(),
-            n_failed: 0,
-            sent_at: Vec::new(),
-        };
-        channel.receivers().into_iter().map(lane).collect()
-    }
-
-    fn wants(&self, notice: &Notice, device: &DeviceName) -> bool {
-        self.channel.wants(notice.kind, Some(device.as_str()), notice.task.as_deref())
-    }
-
-    /// Within `per_day` of a rolling day?
-    fn has_budget(&mut self, now: At) -> bool {
-        self.sent_at.retain(|at| now.since(*at) < DAY_MS);
-        self.channel.per_day.is_none_or(|n| self.sent_at.len() < n as usize)
-    }
-
-    async fn call(&self, message: &Message) -> Verdict {
-        let to = [self.to.clone()];
-        let mut message = message.clone();
-        for is_plain in [false, true] {
-            let answers = self.channel.send(&message, &to).await;
-            let Some((_, answer)) = answers.into_iter().next() else { return Verdict::Later(None) };
-            let (channel, receiver) = (&self.channel.name, &self.to.id);
-            match answer {
-                Answer::Accepted { words } => {
-                    tracing::info!(channel, receiver, words, title = message.title, "pushed by this device");
-                    return Verdict::Accepted;
-                }
-                Answer::Later { after, why } => {
-                    tracing::warn!(channel, receiver, why, "an own push failed, it is tried again");
-                    return Verdict::Later(after);
-                }
-                Answer::Refused { class: Refusal::Format, .. } if !is_plain => {
-                    let limits = self.channel.limits();
-                    message = message.plain(&limits, limits.plain / 2);
-                }
-                Answer::Refused { why, .. } => {
-                    tracing::error!(channel, receiver, why, "an own push was refused");
-                    return Verdict::Refused;
-                }
-            }
-        }
-        Verdict::Refused
-    }
-
-    fn failed(&mut self, after: Option<Duration>) {
-        let wait = RETRY.0.saturating_mul(1 << self.n_failed.min(10)).min(RETRY.1);
-        self.n_failed += 1;
-        self.not_before = Instant::now() + after.unwrap_or(wait).clamp(RETRY.0, RETRY.1);
-    }
-
-    fn done(&mut self, told: &[usize], now: At, is_accepted: bool) {
-        let mut place = 0;
-        self.waiting.retain(|_| {
-            place += 1;
-            !told.contains(&(place - 1))
-        });
-        self.n_failed = 0;
-        self.not_before = Instant::now() + PAUSE;
-        if is_accepted {
-            self.sent_at.push(now);
-        }
-    }
-}
-
-/// How many lanes still have to tell an event, and whether all that did were accepted.
+/// What a turn did.
 #[derive(Debug, Default)]
-struct Tallies(BTreeMap<u64, (usize, bool)>);
-
-impl Tallies {
-    fn open(&mut self, n: u64, n_lanes: usize) {
-        if n_lanes > 0 {
-            self.0.insert(n, (n_lanes, true));
-        }
-    }
-
-    /// Returns the events that everybody has accepted now.
-    fn close(&mut self, numbers: &[u64], is_accepted: bool) -> Vec<u64> {
-        let mut accepted = Vec::new();
-        for n in numbers {
-            let Some((left, all)) = self.0.get_mut(n) else { continue };
-            *left = left.saturating_sub(1);
-            *all &= is_accepted;
-            if *left == 0 {
-                if *all {
-                    accepted.push(*n);
-                }
-                self.0.remove(n);
-            }
-        }
-        accepted
-    }
+struct Done {
+    is_gone_accepted: bool,
 }
 
-/// Returns when there was no session for so long.
-async fn away(link: &mut watch::Receiver<Link>, time: Duration) {
+/// Returns when there was no session for so long; since when is noted, unless it was known.
+async fn away(link: &mut watch::Receiver<Link>, time: Duration, clock: &Clock, lost_at: &mut Option<At>) {
     loop {
         if link.wait_for(|link| !link.connected).await.is_err() {
             return std::future::pending().await;
         }
+        lost_at.get_or_insert_with(|| clock.now());
         tokio::select! {
-            () = connected(link) => {}
+            () = connected(link) => *lost_at = None,
             () = sleep(time) => return,
         }
     }

@@ -58,6 +58,25 @@ impl Away {
         timeout(LIMIT, self.pushes.recv()).await.expect("no push came").unwrap()
     }
 
+    async fn until_met(&self) {
+        let looking = async {
+            while !hub::is_met(&self.spool).unwrap() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LIMIT, looking).await.expect("the hub was not met");
+    }
+
+    /// Is somebody owed the return?
+    async fn until_told(&self, is_owed: bool) {
+        let looking = async {
+            while (Told::load(&self.spool).unwrap() != Told::default()) != is_owed {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LIMIT, looking).await.expect("who is owed the return did not come to be so");
+    }
+
     async fn until(&self, is: impl Fn(&[Event]) -> bool) {
         let looking = async {
             while !is(&self.spool.after(0, 100, usize::MAX).unwrap()) {
@@ -147,4 +166,71 @@ async fn while_the_hub_is_there_the_device_is_silent() {
     assert!(away.pushes.try_recv().is_err());
     away.link.send_modify(|link| link.connected = false);
     assert!(away.push().await.to_string().contains("down"));
+}
+
+#[tokio::test]
+async fn that_the_hub_is_gone_is_told_once_and_so_is_its_return() {
+    let mut away = Away::start(1000, true, |_| {}).await;
+    // Met: from now on it would be missed.
+    away.until_met().await;
+    away.link.send_modify(|link| {
+        link.connected = false;
+        link.trouble = Some("connection refused".to_owned());
+    });
+    let gone = away.push().await.to_string();
+    assert!(gone.contains("comsrv") && gone.contains("connection refused"), "{gone}");
+    away.until_told(true).await;
+    away.link.send_modify(|link| link.connected = true);
+    let back = away.push().await.to_string();
+    assert_ne!(gone, back);
+    assert!(back.contains("comsrv") && !back.contains("connection refused"), "{back}");
+    away.until_told(false).await;
+    assert!(away.pushes.try_recv().is_err(), "each once");
+}
+
+#[tokio::test]
+async fn a_restart_of_the_agent_repeats_nothing_and_still_owes_the_return() {
+    let mut away = Away::start(1000, false, |spool| {
+        hub::met(spool).unwrap();
+        Told::default().gone("me UID_a", At(1000), spool).unwrap();
+        put(spool, "nginx", Suffix::Err, "down");
+    })
+    .await;
+    // Its own errors it pushes; that the hub is gone is known there.
+    let push = away.push().await.to_string();
+    assert!(push.contains("down"), "{push}");
+    away.until(|events| events.iter().all(is_accepted)).await;
+    away.link.send_modify(|link| link.connected = true);
+    let back = away.push().await.to_string();
+    assert!(!back.contains("down"), "{back}");
+    away.until_told(false).await;
+}
+
+#[tokio::test]
+async fn who_did_not_accept_that_the_hub_is_gone_hears_nothing_of_its_return() {
+    let mut away = Away::start(1001, false, |spool| hub::met(spool).unwrap()).await;
+    away.push().await;
+    away.link.send_modify(|link| link.connected = true);
+    away.until_told(false).await;
+    tokio::task::yield_now().await;
+    assert!(away.pushes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_hub_that_was_never_met_or_sent_the_device_away_is_not_missed() {
+    for (is_met, revoked) in [(false, false), (true, true)] {
+        let mut away = Away::start(1000, true, |_| {}).await;
+        if !is_met {
+            away = Away::start(1000, false, |_| {}).await;
+        }
+        away.link.send_modify(|link| {
+            link.connected = false;
+            link.revoked = revoked;
+        });
+        // What comes later goes alone.
+        sleep(Duration::from_millis(100)).await;
+        put(&away.spool, "nginx", Suffix::Err, "down");
+        let push = away.push().await.to_string();
+        assert!(push.contains("nginx") && away.spool.meta("hub_gone_told").unwrap().is_none(), "{push}");
+    }
 }

@@ -1,0 +1,96 @@
+//! What of the hub itself a device tells: that it is gone, and that it is back, once each and to the same receivers. Pure but for
+//! the memory of who was told, a small fact of the spool: it outlives the agent, so that a restart repeats nothing.
+//!
+//! A receiver that accepted "gone" is owed "back", and only that one. What was accepted and not written down for a crash is
+//! told again.
+
+use std::collections::BTreeMap;
+
+use olog_proto::{At, DeviceName};
+use olog_push::{Kind, Notice, Saying, SystemCode};
+
+use crate::spool::{Spool, SpoolError};
+
+/// Who was told that the hub is gone, and since when: receiver → instant.
+const TOLD: &str = "hub_gone_told";
+/// A session came about at least once: before, nobody misses a hub.
+const MET: &str = "hub_met";
+/// Characters of a cause.
+const WHY_MAX: usize = 200;
+
+/// Who is owed the news that the hub is back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Told(BTreeMap<String, At>);
+
+impl Told {
+    pub(super) fn load(spool: &Spool) -> Result<Told, SpoolError> {
+        // What cannot be read was not written by us.
+        let told = spool.meta(TOLD)?.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(Told(told.unwrap_or_default()))
+    }
+
+    /// Since when it was said to this receiver that the hub is gone.
+    pub(super) fn since(&self, receiver: &str) -> Option<At> {
+        self.0.get(receiver).copied()
+    }
+
+    /// It accepted that the hub is gone.
+    pub(super) fn gone(&mut self, receiver: &str, since: At, spool: &Spool) -> Result<(), SpoolError> {
+        self.0.insert(receiver.to_owned(), since);
+        self.store(spool)
+    }
+
+    /// It accepted that the hub is back, or never will.
+    pub(super) fn back(&mut self, receiver: &str, spool: &Spool) -> Result<(), SpoolError> {
+        if self.0.remove(receiver).is_none() {
+            return Ok(());
+        }
+        self.store(spool)
+    }
+
+    /// Of receivers that the configuration no longer has nobody is owed anything.
+    pub(super) fn keep(&mut self, receivers: &[&str], spool: &Spool) -> Result<(), SpoolError> {
+        let n = self.0.len();
+        self.0.retain(|receiver, _| receivers.contains(&receiver.as_str()));
+        if self.0.len() == n { Ok(()) } else { self.store(spool) }
+    }
+
+    fn store(&self, spool: &Spool) -> Result<(), SpoolError> {
+        spool.set_meta(TOLD, &serde_json::to_string(&self.0).unwrap_or_default())
+    }
+}
+
+/// There is a session: from now on the hub would be missed.
+pub(super) fn met(spool: &Spool) -> Result<(), SpoolError> {
+    if spool.meta(MET)?.is_some() { Ok(()) } else { spool.set_meta(MET, "yes") }
+}
+
+/// Was there ever a session?
+pub(super) fn is_met(spool: &Spool) -> Result<bool, SpoolError> {
+    Ok(spool.meta(MET)?.is_some())
+}
+
+/// That it is gone.
+pub(super) fn gone(device: &DeviceName, address: Option<&str>, since: At, why: Option<&str>, now: At) -> Notice {
+    let why: String = why.unwrap_or("no answer").trim_end_matches('.').chars().take(WHY_MAX).collect();
+    let args = [("since", since.0.to_string()), ("why", why)];
+    notice(device, address, SystemCode::HubUnreachable, &args, now)
+}
+
+/// That it is back.
+pub(super) fn back(device: &DeviceName, since: At, at: At) -> Notice {
+    notice(device, None, SystemCode::HubReachable, &[("since", since.0.to_string())], at)
+}
+
+fn notice(device: &DeviceName, address: Option<&str>, code: SystemCode, args: &[(&str, String)], at: At) -> Notice {
+    let args = args.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    Notice {
+        kind: Kind::System,
+        incident: None,
+        device: Some(device.to_string()),
+        address: address.map(str::to_owned),
+        task: None,
+        at,
+        saying: Saying::System { code, args },
+    }
+}

@@ -1,0 +1,157 @@
+//! One receiver of one channel: what waits for it, its pace, its budget of a day, and what its calls came to.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use olog_proto::{At, DeviceName};
+use olog_push::{Answer, Channel, Message, Notice, Receiver, Refusal};
+use tokio::time::Instant;
+
+/// After a message the next one to the same receiver waits this long and takes with it whatever came meanwhile.
+const PAUSE: Duration = Duration::from_secs(60);
+/// A receiver that failed is tried again after so long, then twice as long, up to the bound.
+const RETRY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(900));
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// When each receiver accepted something, over all outages.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(Mutex<HashMap<String, Vec<At>>>);
+
+impl Ledger {
+    fn with<T>(&self, receiver: &str, f: impl FnOnce(&mut Vec<At>) -> T) -> T {
+        f(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(receiver.to_owned()).or_default())
+    }
+}
+
+/// One receiver of one channel, and what waits for it.
+pub(super) struct Lane<'a> {
+    pub(super) channel: &'a Channel,
+    to: Receiver,
+    name: String,
+    /// With the number of its event, if it is one's.
+    pub(super) waiting: Vec<(Option<u64>, Notice)>,
+    pub(super) not_before: Instant,
+    n_failed: u32,
+    ledger: &'a Ledger,
+}
+
+/// What a call came to.
+pub(super) enum Verdict {
+    Accepted,
+    Refused,
+    Later(Option<Duration>),
+}
+
+impl<'a> Lane<'a> {
+    /// One for each receiver.
+    pub(super) fn of(channel: &'a Channel, ledger: &'a Ledger) -> Vec<Lane<'a>> {
+        let lane = |to: Receiver| Lane {
+            name: format!("{} {}", channel.name, to.id),
+            channel,
+            to,
+            waiting: Vec::new(),
+            not_before: Instant::now(),
+            n_failed: 0,
+            ledger,
+        };
+        channel.receivers().into_iter().map(lane).collect()
+    }
+
+    /// Channel and receiver.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn wants(&self, notice: &Notice, device: &DeviceName) -> bool {
+        self.channel.wants(notice.kind, Some(device.as_str()), notice.task.as_deref())
+    }
+
+    /// Within `per_day` of a rolling day?
+    pub(super) fn has_budget(&self, now: At) -> bool {
+        let n_sent = self.ledger.with(&self.name, |sent_at| {
+            sent_at.retain(|at| now.since(*at) < DAY_MS);
+            sent_at.len()
+        });
+        self.channel.per_day.is_none_or(|n| n_sent < n as usize)
+    }
+
+    pub(super) async fn call(&self, message: &Message) -> Verdict {
+        let to = [self.to.clone()];
+        let mut message = message.clone();
+        for is_plain in [false, true] {
+            let answers = self.channel.send(&message, &to).await;
+            let Some((_, answer)) = answers.into_iter().next() else { return Verdict::Later(None) };
+            let (channel, receiver) = (&self.channel.name, &self.to.id);
+            match answer {
+                Answer::Accepted { words } => {
+                    tracing::info!(channel, receiver, words, title = message.title, "pushed by this device");
+                    return Verdict::Accepted;
+                }
+                Answer::Later { after, why } => {
+                    tracing::warn!(channel, receiver, why, "an own push failed, it is tried again");
+                    return Verdict::Later(after);
+                }
+                Answer::Refused { class: Refusal::Format, .. } if !is_plain => {
+                    let limits = self.channel.limits();
+                    message = message.plain(&limits, limits.plain / 2);
+                }
+                Answer::Refused { why, .. } => {
+                    tracing::error!(channel, receiver, why, "an own push was refused");
+                    return Verdict::Refused;
+                }
+            }
+        }
+        Verdict::Refused
+    }
+
+    pub(super) fn failed(&mut self, after: Option<Duration>) {
+        let wait = RETRY.0.saturating_mul(1 << self.n_failed.min(10)).min(RETRY.1);
+        self.n_failed += 1;
+        self.not_before = Instant::now() + after.unwrap_or(wait).clamp(RETRY.0, RETRY.1);
+    }
+
+    pub(super) fn done(&mut self, told: &[usize], now: At, is_accepted: bool) {
+        let mut place = 0;
+        self.waiting.retain(|_| {
+            place += 1;
+            !told.contains(&(place - 1))
+        });
+        self.n_failed = 0;
+        self.not_before = Instant::now() + PAUSE;
+        if is_accepted {
+            self.ledger.with(&self.name, |sent_at| sent_at.push(now));
+        }
+    }
+}
+
+/// How many lanes still have to tell an event, and whether all that did were accepted.
+#[derive(Debug, Default)]
+pub(super) struct Tallies(BTreeMap<u64, (usize, bool)>);
+
+impl Tallies {
+    pub(super) fn open(&mut self, n: u64, n_lanes: usize) {
+        if n_lanes > 0 {
+            self.0.insert(n, (n_lanes, true));
+        }
+    }
+
+    /// Returns the events that everybody has accepted now.
+    pub(super) fn close(&mut self, numbers: &[u64], is_accepted: bool) -> Vec<u64> {
+        let mut accepted = Vec::new();
+        for n in numbers {
+            let Some((left, all)) = self.0.get_mut(n) else { continue };
+            *left = left.saturating_sub(1);
+            *all &= is_accepted;
+            if *left == 0 {
+                if *all {
+                    accepted.push(*n);
+                }
+                self.0.remove(n);
+            }
+        }
+        accepted
+    }
+}
