@@ -5,6 +5,7 @@
 
 mod needs;
 mod postgres;
+mod python;
 mod system;
 
 use std::{
@@ -99,6 +100,9 @@ fn suites(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
     let postgres = postgres::Cluster::start()?;
     let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
     tests.env(postgres::VARIABLE, postgres.url());
+    if let Some(python) = python::provide()? {
+        tests.env(python::VARIABLE, python);
+    }
     if let Some(name) = only {
         tests.args(["--", name]);
     }

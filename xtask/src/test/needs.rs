@@ -11,6 +11,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("initdb", "postgresql"),
     ("nginx", "nginx"),
     ("setpriv", "util-linux"),
+    ("python3", "python3-venv"),
 ];
 /// What boots machines, where that can be.
 const MACHINES: &[(&str, &str)] = &[

@@ -1,0 +1,69 @@
+//! A Python of the suites' own, with the real programs that channels are tested against: a mail server and Apprise.
+//!
+//! It is kept in `target/test-python-KEY`, where KEY stands for what is in it; made beside and renamed, so that it is whole or not there.
+//! Where the package index cannot be reached the tests that need it say that they did not run.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::run::{root, say, shown, succeeds};
+
+/// Where the tests look for it. One that is set already is used as it is.
+pub(crate) const VARIABLE: &str = "OLOG_TEST_PYTHON";
+
+/// What is in it.
+const PACKAGES: [&str; 2] = ["aiosmtpd==1.4.6", "apprise==2.2.0"];
+
+/// The program, if there is one.
+pub(crate) fn provide() -> anyhow::Result<Option<PathBuf>> {
+    if let Some(python) = std::env::var_os(VARIABLE) {
+        return Ok(Some(python.into()));
+    }
+    let mut key = String::new();
+    for byte in Sha256::digest(PACKAGES.join("\n")).iter().take(6) {
+        write!(key, "{byte:02x}")?;
+    }
+    let folder = root().join("target").join(format!("test-python-{key}"));
+    let python = folder.join("bin/python");
+    if !python.exists() && !make(&folder)? {
+        say(
+            "the channels mail and exec are not tested against real programs: those could not be installed (see above)",
+        );
+        return Ok(None);
+    }
+    Ok(Some(python))
+}
+
+fn make(folder: &Path) -> anyhow::Result<bool> {
+    let new = folder.with_extension("new");
+    if new.exists() {
+        fs::remove_dir_all(&new).with_context(|| format!("cannot remove {}", new.display()))?;
+    }
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(&new);
+    let mut pip = Command::new(new.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
+    for command in [&mut venv, &mut pip] {
+        say(&format!("== {}", shown(command)));
+        if !succeeds(command)? {
+            return Ok(false);
+        }
+    }
+    // Scripts name their interpreter: they move with it.
+    for entry in fs::read_dir(new.join("bin"))?.filter_map(Result::ok) {
+        let Ok(text) = fs::read_to_string(entry.path()) else { continue };
+        let moved = text.replace(&new.display().to_string(), &folder.display().to_string());
+        if text.starts_with("#!") && moved != text {
+            fs::write(entry.path(), moved)?;
+        }
+    }
+    fs::rename(&new, folder).with_context(|| format!("cannot rename {}", new.display()))?;
+    Ok(true)
+}
