@@ -249,6 +249,7 @@ impl<C: Chance> Fallback<C> {
             now,
             public_url: None,
             by_device: true,
+            budget: None,
             limits: lane.channel.limits(),
         };
         let Composed { message, told } = compose(&notices, &context);

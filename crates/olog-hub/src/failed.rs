@@ -223,6 +223,7 @@ fn in_words(channel: &Channel, live: &Live, cause: &Cause, now: At) -> Message {
         now,
         public_url: None,
         by_device: false,
+        budget: None,
         limits: channel.limits(),
     };
     words::compose(&[notice], &context).message

@@ -2,6 +2,7 @@
 
 pub mod absence;
 pub mod bell;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod enrol;

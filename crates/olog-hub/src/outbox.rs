@@ -24,6 +24,7 @@ use std::sync::Arc;
 use olog_daemon::clock::Clock;
 use olog_proto::At;
 use olog_push::pace::Pace;
+use olog_push::words::Spending;
 use olog_push::{Answer, Channel, Message, Notice, Receiver, Refusal, SystemCode};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -31,9 +32,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bell::{Bell, Listener};
+use crate::budget::{Budget, Urgency};
 use crate::pulse::{Pulse, Pulses};
 use crate::record::{self, Rules};
-use crate::store::outbox::{self, ChannelFacts, Claimed};
+use crate::store::outbox::{self, ChannelFacts, Claimed, Pick, Place};
 use crate::store::{Store, StoreError, Tx};
 use turn::Turn;
 
@@ -53,6 +55,8 @@ const TELL_AFTER: i64 = 60_000;
 const LIVES: i64 = 7 * 24 * 3_600_000;
 /// How often it is looked whether one has to be, and the longest that a dispatcher sleeps.
 const LOOK_EVERY: i64 = 600_000;
+/// How long until a row that somebody's transaction holds is looked at again.
+const LOCKED_WAIT: i64 = 1_000;
 /// How long until an answer that could not be written down is tried again.
 const RECORD_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 /// Of a message that was refused for its form, in the channel's unit.
@@ -245,9 +249,7 @@ impl Dispatcher {
         let written = self.store.write(move |tx| {
             let facts = outbox::channel(tx, &name)?;
             if facts.config.as_ref() != Some(&config) {
-                let fresh =
-                    ChannelFacts { config: Some(config.clone()), failing_at: facts.failing_at, ..Default::default() };
-                outbox::set_channel(tx, &name, &fresh)?;
+                outbox::set_channel(tx, &name, &ChannelFacts { config: Some(config.clone()), ..facts.to_try_again() })?;
             }
             Ok(())
         });
@@ -261,24 +263,25 @@ impl Dispatcher {
     pub async fn turn(&self, instant: Instant) -> Result<Next, StoreError> {
         let now = self.clock.now();
         let claim = {
-            let (name, me) = (self.channel.name.clone(), self.me.clone());
-            self.store.write_relaxed(move |tx| claim(tx, &name, &me, now)).await?
+            let (channel, me) = (self.channel.clone(), self.me.clone());
+            self.store.write_relaxed(move |tx| claim(tx, &channel, &me, now)).await?
         };
-        let (rows, facts) = match claim {
+        let Claims { rows, facts, budget } = match claim {
             Claim::Nothing(next) => return Ok(Next::At(next)),
-            Claim::Rows(rows, facts) => (rows, facts),
+            Claim::Rows(claims) => *claims,
         };
         if let Err(wait) = self.pace.take(instant) {
             self.release(outbox::ids(&rows)).await?;
             return Ok(Next::AfterPace(wait));
         }
         let to = self.receivers(&rows, &facts);
-        let (message, rows) = self.in_words(rows, now).await?;
+        let spending = spending(&self.channel.name, &rows, &facts, budget.as_ref());
+        let (message, rows) = self.in_words(rows, spending, now).await?;
         let answers = self.call(message.clone(), &to).await;
         let done = self.clock.now();
         let jitter = if self.stand_in.is_some() { 1.0 } else { jitter() };
         answers.iter().for_each(|(receiver, answer)| self.log(&rows, &message.title, receiver, answer));
-        let turn = Turn { rows, answers, title: message.title, facts, sent_at: now, done_at: done, jitter };
+        let turn = Turn { rows, answers, title: message.title, sent_at: now, done_at: done, jitter };
         self.record(turn).await?;
         Ok(Next::Now)
     }
@@ -349,9 +352,14 @@ impl Dispatcher {
     }
 
     /// One message of the rows; those that do not fit go back and are next.
-    async fn in_words(&self, mut rows: Vec<Claimed>, now: At) -> Result<(Message, Vec<Claimed>), StoreError> {
+    async fn in_words(
+        &self,
+        mut rows: Vec<Claimed>,
+        budget: Option<Spending>,
+        now: At,
+    ) -> Result<(Message, Vec<Claimed>), StoreError> {
         let notices: Vec<Notice> = rows.iter().map(|row| row.notice.clone()).collect();
-        let composed = self.rules.compose(&notices, &self.channel, now);
+        let composed = self.rules.compose(&notices, &self.channel, budget, now);
         if composed.told.len() < rows.len() {
             let mut i = 0;
             let mut back = Vec::new();
@@ -394,26 +402,93 @@ impl Dispatcher {
 enum Claim {
     /// Nothing to do before that.
     Nothing(At),
-    Rows(Vec<Claimed>, ChannelFacts),
+    Rows(Box<Claims>),
 }
 
-fn claim(tx: &mut Tx<'_>, channel: &str, me: &str, now: At) -> Result<Claim, StoreError> {
-    let facts = outbox::channel(tx, channel)?;
+/// Rows that are held, and what was known of their channel when they were.
+struct Claims {
+    rows: Vec<Claimed>,
+    facts: ChannelFacts,
+    budget: Option<Budget>,
+}
+
+fn claim(tx: &mut Tx<'_>, channel: &Channel, me: &str, now: At) -> Result<Claim, StoreError> {
+    let name = channel.name.as_str();
+    let facts = outbox::channel(tx, name)?;
     if let Some(next_at) = facts.next_at.filter(|next| *next > now) {
         let cut = now.plus(FIRST_SIGN_WAIT);
-        if facts.paused_at.is_some() || next_at <= cut || !outbox::new_first_waits(tx, channel)? {
+        if facts.paused_at.is_some() || next_at <= cut || !outbox::new_first_waits(tx, name)? {
             return Ok(Claim::Nothing(next_at));
         }
         // A new first sign does not wait out a long back-off.
-        outbox::set_channel(tx, channel, &ChannelFacts { next_at: Some(cut), ..facts })?;
+        outbox::set_channel(tx, name, &ChannelFacts { next_at: Some(cut), ..facts })?;
         return Ok(Claim::Nothing(cut));
     }
-    let rows = outbox::claim(tx, channel, me, now, now.plus(CLAIM_FOR), CLAIM_MAX)?;
-    if rows.is_empty() {
-        let held = outbox::waits_until(tx, channel)?.filter(|until| *until > now);
-        return Ok(Claim::Nothing(held.unwrap_or_else(|| now.plus(LOOK_EVERY))));
+    let budget = outbox::budget(tx, channel, &facts, Some(me), now)?;
+    let mut pick = Pick { place: None, only: None, limit: CLAIM_MAX };
+    if let Some(budget) = &budget {
+        match worth_a_message(&outbox::present(tx, name, now)?, budget) {
+            // Not a look more: what comes between two statements was not asked about.
+            Worth::Nothing => return nothing_free(tx, name, now),
+            Worth::Message(place, only) => (pick.place, pick.only) = (Some(place), only),
+            Worth::Later(at) => {
+                let held_through = Some(outbox::last(tx)?);
+                if facts.held_through != held_through {
+                    outbox::set_channel(tx, name, &ChannelFacts { held_through, ..facts })?;
+                }
+                return Ok(Claim::Nothing(at.min(now.plus(LOOK_EVERY))));
+            }
+        }
     }
-    Ok(Claim::Rows(rows, facts))
+    let rows = outbox::claim(tx, name, me, now, now.plus(CLAIM_FOR), pick)?;
+    if rows.is_empty() {
+        return nothing_free(tx, name, now);
+    }
+    Ok(Claim::Rows(Box::new(Claims { rows, facts, budget })))
+}
+
+/// Until the first of those that are held is free.
+fn nothing_free(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Claim, StoreError> {
+    Ok(Claim::Nothing(match outbox::waits_until(tx, channel)? {
+        Some(until) if until > now => until,
+        // It came between two statements, or a transaction holds it at this moment.
+        Some(_) => now.plus(LOCKED_WAIT),
+        None => now.plus(LOOK_EVERY),
+    }))
+}
+
+/// What of that which waits is worth one of the messages that are left.
+enum Worth {
+    /// Nothing waits.
+    Nothing,
+    /// What stands in this place; only this of it.
+    Message(Place, Option<Urgency>),
+    /// Nothing before that.
+    Later(At),
+}
+
+/// Once something is worth a message, all of its place goes with it; a report goes alone.
+fn worth_a_message(present: &[(Place, Urgency)], budget: &Budget) -> Worth {
+    let worth = |(place, urgency): &(Place, Urgency)| {
+        let only = (*urgency == Urgency::Report).then_some(Urgency::Report);
+        budget.allows(*urgency).then_some((*place, only))
+    };
+    // By place; in one place a report, which takes nobody with it, comes after what does.
+    let first = present.iter().filter_map(worth).min_by_key(|(place, only)| (*place, only.is_some()));
+    let later = present.iter().map(|(_, urgency)| budget.allows_at(*urgency)).min();
+    match (first, later) {
+        (Some((place, only)), _) => Worth::Message(place, only),
+        (None, Some(at)) => Worth::Later(at),
+        (None, None) => Worth::Nothing,
+    }
+}
+
+/// What a message says of the budget, if there is anything to say: that some of it has waited, or that little is left.
+fn spending(channel: &str, rows: &[Claimed], facts: &ChannelFacts, budget: Option<&Budget>) -> Option<Spending> {
+    let budget = budget?;
+    let has_waited = |row: &&Claimed| facts.held_through.is_some_and(|last| row.id <= last);
+    let n_waited = rows.iter().filter(has_waited).count() as u64;
+    Some(Spending { channel: channel.to_owned(), n_waited, used: budget.used(), per_day: budget.per_day() })
 }
 
 fn jitter() -> f64 {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use olog_proto::At;
-use olog_push::words::{self, Composed, Context, Language};
+use olog_push::words::{self, Composed, Context, Language, Spending};
 use olog_push::{Came, Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode, Why};
 
 use crate::expect::{self, Known};
@@ -48,8 +48,8 @@ impl Default for Rules {
 
 impl Rules {
     /// Puts notices into one message of a channel.
-    pub fn compose(&self, notices: &[Notice], channel: &Channel, now: At) -> Composed {
-        words::compose(notices, &self.context(channel.limits(), now))
+    pub fn compose(&self, notices: &[Notice], channel: &Channel, budget: Option<Spending>, now: At) -> Composed {
+        words::compose(notices, &Context { budget, ..self.context(channel.limits(), now) })
     }
 
     /// A notice whole, as nobody's message: what a person asked for.
@@ -65,6 +65,7 @@ impl Rules {
             // There are no pages of incidents yet that a link could open; a report brings its own link.
             public_url: None,
             by_device: false,
+            budget: None,
             limits,
         }
     }

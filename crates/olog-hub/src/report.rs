@@ -179,6 +179,10 @@ pub struct ChannelHealth {
     pub waiting: u64,
     /// Messages left of today's budget, if it has one.
     pub left_today: Option<u64>,
+    /// When there is one again, if none is left.
+    pub next_slot_at: Option<At>,
+    /// It is not in the configuration any more, and this waits for its return.
+    pub is_gone: bool,
     /// It takes nothing now, and these were its words.
     pub failing: Option<String>,
 }

@@ -229,8 +229,8 @@ async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<
         Person::Ack(which) => (which, person::acknowledge),
         Person::Close(which) => (which, person::close),
         Person::Rearm(channel) => {
-            let channel = channel.clone();
-            return Ok(stage.store.write(move |tx| crate::store::outbox::rearm(tx, &channel)).await?);
+            let (channel, now) = (channel.clone(), stage.now());
+            return Ok(stage.store.write(move |tx| crate::store::outbox::rearm(tx, &channel, now)).await?);
         }
     };
     let which = which.clone();

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::{
+    budget::Budget,
     config::Live,
     enrol::{Enrol, LinkRequest, Seen, link_base, local_base},
     ingest::Bells,
@@ -122,7 +123,7 @@ pub struct ChannelRow {
     pub name: String,
     /// Whom it reaches, masked.
     pub receivers: Vec<String>,
-    /// `ok`, `failing`, `paused`, or `gone` from the configuration.
+    /// `ok`, `budget` (what waits, waits for its budget), `failing`, `paused`, or `gone` from the configuration.
     pub state: String,
     /// Notifications that wait.
     pub waiting: u64,
@@ -130,6 +131,16 @@ pub struct ChannelRow {
     pub why: Option<String>,
     /// Receivers that were refused for good.
     pub refused: Vec<String>,
+    /// When the oldest that waits was put there.
+    pub oldest_at: Option<At>,
+    /// Messages that it may send in a rolling day, if that is bounded.
+    pub per_day: Option<u64>,
+    /// Those that it has sent.
+    pub used: Option<u64>,
+    /// Those that are left.
+    pub left: Option<u64>,
+    /// When the next one comes back.
+    pub next_slot_at: Option<At>,
 }
 
 /// The answer to `channel test`: by which number its outcome is asked for.
@@ -387,44 +398,59 @@ async fn by_person(verbs: &Verbs, id: u64, verb: ByPerson) -> Answer<Incident> {
 
 async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
     let live = verbs.live.borrow().clone();
+    let now = verbs.clock.now();
     let read = move |tx: &mut crate::store::Tx<'_>| {
         let waiting = outbox::waiting(tx)?;
         let row = |channel: &Arc<olog_push::Channel>| {
             let facts = outbox::channel(tx, &channel.name)?;
+            let budget = outbox::budget(tx, channel, &facts, None, now)?;
+            let waiting = waiting.iter().find(|waiting| waiting.channel == channel.name);
             let state = match (facts.paused_at, facts.failing_at) {
                 (Some(_), _) => "paused",
                 (None, Some(_)) => "failing",
+                (None, None) if waiting.is_some() && facts.held_through.is_some() => "budget",
                 (None, None) => "ok",
             };
             Ok(ChannelRow {
                 name: channel.name.clone(),
                 receivers: channel.receivers().into_iter().map(|r| r.id).collect(),
                 state: state.to_owned(),
-                waiting: waiting.iter().find(|(name, _)| *name == channel.name).map_or(0, |(_, n)| *n),
+                waiting: waiting.map_or(0, |waiting| waiting.n),
                 why: facts.why,
                 refused: facts.refused,
+                oldest_at: waiting.map(|waiting| waiting.since),
+                per_day: budget.as_ref().map(Budget::per_day),
+                used: budget.as_ref().map(Budget::used),
+                left: budget.as_ref().map(Budget::left),
+                next_slot_at: budget.as_ref().and_then(Budget::next_at),
             })
         };
         let mut rows: Vec<ChannelRow> = live.channels.iter().map(row).collect::<Result<_, StoreError>>()?;
         // What a channel left behind that is not configured any more: it waits for its return, and expires.
-        let gone = waiting.iter().filter(|(name, _)| live.channel(name).is_none());
-        rows.extend(gone.map(|(name, n)| ChannelRow {
-            name: name.clone(),
+        let gone = waiting.iter().filter(|waiting| live.channel(&waiting.channel).is_none());
+        rows.extend(gone.map(|waiting| ChannelRow {
+            name: waiting.channel.clone(),
             receivers: Vec::new(),
             state: "gone".to_owned(),
-            waiting: *n,
-            why: None,
+            waiting: waiting.n,
+            why: Some("not in the configuration: waits for its return, given up after 7 days".to_owned()),
             refused: Vec::new(),
+            oldest_at: Some(waiting.since),
+            per_day: None,
+            used: None,
+            left: None,
+            next_slot_at: None,
         }));
         Ok(rows)
     };
     Ok(Json(verbs.store.read(read).await?))
 }
 
-/// Ends a pause and a back-off, and lets receivers that were refused be tried again.
+/// Ends a pause and a back-off, lets receivers that were refused be tried again, and makes the budget whole.
 async fn channel_rearm(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
     known_channel(&verbs, &request.who)?;
-    let rearm = move |tx: &mut crate::store::Tx<'_>| outbox::rearm(tx, &request.who);
+    let now = verbs.clock.now();
+    let rearm = move |tx: &mut crate::store::Tx<'_>| outbox::rearm(tx, &request.who, now);
     verbs.store.write(rearm).await?;
     verbs.bells.outbox.ring();
     Ok(Json(()))
@@ -437,7 +463,7 @@ async fn channel_test(State(verbs): Asked, Json(request): Json<Who>) -> Answer<T
     let now = verbs.clock.now();
     let notice = record::affair(None, SystemCode::ChannelTest, &[("channel", request.who.clone())], now);
     let put = move |tx: &mut crate::store::Tx<'_>| {
-        outbox::rearm(tx, &request.who)?;
+        outbox::try_again(tx, &request.who)?;
         outbox::put(tx, std::slice::from_ref(&request.who), &notice, true, now)?;
         outbox::latest(tx, &request.who)
     };

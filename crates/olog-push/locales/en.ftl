@@ -212,6 +212,14 @@ why-merged = { $n } together.
 error-times = Error { $at }, sent { $now }.
 event-times = { $at }, sent { $now }.
 event-now = Sent { $now }.
+budget-waited = { $n ->
+    [1] It waited
+   *[other] { $n } of these waited
+} for the budget: { $used } of { $all } messages of 24 h were sent.
+budget-low = { $n ->
+    [0] None of the { $all } messages of 24 h is left: what comes now waits
+   *[other] { $n } of { $all } messages of 24 h are left, for new incidents and the report; the rest waits
+} for a slot, or until a person rearms the channel (read inside WeChat: write to the bot first): olog-hub channel rearm { $channel }
 by-device = Sent by the device itself: its hub cannot be reached.
 by-device-again = Sent by the device itself.
 
@@ -439,6 +447,8 @@ page-one-channel = One channel only: if it fails, nobody is told that it does.
 page-channel = { $sent } sent, { $refused } refused
 page-waiting = { $n } waiting
 page-left-today = { $n } left today
+page-next-slot = the next at { $time }
+page-channel-gone = { $n } waiting; it is not in the configuration any more. They wait for its return and are given up after 7 days.
 page-failing = does not work: { $why }
 page-no-link = There is no link to this page: { $why }
 page-clock-ahead = The clock of { $name } is { $span } ahead.

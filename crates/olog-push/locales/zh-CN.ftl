@@ -188,6 +188,14 @@ why-merged = { $n } 条合并。
 error-times = 错误 { $at },发送 { $now }。
 event-times = { $at },发送 { $now }。
 event-now = 发送 { $now }。
+budget-waited = { $n ->
+    [1] 此条
+   *[other] 其中 { $n } 条
+}曾等待额度:24 小时内已发 { $used }/{ $all } 条。
+budget-low = { $n ->
+    [0] 24 小时内 { $all } 条额度已用完:之后的消息等待
+   *[other] 24 小时内 { $all } 条额度只剩 { $n } 条,留给新异常和日报;其余等待
+}空出额度,或恢复额度(微信内接收:先给机器人发一条消息),再运行 olog-hub channel rearm { $channel }
 by-device = 由设备直接发送:联系不上中枢。
 by-device-again = 由设备直接发送。
 
@@ -379,6 +387,8 @@ page-one-channel = 只有一个通道:它若不通,无人知道。
 page-channel = 成功 { $sent } 拒绝 { $refused }
 page-waiting = 待发 { $n }
 page-left-today = 今日还可发 { $n }
+page-next-slot = { $time } 恢复一条
+page-channel-gone = { $n } 条等待;该通道已不在配置中。等它回来,7 天后放弃。
 page-failing = 不通:{ $why }
 page-no-link = 此页没有链接:{ $why }
 page-clock-ahead = { $name } 的时钟快 { $span }。

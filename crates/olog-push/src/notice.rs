@@ -344,3 +344,23 @@ pub enum SystemCode {
     /// A test by `channel test`. `channel`.
     ChannelTest,
 }
+
+impl SystemCode {
+    /// Nothing is wrong, or no longer.
+    pub fn is_good_news(self) -> bool {
+        use SystemCode::{
+            AgentNoteOver, ChannelBack, ChannelTest, HubAway, HubFirstStart, HubReachable, NewDevices, WatchdogBack,
+        };
+        matches!(
+            self,
+            HubFirstStart
+                | HubAway
+                | HubReachable
+                | NewDevices
+                | AgentNoteOver
+                | ChannelBack
+                | ChannelTest
+                | WatchdogBack
+        )
+    }
+}

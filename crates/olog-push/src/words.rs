@@ -33,6 +33,9 @@ const LATE_AFTER: i64 = 5 * 60 * 1000;
 /// What has waited longer than this goes as a digest.
 const DIGEST_AFTER: i64 = 10 * 60 * 1000;
 
+/// When no more messages of the day than this are left, that is said.
+const BUDGET_LOW: u64 = 3;
+
 /// For whom, when, and through what.
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
@@ -46,8 +49,23 @@ pub struct Context<'a> {
     pub public_url: Option<&'a str>,
     /// Sent by the device itself, because its hub is away.
     pub by_device: bool,
+    /// The channel's budget of a day, if it has one.
+    pub budget: Option<Spending>,
     /// What fits into one message.
     pub limits: Limits,
+}
+
+/// What a message has to do with its channel's budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spending {
+    /// The channel.
+    pub channel: String,
+    /// How many of its notices have waited for it.
+    pub n_waited: u64,
+    /// Messages of this day, before this one.
+    pub used: u64,
+    /// Of so many.
+    pub per_day: u64,
 }
 
 /// A message, and which of the notices it tells.
@@ -121,6 +139,28 @@ fn write(
         [entry] if n_left == 0 => one::write(say, context, entry, budget),
         several => several::write(say, context, several, n_left, budget),
     }
+}
+
+/// What a message says of its channel's budget: what has waited for it, and that little is left.
+fn of_the_budget(say: &Say, context: &Context<'_>) -> Vec<String> {
+    let mut facts = Vec::new();
+    if let Some(Spending { channel, n_waited, used, per_day }) = &context.budget {
+        let (n_waited, used, per_day) = (*n_waited, *used, *per_day);
+        let args = [("n", n_waited.into()), ("used", used.into()), ("all", per_day.into())];
+        let left = per_day.saturating_sub(used + 1);
+        if n_waited > 0 {
+            facts.push(say.t("budget-waited", &args));
+        }
+        if left <= BUDGET_LOW && left < per_day / 2 {
+            facts.push(
+                say.t(
+                    "budget-low",
+                    &[("n", left.into()), ("all", per_day.into()), ("channel", channel.as_str().into())],
+                ),
+            );
+        }
+    }
+    facts
 }
 
 fn message(context: &Context<'_>, title: String, telling: &str, page: &Page, told: &[Entry<'_>]) -> Message {

@@ -38,6 +38,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             // Another wiring of the same workers, around a clock and services that are played.
             ("simulate", &["*"]),
             ("bell", &[]),
+            ("budget", &[]),
             // What happened, written after the commit: whoever writes to the store may note a line.
             ("journal", &[]),
             ("failed", &["config", "record"]),
@@ -58,8 +59,11 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("absence", &[]),
             ("report", &["schedule", "state"]),
             ("retention", &["config", "store"]),
-            ("reporter", &["bell", "config", "expect", "record", "report", "roster", "schedule", "state", "store"]),
-            ("outbox", &["bell", "config", "journal", "pulse", "record", "store"]),
+            (
+                "reporter",
+                &["bell", "budget", "config", "expect", "record", "report", "roster", "schedule", "state", "store"],
+            ),
+            ("outbox", &["bell", "budget", "config", "journal", "pulse", "record", "store"]),
             ("record", &["absence", "expect", "incident", "journal", "state", "store"]),
             (
                 "watchman",
@@ -69,14 +73,14 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
                 ],
             ),
             // Of `ingest` only what a device says of itself at a session's start.
-            ("store", &["absence", "expect", "incident", "ingest", "journal", "state"]),
+            ("store", &["absence", "budget", "expect", "incident", "ingest", "journal", "state"]),
             ("enrol", &["bell", "record", "roster", "store"]),
             ("web", &["bell", "config", "enrol", "ingest", "listener", "report", "roster", "session", "store"]),
             (
                 "socket",
                 &[
-                    "bell", "config", "enrol", "expect", "incident", "ingest", "person", "plans", "record", "reporter",
-                    "roster", "state", "store", "web",
+                    "bell", "budget", "config", "enrol", "expect", "incident", "ingest", "person", "plans", "record",
+                    "reporter", "roster", "state", "store", "web",
                 ],
             ),
             ("person", &["bell", "expect", "incident", "journal", "plans", "record", "store"]),

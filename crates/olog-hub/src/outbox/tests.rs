@@ -1,3 +1,5 @@
+mod budget;
+
 use olog_journeys::phone::{Habit, Phone, Push, UID};
 use olog_proto::Excerpt;
 use olog_push::{Kind, Saying, Why};
@@ -37,11 +39,17 @@ fn rules(tables: &[String]) -> Arc<Rules> {
 impl Bench {
     /// One on each database.
     async fn all() -> Vec<Bench> {
+        Bench::all_with("").await
+    }
+
+    /// With more keys for the channel.
+    async fn all_with(keys: &str) -> Vec<Bench> {
         let mut benches = Vec::new();
         for store in stores().await {
             let phone = Phone::start().await.unwrap();
             phone.subscribe("UID_b");
-            let (rules, _) = watch::channel(rules(&[phone.channel("channel", "me")]));
+            phone.without_rate();
+            let (rules, _) = watch::channel(rules(&[format!("{}{keys}", phone.channel("channel", "me"))]));
             let (clock, hand) = Clock::manual(NOW);
             let mut bench = Bench {
                 store,
@@ -68,7 +76,11 @@ impl Bench {
     }
 
     async fn tell_at(&self, task: &str, now: At) {
-        let (rules, notice) = (self.rules.borrow().clone(), error(task));
+        self.tell_of(error(task), now).await;
+    }
+
+    async fn tell_of(&self, notice: Notice, now: At) {
+        let rules = self.rules.borrow().clone();
         self.store.store.write(move |tx| record::tell(tx, &rules, &notice, now)).await.unwrap();
         self.bell.ring();
     }
@@ -78,7 +90,8 @@ impl Bench {
         let patience = Instant::now() + std::time::Duration::from_secs(30);
         loop {
             let facts = self.store.store.read(|tx| outbox::channel(tx, "me")).await.unwrap();
-            let waiting: u64 = self.store.store.read(outbox::waiting).await.unwrap().iter().map(|(_, n)| n).sum();
+            let waiting: u64 =
+                self.store.store.read(outbox::waiting).await.unwrap().iter().map(|waiting| waiting.n).sum();
             if condition(&facts, waiting) {
                 return;
             }
@@ -244,7 +257,7 @@ async fn a_rearmed_channel_names_everybody_again_at_once() {
         bench.tell("mysql").await;
         bench.until("it leaves", |facts, waiting| facts.refused == ["UID_b"] && waiting == 0).await;
         bench.phone.subscribe("UID_b");
-        bench.store.store.write(|tx| outbox::rearm(tx, "me")).await.unwrap();
+        bench.store.store.write(|tx| outbox::rearm(tx, "me", NOW)).await.unwrap();
         bench.tell("nginx").await;
         bench.phone.wait("the one who is back", |pushes| pushes.iter().any(|p| p.receiver == "UID_b")).await;
         bench.end().await;

@@ -24,8 +24,6 @@ pub(super) struct Turn {
     pub(super) rows: Vec<Claimed>,
     pub(super) answers: Vec<(Receiver, Answer)>,
     pub(super) title: String,
-    /// What the channel was before it.
-    pub(super) facts: ChannelFacts,
     pub(super) sent_at: At,
     pub(super) done_at: At,
     pub(super) jitter: f64,
@@ -54,7 +52,8 @@ enum Cause {
 impl Turn {
     /// Writes it down; true if somebody else has to be told something.
     pub(super) fn record(&self, tx: &mut Tx<'_>, rules: &Rules, channel: &Channel) -> Result<bool, StoreError> {
-        let message = outbox::put_message(tx, &channel.name, &self.title, &outbox::ids(&self.rows), self.sent_at)?;
+        let (ids, is_report) = (outbox::ids(&self.rows), self.rows.iter().any(|row| row.notice.kind == Kind::Report));
+        let message = outbox::put_message(tx, &channel.name, &self.title, &ids, is_report, self.sent_at)?;
         for (receiver, answer) in &self.answers {
             let (outcome, words) = match answer {
                 Answer::Accepted { words } => ("accepted", words),
@@ -64,11 +63,11 @@ impl Turn {
             outbox::put_attempt(tx, message, &receiver.id, outcome, words, self.done_at)?;
         }
         let verdict = self.verdict();
-        let (facts, rings) = self.channel_facts(tx, rules, channel, &verdict)?;
+        // As it is now: a person may have rearmed it during the call.
+        let before = outbox::channel(tx, &channel.name)?;
+        let (facts, rings) = self.channel_facts(tx, rules, channel, &before, &verdict)?;
         outbox::set_channel(tx, &channel.name, &facts)?;
-        for row in &self.rows {
-            self.leave_or_wait(tx, row, channel, &facts, &verdict, message)?;
-        }
+        self.leave_or_wait(tx, channel, (&before, &facts), &verdict, message)?;
         Ok(rings)
     }
 
@@ -96,57 +95,60 @@ impl Turn {
     }
 
     /// A message that is refused while the channel takes others is no failure of the channel.
-    fn is_the_message(&self, verdict: &Verdict<'_>) -> bool {
+    fn is_the_message(&self, before: &ChannelFacts, verdict: &Verdict<'_>) -> bool {
         let is_suspect = self.rows.first().is_some_and(|row| row.place != Place::Fresh);
         match verdict {
-            Verdict::Fails { cause: Cause::Unknown, .. } => is_suspect && self.facts.failing_at.is_none(),
+            Verdict::Fails { cause: Cause::Unknown, .. } => is_suspect && before.failing_at.is_none(),
             Verdict::Fails { .. } | Verdict::Works => false,
             Verdict::Form => true,
         }
     }
 
+    /// Rows of one claim have the same receivers left and stand in the same place: they leave or wait together.
     fn leave_or_wait(
         &self,
         tx: &mut Tx<'_>,
-        row: &Claimed,
         channel: &Channel,
-        facts: &ChannelFacts,
+        (before, facts): (&ChannelFacts, &ChannelFacts),
         verdict: &Verdict<'_>,
         message: i64,
     ) -> Result<(), StoreError> {
-        let was_left = row.left.clone().unwrap_or_else(|| channel.receivers().into_iter().map(|r| r.id).collect());
+        let Some(first) = self.rows.first() else { return Ok(()) };
+        let ids = outbox::ids(&self.rows);
+        let was_left = first.left.clone().unwrap_or_else(|| channel.receivers().into_iter().map(|r| r.id).collect());
         let accepts = |(_, answer): &&(Receiver, Answer)| matches!(answer, Answer::Accepted { .. });
         let accepted: HashSet<&str> = self.answers.iter().filter(accepts).map(|(r, _)| r.id.as_str()).collect();
         let left: Vec<String> = was_left.into_iter().filter(|id| !accepted.contains(id.as_str())).collect();
-        let is_accepted = row.left.is_some() || !accepted.is_empty();
+        let is_accepted = first.left.is_some() || !accepted.is_empty();
         if is_accepted && left.iter().all(|id| facts.refused.contains(id)) {
-            return outbox::done(tx, row.id, message, Outcome::Accepted, self.done_at);
+            return outbox::done(tx, &ids, message, Outcome::Accepted, self.done_at);
         }
         let named = |id: &String| self.answers.iter().any(|(receiver, _)| receiver.id == *id);
-        let own_back_off = Some(self.done_at.plus(back_off(row.n_attempts.saturating_add(1), self.jitter)));
+        let n_attempts = self.rows.iter().map(|row| row.n_attempts).max().unwrap_or(0).saturating_add(1);
+        let own_back_off = Some(self.done_at.plus(back_off(n_attempts, self.jitter)));
         let (place, not_before) = match verdict {
             // Those whom one call could not name are next at once.
-            Verdict::Works if !left.iter().any(named) => (row.place.max(Place::After), None),
-            Verdict::Works => (row.place.max(Place::After), own_back_off),
+            Verdict::Works if !left.iter().any(named) => (first.place.max(Place::After), None),
+            Verdict::Works => (first.place.max(Place::After), own_back_off),
             Verdict::Form if self.rows.len() == 1 => {
                 tracing::error!(
                     channel = channel.name,
                     title = self.title,
                     "a message was refused for its form, even short and plain"
                 );
-                return outbox::done(tx, row.id, message, Outcome::Refused, self.done_at);
+                return outbox::done(tx, &ids, message, Outcome::Refused, self.done_at);
             }
             Verdict::Form => (Place::Alone, None),
-            Verdict::Fails { cause: Cause::Unknown, .. } => match row.place {
+            Verdict::Fails { cause: Cause::Unknown, .. } => match first.place {
                 Place::Fresh => (Place::After, None),
-                Place::After if self.facts.failing_at.is_none() => (Place::Alone, None),
+                Place::After if before.failing_at.is_none() => (Place::Alone, None),
                 Place::After => (Place::After, None),
                 Place::Alone => (Place::Alone, own_back_off),
             },
-            Verdict::Fails { .. } => (row.place, None),
+            Verdict::Fails { .. } => (first.place, None),
         };
         let left = is_accepted.then_some(left.as_slice());
-        outbox::wait_on(tx, row.id, message, &Wait { left, place, not_before })
+        outbox::wait_on(tx, &ids, message, &Wait { left, place, not_before })
     }
 
     /// What the channel is after this call, and whether something of it was told.
@@ -155,18 +157,19 @@ impl Turn {
         tx: &mut Tx<'_>,
         rules: &Rules,
         channel: &Channel,
+        before: &ChannelFacts,
         verdict: &Verdict<'_>,
     ) -> Result<(ChannelFacts, bool), StoreError> {
-        let mut facts = self.facts.clone();
+        let mut facts = before.clone();
         let mut rings = self.set_aside(tx, rules, channel, &mut facts)?;
-        if self.is_the_message(verdict) {
+        if self.is_the_message(before, verdict) {
             return Ok((facts, rings));
         }
         let begun = incidents::open_of(tx, Subject::Channel, None, &channel.name)?;
         match verdict {
             Verdict::Form => {}
             Verdict::Works => {
-                facts = ChannelFacts { refused: facts.refused, config: facts.config, ..Default::default() };
+                facts = facts.well();
                 if let Some(number) = begun {
                     incidents::end(tx, number, self.done_at, "accepted")?;
                     let over = Line::new("incident over").incident(number).about(Subject::Channel.as_str());

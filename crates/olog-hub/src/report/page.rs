@@ -440,12 +440,16 @@ fn sent(say: &Say, report: &Report) -> String {
 }
 
 fn channel_line(say: &Say, channel: &ChannelHealth) -> (bool, String) {
+    if channel.is_gone {
+        return (false, format!("{}: {}", cut(&channel.name, NAME), say.t("page-channel-gone", &[n(channel.waiting)])));
+    }
     let args = [("sent", channel.accepted.into()), ("refused", channel.refused.into())];
     let mut parts = vec![say.t("page-channel", &args)];
     if channel.waiting > 0 {
         parts.push(say.t("page-waiting", &[n(channel.waiting)]));
     }
     parts.extend(channel.left_today.map(|left| say.t("page-left-today", &[n(left)])));
+    parts.extend(channel.next_slot_at.map(|at| say.t("page-next-slot", &[("time", say.day_time(at).into())])));
     parts.extend(channel.failing.as_ref().map(|why| say.t("page-failing", &[("why", cut(why, LINE).into())])));
     (channel.failing.is_none(), format!("{}: {}", cut(&channel.name, NAME), say.list(&parts)))
 }

@@ -173,8 +173,14 @@ pub(super) fn bad_day() -> Report {
     builder.ended(ended(Trouble::TaskErr, "db-1/vacuum", 900, 124, Some(Ground::RunEnded), 11, 1));
     builder.ended(ended(Trouble::TaskErr, "gitea/mirror", 1100, 30, Some(Ground::Cleared), 10, 7));
     let mut health = healthy();
-    health.channels[0] =
-        ChannelHealth { name: "me".into(), accepted: 11, refused: 1, waiting: 0, left_today: Some(0), failing: None };
+    health.channels[0] = ChannelHealth {
+        name: "me".into(),
+        accepted: 11,
+        refused: 1,
+        waiting: 0,
+        left_today: Some(0),
+        ..ChannelHealth::default()
+    };
     builder.finish(health)
 }
 

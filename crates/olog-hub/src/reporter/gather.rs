@@ -7,7 +7,7 @@ use olog_proto::At;
 use olog_push::notice::{Ended, Trouble};
 use olog_push::{Ground, words};
 
-use super::DAY;
+use crate::budget::Budget;
 use crate::expect::{Learnt, Standing};
 use crate::record::{self, Rules};
 use crate::report::{
@@ -248,20 +248,17 @@ fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<H
     for channel in &around.rules.channels {
         let facts = outbox::channel(tx, &channel.name)?;
         let (accepted, refused) = reports::answers(tx, &channel.name, window.from, now)?;
-        let left_today = match channel.per_day {
-            Some(per_day) => {
-                Some(u64::from(per_day).saturating_sub(reports::n_messages(tx, &channel.name, now.plus(-DAY))?))
-            }
-            None => None,
-        };
+        let budget = outbox::budget(tx, channel, &facts, None, now)?;
         let is_failing = facts.failing_at.is_some() || facts.paused_at.is_some();
         channels.push(ChannelHealth {
             name: channel.name.clone(),
             accepted,
             refused,
-            waiting: waiting.iter().find(|(name, _)| *name == channel.name).map_or(0, |(_, n)| *n),
-            left_today,
+            waiting: waiting.iter().find(|waiting| waiting.channel == channel.name).map_or(0, |waiting| waiting.n),
+            left_today: budget.as_ref().map(Budget::left),
+            next_slot_at: budget.as_ref().filter(|budget| budget.left() == 0).and_then(Budget::next_at),
             failing: is_failing.then(|| facts.why.unwrap_or_default()),
+            is_gone: false,
         });
     }
     let disk = |affair: Affair| Disk {
@@ -270,6 +267,14 @@ fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<H
         text: affair.text.unwrap_or_default(),
     };
     let full_disks = reports::full_disks(tx, DISKS)?.into_iter().map(disk).collect();
+    let is_gone = |name: &str| around.rules.channels.iter().all(|channel| channel.name != name);
+    let gone = waiting.into_iter().filter(|waiting| is_gone(&waiting.channel));
+    channels.extend(gone.map(|waiting| ChannelHealth {
+        name: waiting.channel,
+        waiting: waiting.n,
+        is_gone: true,
+        ..ChannelHealth::default()
+    }));
     Ok(Health {
         full_disks,
         hub: around.hub.clone(),

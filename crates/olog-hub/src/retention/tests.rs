@@ -67,9 +67,9 @@ async fn the_ledger_goes_with_the_events_and_what_waits_stays() {
                     values![done],
                 )?;
             }
-            let message = outbox::put_message(tx, "me", "ERR x", &[1], NOW.plus(-DAY))?;
+            let message = outbox::put_message(tx, "me", "ERR x", &[1], false, NOW.plus(-DAY))?;
             outbox::put_attempt(tx, message, "UID_a", "accepted", "ok", NOW.plus(-DAY))?;
-            outbox::put_message(tx, "me", "ERR y", &[2], NOW).map(|_| ())
+            outbox::put_message(tx, "me", "ERR y", &[2], false, NOW).map(|_| ())
         };
         store.write(fill).await.unwrap();
         round(store, NOW.plus(-DAY / 2)).await.unwrap();

@@ -279,7 +279,7 @@ fn list(items: &[String], max: usize) -> String {
 fn title(stage: &Stage, notice: &Notice, channel: &str) -> String {
     let channel = stage.rules.channels.iter().find(|c| c.name == channel);
     channel.map_or_else(String::new, |channel| {
-        stage.rules.compose(std::slice::from_ref(notice), channel, stage.now()).message.title
+        stage.rules.compose(std::slice::from_ref(notice), channel, None, stage.now()).message.title
     })
 }
 

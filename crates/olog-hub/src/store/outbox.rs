@@ -4,12 +4,17 @@
 //! *claim* that expires, so that a dispatcher which dies loses nothing; what went together in one call is a *message*, and
 //! what the service said of each receiver is an *attempt*.
 
+mod waiting;
+
 use olog_proto::At;
 use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
 use super::{EARLIEST, StoreError, Tx, Value};
+use crate::budget::Urgency;
 use crate::values;
+
+pub use waiting::{Waiting, WaitingRow, Waits, budget, last, present, waiting, waiting_of};
 
 /// A row that somebody holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,10 +25,6 @@ pub struct Claimed {
     pub notice: Notice,
     /// Who is left to accept it; `None`: everybody.
     pub left: Option<Vec<String>>,
-    /// The first sign of an incident.
-    pub is_first: bool,
-    /// When it was put here.
-    pub made_at: At,
     /// Where it stands.
     pub place: Place,
     /// How many calls have carried it.
@@ -79,6 +80,34 @@ pub struct ChannelFacts {
     pub refused: Vec<String>,
     /// The settings under which all this was found.
     pub config: Option<String>,
+    /// What was sent before does not count against its budget: a person wrote to the bot then.
+    pub rearmed_at: Option<At>,
+    /// Rows up to this one have waited for its budget.
+    pub held_through: Option<i64>,
+}
+
+impl ChannelFacts {
+    /// What stays when all is well: of its troubles only who was refused for good.
+    #[must_use]
+    pub fn well(&self) -> ChannelFacts {
+        ChannelFacts {
+            refused: self.refused.clone(),
+            config: self.config.clone(),
+            rearmed_at: self.rearmed_at,
+            ..ChannelFacts::default()
+        }
+    }
+
+    /// What stays when everything may be tried again: since when it fails, for that is told when it is over.
+    #[must_use]
+    pub fn to_try_again(&self) -> ChannelFacts {
+        ChannelFacts {
+            refused: Vec::new(),
+            failing_at: self.failing_at,
+            held_through: self.held_through,
+            ..self.well()
+        }
+    }
 }
 
 /// How a row left.
@@ -108,12 +137,14 @@ pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool
     let kind = serde_json::to_value(notice.kind).map_err(|e| StoreError::Refused(e.to_string()))?;
     for channel in channels {
         tx.execute(
-            "INSERT INTO outbox (channel, kind, incident_id, is_first, made_at, notice) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO outbox (channel, kind, incident_id, is_first, urgency, made_at, notice)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
             &[
                 channel.as_str().into(),
                 kind.as_str().unwrap_or_default().into(),
                 notice.incident.into(),
                 is_first.into(),
+                i64::from(Urgency::of(notice, is_first)).into(),
                 now.into(),
                 body.clone(),
             ],
@@ -141,7 +172,18 @@ pub fn sent(tx: &mut Tx<'_>, id: i64) -> Result<(bool, Vec<Attempt>), StoreError
     Ok((row.at_or_null(0)?.is_some(), attempts.iter().map(attempt).collect::<Result<_, _>>()?))
 }
 
-/// Holds what waits for a channel, by place and then the oldest first, at most `limit` rows, until `until`.
+/// Which of the rows that wait are claimed.
+#[derive(Debug, Clone, Copy)]
+pub struct Pick {
+    /// Only those that stand here; `None`: the first place where any stand.
+    pub place: Option<Place>,
+    /// Only of this urgency.
+    pub only: Option<Urgency>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Holds what waits for a channel until `until`: by place, then the most urgent, then the oldest first.
 ///
 /// All rows of one claim stand in the same place and have the same receivers left; a row that goes alone comes alone.
 pub fn claim(
@@ -150,18 +192,28 @@ pub fn claim(
     by: &str,
     now: At,
     until: At,
-    limit: u32,
+    pick: Pick,
 ) -> Result<Vec<Claimed>, StoreError> {
+    let mut values = vec![channel.into(), now.into(), pick.limit.into()];
+    let mut which = String::new();
+    for (column, value) in [("place", pick.place.map(|p| p as i64)), ("urgency", pick.only.map(i64::from))] {
+        if let Some(value) = value {
+            values.push(value.into());
+            which.push_str(&format!(" AND {column} = ${}", values.len()));
+        }
+    }
     let rows = tx.query(
-        "SELECT id, notice, receivers, is_first, made_at, place, n_attempts FROM outbox
-         WHERE channel = $1 AND done_at IS NULL AND (claimed_until IS NULL OR claimed_until <= $2)
-         ORDER BY place, id LIMIT $3 FOR UPDATE SKIP LOCKED",
-        values![channel, now, limit],
+        &format!(
+            "SELECT id, notice, receivers, place, n_attempts FROM outbox
+             WHERE channel = $1 AND done_at IS NULL AND (claimed_until IS NULL OR claimed_until <= $2){which}
+             ORDER BY place, urgency, id LIMIT $3 FOR UPDATE SKIP LOCKED"
+        ),
+        &values,
     )?;
     let mut claimed: Vec<Claimed> = Vec::with_capacity(rows.len());
     for row in &rows {
         let left = row.text_or_null(2)?.map(|_| row.json(2)).transpose()?;
-        let place = Place::of(row.int(5)?);
+        let place = Place::of(row.int(3)?);
         if claimed.first().is_some_and(|first| first.left != left || first.place != place) {
             continue;
         }
@@ -169,16 +221,16 @@ pub fn claim(
             id: row.int(0)?,
             notice: row.json(1)?,
             left,
-            is_first: row.int(3)? == 1,
-            made_at: row.at(4)?,
             place,
-            n_attempts: u32::try_from(row.int(6)?).unwrap_or(u32::MAX),
+            n_attempts: u32::try_from(row.int(4)?).unwrap_or(u32::MAX),
         });
         if place == Place::Alone {
             break;
         }
     }
     hold(tx, &ids(&claimed), Some((by, until)))?;
+    // What is told stands in the order of its making.
+    claimed.sort_by_key(|row| row.id);
     Ok(claimed)
 }
 
@@ -193,13 +245,19 @@ pub fn release(tx: &mut Tx<'_>, ids: &[i64]) -> Result<(), StoreError> {
 }
 
 fn hold(tx: &mut Tx<'_>, ids: &[i64], by: Option<(&str, At)>) -> Result<(), StoreError> {
-    for id in ids {
-        tx.execute(
-            "UPDATE outbox SET claim = $2, claimed_until = $3 WHERE id = $1",
-            values![*id, by.map(|(by, _)| by), by.map(|(_, until)| until)],
-        )?;
-    }
+    tx.execute(
+        "UPDATE outbox SET claim = $2, claimed_until = $3 WHERE id IN (SELECT value FROM json_list($1))",
+        &[Value::json(&ids)?, by.map(|(by, _)| by).into(), by.map(|(_, until)| until).into()],
+    )?;
     Ok(())
+}
+
+/// Claims that nobody can hold any more, because whoever claimed was a process that is gone: free at once.
+pub fn release_all(tx: &mut Tx<'_>, channel: &str) -> Result<u64, StoreError> {
+    tx.execute(
+        "UPDATE outbox SET claim = NULL, claimed_until = NULL WHERE channel = $1 AND done_at IS NULL AND claim IS NOT NULL",
+        values![channel],
+    )
 }
 
 /// Does a first sign wait that was put here since the last call?
@@ -221,11 +279,18 @@ pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<At>, StoreEr
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
 
-/// One call and what it carried. Gives the message's number.
-pub fn put_message(tx: &mut Tx<'_>, channel: &str, title: &str, ids: &[i64], at: At) -> Result<i64, StoreError> {
+/// One call and what it carried; `is_report`: a report. Gives the message's number.
+pub fn put_message(
+    tx: &mut Tx<'_>,
+    channel: &str,
+    title: &str,
+    ids: &[i64],
+    is_report: bool,
+    at: At,
+) -> Result<i64, StoreError> {
     let row = tx.query_one(
-        "INSERT INTO messages (channel, at, title, rows) VALUES ($1, $2, $3, $4) RETURNING id",
-        &[channel.into(), at.into(), title.into(), Value::json(&ids)?],
+        "INSERT INTO messages (channel, at, title, rows, is_report) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        &[channel.into(), at.into(), title.into(), Value::json(&ids)?, is_report.into()],
     )?;
     row.ok_or_else(|| StoreError::Row("no number of a new message".to_owned()))?.int(0)
 }
@@ -247,37 +312,43 @@ pub fn put_attempt(
     Ok(())
 }
 
-/// A row leaves.
-pub fn done(tx: &mut Tx<'_>, id: i64, message: i64, outcome: Outcome, at: At) -> Result<(), StoreError> {
+/// Rows leave.
+pub fn done(tx: &mut Tx<'_>, ids: &[i64], message: i64, outcome: Outcome, at: At) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE outbox SET done_at = $2, outcome = $3, message_id = $4, claim = NULL, claimed_until = NULL,
-         n_attempts = n_attempts + 1 WHERE id = $1",
-        values![id, at, outcome.as_str(), message],
+         n_attempts = n_attempts + 1 WHERE id IN (SELECT value FROM json_list($1))",
+        &[Value::json(&ids)?, at.into(), outcome.as_str().into(), message.into()],
     )?;
     Ok(())
 }
 
-/// A row waits on.
-pub fn wait_on(tx: &mut Tx<'_>, id: i64, message: i64, wait: &Wait<'_>) -> Result<(), StoreError> {
+/// Rows wait on.
+pub fn wait_on(tx: &mut Tx<'_>, ids: &[i64], message: i64, wait: &Wait<'_>) -> Result<(), StoreError> {
     let left = wait.left.map(|left| Value::json(&left)).transpose()?.unwrap_or(Value::Null);
     tx.execute(
         "UPDATE outbox SET receivers = $2, message_id = $3, claim = NULL, claimed_until = $4,
-         n_attempts = n_attempts + 1, place = $5 WHERE id = $1",
-        &[id.into(), left, message.into(), wait.not_before.into(), (wait.place as i64).into()],
+         n_attempts = n_attempts + 1, place = $5 WHERE id IN (SELECT value FROM json_list($1))",
+        &[Value::json(&ids)?, left, message.into(), wait.not_before.into(), (wait.place as i64).into()],
     )?;
     Ok(())
 }
 
-/// A person says that the channel is well: what it was refused for is forgotten, and everything may go at once.
-pub fn rearm(tx: &mut Tx<'_>, channel: &str) -> Result<(), StoreError> {
+/// What a channel was refused for is forgotten, and everything may be tried at once.
+pub fn try_again(tx: &mut Tx<'_>, channel: &str) -> Result<(), StoreError> {
     let facts = self::channel(tx, channel)?;
-    let fresh = ChannelFacts { config: facts.config, failing_at: facts.failing_at, ..ChannelFacts::default() };
-    set_channel(tx, channel, &fresh)?;
+    set_channel(tx, channel, &facts.to_try_again())?;
     tx.execute(
         "UPDATE outbox SET claimed_until = NULL WHERE channel = $1 AND done_at IS NULL AND claim IS NULL",
         values![channel],
     )?;
     Ok(())
+}
+
+/// A person says that the channel is well, and has written to its bot: as [`try_again`], and its budget is whole.
+pub fn rearm(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<(), StoreError> {
+    try_again(tx, channel)?;
+    let facts = self::channel(tx, channel)?;
+    set_channel(tx, channel, &ChannelFacts { rearmed_at: Some(now), ..facts })
 }
 
 /// Gives up what was put here before `before`; how many, by channel.
@@ -312,7 +383,8 @@ pub fn sweep(tx: &mut Tx<'_>, before: At, limit: u32) -> Result<bool, StoreError
 /// What is remembered of a channel.
 pub fn channel(tx: &mut Tx<'_>, name: &str) -> Result<ChannelFacts, StoreError> {
     let row = tx.query_one(
-        "SELECT next_at, n_failed, failing_at, paused_at, why, refused, config FROM channels WHERE name = $1",
+        "SELECT next_at, n_failed, failing_at, paused_at, why, refused, config, rearmed_at, held_through
+         FROM channels WHERE name = $1",
         values![name],
     )?;
     let Some(row) = row else { return Ok(ChannelFacts::default()) };
@@ -324,16 +396,18 @@ pub fn channel(tx: &mut Tx<'_>, name: &str) -> Result<ChannelFacts, StoreError> 
         why: row.text_or_null(4)?.map(str::to_owned),
         refused: row.text_or_null(5)?.map(|_| row.json(5)).transpose()?.unwrap_or_default(),
         config: row.text_or_null(6)?.map(str::to_owned),
+        rearmed_at: row.at_or_null(7)?,
+        held_through: row.int_or_null(8)?,
     })
 }
 
 /// Writes what is remembered of a channel.
 pub fn set_channel(tx: &mut Tx<'_>, name: &str, facts: &ChannelFacts) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO channels (name, next_at, n_failed, failing_at, paused_at, why, refused, config)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO channels (name, next_at, n_failed, failing_at, paused_at, why, refused, config, rearmed_at, held_through)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (name) DO UPDATE SET next_at = $2, n_failed = $3, failing_at = $4, paused_at = $5, why = $6,
-         refused = $7, config = $8",
+         refused = $7, config = $8, rearmed_at = $9, held_through = $10",
         &[
             name.into(),
             facts.next_at.into(),
@@ -343,16 +417,11 @@ pub fn set_channel(tx: &mut Tx<'_>, name: &str, facts: &ChannelFacts) -> Result<
             facts.why.clone().into(),
             Value::json(&facts.refused)?,
             facts.config.clone().into(),
+            facts.rearmed_at.into(),
+            facts.held_through.into(),
         ],
     )?;
     Ok(())
-}
-
-/// How many notifications wait, by channel; those of channels that are not configured any more are among them.
-pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<(String, u64)>, StoreError> {
-    let rows =
-        tx.query("SELECT channel, COUNT(*) FROM outbox WHERE done_at IS NULL GROUP BY channel ORDER BY channel", &[])?;
-    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
 }
 
 /// One line of the ledger.

@@ -260,12 +260,6 @@ pub fn answers(tx: &mut Tx<'_>, channel: &str, from: At, to: At) -> Result<(u64,
     Ok(counts)
 }
 
-/// Messages of a channel after an instant.
-pub fn n_messages(tx: &mut Tx<'_>, channel: &str, after: At) -> Result<u64, StoreError> {
-    let row = tx.query_one("SELECT COUNT(*) FROM messages WHERE channel = $1 AND at > $2", values![channel, after])?;
-    row.map_or(Ok(0), |row| row.count(0))
-}
-
 /// The end of the last window.
 pub fn last_window(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
     let row = tx.query_one("SELECT MAX(window_to) FROM reports", &[])?;

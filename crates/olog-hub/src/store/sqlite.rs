@@ -163,9 +163,10 @@ impl Writer {
 
 struct SqliteTx<'a>(&'a rusqlite::Transaction<'a>);
 
-/// `$1` is a *name* in SQLite, numbered by first appearance; `?1` is what `$1` means in PostgreSQL.
+/// `$1` is a *name* in SQLite, numbered by first appearance; `?1` is what `$1` means in PostgreSQL. `json_list` is ours there.
 fn dialect(sql: &str) -> String {
-    sql.replace('$', "?").replace(" FOR UPDATE SKIP LOCKED", "").replace(" FOR UPDATE", "")
+    let sql = sql.replace('$', "?").replace(" FOR UPDATE SKIP LOCKED", "").replace(" FOR UPDATE", "");
+    sql.replace("json_list(", "json_each(")
 }
 
 impl Sql for SqliteTx<'_> {

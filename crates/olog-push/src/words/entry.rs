@@ -84,7 +84,7 @@ impl Entry<'_> {
             Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => 1,
             Saying::TaskRuns { .. } => 2,
             Saying::DevicesBack { missing, .. } if !missing.is_empty() => 2,
-            Saying::System { code, .. } if !is_good_news(*code) => 3,
+            Saying::System { code, .. } if !code.is_good_news() => 3,
             Saying::Remind { .. } | Saying::TaskLost { .. } => 4,
             Saying::Message { .. } => 5,
             Saying::DevicesBack { .. } => 6,
@@ -93,16 +93,6 @@ impl Entry<'_> {
             Saying::Report(_) => 9,
         }
     }
-}
-
-fn is_good_news(code: SystemCode) -> bool {
-    use SystemCode::{
-        AgentNoteOver, ChannelBack, ChannelTest, HubAway, HubFirstStart, HubReachable, NewDevices, WatchdogBack,
-    };
-    matches!(
-        code,
-        HubFirstStart | HubAway | HubReachable | NewDevices | AgentNoteOver | ChannelBack | ChannelTest | WatchdogBack
-    )
 }
 
 /// Entries of notices that stand in the order of their making; worst first, then by device, then by time.

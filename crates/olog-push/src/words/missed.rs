@@ -205,7 +205,8 @@ mod tests {
         let one = |language| {
             let limits = Limits { summary_chars: 100, ..Limits::NONE };
             let timezone = chrono_tz::Asia::Shanghai;
-            let context = Context { language, timezone, now: NOW, public_url: None, by_device: false, limits };
+            let context =
+                Context { language, timezone, now: NOW, public_url: None, by_device: false, budget: None, limits };
             let message = compose(notices, &context).message;
             format!("[{}]\n{}\n\n{}", message.title, message.summary, message.text)
         };

@@ -5,7 +5,7 @@ use olog_proto::{At, Excerpt};
 use super::catalogue::Say;
 use super::entry::Entry;
 use super::page::{Page, Part};
-use super::{Context, LATE_AFTER, TITLE_MAX, cut, missed};
+use super::{Context, LATE_AFTER, TITLE_MAX, cut, missed, of_the_budget};
 use crate::{Ground, Notice, Saying, SystemCode, Why};
 
 /// What the sentences of Olog's own affairs may speak of.
@@ -50,6 +50,7 @@ pub(super) fn write(
     missed::stop_expecting(say, entry.notice, &mut page);
     let mut facts = vec![say.t("why", &[("why", words.why.into())])];
     facts.extend(words.facts);
+    facts.extend(of_the_budget(say, context));
     if context.by_device {
         facts.push(say.w(entry.by_device()));
     }

@@ -9,7 +9,7 @@ use super::catalogue::Say;
 use super::entry::Entry;
 use super::one::{self, is_open};
 use super::page::{Page, Part};
-use super::{Context, DIGEST_AFTER, LATE_AFTER, TITLE_MAX, cut};
+use super::{Context, DIGEST_AFTER, LATE_AFTER, TITLE_MAX, cut, of_the_budget};
 use crate::{Notice, Saying};
 
 /// Characters of a name in a list of names.
@@ -56,6 +56,7 @@ pub(super) fn write(
     log_ins(say, entries, &mut page);
     acknowledge(say, context, entries, &mut page);
     let mut facts = vec![say.t("why", &[("why", say.t("why-merged", &[n]).into())])];
+    facts.extend(of_the_budget(say, context));
     if context.by_device {
         let again = entries.iter().map(Entry::by_device).find(|key| *key != "by-device");
         facts.push(say.w(again.unwrap_or("by-device")));

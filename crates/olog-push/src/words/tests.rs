@@ -25,6 +25,7 @@ fn context(language: Language) -> Context<'static> {
         now: NIGHT,
         public_url: None,
         by_device: false,
+        budget: None,
         limits: wxpusher_like(40_000, 100),
     }
 }

@@ -66,9 +66,9 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
                 assert_eq!(id, 1);
                 record::tell(tx, &told, &error(NOW), NOW)?;
                 let first = outbox::latest(tx, "phone")?;
-                let message = outbox::put_message(tx, "phone", "ERR comsrv/mysql", &[first, 7], NOW.plus(500))?;
+                let message = outbox::put_message(tx, "phone", "ERR comsrv/mysql", &[first, 7], false, NOW.plus(500))?;
                 outbox::put_attempt(tx, message, "UID_a", "accepted", "1000 ok", NOW.plus(900))?;
-                outbox::done(tx, first, message, Outcome::Accepted, NOW.plus(900))?;
+                outbox::done(tx, &[first], message, Outcome::Accepted, NOW.plus(900))?;
                 record::tell(tx, &told, &error(NOW.plus(60_000)), NOW.plus(60_000))
             })
             .await

@@ -1,0 +1,229 @@
+//! How many messages a channel may still send today, and what of that waits may go now. Pure.
+//!
+//! `per_day` is a bound of the service (inside WeChat: ten in 24 hours, DESIGN §4); beyond it messages are accepted and never
+//! arrive. What was sent is counted in the store, so that neither a restart nor a second hub forgets any of it; the fullest
+//! receiver decides for the whole channel. A day rolls: a slot comes back when the message that took it is [`WINDOW`] old, and
+//! all of them when a person has written to the bot (`channel rearm`).
+//!
+//! Every message takes all that waits with it. So the question is never what fits into a message, only what is worth one
+//! of its own: the last slot is kept for the report, two more for first signs of new incidents, and before those are
+//! touched, what can wait (OVER, BACK, MSG, reminders, good news) already waits for a message that goes anyway, or for a slot
+//! that comes back. Of a very small budget less is kept. Must not: know the store, a clock, or what is told.
+
+use olog_proto::At;
+use olog_push::{Notice, Saying, SystemCode};
+
+/// A day, and a minute in which our clock and the service's may differ.
+pub const WINDOW: i64 = 24 * 3_600_000 + 60_000;
+/// Slots that what can wait leaves to what cannot, beside those that are kept: a fifth, at most so many.
+const SPARED_MAX: u64 = 10;
+/// How long a call of somebody else may hold a slot.
+const CALL_MAX: i64 = 60_000;
+
+/// What a waiting notification is worth; stored as its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// A person asked for it and waits: whatever is left.
+    Asked,
+    /// The first sign of an incident.
+    FirstSign,
+    /// The daily report.
+    Report,
+    /// Other trouble: one more error of an open incident, Olog's own.
+    Trouble,
+    /// Goes with the next message.
+    CanWait,
+}
+
+impl Urgency {
+    /// All, the most urgent first.
+    pub const ALL: [Urgency; 5] =
+        [Urgency::Asked, Urgency::FirstSign, Urgency::Report, Urgency::Trouble, Urgency::CanWait];
+
+    /// Of a notice. `is_first`: it is the first sign of an incident.
+    pub fn of(notice: &Notice, is_first: bool) -> Urgency {
+        match &notice.saying {
+            Saying::System { code: SystemCode::ChannelTest, .. } => Urgency::Asked,
+            _ if is_first => Urgency::FirstSign,
+            Saying::Report(_) => Urgency::Report,
+            Saying::Error { .. } | Saying::DevicesLost { .. } | Saying::TaskRuns { .. } => Urgency::Trouble,
+            Saying::TaskLost { is_reminder, .. } if !is_reminder => Urgency::Trouble,
+            Saying::System { code, .. } if !code.is_good_news() => Urgency::Trouble,
+            _ => Urgency::CanWait,
+        }
+    }
+}
+
+impl From<Urgency> for i64 {
+    fn from(urgency: Urgency) -> i64 {
+        urgency as i64
+    }
+}
+
+impl From<i64> for Urgency {
+    /// A number that nobody wrote can wait.
+    fn from(n: i64) -> Urgency {
+        Urgency::ALL.into_iter().find(|urgency| i64::from(*urgency) == n).unwrap_or(Urgency::CanWait)
+    }
+}
+
+/// What was sent through a channel within [`WINDOW`] and since it was rearmed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// When each message was sent that the fullest receiver accepted, the oldest first.
+    pub at: Vec<At>,
+    /// One of them was a report: then no slot is kept for the next, which is a day away.
+    pub has_report: bool,
+    /// Calls that another hub makes right now.
+    pub n_calling: u64,
+}
+
+/// What a channel is for, as far as slots are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Messages in a rolling day.
+    pub per_day: u32,
+    /// It takes reports.
+    pub reports: bool,
+    /// It takes errors or losses.
+    pub alarms: bool,
+}
+
+/// A channel's budget at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    bounds: Bounds,
+    spent: Spent,
+    now: At,
+}
+
+impl Budget {
+    /// Of these bounds, when so much was spent.
+    pub fn new(bounds: Bounds, spent: Spent, now: At) -> Budget {
+        Budget { bounds, spent, now }
+    }
+
+    /// Messages in a rolling day.
+    pub fn per_day(&self) -> u64 {
+        u64::from(self.bounds.per_day)
+    }
+
+    /// Messages of this day.
+    pub fn used(&self) -> u64 {
+        (self.spent.at.len() as u64).saturating_add(self.spent.n_calling)
+    }
+
+    /// Messages that may still be sent.
+    pub fn left(&self) -> u64 {
+        self.per_day().saturating_sub(self.used())
+    }
+
+    /// May it begin a message of its own now?
+    pub fn allows(&self, urgency: Urgency) -> bool {
+        self.left() >= self.needs(urgency)
+    }
+
+    /// When the next slot comes back; `None`: all are there.
+    pub fn next_at(&self) -> Option<At> {
+        self.comes_back(1)
+    }
+
+    /// When it may begin a message of its own, as far as is known now.
+    pub fn allows_at(&self, urgency: Urgency) -> At {
+        let n = self.needs(urgency).saturating_sub(self.left());
+        if n == 0 { self.now } else { self.comes_back(n).unwrap_or(self.now.plus(CALL_MAX)) }
+    }
+
+    /// When `n` slots more are there. More used than allowed, as after a smaller `per_day`: those have to go first.
+    fn comes_back(&self, n: u64) -> Option<At> {
+        let n = n.saturating_add(self.used().saturating_sub(self.per_day()));
+        let calling = std::iter::repeat_n(self.now.plus(CALL_MAX), usize::try_from(self.spent.n_calling).unwrap_or(0));
+        let mut back: Vec<At> = self.spent.at.iter().map(|at| at.plus(WINDOW)).chain(calling).collect();
+        back.sort_unstable();
+        back.get(usize::try_from(n).ok()?.checked_sub(1)?).copied()
+    }
+
+    /// Slots that must be left for it to go.
+    fn needs(&self, urgency: Urgency) -> u64 {
+        let for_report = u64::from(self.bounds.reports && !self.spent.has_report && self.per_day() >= 3);
+        let for_first = if self.bounds.alarms { (self.per_day().saturating_sub(1) / 2).min(2) } else { 0 };
+        match urgency {
+            Urgency::Asked => 0,
+            Urgency::Report => 1,
+            Urgency::FirstSign => 1 + for_report,
+            Urgency::Trouble => 1 + for_report + for_first,
+            Urgency::CanWait => 1 + for_report + for_first + (self.per_day() / 5).min(SPARED_MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: At = At(1_780_000_000_000);
+    const HOUR: i64 = 3_600_000;
+
+    /// A budget of which one slot an hour was used.
+    fn budget(per_day: u32, used: i64, has_report: bool) -> Budget {
+        let at = (0..used).rev().map(|n| NOW.plus(-n * HOUR)).collect();
+        let bounds = Bounds { per_day, reports: true, alarms: true };
+        Budget::new(bounds, Spent { at, has_report, n_calling: 0 }, NOW)
+    }
+
+    fn last_that_goes(per_day: u32, urgency: Urgency, has_report: bool) -> i64 {
+        let goes = |used: &i64| budget(per_day, *used, has_report).allows(urgency);
+        (0..=i64::from(per_day)).take_while(goes).count() as i64
+    }
+
+    #[test]
+    fn of_ten_messages_five_are_for_anything_seven_for_trouble_nine_for_first_signs_and_one_for_the_report() {
+        let goes = |urgency| last_that_goes(10, urgency, false);
+        assert_eq!(Urgency::ALL.map(goes), [11, 9, 10, 7, 5]);
+        // The report of today was sent: tomorrow its own slot is back.
+        assert_eq!(last_that_goes(10, Urgency::FirstSign, true), 10);
+    }
+
+    #[test]
+    fn a_very_small_budget_keeps_less_and_lets_everything_go() {
+        for urgency in [Urgency::FirstSign, Urgency::Report, Urgency::Trouble, Urgency::CanWait] {
+            assert!(budget(1, 0, false).allows(urgency), "{urgency:?}");
+            assert!(budget(2, 0, false).allows(urgency), "{urgency:?}");
+            assert!(!budget(1, 1, false).allows(urgency), "{urgency:?}");
+        }
+        assert_eq!(last_that_goes(5, Urgency::FirstSign, false), 4);
+        // Of a large one only the last few are spared.
+        assert_eq!(last_that_goes(250, Urgency::CanWait, false), 237);
+    }
+
+    #[test]
+    fn a_slot_comes_back_when_its_message_is_a_day_old() {
+        let full = budget(10, 10, false);
+        assert_eq!((full.used(), full.left()), (10, 0));
+        let oldest = NOW.plus(-9 * HOUR);
+        assert_eq!(full.next_at(), Some(oldest.plus(WINDOW)));
+        assert_eq!(full.allows_at(Urgency::Report), oldest.plus(WINDOW));
+        // One for the report has to be there as well.
+        assert_eq!(full.allows_at(Urgency::FirstSign), oldest.plus(HOUR + WINDOW));
+        assert_eq!(full.allows_at(Urgency::Asked), NOW);
+        assert_eq!(budget(10, 0, false).next_at(), None);
+        // `per_day` was made smaller: what was used beyond it goes first.
+        assert_eq!(budget(5, 10, false).next_at(), Some(oldest.plus(5 * HOUR + WINDOW)));
+    }
+
+    #[test]
+    fn a_call_of_another_hub_holds_its_slot() {
+        let bounds = Bounds { per_day: 1, reports: true, alarms: true };
+        let budget = Budget::new(bounds, Spent { n_calling: 1, ..Spent::default() }, NOW);
+        assert!(!budget.allows(Urgency::FirstSign));
+        assert_eq!(budget.allows_at(Urgency::FirstSign), NOW.plus(CALL_MAX));
+    }
+
+    #[test]
+    fn a_number_of_the_store_is_the_urgency_that_was_written() {
+        for urgency in Urgency::ALL {
+            assert_eq!(Urgency::from(i64::from(urgency)), urgency);
+        }
+        assert_eq!(Urgency::from(99), Urgency::CanWait);
+    }
+}

@@ -1,0 +1,151 @@
+//! Ten messages in a rolling day, as inside WeChat.
+
+use olog_push::{Ground, ReportFacts};
+
+use super::*;
+use crate::budget::WINDOW;
+use crate::store::outbox::Waits;
+
+const HOUR: i64 = 3_600_000;
+const PER_DAY: &str = "per_day = 10\n";
+
+/// The end of an incident of that task.
+fn over(task: &str) -> Notice {
+    let saying = Saying::Over { ground: Ground::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None };
+    Notice { kind: Kind::Over, saying, ..error(task) }
+}
+
+fn report() -> Notice {
+    let saying = Saying::Report(Box::new(ReportFacts {
+        from: NOW.plus(-24 * HOUR),
+        to: NOW,
+        made_at: NOW,
+        ..Default::default()
+    }));
+    Notice { kind: Kind::Report, incident: None, device: None, task: None, saying, ..error("report") }
+}
+
+impl Bench {
+    /// First signs, each in a message of its own.
+    async fn spend(&self, tasks: std::ops::Range<usize>) {
+        for n in tasks {
+            self.tell(&format!("task{n}")).await;
+            self.until("it leaves", |_, waiting| waiting == 0).await;
+        }
+    }
+
+    fn last(&self) -> String {
+        self.got(UID).last().map(|push| format!("{} {}", push.summary, push.text())).unwrap_or_default()
+    }
+
+    /// Waits until so many answers are on record of the first incident.
+    async fn recorded(&self, n: usize) {
+        while self.store.store.read(|tx| outbox::attempts_of(tx, 1, 10)).await.unwrap().len() < n {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn waits(&self, incident: u64) -> Vec<Waits> {
+        let (channels, now) = (self.rules.borrow().channels.clone(), NOW);
+        let rows = self.store.store.read(move |tx| outbox::waiting_of(tx, incident, &channels, now, 10)).await.unwrap();
+        rows.into_iter().map(|row| row.waits).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_can_wait_goes_with_the_next_message_and_that_says_why() {
+    for bench in Bench::all_with(PER_DAY).await {
+        bench.spend(0..5).await;
+        bench.tell_of(over("task0"), NOW).await;
+        bench.until("the end waits", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
+        let Waits::Budget { used: 5, per_day: 10, until } = bench.waits(1).await[0] else {
+            panic!("it waits for the budget")
+        };
+        assert!(until >= NOW.plus(WINDOW), "{until:?}");
+        bench.tell("mysql").await;
+        bench.until("both leave", |facts, waiting| facts.held_through.is_none() && waiting == 0).await;
+        assert_eq!(bench.got(UID).len(), 6);
+        assert!(bench.last().contains("task0") && bench.last().contains("mysql"), "{}", bench.last());
+        assert!(bench.last().contains("曾等待额度:24 小时内已发 5/10 条"), "{}", bench.last());
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_slots_are_for_first_signs_and_the_very_last_for_the_report() {
+    for bench in Bench::all_with(PER_DAY).await {
+        bench.spend(0..7).await;
+        let another = Notice { saying: other_error(), ..error("task0") };
+        bench.tell_of(another, NOW).await;
+        bench
+            .until("another error of an open incident waits", |facts, waiting| {
+                facts.held_through.is_some() && waiting == 1
+            })
+            .await;
+        bench.spend(7..9).await;
+        bench.tell("task9").await;
+        bench.until("a first sign waits", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
+        bench.tell_of(report(), NOW).await;
+        bench.until("the report leaves alone", |_, waiting| waiting == 1).await;
+        assert_eq!(bench.got(UID).len(), 10, "{}", bench.phone.story());
+        assert!(!bench.last().contains("task9"), "{}", bench.last());
+        // When the first message is a day old, the sign goes, and says that it waited.
+        bench.hand.advance(WINDOW);
+        bench.until("it leaves", |_, waiting| waiting == 0).await;
+        assert!(bench.last().contains("task9") && bench.last().contains("额度"), "{}", bench.last());
+        bench.end().await;
+    }
+}
+
+fn other_error() -> Saying {
+    let Saying::Error { excerpt, path, last_good_at, began_at, .. } = error("task0").saying else { unreachable!() };
+    let why = Why::NewFingerprint;
+    Saying::Error { why, excerpt, path, fingerprint: None, last_good_at, began_at, n_seen: 2 }
+}
+
+#[tokio::test]
+async fn neither_a_restart_nor_another_configuration_forgets_what_was_spent_and_a_rearm_does() {
+    for mut bench in Bench::all_with(PER_DAY).await {
+        bench.spend(0..9).await;
+        bench.tasks.shutdown().await;
+        let (clock, _hand) = Clock::manual(NOW.plus(HOUR));
+        bench.start(clock);
+        let table = bench.phone.channel("channel", "me");
+        bench.rules.send_replace(rules(&[format!("{table}{PER_DAY}rate = \"2/s\"\n")]));
+        bench.tell("task9").await;
+        bench.until("it waits", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
+        assert_eq!(bench.got(UID).len(), 9);
+        bench.store.store.write(|tx| outbox::rearm(tx, "me", NOW.plus(HOUR))).await.unwrap();
+        bench.bell.ring();
+        bench.until("it leaves", |_, waiting| waiting == 0).await;
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_retry_for_one_receiver_takes_no_slot_of_the_others() {
+    for bench in Bench::all_with("per_day = 2\n").await {
+        bench.phone.behave_next([Habit::Row("UID_b", 1006)]);
+        bench.tell("mysql").await;
+        bench.recorded(1).await;
+        bench.hand.advance(2_000);
+        bench.until("it leaves", |_, waiting| waiting == 0).await;
+        bench.tell("nginx").await;
+        bench.until("one more is allowed", |_, waiting| waiting == 0).await;
+        assert_eq!(bench.phone.calls().len(), 3, "{}", bench.phone.story());
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_test_that_a_person_asks_for_goes_whatever_is_left_and_takes_along_what_waits() {
+    for bench in Bench::all_with("per_day = 1\n").await {
+        bench.spend(0..1).await;
+        bench.tell("task1").await;
+        bench.until("a first sign waits", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
+        bench.tell_of(record::affair(None, SystemCode::ChannelTest, &[("channel", "me".to_owned())], NOW), NOW).await;
+        bench.until("both leave", |_, waiting| waiting == 0).await;
+        assert_eq!(bench.got(UID).len(), 2, "{}", bench.phone.story());
+        bench.end().await;
+    }
+}

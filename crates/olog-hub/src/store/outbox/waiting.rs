@@ -1,0 +1,222 @@
+//! What waits, and why: for the dispatcher that asks what may go, and for a person who asks why a row has not gone.
+
+use std::sync::Arc;
+
+use olog_proto::At;
+use olog_push::{Channel, Kind};
+use serde::{Deserialize, Serialize};
+
+use super::{ChannelFacts, Place};
+use crate::budget::{Bounds, Budget, Spent, Urgency, WINDOW};
+use crate::store::{Row, StoreError, Tx};
+use crate::values;
+
+/// A message from further ahead than this was sent by a clock that was wrong.
+const AHEAD: i64 = 3_600_000;
+
+/// What waits for a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The channel.
+    pub channel: String,
+    /// How many notifications.
+    pub n: u64,
+    /// When the oldest was put here.
+    pub since: At,
+}
+
+/// What waits, by channel; those of channels that are not configured any more are among them.
+pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<Waiting>, StoreError> {
+    let rows = tx.query(
+        "SELECT channel, COUNT(*), MIN(made_at) FROM outbox WHERE done_at IS NULL GROUP BY channel ORDER BY channel",
+        &[],
+    )?;
+    rows.iter()
+        .map(|row| Ok(Waiting { channel: row.text(0)?.to_owned(), n: row.count(1)?, since: row.at(2)? }))
+        .collect()
+}
+
+/// Which places and urgencies there are among the rows that nobody holds.
+pub fn present(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Vec<(Place, Urgency)>, StoreError> {
+    // Fifteen looks into the index, however many rows wait.
+    let rows = tx.query(
+        "SELECT p.place, u.urgency FROM (SELECT 0 AS place UNION ALL SELECT 1 UNION ALL SELECT 2) p
+         CROSS JOIN (SELECT 0 AS urgency UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) u
+         WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.channel = $1 AND o.done_at IS NULL
+           AND o.place = p.place AND o.urgency = u.urgency AND (o.claimed_until IS NULL OR o.claimed_until <= $2))
+         ORDER BY p.place, u.urgency",
+        values![channel, now],
+    )?;
+    rows.iter().map(|row| Ok((Place::of(row.int(0)?), Urgency::from(row.int(1)?)))).collect()
+}
+
+/// The highest row.
+pub fn last(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+    let row = tx.query_one("SELECT MAX(id) FROM outbox", &[])?;
+    Ok(row.map_or(Ok(None), |row| row.int_or_null(0))?.unwrap_or(0))
+}
+
+/// The budget of a channel that has one. `me`: whose own claims hold no slot.
+pub fn budget(
+    tx: &mut Tx<'_>,
+    channel: &Channel,
+    facts: &ChannelFacts,
+    me: Option<&str>,
+    now: At,
+) -> Result<Option<Budget>, StoreError> {
+    let Some(per_day) = channel.per_day else { return Ok(None) };
+    let wants = |kind| channel.wants(kind, None, None);
+    let bounds = Bounds { per_day, reports: wants(Kind::Report), alarms: wants(Kind::Err) || wants(Kind::Lost) };
+    let since = facts.rearmed_at.unwrap_or(At(0)).max(now.plus(-WINDOW));
+    Ok(Some(Budget::new(bounds, spent(tx, &channel.name, me, since, now)?, now)))
+}
+
+fn spent(tx: &mut Tx<'_>, channel: &str, me: Option<&str>, since: At, now: At) -> Result<Spent, StoreError> {
+    let until = now.plus(AHEAD);
+    let fullest = tx.query_one(
+        "SELECT a.receiver, COUNT(*) FROM messages m JOIN attempts a ON a.message_id = m.id
+         WHERE m.channel = $1 AND m.at > $2 AND m.at <= $3 AND a.outcome = 'accepted'
+         GROUP BY a.receiver ORDER BY COUNT(*) DESC, a.receiver LIMIT 1",
+        values![channel, since, until],
+    )?;
+    let mut spent = Spent::default();
+    if let Some(fullest) = fullest {
+        let rows = tx.query(
+            "SELECT m.at, m.is_report FROM messages m JOIN attempts a ON a.message_id = m.id
+             WHERE m.channel = $1 AND m.at > $2 AND m.at <= $3 AND a.outcome = 'accepted' AND a.receiver = $4 ORDER BY m.at",
+            values![channel, since, until, fullest.text(0)?],
+        )?;
+        spent.at = rows.iter().map(|row| row.at(0)).collect::<Result<_, _>>()?;
+        spent.has_report = rows.iter().any(|row| row.int(1).is_ok_and(|n| n == 1));
+    }
+    let calling = tx.query_one(
+        "SELECT COUNT(DISTINCT claim) FROM outbox
+         WHERE channel = $1 AND done_at IS NULL AND claim IS NOT NULL AND claim <> $2 AND claimed_until > $3",
+        values![channel, me.unwrap_or_default(), now],
+    )?;
+    spent.n_calling = calling.map_or(Ok(0), |row| row.count(0))?;
+    Ok(spent)
+}
+
+/// Why a row has not left yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waits {
+    /// It is the next to go.
+    Turn,
+    /// It is being sent.
+    Call {
+        /// If whoever sends it is gone, it is free then.
+        until: At,
+    },
+    /// The channel's credential, or every receiver, was refused: one probe then.
+    Pause {
+        /// The next probe.
+        until: Option<At>,
+        /// What the service said.
+        why: Option<String>,
+    },
+    /// The channel does not take anything now.
+    BackOff {
+        /// It is called again then; a new first sign cuts that to 30 s.
+        until: At,
+        /// What the service said.
+        why: Option<String>,
+    },
+    /// The channel's messages of the day are spent, or what is left is kept for what is worse.
+    Budget {
+        /// Messages of this day.
+        used: u64,
+        /// Of so many.
+        per_day: u64,
+        /// It may begin a message of its own then; with another's it goes earlier.
+        until: At,
+    },
+    /// Somebody has accepted it, and these have not.
+    Receivers {
+        /// Who.
+        left: Vec<String>,
+        /// They are tried again then.
+        until: Option<At>,
+    },
+    /// Its message was refused while others are taken: it goes after them.
+    Refused {
+        /// It is tried again then.
+        until: Option<At>,
+    },
+    /// The channel is not in the configuration: it waits for its return.
+    Gone,
+}
+
+/// A row that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingRow {
+    /// Its channel.
+    pub channel: String,
+    /// Its kind, as `only.kinds` names it.
+    pub kind: String,
+    /// When it was put here.
+    pub made_at: At,
+    /// Calls that have carried it.
+    pub n_attempts: u64,
+    /// Why it waits.
+    pub waits: Waits,
+}
+
+/// The rows of an incident that wait, the oldest first, at most `limit`; and why each does.
+pub fn waiting_of(
+    tx: &mut Tx<'_>,
+    incident: u64,
+    configured: &[Arc<Channel>],
+    now: At,
+    limit: u32,
+) -> Result<Vec<WaitingRow>, StoreError> {
+    let rows = tx.query(
+        "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until FROM outbox
+         WHERE incident_id = $1 AND done_at IS NULL ORDER BY id LIMIT $2",
+        values![incident, limit],
+    )?;
+    let row = |row: &Row| {
+        let name = row.text(0)?;
+        let waits = match configured.iter().find(|channel| channel.name == name) {
+            Some(channel) => why(tx, row, channel, now)?,
+            None => Waits::Gone,
+        };
+        Ok(WaitingRow {
+            channel: name.to_owned(),
+            kind: row.text(1)?.to_owned(),
+            made_at: row.at(2)?,
+            n_attempts: row.count(3)?,
+            waits,
+        })
+    };
+    rows.iter().map(row).collect()
+}
+
+/// In the order in which a dispatcher asks. The columns are those of [`waiting_of`].
+fn why(tx: &mut Tx<'_>, row: &Row, channel: &Channel, now: At) -> Result<Waits, StoreError> {
+    let held = row.at_or_null(8)?.filter(|until| *until > now);
+    if let (Some(until), Some(_)) = (held, row.text_or_null(7)?) {
+        return Ok(Waits::Call { until });
+    }
+    let facts = super::channel(tx, &channel.name)?;
+    if facts.paused_at.is_some() {
+        return Ok(Waits::Pause { until: facts.next_at.filter(|at| *at > now), why: facts.why });
+    }
+    if let Some(until) = facts.next_at.filter(|at| *at > now) {
+        return Ok(Waits::BackOff { until, why: facts.why });
+    }
+    if row.text_or_null(6)?.is_some() {
+        return Ok(Waits::Receivers { left: row.json(6)?, until: held });
+    }
+    if Place::of(row.int(4)?) != Place::Fresh {
+        return Ok(Waits::Refused { until: held });
+    }
+    let urgency = Urgency::from(row.int(5)?);
+    Ok(match budget(tx, channel, &facts, None, now)? {
+        Some(budget) if !budget.allows(urgency) => {
+            Waits::Budget { used: budget.used(), per_day: budget.per_day(), until: budget.allows_at(urgency) }
+        }
+        _ => Waits::Turn,
+    })
+}
