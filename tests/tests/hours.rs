@@ -164,6 +164,11 @@ async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs
     {
         assert!(shown.contains(words), "{words}: {shown}");
     }
+    let shown = hours.hub.verb(&["task", "show", "pi", "sync"]).good();
+    for words in ["state: OK", "it never came, and need not have yet", "once between two reports", "only once it came"]
+    {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
     hours.write("backup.log", "sent 35 files\n");
     hours.world.push("OVER pi/backup").await;
     hours.hub.wait("it is well again", |_| due("OK").filter(|(next, _)| *next > first));

@@ -131,7 +131,8 @@ pub(super) fn bad_day() -> Report {
         is_expected: true,
         ..TaskRow::default()
     };
-    builder.device(device("backupsrv", vec![rsync, runs("dump", 451, 4)]));
+    let dump = TaskRow { was: Some("db_dump.sh".into()), ..runs("dump", 451, 4) };
+    builder.device(device("backupsrv", vec![rsync, dump]));
     let mysql = "2026-11-22 02:00:01 backup of shop\nERROR 2002 (HY000): Can't connect to local server through socket '/run/mysqld/mysqld.sock' (111)\n";
     builder.device(device("comsrv", vec![failing("mysql", 9, 17, mysql), runs("report", 195, 12)]));
     let respi = device("respi", vec![alarm("smarthome"), alarm("zigbee")]);
@@ -181,6 +182,8 @@ pub(super) fn bad_day() -> Report {
         left_today: Some(0),
         ..ChannelHealth::default()
     };
+    let text = "the disk of /var/log/olog is 93 % full: 812 MiB left";
+    health.full_disks = vec![Disk { device: "nas".into(), since: ELEVEN.plus(-2 * DAY), text: text.into() }];
     builder.finish(health)
 }
 
@@ -212,8 +215,9 @@ fn sample_pages_are_small_whole_and_need_nothing_else() {
 fn all_over(text: &str) -> Report {
     let mut builder = Builder::new(window(), ELEVEN);
     let task = failing(text, 3, 1, text);
-    let mut row = device(text, vec![task, TaskRow { is_new: true, ..runs(text, 60, 5) }]);
-    (row.is_new, row.was, row.version, row.address) = (true, Some(text.into()), Some(text.into()), Some(text.into()));
+    let renamed = TaskRow { was: Some(text.into()), ..runs(text, 60, 5) };
+    let mut row = device(text, vec![task, renamed, TaskRow { is_new: true, ..runs(text, 60, 5) }]);
+    (row.was, row.version, row.address) = (Some(text.into()), Some(text.into()), Some(text.into()));
     (row.skew, row.booted_at) = (Some(i64::MIN), Some(ELEVEN));
     builder.device(row);
     for trouble in [Trouble::Note, Trouble::Channel, Trouble::DeviceLost] {
@@ -223,7 +227,9 @@ fn all_over(text: &str) -> Report {
     builder.ended(Ended { name: text.into(), ..Ended::default() });
     let channel = ChannelHealth { name: text.into(), failing: Some(text.into()), ..ChannelHealth::default() };
     let (hub, version, no_link) = (text.into(), text.into(), Some(text.into()));
-    let mut report = builder.finish(Health { hub, version, channels: vec![channel], no_link, ..Health::default() });
+    let full_disks = vec![Disk { device: text.into(), since: ELEVEN, text: text.into() }];
+    let health = Health { hub, version, channels: vec![channel], no_link, full_disks, ..Health::default() };
+    let mut report = builder.finish(health);
     report.proposals.push((text.into(), text.into()));
     report
 }

@@ -273,6 +273,11 @@ fn expectation(rules: &Rules, listed: &Listed, standing: Standing<'_>, time: &dy
         (Some(Plan::EachReport), ..) if known.is_alarm => {
             "hub.toml: nothing, for it never wrote a .log: its silence is well".to_owned()
         }
+        (Some(Plan::EachReport), ..) if task.expect.seen_at(&known).is_none() => {
+            "hub.toml: once between two reports, or within 26h if that is longer (its silence is well only once it came, and \
+             never with a .log)"
+                .to_owned()
+        }
         (Some(Plan::EachReport), ..) => {
             "hub.toml: once between two reports, or within 26h if that is longer".to_owned()
         }
