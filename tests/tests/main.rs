@@ -25,3 +25,4 @@ mod proxies;
 mod reports;
 mod restored;
 mod rotation;
+mod watched;

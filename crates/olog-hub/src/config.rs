@@ -4,8 +4,8 @@
 //! [`Live`], published whole; what cannot is [`Boot`]. Two things follow from the types alone: a reload cannot apply a
 //! part, and nobody can hand a live value to something that was set up once.
 //!
-//! Keys of later features (`[report]`, `[watchdog]`, `[legacy]`, `[backup]`, `[[device]]`) are known and checked here already, so that
-//! a file that is right today stays right.
+//! Keys of later features (`[legacy]`, `[backup]`) are known and checked here already, so that a file that is right today stays
+//! right.
 
 use std::{
     fmt, io,

@@ -114,13 +114,16 @@ impl<'a> Lane<'a> {
     }
 
     pub(super) fn done(&mut self, told: &[usize], now: At, is_accepted: bool) {
-        let mut place = 0;
-        self.waiting.retain(|_| {
+        let (mut place, mut tells_event) = (0, false);
+        self.waiting.retain(|(n, _)| {
             place += 1;
-            !told.contains(&(place - 1))
+            let is_told = told.contains(&(place - 1));
+            tells_event |= is_told && n.is_some();
+            !is_told
         });
         self.n_failed = 0;
-        self.not_before = Instant::now() + PAUSE;
+        // That the hub is gone keeps no error waiting.
+        self.not_before = Instant::now() + if tells_event { PAUSE } else { Duration::ZERO };
         if is_accepted {
             self.ledger.with(&self.name, |sent_at| sent_at.push(now));
         }
