@@ -2,10 +2,14 @@
 
 use olog_daemon::config::read_text;
 use olog_journeys::{Habit, Phone, phone};
-use olog_push::{Answer, Channel, Message, Receiver, Refusal};
+use olog_push::{Answer, Channel, Message, Receiver, Refusal, Types};
 
 fn channel(text: &str) -> Channel {
-    read_text("hub.toml", text, |table| table.take_tables("channel").pop().and_then(Channel::take)).unwrap().unwrap()
+    read_text("hub.toml", text, |table| {
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &Types::built_in()))
+    })
+    .unwrap()
+    .unwrap()
 }
 
 fn message() -> Message {

@@ -63,6 +63,9 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+/// Folders beside the configuration whose files belong to it: the types of channels that are not built in.
+const BESIDE: [&str; 1] = ["channels.d"];
+
 /// Where a program's configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -101,20 +104,7 @@ impl Source {
 
     /// The files in the order in which they are read.
     pub fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut parts = Vec::new();
-        match std::fs::read_dir(self.main.with_extension("d")) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = entry?.path();
-                    if path.extension().is_some_and(|e| e == "toml") {
-                        parts.push(path);
-                    }
-                }
-            }
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            Err(e) => return Err(e),
-        }
-        parts.sort();
+        let mut parts = toml_files(&self.main.with_extension("d"))?;
         parts.insert(0, self.main.clone());
         Ok(parts)
     }
@@ -130,8 +120,29 @@ impl Source {
         let secrets = std::fs::read_dir(Secrets::folder(self.folder(), self.program));
         let mut secrets: Vec<PathBuf> = secrets.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         secrets.sort();
-        Stamp(files.into_iter().chain(secrets).map(look).collect())
+        // So is what stands beside the configuration for it to read: see `Table::beside`.
+        let beside = BESIDE.iter().flat_map(|folder| toml_files(&self.folder().join(folder)).unwrap_or_default());
+        Stamp(files.into_iter().chain(secrets).chain(beside).map(look).collect())
     }
+}
+
+/// The `*.toml` files of a folder by name; none where it is missing.
+fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    match std::fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                let path = entry?.path();
+                if path.extension().is_some_and(|e| e == "toml") {
+                    files.push(path);
+                }
+            }
+        }
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+        Err(e) => return Err(e),
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Files that hold other texts than those on the disk, or none: for trying a configuration before it is in place.
@@ -167,7 +178,7 @@ pub fn read_draft<T>(source: &Source, draft: &Draft, take: impl FnOnce(&mut Tabl
         file: file.to_owned(),
         place: None,
         key: String::new(),
-        problem: format!("cannot be read: {e}"),
+        problem: table::unread(e),
         nearest: None,
     };
     let mut files = source.files().unwrap_or_else(|e| {

@@ -5,6 +5,7 @@
 //! said. It never retries, waits for no pace and remembers nothing: the outbox owns all that.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
@@ -12,12 +13,13 @@ use olog_daemon::config::Table;
 use olog_daemon::secret::Secret;
 use sha2::{Digest, Sha256};
 
+use crate::described::{Described, Description};
 use crate::exec::Exec;
 use crate::http::Line;
 use crate::mail::{self, Mail};
 use crate::pace::Rate;
 use crate::wxpusher::Wxpusher;
-use crate::{Answer, Kind, Limits, Message, Receiver};
+use crate::{Answer, Kind, Limits, Message, Receiver, Types};
 
 /// Every kind, in the order in which a configuration lists them.
 pub const KINDS: [(&str, Kind); 8] = [
@@ -39,21 +41,29 @@ const BURST: NonZeroU32 = match NonZeroU32::new(10) {
 
 /// What carries a channel's messages. A closed set: one arm each in the verbs below, and nothing else knows which it is.
 #[derive(Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there are a handful of channels, each made once and shared")]
 enum Carrier {
     Wxpusher(Wxpusher),
     Mail(Mail),
     Exec(Exec),
+    Described(Described),
 }
 
-/// The types of channels, as `type` names them.
-const TYPES: [(&str, Type); 3] = [("wxpusher", Type::Wxpusher), ("mail", Type::Mail), ("exec", Type::Exec)];
+/// The types of channels that are code, as `type` names them.
+const IN_CODE: [(&str, Type); 3] = [("wxpusher", Type::Wxpusher), ("mail", Type::Mail), ("exec", Type::Exec)];
 
-#[derive(Debug, Clone, Copy)]
+/// What `type` has named.
+#[derive(Debug, Clone)]
 enum Type {
     Wxpusher,
     Mail,
     Exec,
+    /// Without a description: its file is wrong, and that has been reported.
+    Described(Option<Arc<Description>>),
+}
+
+/// Is this the name of a type that is code?
+pub(crate) fn is_in_code(name: &str) -> bool {
+    IN_CODE.iter().any(|(word, _)| *word == name)
 }
 
 impl Carrier {
@@ -63,6 +73,7 @@ impl Carrier {
             Type::Wxpusher => Wxpusher::take(table).map(Carrier::Wxpusher),
             Type::Mail => Mail::take(table).map(Carrier::Mail),
             Type::Exec => Exec::take(table).map(Carrier::Exec),
+            Type::Described(of) => Described::take(of?, table).map(Carrier::Described),
         }
     }
 
@@ -71,6 +82,7 @@ impl Carrier {
             Carrier::Wxpusher(_) => "wxpusher",
             Carrier::Mail(_) => "mail",
             Carrier::Exec(_) => "exec",
+            Carrier::Described(it) => it.type_name(),
         }
     }
 
@@ -80,6 +92,7 @@ impl Carrier {
             Carrier::Wxpusher(it) => it.effective(),
             Carrier::Mail(it) => it.effective(),
             Carrier::Exec(it) => it.effective(),
+            Carrier::Described(it) => it.effective(),
         }
     }
 
@@ -88,6 +101,7 @@ impl Carrier {
         match self {
             Carrier::Wxpusher(it) => Some(it.line()),
             Carrier::Mail(_) | Carrier::Exec(_) => None,
+            Carrier::Described(it) => Some(it.line()),
         }
     }
 
@@ -97,6 +111,7 @@ impl Carrier {
             Carrier::Wxpusher(it) => it.secrets(),
             Carrier::Mail(it) => it.secrets(),
             Carrier::Exec(it) => it.secrets(),
+            Carrier::Described(it) => it.secrets(),
         }
     }
 
@@ -107,6 +122,7 @@ impl Carrier {
             Carrier::Wxpusher(_) | Carrier::Mail(_) | Carrier::Exec(_) => {
                 Rate { every: Duration::from_secs(1), burst: BURST }
             }
+            Carrier::Described(it) => it.rate(),
         }
     }
 
@@ -114,6 +130,7 @@ impl Carrier {
     fn per_day(&self) -> Option<u32> {
         match self {
             Carrier::Wxpusher(_) | Carrier::Mail(_) | Carrier::Exec(_) => None,
+            Carrier::Described(it) => it.per_day(),
         }
     }
 
@@ -122,6 +139,7 @@ impl Carrier {
             Carrier::Wxpusher(it) => it.limits(),
             Carrier::Mail(_) => mail::LIMITS,
             Carrier::Exec(it) => it.limits(),
+            Carrier::Described(it) => it.limits(),
         }
     }
 
@@ -130,6 +148,7 @@ impl Carrier {
             Carrier::Wxpusher(it) => it.receivers(),
             Carrier::Mail(it) => it.receivers(),
             Carrier::Exec(it) => it.receivers(),
+            Carrier::Described(it) => it.receivers(),
         }
     }
 
@@ -138,6 +157,7 @@ impl Carrier {
             Carrier::Wxpusher(it) => it.in_one_call(left),
             Carrier::Mail(it) => it.in_one_call(left),
             Carrier::Exec(it) => it.in_one_call(left),
+            Carrier::Described(it) => it.in_one_call(left),
         }
     }
 
@@ -146,6 +166,7 @@ impl Carrier {
             Carrier::Wxpusher(it) => it.send(message, to).await,
             Carrier::Mail(it) => it.send(message, &to, Clock::system().now()).await,
             Carrier::Exec(it) => it.send(message, &to, Clock::system().now()).await,
+            Carrier::Described(it) => it.send(message, to).await,
         }
     }
 }
@@ -186,20 +207,21 @@ pub struct Channel {
 
 impl Channel {
     /// Reads one `[[channel]]` table; `None` when something in it is wrong, and reported.
-    pub fn take(mut table: Table) -> Option<Channel> {
+    pub fn take(mut table: Table, types: &Types) -> Option<Channel> {
         let name = table.need_str("name");
         if !table.has("type") {
-            table.fault("type", &format!("is missing: expected {}", type_names()));
+            table.fault("type", &format!("is missing: expected {}", type_names(types)));
         }
         // Of an unknown type nobody knows the keys: the type is what has to be told.
-        let of = table.take_choice("type", &TYPES)?;
+        let of = table.take_as("type", |name| {
+            let in_code = IN_CODE.iter().find(|(word, _)| *word == name).map(|(_, of)| of.clone());
+            let of = in_code.or_else(|| types.get(name).map(Type::Described));
+            of.ok_or_else(|| format!("expected {}, found {name:?}", type_names(types)))
+        })?;
         let carrier = Carrier::take(of, &mut table);
         let only = table.take_table("only").map_or_else(Only::default, Only::take);
         let burst = carrier.as_ref().map_or(BURST, |carrier| carrier.rate().burst);
-        let rate = table.take_as("rate", |text| {
-            Rate::parse(text, burst)
-                .ok_or_else(|| format!("expected calls a span like \"1/s\" or \"20/min\", found {text:?}"))
-        });
+        let rate = table.take_as("rate", |text| Rate::parse_or_say(text, burst));
         let per_day = table.take_int("per_day", 0..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
         table.finish();
         let carrier = carrier?;
@@ -287,8 +309,10 @@ impl Only {
     }
 }
 
-fn type_names() -> String {
-    let words: Vec<_> = TYPES.iter().map(|(word, _)| format!("{word:?}")).collect();
+fn type_names(types: &Types) -> String {
+    let mut names: Vec<&str> = IN_CODE.iter().map(|(word, _)| *word).chain(types.names()).collect();
+    names.sort_unstable();
+    let words: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
     words.join(" or ")
 }
 

@@ -5,9 +5,11 @@
 //! body carries a credential. The connection stays open, so that the next call needs none. The client and the system's
 //! trusted roots are built with the first call: a daemon that pushes nothing pays nothing for them.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::Unit;
 use olog_daemon::config::Table;
 use olog_daemon::secret::Secret;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -16,6 +18,8 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 pub(crate) const CALL_MAX: Duration = Duration::from_secs(10);
 /// Bytes of an answer: WxPusher's has a row of about 200 bytes for each of 2,000 receivers.
 const ANSWER_MAX: usize = 1024 * 1024;
+/// Characters of a service's words that are kept.
+pub(crate) const WORDS_MAX: usize = 200;
 
 /// Where and how to call.
 #[derive(Debug)]
@@ -25,12 +29,18 @@ pub(crate) struct Http {
 }
 
 /// A service's address as a channel has it: `api_url` and `proxy`, and the client that goes there.
-#[derive(Debug)]
 pub(crate) struct Line {
-    /// Scheme and host, without a slash at the end.
+    /// Scheme and host, without a slash at the end; empty where another key holds the whole URL.
     pub(crate) api_url: String,
     pub(crate) proxy: Option<Secret>,
     pub(crate) http: Http,
+}
+
+/// Without the client: it would show the proxy's password.
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("api_url", &self.api_url).field("proxy", &self.proxy).finish_non_exhaustive()
+    }
 }
 
 /// Calls go the same way.
@@ -41,9 +51,11 @@ impl PartialEq for Line {
 }
 
 impl Line {
-    /// Takes `api_url` and `proxy`; `None` when one of them is wrong, and reported.
-    pub(crate) fn take(table: &mut Table, usual: &str) -> Option<Line> {
-        let api_url = table.take_as("api_url", |text| service_url(text, usual)).unwrap_or_else(|| usual.to_owned());
+    /// Takes `api_url` and `proxy`; `None` when one of them is wrong, and reported. Without a usual `api_url` there is no such
+    /// key: another holds the whole URL.
+    pub(crate) fn take(table: &mut Table, usual: Option<&str>) -> Option<Line> {
+        let given = usual.and_then(|usual| table.take_as("api_url", |text| service_url(text, usual)));
+        let api_url = given.unwrap_or_else(|| usual.unwrap_or_default().to_owned());
         let proxy = table.take_as("proxy", |text| Http::new(Some(text)).map(|_| Secret::new(text))).flatten();
         let http = Http::new(proxy.as_ref().map(Secret::reveal)).ok()?;
         Some(Line { api_url, proxy, http })
@@ -51,9 +63,26 @@ impl Line {
 
     /// Its keys in force, secrets masked.
     pub(crate) fn effective(&self) -> Vec<String> {
-        let proxy = self.proxy.as_ref().map(|proxy| format!("proxy = \"{proxy}\""));
-        [format!("api_url = {:?}", self.api_url)].into_iter().chain(proxy).collect()
+        let proxy = self.proxy.as_ref().map(|proxy| format!("proxy = {:?}", url_masked(proxy.reveal())));
+        let api_url = Some(format!("api_url = {:?}", self.api_url)).filter(|_| !self.api_url.is_empty());
+        api_url.into_iter().chain(proxy).collect()
     }
+}
+
+/// A request, ready to go.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Put,
 }
 
 /// What came back.
@@ -82,14 +111,29 @@ impl Http {
 
     /// POSTs `json` to `url`.
     pub(crate) async fn post(&self, url: &str, json: Vec<u8>) -> Result<Reply, String> {
-        let client = self.client.get_or_init(|| self.build(url)).as_ref().map_err(Clone::clone)?;
+        let client = self.client(url)?;
         self.exchange(client.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(json)).await
+    }
+
+    /// Makes this call.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Reply, String> {
+        let client = self.client(&call.url)?;
+        let request = match call.method {
+            Method::Get => client.get(&call.url),
+            Method::Post => client.post(&call.url),
+            Method::Put => client.put(&call.url),
+        };
+        let request = call.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        self.exchange(request.body(call.body.clone())).await
     }
 
     /// GETs `url`.
     pub(crate) async fn get(&self, url: &str) -> Result<Reply, String> {
-        let client = self.client.get_or_init(|| self.build(url)).as_ref().map_err(Clone::clone)?;
-        self.exchange(client.get(url)).await
+        self.exchange(self.client(url)?.get(url)).await
+    }
+
+    fn client(&self, url: &str) -> Result<&reqwest::Client, String> {
+        self.client.get_or_init(|| self.build(url)).as_ref().map_err(Clone::clone)
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Reply, String> {
@@ -153,7 +197,7 @@ impl Http {
 }
 
 /// `https://HOST[:PORT][/PREFIX]` without what would carry a secret.
-fn service_url(text: &str, usual: &str) -> Result<String, String> {
+pub(crate) fn service_url(text: &str, usual: &str) -> Result<String, String> {
     let expected = || format!("expected the service's scheme and host, like {usual:?}");
     let url = url::Url::parse(text.trim()).map_err(|_| expected())?;
     let plain =
@@ -162,6 +206,23 @@ fn service_url(text: &str, usual: &str) -> Result<String, String> {
         return Err(expected());
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Scheme and host of a secret URL.
+pub(crate) fn url_masked(text: &str) -> String {
+    let url = url::Url::parse(text).ok();
+    let host = url.as_ref().and_then(|url| Some((url.scheme(), url.host_str()?, url.port())));
+    match host {
+        Some((scheme, host, Some(port))) => format!("{scheme}://{host}:{port}/…"),
+        Some((scheme, host, None)) => format!("{scheme}://{host}/…"),
+        None => "…".to_owned(),
+    }
+}
+
+/// What a service said, on one line and bounded.
+pub(crate) fn one_line(words: &str) -> String {
+    let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Unit::Characters.cut(line.trim(), WORDS_MAX)
 }
 
 /// The whole chain of causes, without the URL (some services' URLs are credentials).

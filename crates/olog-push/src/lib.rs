@@ -7,6 +7,7 @@
 //! whoever owns the notices decides that.
 
 pub mod channel;
+mod described;
 mod exec;
 mod http;
 pub mod look;
@@ -18,6 +19,7 @@ pub mod words;
 mod wxpusher;
 
 pub use channel::{Channel, Only};
+pub use described::types::Types;
 pub use message::{About, Form, Limits, Message, Unit};
 pub use notice::{Cadence, Came, Expected, Ground, Kind, Notice, ReportFacts, Saying, SystemCode, Why};
 

@@ -36,6 +36,12 @@ impl Rate {
         };
         Some(Rate { every: span / n, burst })
     }
+
+    /// As [`Rate::parse`], and in words what was expected.
+    pub(crate) fn parse_or_say(text: &str, burst: NonZeroU32) -> Result<Rate, String> {
+        Rate::parse(text, burst)
+            .ok_or_else(|| format!("expected calls a span like \"1/s\" or \"20/min\", found {text:?}"))
+    }
 }
 
 impl fmt::Display for Rate {

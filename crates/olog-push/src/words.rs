@@ -78,6 +78,7 @@ pub struct Composed {
 }
 
 pub use cut::shell_word;
+pub(crate) use page::markdown;
 
 /// A habit in words, like "daily 02:10 ± 4 min".
 pub fn cadence(cadence: &Cadence, language: Language) -> String {

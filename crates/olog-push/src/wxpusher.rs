@@ -11,7 +11,7 @@ mod take;
 
 use serde_json::{Value, json};
 
-use crate::http::{Line, Reply};
+use crate::http::{Line, Reply, WORDS_MAX, one_line};
 use crate::{Answer, Form, Limits, Message, Receiver, Refusal, Unit};
 use olog_daemon::secret::Secret;
 
@@ -23,8 +23,6 @@ const LIMITS: Limits =
 const UIDS_MAX: usize = 2000;
 const TOPICS_MAX: usize = 5;
 const SPTS_MAX: usize = 10;
-/// Characters of the service's words that are kept.
-const WORDS_MAX: usize = 200;
 
 /// The service as a channel has set it up.
 #[derive(Debug, PartialEq)]
@@ -231,12 +229,7 @@ impl Whom {
         for mark in ["AT_", "SPT_"] {
             words = mask_after(&words, mark);
         }
-        let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let line = line.trim();
-        match line.char_indices().nth(WORDS_MAX) {
-            Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-            None => line.to_owned(),
-        }
+        one_line(&words)
     }
 }
 

@@ -47,6 +47,20 @@ impl Value {
         matches!(self, Value::List(items) if !items.is_empty() && items.iter().all(|i| matches!(i.value, Value::Table(_))))
     }
 
+    fn json(self) -> Option<serde_json::Value> {
+        Some(match self {
+            Value::Text(text) => text.into(),
+            Value::Int(n) => n.into(),
+            Value::Bool(b) => b.into(),
+            Value::Other(_) => return None,
+            Value::List(items) => items.into_iter().map(|item| item.value.json()).collect::<Option<Vec<_>>>()?.into(),
+            Value::Table(entries) => {
+                let entries = entries.into_iter().map(|(key, (_, node))| Some((key, node.value.json()?)));
+                entries.collect::<Option<serde_json::Map<_, _>>>()?.into()
+            }
+        })
+    }
+
     fn show(&self) -> String {
         match self {
             // What was typed where a secret belongs stays out of messages, so no text is ever shown.
@@ -403,6 +417,45 @@ impl Table {
         Some(keys.into_iter().filter_map(|key| table.take_str(&key).map(|text| (key, text))).collect())
     }
 
+    /// The keys that nobody has taken yet, by name.
+    pub fn keys(&self) -> Vec<String> {
+        self.left.keys().cloned().collect()
+    }
+
+    /// Whatever stands there, free in its keys, as JSON.
+    pub fn take_json(&mut self, key: &str) -> Option<serde_json::Value> {
+        let node = self.take(key)?;
+        let json = node.value.json();
+        if json.is_none() {
+            self.fault(key, "expected texts, whole numbers, true or false, lists and tables of them");
+        }
+        json
+    }
+
+    /// The tables of the `*.toml` files in a folder beside the main file, in the order of their names. Their mistakes are
+    /// mistakes of this configuration.
+    pub fn beside(&self, folder: &str) -> Vec<(PathBuf, Table)> {
+        let folder = self.place.file.parent().unwrap_or(Path::new("")).join(folder);
+        let files = super::toml_files(&folder).unwrap_or_else(|error| {
+            self.context.report(&Place { file: Rc::from(folder), at: None }, String::new(), unread(&error), None);
+            Vec::new()
+        });
+        let table = |file: PathBuf| match std::fs::read_to_string(&file) {
+            Ok(text) => {
+                let mut findings = Vec::new();
+                let node = Node::parse(&file, &text, &mut findings);
+                self.context.0.0.borrow_mut().extend(findings);
+                Some((file, Table::root(node, self.context.clone())))
+            }
+            Err(error) => {
+                let place = Place { file: Rc::from(file), at: None };
+                self.context.report(&place, String::new(), unread(&error), None);
+                None
+            }
+        };
+        files.into_iter().filter_map(table).collect()
+    }
+
     fn take_nodes<T>(
         &mut self,
         key: &str,
@@ -433,6 +486,11 @@ impl Table {
             self.context.report(place, self.name(key), problem, nearest.cloned());
         }
     }
+}
+
+/// A file that cannot be read, in words.
+pub(super) fn unread(error: &std::io::Error) -> String {
+    format!("cannot be read: {error}")
 }
 
 /// A key as the phone shows it; what does not belong in a line is escaped.

@@ -10,7 +10,7 @@ use olog_daemon::{
     secret::Secret,
 };
 use olog_proto::{DeviceName, TaskName};
-use olog_push::{Channel, words::LANGUAGES};
+use olog_push::{Channel, Types, words::LANGUAGES};
 
 use super::{
     Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, Report, ReportWhen, Tls,
@@ -191,8 +191,9 @@ fn backup(mut table: Table, state_dir: &Path) -> Backup {
 }
 
 fn channels(root: &mut Table) -> Vec<Arc<Channel>> {
-    let channels: Vec<Arc<Channel>> =
-        root.take_tables("channel").into_iter().filter_map(Channel::take).map(Arc::new).collect();
+    let types = Types::read(root);
+    let tables = root.take_tables("channel").into_iter();
+    let channels: Vec<Arc<Channel>> = tables.filter_map(|table| Channel::take(table, &types)).map(Arc::new).collect();
     let mut names = BTreeSet::new();
     for channel in &channels {
         if !names.insert(channel.name.as_str()) {

@@ -4,7 +4,10 @@ use super::*;
 
 fn channel(text: &str) -> Result<Channel, Invalid> {
     let text = format!("[[channel]]\n{text}");
-    read_text("hub.toml", &text, |table| table.take_tables("channel").pop().and_then(Channel::take)).map(Option::unwrap)
+    read_text("hub.toml", &text, |table| {
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &Types::built_in()))
+    })
+    .map(Option::unwrap)
 }
 
 #[track_caller]
@@ -39,8 +42,8 @@ fn simple_push_needs_no_application_and_shows_no_token() {
 #[test]
 fn every_mistake_says_what_was_expected() {
     finds("type = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']", "name: is missing");
-    finds("name = 'me'", "type: is missing: expected \"wxpusher\"");
-    finds("name = 'me'\ntype = 'pigeon'", "expected \"wxpusher\" or \"mail\" or \"exec\", found \"pigeon\"");
+    finds("name = 'me'", "type: is missing: expected \"bark\" or");
+    finds("name = 'me'\ntype = 'pigeon'", "or \"wxpusher\", found \"pigeon\"");
     finds("name = 'me'\ntype = 'wxpusher'\nuids = ['UID_a']", "token: is missing");
     finds("name = 'me'\ntype = 'wxpusher'\ntoken = 'AT_x'", "at least one uid");
     finds("name = 'me'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = 'UID_a'", "expected a list of strings");

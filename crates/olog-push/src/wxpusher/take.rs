@@ -11,7 +11,7 @@ use crate::http::Line;
 impl Wxpusher {
     /// `None` when something is wrong, and reported.
     pub(crate) fn take(table: &mut Table) -> Option<Wxpusher> {
-        let (whom, line) = (take_whom(table), Line::take(table, API_URL));
+        let (whom, line) = (take_whom(table), Line::take(table, Some(API_URL)));
         Some(Wxpusher { whom: whom?, line: line? })
     }
 

@@ -1,0 +1,147 @@
+use olog_daemon::config::{Invalid, read_text};
+
+use super::*;
+use crate::{About, Channel, Kind, Types};
+
+fn channel(text: &str) -> Result<Channel, Invalid> {
+    let text = format!("[[channel]]\nname = 'me'\n{text}");
+    let take = |table: &mut olog_daemon::config::Table| {
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &Types::built_in()))
+    };
+    read_text("hub.toml", &text, take).map(Option::unwrap)
+}
+
+#[track_caller]
+fn finds(text: &str, expected: &str) {
+    let found = channel(text).unwrap_err().to_string();
+    assert!(found.contains(expected), "{found}");
+}
+
+/// A whole file of a type, with one thing changed.
+fn described(of: &str, to: &str) -> Result<Description, Invalid> {
+    let text = include_str!("../../channels/wecom.toml");
+    assert!(text.contains(of), "{of}");
+    let text = text.replacen(of, to, 1);
+    read_text("channels.d/mine.toml", &text, |table| Description::take("mine", table)).map(Option::unwrap)
+}
+
+#[test]
+fn every_type_that_is_built_in_is_whole() {
+    let types = Types::built_in();
+    for name in types.names() {
+        assert!(types.get(name).unwrap().is_some(), "{name}");
+        let path = format!("{}/channels/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let read = read_text(name, &text, |table| Description::take(name, table).is_some());
+        assert_eq!(read.map_err(|invalid| invalid.to_string()), Ok(true), "{name}");
+    }
+    assert_eq!(types.names().len(), 12);
+}
+
+#[test]
+fn a_mistake_in_a_file_is_found_when_it_is_read_with_its_line() {
+    let finds = |of: &str, to: &str, expected: &str| {
+        let found = described(of, to).unwrap_err().to_string();
+        assert!(found.contains(expected) && found.starts_with("channels.d/mine.toml:"), "{found}");
+    };
+    finds("{{ key }}", "{{ kee }}", ":11:7 request.url: \"kee\" is not known here");
+    finds("{{ summary }}", "{{ summary | shout }}", "request.body: text: content: unknown filter");
+    finds("{{ body }}", "{{ body", "request.body: text: content: syntax error");
+    finds("{{ body }}", "{{ body.x.y }}", "undefined value");
+    finds("{{ body }}", "{{ 1 // 0 }}", "request.body");
+    finds("{{ api_url }}/cgi-bin", "{{ key }}", "what comes out is not a URL");
+    finds("[request]", "[request]\nhedders = {}", "unknown key `hedders`, nearest `headers`");
+    finds("[request]", "[request]\nheaders = { X = \"{{ title }}\" }", "X: a header is one line");
+    finds("is = \"secret\"", "is = \"password\"", "keys.key.is: expected \"text\" or");
+    finds("key = { is", "per_day = { is", "this name is taken");
+    finds("key = { is", "title = { is", "this name is taken");
+    finds("means = \"later\"", "means = \"never\"", "answer.refusal[0].means: expected \"later\" or");
+    finds("after = \"60s\"", "until = \"tomorrow\"", "expected a time of day and its zone");
+    finds("code = [45009, 45033, -1]", "cod = 1", "unknown key `cod`");
+    finds("body = 1700", "body = 7", "limits.body: expected a whole number from 200");
+    finds("rate = \"14/min\"", "rate = \"fast\"", "expected calls a span");
+    finds("code = \"errcode\"", "code = \"a..b\"", "expected keys joined by dots");
+    finds("[answer]", "[answer]\nbody = \"ok\"", "give accepted or body, not both");
+}
+
+#[test]
+fn a_text_body_of_json_is_looked_at_before_it_goes() {
+    let url = "type = 'webhook'\nurl = 'https://h.example/x'";
+    let quoted = "body = '{\"text\": \"{{ summary }}\"}'";
+    finds(&format!("{url}\n{quoted}"), "channel[0].body: a call cannot be put together: what comes out is not JSON");
+    channel(&format!("{url}\nbody = '{{\"text\": {{{{ summary }}}}}}'")).unwrap();
+    channel(&format!("{url}\nbody = 'x={{{{ summary | urlencode }}}}'\nheaders = {{ Content-Type = 'text/plain' }}"))
+        .unwrap();
+    finds(&format!("{url}\nbody = {{ a = '{{{{ tittle }}}}' }}"), "\"tittle\" is not known here");
+    finds(&format!("{url}\nheaders = {{ 'a b' = 'x' }}"), "expected a header's name");
+    finds("type = 'webhook'\nurl = 'h.example'", "expected the whole URL");
+    finds("type = 'webhook'", "needs url or url_file");
+    finds(&format!("{url}\napi_url = 'https://x'"), "unknown key `api_url`");
+}
+
+#[test]
+fn a_channel_of_each_type_says_what_is_missing() {
+    finds("type = 'wecom'", "key: is missing: a channel of type \"wecom\" needs key or key_file");
+    finds("type = 'telegram'\ntoken = 'x'", "chat_id: is missing");
+    finds("type = 'wecom'\nkey = 'https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=x'", "found a whole URL");
+    finds("type = 'telegram'\ntoken = 'x'\nchat_id = []", "expected at least one");
+    finds("type = 'wecom'\nkey = 'x'\nsecret = 'y'", "unknown key `secret`");
+}
+
+const SECRETS: [(&str, &str); 12] = [
+    ("bark", "device_key = 's3cr3t-bark-key'"),
+    ("dingtalk", "token = 's3cr3t-token'\nsecret = 'SECs3cr3t'"),
+    ("discord", "url = 'https://discord.com/api/webhooks/1234567890/s3cr3t-discord'"),
+    ("feishu", "hook = 's3cr3t-hook'\nsecret = 's3cr3t-sign'"),
+    ("gotify", "token = 's3cr3t-gotify'"),
+    ("ntfy", "topic = 's3cr3t-topic'\ntoken = 'tk_s3cr3t'"),
+    ("pushplus", "token = 's3cr3t-pushplus'"),
+    ("serverchan", "sendkey = 'SCTs3cr3t'"),
+    ("slack", "url = 'https://hooks.slack.com/services/T00000000/B00000000/s3cr3t-slack'"),
+    ("telegram", "token = '1234567:s3cr3t+telegram'\nchat_id = -100123"),
+    (
+        "webhook",
+        "url = 'https://me:s3cr3t-password@h.example/s3cr3t-path?t=s3cr3t-query'\nheaders = { Authorization = 'Bearer s3cr3t-header' }\nbody = { token = 's3cr3t-body', text = '{{ text }}' }",
+    ),
+    ("wecom", "key = 's3cr3t-wecom-key'"),
+];
+
+#[tokio::test]
+async fn no_secret_of_any_type_is_shown_anywhere() {
+    let message = Message {
+        title: "t".into(),
+        summary: "s".into(),
+        html: "h".into(),
+        markdown: "m".into(),
+        text: "x".into(),
+        about: vec![About { kind: Kind::Err, device: None, task: None, incident: None, at: At(0) }],
+    };
+    for (of, keys) in SECRETS {
+        let proxy = "http://me:s3cr3t-proxy@127.0.0.1:9";
+        let channel = channel(&format!("type = '{of}'\n{keys}\nproxy = '{proxy}'")).unwrap();
+        let answers = channel.send(&message, &channel.receivers()).await;
+        assert!(matches!(answers[0].1, Answer::Later { .. }), "{answers:?}");
+        let shown = format!("{channel:?}\n{}\n{:?}\n{answers:?}", channel.effective(), channel.receivers());
+        assert!(!shown.contains("s3cr3t"), "{of}: {shown}");
+        assert_eq!(channel.effective().lines().nth(1), Some(format!("type = \"{of}\"").as_str()));
+    }
+}
+
+#[test]
+fn what_a_service_says_back_holds_no_secret() {
+    for (of, keys) in SECRETS.into_iter().filter(|(of, _)| *of != "webhook") {
+        let table = format!("type = '{of}'\n{keys}");
+        let take = |table: &mut olog_daemon::config::Table| {
+            let of = Types::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
+            Described::take(of, table)
+        };
+        let described = read_text("hub.toml", &table, take).unwrap().unwrap();
+        for secret in described.secrets() {
+            let (plain, encoded) = (secret.reveal(), percent_encoded(secret.reveal()));
+            let path = url::Url::parse(plain).map_or_else(|_| String::new(), |url| url.path().to_owned());
+            let said = format!("{plain} and {encoded} and {path} are \n unknown");
+            let masked = described.masked(&said);
+            assert!(!masked.contains("s3cr3t") && masked.ends_with("are   unknown"), "{of}: {masked}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The types of channels that are described by a file: those built in, and those of `channels.d` beside the configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use olog_daemon::config::{Table, read_text};
+
+use super::description::Description;
+
+/// The folder beside the configuration.
+const FOLDER: &str = "channels.d";
+
+macro_rules! built_in {
+    ($($name:literal)*) => {
+        /// By name, with their files.
+        const BUILT_IN: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../channels/", $name, ".toml")))),*];
+    };
+}
+
+built_in! {
+    "bark" "dingtalk" "discord" "feishu" "gotify" "ntfy" "pushplus" "serverchan" "slack" "telegram" "webhook" "wecom"
+}
+
+/// The described types that a configuration may name.
+#[derive(Debug, Default)]
+pub struct Types {
+    /// `None`: its file is wrong, and that has been reported.
+    beside: BTreeMap<String, Option<Arc<Description>>>,
+}
+
+impl Types {
+    /// Those that are built in.
+    pub fn built_in() -> Types {
+        Types::default()
+    }
+
+    /// With those of `channels.d` beside the main file, whose root table this is. A file there with the name of a built-in type
+    /// takes its place. What is wrong in one is a mistake of the configuration.
+    pub fn read(root: &Table) -> Types {
+        let mut types = Types::default();
+        for (file, mut table) in root.beside(FOLDER) {
+            let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+            if !is_name || crate::channel::is_in_code(&name) {
+                table.fault("the file", "the file's name is the type's: expected letters, digits, - and _, and no type that is built in as code");
+                types.beside.insert(name, None);
+                continue;
+            }
+            let description = Description::take(&name, &mut table).map(Arc::new);
+            table.finish();
+            types.beside.insert(name, description);
+        }
+        types
+    }
+
+    /// All names, in their order.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        names.extend(self.beside.keys().map(String::as_str));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// `None`: there is none of that name. `Some(None)`: its file is wrong, and that has been reported.
+    pub(crate) fn get(&self, name: &str) -> Option<Option<Arc<Description>>> {
+        if let Some(beside) = self.beside.get(name) {
+            return Some(beside.clone());
+        }
+        let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
+        // A test reads every one of them.
+        let read = read_text(name, text, |table| Description::take(name, table));
+        Some(read.ok().flatten().map(Arc::new))
+    }
+}
