@@ -292,7 +292,7 @@ pub(crate) mod tests {
     pub(crate) fn phone() -> Arc<Channel> {
         let text = "[[channel]]\nname = 'phone'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']\napi_url = 'http://127.0.0.1:9'";
         let read = olog_daemon::config::read_text("hub.toml", text, |table| {
-            table.take_tables("channel").pop().and_then(|table| Channel::take(table, &olog_push::Types::built_in()))
+            table.take_tables("channel").pop().and_then(|table| Channel::take(table, &olog_push::Known::built_in()))
         });
         Arc::new(read.unwrap().unwrap())
     }

@@ -19,7 +19,7 @@ use crate::http::Line;
 use crate::mail::{self, Mail};
 use crate::pace::Rate;
 use crate::wxpusher::Wxpusher;
-use crate::{Answer, Kind, Limits, Message, Receiver, Types};
+use crate::{Answer, Kind, Known, Limits, Message, Receiver};
 
 /// Every kind, in the order in which a configuration lists them.
 pub const KINDS: [(&str, Kind); 8] = [
@@ -207,7 +207,7 @@ pub struct Channel {
 
 impl Channel {
     /// Reads one `[[channel]]` table; `None` when something in it is wrong, and reported.
-    pub fn take(mut table: Table, types: &Types) -> Option<Channel> {
+    pub fn take(mut table: Table, types: &Known) -> Option<Channel> {
         let name = table.need_str("name");
         if !table.has("type") {
             table.fault("type", &format!("is missing: expected {}", type_names(types)));
@@ -309,7 +309,7 @@ impl Only {
     }
 }
 
-fn type_names(types: &Types) -> String {
+fn type_names(types: &Known) -> String {
     let mut names: Vec<&str> = IN_CODE.iter().map(|(word, _)| *word).chain(types.names()).collect();
     names.sort_unstable();
     let words: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();

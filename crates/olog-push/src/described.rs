@@ -8,9 +8,9 @@
 mod answer;
 mod call;
 mod description;
+pub(crate) mod known;
 mod take;
 mod template;
-pub(crate) mod types;
 
 use std::collections::BTreeMap;
 use std::fmt;

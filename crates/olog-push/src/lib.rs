@@ -19,7 +19,7 @@ pub mod words;
 mod wxpusher;
 
 pub use channel::{Channel, Only};
-pub use described::types::Types;
+pub use described::known::Known;
 pub use message::{About, Form, Limits, Message, Unit};
 pub use notice::{Cadence, Came, Expected, Ground, Kind, Notice, ReportFacts, Saying, SystemCode, Why};
 

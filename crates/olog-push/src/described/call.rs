@@ -160,7 +160,7 @@ pub(super) fn try_out(of: &Description) -> Result<(), Fault> {
 
 /// Puts templates together with made-up messages, hostile ones among them.
 pub(super) fn try_messages(parts: &Parts<'_>, keys: &Values) -> Result<(), Fault> {
-    const HOSTILE: &str = "\"}{{x}}\n\\ <b>&</b> 备份 \u{1b}[0m '; ${y}";
+    const HOSTILE: &str = "\"}{{x}}\n\\ <b>&</b> \u{5907}\u{4efd} \u{1b}[0m '; ${y}";
     let kinds = KINDS.iter().map(|(_, kind)| Some(*kind)).chain([None]);
     for kind in kinds {
         let name = || Some(HOSTILE.to_owned());

@@ -23,34 +23,34 @@ built_in! {
 
 /// The described types that a configuration may name.
 #[derive(Debug, Default)]
-pub struct Types {
+pub struct Known {
     /// `None`: its file is wrong, and that has been reported.
     beside: BTreeMap<String, Option<Arc<Description>>>,
 }
 
-impl Types {
+impl Known {
     /// Those that are built in.
-    pub fn built_in() -> Types {
-        Types::default()
+    pub fn built_in() -> Known {
+        Known::default()
     }
 
     /// With those of `channels.d` beside the main file, whose root table this is. A file there with the name of a built-in type
     /// takes its place. What is wrong in one is a mistake of the configuration.
-    pub fn read(root: &Table) -> Types {
-        let mut types = Types::default();
+    pub fn read(root: &Table) -> Known {
+        let mut known = Known::default();
         for (file, mut table) in root.beside(FOLDER) {
             let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
             if !is_name || crate::channel::is_in_code(&name) {
                 table.fault("the file", "the file's name is the type's: expected letters, digits, - and _, and no type that is built in as code");
-                types.beside.insert(name, None);
+                known.beside.insert(name, None);
                 continue;
             }
             let description = Description::take(&name, &mut table).map(Arc::new);
             table.finish();
-            types.beside.insert(name, description);
+            known.beside.insert(name, description);
         }
-        types
+        known
     }
 
     /// All names, in their order.
