@@ -121,6 +121,10 @@ pub struct Rename {
 pub struct ChannelRow {
     /// Its name.
     pub name: String,
+    /// Its type; empty of one that is gone.
+    pub r#type: String,
+    /// What fits into one message and how fast, e.g. `1700 bytes, 14/min`.
+    pub limits: String,
     /// Whom it reaches, masked.
     pub receivers: Vec<String>,
     /// `ok`, `budget` (what waits, waits for its budget), `failing`, `paused`, or `gone` from the configuration.
@@ -413,6 +417,8 @@ async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
             };
             Ok(ChannelRow {
                 name: channel.name.clone(),
+                r#type: channel.type_name().to_owned(),
+                limits: channel.limits_shown(),
                 receivers: channel.receivers().into_iter().map(|r| r.id).collect(),
                 state: state.to_owned(),
                 waiting: waiting.map_or(0, |waiting| waiting.n),
@@ -430,6 +436,8 @@ async fn channel_list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
         let gone = waiting.iter().filter(|waiting| live.channel(&waiting.channel).is_none());
         rows.extend(gone.map(|waiting| ChannelRow {
             name: waiting.channel.clone(),
+            r#type: String::new(),
+            limits: String::new(),
             receivers: Vec::new(),
             state: "gone".to_owned(),
             waiting: waiting.n,

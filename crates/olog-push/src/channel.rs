@@ -19,7 +19,7 @@ use crate::http::Line;
 use crate::mail::{self, Mail};
 use crate::pace::Rate;
 use crate::wxpusher::Wxpusher;
-use crate::{Answer, Kind, Known, Limits, Message, Receiver};
+use crate::{Answer, Kind, Known, Limits, Message, Receiver, Unit};
 
 /// Every kind, in the order in which a configuration lists them.
 pub const KINDS: [(&str, Kind); 8] = [
@@ -278,6 +278,16 @@ impl Channel {
     /// What fits into one message.
     pub fn limits(&self) -> Limits {
         self.carrier.limits()
+    }
+
+    /// The same with its rate, for a person: `1700 bytes, 14/min`.
+    pub fn limits_shown(&self) -> String {
+        let Limits { unit, body, .. } = self.limits();
+        let unit = match unit {
+            Unit::Characters => "characters",
+            Unit::Bytes => "bytes",
+        };
+        format!("{body} {unit}, {}", self.rate)
     }
 
     /// One call that names those of `to` that [`Channel::in_one_call`] would; ends within 10 s.

@@ -50,6 +50,7 @@ pub(super) const REPORTS: &[Column] = &[
 ];
 pub(super) const CHANNELS: &[Column] = &[
     ("name", "NAME"),
+    ("type", "TYPE"),
     ("state", "STATE"),
     ("waiting", "WAITING"),
     ("oldest_at", "OLDEST"),
@@ -57,6 +58,7 @@ pub(super) const CHANNELS: &[Column] = &[
     ("left", "LEFT"),
     ("next_slot_at", "NEXT SLOT"),
     ("receivers", "RECEIVERS"),
+    ("limits", "LIMITS"),
     ("refused", "REFUSED"),
     ("why", "LAST WORDS"),
 ];

@@ -1,9 +1,11 @@
+mod services;
+
 use olog_daemon::config::{Invalid, read_text};
 
 use super::*;
 use crate::{About, Channel, Kind, Known};
 
-fn channel(text: &str) -> Result<Channel, Invalid> {
+pub(super) fn channel(text: &str) -> Result<Channel, Invalid> {
     let text = format!("[[channel]]\nname = 'me'\n{text}");
     let take = |table: &mut olog_daemon::config::Table| {
         table.take_tables("channel").pop().and_then(|table| Channel::take(table, &Known::built_in()))
