@@ -78,7 +78,7 @@ async fn a_log_dir_may_go_come_back_be_full_or_read_only() {
     assert!(push.text().contains("/var/log/olog"), "{}", push.text());
     machine.good("systemd-tmpfiles --create olog-agent.conf && echo 'it is here again' > /var/log/olog/again.err");
     site.push("it is here again").await;
-    site.push("Trouble of the agent on pi is over").await;
+    site.push("The agent on pi is rid of this trouble").await;
     // Another file system over it, and a small one.
     machine.good("mount -t tmpfs -o size=64k,mode=1777 small /var/log/olog && chown olog-agent: /var/log/olog");
     machine.good("echo 'on another disk' > /var/log/olog/other.err");
