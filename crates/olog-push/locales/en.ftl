@@ -312,7 +312,10 @@ system-agent-note-over = The agent on { $device } is rid of this trouble: { $cod
 system-channel-failing-title = CHANNEL fails
 system-channel-failing = Channel { $channel } does not take messages. Its answer: { $answer }. What waits there is kept for 7 days.
 system-channel-back-title = CHANNEL ok
-system-channel-back = Channel { $channel } takes messages again.
+system-channel-back = { $since ->
+    [none] Channel { $channel } takes messages again.
+   *[other] Channel { $channel } takes messages again. It took none since { $since }; what waited is sent now.
+}
 system-receiver-refused-title = RECEIVER refused
 system-receiver-refused = Channel { $channel } refuses { $receiver } for good: { $answer }. The other receivers go on. Subscribe again, or take it out of the configuration.
 system-expired-title = EXPIRED

@@ -282,7 +282,10 @@ system-agent-note-over = { $device } 上的采集已恢复,原来的问题:{ $co
 system-channel-failing-title = 通道 不通
 system-channel-failing = 通道 { $channel } 不收消息。它的回答:{ $answer }。等着的消息保留 7 天。
 system-channel-back-title = 通道 恢复
-system-channel-back = 通道 { $channel } 又能收消息了。
+system-channel-back = { $since ->
+    [none] 通道 { $channel } 又能收消息了。
+   *[other] 通道 { $channel } 又能收消息了。自 { $since } 起一直不收,积下的现在送出。
+}
 system-receiver-refused-title = 收件人 被拒
 system-receiver-refused = 通道 { $channel } 不再接受 { $receiver }:{ $answer }。其他收件人照常。请重新关注,或从配置中去掉。
 system-expired-title = 过期

@@ -319,7 +319,7 @@ pub enum SystemCode {
     AgentNoteOver,
     /// A channel fails. `channel`, `answer`.
     ChannelFailing,
-    /// It works again. `channel`.
+    /// It works again. `channel`, `since`: since when it did not, in ms.
     ChannelBack,
     /// A receiver was refused for good. `channel`, `receiver`, `answer`.
     ReceiverRefused,

@@ -174,7 +174,8 @@ impl Turn {
                     incidents::end(tx, number, self.done_at, "accepted")?;
                     let over = Line::new("incident over").incident(number).about(Subject::Channel.as_str());
                     tx.note(over.channel(&channel.name).why("accepted"));
-                    let args = [("channel", channel.name.clone())];
+                    let since = before.failing_at.map_or_else(|| "none".to_owned(), |at| at.0.to_string());
+                    let args = [("channel", channel.name.clone()), ("since", since)];
                     let mut notice = record::affair(None, SystemCode::ChannelBack, &args, self.done_at);
                     notice.incident = Some(number);
                     self.tell(tx, rules, &notice)?;

@@ -13,7 +13,7 @@ use super::PlayError;
 use super::scenario::{Act, Deed, LogChange, Mood, Person, Scenario, Script, Which};
 use super::stage::{Call, Stage};
 use crate::config::Live;
-use crate::store::{incidents, ledger};
+use crate::store::{incidents, ledger, outbox};
 
 /// Characters of what a line quotes.
 const QUOTED: usize = 100;
@@ -40,8 +40,6 @@ struct Told {
     n_notices: u64,
     /// It does not accept: what it said, since when, how many calls.
     failing: Option<(String, At, u64)>,
-    /// Notices that were said to wait.
-    held: BTreeSet<i64>,
 }
 
 impl Story {
@@ -183,8 +181,23 @@ impl Story {
         Ok(())
     }
 
-    async fn budget(&self, _stage: &Stage, _channel: &str) -> Result<Option<String>, PlayError> {
-        Ok(None)
+    /// What is left of a channel's messages of the day.
+    async fn budget(&self, stage: &Stage, channel: &str) -> Result<Option<String>, PlayError> {
+        let now = stage.now();
+        let Some(channel) = stage.rules.channels.iter().find(|c| c.name == channel).cloned() else { return Ok(None) };
+        let budget = stage.store.read(move |tx| {
+            let facts = outbox::channel(tx, &channel.name)?;
+            outbox::budget(tx, &channel, &facts, None, now)
+        });
+        Ok(budget.await?.map(|budget| format!("{} of {} left", budget.left(), budget.per_day())))
+    }
+
+    /// Why a notice waits.
+    async fn why(&self, stage: &Stage, id: i64) -> Result<String, PlayError> {
+        let (rules, now) = (stage.rules.clone(), stage.now());
+        let waits = stage.store.read(move |tx| outbox::why_waits(tx, id, &rules.channels, now)).await?;
+        Ok(waits
+            .map_or_else(String::new, |waits| waits.words(|at| self.local(at).format("%m-%d %H:%M:%S").to_string())))
     }
 
     async fn waits(&mut self, stage: &Stage) -> Result<(), PlayError> {
@@ -195,8 +208,8 @@ impl Story {
             self.held_through = last.id;
             for entry in &waiting {
                 let title = title(stage, &entry.notice, &entry.channel);
-                self.channels.entry(entry.channel.clone()).or_default().held.insert(entry.id);
-                self.at(stage.now(), '~', &format!("{}: waits: {title}", entry.channel));
+                let why = self.why(stage, entry.id).await?;
+                self.at(stage.now(), '~', &format!("{}: {title} waits: {why}", entry.channel));
             }
         }
     }

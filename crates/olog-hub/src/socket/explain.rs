@@ -21,7 +21,7 @@ use super::{Answer, Asked, LIST_MAX, Verbs};
 use crate::record::Rules;
 use crate::store::incidents::{self, Incident};
 use crate::store::ledger::{self, Entry, Sent};
-use crate::store::outbox::Attempt;
+use crate::store::outbox::{self, Attempt};
 use crate::store::tasks::{self, Task};
 use crate::store::{StoreError, Tx};
 use crate::web::Problem;
@@ -260,9 +260,10 @@ fn through(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<Thr
     Ok(Through { channel: entry.channel.clone(), outcome: outcome.to_owned(), words, message, answers })
 }
 
-fn waits(_tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<String, StoreError> {
-    let until = entry.held_until.filter(|until| *until > now).map(|until| time(until, rules.timezone));
-    Ok(until.map_or_else(|| "waits for its turn".to_owned(), |until| format!("waits until {until}")))
+fn waits(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<String, StoreError> {
+    let waits = outbox::why_waits(tx, entry.id, &rules.channels, now)?;
+    let words = waits.map_or_else(String::new, |waits| waits.words(|at| time(at, rules.timezone)));
+    Ok(format!("waits: {words}"))
 }
 
 #[cfg(test)]

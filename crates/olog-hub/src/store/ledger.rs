@@ -25,10 +25,6 @@ pub struct Entry {
     pub done_at: Option<At>,
     /// How it left.
     pub outcome: Option<String>,
-    /// Somebody holds it, or it waits by itself, until then.
-    pub held_until: Option<At>,
-    /// Somebody holds it.
-    pub is_claimed: bool,
     /// How many calls have carried it.
     pub n_attempts: u64,
     /// The message that it went with last.
@@ -50,8 +46,7 @@ pub struct Sent {
     pub n_notices: usize,
 }
 
-const COLUMNS: &str =
-    "id, channel, notice, made_at, done_at, outcome, claimed_until, claim, n_attempts, message_id FROM outbox";
+const COLUMNS: &str = "id, channel, notice, made_at, done_at, outcome, n_attempts, message_id FROM outbox";
 
 fn entry(row: &Row) -> Result<Entry, StoreError> {
     Ok(Entry {
@@ -61,10 +56,8 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
         made_at: row.at(3)?,
         done_at: row.at_or_null(4)?,
         outcome: row.text_or_null(5)?.map(str::to_owned),
-        held_until: row.at_or_null(6)?,
-        is_claimed: row.text_or_null(7)?.is_some(),
-        n_attempts: row.count(8)?,
-        message: row.int_or_null(9)?,
+        n_attempts: row.count(6)?,
+        message: row.int_or_null(7)?,
     })
 }
 

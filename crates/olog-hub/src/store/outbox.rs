@@ -14,7 +14,7 @@ use super::{EARLIEST, StoreError, Tx, Value};
 use crate::budget::Urgency;
 use crate::values;
 
-pub use waiting::{Waiting, WaitingRow, Waits, budget, last, present, waiting, waiting_of};
+pub use waiting::{Waiting, WaitingRow, Waits, budget, last, present, waiting, waiting_of, why_waits};
 
 /// A row that somebody holds.
 #[derive(Debug, Clone, PartialEq)]

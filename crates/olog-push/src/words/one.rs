@@ -142,7 +142,7 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
             let mut named: Vec<_> = SYSTEM_ARGS.iter().map(|key| (*key, one_line(args.get(*key)).into())).collect();
             let number = |key: &str| args.get(key).and_then(|text| text.parse::<i64>().ok());
             named.push(("n", number("n").unwrap_or_default().into()));
-            named.push(("since", number("since").map(|ms| say.time(At(ms))).unwrap_or_default().into()));
+            named.push(("since", number("since").map_or_else(|| "none".to_owned(), |ms| say.time(At(ms))).into()));
             let lasted = number("since").map(|ms| say.span(notice.at.since(At(ms)))).unwrap_or_default();
             named.push(("span", lasted.into()));
             named.push(("device", device.into()));

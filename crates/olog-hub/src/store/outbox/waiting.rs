@@ -148,6 +148,31 @@ pub enum Waits {
     Gone,
 }
 
+impl Waits {
+    /// For a terminal; `time` writes an instant.
+    pub fn words(&self, time: impl Fn(At) -> String) -> String {
+        let then = |until: &Option<At>| until.map_or_else(String::new, |at| format!(", tried again {}", time(at)));
+        let said = |why: &Option<String>| why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        match self {
+            Waits::Turn => "the next to go".to_owned(),
+            Waits::Call { until } => format!("is being sent (until {} at the latest)", time(*until)),
+            Waits::Pause { until, why } => {
+                format!("the channel is paused{}{}; or `olog-hub channel rearm`", said(why), then(until))
+            }
+            Waits::BackOff { until, why } => {
+                format!("the channel does not take anything{}, tried again {}", said(why), time(*until))
+            }
+            Waits::Budget { used, per_day, until } => format!(
+                "{used} of {per_day} messages of the day are sent: it goes with the next message, or by itself {}",
+                time(*until)
+            ),
+            Waits::Receivers { left, until } => format!("accepted, but not yet by {}{}", left.join(", "), then(until)),
+            Waits::Refused { until } => format!("refused while others are accepted: it goes after them{}", then(until)),
+            Waits::Gone => "the channel is not in the configuration: given up after 7 days".to_owned(),
+        }
+    }
+}
+
 /// A row that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingRow {
@@ -191,6 +216,21 @@ pub fn waiting_of(
         })
     };
     rows.iter().map(row).collect()
+}
+
+/// Why this row waits; `None`: it does not.
+pub fn why_waits(tx: &mut Tx<'_>, id: i64, configured: &[Arc<Channel>], now: At) -> Result<Option<Waits>, StoreError> {
+    let row = tx.query_one(
+        "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until FROM outbox
+         WHERE id = $1 AND done_at IS NULL",
+        values![id],
+    )?;
+    let Some(row) = row else { return Ok(None) };
+    let name = row.text(0)?;
+    match configured.iter().find(|channel| channel.name == name) {
+        Some(channel) => why(tx, &row, channel, now).map(Some),
+        None => Ok(Some(Waits::Gone)),
+    }
 }
 
 /// In the order in which a dispatcher asks. The columns are those of [`waiting_of`].
