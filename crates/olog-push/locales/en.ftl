@@ -214,8 +214,11 @@ event-times = { $at }, sent { $now }.
 event-now = Sent { $now }.
 budget-waited = { $n ->
     [1] It waited
-   *[other] { $n } of these waited
-} for the budget: { $used } of { $all } messages of 24 h were sent.
+   *[other] { $n } notices of these waited
+} for the budget{ $used ->
+    [0] .
+   *[other] : { $used } of { $all } messages of 24 h were sent.
+}
 budget-low = { $n ->
     [0] None of the { $all } messages of 24 h is left: what comes now waits
    *[other] { $n } of { $all } messages of 24 h are left, for new incidents and the report; the rest waits

@@ -190,8 +190,11 @@ event-times = { $at },发送 { $now }。
 event-now = 发送 { $now }。
 budget-waited = { $n ->
     [1] 此条
-   *[other] 其中 { $n } 条
-}曾等待额度:24 小时内已发 { $used }/{ $all } 条。
+   *[other] 其中 { $n } 条通知
+}曾等待额度{ $used ->
+    [0] 。
+   *[other] :24 小时内已发 { $used }/{ $all } 条。
+}
 budget-low = { $n ->
     [0] 24 小时内 { $all } 条额度已用完:之后的消息等待
    *[other] 24 小时内 { $all } 条额度只剩 { $n } 条,留给新异常和日报;其余等待

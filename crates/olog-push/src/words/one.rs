@@ -50,7 +50,8 @@ pub(super) fn write(
     missed::stop_expecting(say, entry.notice, &mut page);
     let mut facts = vec![say.t("why", &[("why", words.why.into())])];
     facts.extend(words.facts);
-    facts.extend(of_the_budget(say, context));
+    page.push(Part::Small(say.sentences(facts)));
+    let mut facts = of_the_budget(say, context);
     if context.by_device {
         facts.push(say.w(entry.by_device()));
     }

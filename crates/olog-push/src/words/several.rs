@@ -55,8 +55,9 @@ pub(super) fn write(
     }
     log_ins(say, entries, &mut page);
     acknowledge(say, context, entries, &mut page);
-    let mut facts = vec![say.t("why", &[("why", say.t("why-merged", &[n]).into())])];
-    facts.extend(of_the_budget(say, context));
+    let facts = vec![say.t("why", &[("why", say.t("why-merged", &[n]).into())])];
+    page.push(Part::Small(say.sentences(facts)));
+    let mut facts = of_the_budget(say, context);
     if context.by_device {
         let again = entries.iter().map(Entry::by_device).find(|key| *key != "by-device");
         facts.push(say.w(again.unwrap_or("by-device")));
