@@ -25,4 +25,5 @@ mod proxies;
 mod reports;
 mod restored;
 mod rotation;
+mod silences;
 mod watched;

@@ -2,7 +2,9 @@
 //!
 //! A device is LOST when nothing was heard from it for its `offline_after`; five minutes more when it had said `bye`. When the
 //! first one falls due, those that have been silent for half their time are asked for a sign of life, and the verdict waits for
-//! them, at most ten seconds: what goes together is one [`Absence`], and its return is told together (DESIGN §3).
+//! them, at most ten seconds: what goes together is one [`Absence`], and its return is told together (DESIGN §3). A device that
+//! is lost again and again is told twice, the third time as one that comes and goes, and then with its count: every six
+//! hours, when it stays away for an hour, and when it has been here for a day.
 //!
 //! Pure: presences, open absences and `now` go in, [`Step`]s come out. What must survive a restart is in [`Absence`], the
 //! facts of an incident; the [`Roll`] holds only what a new start may forget (a question that is being asked, how often
@@ -33,11 +35,15 @@ const TOGETHER_WITHIN: i64 = 30 * SECOND;
 const SAME_CAUSE_WITHIN: i64 = MINUTE;
 /// This long after the first return those who are back are told, with who is missing.
 const BACK_TOGETHER: i64 = 5 * MINUTE;
-/// A device that was lost this often within [`FLAPS_WITHIN`] …
+/// A device that was lost this often within [`FLAPS_WITHIN`] comes and goes …
 const FLAPS: usize = 3;
 const FLAPS_WITHIN: i64 = 24 * HOUR;
-/// … is told as back only after this long without a break.
-const FLAPPING_CALM: i64 = HOUR;
+/// … and is told as back only after this long without a break.
+const FLAPPING_CALM: i64 = 24 * HOUR;
+/// That it is gone again is told this often, …
+const FLAPPING_EVERY: i64 = 6 * HOUR;
+/// … and when it stays away for this long.
+const STAYS_AWAY: i64 = HOUR;
 
 /// How long devices may be silent, in ms: from `[alerts]` and `[[device]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,8 +111,12 @@ pub struct Member {
     boot: Option<BootId>,
     rebooted: bool,
     said_bye: bool,
-    /// It went again and again lately.
-    flaps: bool,
+    /// How often it was lost within a day, this time included.
+    n_times: u32,
+    /// When it was lost last.
+    lost_at: At,
+    /// When that was told last, and how often it had been lost then.
+    told: (At, u32),
 }
 
 /// What has to be done.
@@ -172,6 +182,7 @@ impl Roll {
     pub fn call(&mut self, presences: &[Presence], open: &[(u64, Absence)], now: At) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut open: Vec<(u64, Absence, Option<Saying>)> = open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
+        let n_known = presences.len();
         let before: Vec<Absence> = open.iter().map(|(_, absence, _)| absence.clone()).collect();
         for (_, absence, _) in &mut open {
             self.note_returns(absence, presences, now);
@@ -179,10 +190,13 @@ impl Roll {
         let away: Vec<i64> = open.iter().flat_map(|(_, absence, _)| &absence.members).map(|m| m.device).collect();
         let candidates: Vec<&Presence> = presences.iter().filter(|p| !away.contains(&p.device)).collect();
         if let Some(lost) = self.verdict(&candidates, now, &mut steps) {
-            self.lose(&lost, presences.len(), &mut open, now, &mut steps);
+            self.lose(&lost, n_known, &mut open, now, &mut steps);
         }
         for ((number, mut absence, mut told), before) in open.into_iter().zip(before) {
             let back = absence.tell_back(now);
+            if told.is_none() && back.is_none() {
+                told = absence.tell_again(n_known, now);
+            }
             if absence.members.is_empty() {
                 steps.push(Step::End { number, saying: back });
             } else if absence != before || told.is_some() || back.is_some() {
@@ -203,7 +217,8 @@ impl Roll {
         let answers = self.asked.as_ref().map(|asked| asked.at.plus(VERDICT_WAIT).min(now.plus(SECOND)));
         let silent = silent.map(|at| if self.asked.is_some() { at.max(now.plus(SECOND)) } else { at });
         let backs = open.iter().filter_map(|(_, absence)| absence.back_at());
-        silent.chain(answers).chain(backs).min()
+        let agains = members().filter_map(Member::tell_again_at);
+        silent.chain(answers).chain(backs).chain(agains).min()
     }
 
     /// When the device is lost if it stays silent.
@@ -283,6 +298,7 @@ impl Roll {
             since,
             behind,
             said_bye: members.iter().all(|m| m.said_bye),
+            n_times: if let [only] = members.as_slice() { only.comes_and_goes() } else { None },
         };
         let same_cause = open.iter_mut().find(|(_, absence, _)| {
             let nobody_back = absence.members.iter().all(|m| m.returned_at.is_none());
@@ -316,7 +332,9 @@ impl Roll {
             boot: presence.boot,
             rebooted: false,
             said_bye: presence.said_bye,
-            flaps: losses.len() >= FLAPS,
+            n_times: u32::try_from(losses.len()).unwrap_or(u32::MAX),
+            lost_at: now,
+            told: (now, u32::try_from(losses.len()).unwrap_or(u32::MAX)),
         }
     }
 
@@ -326,7 +344,7 @@ impl Roll {
             let Some(presence) = presences.iter().find(|p| p.device == member.device) else { return false };
             member.name.clone_from(&presence.name);
             if member.returned_at.is_some() && self.is_due(presence, now) {
-                member.returned_at = None;
+                member.goes_again(presence.heard_at.unwrap_or(now), now);
             }
             // It may be heard before it has a session, and have lost that again before anybody looked.
             let is_heard = presence.is_connected || presence.heard_at > Some(member.since);
@@ -349,8 +367,24 @@ impl Absence {
     fn back_at(&self) -> Option<At> {
         self.members
             .iter()
-            .filter_map(|m| m.is_back_at().map(|at| if m.flaps { at } else { at.plus(BACK_TOGETHER) }))
+            .filter_map(|m| {
+                m.is_back_at().map(|at| if m.comes_and_goes().is_some() { at } else { at.plus(BACK_TOGETHER) })
+            })
             .min()
+    }
+
+    /// One that comes and goes is gone again, and its time to be told has come.
+    fn tell_again(&mut self, n_known: usize, now: At) -> Option<Saying> {
+        let member = self.members.iter_mut().find(|m| m.tell_again_at().is_some_and(|at| at <= now))?;
+        member.told = (now, member.n_times);
+        Some(Saying::DevicesLost {
+            devices: vec![member.name.clone()],
+            n_known: n_known as u64,
+            since: member.since,
+            behind: None,
+            said_bye: member.said_bye,
+            n_times: member.comes_and_goes(),
+        })
     }
 
     /// Takes those who are back out of it, when their time has come, and says so.
@@ -363,6 +397,7 @@ impl Absence {
         let (back, rest): (Vec<Member>, Vec<Member>) = std::mem::take(&mut self.members).into_iter().partition(is_back);
         self.members = rest;
         Some(Saying::DevicesBack {
+            n_times: if let [only] = back.as_slice() { only.comes_and_goes() } else { None },
             since: back.iter().map(|m| m.since).min()?,
             n_rebooted: back.iter().filter(|m| m.rebooted).count() as u64,
             said_bye: back.iter().all(|m| m.said_bye),
@@ -375,7 +410,27 @@ impl Absence {
 impl Member {
     /// From when on it counts as back.
     fn is_back_at(&self) -> Option<At> {
-        self.returned_at.map(|at| if self.flaps { at.plus(FLAPPING_CALM) } else { at })
+        self.returned_at.map(|at| if self.comes_and_goes().is_some() { at.plus(FLAPPING_CALM) } else { at })
+    }
+
+    /// How often it was lost within a day, if that is often.
+    fn comes_and_goes(&self) -> Option<u32> {
+        (self.n_times as usize >= FLAPS).then_some(self.n_times)
+    }
+
+    /// It is lost once more before its return was told. What comes and goes is told from its latest going on.
+    fn goes_again(&mut self, since: At, now: At) {
+        self.returned_at = None;
+        if self.comes_and_goes().is_some() {
+            (self.n_times, self.since, self.lost_at) = (self.n_times.saturating_add(1), since, now);
+        }
+    }
+
+    /// When it has to be told that it is gone again, if it does not return.
+    fn tell_again_at(&self) -> Option<At> {
+        let (told_at, n_told) = self.told;
+        let is_news = self.comes_and_goes().is_some() && self.returned_at.is_none() && self.n_times > n_told;
+        is_news.then(|| self.lost_at.plus(STAYS_AWAY).min(self.lost_at.max(told_at.plus(FLAPPING_EVERY))))
     }
 }
 

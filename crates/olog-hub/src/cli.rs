@@ -37,6 +37,7 @@ use crate::{
 mod explain;
 mod play;
 mod show;
+mod silence;
 mod tasks;
 
 /// The Olog daemon in the middle: gathers devices, raises incidents, pushes.
@@ -93,6 +94,9 @@ enum Verb {
     /// Incidents: what is or was wrong.
     #[command(subcommand)]
     Incident(IncidentVerb),
+    /// Silences: what is not pushed for a while.
+    #[command(subcommand)]
+    Silence(silence::SilenceVerb),
     /// Reports: made every day, or now.
     #[command(subcommand)]
     Report(ReportVerb),
@@ -180,6 +184,8 @@ enum IncidentVerb {
         #[arg(value_parser = number)]
         n: u64,
     },
+    /// Never push its errors again: silences without an end, as `silence list` shows them and `silence end` undoes them.
+    NotAnError(silence::NotAnErrorOf),
     /// Close an incident: it is over because you say so.
     Close {
         /// Its number.
@@ -439,6 +445,8 @@ async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, 
             client.post::<()>("/device/rename", &Rename { old, new }).await.map(|()| String::new())
         }
         Verb::Task(verb) => tasks::answer(client, verb, show).await,
+        Verb::Silence(verb) => silence::silence(client, verb, show).await,
+        Verb::Incident(IncidentVerb::NotAnError(of)) => silence::not_an_error(client, of, show).await,
         Verb::Incident(IncidentVerb::List { all, json }) => {
             rows(&format!("/incidents?all={all}"), json, show::INCIDENTS).await
         }

@@ -209,6 +209,8 @@ pub struct DeclaredTask {
     pub schedule: Option<Schedule>,
     /// How long after that it may come.
     pub grace: Duration,
+    /// Its errors are told from so many in a row on.
+    pub errors_in_a_row: u32,
 }
 
 impl Config {

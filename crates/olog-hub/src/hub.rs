@@ -368,6 +368,7 @@ pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
         over_wait: ms(live.alerts.over_wait),
         remind_every: ms(live.alerts.remind_every),
         new_errors_per_hour: live.alerts.new_errors_per_hour,
+        errors_in_a_row: 1,
         zone: live.timezone,
     };
     let plan = |task: &DeclaredTask| match &task.schedule {
@@ -378,6 +379,10 @@ pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
         let tasks = device.tasks.iter().map(|task| (task.name.to_string(), plan(task))).collect();
         (device.name.to_string(), tasks)
     });
+    let in_a_row = live.devices.iter().map(|device| {
+        let own = device.tasks.iter().filter(|task| task.errors_in_a_row > 1);
+        (device.name.to_string(), own.map(|task| (task.name.to_string(), task.errors_in_a_row)).collect())
+    });
     let expect = expect::Policy {
         zone: live.timezone,
         report: live.report.when.schedule(),
@@ -386,6 +391,7 @@ pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
     };
     Arc::new(Rules {
         policy,
+        in_a_row: in_a_row.collect(),
         expect,
         channels: live.channels.clone(),
         language: live.language,

@@ -56,6 +56,8 @@ pub struct Policy {
     pub remind_every: i64,
     /// New fingerprints that are pushed at once, in any hour.
     pub new_errors_per_hour: u32,
+    /// A person is told from so many errors in a row on; the incident begins with the first.
+    pub errors_in_a_row: u32,
     /// Whose days the strips count.
     pub zone: Tz,
 }
@@ -67,6 +69,7 @@ impl Default for Policy {
             over_wait: MINUTE,
             remind_every: 24 * HOUR,
             new_errors_per_hour: 5,
+            errors_in_a_row: 1,
             zone: Tz::UTC,
         }
     }
@@ -96,6 +99,8 @@ pub enum Outcome {
         at: At,
         /// What.
         saying: Saying,
+        /// The errors that it tells of, all of them; empty where it tells of none.
+        of: Vec<Fingerprint>,
     },
 }
 
@@ -359,7 +364,7 @@ impl TaskFacts {
         let due = self.texts.message(signs::hash(&file.path), text, u64::from(times), moment.at);
         if let Some((excerpt, n_seen)) = due.filter(|_| !signs::is_told(event)) {
             let saying = Saying::Message { excerpt, path: file.path.clone(), n_seen };
-            out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, saying });
+            out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, saying, of: Vec::new() });
         }
     }
 
@@ -478,7 +483,7 @@ impl TaskFacts {
                 return;
             }
             Phase::Over { mut incident, .. } => {
-                incident.reopen();
+                incident.reopen(policy);
                 out.push(Outcome::Reopen);
                 incident
             }

@@ -479,7 +479,8 @@ fn commit_batch(
                     rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
                     continue;
                 }
-                let outcomes = task.facts.observe(event, at, now, &rules.policy);
+                let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
+                let outcomes = task.facts.observe(event, at, now, &policy);
                 record::outcomes(tx, rules, &device, task, outcomes, now)?;
                 let known = record::known(rules, &device, task);
                 let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);

@@ -26,6 +26,7 @@ pub mod roster;
 pub mod schedule;
 pub mod session;
 pub mod setup;
+pub mod silence;
 pub mod simulate;
 pub mod socket;
 pub mod state;

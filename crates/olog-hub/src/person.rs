@@ -17,6 +17,10 @@ use crate::{
     },
 };
 
+mod silences;
+
+pub use silences::{Errors, Wide, end_silence, not_an_error, silence};
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Done {

@@ -3,12 +3,13 @@
 //! `ingest`, `watchman` and the verbs decide by the pure modules and come here with what was decided, so that there is
 //! one way from an [`Outcome`] to a row. Decides nothing itself, commits nothing, rings nobody.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use olog_proto::At;
 use olog_push::words::{self, Composed, Context, Language, Spending};
-use olog_push::{Came, Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode, Why};
+use olog_push::{Came, Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode};
 
 use crate::expect::{self, Known};
 use crate::incident::{Outcome, Policy};
@@ -17,13 +18,19 @@ use crate::state::State;
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::tasks::{self, Columns, Task, TaskId};
-use crate::store::{StoreError, Tx, outbox};
+use crate::store::{StoreError, Tx};
+
+mod held;
+
+pub use held::{release, to_release};
 
 /// What of the live configuration decides about events, and how what was decided is told.
 #[derive(Debug)]
 pub struct Rules {
     /// The spans of `[alerts]`.
     pub policy: Policy,
+    /// Of which tasks, by device and name, a person is told only from so many errors in a row on.
+    pub in_a_row: BTreeMap<String, BTreeMap<String, u32>>,
     /// What is expected of tasks.
     pub expect: expect::Policy,
     /// Where notices go.
@@ -38,6 +45,7 @@ impl Default for Rules {
     fn default() -> Rules {
         Rules {
             policy: Policy::default(),
+            in_a_row: BTreeMap::new(),
             expect: expect::Policy::default(),
             channels: Vec::new(),
             language: Language::default(),
@@ -47,6 +55,12 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// What decides about the errors of a task.
+    pub fn policy_of(&self, device: &str, task: &str) -> Policy {
+        let own = self.in_a_row.get(device).and_then(|tasks| tasks.get(task));
+        Policy { errors_in_a_row: own.copied().unwrap_or(self.policy.errors_in_a_row), ..self.policy.clone() }
+    }
+
     /// Puts notices into one message of a channel.
     pub fn compose(&self, notices: &[Notice], channel: &Channel, budget: Option<Spending>, now: At) -> Composed {
         words::compose(notices, &Context { budget, ..self.context(channel.limits(), now) })
@@ -76,14 +90,9 @@ impl Rules {
     }
 }
 
-/// Puts a notice into the outbox of every channel that wants it.
+/// Tells a notice to every channel that wants it, unless a silence holds it back.
 pub fn tell(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, now: At) -> Result<(), StoreError> {
-    let is_first = match &notice.saying {
-        Saying::Error { why, .. } => matches!(why, Why::First | Why::Again | Why::Reopened),
-        Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => true,
-        _ => false,
-    };
-    outbox::put(tx, &rules.channels_of(notice), notice, is_first, now)
+    held::tell(tx, rules, notice, &[], now)
 }
 
 /// Olog's own affair, of one device or of the hub.
@@ -95,6 +104,7 @@ pub fn affair(device: Option<&Device>, code: SystemCode, args: &[(&str, String)]
         address: device.and_then(|d| d.address.clone()),
         task: None,
         at,
+        silence: None,
         saying: Saying::System { code, args: args.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect() },
     }
 }
@@ -114,6 +124,7 @@ pub fn outcomes(
             Outcome::Reopen => {
                 if let Some((number, at)) = task.facts.incident().and_then(|i| Some((i.number?, i.last_error_at))) {
                     incidents::reopen(tx, number, at)?;
+                    update(tx, task)?;
                     tx.note(line("incident reopened", number, Subject::Task, device, task));
                 }
             }
@@ -125,7 +136,7 @@ pub fn outcomes(
                     tx.note(line("incident over", number, Subject::Task, device, task).why(ground_text(ground)));
                 }
             }
-            Outcome::Notify { kind, at, saying } => {
+            Outcome::Notify { kind, at, saying, of } => {
                 let notice = Notice {
                     kind,
                     incident: task.facts.incident().and_then(|i| i.number).filter(|_| kind != Kind::Msg),
@@ -133,9 +144,10 @@ pub fn outcomes(
                     address: device.address.clone(),
                     task: Some(task.name.to_string()),
                     at,
+                    silence: None,
                     saying,
                 };
-                tell(tx, rules, &notice, now)?;
+                held::tell(tx, rules, &notice, &of, now)?;
             }
         }
     }
@@ -187,6 +199,7 @@ pub fn expectations(
                     address: device.address.clone(),
                     task: Some(task.name.to_string()),
                     at,
+                    silence: None,
                     saying,
                 };
                 tell(tx, rules, &notice, now)?;

@@ -285,6 +285,7 @@ fn notice(facts: olog_push::ReportFacts) -> Notice {
         address: None,
         task: None,
         at: facts.made_at,
+        silence: None,
         saying: Saying::Report(Box::new(facts)),
     }
 }

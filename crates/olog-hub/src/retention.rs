@@ -16,7 +16,7 @@ use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Live;
-use crate::store::{Store, StoreError, events, outbox};
+use crate::store::{Store, StoreError, events, outbox, silences};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Rounds.
@@ -72,6 +72,9 @@ async fn round(store: &Store, before: At) -> Result<(), StoreError> {
         }
     }
     while store.write_relaxed(move |tx| outbox::sweep(tx, before, STEP)).await? {
+        tokio::time::sleep(REST).await;
+    }
+    while store.write_relaxed(move |tx| silences::sweep(tx, before, STEP)).await? {
         tokio::time::sleep(REST).await;
     }
     Ok(())

@@ -49,10 +49,12 @@ use crate::{
 
 mod explain;
 mod reports;
+mod silences;
 mod tasks;
 
 pub use explain::Explained;
 pub use reports::Shown;
+pub use silences::{AddSilence, NotAnError};
 pub use tasks::{ExpectTask, RenameTask, TaskRow, Which};
 
 /// Verbs at one time.
@@ -263,6 +265,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/channel/test/{row}", get(channel_tested))
         .merge(explain::routes())
         .merge(reports::routes())
+        .merge(silences::routes())
         .merge(tasks::routes())
         .route("/reload", post(reload))
         .route("/status", get(status))

@@ -27,6 +27,7 @@ mod postgres;
 pub mod renames;
 pub mod reports;
 pub mod settings;
+pub mod silences;
 mod sqlite;
 pub mod tasks;
 #[cfg(test)]

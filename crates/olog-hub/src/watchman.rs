@@ -35,6 +35,7 @@ use crate::roster::Roster;
 use crate::state::day_of;
 use crate::store::devices::{self, DeviceId};
 use crate::store::incidents::{self, Begin, Subject};
+use crate::store::silences;
 use crate::store::tasks::{self as task_store, TaskId};
 use crate::store::watch::{self, LastSeen};
 use crate::store::{Store, StoreError, Tx};
@@ -197,6 +198,7 @@ impl Watchman {
         self.apply_plans().await?;
         let devices = self.look_at_devices().await?;
         let tasks = self.look_at_tasks().await?;
+        let silences = self.look_at_silences().await?;
         let rules = self.rules.borrow().clone();
         let now = self.clock.now();
         let new_devices = self.store.read(affairs::new_devices_due).await?;
@@ -205,7 +207,7 @@ impl Watchman {
             self.outbox.ring();
         }
         let new_devices = new_devices.filter(|due| *due > now);
-        Ok([devices, tasks, new_devices].into_iter().flatten().min())
+        Ok([devices, tasks, silences, new_devices].into_iter().flatten().min())
     }
 
     /// Brings what is declared into the store, after a start and after each change.
@@ -330,6 +332,24 @@ impl Watchman {
         }
     }
 
+    /// What a silence held that is over now is told; when the next one is.
+    async fn look_at_silences(&self) -> Result<Option<At>, StoreError> {
+        let now = self.clock.now();
+        let mut progress = self.store.read(move |tx| record::to_release(tx, now)).await?;
+        while let Some(at) = progress {
+            let rules = self.rules.borrow().clone();
+            progress = match self.store.write(move |tx| record::release(tx, &rules, at, now)).await {
+                Err(error @ (StoreError::Refused(_) | StoreError::Row(_))) => {
+                    tracing::error!(%error, "what silences held cannot be looked at: it is tried again");
+                    return Ok(Some(now.plus(MINUTE)));
+                }
+                done => done?,
+            };
+            self.outbox.ring();
+        }
+        self.store.read(move |tx| silences::next_end(tx, now)).await
+    }
+
     /// One page in one transaction; what the store refuses for one task is no reason to leave the others.
     async fn do_tasks(&self, due: Vec<(DeviceId, TaskId)>, now: At) -> Result<(), StoreError> {
         match self.do_page(due.clone(), now).await {
@@ -436,6 +456,7 @@ fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step,
         address: only.and_then(|d| d.address.clone()),
         task: None,
         at: now,
+        silence: None,
         saying: saying.clone(),
     };
     record::tell(tx, rules, &notice, now)

@@ -60,6 +60,7 @@ failed-again = { $when ->
     [now] { $subject } has failed again, soon after it was over.
    *[late] { $subject } failed again at { $time }, soon after it was over.
 }
+in-a-row = { $subject } has failed { $n } times in a row.
 comes-and-goes = { $subject } comes and goes: it has failed and recovered { $n } times. Told every 6 h from now on, until it has been calm for a day.
 known-first = First time seen.
 known-again = Seen before.
@@ -85,6 +86,7 @@ lost-many-site = { $n } devices gone since { $time }, all behind { $behind }.
 lost-others = The other { $n } are connected.
 lost-bye = Shutdown, stop or upgrade was announced.
 lost-no-bye = No shutdown announced.
+lost-comes-and-goes = It comes and goes: gone { $n } times within a day. Told every 6 h from now on, or when it stays away for an hour, until it has been here for a day.
 lost-tasks = { $n ->
     [one] Its
    *[other] Their
@@ -92,6 +94,7 @@ lost-tasks = { $n ->
 lost-summary-site = power or network?
 lost-summary = silent since { $time }
 back-one = { $devices } is connected again, away { $span } since { $time }.
+back-calm = { $devices } has been here for a whole day, after it had gone { $n } times.
 back-many = { $n } devices connected again, away { $span } since { $time }.
 back-all = All back.
 back-missing = Still missing: { $devices }
@@ -192,6 +195,7 @@ copy = copy
 address = Address: { $address }
 details = Details #{ $n }
 acknowledge = #{ $n } · acknowledge:
+silence = Silence it for 2 h:
 acknowledge-n = Acknowledge one (N as above):
 why = Why: { $why }
 why-first = first sign.
@@ -200,6 +204,8 @@ why-new = another error in an open incident.
 why-more = new errors in an open incident; there were many within an hour, so these come together.
 why-reopened = began again within a day.
 why-comes-and-goes = it comes and goes.
+why-in-a-row = so many in a row, as hub.toml asks for.
+was-silenced = Silence { $n } held it back until now.
 why-msg = a message, not an error; every .msg is pushed.
 why-lost = nothing heard for too long.
 why-back = its loss was pushed.
@@ -466,7 +472,7 @@ page-lives = This page is kept for { $n } { $n ->
     [one] day
    *[other] days
 }.
-page-how = No more reminders of an incident: olog-hub incident ack N. A device that is gone for good: olog-hub device forget NAME.
+page-how = To silence something for a while: olog-hub silence add --device NAME --for 2h. No more reminders of an incident: olog-hub incident ack N. A device that is gone for good: olog-hub device forget NAME.
 report-telling-never-joined = { $name } has never joined
 report-never-joined = never joined
 page-due-since = due { $time } ({ $span } ago)

@@ -327,7 +327,7 @@ fn type_names(types: &Known) -> String {
 }
 
 /// `*` is any text, `?` any character, all else itself.
-fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where the last star was, and how much it has taken so far.

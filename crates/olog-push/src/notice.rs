@@ -53,6 +53,9 @@ pub struct Notice {
     pub task: Option<String>,
     /// When it happened, in the hub's time.
     pub at: At,
+    /// It was held back until now, by the silence of this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<u64>,
     /// What happened.
     pub saying: Saying,
 }
@@ -159,6 +162,9 @@ pub enum Saying {
         behind: Option<String>,
         /// They had said that they go (shutdown, stop, upgrade).
         said_bye: bool,
+        /// How often within a day, of one that comes and goes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        n_times: Option<u32>,
     },
     /// They are back, or some are still missing 5 min after the first one's return.
     DevicesBack {
@@ -172,6 +178,9 @@ pub enum Saying {
         n_rebooted: u64,
         /// They had said that they go.
         said_bye: bool,
+        /// How often it went within a day, of one that came and went, and has been here for a day now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        n_times: Option<u32>,
     },
     /// A report.
     Report(Box<ReportFacts>),
@@ -205,6 +214,11 @@ pub enum Why {
     /// It has begun again at least three times: told every 6 h from now on.
     ComesAndGoes {
         /// How often it began.
+        n_times: u32,
+    },
+    /// The first of an incident that is told: only so many in a row are worth it (`errors_in_a_row`).
+    InARow {
+        /// How many there were.
         n_times: u32,
     },
 }

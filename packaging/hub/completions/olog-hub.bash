@@ -43,6 +43,9 @@ _olog__hub() {
             olog__hub,setup)
                 cmd="olog__hub__subcmd__setup"
                 ;;
+            olog__hub,silence)
+                cmd="olog__hub__subcmd__silence"
+                ;;
             olog__hub,simulate)
                 cmd="olog__hub__subcmd__simulate"
                 ;;
@@ -133,6 +136,9 @@ _olog__hub() {
             olog__hub__subcmd__help,setup)
                 cmd="olog__hub__subcmd__help__subcmd__setup"
                 ;;
+            olog__hub__subcmd__help,silence)
+                cmd="olog__hub__subcmd__help__subcmd__silence"
+                ;;
             olog__hub__subcmd__help,simulate)
                 cmd="olog__hub__subcmd__help__subcmd__simulate"
                 ;;
@@ -172,6 +178,9 @@ _olog__hub() {
             olog__hub__subcmd__help__subcmd__incident,list)
                 cmd="olog__hub__subcmd__help__subcmd__incident__subcmd__list"
                 ;;
+            olog__hub__subcmd__help__subcmd__incident,not-an-error)
+                cmd="olog__hub__subcmd__help__subcmd__incident__subcmd__not__subcmd__an__subcmd__error"
+                ;;
             olog__hub__subcmd__help__subcmd__incident,show)
                 cmd="olog__hub__subcmd__help__subcmd__incident__subcmd__show"
                 ;;
@@ -183,6 +192,15 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__help__subcmd__report,show)
                 cmd="olog__hub__subcmd__help__subcmd__report__subcmd__show"
+                ;;
+            olog__hub__subcmd__help__subcmd__silence,add)
+                cmd="olog__hub__subcmd__help__subcmd__silence__subcmd__add"
+                ;;
+            olog__hub__subcmd__help__subcmd__silence,end)
+                cmd="olog__hub__subcmd__help__subcmd__silence__subcmd__end"
+                ;;
+            olog__hub__subcmd__help__subcmd__silence,list)
+                cmd="olog__hub__subcmd__help__subcmd__silence__subcmd__list"
                 ;;
             olog__hub__subcmd__help__subcmd__task,expect)
                 cmd="olog__hub__subcmd__help__subcmd__task__subcmd__expect"
@@ -211,6 +229,9 @@ _olog__hub() {
             olog__hub__subcmd__incident,list)
                 cmd="olog__hub__subcmd__incident__subcmd__list"
                 ;;
+            olog__hub__subcmd__incident,not-an-error)
+                cmd="olog__hub__subcmd__incident__subcmd__not__subcmd__an__subcmd__error"
+                ;;
             olog__hub__subcmd__incident,show)
                 cmd="olog__hub__subcmd__incident__subcmd__show"
                 ;;
@@ -225,6 +246,9 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__incident__subcmd__help,list)
                 cmd="olog__hub__subcmd__incident__subcmd__help__subcmd__list"
+                ;;
+            olog__hub__subcmd__incident__subcmd__help,not-an-error)
+                cmd="olog__hub__subcmd__incident__subcmd__help__subcmd__not__subcmd__an__subcmd__error"
                 ;;
             olog__hub__subcmd__incident__subcmd__help,show)
                 cmd="olog__hub__subcmd__incident__subcmd__help__subcmd__show"
@@ -252,6 +276,30 @@ _olog__hub() {
                 ;;
             olog__hub__subcmd__report__subcmd__help,show)
                 cmd="olog__hub__subcmd__report__subcmd__help__subcmd__show"
+                ;;
+            olog__hub__subcmd__silence,add)
+                cmd="olog__hub__subcmd__silence__subcmd__add"
+                ;;
+            olog__hub__subcmd__silence,end)
+                cmd="olog__hub__subcmd__silence__subcmd__end"
+                ;;
+            olog__hub__subcmd__silence,help)
+                cmd="olog__hub__subcmd__silence__subcmd__help"
+                ;;
+            olog__hub__subcmd__silence,list)
+                cmd="olog__hub__subcmd__silence__subcmd__list"
+                ;;
+            olog__hub__subcmd__silence__subcmd__help,add)
+                cmd="olog__hub__subcmd__silence__subcmd__help__subcmd__add"
+                ;;
+            olog__hub__subcmd__silence__subcmd__help,end)
+                cmd="olog__hub__subcmd__silence__subcmd__help__subcmd__end"
+                ;;
+            olog__hub__subcmd__silence__subcmd__help,help)
+                cmd="olog__hub__subcmd__silence__subcmd__help__subcmd__help"
+                ;;
+            olog__hub__subcmd__silence__subcmd__help,list)
+                cmd="olog__hub__subcmd__silence__subcmd__help__subcmd__list"
                 ;;
             olog__hub__subcmd__task,expect)
                 cmd="olog__hub__subcmd__task__subcmd__expect"
@@ -296,7 +344,7 @@ _olog__hub() {
 
     case "${cmd}" in
         olog__hub)
-            opts="-h -V --config --help --version run check setup join-link device task incident report channel simulate status help"
+            opts="-h -V --config --help --version run check setup join-link device task incident silence report channel simulate status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -648,7 +696,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help)
-            opts="run check setup join-link device task incident report channel simulate status help"
+            opts="run check setup join-link device task incident silence report channel simulate status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -816,7 +864,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__incident)
-            opts="list show ack close"
+            opts="list show ack not-an-error close"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -858,6 +906,20 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__help__subcmd__incident__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__incident__subcmd__not__subcmd__an__subcmd__error)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -983,6 +1045,62 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        olog__subcmd__hub__subcmd__help__subcmd__silence)
+            opts="add list end"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__silence__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__silence__subcmd__end)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__help__subcmd__silence__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         olog__subcmd__hub__subcmd__help__subcmd__simulate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1096,7 +1214,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__incident)
-            opts="-h -V --config --help --version list show ack close help"
+            opts="-h -V --config --help --version list show ack not-an-error close help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1150,7 +1268,7 @@ _olog__hub() {
             return 0
             ;;
         olog__subcmd__hub__subcmd__incident__subcmd__help)
-            opts="list show ack close help"
+            opts="list show ack not-an-error close help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1219,6 +1337,20 @@ _olog__hub() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        olog__subcmd__hub__subcmd__incident__subcmd__help__subcmd__not__subcmd__an__subcmd__error)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         olog__subcmd__hub__subcmd__incident__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -1240,6 +1372,28 @@ _olog__hub() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__incident__subcmd__not__subcmd__an__subcmd__error)
+            opts="-h -V --fingerprint --for-device --for-fleet --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --fingerprint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1482,6 +1636,184 @@ _olog__hub() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence)
+            opts="-h -V --config --help --version add list end help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__add)
+            opts="-h -V --device --task --fingerprint --from --for --until --every --zone --comment --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --task)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fingerprint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --zone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --comment)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__end)
+            opts="-h -V --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__help)
+            opts="add list end help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__help__subcmd__end)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        olog__subcmd__hub__subcmd__silence__subcmd__list)
+            opts="-h -V --all --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -57,6 +57,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("expect", &["schedule"]),
             ("plans", &["expect", "journal", "record", "store"]),
             ("absence", &[]),
+            ("silence", &["schedule"]),
             ("report", &["schedule", "state"]),
             ("retention", &["config", "store"]),
             (
@@ -64,7 +65,7 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
                 &["bell", "budget", "config", "expect", "record", "report", "roster", "schedule", "state", "store"],
             ),
             ("outbox", &["bell", "budget", "config", "journal", "pulse", "record", "store"]),
-            ("record", &["absence", "expect", "incident", "journal", "state", "store"]),
+            ("record", &["absence", "expect", "incident", "journal", "silence", "state", "store"]),
             (
                 "watchman",
                 &[
@@ -73,17 +74,17 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
                 ],
             ),
             // Of `ingest` only what a device says of itself at a session's start.
-            ("store", &["absence", "budget", "expect", "incident", "ingest", "journal", "state"]),
+            ("store", &["absence", "budget", "expect", "incident", "ingest", "journal", "silence", "state"]),
             ("enrol", &["bell", "record", "roster", "store"]),
             ("web", &["bell", "config", "enrol", "ingest", "listener", "report", "roster", "session", "store"]),
             (
                 "socket",
                 &[
                     "bell", "budget", "config", "enrol", "expect", "incident", "ingest", "person", "plans", "record",
-                    "reporter", "roster", "state", "store", "web",
+                    "reporter", "roster", "schedule", "silence", "state", "store", "web",
                 ],
             ),
-            ("person", &["bell", "expect", "incident", "journal", "plans", "record", "store"]),
+            ("person", &["bell", "expect", "incident", "journal", "plans", "record", "silence", "store"]),
         ],
     ),
     (

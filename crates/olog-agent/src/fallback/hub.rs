@@ -91,6 +91,7 @@ fn notice(device: &DeviceName, address: Option<&str>, code: SystemCode, args: &[
         address: address.map(str::to_owned),
         task: None,
         at,
+        silence: None,
         saying: Saying::System { code, args },
     }
 }

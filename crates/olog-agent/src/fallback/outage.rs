@@ -63,6 +63,7 @@ impl Outage {
                 address: address.map(str::to_owned),
                 task: Some(task.to_string()),
                 at,
+                silence: None,
                 saying,
             };
             said.push(Said { n, notice });

@@ -127,15 +127,17 @@ const DAY: i64 = 24 * HOUR;
 
 fn words(saying: &Saying) -> String {
     match saying {
-        Saying::DevicesLost { devices, n_known, since, behind, said_bye } => {
+        Saying::DevicesLost { devices, n_known, since, behind, said_bye, n_times } => {
             let behind = behind.as_ref().map_or(String::new(), |b| format!(" behind {b}"));
             let bye = if *said_bye { " bye" } else { "" };
-            format!("lost {} of {n_known} since {}{behind}{bye}", devices.join(" "), since.0 / SECOND)
+            let times = n_times.map_or(String::new(), |n| format!(" times {n}"));
+            format!("lost {} of {n_known} since {}{behind}{bye}{times}", devices.join(" "), since.0 / SECOND)
         }
-        Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye } => {
+        Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } => {
             let missing = if missing.is_empty() { String::new() } else { format!(" missing {}", missing.join(" ")) };
             let bye = if *said_bye { " bye" } else { "" };
-            format!("back {} since {}{missing} rebooted {n_rebooted}{bye}", devices.join(" "), since.0 / SECOND)
+            let times = n_times.map_or(String::new(), |n| format!(" times {n}"));
+            format!("back {} since {}{missing} rebooted {n_rebooted}{bye}{times}", devices.join(" "), since.0 / SECOND)
         }
         other => panic!("{other:?}"),
     }
@@ -327,25 +329,65 @@ fn a_device_that_was_never_heard_is_not_judged() {
     assert_eq!(world.roll.due_at(&world.devices, &world.open, world.now), None);
 }
 
-#[test]
-fn a_flapping_device_is_told_three_times_and_then_when_it_is_calm() {
-    let mut world = World::new(2);
-    for _ in 0..10 {
-        world.leaves(0, false);
-        world.pass(100);
-        world.comes(0, false);
-        world.pass(100);
+impl World {
+    /// Device 0 goes for 100 s and comes for 100 s, again and again.
+    fn flaps(&mut self, times: usize) {
+        for _ in 0..times {
+            self.leaves(0, false);
+            self.pass(100);
+            self.comes(0, false);
+            self.pass(100);
+        }
     }
+}
+
+#[test]
+fn a_device_that_comes_and_goes_is_told_twice_then_with_its_count_and_when_it_is_calm() {
+    let mut world = World::new(2);
+    world.flaps(10);
     world.heard(&[
         "60 lost d0 of 2 since 0",
         "100 back d0 since 0 rebooted 0",
         "260 lost d0 of 2 since 200",
         "300 back d0 since 200 rebooted 0",
-        "460 lost d0 of 2 since 400",
+        "460 lost d0 of 2 since 400 times 3",
     ]);
-    world.pass(3600);
-    world.heard(&["5500 back d0 since 400 rebooted 0"]);
-    assert_eq!(world.n_incidents, 3);
+    assert!(world.open[0].1.missing().next().is_none(), "it is here, and so are its tasks");
+    world.pass(86_400);
+    world.heard(&["88300 back d0 since 1800 rebooted 0 times 10"]);
+    assert_eq!((world.n_incidents, world.open.len()), (3, 0));
+    world.flaps(1);
+    world.heard(&["88460 lost d0 of 2 since 88400", "88500 back d0 since 88400 rebooted 0"]);
+}
+
+#[test]
+fn what_comes_and_goes_is_told_every_six_hours() {
+    let mut world = World::new(2);
+    world.flaps(3);
+    world.told.clear();
+    // 24 hours of it.
+    world.flaps(24 * 18);
+    world.heard(&[
+        "22060 lost d0 of 2 since 22000 times 111",
+        "43660 lost d0 of 2 since 43600 times 219",
+        "65260 lost d0 of 2 since 65200 times 327",
+        "86860 lost d0 of 2 since 86800 times 435",
+    ]);
+}
+
+#[test]
+fn what_comes_and_goes_and_stays_away_is_told_within_the_hour() {
+    let mut world = World::new(2);
+    world.flaps(5);
+    world.told.clear();
+    world.leaves(0, false);
+    world.pass(20_000);
+    world.heard(&["4660 lost d0 of 2 since 1000 times 6"]);
+    // The hub starts anew: what is known of it stands in the absence.
+    world.roll = Roll::new(world.now);
+    world.comes(0, true);
+    world.pass(86_500);
+    world.heard(&["107400 back d0 since 1000 rebooted 1 times 6"]);
 }
 
 #[test]

@@ -36,6 +36,20 @@ pub(super) const INCIDENTS: &[Column] = &[
     ("n_seen", "SEEN"),
     ("acknowledged_at", "ACKNOWLEDGED"),
 ];
+pub(super) const SILENCES: &[Column] = &[
+    ("id", "#"),
+    ("device", "DEVICE"),
+    ("task", "TASK"),
+    ("fingerprint", "ERROR"),
+    ("is_now", "NOW"),
+    ("from_at", "FROM"),
+    ("until_at", "UNTIL"),
+    ("every", "EVERY"),
+    ("lasts", "FOR"),
+    ("n_held", "HOLDS"),
+    ("made_by", "BY"),
+    ("comment", "COMMENT"),
+];
 pub(super) const REPORTS: &[Column] = &[
     ("id", "#"),
     ("to_at", "UNTIL"),

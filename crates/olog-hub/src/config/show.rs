@@ -129,6 +129,9 @@ fn show_task(task: &super::DeclaredTask) -> String {
         let grace = show_span(task.grace);
         text.push_str(&format!(", schedule = {:?}, grace = {grace:?}", schedule.to_string()));
     }
+    if task.errors_in_a_row > 1 {
+        text.push_str(&format!(", errors_in_a_row = {}", task.errors_in_a_row));
+    }
     text.push_str(" }");
     text
 }

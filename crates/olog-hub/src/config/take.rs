@@ -231,7 +231,7 @@ fn device(mut table: Table) -> Option<Declared> {
     for item in table.take_items("tasks").unwrap_or_default() {
         match item {
             Item::Text(text) => match text.parse::<TaskName>() {
-                Ok(name) => tasks.push(DeclaredTask { name, schedule: None, grace: GRACE }),
+                Ok(name) => tasks.push(DeclaredTask { name, schedule: None, grace: GRACE, errors_in_a_row: 1 }),
                 Err(problem) => table.fault("tasks", &problem.to_string()),
             },
             Item::Table(task) => tasks.extend(declared_task(task)),
@@ -257,8 +257,9 @@ fn declared_task(mut table: Table) -> Option<DeclaredTask> {
     if table.has("grace") && !table.has("schedule") {
         table.fault("grace", "is used with schedule");
     }
+    let errors_in_a_row = take_u32(&mut table, "errors_in_a_row", 1, 1_000).unwrap_or(1);
     table.finish();
-    Some(DeclaredTask { name: name?, schedule, grace })
+    Some(DeclaredTask { name: name?, schedule, grace, errors_in_a_row })
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {

@@ -26,6 +26,10 @@ pub(super) struct ErrorSign<'a> {
     pub(super) is_silent: bool,
     /// A channel of the agent's own has accepted it.
     pub(super) is_told: bool,
+    /// More of what was there before, …
+    pub(super) is_more: bool,
+    /// … and more may come: its writer still has the file open.
+    pub(super) is_unfinished: bool,
 }
 
 /// A run that left a log.
@@ -52,13 +56,25 @@ impl<'a> ErrorSign<'a> {
             excerpt,
             is_silent: file.suffix == Suffix::Scanerr,
             is_told: is_told(event),
+            is_more: file.change == Change::Grown,
+            is_unfinished: !file.closed,
         }
     }
 
     /// A run by `exec` that failed.
     pub(super) fn of_run(event: &Event, moment: Moment, texts: &[FingerprintText], excerpt: Excerpt) -> Self {
         let fingerprints = hashes(texts, &excerpt);
-        ErrorSign { moment, times: 1, path: "", excerpt, fingerprints, is_silent: false, is_told: is_told(event) }
+        ErrorSign {
+            moment,
+            times: 1,
+            path: "",
+            excerpt,
+            fingerprints,
+            is_silent: false,
+            is_told: is_told(event),
+            is_more: false,
+            is_unfinished: false,
+        }
     }
 }
 

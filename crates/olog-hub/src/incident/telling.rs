@@ -4,11 +4,11 @@
 //! counted; reminders; an end only to who was told of the begin. An incident that keeps coming back is told as such, and
 //! then every six hours until it has been calm for a day.
 
-use olog_proto::{At, Excerpt, Fingerprint};
+use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
 use olog_push::{Ground, Kind, Saying, Why};
 use serde::{Deserialize, Serialize};
 
-use super::signs::{ErrorSign, Moment};
+use super::signs::{ErrorSign, Moment, hash};
 use super::{HOUR, MINUTE, Outcome, Policy, TaskFacts, push_bounded};
 use crate::state::State;
 
@@ -56,6 +56,16 @@ pub struct Incident {
     /// When new errors were pushed at once, within the last hour.
     at_once: Vec<At>,
     held: Option<Held>,
+    /// Errors in a row: since it last began.
+    #[serde(skip_serializing_if = "is_zero")]
+    n_row: u32,
+    /// The last of them that counted: when, and in which file if its writer had that open still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<(At, Option<u64>)>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// New errors that wait to be told together.
@@ -66,6 +76,9 @@ struct Held {
     excerpt: Excerpt,
     path: String,
     fingerprint: Option<Fingerprint>,
+    /// All of them.
+    #[serde(default)]
+    of: Vec<Fingerprint>,
     n_more: u32,
 }
 
@@ -81,9 +94,13 @@ impl Incident {
         Incident { began_at, n_begun: 1, last_error_at: began_at, ..Incident::default() }
     }
 
-    pub(super) fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self, policy: &Policy) {
         self.n_begun = self.n_begun.saturating_add(1);
-        self.n_reopened = self.n_reopened.saturating_add(1);
+        // What was too short to be told does not come and go.
+        if self.n_row.max(1) >= policy.errors_in_a_row {
+            self.n_reopened = self.n_reopened.saturating_add(1);
+        }
+        (self.n_row, self.counted) = (0, None);
         // An end that was told ends the acknowledgement; while it comes and goes, no end is told.
         if self.n_reopened <= COMES_AND_GOES {
             self.acknowledged_at = None;
@@ -94,10 +111,34 @@ impl Incident {
         self.n_seen = self.n_seen.saturating_add(sign.times);
         self.last_error_at = self.last_error_at.max(sign.moment.at);
         self.began_at = self.began_at.min(sign.moment.at);
+        self.count_in_row(sign);
         if !sign.excerpt.is_blank() {
             self.excerpt = sign.excerpt.clone();
             sign.path.clone_into(&mut self.path);
         }
+    }
+
+    /// What one run writes bit by bit counts once; what never ends counts once a minute.
+    fn count_in_row(&mut self, sign: &ErrorSign<'_>) {
+        let file = hash(sign.path);
+        let is_same_run = self.counted.is_some_and(|(at, open)| {
+            sign.is_more && open == Some(file) && sign.moment.at.since(at).saturating_abs() < MINUTE
+        });
+        if !is_same_run {
+            self.n_row = self.n_row.saturating_add(u32::try_from(sign.times).unwrap_or(u32::MAX));
+            self.counted = Some((sign.moment.at, None));
+        }
+        if let Some((_, open)) = &mut self.counted {
+            *open = sign.is_unfinished.then_some(file);
+        }
+    }
+
+    /// The errors that were pushed, or would have been; of what nobody was told, those of its latest text.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        if !self.pushed.is_empty() {
+            return self.pushed.clone();
+        }
+        fingerprint::fingerprints(self.excerpt.head()).iter().map(FingerprintText::fingerprint).collect()
     }
 
     /// Were all of these pushed in this incident?
@@ -123,10 +164,12 @@ impl Incident {
         policy: &Policy,
         out: &mut Vec<Outcome>,
     ) {
-        if sign.is_silent {
+        let is_too_few = !self.is_told && !sign.is_told && self.n_row < policy.errors_in_a_row;
+        if sign.is_silent || is_too_few {
             return;
         }
-        let fresh = sign.fingerprints.iter().find(|f| !self.pushed.contains(f)).copied();
+        let new: Vec<Fingerprint> = sign.fingerprints.iter().filter(|f| !self.pushed.contains(f)).copied().collect();
+        let fresh = new.first().copied();
         for &fingerprint in &sign.fingerprints {
             if !self.pushed.contains(&fingerprint) {
                 push_bounded(&mut self.pushed, fingerprint, FINGERPRINTS_MAX);
@@ -134,13 +177,14 @@ impl Incident {
         }
         let why = if !self.is_told {
             match self.n_reopened {
+                n if n < COMES_AND_GOES && policy.errors_in_a_row > 1 => Why::InARow { n_times: self.n_row },
                 0 => first,
                 n if n < COMES_AND_GOES => Why::Reopened,
                 _ => Why::ComesAndGoes { n_times: self.n_begun },
             }
         } else if fresh.is_some() {
             if !sign.is_told && !self.has_slot(sign.moment.now, policy) {
-                return self.hold(sign, fresh);
+                return self.hold(sign, new);
             }
             Why::NewFingerprint
         } else {
@@ -165,7 +209,8 @@ impl Incident {
             began_at: self.began_at,
             n_seen: self.n_seen,
         };
-        out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, saying });
+        let of = if why == Why::NewFingerprint { new } else { sign.fingerprints.clone() };
+        out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, saying, of });
     }
 
     fn has_slot(&mut self, now: At, policy: &Policy) -> bool {
@@ -173,9 +218,12 @@ impl Incident {
         self.at_once.len() < usize::try_from(policy.new_errors_per_hour).unwrap_or(AT_ONCE_MAX).min(AT_ONCE_MAX)
     }
 
-    fn hold(&mut self, sign: &ErrorSign<'_>, fingerprint: Option<Fingerprint>) {
+    fn hold(&mut self, sign: &ErrorSign<'_>, of: Vec<Fingerprint>) {
         match &mut self.held {
-            Some(held) => held.n_more = held.n_more.saturating_add(1),
+            Some(held) => {
+                held.n_more = held.n_more.saturating_add(1);
+                of.into_iter().for_each(|fingerprint| push_bounded(&mut held.of, fingerprint, FINGERPRINTS_MAX));
+            }
             None => {
                 let (excerpt, path) = (sign.excerpt.clone(), sign.path.to_owned());
                 self.held = Some(Held {
@@ -183,7 +231,8 @@ impl Incident {
                     at: sign.moment.at,
                     excerpt,
                     path,
-                    fingerprint,
+                    fingerprint: of.first().copied(),
+                    of,
                     n_more: 0,
                 });
             }
@@ -212,7 +261,7 @@ impl Incident {
             began_at: self.began_at,
             n_seen: self.n_seen,
         };
-        out.push(Outcome::Notify { kind: Kind::Err, at: held.at, saying });
+        out.push(Outcome::Notify { kind: Kind::Err, at: held.at, saying, of: held.of });
     }
 
     pub(super) fn end(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
@@ -235,7 +284,7 @@ impl Incident {
             n_seen: self.n_seen,
             acknowledged_at: self.acknowledged_at,
         };
-        out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, saying });
+        out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, saying, of: Vec::new() });
     }
 
     /// When a person has to hear of it again, if nothing new comes. `quiet_at`: when its end by silence is due.
@@ -280,7 +329,7 @@ impl Incident {
                 began_at: self.began_at,
                 n_seen: self.n_seen,
             };
-            out.push(Outcome::Notify { kind: Kind::Err, at: now, saying });
+            out.push(Outcome::Notify { kind: Kind::Err, at: now, saying, of: self.pushed.clone() });
         } else {
             let saying = Saying::Remind {
                 began_at: self.began_at,
@@ -288,7 +337,7 @@ impl Incident {
                 last_error_at: self.last_error_at,
                 excerpt,
             };
-            out.push(Outcome::Notify { kind: Kind::Remind, at: now, saying });
+            out.push(Outcome::Notify { kind: Kind::Remind, at: now, saying, of: self.pushed.clone() });
         }
         self.told_at = now;
         self.n_begun_told = self.n_begun;

@@ -2,6 +2,7 @@
 
 mod histories;
 mod months;
+mod row;
 mod told;
 
 use olog_proto::event::Id128;
@@ -158,6 +159,7 @@ fn words(saying: &Saying) -> String {
                 Why::MoreFingerprints { n_more } => format!("and {n_more} more"),
                 Why::Reopened => "reopened".to_owned(),
                 Why::ComesAndGoes { n_times } => format!("comes and goes {n_times}"),
+                Why::InARow { n_times } => format!("{n_times} in a row"),
             };
             format!("{why}: {} ({n_seen})", excerpt.head())
         }

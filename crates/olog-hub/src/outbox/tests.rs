@@ -131,6 +131,7 @@ fn error(task: &str) -> Notice {
         address: None,
         task: Some(task.into()),
         at: NOW,
+        silence: None,
         saying,
     }
 }

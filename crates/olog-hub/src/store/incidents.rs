@@ -189,6 +189,54 @@ pub fn open_facts<F: DeserializeOwned>(tx: &mut Tx<'_>, subject: Subject) -> Res
 #[derive(Deserialize)]
 struct Latest {
     excerpt: Option<Excerpt>,
+    path: Option<String>,
+}
+
+/// What an incident has come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stand {
+    /// `task`, `lost`, `device`, `note`, `channel` or `hub`.
+    pub subject: String,
+    /// Its end.
+    pub ended_at: Option<At>,
+    /// What showed its end.
+    pub ground: Option<String>,
+    /// Signs counted.
+    pub n_seen: u64,
+    /// Its last sign.
+    pub last_at: At,
+    /// The latest text of a task's, and where that is.
+    pub latest: Option<(Excerpt, String)>,
+}
+
+/// What an incident has come to, if it is there.
+pub fn stand(tx: &mut Tx<'_>, id: u64) -> Result<Option<Stand>, StoreError> {
+    let row = tx.query_one(
+        "SELECT subject, ended_at, ground, n_seen, last_at, facts FROM incidents WHERE id = $1",
+        values![id],
+    )?;
+    let Some(row) = row else { return Ok(None) };
+    let Latest { excerpt, path } = row.json(5)?;
+    Ok(Some(Stand {
+        subject: row.text(0)?.to_owned(),
+        ended_at: row.at_or_null(1)?,
+        ground: row.text_or_null(2)?.map(str::to_owned),
+        n_seen: row.count(3)?,
+        last_at: row.at(4)?,
+        latest: excerpt.map(|excerpt| (excerpt, path.unwrap_or_default())),
+    }))
+}
+
+/// The facts of an incident.
+pub fn facts<F: DeserializeOwned>(tx: &mut Tx<'_>, id: u64) -> Result<F, StoreError> {
+    let row = tx.query_one("SELECT facts FROM incidents WHERE id = $1", values![id])?;
+    row.ok_or_else(|| StoreError::Row(format!("no incident {id}")))?.json(0)
+}
+
+/// The facts of an incident that is open.
+pub fn facts_if_open<F: DeserializeOwned>(tx: &mut Tx<'_>, id: u64) -> Result<Option<F>, StoreError> {
+    let row = tx.query_one("SELECT facts FROM incidents WHERE id = $1 AND ended_at IS NULL", values![id])?;
+    row.map(|row| row.json(0)).transpose()
 }
 
 const COLUMNS: &str = "i.id, i.subject, d.name, i.name, i.began_at, i.last_at, i.ended_at, i.ground, i.n_seen, i.n_begun, i.acknowledged_at, i.facts

@@ -128,20 +128,45 @@ impl Outcome {
     }
 }
 
+/// On record for these channels, and not told: this silence holds it back. Such a row is done at once, its outcome is
+/// `silenced`, and `silence_id` names the silence.
+pub fn put_held(
+    tx: &mut Tx<'_>,
+    channels: &[String],
+    notice: &Notice,
+    silence: u64,
+    now: At,
+) -> Result<(), StoreError> {
+    let (body, kind) = columns(notice)?;
+    for channel in channels {
+        tx.execute(
+            "INSERT INTO outbox (channel, kind, incident_id, is_first, made_at, notice, done_at, outcome, silence_id)
+             VALUES ($1, $2, $3, 0, $4, $5, $4, 'silenced', $6)",
+            &[channel.as_str().into(), kind.clone(), notice.incident.into(), now.into(), body.clone(), silence.into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// A notice as it is stored: itself, and its kind.
+fn columns(notice: &Notice) -> Result<(Value, Value), StoreError> {
+    let kind = serde_json::to_value(notice.kind).map_err(|e| StoreError::Refused(e.to_string()))?;
+    Ok((Value::json(notice)?, kind.as_str().unwrap_or_default().into()))
+}
+
 /// Puts a notice into the outbox of these channels. `is_first`: the first sign of an incident.
 pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool, now: At) -> Result<(), StoreError> {
     if channels.is_empty() {
         return Ok(());
     }
-    let body = Value::json(notice)?;
-    let kind = serde_json::to_value(notice.kind).map_err(|e| StoreError::Refused(e.to_string()))?;
+    let (body, kind) = columns(notice)?;
     for channel in channels {
         tx.execute(
             "INSERT INTO outbox (channel, kind, incident_id, is_first, urgency, made_at, notice)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
             &[
                 channel.as_str().into(),
-                kind.as_str().unwrap_or_default().into(),
+                kind.clone(),
                 notice.incident.into(),
                 is_first.into(),
                 i64::from(Urgency::of(notice, is_first)).into(),

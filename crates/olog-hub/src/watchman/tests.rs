@@ -4,6 +4,7 @@ mod clocks;
 mod expected;
 mod month;
 mod notes;
+mod silences;
 
 use std::net::IpAddr;
 

@@ -178,6 +178,7 @@ mod tests {
             address: Some("me@backup:22".into()),
             task: Some("rsync".into()),
             at: NOW,
+            silence: None,
             saying,
         }
     }

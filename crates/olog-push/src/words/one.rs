@@ -47,8 +47,10 @@ pub(super) fn write(
     }
     log_in(say, entry.notice, &mut page);
     acknowledge(say, context, entry, &mut page);
+    silence(say, context, entry.notice, &mut page);
     missed::stop_expecting(say, entry.notice, &mut page);
     let mut facts = vec![say.t("why", &[("why", words.why.into())])];
+    facts.extend(entry.notice.silence.map(|n| say.t("was-silenced", &[("n", n.into())])));
     facts.extend(words.facts);
     page.push(Part::Small(say.sentences(facts)));
     let mut facts = of_the_budget(say, context);
@@ -85,6 +87,22 @@ fn acknowledge(say: &Say, context: &Context<'_>, entry: &Entry<'_>, page: &mut P
     } else if context.public_url.is_none() {
         page.push(Part::Small(format!("#{number}")));
     }
+}
+
+/// What is failing now may fail for some time while it is worked on.
+fn silence(say: &Say, context: &Context<'_>, notice: &Notice, page: &mut Page) {
+    let may_go_on = match &notice.saying {
+        Saying::Error { .. } | Saying::Remind { .. } => true,
+        Saying::DevicesLost { n_times, .. } => n_times.is_some(),
+        _ => false,
+    };
+    let Some(device) = notice.device.as_deref().filter(|_| may_go_on && !context.by_device) else { return };
+    let task = notice.task.as_deref().map_or_else(String::new, |task| format!(" --task {}", cut::shell_word(task)));
+    page.push(Part::Command {
+        label: say.w("silence"),
+        command: format!("olog-hub silence add --device {}{task} --for 2h", cut::shell_word(device)),
+        copy: say.w("copy"),
+    });
 }
 
 /// Something that a person may acknowledge?
@@ -220,6 +238,10 @@ fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
             let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
             (vec![say.t("comes-and-goes", &args), open()], "why-comes-and-goes")
         }
+        Why::InARow { n_times } => {
+            let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
+            (vec![say.t("in-a-row", &args), good], "why-in-a-row")
+        }
     };
     let times = [("at", say.time_exact(notice.at).into()), ("now", say.time_exact(say.now).into())];
     Words {
@@ -292,7 +314,7 @@ fn ground_key(ground: Ground) -> &'static str {
 
 fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let notice = entry.notice;
-    let Saying::DevicesLost { devices, n_known, since, behind, said_bye } = &notice.saying else {
+    let Saying::DevicesLost { devices, n_known, since, behind, said_bye, n_times } = &notice.saying else {
         return Words::default();
     };
     let n = devices.len() as u64;
@@ -318,28 +340,33 @@ fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let names = if n > 1 { format!("\n{}\n", say.list(devices)) } else { String::new() };
     let bye = say.w(if *said_bye { "lost-bye" } else { "lost-no-bye" });
     let what = say.sentences([bye, say.t("lost-tasks", &[("n", n.into())])]);
-    let head = say.sentences([first, others]);
+    let again = n_times.map_or_else(String::new, |n| say.t("lost-comes-and-goes", &[("n", n.into())]));
+    let head = say.sentences([first, again, others]);
     let gap = if names.is_empty() { say.w("sentence-space") } else { String::new() };
     Words {
         title: title(say, entry, Some(&name), None),
         telling,
         sentence: format!("{head}{names}{gap}{what}"),
         log: None,
-        why: say.w("why-lost"),
+        why: say.w(if n_times.is_some() { "why-comes-and-goes" } else { "why-lost" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }
 
 fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let notice = entry.notice;
-    let Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye } = &notice.saying else {
+    let Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } = &notice.saying else {
         return Words::default();
     };
     let n = devices.len() as u64;
     let away = notice.at.since(*since);
     let args = [("n", n.into()), ("span", say.span(away).into()), ("time", say.time(*since).into())];
-    let (name, first) = match devices.as_slice() {
-        [one] => {
+    let (name, first) = match (devices.as_slice(), n_times) {
+        ([one], Some(n)) => {
+            let args = [("devices", one.as_str().into()), ("n", (*n).into())];
+            (cut::middle(one, 10), say.t("back-calm", &args))
+        }
+        ([one], None) => {
             let [_, span, time] = args;
             (cut::middle(one, 10), say.t("back-one", &[("devices", one.as_str().into()), span, time]))
         }
@@ -364,7 +391,7 @@ fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     };
     let away_name = format!("{name} {}", say.t("away", &[("span", say.short_span(away).into())]));
     let state = say.w(entry.state());
-    let fits = state.chars().count() + 1 + away_name.chars().count() <= TITLE_MAX;
+    let fits = n_times.is_none() && state.chars().count() + 1 + away_name.chars().count() <= TITLE_MAX;
     let untold = if entry.begin.is_some() { say.w("over-untold-devices") } else { String::new() };
     Words {
         title: cut::title(&state, Some(if fits { &away_name } else { &name }), None),

@@ -44,6 +44,7 @@ fn error_of(device: &str, task: &str, at: At, text: &str, why: Why) -> Notice {
         address: Some("ubuntu@10.20.0.233:22".into()),
         task: Some(task.into()),
         at,
+        silence: None,
         saying: Saying::Error {
             why,
             excerpt: Excerpt::of(text),
@@ -76,8 +77,18 @@ fn lost(n: usize, behind: Option<&str>) -> Notice {
         since: NIGHT.plus(-70_000),
         behind: behind.map(str::to_owned),
         said_bye: false,
+        n_times: None,
     };
-    Notice { kind: Kind::Lost, incident: Some(18), device: None, address: None, task: None, at: NIGHT, saying }
+    Notice {
+        kind: Kind::Lost,
+        incident: Some(18),
+        device: None,
+        address: None,
+        task: None,
+        at: NIGHT,
+        silence: None,
+        saying,
+    }
 }
 
 fn back(n: usize, missing: usize) -> Notice {
@@ -88,6 +99,7 @@ fn back(n: usize, missing: usize) -> Notice {
         since: NIGHT.plus(-20 * MINUTE),
         n_rebooted: n as u64,
         said_bye: false,
+        n_times: None,
     };
     Notice { kind: Kind::Back, saying, ..lost(1, None) }
 }
@@ -202,6 +214,7 @@ fn errors_of_every_reason() {
         Why::MoreFingerprints { n_more: 4 },
         Why::Reopened,
         Why::ComesAndGoes { n_times: 3 },
+        Why::InARow { n_times: 3 },
     ];
     let texts: Vec<String> =
         reasons.into_iter().map(|why| shown(&[error_of("comsrv", "mysql", NIGHT, MYSQL, why)])).collect();
@@ -212,6 +225,25 @@ fn errors_of_every_reason() {
 fn a_late_error_says_how_late_it_is() {
     let late = error_of("comsrv", "mysql", NIGHT.plus(-6 * HOUR), MYSQL, Why::First);
     insta::assert_snapshot!(shown(&[late]));
+}
+
+#[test]
+fn what_a_silence_held_says_so() {
+    let held = Notice { silence: Some(3), ..error_of("comsrv", "mysql", NIGHT.plus(-2 * HOUR), MYSQL, Why::First) };
+    insta::assert_snapshot!(shown(&[held]));
+}
+
+#[test]
+fn a_device_that_comes_and_goes_is_told_with_its_count() {
+    let mut flapping = Notice { device: Some("respi".into()), ..lost(1, None) };
+    if let Saying::DevicesLost { n_times, .. } = &mut flapping.saying {
+        *n_times = Some(5);
+    }
+    let mut calm = Notice { device: Some("respi".into()), ..back(1, 0) };
+    if let Saying::DevicesBack { n_times, .. } = &mut calm.saying {
+        *n_times = Some(5);
+    }
+    insta::assert_snapshot!([shown(&[flapping]), shown(&[calm])].join("\n\n############\n\n"));
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn told(facts: ReportFacts) -> Notice {
         address: None,
         task: None,
         at: facts.made_at,
+        silence: None,
         saying: Saying::Report(Box::new(facts)),
     }
 }
