@@ -18,6 +18,7 @@ mod habits;
 mod hours;
 mod inputs;
 mod journals;
+mod kills;
 mod manuals;
 mod names;
 mod outages;

@@ -8,6 +8,9 @@
 //! Where a crash leaves what: before the call, the claim expires ([`CLAIM_FOR`]) and somebody sends; between the service's
 //! yes and our record, the whole message is sent again. Never lost, at most once more for each crash.
 //!
+//! A channel with a budget (`budget`) sends only what is worth one of the messages that are left. In a storm (`storm`) a claim takes
+//! thousands of rows, their texts bounded, and the message counts what it cannot tell; all of it is told then.
+//!
 //! What an answer does (`turn`). *Accepted*: that receiver is done. *Later*: the channel backs off, jittered, at most
 //! [`BACK_OFF`]`.1`; a new first sign cuts that to [`FIRST_SIGN_WAIT`]. *Refused* for the receiver: set aside and told; it is
 //! named again only when nobody else is left, or after `channel rearm`. For the credential, or for every receiver: the
@@ -17,9 +20,11 @@
 //!
 //! Must not: decide what is told (it finds it in the store), or know what a service's answer looks like (`olog-push`).
 
+mod storm;
 mod turn;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use olog_daemon::clock::Clock;
 use olog_proto::At;
@@ -37,10 +42,17 @@ use crate::pulse::{Pulse, Pulses};
 use crate::record::{self, Rules};
 use crate::store::outbox::{self, ChannelFacts, Claimed, Pick, Place};
 use crate::store::{Store, StoreError, Tx};
+use storm::{Storm, Texts};
 use turn::Turn;
 
-/// Rows of one claim, and so of one message.
-const CLAIM_MAX: u32 = 500;
+/// Rows of one transaction that claims: it takes some ten milliseconds, and ingest goes on behind it.
+const CHUNK: u32 = 1_000;
+/// Rows of one claim, and so of one message, …
+const CLAIM_MAX: usize = 20_000;
+/// … and bytes of their notices, about.
+const CLAIM_BYTES: usize = 16 << 20;
+/// So many are put into words at once; more elsewhere than where devices are answered.
+const FEW_WORDS: usize = 200;
 /// A claim outlives a call (10 s) and its record; then the row is free again.
 const CLAIM_FOR: i64 = 60_000;
 /// Back-off of a channel, at first and at most.
@@ -156,6 +168,7 @@ pub struct Dispatcher {
     listener: Listener,
     clock: Clock,
     pace: Pace,
+    storm: Mutex<Storm>,
     /// Who holds its claims.
     me: String,
     pulse: Pulse,
@@ -201,6 +214,7 @@ impl Dispatcher {
             bell,
             clock,
             pace,
+            storm: Mutex::default(),
             me,
             pulse,
             stop,
@@ -246,7 +260,12 @@ impl Dispatcher {
     /// A pause and receivers set aside end with the configuration under which they came.
     pub async fn begin(&self) -> Result<(), StoreError> {
         let (name, config) = (self.channel.name.clone(), self.channel.settings_print());
+        let is_shared = self.store.is_shared();
         let written = self.store.write(move |tx| {
+            if !is_shared {
+                // Whoever held something is gone, killed perhaps: it need not wait until its claim expires.
+                outbox::release_all(tx, &name)?;
+            }
             let facts = outbox::channel(tx, &name)?;
             if facts.config.as_ref() != Some(&config) {
                 outbox::set_channel(tx, &name, &ChannelFacts { config: Some(config.clone()), ..facts.to_try_again() })?;
@@ -266,14 +285,25 @@ impl Dispatcher {
             let (channel, me) = (self.channel.clone(), self.me.clone());
             self.store.write_relaxed(move |tx| claim(tx, &channel, &me, now)).await?
         };
-        let Claims { rows, facts, budget } = match claim {
+        let mut claims = match claim {
             Claim::Nothing(next) => return Ok(Next::At(next)),
             Claim::Rows(claims) => *claims,
         };
-        if let Err(wait) = self.pace.take(instant) {
-            self.release(outbox::ids(&rows)).await?;
+        let storm = || self.storm.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wait = storm().wait(claims.rows.len(), instant);
+        if wait.is_some() && claims.rows.len() >= CHUNK as usize {
+            // What fills a message need not gather.
+            let name = self.channel.name.clone();
+            let n = self.store.read(move |tx| outbox::n_waiting(tx, &name, CLAIM_MAX as u64)).await?;
+            wait = wait.filter(|_| n < CLAIM_MAX as u64);
+        }
+        if let Some(wait) = wait.or_else(|| self.pace.take(instant).err()) {
+            self.release(outbox::ids(&claims.rows)).await?;
             return Ok(Next::AfterPace(wait));
         }
+        self.claim_more(&mut claims, now).await?;
+        let Claims { rows, facts, budget, .. } = claims;
+        storm().goes(rows.len(), instant);
         let to = self.receivers(&rows, &facts);
         let spending = spending(&self.channel.name, &rows, &facts, budget.as_ref());
         let (message, rows) = self.in_words(rows, spending, now).await?;
@@ -284,6 +314,26 @@ impl Dispatcher {
         let turn = Turn { rows, answers, title: message.title, sent_at: now, done_at: done, jitter };
         self.record(turn).await?;
         Ok(Next::Now)
+    }
+
+    /// In a storm: what stands behind the first rows, in transactions that leave room for others.
+    async fn claim_more(&self, claims: &mut Claims, now: At) -> Result<(), StoreError> {
+        let mut texts = Texts::default();
+        let mut bytes: usize = claims.rows.iter_mut().map(|row| texts.lighten(&mut row.notice)).sum();
+        let is_full = |n: usize| n >= CHUNK as usize;
+        let mut n_last = claims.rows.len();
+        while is_full(n_last) && claims.rows.len() < CLAIM_MAX && bytes < CLAIM_BYTES {
+            self.pulse.beat();
+            let (name, me, pick) = (self.channel.name.clone(), self.me.clone(), claims.pick);
+            let claim = move |tx: &mut Tx<'_>| outbox::claim(tx, &name, &me, now, now.plus(CLAIM_FOR), pick);
+            let mut more = self.store.write_relaxed(claim).await?;
+            n_last = more.len();
+            bytes += more.iter_mut().map(|row| texts.lighten(&mut row.notice)).sum::<usize>();
+            claims.rows.append(&mut more);
+        }
+        // What is told stands in the order of its making.
+        claims.rows.sort_by_key(|row| row.id);
+        Ok(())
     }
 
     /// One line a receiver, with what the service answered; a message of several things is found by its oldest. The title names no
@@ -322,7 +372,7 @@ impl Dispatcher {
     /// Writes down what the service said. While the disk does not take it nothing else is sent: a message whose acceptance
     /// is not on record would be sent again.
     async fn record(&self, turn: Turn) -> Result<(), StoreError> {
-        let (channel, rules) = (self.channel.clone(), self.rules.clone());
+        let (channel, rules, turn) = (self.channel.clone(), self.rules.clone(), Arc::new(turn));
         loop {
             self.pulse.beat();
             let (turn, rules, channel) = (turn.clone(), rules.clone(), channel.clone());
@@ -358,20 +408,29 @@ impl Dispatcher {
         budget: Option<Spending>,
         now: At,
     ) -> Result<(Message, Vec<Claimed>), StoreError> {
-        let notices: Vec<Notice> = rows.iter().map(|row| row.notice.clone()).collect();
-        let composed = self.rules.compose(&notices, &self.channel, budget, now);
+        // A storm takes some hundred milliseconds of one core: not of those that answer devices.
+        let (rules, channel, is_storm) = (self.rules.clone(), self.channel.clone(), rows.len() > FEW_WORDS);
+        let in_words = move || {
+            let nothing = record::affair(None, SystemCode::ChannelTest, &[], now);
+            let notices: Vec<Notice> =
+                rows.iter_mut().map(|row| std::mem::replace(&mut row.notice, nothing.clone())).collect();
+            let composed = rules.compose(&notices, &channel, budget, now);
+            for (row, notice) in rows.iter_mut().zip(notices) {
+                row.notice = notice;
+            }
+            (composed, rows)
+        };
+        let (composed, mut rows) = if is_storm {
+            let composing = tokio::task::spawn_blocking(in_words).await;
+            composing.map_err(|error| StoreError::Refused(error.to_string()))?
+        } else {
+            in_words()
+        };
         if composed.told.len() < rows.len() {
-            let mut i = 0;
-            let mut back = Vec::new();
-            rows.retain(|row| {
-                let is_told = composed.told.contains(&i);
-                i += 1;
-                if !is_told {
-                    back.push(row.id);
-                }
-                is_told
-            });
-            self.release(back).await?;
+            let told: HashSet<usize> = composed.told.into_iter().collect();
+            let (kept, back): (Vec<_>, Vec<_>) = rows.into_iter().enumerate().partition(|(i, _)| told.contains(i));
+            rows = kept.into_iter().map(|(_, row)| row).collect();
+            self.release(back.into_iter().map(|(_, row)| row.id).collect()).await?;
         }
         Ok((composed.message, rows))
     }
@@ -410,6 +469,8 @@ struct Claims {
     rows: Vec<Claimed>,
     facts: ChannelFacts,
     budget: Option<Budget>,
+    /// By which they were chosen; more of their like come by it.
+    pick: Pick,
 }
 
 fn claim(tx: &mut Tx<'_>, channel: &Channel, me: &str, now: At) -> Result<Claim, StoreError> {
@@ -425,7 +486,7 @@ fn claim(tx: &mut Tx<'_>, channel: &Channel, me: &str, now: At) -> Result<Claim,
         return Ok(Claim::Nothing(cut));
     }
     let budget = outbox::budget(tx, channel, &facts, Some(me), now)?;
-    let mut pick = Pick { place: None, only: None, limit: CLAIM_MAX };
+    let mut pick = Pick { place: None, only: None, limit: CHUNK };
     if let Some(budget) = &budget {
         match worth_a_message(&outbox::present(tx, name, now)?, budget) {
             // Not a look more: what comes between two statements was not asked about.
@@ -444,7 +505,12 @@ fn claim(tx: &mut Tx<'_>, channel: &Channel, me: &str, now: At) -> Result<Claim,
     if rows.is_empty() {
         return nothing_free(tx, name, now);
     }
-    Ok(Claim::Rows(Box::new(Claims { rows, facts, budget })))
+    // Of a place where rows differ in who is left to accept them, one transaction's are enough.
+    pick.place = Some(Place::Fresh);
+    if rows.first().is_some_and(|row| row.place != Place::Fresh) {
+        pick.limit = 0;
+    }
+    Ok(Claim::Rows(Box::new(Claims { rows, facts, budget, pick })))
 }
 
 /// Until the first of those that are held is free.

@@ -246,6 +246,11 @@ impl Store {
         }
     }
 
+    /// May another hub work on the same store at this moment?
+    pub fn is_shared(&self) -> bool {
+        matches!(&*self.0, Backend::Postgres(_))
+    }
+
     /// A round trip through the writer: it returns when the writer still works, whether or not the disk does.
     pub async fn is_alive(&self) -> bool {
         match self.write_relaxed(|tx| tx.query("SELECT 1", &[])).await {

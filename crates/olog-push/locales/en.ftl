@@ -243,6 +243,10 @@ where-devices = { $n } devices
 where-tasks = { $n } tasks
 where-both = { $devices } devices, { $tasks } tasks
 and-more = and { $n } more, in the next message
+names-more = { $n } more (olog-hub incident list --all)
+counted = { $n } more are only counted here: { $devices }.
+counted-devices = { $n } more devices
+counted-where = So much came at once that this message tells the worst and counts the rest. Each stands in: olog-hub incident list --all; the texts of messages (.msg) in their files.
 
 ## Olog's own affairs
 system-hub-first-start-title = HUB started

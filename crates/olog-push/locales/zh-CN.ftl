@@ -216,6 +216,10 @@ where-devices = { $n } 台
 where-tasks = { $n } 个任务
 where-both = { $devices } 台、{ $tasks } 个任务
 and-more = 还有 { $n } 件,见下一条消息
+names-more = 另 { $n } 项(olog-hub incident list --all)
+counted = 另有 { $n } 项只计数:{ $devices }。
+counted-devices = 另 { $n } 台
+counted-where = 同时来得太多:这里先说最严重的,其余只计数。每一项都在:olog-hub incident list --all;消息(.msg)原文在设备上的文件里。
 
 ## Olog 自身
 system-hub-first-start-title = 中枢 首次启动

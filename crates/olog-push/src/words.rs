@@ -23,6 +23,7 @@ pub use catalogue::{Arg, LANGUAGES, Language, Say};
 pub use cut::ssh;
 use entry::Entry;
 use page::Page;
+use several::Rest;
 
 use crate::{Cadence, Form, Limits, Message, Notice};
 
@@ -33,6 +34,17 @@ const LATE_AFTER: i64 = 5 * 60 * 1000;
 /// What has waited longer than this goes as a digest.
 const DIGEST_AFTER: i64 = 10 * 60 * 1000;
 
+/// Matters that one message tells one by one, at most: nobody reads more.
+const WHOLE_MAX: usize = 400;
+/// So few are never only counted.
+const WHOLE_MIN: usize = 10;
+/// What waits becomes at most so many messages one after the other; of more, most is only counted.
+const MESSAGES_MAX: usize = 3;
+/// Names in a list, and in one of a storm.
+const NAMES_MAX: usize = 200;
+const STORM_NAMES_MAX: usize = 20;
+/// Matters that a program is told of one by one.
+const ABOUT_MAX: usize = 1_000;
 /// When no more messages of the day than this are left, that is said.
 const BUDGET_LOW: u64 = 3;
 
@@ -97,6 +109,9 @@ pub fn why(notice: &Notice, language: Language, timezone: Tz) -> String {
 }
 
 /// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.
+///
+/// What does not fit is left to the next message. But of more than a person reads, or more than [`MESSAGES_MAX`] messages
+/// hold (one, where messages are few), one message is made that tells the worst and what most devices share, and counts the rest.
 pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     let say = Say { language: context.language, timezone: context.timezone, now: context.now };
     let mut entries = entry::fold(notices);
@@ -104,25 +119,43 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     if entries.len() > 1 {
         entries.retain(|entry| !entry.is_alone());
     }
-    let mut n = entries.len();
+    let messages_max = if context.budget.is_some() { 1 } else { MESSAGES_MAX };
+    let mut rest = Rest { entries: &[], are_counted: entries.len() > WHOLE_MAX, names_max: NAMES_MAX };
+    let size = |page: &Page| context.limits.unit.size(&page.write(context.limits.form));
+    let max = context.limits.body;
+    if !rest.are_counted {
+        let smallest = write(&say, context, &entries, &rest, Some(0)).2;
+        rest.are_counted = entries.len() > WHOLE_MIN && size(&smallest) > max.saturating_mul(messages_max);
+    }
+    // Where the message may end: after each matter, in a storm after each that goes together.
+    let ends: Vec<usize> = if rest.are_counted {
+        rest.names_max = STORM_NAMES_MAX;
+        let mut ends = several::by_weight(&mut entries);
+        ends.truncate(WHOLE_MAX);
+        ends
+    } else {
+        (1..=entries.len()).collect()
+    };
+    let mut n = ends.len();
     loop {
-        let chosen = entries.get(..n).unwrap_or_default();
-        let n_left = entries.len() - n;
-        let (title, telling, smallest) = write(&say, context, chosen, n_left, Some(0));
-        let Limits { unit, form, body: max, .. } = context.limits;
+        let end = n.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
+        let (chosen, others) = entries.split_at(end.min(entries.len()));
+        let rest = Rest { entries: others, ..rest };
+        let (title, telling, smallest) = write(&say, context, chosen, &rest, Some(0));
         // Escaping makes a text longer, so the measure is the page and not its texts.
-        let size = |page: &Page| unit.size(&page.write(form));
         let too_long = size(&smallest);
         if too_long > max && n > 1 {
             n = (n * max / too_long * 9 / 10).clamp(1, n - 1);
             continue;
         }
         let full = [None, Some(500), Some(200), Some(100)];
-        let page = full.into_iter().map(|budget| write(&say, context, chosen, n_left, budget).2);
+        let page = full.into_iter().map(|budget| write(&say, context, chosen, &rest, budget).2);
         let page = page.into_iter().find(|page| size(page) <= max).unwrap_or(smallest);
-        let mut told: Vec<usize> = chosen.iter().flat_map(|entry| entry.places.iter().copied()).collect();
+        let told = if rest.are_counted { &entries } else { chosen };
+        let mut told: Vec<usize> = told.iter().flat_map(|entry| entry.places.iter().copied()).collect();
         told.sort_unstable();
-        return Composed { message: message(context, title, &telling, &page, chosen), told };
+        let about = chosen.get(..ABOUT_MAX).unwrap_or(chosen);
+        return Composed { message: message(context, title, &telling, &page, about), told };
     }
 }
 
@@ -131,14 +164,14 @@ fn write(
     say: &Say,
     context: &Context<'_>,
     entries: &[Entry<'_>],
-    n_left: usize,
+    rest: &Rest<'_, '_>,
     budget: Option<usize>,
 ) -> (String, String, Page) {
     match entries {
         [] => (String::new(), String::new(), Page::default()),
         [entry] if entry.is_alone() => report::write(say, entry, budget),
-        [entry] if n_left == 0 => one::write(say, context, entry, budget),
-        several => several::write(say, context, several, n_left, budget),
+        [entry] if rest.entries.is_empty() => one::write(say, context, entry, budget),
+        several => several::write(say, context, several, rest, budget),
     }
 }
 

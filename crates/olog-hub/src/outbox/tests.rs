@@ -1,4 +1,5 @@
 mod budget;
+mod storm;
 
 use olog_journeys::phone::{Habit, Phone, Push, UID};
 use olog_proto::Excerpt;

@@ -138,12 +138,12 @@ impl Turn {
                 );
                 return outbox::done(tx, &ids, message, Outcome::Refused, self.done_at);
             }
-            Verdict::Form => (Place::Alone, None),
+            Verdict::Form => (first.place.max(Place::After).further(self.rows.len()), None),
             Verdict::Fails { cause: Cause::Unknown, .. } => match first.place {
                 Place::Fresh => (Place::After, None),
-                Place::After if before.failing_at.is_none() => (Place::Alone, None),
-                Place::After => (Place::After, None),
                 Place::Alone => (Place::Alone, own_back_off),
+                suspect if before.failing_at.is_none() => (suspect.further(self.rows.len()), None),
+                suspect => (suspect, None),
             },
             Verdict::Fails { .. } => (first.place, None),
         };

@@ -14,7 +14,7 @@ use super::{EARLIEST, StoreError, Tx, Value};
 use crate::budget::Urgency;
 use crate::values;
 
-pub use waiting::{Waiting, WaitingRow, Waits, budget, last, present, waiting, waiting_of, why_waits};
+pub use waiting::{Waiting, WaitingRow, Waits, budget, last, n_waiting, present, waiting, waiting_of, why_waits};
 
 /// A row that somebody holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,16 +38,42 @@ pub enum Place {
     Fresh,
     /// After the others, with its like: its message was refused, or somebody has accepted it and somebody not yet.
     After,
+    /// After those, with a few: their message was refused again.
+    Few,
     /// After those, by itself.
     Alone,
 }
+
+/// Rows that go together from [`Place::Few`].
+const FEW: usize = 30;
 
 impl Place {
     fn of(n: i64) -> Place {
         match n {
             0 => Place::Fresh,
             1 => Place::After,
+            2 => Place::Few,
             _ => Place::Alone,
+        }
+    }
+
+    /// How many rows one message takes from here.
+    fn holds(self) -> usize {
+        match self {
+            Place::Fresh | Place::After => usize::MAX,
+            Place::Few => FEW,
+            Place::Alone => 1,
+        }
+    }
+
+    /// Where rows stand whose message of `n` was refused here while others were taken: so one in thousands is found in some
+    /// dozens of calls.
+    #[must_use]
+    pub fn further(self, n: usize) -> Place {
+        match self {
+            Place::Fresh => Place::After,
+            Place::After if n > FEW => Place::Few,
+            Place::After | Place::Few | Place::Alone => Place::Alone,
         }
     }
 }
@@ -249,13 +275,11 @@ pub fn claim(
             place,
             n_attempts: u32::try_from(row.int(4)?).unwrap_or(u32::MAX),
         });
-        if place == Place::Alone {
+        if claimed.len() >= place.holds() {
             break;
         }
     }
     hold(tx, &ids(&claimed), Some((by, until)))?;
-    // What is told stands in the order of its making.
-    claimed.sort_by_key(|row| row.id);
     Ok(claimed)
 }
 

@@ -1,6 +1,7 @@
 //! What belongs together: a begin and its end, an error that came again, a reminder of what was never told.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use olog_proto::{At, Fingerprint};
 
@@ -77,8 +78,13 @@ impl Entry<'_> {
         matches!(self.notice.saying, Saying::Report(_))
     }
 
+    /// By which entries are ordered.
+    fn key(&self) -> (u8, Option<&str>, At) {
+        (self.rank(), self.notice.device.as_deref(), self.notice.at)
+    }
+
     /// Worst first.
-    fn rank(&self) -> u8 {
+    pub(super) fn rank(&self) -> u8 {
         match &self.notice.saying {
             Saying::Error { .. } => 0,
             Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => 1,
@@ -97,39 +103,88 @@ impl Entry<'_> {
 
 /// Entries of notices that stand in the order of their making; worst first, then by device, then by time.
 pub(super) fn fold(notices: &[Notice]) -> Vec<Entry<'_>> {
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+    // What an earlier one was taken into leaves a hole.
+    let mut entries: Vec<Option<Entry<'_>>> = Vec::with_capacity(notices.len());
+    let mut kin: HashMap<Matter<'_>, Vec<usize>> = HashMap::new();
     for (place, notice) in notices.iter().enumerate() {
         let mut entry = Entry { places: vec![place], notice, begin: None };
         let mut is_told_by_an_earlier = false;
-        entries.retain_mut(|earlier| match takes(notice, earlier.notice) {
-            Takes::Nothing => true,
-            Takes::It => {
-                entry.begin = earlier.begin.or(entry.begin);
-                entry.places.append(&mut earlier.places);
-                false
-            }
-            Takes::ItAsBegin => {
-                entry.begin = entry.begin.or(earlier.begin).or(Some(earlier.notice));
-                entry.places.append(&mut earlier.places);
-                false
-            }
-            Takes::ItsPlaceInThat => {
-                if !is_told_by_an_earlier {
+        let earlier: BTreeSet<usize> =
+            Matter::asked_by(notice).filter_map(|matter| kin.get(&matter)).flatten().copied().collect();
+        for slot in earlier {
+            let Some(slot) = entries.get_mut(slot) else { continue };
+            let Some(earlier) = slot.as_mut() else { continue };
+            match takes(notice, earlier.notice) {
+                Takes::Nothing => {}
+                Takes::It => {
+                    entry.begin = earlier.begin.or(entry.begin);
+                    entry.places.append(&mut earlier.places);
+                    *slot = None;
+                }
+                Takes::ItAsBegin => {
+                    entry.begin = entry.begin.or(earlier.begin).or(Some(earlier.notice));
+                    entry.places.append(&mut earlier.places);
+                    *slot = None;
+                }
+                Takes::ItsPlaceInThat if !is_told_by_an_earlier => {
                     is_told_by_an_earlier = true;
                     earlier.places.push(place);
                 }
-                true
+                Takes::ItsPlaceInThat => {}
             }
-        });
+        }
         if !is_told_by_an_earlier {
-            entries.push(entry);
+            for matter in Matter::known_by(notice) {
+                let slots = kin.entry(matter).or_default();
+                slots.retain(|slot| entries.get(*slot).is_some_and(Option::is_some));
+                slots.push(entries.len());
+            }
+            entries.push(Some(entry));
         }
     }
-    entries.sort_by(|a, b| {
-        let key = |e: &Entry<'_>| (e.rank(), e.notice.device.clone(), e.notice.at);
-        key(a).cmp(&key(b)).then_with(|| Reverse(&b.places).cmp(&Reverse(&a.places)))
-    });
+    let mut entries: Vec<Entry<'_>> = entries.into_iter().flatten().collect();
+    entries.sort_by(|a, b| a.key().cmp(&b.key()).then_with(|| Reverse(&b.places).cmp(&Reverse(&a.places))));
     entries
+}
+
+/// By what notices find each other, so that a storm is not compared with itself.
+#[derive(PartialEq, Eq, Hash)]
+enum Matter<'a> {
+    Incident(u64, Option<&'a str>, Option<&'a str>),
+    Affair(SystemCode, Option<&'a str>, &'a BTreeMap<String, String>),
+    Report,
+    Lost,
+}
+
+impl<'a> Matter<'a> {
+    /// Where those stand that this one may take.
+    fn asked_by(notice: &'a Notice) -> impl Iterator<Item = Matter<'a>> {
+        let own = match &notice.saying {
+            Saying::DevicesBack { .. } => Some(Matter::Lost),
+            _ => None,
+        };
+        Matter::of(notice).chain(own)
+    }
+
+    /// Where this one is found by later ones.
+    fn known_by(notice: &'a Notice) -> impl Iterator<Item = Matter<'a>> {
+        let own = match &notice.saying {
+            Saying::DevicesLost { .. } => Some(Matter::Lost),
+            _ => None,
+        };
+        Matter::of(notice).chain(own)
+    }
+
+    fn of(notice: &'a Notice) -> impl Iterator<Item = Matter<'a>> {
+        let device = notice.device.as_deref();
+        let incident = notice.incident.map(|n| Matter::Incident(n, device, notice.task.as_deref()));
+        let own = match &notice.saying {
+            Saying::System { code, args } => Some(Matter::Affair(*code, device, args)),
+            Saying::Report(_) => Some(Matter::Report),
+            _ => None,
+        };
+        incident.into_iter().chain(own)
+    }
 }
 
 /// What a later notice makes of an earlier one that still waits.

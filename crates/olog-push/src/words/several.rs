@@ -1,9 +1,10 @@
 //! Several matters in one message: the same error of many devices or tasks as one block, the others each by itself; every
 //! one with its own name, number and time.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use olog_proto::At;
+use olog_proto::{At, Fingerprint};
 
 use super::catalogue::Say;
 use super::entry::Entry;
@@ -22,10 +23,11 @@ pub(super) fn write(
     say: &Say,
     context: &Context<'_>,
     entries: &[Entry<'_>],
-    n_left: usize,
+    rest: &Rest<'_, '_>,
     budget: Option<usize>,
 ) -> (String, String, Page) {
     let blocks = blocks(entries);
+    let n_all = entries.len() + if rest.are_counted { rest.entries.len() } else { 0 };
     // What cannot be late, an end by silence, neither makes a digest nor keeps one from being said.
     let is_late = |entry: &&Entry<'_>| say.now.since(entry.late_at(say.now)) > DIGEST_AFTER;
     let mut timed = entries.iter().filter(|entry| entry.can_be_late()).peekable();
@@ -37,7 +39,7 @@ pub(super) fn write(
         _ => 160,
     });
     let mut page = Page::default();
-    let n = ("n", (entries.len() as u64).into());
+    let n = ("n", (n_all as u64).into());
     if is_digest {
         let oldest = entries.iter().map(|entry| entry.late_at(say.now)).min().unwrap_or(say.now);
         page.push(Part::Text(say.late(oldest, say.t("merged-digest", std::slice::from_ref(&n)))));
@@ -47,11 +49,13 @@ pub(super) fn write(
     for block in &blocks {
         match block.as_slice() {
             [entry] => alone(say, entry, budget, &mut page),
-            same => together(say, same, blocks.len() == 1, budget, &mut page),
+            same => together(say, same, blocks.len() == 1 && rest.entries.is_empty(), (budget, rest), &mut page),
         }
     }
-    if n_left > 0 {
-        page.push(Part::Text(say.t("and-more", &[("n", (n_left as u64).into())])));
+    if rest.are_counted {
+        counted(say, rest, &mut page);
+    } else if !rest.entries.is_empty() {
+        page.push(Part::Text(say.t("and-more", &[("n", (rest.entries.len() as u64).into())])));
     }
     log_ins(say, entries, &mut page);
     acknowledge(say, context, entries, &mut page);
@@ -67,19 +71,77 @@ pub(super) fn write(
     (title, telling, page)
 }
 
+/// What a message does not tell one by one.
+pub(super) struct Rest<'e, 'a> {
+    pub(super) entries: &'e [Entry<'a>],
+    /// It counts them, and that is all that is told of them; else they go with the next message.
+    pub(super) are_counted: bool,
+    /// Names in a list.
+    pub(super) names_max: usize,
+}
+
+/// How many of the rest there are, and where; every one stands in the list of incidents.
+fn counted(say: &Say, rest: &Rest<'_, '_>, page: &mut Page) {
+    if !rest.entries.is_empty() {
+        let mut of_device: BTreeMap<&str, u64> = BTreeMap::new();
+        for device in rest.entries.iter().filter_map(|entry| entry.notice.device.as_deref()) {
+            *of_device.entry(device).or_default() += 1;
+        }
+        let mut devices: Vec<(&str, u64)> = of_device.into_iter().collect();
+        devices.sort_by_key(|(_, n)| Reverse(*n));
+        let mut names: Vec<String> = devices
+            .iter()
+            .take(rest.names_max)
+            .map(|(name, n)| format!("{} {n}", cut::middle(name, NAME_MAX)))
+            .collect();
+        if devices.len() > names.len() {
+            names.push(say.t("counted-devices", &[("n", ((devices.len() - names.len()) as u64).into())]));
+        }
+        let args = [("n", (rest.entries.len() as u64).into()), ("devices", say.list(&names).into())];
+        page.push(Part::Text(say.t("counted", &args)));
+    }
+    page.push(Part::Text(say.w("counted-where")));
+}
+
+/// The order in which a storm is told: worst first, what most devices share before what one has alone. Gives where each block ends.
+pub(super) fn by_weight(entries: &mut [Entry<'_>]) -> Vec<usize> {
+    let mut n_of: HashMap<Fingerprint, u64> = HashMap::new();
+    for fingerprint in entries.iter().filter_map(Entry::fingerprint) {
+        *n_of.entry(fingerprint).or_default() += 1;
+    }
+    let weight = |entry: &Entry<'_>| {
+        let fingerprint = entry.fingerprint();
+        let n = fingerprint.and_then(|f| n_of.get(&f)).copied().unwrap_or(1);
+        (entry.rank(), Reverse(n), fingerprint.map(|f| f.to_string()).filter(|_| n > 1))
+    };
+    entries.sort_by_cached_key(weight);
+    let mut ends = Vec::new();
+    let mut last: Option<Fingerprint> = None;
+    for (i, entry) in entries.iter().enumerate() {
+        let fingerprint = entry.fingerprint();
+        if i > 0 && (fingerprint.is_none() || fingerprint != last) {
+            ends.push(i);
+        }
+        last = fingerprint;
+    }
+    ends.push(entries.len());
+    ends
+}
+
 type Block<'e, 'a> = Vec<&'e Entry<'a>>;
 
 /// Errors with one fingerprint together, at the place of the first.
 fn blocks<'e, 'a>(entries: &'e [Entry<'a>]) -> Vec<Block<'e, 'a>> {
     let mut blocks: Vec<Block<'e, 'a>> = Vec::new();
+    let mut of: HashMap<Fingerprint, usize> = HashMap::new();
     for entry in entries {
         let fingerprint = entry.fingerprint();
-        let same = blocks.iter_mut().find(|block| {
-            fingerprint.is_some() && block.first().is_some_and(|first| first.fingerprint() == fingerprint)
-        });
-        match same {
+        match fingerprint.and_then(|f| of.get(&f)).and_then(|at| blocks.get_mut(*at)) {
             Some(block) => block.push(entry),
-            None => blocks.push(vec![entry]),
+            None => {
+                of.extend(fingerprint.map(|f| (f, blocks.len())));
+                blocks.push(vec![entry]);
+            }
         }
     }
     blocks
@@ -134,7 +196,7 @@ fn short_log(say: &Say, log: &olog_proto::Excerpt, budget: usize) -> String {
 }
 
 /// One error of many: where, when, how often, the text once, and every name.
-fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, budget: usize, page: &mut Page) {
+fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, (budget, rest): (usize, &Rest<'_, '_>), page: &mut Page) {
     let Some(first) = entries.first() else { return };
     let times = || entries.iter().map(|entry| entry.notice.at);
     let range = say.range(times().min().unwrap_or(say.now), times().max().unwrap_or(say.now));
@@ -157,7 +219,12 @@ fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, budget: usize, page
     let sentence = say.t("merged-same", &args);
     let oldest: At = times().min().unwrap_or(say.now);
     page.push(Part::Text(if is_all { say.late(oldest, sentence) } else { sentence }));
-    if let Saying::Error { excerpt, .. } = &first.notice.saying {
+    // Of many with one text not every one carries it.
+    let text = entries.iter().find_map(|entry| match &entry.notice.saying {
+        Saying::Error { excerpt, .. } if !excerpt.is_blank() => Some(excerpt),
+        _ => None,
+    });
+    if let Some(excerpt) = text {
         page.push(Part::Log(short_log(say, excerpt, budget)));
     }
     // Of what is the same for all, the head or the title has spoken.
@@ -166,7 +233,10 @@ fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, budget: usize, page
         (Some(device), _) if n_tasks < 2 => numbered(cut::middle(device, NAME_MAX), entry.notice),
         _ => name(say, entry.notice),
     };
-    let names: Vec<String> = entries.iter().map(differing).collect();
+    let mut names: Vec<String> = entries.iter().take(rest.names_max).map(differing).collect();
+    if entries.len() > names.len() {
+        names.push(say.t("names-more", &[("n", ((entries.len() - names.len()) as u64).into())]));
+    }
     page.push(Part::Text(say.list(&names)));
 }
 

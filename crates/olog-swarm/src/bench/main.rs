@@ -15,13 +15,14 @@ mod agent;
 mod hub;
 mod report;
 mod road;
+mod storm;
 
 use clap::Parser;
 
 /// What to measure.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only these: road, big, flood, memory, cold, idle, ingest, history, sessions, report
+    /// Only these: road, big, flood, memory, cold, idle, ingest, history, sessions, report, storm
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files of the cold start and of the memory's slope
@@ -36,6 +37,9 @@ struct Args {
     /// Devices in a report, of twenty tasks each
     #[arg(long, default_value_t = 10_000)]
     devices: usize,
+    /// Devices of the storm, of a hundred failing tasks each
+    #[arg(long, default_value_t = 1_000)]
+    storm: usize,
     /// Be the bare websocket server that a session is measured against, on this port
     #[arg(long, hide = true)]
     bare: bool,
@@ -88,6 +92,7 @@ fn main() {
     take("ingest", &mut || runtime.block_on(hub::ingest()));
     take("history", &mut || runtime.block_on(hub::history(args.history)));
     take("report", &mut || runtime.block_on(report::report(args.devices)));
+    take("storm", &mut || runtime.block_on(storm::storm(args.storm)));
     take("sessions", &mut || runtime.block_on(hub::sessions()));
 }
 

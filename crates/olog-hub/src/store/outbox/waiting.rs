@@ -36,11 +36,20 @@ pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<Waiting>, StoreError> {
         .collect()
 }
 
+/// How many notifications wait for a channel; counts to `limit`.
+pub fn n_waiting(tx: &mut Tx<'_>, channel: &str, limit: u64) -> Result<u64, StoreError> {
+    let row = tx.query_one(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE channel = $1 AND done_at IS NULL LIMIT $2) w",
+        values![channel, limit],
+    )?;
+    row.map_or(Ok(0), |row| row.count(0))
+}
+
 /// Which places and urgencies there are among the rows that nobody holds.
 pub fn present(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Vec<(Place, Urgency)>, StoreError> {
-    // Fifteen looks into the index, however many rows wait.
+    // Twenty looks into the index, however many rows wait.
     let rows = tx.query(
-        "SELECT p.place, u.urgency FROM (SELECT 0 AS place UNION ALL SELECT 1 UNION ALL SELECT 2) p
+        "SELECT p.place, u.urgency FROM (SELECT 0 AS place UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3) p
          CROSS JOIN (SELECT 0 AS urgency UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) u
          WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.channel = $1 AND o.done_at IS NULL
            AND o.place = p.place AND o.urgency = u.urgency AND (o.claimed_until IS NULL OR o.claimed_until <= $2))

@@ -1,0 +1,121 @@
+//! What keeps a storm small: in memory, and in messages.
+//!
+//! A storm is more than [`MANY`] things at every turn of a channel. The first of it goes at once, as ever, and so does
+//! whatever comes alone; but while each turn finds many, the next message waits, twice as long each time, at most
+//! [`WAIT`]`.1`, and gathers. So a storm of a minute is a handful of messages and one of an hour two a minute, whatever the
+//! channel's rate allows. Pure; forgotten with the process.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use olog_proto::{Excerpt, Fingerprint};
+use olog_push::{Notice, Saying};
+use tokio::time::Instant;
+
+/// Things in one message that make it one of a storm.
+const MANY: usize = 20;
+/// Between two messages of a storm, at first and at most: no first sign waits longer in a back-off either.
+const WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// When nothing of it has gone for this long, it is over.
+const CALM_AFTER: Duration = Duration::from_secs(60);
+/// Texts that are kept whole in one message: far more than it can show.
+const WHOLE_TEXTS: usize = 1_000;
+/// Bytes of a text that stays of the others.
+const SHORT_TEXT: usize = 160;
+/// Bytes of a notice beside its texts, about.
+const BESIDE: usize = 300;
+
+/// How a channel's storm goes.
+#[derive(Debug, Default)]
+pub(super) struct Storm(Option<(Instant, Duration)>);
+
+impl Storm {
+    /// How long a message of `n` things has to wait now.
+    pub(super) fn wait(&self, n: usize, now: Instant) -> Option<Duration> {
+        let (last, wait) = self.0.filter(|_| n > MANY)?;
+        let left = wait.saturating_sub(now.saturating_duration_since(last));
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// A message of `n` things goes now.
+    pub(super) fn goes(&mut self, n: usize, now: Instant) {
+        let before = self.0.filter(|(last, _)| now.saturating_duration_since(*last) < CALM_AFTER);
+        if n > MANY {
+            let wait = before.map_or(WAIT.0, |(_, wait)| wait.saturating_mul(2).min(WAIT.1));
+            self.0 = Some((now, wait));
+        } else {
+            self.0 = before;
+        }
+    }
+}
+
+/// Makes a claim of thousands of notices small: one text of an error that many share, and of what is too much to be shown its beginning.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    /// Whose incident carries the text of an error.
+    carried: HashMap<Fingerprint, Option<u64>>,
+    n_whole: usize,
+}
+
+impl Texts {
+    /// Takes from a notice what the message will not show; gives the bytes that it takes now, about.
+    pub(super) fn lighten(&mut self, notice: &mut Notice) -> usize {
+        let incident = notice.incident;
+        match &mut notice.saying {
+            Saying::Error { excerpt, path, fingerprint, .. } => {
+                // The same incident's later notice takes the place of an earlier one, and then has to carry the text.
+                let carrier = fingerprint.map(|f| *self.carried.entry(f).or_insert(incident));
+                if carrier.is_some_and(|carrier| carrier != incident) {
+                    (*excerpt, *path) = (Excerpt::of(""), String::new());
+                } else {
+                    self.shorten(excerpt);
+                }
+                BESIDE + excerpt.head().len() + path.len()
+            }
+            Saying::Message { excerpt, .. } | Saying::Remind { excerpt, .. } => {
+                self.shorten(excerpt);
+                BESIDE + excerpt.head().len()
+            }
+            Saying::DevicesLost { devices, .. } | Saying::DevicesBack { devices, .. } => {
+                BESIDE + devices.iter().map(|name| name.len() + 24).sum::<usize>()
+            }
+            _ => BESIDE,
+        }
+    }
+
+    fn shorten(&mut self, excerpt: &mut Excerpt) {
+        self.n_whole += 1;
+        if self.n_whole > WHOLE_TEXTS {
+            let head = excerpt.head();
+            let end = (0..=SHORT_TEXT.min(head.len())).rev().find(|at| head.is_char_boundary(*at)).unwrap_or(0);
+            *excerpt = Excerpt::of(head.get(..end).unwrap_or_default());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_alert_never_waits_and_a_storm_of_an_hour_is_two_messages_a_minute() {
+        let start = Instant::now();
+        let (mut storm, mut now, mut n) = (Storm::default(), start, 0);
+        while now < start + Duration::from_secs(3_600) {
+            assert_eq!(storm.wait(1, now), None);
+            match storm.wait(5_000, now) {
+                Some(wait) => now += wait,
+                None => {
+                    storm.goes(5_000, now);
+                    n += 1;
+                }
+            }
+        }
+        assert!((120..=126).contains(&n), "{n}");
+        // Calm again.
+        let later = now + CALM_AFTER;
+        assert_eq!(storm.wait(5_000, later), None);
+        storm.goes(5_000, later);
+        assert_eq!(storm.wait(5_000, later), Some(WAIT.0));
+    }
+}
