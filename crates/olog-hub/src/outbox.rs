@@ -478,7 +478,9 @@ fn claim(tx: &mut Tx<'_>, channel: &Channel, me: &str, now: At) -> Result<Claim,
     let facts = outbox::channel(tx, name)?;
     if let Some(next_at) = facts.next_at.filter(|next| *next > now) {
         let cut = now.plus(FIRST_SIGN_WAIT);
-        if facts.paused_at.is_some() || next_at <= cut || !outbox::new_first_waits(tx, name)? {
+        // Longer than our own back-off: the service has named it, and who asks before is locked out for longer.
+        let is_named = next_at > now.plus(turn::back_off(facts.n_failed, 1.0));
+        if facts.paused_at.is_some() || is_named || next_at <= cut || !outbox::new_first_waits(tx, name)? {
             return Ok(Claim::Nothing(next_at));
         }
         // A new first sign does not wait out a long back-off.

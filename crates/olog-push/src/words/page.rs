@@ -77,7 +77,7 @@ impl Page {
             Part::Head(text) => format!("**{}**", markdown(text.trim())),
             Part::Log(text) => {
                 let text: String = text.chars().map(|c| if is_layout(c) { ' ' } else { c }).collect();
-                format!("```\n{}\n```", text.replace("```", "`\u{200b}`\u{200b}`").trim_end())
+                format!("```\n{}\n```", text.replace("``", "`\u{200b}`").trim_end())
             }
             Part::Command { label, command, .. } => {
                 let command = command.replace(char::is_control, " ");
@@ -178,7 +178,7 @@ mod tests {
         let blocks = [
             r"**ERR \*\*web\_1\*\***",
             "\\# no head  \n\\- no list  \n1\\. none  \n\\[x\\](http://evil) \\<b> \\& a\\|b",
-            "```\na [0m\n`\u{200b}`\u{200b}`\n# b\n`\u{200b}`\u{200b}``\n```",
+            "```\na [0m\n`\u{200b}``\n# b\n`\u{200b}``\u{200b}`\n```",
             "Log in `` echo `id` ``",
             r"[all \[of it\]](https://h/a%28b%29%20c)",
         ];
