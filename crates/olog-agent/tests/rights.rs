@@ -19,7 +19,11 @@ fn stage() -> Option<tempfile::TempDir> {
     }
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_olog-agent"), folder.path().join("olog-agent")).unwrap();
+    // By a process of its own: a file that is open for writing here would be so in what another test starts at that instant, and
+    // could not be executed ("text file busy").
+    let copied =
+        Command::new("cp").arg(env!("CARGO_BIN_EXE_olog-agent")).arg(folder.path().join("olog-agent")).status();
+    assert!(copied.unwrap().success());
     Some(folder)
 }
 

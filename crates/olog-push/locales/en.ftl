@@ -72,7 +72,7 @@ open-since = Open since { $time }, { $n } { $n ->
 more-errors = { $n } more new { $n ->
     [one] error
    *[other] errors
-} came with it; they are not pushed one by one.
+} came after it, below with the first.
 left-out = … { $n } bytes left out …
 device-itself = Olog
 

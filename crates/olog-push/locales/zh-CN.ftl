@@ -60,7 +60,7 @@ known-first = 此错首次出现。
 known-again = 此错以前出现过。
 last-good = 上次正常 { $time }({ $span }前)。
 open-since = 故障始于 { $time },至今 { $n } 次。
-more-errors = 同时还有 { $n } 个新错误,不再逐个推送。
+more-errors = 之后又有 { $n } 个新错误,一并列在下面。
 left-out = …… 略去 { $n } 字节 ……
 device-itself = Olog
 

@@ -204,9 +204,9 @@ pub enum Why {
     Again,
     /// A fingerprint that this incident has not pushed.
     NewFingerprint,
-    /// Several new fingerprints, held back by the bound of an hour.
+    /// New fingerprints, held back by the bound of an hour and told together.
     MoreFingerprints {
-        /// How many others stand behind this one.
+        /// How many further ones the text holds, a line each.
         n_more: u32,
     },
     /// An incident that was over for less than 24 h began again.

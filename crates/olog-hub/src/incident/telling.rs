@@ -21,6 +21,9 @@ const COMES_AND_GOES_EVERY: i64 = 6 * HOUR;
 /// An acknowledgement holds reminders back for at most this long.
 const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
 const FINGERPRINTS_MAX: usize = 64;
+/// Errors that are told together are shown by so many lines, each of so many characters.
+const LINES_MAX: usize = 10;
+const LINE_MAX: usize = 200;
 const AT_ONCE_MAX: usize = 64;
 
 /// Trouble of one task, from its first sign.
@@ -80,6 +83,9 @@ struct Held {
     #[serde(default)]
     of: Vec<Fingerprint>,
     n_more: u32,
+    /// What the further ones say, a line each, at most [`LINES_MAX`].
+    #[serde(default)]
+    lines: Vec<String>,
 }
 
 impl TaskFacts {
@@ -222,6 +228,9 @@ impl Incident {
         match &mut self.held {
             Some(held) => {
                 held.n_more = held.n_more.saturating_add(1);
+                if held.lines.len() < LINES_MAX {
+                    held.lines.extend(last_line(&sign.excerpt));
+                }
                 of.into_iter().for_each(|fingerprint| push_bounded(&mut held.of, fingerprint, FINGERPRINTS_MAX));
             }
             None => {
@@ -234,6 +243,7 @@ impl Incident {
                     fingerprint: of.first().copied(),
                     of,
                     n_more: 0,
+                    lines: Vec::new(),
                 });
             }
         }
@@ -248,13 +258,13 @@ impl Incident {
     fn release_held(&mut self, now: At, out: &mut Vec<Outcome>) {
         let Some(held) = self.held.take() else { return };
         self.told_at = now;
-        let why = match held.n_more {
-            0 => Why::NewFingerprint,
-            n_more => Why::MoreFingerprints { n_more },
+        let excerpt = match held.lines.as_slice() {
+            [] => held.excerpt,
+            lines => Excerpt::of(&format!("{}\n{}", shown(&held.excerpt), lines.join("\n"))),
         };
         let saying = Saying::Error {
-            why,
-            excerpt: held.excerpt,
+            why: Why::MoreFingerprints { n_more: held.n_more },
+            excerpt,
             path: held.path,
             fingerprint: held.fingerprint,
             last_good_at: None,
@@ -342,4 +352,16 @@ impl Incident {
         self.told_at = now;
         self.n_begun_told = self.n_begun;
     }
+}
+
+/// The last line that is not blank: what a traceback and most programs end with.
+fn last_line(excerpt: &Excerpt) -> Option<String> {
+    let line =
+        [excerpt.tail(), excerpt.head()].into_iter().flat_map(|text| text.lines().rev()).find(|l| !l.trim().is_empty());
+    line.map(|line| line.trim().chars().take(LINE_MAX).collect())
+}
+
+/// A text as it stands, short enough that the lines behind it have room.
+fn shown(excerpt: &Excerpt) -> String {
+    if excerpt.left_out() == 0 { excerpt.head().trim_end().to_owned() } else { last_line(excerpt).unwrap_or_default() }
 }

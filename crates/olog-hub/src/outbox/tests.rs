@@ -289,6 +289,26 @@ async fn a_new_first_sign_cuts_a_long_back_off() {
 }
 
 #[tokio::test]
+async fn a_wait_that_the_service_named_is_not_cut() {
+    for bench in Bench::all().await {
+        let named = NOW.plus(2 * 3_600_000);
+        let facts =
+            ChannelFacts { next_at: Some(named), n_failed: 1, failing_at: Some(NOW), ..ChannelFacts::default() };
+        let channel = bench.rules.borrow().channels[0].clone();
+        let rules = bench.rules.borrow().clone();
+        let step = move |tx: &mut Tx<'_>| {
+            let before = outbox::channel(tx, "me")?;
+            outbox::set_channel(tx, "me", &ChannelFacts { config: before.config, ..facts.clone() })?;
+            record::tell(tx, &rules, &error("nginx"), NOW)?;
+            claim(tx, &channel, "somebody", NOW)
+        };
+        let Claim::Nothing(at) = bench.store.store.write(step).await.unwrap() else { panic!("it was claimed") };
+        assert_eq!(at, named);
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_refused_credential_pauses_the_channel_and_a_new_one_ends_the_pause() {
     for bench in Bench::all().await {
         let table = bench.phone.channel("channel", "me");

@@ -250,7 +250,10 @@ fn through(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<Thr
         Some("accepted") => ("accepted", format!("sent{with}")),
         Some("refused") => ("refused", format!("refused for good{with}: even short and plain")),
         Some("expired") => ("expired", "given up after 7 days; the list of incidents still has it".to_owned()),
-        Some("silenced") => ("silenced", "held back by a silence: see `olog-hub silence list`".to_owned()),
+        Some("silenced") => {
+            let which = entry.silence.map_or_else(|| "a silence".to_owned(), |n| format!("silence {n}"));
+            ("silenced", format!("held back by {which}: see `olog-hub silence list`"))
+        }
         Some(other) => (other, other.to_owned()),
         None => ("waiting", waits(tx, rules, entry, now)?),
     };

@@ -29,6 +29,8 @@ pub struct Entry {
     pub n_attempts: u64,
     /// The message that it went with last.
     pub message: Option<i64>,
+    /// The silence that held it back.
+    pub silence: Option<u64>,
 }
 
 /// A call: what went together in it.
@@ -46,7 +48,7 @@ pub struct Sent {
     pub n_notices: usize,
 }
 
-const COLUMNS: &str = "id, channel, notice, made_at, done_at, outcome, n_attempts, message_id FROM outbox";
+const COLUMNS: &str = "id, channel, notice, made_at, done_at, outcome, n_attempts, message_id, silence_id FROM outbox";
 
 fn entry(row: &Row) -> Result<Entry, StoreError> {
     Ok(Entry {
@@ -58,6 +60,7 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
         outcome: row.text_or_null(5)?.map(str::to_owned),
         n_attempts: row.count(6)?,
         message: row.int_or_null(7)?,
+        silence: row.int_or_null(8)?.and_then(|n| u64::try_from(n).ok()),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use olog_proto::{At, Fingerprint};
 
-use crate::{About, Ground, Notice, Saying, SystemCode};
+use crate::{About, Ground, Notice, Saying, SystemCode, Why};
 
 /// One matter to tell.
 #[derive(Debug, Clone)]
@@ -51,10 +51,12 @@ impl Entry<'_> {
         }
     }
 
-    /// An end by silence lies in the past by its nature, and a reminder speaks of now.
+    /// An end by silence lies in the past by its nature, a reminder speaks of now, and new errors beyond the bound of an hour were
+    /// held back on purpose.
     pub(super) fn can_be_late(&self) -> bool {
         match &self.notice.saying {
             Saying::Over { ground: Ground::Quiet, .. } | Saying::Remind { .. } => false,
+            Saying::Error { why: Why::MoreFingerprints { .. }, .. } => false,
             Saying::TaskLost { is_reminder, .. } => !is_reminder,
             _ => true,
         }

@@ -214,7 +214,8 @@ fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
     let Saying::Error { why, excerpt, path, last_good_at, began_at, n_seen, .. } = &notice.saying else {
         return Words::default();
     };
-    let is_late = say.now.since(notice.at) > LATE_AFTER;
+    // What was held back to go together is told with its time, though it is not late.
+    let is_late = say.now.since(notice.at) > LATE_AFTER || matches!(why, Why::MoreFingerprints { .. });
     let when = [
         ("when", if is_late { "late" } else { "now" }.into()),
         ("subject", subject(say, notice).into()),
@@ -230,7 +231,7 @@ fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
         Why::Again => (vec![say.t("failed", &when), say.w("known-again"), good], "why-known"),
         Why::NewFingerprint => (vec![say.t("failed-otherwise", &when), open(), good], "why-new"),
         Why::MoreFingerprints { n_more } => {
-            let more = say.t("more-errors", &[("n", (*n_more).into())]);
+            let more = if *n_more == 0 { String::new() } else { say.t("more-errors", &[("n", (*n_more).into())]) };
             (vec![say.t("failed-otherwise", &when), more, open()], "why-more")
         }
         Why::Reopened => (vec![say.t("failed-again", &when), open(), good], "why-reopened"),

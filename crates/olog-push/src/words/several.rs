@@ -26,7 +26,7 @@ pub(super) fn write(
     rest: &Rest<'_, '_>,
     budget: Option<usize>,
 ) -> (String, String, Page) {
-    let blocks = blocks(entries);
+    let blocks = blocks(say, entries);
     let n_all = entries.len() + if rest.are_counted { rest.entries.len() } else { 0 };
     // What cannot be late, an end by silence, neither makes a digest nor keeps one from being said.
     let is_late = |entry: &&Entry<'_>| say.now.since(entry.late_at(say.now)) > DIGEST_AFTER;
@@ -49,6 +49,7 @@ pub(super) fn write(
     for block in &blocks {
         match block.as_slice() {
             [entry] => alone(say, entry, budget, &mut page),
+            [first, ..] if is_end(first) => ended(say, block, rest, &mut page),
             same => together(say, same, blocks.len() == 1 && rest.entries.is_empty(), (budget, rest), &mut page),
         }
     }
@@ -130,16 +131,39 @@ pub(super) fn by_weight(entries: &mut [Entry<'_>]) -> Vec<usize> {
 
 type Block<'e, 'a> = Vec<&'e Entry<'a>>;
 
-/// Errors with one fingerprint together, at the place of the first.
-fn blocks<'e, 'a>(entries: &'e [Entry<'a>]) -> Vec<Block<'e, 'a>> {
+/// What makes several matters one block.
+#[derive(PartialEq, Eq, Hash)]
+enum Same {
+    Error(Fingerprint),
+    /// Ends of which the same is said.
+    End(&'static str, String),
+}
+
+fn same(say: &Say, entry: &Entry<'_>) -> Option<Same> {
+    if let Some(fingerprint) = entry.fingerprint() {
+        return Some(Same::Error(fingerprint));
+    }
+    if !is_end(entry) {
+        return None;
+    }
+    let words = one::words(say, entry);
+    words.log.is_none().then_some(Same::End(entry.state(), words.sentence))
+}
+
+fn is_end(entry: &Entry<'_>) -> bool {
+    matches!(entry.notice.saying, Saying::Over { .. })
+}
+
+/// Errors with one fingerprint together, and ends with one sentence, at the place of the first.
+fn blocks<'e, 'a>(say: &Say, entries: &'e [Entry<'a>]) -> Vec<Block<'e, 'a>> {
     let mut blocks: Vec<Block<'e, 'a>> = Vec::new();
-    let mut of: HashMap<Fingerprint, usize> = HashMap::new();
+    let mut of: HashMap<Same, usize> = HashMap::new();
     for entry in entries {
-        let fingerprint = entry.fingerprint();
-        match fingerprint.and_then(|f| of.get(&f)).and_then(|at| blocks.get_mut(*at)) {
+        let same = same(say, entry);
+        match same.as_ref().and_then(|same| of.get(same)).and_then(|at| blocks.get_mut(*at)) {
             Some(block) => block.push(entry),
             None => {
-                of.extend(fingerprint.map(|f| (f, blocks.len())));
+                of.extend(same.map(|same| (same, blocks.len())));
                 blocks.push(vec![entry]);
             }
         }
@@ -227,7 +251,22 @@ fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, (budget, rest): (us
     if let Some(excerpt) = text {
         page.push(Part::Log(short_log(say, excerpt, budget)));
     }
-    // Of what is the same for all, the head or the title has spoken.
+    page.push(names(say, entries, rest));
+}
+
+/// Several ends of which the same is said.
+fn ended(say: &Say, entries: &[&Entry<'_>], rest: &Rest<'_, '_>, page: &mut Page) {
+    let Some(first) = entries.first() else { return };
+    let (devices, tasks) = sets(entries.iter().copied());
+    page.push(Part::Head(format!("{} {}", say.w(first.state()), place_name(say, &devices, &tasks))));
+    page.push(Part::Text(one::words(say, first).sentence));
+    page.push(names(say, entries, rest));
+}
+
+/// Every name; of what is the same for all, the head or the title has spoken.
+fn names(say: &Say, entries: &[&Entry<'_>], rest: &Rest<'_, '_>) -> Part {
+    let (devices, tasks) = sets(entries.iter().copied());
+    let (n_devices, n_tasks) = (devices.len(), tasks.len());
     let differing = |entry: &&Entry<'_>| match (&entry.notice.device, &entry.notice.task) {
         (_, Some(task)) if n_devices < 2 => numbered(cut::middle(task, NAME_MAX), entry.notice),
         (Some(device), _) if n_tasks < 2 => numbered(cut::middle(device, NAME_MAX), entry.notice),
@@ -237,7 +276,7 @@ fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, (budget, rest): (us
     if entries.len() > names.len() {
         names.push(say.t("names-more", &[("n", ((entries.len() - names.len()) as u64).into())]));
     }
-    page.push(Part::Text(say.list(&names)));
+    Part::Text(say.list(&names))
 }
 
 fn sets<'a>(entries: impl Iterator<Item = &'a Entry<'a>>) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {

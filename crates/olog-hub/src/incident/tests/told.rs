@@ -14,7 +14,7 @@ fn many_different_errors_are_told_at_once_up_to_the_bound_and_then_together() {
     assert_eq!(sim.told.len(), 6, "the first sign and five more: {:?}", sim.told);
     sim.told.clear();
     sim.pass(HOUR);
-    sim.heard(&["00:15 and 2 more: golf (9)"]);
+    sim.heard(&["00:15 and 2 more: golf\nhotel\nindia (9)"]);
     sim.err("svc.err", "juliet");
     sim.heard(&["01:00 new: juliet (10)"]);
     for word in words {
@@ -31,7 +31,7 @@ fn what_was_held_back_comes_before_the_end() {
     sim.err("svc.err", "bravo");
     sim.pass(MINUTE);
     sim.exec(0);
-    sim.heard(&["00:00 first: alpha (1)", "00:01 new: bravo (2)", "00:01 over: RunEnded (2)"]);
+    sim.heard(&["00:00 first: alpha (1)", "00:01 and 0 more: bravo (2)", "00:01 over: RunEnded (2)"]);
 }
 
 #[test]
