@@ -65,11 +65,19 @@ fn missing(needs: &[(&str, &'static str)]) -> Vec<&'static str> {
     let folders = postgres_folders();
     let mut packages = Vec::new();
     for (program, package) in needs {
-        if find(program, &folders).is_none() && !packages.contains(package) {
+        let is_there = find(program, &folders).is_some() && (*program != "python3" || makes_environments());
+        if !is_there && !packages.contains(package) {
             packages.push(*package);
         }
     }
     packages
+}
+
+/// Debian has Python without the part that makes an environment with pip in it.
+fn makes_environments() -> bool {
+    let mut ask = Command::new("python3");
+    ask.args(["-c", "import ensurepip"]).stderr(std::process::Stdio::null());
+    succeeds(&mut ask).unwrap_or(false)
 }
 
 /// Debian keeps the server's programs out of the PATH, a folder for each version; the newest first.
