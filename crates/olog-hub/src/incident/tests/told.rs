@@ -24,6 +24,21 @@ fn many_different_errors_are_told_at_once_up_to_the_bound_and_then_together() {
 }
 
 #[test]
+fn of_many_that_were_held_back_the_first_are_shown_and_all_are_counted() {
+    let mut sim = Sim::new();
+    sim.policy.new_errors_per_hour = 0;
+    sim.err("svc.err", "start");
+    for c in 'g'..='z' {
+        sim.err("svc.err", &format!("error {}", c.to_string().repeat(150)));
+    }
+    sim.told.clear();
+    sim.pass(HOUR);
+    let told = sim.told.join("\n");
+    assert!(told.contains("and 19 more") && told.contains(&"h".repeat(100)), "{told}");
+    assert!(!told.contains(&"z".repeat(100)) && told.chars().count() < 1_200, "{told}");
+}
+
+#[test]
 fn what_was_held_back_comes_before_the_end() {
     let mut sim = Sim::new();
     sim.policy.new_errors_per_hour = 0;
