@@ -192,9 +192,9 @@ mod tests {
 
     #[test]
     fn an_arrow_against_the_stream_is_found() {
-        check("crates/olog-hub/src/incident.rs", "use crate::store::Store;", &["incident -> store"]);
+        check("crates/olog-hub/src/rules/incident.rs", "use crate::store::Store;", &["rules -> store"]);
         check("crates/olog-hub/src/ingest.rs", "fn f() { crate::outbox::send() }", &["ingest -> outbox"]);
-        check("crates/olog-hub/src/session.rs", "use crate::{ingest::Batch, store::{Store}};", &["session -> store"]);
+        check("crates/olog-hub/src/outbox.rs", "use crate::{apply::Rules, net::{Sessions}};", &["outbox -> net"]);
         check("crates/olog-hub/src/outbox.rs", "use crate::store::Store; // crate::web", &[]);
         check("crates/olog-agent/src/uplink.rs", "use olog_hub::hub;", &["olog_hub"]);
     }

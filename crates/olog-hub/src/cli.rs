@@ -26,12 +26,13 @@ use tokio::{
 };
 
 use crate::{
+    admin::{
+        channel_test, crash_report, setup,
+        socket::{Explained, LinkAnswer, Rename, Shown, Who},
+    },
     config::Config,
-    enrol::{LINK_EXPIRES_MAX, LinkRequest},
-    failed,
     hub::{self, Hub},
-    probe, setup,
-    socket::{Explained, LinkAnswer, Rename, Shown, Who},
+    net::enrol::{LINK_EXPIRES_MAX, LinkRequest},
 };
 
 mod explain;
@@ -278,7 +279,7 @@ pub fn main() -> Exit {
     if let Verb::Failed = cli.verb {
         log::start(None);
         return match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(failed::tell(&source, loaded, Clock::system())),
+            Ok(runtime) => runtime.block_on(crash_report::tell(&source, loaded, Clock::system())),
             Err(error) => failed(&error),
         };
     }
@@ -292,7 +293,7 @@ pub fn main() -> Exit {
         Ok(config) => config,
         Err(invalid) => {
             if let Verb::Run { .. } = cli.verb {
-                not_run(&Config::state_dir(&source), &failed::mistakes(&source, &invalid));
+                not_run(&Config::state_dir(&source), &crash_report::mistakes(&source, &invalid));
             }
             return refused(&invalid);
         }
@@ -318,7 +319,7 @@ fn refused(invalid: &Invalid) -> Exit {
 
 /// `run` ends: said where the service manager and the next push find it.
 fn not_run(state_dir: &Path, why: &str) {
-    failed::leave(state_dir, why);
+    crash_report::leave(state_dir, why);
     service::status(&format!("not running: {why}"));
 }
 
@@ -391,7 +392,7 @@ fn check(source: &Source, config: &Config) -> Exit {
 fn ask(runtime: &Runtime, verb: Verb, config: &Config) -> Exit {
     let client = Client::new("olog-hub", config.boot.socket.clone());
     if let Verb::Channel(ChannelVerb::Test { name }) = verb {
-        return match runtime.block_on(probe::send(&client, &name)) {
+        return match runtime.block_on(channel_test::send(&client, &name)) {
             Ok(outcome) if outcome.is_accepted => print(&outcome.words),
             Ok(outcome) => {
                 complain(outcome.words.trim_end());

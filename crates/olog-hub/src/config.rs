@@ -25,7 +25,7 @@ use olog_daemon::{
 use olog_proto::{At, DeviceName, TaskName};
 use olog_push::{Channel, words::Language};
 
-use crate::{schedule::Schedule, store::StoreUrl};
+use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 mod keep;
 mod sandbox;

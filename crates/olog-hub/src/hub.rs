@@ -33,25 +33,29 @@ mod owner;
 mod watchdog;
 
 use crate::{
-    absence::Patience,
+    admin::{
+        crash_report,
+        socket::{self, Verbs},
+    },
+    apply::{self, Rules},
     bell::Bell,
     config::{Boot, Config, DeclaredTask, Live, Offline, Tls, show_store},
-    enrol::{self, Enrol, EnrolError},
-    expect::{self, Plan},
-    failed,
-    incident::Policy,
     ingest::{Bells, Ingest},
-    listener::{Limits, ListenError, Listener, tls},
+    net::{
+        enrol::{self, Enrol, EnrolError},
+        listener::{Limits, ListenError, Listener, tls},
+        session::{Desk, Refusals},
+        sessions::Roster,
+    },
     outbox,
     pulse::Pulses,
-    record::{self, Rules},
-    reporter::Reporter,
-    retention,
-    roster::Roster,
-    session::{Desk, Refusals},
-    socket::{self, Verbs},
+    rules::{
+        expect::{self, Plan},
+        incident::Policy,
+        liveness::Patience,
+    },
     store::{Opened, Store, StoreError},
-    watchman::Watchman,
+    timed::{reporter::Reporter, retention, watchman::Watchman},
     web::{self, Web},
 };
 
@@ -209,7 +213,7 @@ impl Hub {
             bells.outbox.clone(),
         );
         // Everything that can fail is behind us.
-        let watchman = watchman.was_told_down(failed::clear(&boot.state_dir)).with_pulse(pulses.of("watchman"));
+        let watchman = watchman.was_told_down(crash_report::clear(&boot.state_dir)).with_pulse(pulses.of("watchman"));
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
         named(&mut core, "reporter", reporter.run(stop_core.clone()));
         let (bell, pulse) = (bells.outbox.clone(), pulses.clone());
@@ -409,8 +413,8 @@ async fn tell_recovered(
 ) -> Result<(), StartError> {
     let Opened::Recovered { aside } = opened else { return Ok(()) };
     let path = [("path", aside.display().to_string())];
-    let notice = record::affair(None, SystemCode::StoreRecovered, &path, now);
-    let told = store.write(move |tx| record::tell(tx, &rules, &notice, now)).await;
+    let notice = apply::affair(None, SystemCode::StoreRecovered, &path, now);
+    let told = store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await;
     told.map_err(|source| StartError::Store { url: url.to_owned(), source })
 }
 

@@ -25,11 +25,11 @@ use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::declared_tasks;
+use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::journal::Line;
-use crate::plans;
 use crate::pulse::Pulse;
-use crate::record::{self, Rules};
 use crate::store::devices::{self, Device, DeviceId, DeviceState};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
@@ -222,7 +222,7 @@ fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, S
         if devices::add_pending(tx, hello)? {
             tx.note(Line::new("a device asks to join").device(&hello.name).from(hello.peer, &hello.version));
             let devices = [("devices", hello.name.to_string())];
-            record::tell(tx, rules, &record::affair(None, SystemCode::PendingDevices, &devices, hello.now), hello.now)?;
+            apply::tell(tx, rules, &apply::affair(None, SystemCode::PendingDevices, &devices, hello.now), hello.now)?;
         }
         return Ok(Connected::Pending);
     };
@@ -243,8 +243,8 @@ fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, S
     let name = devices::connected(tx, &device, stream.epoch, hello)?;
     let mut device = device;
     device.name = name.clone();
-    plans::apply(tx, rules, &device, hello.now)?;
-    plans::device_back(tx, rules, &device, hello.now)?;
+    declared_tasks::apply(tx, rules, &device, hello.now)?;
+    declared_tasks::device_back(tx, rules, &device, hello.now)?;
     tx.note(Line::new("device connected").device(&name).from(hello.peer, &hello.version));
     Ok(Connected::Known { device: device.id, name, acked: stream.acked })
 }
@@ -259,8 +259,8 @@ fn epoch_refused(
     now: At,
 ) -> Result<(), StoreError> {
     if events::refuse(tx, epoch)? {
-        let notice = record::affair(Some(device), SystemCode::EpochRenewed, &[("why", detail.to_owned())], now);
-        record::tell(tx, rules, &notice, now)?;
+        let notice = apply::affair(Some(device), SystemCode::EpochRenewed, &[("why", detail.to_owned())], now);
+        apply::tell(tx, rules, &notice, now)?;
     }
     Ok(())
 }
@@ -400,7 +400,7 @@ impl Worker {
             let written = self.store.write(move |tx| {
                 if let Some((since, why)) = &told {
                     let args = [("text", why.clone()), ("since", since.0.to_string())];
-                    record::tell(tx, &rules, &record::affair(None, SystemCode::StoreTrouble, &args, now), now)?;
+                    apply::tell(tx, &rules, &apply::affair(None, SystemCode::StoreTrouble, &args, now), now)?;
                 }
                 step(tx, &batches, &rules, now)
             });
@@ -464,8 +464,8 @@ fn commit_batch(
     let (Some((first, _)), Some((last, _))) = (new.first(), new.last()) else { return Ok(Ok(stream.acked)) };
     let missing = first.n - stream.acked - 1;
     if missing > 0 && !(stream.acked == 0 && devices::is_first_epoch(tx, device.id, stream.epoch)?) {
-        let notice = record::affair(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
-        record::tell(tx, rules, &notice, now)?;
+        let notice = apply::affair(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
+        apply::tell(tx, rules, &notice, now)?;
     }
     let mut touched = Touched::default();
     let mut rows = Vec::with_capacity(new.len());
@@ -481,17 +481,17 @@ fn commit_batch(
                 }
                 let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
                 let outcomes = task.facts.observe(event, at, now, &policy);
-                record::outcomes(tx, rules, &device, task, outcomes, now)?;
-                let known = record::known(rules, &device, task);
+                apply::outcomes(tx, rules, &device, task, outcomes, now)?;
+                let known = apply::known(rules, &device, task);
                 let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);
-                record::expectations(tx, rules, &device, task, outcomes, now)?;
+                apply::expectations(tx, rules, &device, task, outcomes, now)?;
             }
             _ => {}
         }
         rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
     }
     for task in touched.all() {
-        record::task(tx, rules, &device, task, now)?;
+        apply::task(tx, rules, &device, task, now)?;
     }
     for row in &mut rows {
         row.task = row.event.what.task().and_then(|name| touched.get(name)?.id);
@@ -552,8 +552,8 @@ fn commit_unreadable(
     let row = NewEvent { epoch: stream.epoch, device: device.id, task: None, at: now, digest, event };
     events::insert_unreadable(tx, &row, now)?;
     events::set_acked(tx, stream.epoch, event.n, event.n - stream.acked - 1)?;
-    let notice = record::affair(Some(&device), SystemCode::Unreadable, &[("n", event.n.to_string())], now);
-    record::tell(tx, rules, &notice, now)?;
+    let notice = apply::affair(Some(&device), SystemCode::Unreadable, &[("n", event.n.to_string())], now);
+    apply::tell(tx, rules, &notice, now)?;
     Ok(Ok(event.n))
 }
 

@@ -1,35 +1,36 @@
-//! The daemon in the middle: devices in, incidents and notifications out.
+//! The daemon in the middle: events of devices come in, incidents are opened and closed, notifications go out.
+//!
+//! The folders are rooms. A room uses the rooms above it in this list and never one below it:
+//!
+//! | room | holds |
+//! |---|---|
+//! | `rules` | pure decisions: no store, no clock, no IO |
+//! | `config` | `hub.toml`, from as typed to trusted |
+//! | `store` | the only SQL |
+//! | `apply` | decisions become rows |
+//! | `ingest`, `outbox` | events in, notifications out |
+//! | `net` | ports, TLS, sessions, enrolment |
+//! | `timed` | work that the clock brings: what is due, the report, retention |
+//! | `web` | pages and the HTTP API |
+//! | `admin` | verbs on the Unix socket, setup, channel test, crash report |
+//! | `hub` | the wiring: start, reload, stop |
+//! | `cli`, `simulate` | the command line; the same workers on a stage |
+//!
+//! `bell` (a wake-up without content), `journal` (lines written after a commit) and `pulse` belong to no room.
 
-pub mod absence;
+pub mod admin;
+pub mod apply;
 pub mod bell;
-pub mod budget;
 pub mod cli;
 pub mod config;
-pub mod enrol;
-pub mod expect;
-pub mod failed;
 pub mod hub;
-pub mod incident;
 pub mod ingest;
 pub mod journal;
-pub mod listener;
+pub mod net;
 pub mod outbox;
-pub mod person;
-pub mod plans;
-pub mod probe;
 pub mod pulse;
-pub mod record;
-pub mod report;
-pub mod reporter;
-pub mod retention;
-pub mod roster;
-pub mod schedule;
-pub mod session;
-pub mod setup;
-pub mod silence;
+pub mod rules;
 pub mod simulate;
-pub mod socket;
-pub mod state;
 pub mod store;
-pub mod watchman;
+pub mod timed;
 pub mod web;

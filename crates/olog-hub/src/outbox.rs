@@ -36,10 +36,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::{self, Rules};
 use crate::bell::{Bell, Listener};
-use crate::budget::{Budget, Urgency};
 use crate::pulse::{Pulse, Pulses};
-use crate::record::{self, Rules};
+use crate::rules::budget::{Budget, Urgency};
 use crate::store::outbox::{self, ChannelFacts, Claimed, Pick, Place};
 use crate::store::{Store, StoreError, Tx};
 use storm::{Storm, Texts};
@@ -123,7 +123,7 @@ pub async fn give_up(store: &Store, rules: &Arc<Rules>, now: At) -> Result<bool,
         let given_up = outbox::expire(tx, now.plus(-LIVES), now)?;
         for (channel, n) in &given_up {
             let args = [("channel", channel.clone()), ("n", n.to_string())];
-            record::tell(tx, &rules, &record::affair(None, SystemCode::Expired, &args, now), now)?;
+            apply::tell(tx, &rules, &apply::affair(None, SystemCode::Expired, &args, now), now)?;
         }
         Ok(!given_up.is_empty())
     });
@@ -411,7 +411,7 @@ impl Dispatcher {
         // A storm takes some hundred milliseconds of one core: not of those that answer devices.
         let (rules, channel, is_storm) = (self.rules.clone(), self.channel.clone(), rows.len() > FEW_WORDS);
         let in_words = move || {
-            let nothing = record::affair(None, SystemCode::ChannelTest, &[], now);
+            let nothing = apply::affair(None, SystemCode::ChannelTest, &[], now);
             let notices: Vec<Notice> =
                 rows.iter_mut().map(|row| std::mem::replace(&mut row.notice, nothing.clone())).collect();
             let composed = rules.compose(&notices, &channel, budget, now);

@@ -21,13 +21,13 @@ use olog_daemon::config::{Invalid, Source, read_text};
 use olog_proto::At;
 use olog_push::words::Language;
 
+use crate::apply::Rules;
+use crate::apply::operator;
 use crate::config::{Config, Live};
-use crate::enrol::EnrolError;
 use crate::ingest::IngestError;
-use crate::person;
-use crate::record::Rules;
-use crate::reporter::ReportError;
+use crate::net::enrol::EnrolError;
 use crate::store::{StoreError, Tx, incidents};
+use crate::timed::reporter::ReportError;
 use scenario::{Act, Deed, Person, Scenario, Script, Which};
 use stage::Stage;
 use story::Story;
@@ -222,12 +222,12 @@ async fn happen(stage: &mut Stage, act: &Act, at: At, n: u64, story: &mut Story)
     Ok(())
 }
 
-type Verb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<person::Done, StoreError>;
+type Verb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<operator::Done, StoreError>;
 
 async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<(), PlayError> {
     let (which, verb): (_, Verb) = match person {
-        Person::Ack(which) => (which, person::acknowledge),
-        Person::Close(which) => (which, person::close),
+        Person::Ack(which) => (which, operator::acknowledge),
+        Person::Close(which) => (which, operator::close),
         Person::Rearm(channel) => {
             let (channel, now) = (channel.clone(), stage.now());
             return Ok(stage.store.write(move |tx| crate::store::outbox::rearm(tx, &channel, now)).await?);
@@ -249,9 +249,9 @@ async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<
     let (rules, now) = (stage.rules.clone(), stage.now());
     let done = match number {
         Some(number) => stage.store.write(move |tx| verb(tx, &rules, number, now)).await?,
-        None => person::Done::Unknown,
+        None => operator::Done::Unknown,
     };
-    if !matches!(done, person::Done::Yes(_)) {
+    if !matches!(done, operator::Done::Yes(_)) {
         story.remarks("nothing is open there: the person does nothing", now);
     }
     Ok(())

@@ -27,10 +27,12 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     config::Live,
-    enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
-    listener::Connection,
-    report,
-    session::{self, Desk},
+    net::{
+        enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
+        listener::Connection,
+        session::{self, Desk},
+    },
+    rules::report,
     store::{Store, reports},
 };
 

@@ -4,7 +4,7 @@ use olog_proto::name::escape;
 use serde_json::Value;
 
 use super::show::Show;
-use crate::socket::Explained;
+use crate::admin::socket::Explained;
 
 pub(super) fn incident(show: Show, incident: &Value, why: &Explained) -> String {
     let field = |field: &str| incident.get(field).and_then(Value::as_str).map(|text| escape(text.as_bytes()));

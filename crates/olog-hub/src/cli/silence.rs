@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::{number, show};
 use crate::{
-    person::Wide,
-    socket::{AddSilence, NotAnError},
+    admin::socket::{AddSilence, NotAnError},
+    apply::operator::Wide,
 };
 
 #[derive(Debug, Subcommand)]

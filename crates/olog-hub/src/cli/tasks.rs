@@ -6,7 +6,7 @@ use olog_proto::TaskName;
 use serde_json::Value;
 
 use super::show::{self, Show, TASKS};
-use crate::socket::{ExpectTask, RenameTask, Which};
+use crate::admin::socket::{ExpectTask, RenameTask, Which};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskVerb {

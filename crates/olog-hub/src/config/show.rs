@@ -5,7 +5,7 @@ use olog_proto::At;
 use olog_push::words::{LANGUAGES, Language};
 
 use super::{Config, Live, Offline, Report, ReportWhen, Tls};
-use crate::{schedule::Schedule, store::StoreUrl};
+use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 /// Lines of TOML. Writing into a text cannot fail.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use super::{
     Watchdog, default_socket, default_state_dir,
 };
 use crate::{
-    schedule::{Schedule, ScheduleError},
+    rules::schedule::{Schedule, ScheduleError},
     store::StoreUrl,
 };
 

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     bell::{Bell, Listener},
     config::Live,
+    net::sessions::Roster,
     pulse::{Pulses, STUCK_AFTER},
-    roster::Roster,
     store::{Store, watch as counts},
 };
 

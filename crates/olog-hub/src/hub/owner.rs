@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{chain, patience_of, rules_of};
 use crate::{
-    absence::Patience,
+    admin::crash_report,
+    apply::{self, Rules},
     bell::Bell,
     config::{Config, Live},
-    failed,
     ingest::Bells,
-    listener::tls,
-    record::{self, Rules},
+    net::listener::tls,
+    rules::liveness::Patience,
     store::Store,
 };
 
@@ -127,13 +127,13 @@ impl Owner {
                 let words = format!("{} cannot change while the hub runs: needs a restart", fixed.join(", "));
                 (words, fixed.len())
             }
-            Err(invalid) => (failed::first_mistake(&self.source, &invalid), invalid.0.len()),
+            Err(invalid) => (crash_report::first_mistake(&self.source, &invalid), invalid.0.len()),
         };
         tracing::error!(findings, n, "the changed configuration is refused; the old one stays in force");
         let rules = self.published.rules.borrow().clone();
         let args = [("findings", findings.clone()), ("n", n.to_string())];
-        let notice = record::affair(None, SystemCode::ConfigRefused, &args, now);
-        match self.store.write(move |tx| record::tell(tx, &rules, &notice, now)).await {
+        let notice = apply::affair(None, SystemCode::ConfigRefused, &args, now);
+        match self.store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await {
             Ok(()) => bells.outbox.ring(),
             Err(error) => tracing::error!(%error, "that the configuration was refused is not told"),
         }

@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::alive;
 use crate::{
+    admin::socket::Verbs,
+    apply::{self, Rules},
     bell::Bell,
     config::{Live, Watchdog as Settings},
     journal::Line,
     pulse::Pulses,
-    record::{self, Rules},
-    socket::Verbs,
     store::{
         Store, StoreError,
         incidents::{self, Begin, Subject},
@@ -183,9 +183,9 @@ impl Watchdog {
             let begin = Begin { subject: Subject::Hub, device: None, task: None, name: NAME, at: now };
             let number = incidents::begin(tx, &begin, &serde_json::json!({}))?;
             tx.note(Line::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(NAME));
-            let mut notice = record::affair(None, SystemCode::WatchdogFailing, &args, now);
+            let mut notice = apply::affair(None, SystemCode::WatchdogFailing, &args, now);
             notice.incident = Some(number);
-            record::tell(tx, &rules, &notice, now)
+            apply::tell(tx, &rules, &notice, now)
         });
         told.await.inspect(|()| self.outbox.ring())
     }
@@ -199,9 +199,9 @@ impl Watchdog {
             incidents::end(tx, number, now, ground)?;
             tx.note(Line::new("incident over").incident(number).about(Subject::Hub.as_str()).why(ground));
             let Some(host) = host.clone() else { return Ok(()) };
-            let mut notice = record::affair(None, SystemCode::WatchdogBack, &[("host", host)], now);
+            let mut notice = apply::affair(None, SystemCode::WatchdogBack, &[("host", host)], now);
             notice.incident = Some(number);
-            record::tell(tx, &rules, &notice, now)
+            apply::tell(tx, &rules, &notice, now)
         });
         told.await.inspect(|()| self.outbox.ring())
     }

@@ -4,8 +4,8 @@
 use olog_proto::{At, Note};
 use olog_push::SystemCode;
 
+use crate::apply::{self, Rules};
 use crate::journal::Line;
-use crate::record::{self, Rules};
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::{StoreError, Tx};
@@ -26,7 +26,7 @@ pub(super) fn take_note(
         if note.code == "epoch_renewed" {
             return Ok(());
         }
-        return record::tell(tx, rules, &record::affair(Some(device), SystemCode::AgentNote, &args, at), now);
+        return apply::tell(tx, rules, &apply::affair(Some(device), SystemCode::AgentNote, &args, at), now);
     }
     let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
     if !note.over {
@@ -36,9 +36,9 @@ pub(super) fn take_note(
         incidents::end(tx, number, at, "over")?;
         let line = Line::new("incident over").incident(number).about(Subject::Note.as_str());
         tx.note(line.device(&device.name).why(name));
-        let mut notice = record::affair(Some(device), SystemCode::AgentNoteOver, &args, at);
+        let mut notice = apply::affair(Some(device), SystemCode::AgentNoteOver, &args, at);
         notice.incident = Some(number);
-        record::tell(tx, rules, &notice, now)?;
+        apply::tell(tx, rules, &notice, now)?;
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(super) fn note_begins(
     let number = incidents::begin(tx, &begin, &serde_json::json!({ "text": text }))?;
     let line = Line::new("incident begun").incident(number).about(Subject::Note.as_str());
     tx.note(line.device(&device.name).why(name));
-    let mut notice = record::affair(Some(device), code, args, at);
+    let mut notice = apply::affair(Some(device), code, args, at);
     notice.incident = Some(number);
-    record::tell(tx, rules, &notice, at)
+    apply::tell(tx, rules, &notice, at)
 }

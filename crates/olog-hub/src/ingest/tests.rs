@@ -21,7 +21,7 @@ struct Bench {
 async fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
     for store in stores().await {
-        let rules = Rules { channels: vec![crate::record::tests::phone()], ..Rules::default() };
+        let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
         let (_, rules) = watch::channel(Arc::new(rules));
         let (clock, _) = Clock::manual(NOW);
         let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), clock);
@@ -313,16 +313,16 @@ async fn a_worker_whose_store_does_not_answer_is_stuck_until_it_does() {
 async fn a_task_that_was_forgotten_is_recreated_by_nothing_older() {
     for bench in benches().await {
         bench.put(vec![err(1, "old", "down")]).await.unwrap();
-        let forget = |tx: &mut Tx<'_>| crate::person::forget(tx, &Rules::default(), "dev1", "old", NOW);
-        assert_eq!(bench.store.store.write(forget).await.unwrap(), crate::person::Forgotten::Yes);
-        assert_eq!(bench.store.store.write(forget).await.unwrap(), crate::person::Forgotten::Unknown);
+        let forget = |tx: &mut Tx<'_>| crate::apply::operator::forget(tx, &Rules::default(), "dev1", "old", NOW);
+        assert_eq!(bench.store.store.write(forget).await.unwrap(), crate::apply::operator::Forgotten::Yes);
+        assert_eq!(bench.store.store.write(forget).await.unwrap(), crate::apply::operator::Forgotten::Unknown);
         let open = bench.store.store.read(|tx| incidents::list(tx, false, u64::MAX, 10)).await.unwrap();
         let listed = async || bench.store.store.read(|tx| tasks::list(tx, None, ("", ""), 10)).await.unwrap().len();
         assert_eq!((open.len(), listed().await), (0, 0));
         bench.put(vec![err(2, "old", "down again")]).await.unwrap();
         assert_eq!((bench.n_events().await, listed().await), (2, 0), "stored, and no task");
         let row = bench.store.store.read(|tx| tx.query_one("SELECT expect FROM tasks", &[])).await.unwrap().unwrap();
-        let facts: crate::expect::Facts = row.json(0).unwrap();
+        let facts: crate::rules::expect::Facts = row.json(0).unwrap();
         assert!(facts.forgets(NOW) && !facts.forgets(NOW.plus(1)));
     }
 }

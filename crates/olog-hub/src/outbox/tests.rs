@@ -83,7 +83,7 @@ impl Bench {
 
     async fn tell_of(&self, notice: Notice, now: At) {
         let rules = self.rules.borrow().clone();
-        self.store.store.write(move |tx| record::tell(tx, &rules, &notice, now)).await.unwrap();
+        self.store.store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await.unwrap();
         self.bell.ring();
     }
 
@@ -299,7 +299,7 @@ async fn a_wait_that_the_service_named_is_not_cut() {
         let step = move |tx: &mut Tx<'_>| {
             let before = outbox::channel(tx, "me")?;
             outbox::set_channel(tx, "me", &ChannelFacts { config: before.config, ..facts.clone() })?;
-            record::tell(tx, &rules, &error("nginx"), NOW)?;
+            apply::tell(tx, &rules, &error("nginx"), NOW)?;
             claim(tx, &channel, "somebody", NOW)
         };
         let Claim::Nothing(at) = bench.store.store.write(step).await.unwrap() else { panic!("it was claimed") };

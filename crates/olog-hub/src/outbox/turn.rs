@@ -12,8 +12,8 @@ use olog_proto::At;
 use olog_push::{Answer, Channel, Kind, Notice, Receiver, Refusal, SystemCode};
 
 use super::{BACK_OFF, LIVES, PROBE_EVERY, TELL_AFTER};
+use crate::apply::{self, Rules};
 use crate::journal::Line;
-use crate::record::{self, Rules};
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::outbox::{self, ChannelFacts, Claimed, Outcome, Place, Wait};
 use crate::store::{StoreError, Tx};
@@ -176,7 +176,7 @@ impl Turn {
                     tx.note(over.channel(&channel.name).why("accepted"));
                     let since = before.failing_at.map_or_else(|| "none".to_owned(), |at| at.0.to_string());
                     let args = [("channel", channel.name.clone()), ("since", since)];
-                    let mut notice = record::affair(None, SystemCode::ChannelBack, &args, self.done_at);
+                    let mut notice = apply::affair(None, SystemCode::ChannelBack, &args, self.done_at);
                     notice.incident = Some(number);
                     self.tell(tx, rules, &notice)?;
                     rings = true;
@@ -216,7 +216,7 @@ impl Turn {
                     facts.refused.push(receiver.id.clone());
                     let args =
                         [("channel", channel.name.clone()), ("receiver", receiver.id.clone()), ("answer", why.clone())];
-                    self.tell(tx, rules, &record::affair(None, SystemCode::ReceiverRefused, &args, self.done_at))?;
+                    self.tell(tx, rules, &apply::affair(None, SystemCode::ReceiverRefused, &args, self.done_at))?;
                     rings = true;
                 }
                 Answer::Refused { .. } | Answer::Later { .. } => {}
@@ -232,7 +232,7 @@ impl Turn {
         let begun = Line::new("incident begun").incident(number).about(Subject::Channel.as_str());
         tx.note(begun.channel(&channel.name).why(why));
         let args = [("channel", channel.name.clone()), ("answer", why.to_owned())];
-        let mut notice = record::affair(None, SystemCode::ChannelFailing, &args, self.done_at);
+        let mut notice = apply::affair(None, SystemCode::ChannelFailing, &args, self.done_at);
         notice.incident = Some(number);
         // Through itself it would come when it is over: then its end is what has to be told.
         let others: Vec<String> = rules
@@ -246,7 +246,7 @@ impl Turn {
     }
 
     fn tell(&self, tx: &mut Tx<'_>, rules: &Rules, notice: &Notice) -> Result<(), StoreError> {
-        record::tell(tx, rules, notice, self.done_at)
+        apply::tell(tx, rules, notice, self.done_at)
     }
 }
 

@@ -22,20 +22,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::scenario::{Device, Mood, Scenario};
 use super::{PlayError, wire};
-use crate::absence::Patience;
+use crate::apply::Rules;
 use crate::bell::Bell;
 use crate::config::Live;
-use crate::enrol::{Enrol, JoinRequest, LinkRequest};
 use crate::hub;
 use crate::ingest::{Bells, Connected, Hello, Ingest};
+use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
+use crate::net::sessions::{Newcomer, Place, Roster};
 use crate::outbox::{self, Dispatcher, Next, StandIn};
 use crate::pulse::Pulses;
-use crate::record::Rules;
-use crate::reporter::Reporter;
-use crate::roster::{Newcomer, Place, Roster};
+use crate::rules::liveness::Patience;
 use crate::store::devices::DeviceId;
 use crate::store::{Store, StoreError};
-use crate::watchman::Watchman;
+use crate::timed::reporter::Reporter;
+use crate::timed::watchman::Watchman;
 
 /// How long a service takes to answer, in ms.
 const CALL_TAKES: i64 = 200;

@@ -11,7 +11,7 @@ use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
 use super::{EARLIEST, StoreError, Tx, Value};
-use crate::budget::Urgency;
+use crate::rules::budget::Urgency;
 use crate::values;
 
 pub use waiting::{Waiting, WaitingRow, Waits, budget, last, n_waiting, present, waiting, waiting_of, why_waits};

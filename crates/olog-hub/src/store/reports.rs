@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::devices::{self, DeviceId};
 use super::tasks::{TASK, Task, TaskId, task};
 use super::{StoreError, Tx, Value};
-use crate::absence::Absence;
-use crate::state::Days;
+use crate::rules::liveness::Absence;
+use crate::rules::state::Days;
 use crate::values;
 
 /// A device, as a report reads it.

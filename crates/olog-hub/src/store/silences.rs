@@ -6,7 +6,7 @@ use olog_push::Notice;
 use serde::Serialize;
 
 use super::{Row, StoreError, Tx, Value};
-use crate::silence::{Every, Held, Period, Scope, Silence};
+use crate::rules::silence::{Every, Held, Period, Scope, Silence};
 use crate::values;
 
 /// A silence that is made.

@@ -4,8 +4,8 @@ use olog_proto::{At, TaskName};
 
 use super::devices::DeviceId;
 use super::{Row, StoreError, Tx, renames};
-use crate::expect::Facts;
-use crate::incident::TaskFacts;
+use crate::rules::expect::Facts;
+use crate::rules::incident::TaskFacts;
 use crate::values;
 
 /// A task's row.

@@ -1,8 +1,8 @@
 //! Tasks that a person renamed or forgot, and devices that were forgotten and came back.
 
 use super::*;
-use crate::expect::{self, Plan};
-use crate::person::{self, Forgotten, Renamed};
+use crate::apply::operator::{self, Forgotten, Renamed};
+use crate::rules::expect::{self, Plan};
 use crate::store::enrolment::{self, Newcomer};
 
 impl Bench {
@@ -12,7 +12,7 @@ impl Bench {
 
     async fn rename_by(&self, rules: Rules, old: &str, new: &str) -> Renamed {
         let (old, new) = (old.to_owned(), new.parse().unwrap());
-        self.store.store.write(move |tx| person::rename(tx, &rules, "dev1", &old, &new, NOW)).await.unwrap()
+        self.store.store.write(move |tx| operator::rename(tx, &rules, "dev1", &old, &new, NOW)).await.unwrap()
     }
 
     /// Names of the tasks, and of their open incidents.
@@ -88,7 +88,7 @@ async fn a_name_that_is_taken_is_refused_and_nothing_changes() {
         assert_eq!(bench.rename_by(declaring("c"), "c", "d").await, Renamed::Declared);
         assert_eq!(bench.names().await.0, ["a2", "b", "c"]);
         // A forgotten one leaves its name.
-        let forget = |tx: &mut Tx<'_>| person::forget(tx, &Rules::default(), "dev1", "b", NOW);
+        let forget = |tx: &mut Tx<'_>| operator::forget(tx, &Rules::default(), "dev1", "b", NOW);
         assert_eq!(bench.store.store.write(forget).await.unwrap(), Forgotten::Yes);
         assert_eq!(bench.rename("c", "b").await, Renamed::Yes);
         bench.put(vec![err(4, "c", "again")]).await.unwrap();
@@ -101,7 +101,7 @@ async fn what_is_declared_and_was_never_seen_makes_way_and_its_plan_goes_to_the_
     for bench in benches().await {
         bench.put(vec![err(1, "dump", "x")]).await.unwrap();
         let device = bench.device;
-        let apply = move |tx: &mut Tx<'_>| plans::apply_to(tx, &declaring("backup"), device, NOW);
+        let apply = move |tx: &mut Tx<'_>| declared_tasks::apply_to(tx, &declaring("backup"), device, NOW);
         bench.store.store.write(apply).await.unwrap();
         assert_eq!(bench.names().await.0, ["backup", "dump"]);
         assert_eq!(bench.rename_by(declaring("backup"), "dump", "backup").await, Renamed::Yes);
@@ -109,7 +109,7 @@ async fn what_is_declared_and_was_never_seen_makes_way_and_its_plan_goes_to_the_
         let declared = bench.store.store.read(move |tx| tasks::declared(tx, Some(device))).await.unwrap();
         assert_eq!(declared.iter().map(|(_, _, name, _)| name.as_str()).collect::<Vec<_>>(), ["backup"]);
         // The configuration has the last word: a former name that it declares is a task of its own again.
-        let apply = move |tx: &mut Tx<'_>| plans::apply_to(tx, &declaring("dump"), device, NOW);
+        let apply = move |tx: &mut Tx<'_>| declared_tasks::apply_to(tx, &declaring("dump"), device, NOW);
         bench.store.store.write(apply).await.unwrap();
         bench.put(vec![err(2, "dump", "y")]).await.unwrap();
         assert_eq!(bench.names().await.1, ["dump", "backup"]);
@@ -123,7 +123,7 @@ async fn a_forgotten_task_that_comes_again_is_known_to_no_report() {
         bench.store.store.write(|tx| tx.execute("UPDATE tasks SET known_at = 1", &[])).await.unwrap();
         assert!(bench.is_known("old").await);
         let before = NOW.plus(-1);
-        let forget = move |tx: &mut Tx<'_>| person::forget(tx, &Rules::default(), "dev1", "old", before);
+        let forget = move |tx: &mut Tx<'_>| operator::forget(tx, &Rules::default(), "dev1", "old", before);
         assert_eq!(bench.store.store.write(forget).await.unwrap(), Forgotten::Yes);
         bench.put(vec![err(2, "old", "down again")]).await.unwrap();
         assert_eq!(bench.names().await.0, ["old"]);

@@ -7,7 +7,7 @@ use olog_push::{Channel, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::{ChannelFacts, Place};
-use crate::budget::{Bounds, Budget, Spent, Urgency, WINDOW};
+use crate::rules::budget::{Bounds, Budget, Spent, Urgency, WINDOW};
 use crate::store::{Row, StoreError, Tx};
 use crate::values;
 

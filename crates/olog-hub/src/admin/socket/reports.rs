@@ -1,0 +1,121 @@
+//! The verbs of reports: made now, listed, shown. The page goes through the socket; the command line writes the file.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use olog_proto::At;
+use olog_push::ReportFacts;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use super::{Answer, Asked, LIST_MAX, Verbs};
+use crate::store::reports::{self, Made};
+use crate::timed::reporter::ReportError;
+use crate::web::Problem;
+
+/// A report as `report now` and `report show` print it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its number, if it is kept.
+    pub id: Option<i64>,
+    /// What it found.
+    pub facts: ReportFacts,
+    /// The same in words.
+    pub text: String,
+    /// Its page, if that is still kept.
+    pub page: Option<String>,
+}
+
+/// A row of `report list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ReportRow {
+    /// Its number.
+    pub id: i64,
+    /// Its window, from …
+    pub from_at: At,
+    /// … to.
+    pub to_at: At,
+    /// When it was made.
+    pub made_at: At,
+    /// At its time (`daily`), or because a person asked (`asked`).
+    pub kind: String,
+    /// What had to be done.
+    pub to_do: u64,
+    /// Devices that were OK, ERR, LOST.
+    pub ok: u64,
+    /// ERR.
+    pub err: u64,
+    /// LOST.
+    pub lost: u64,
+    /// Is its page still kept?
+    pub page: bool,
+    /// Where a phone opens it.
+    pub link: Option<String>,
+}
+
+pub(super) fn routes() -> Router<Arc<Verbs>> {
+    Router::new()
+        .route("/report/now", get(now))
+        .route("/report/push", post(push))
+        .route("/reports", get(list))
+        .route("/report/{id}", get(show))
+}
+
+impl From<ReportError> for Problem {
+    fn from(error: ReportError) -> Problem {
+        tracing::error!(%error, "a report was not made");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+async fn now(State(verbs): Asked) -> Answer<Shown> {
+    let (report, page) = verbs.reporter.preview().await?;
+    let text = verbs.reporter.text(&report.facts);
+    Ok(Json(Shown { id: None, facts: report.facts, text, page: Some(page) }))
+}
+
+async fn push(State(verbs): Asked) -> Answer<Shown> {
+    let id = verbs.reporter.push_now().await?;
+    shown(&verbs, id.unwrap_or_default()).await
+}
+
+async fn show(State(verbs): Asked, Path(id): Path<i64>) -> Answer<Shown> {
+    shown(&verbs, id).await
+}
+
+async fn shown(verbs: &Verbs, id: i64) -> Answer<Shown> {
+    let read = verbs.store.read(move |tx| {
+        let Some(made) = reports::get(tx, id)? else { return Ok(None) };
+        let page = reports::page(tx, &made.token)?;
+        Ok(Some((made, page)))
+    });
+    let none = || Problem::new(StatusCode::NOT_FOUND, format!("no report {id}: see `olog-hub report list`"));
+    let (made, page) = read.await?.ok_or_else(none)?;
+    let text = verbs.reporter.text(&made.facts);
+    Ok(Json(Shown { id: Some(made.id), facts: made.facts, text, page }))
+}
+
+async fn list(State(verbs): Asked) -> Answer<Vec<ReportRow>> {
+    let made = verbs.store.read(|tx| reports::list(tx, LIST_MAX)).await?;
+    Ok(Json(made.into_iter().map(row).collect()))
+}
+
+fn row(made: Made) -> ReportRow {
+    let facts = made.facts;
+    ReportRow {
+        id: made.id,
+        from_at: made.from_at,
+        to_at: made.to_at,
+        made_at: made.made_at,
+        kind: if made.is_daily { "daily" } else { "asked" }.to_owned(),
+        to_do: facts.n_now,
+        ok: facts.devices.ok,
+        err: facts.devices.err,
+        lost: facts.devices.lost,
+        page: made.has_page,
+        link: facts.link.filter(|_| made.has_page),
+    }
+}

@@ -1,0 +1,193 @@
+//! The verbs of silences: made, listed, ended; and "not an error", which is a silence of one error without an end.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json, Router,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use olog_daemon::socket::Peer;
+use olog_proto::{At, Fingerprint};
+use serde::{Deserialize, Serialize};
+
+use super::{All, Answer, Asked, LIST_MAX, Verbs, no_incident};
+use crate::apply::operator::{self, Wide};
+use crate::rules::schedule::{Schedule, ScheduleError};
+use crate::rules::silence::{COMMENT_MAX, Every, Period, Refused, SILENCES_MAX, Scope};
+use crate::store::silences::{self, Listed, New};
+use crate::store::{StoreError, Tx};
+use crate::web::Problem;
+
+/// The request of `silence add`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AddSilence {
+    /// A pattern of device names.
+    pub device: Option<String>,
+    /// A pattern of task names; none: the devices themselves too.
+    pub task: Option<String>,
+    /// Only this error.
+    pub fingerprint: Option<String>,
+    /// From then on; none: from now on.
+    pub from_at: Option<At>,
+    /// For so many ms.
+    pub lasts: Option<i64>,
+    /// Until then.
+    pub until_at: Option<At>,
+    /// Again and again, as crontab(5) has it.
+    pub every: Option<String>,
+    /// Of which time zone `every` is; none: the hub's.
+    pub zone: Option<String>,
+    /// What for.
+    pub comment: String,
+}
+
+/// The request of `incident not-an-error`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NotAnError {
+    /// One of the incident's errors; none: all of them.
+    pub fingerprint: Option<String>,
+    /// For whom.
+    pub wide: Wide,
+}
+
+pub(super) fn routes() -> Router<Arc<Verbs>> {
+    Router::new()
+        .route("/silences", get(list))
+        .route("/silence", post(add))
+        .route("/silence/{id}/end", post(end))
+        .route("/incident/{id}/not-an-error", post(not_an_error))
+}
+
+fn unfit(words: impl ToString) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words.to_string())
+}
+
+fn refused(why: Refused) -> Problem {
+    unfit(why)
+}
+
+async fn list(State(verbs): Asked, Query(query): Query<All>) -> Answer<Vec<Listed>> {
+    let now = verbs.clock.now();
+    Ok(Json(verbs.store.read(move |tx| silences::list(tx, query.all, now, LIST_MAX)).await?))
+}
+
+async fn add(State(verbs): Asked, Extension(peer): Extension<Peer>, Json(request): Json<AddSilence>) -> Answer<Listed> {
+    let now = verbs.clock.now();
+    let new = read(&verbs, request, user(peer.uid), now)?;
+    let mut made = make(&verbs, vec![new], now).await?;
+    made.pop().map(Json).ok_or_else(|| refused(Refused::TooMany))
+}
+
+/// What was asked for, if it may be.
+fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: At) -> Result<New, Problem> {
+    let AddSilence { device, task, fingerprint, from_at, lasts, until_at, every, zone, comment } = request;
+    if device.is_none() && task.is_none() {
+        return Err(unfit("say of which device or task; `--device '*'` is the whole fleet"));
+    }
+    let fingerprint = fingerprint.as_deref().map(fingerprint_of).transpose()?;
+    let scope = Scope { device: device.unwrap_or_else(|| "*".to_owned()), task, fingerprint };
+    scope.check().map_err(refused)?;
+    if comment.chars().count() > COMMENT_MAX || comment.chars().any(char::is_control) {
+        return Err(refused(Refused::Comment));
+    }
+    let (period, every) = match every {
+        Some(text) => {
+            let schedule: Schedule = text.parse().map_err(|error: ScheduleError| unfit(error))?;
+            let zone = match zone {
+                Some(name) => {
+                    let wrong = |_| unfit(format!("no time zone {name:?}: expected a name like \"Asia/Shanghai\""));
+                    name.parse().map_err(wrong)?
+                }
+                None => verbs.live.borrow().timezone,
+            };
+            let lasts = lasts.ok_or_else(|| unfit("say how long each window lasts: --for"))?;
+            if from_at.is_some() || until_at.is_some() {
+                return Err(unfit(
+                    "windows that come again begin by --every and last --for; end them by `silence end`",
+                ));
+            }
+            let every = Every { schedule, zone, lasts };
+            every.check(now).map_err(refused)?;
+            let period = every.period(now).ok_or_else(|| refused(Refused::Over))?;
+            (period, Some(every))
+        }
+        None => {
+            let from = from_at.unwrap_or(now);
+            let until = until_at.or(lasts.map(|lasts| from.plus(lasts)));
+            let period = Period { from, until };
+            period.check(&scope, now).map_err(refused)?;
+            (period, None)
+        }
+    };
+    Ok(New { scope, period, every, comment, made_by })
+}
+
+async fn make(verbs: &Verbs, new: Vec<New>, now: At) -> Result<Vec<Listed>, Problem> {
+    let write = move |tx: &mut Tx<'_>| {
+        if silences::count(tx, now)? + new.len() as u64 > SILENCES_MAX {
+            return Ok(None);
+        }
+        let made = new.iter().map(|new| operator::silence(tx, new, now)).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Some(made))
+    };
+    let made = verbs.store.write(write).await?;
+    verbs.bells.watchman.ring();
+    made.ok_or_else(|| refused(Refused::TooMany))
+}
+
+async fn end(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Listed> {
+    let now = verbs.clock.now();
+    let (was_kept, listed) =
+        verbs.store.write(move |tx| Ok((operator::end_silence(tx, id, now)?, silences::get(tx, id, now)?))).await?;
+    verbs.bells.watchman.ring();
+    match listed {
+        Some(listed) if was_kept => Ok(Json(listed)),
+        Some(_) => Err(Problem::new(StatusCode::CONFLICT, format!("silence {id} is over already"))),
+        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("no silence {id}: see `olog-hub silence list`"))),
+    }
+}
+
+async fn not_an_error(
+    State(verbs): Asked,
+    Extension(peer): Extension<Peer>,
+    Path(id): Path<u64>,
+    Json(request): Json<NotAnError>,
+) -> Answer<Vec<Listed>> {
+    let now = verbs.clock.now();
+    let only = request.fingerprint.as_deref().map(fingerprint_of).transpose()?;
+    let (wide, made_by) = (request.wide, user(peer.uid));
+    let read = move |tx: &mut Tx<'_>| operator::not_an_error(tx, id, only, wide, &made_by, now);
+    match verbs.store.read(read).await? {
+        operator::Errors::These(new) => Ok(Json(make(&verbs, new, now).await?)),
+        operator::Errors::Unknown => Err(no_incident(id)),
+        operator::Errors::NoTask => {
+            let words = format!("incident #{id} is of no task: only errors of tasks may be no errors");
+            Err(Problem::new(StatusCode::CONFLICT, words))
+        }
+        operator::Errors::Others(known) => {
+            let known: Vec<String> = known.iter().map(Fingerprint::to_string).collect();
+            Err(unfit(format!("incident #{id} has no such error; it has: {}", known.join(", "))))
+        }
+    }
+}
+
+/// As it is printed: 16 digits of base 16.
+fn fingerprint_of(text: &str) -> Result<Fingerprint, Problem> {
+    let wrong = || unfit(format!("expected a fingerprint of 16 digits as `incident show` prints it, found {text:?}"));
+    let n = u64::from_str_radix(text, 16).map_err(|_| wrong())?;
+    if text.len() == 16 { Ok(Fingerprint(n)) } else { Err(wrong()) }
+}
+
+/// Who that is, for people.
+fn user(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| olog_proto::name::escape(name.as_bytes()))
+    });
+    name.unwrap_or_else(|| format!("uid {uid}"))
+}

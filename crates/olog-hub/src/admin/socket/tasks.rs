@@ -1,0 +1,298 @@
+//! The verbs of tasks: what they are, why one is what it is, and whether it is to come.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use olog_daemon::config::show_span;
+use olog_proto::{At, TaskName};
+use olog_push::words::{self, Language};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Asked, LIST_MAX, Verbs};
+use crate::apply::operator::{self, Forgotten, Renamed};
+use crate::apply::{self, Rules};
+use crate::rules::expect::{Due, Learnt, Plan, Standing};
+use crate::rules::state::{self, State as Word};
+use crate::store::tasks::{self, Listed};
+use crate::store::{Tx, renames};
+use crate::web::Problem;
+
+/// A row of `task list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// Its device.
+    pub device: String,
+    /// Its name.
+    pub task: String,
+    /// `OK`, `ERR` or `LOST`.
+    pub state: String,
+    /// The number of its open incident; if it is LOST and ERR, of the former.
+    pub incident: Option<u64>,
+    /// Is anything expected of it: `no`, `waiting` (it never came), `yes`, `off` (a person said so).
+    pub expected: String,
+    /// When it has to come next, or had to.
+    pub due_at: Option<At>,
+    /// When it was last well.
+    pub last_good_at: Option<At>,
+    /// When an error last came.
+    pub last_error_at: Option<At>,
+    /// Names that it had; its events may still have them.
+    pub was: Vec<String>,
+}
+
+/// The answer to `task show`: what `task list` has, and why.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TaskShown {
+    /// Its row.
+    #[serde(flatten)]
+    pub row: TaskRow,
+    /// Since when it is what it is, if that is known.
+    pub since_at: Option<At>,
+    /// Why it is that.
+    pub why: String,
+    /// What is expected of it, and what says so.
+    pub expectation: String,
+    /// LOST from then on, unless it comes.
+    pub late_at: Option<At>,
+    /// When any sign of it last came.
+    pub seen_at: Option<At>,
+    /// Since when a run by `exec` is under way.
+    pub running_at: Option<At>,
+    /// What would change its state.
+    pub changes: Vec<String>,
+}
+
+/// Which task.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Which {
+    /// Its device's name.
+    pub device: String,
+    /// Its name.
+    pub task: String,
+}
+
+/// The request of `task expect`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExpectTask {
+    /// Its device's name.
+    pub device: String,
+    /// Its name.
+    pub task: String,
+    /// Is it expected?
+    pub is_expected: bool,
+}
+
+/// The request of `task rename`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RenameTask {
+    /// Its device's name.
+    pub device: String,
+    /// The name it has.
+    pub old: String,
+    /// The name it gets.
+    pub new: TaskName,
+}
+
+pub(super) fn routes() -> Router<Arc<Verbs>> {
+    Router::new()
+        .route("/tasks", get(list))
+        .route("/task", get(show))
+        .route("/task/expect", post(expect))
+        .route("/task/forget", post(forget))
+        .route("/task/rename", post(rename))
+}
+
+async fn list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
+    let read = |tx: &mut Tx<'_>| Ok((tasks::list(tx, None, ("", ""), LIST_MAX)?, renames::former(tx, None)?));
+    let (listed, mut former) = verbs.store.read(read).await?;
+    let rules = verbs.rules.borrow().clone();
+    let mut was = |listed: &Listed| listed.task.id.and_then(|id| former.remove(&id)).unwrap_or_default();
+    Ok(Json(listed.iter().map(|listed| TaskRow { was: was(listed), ..row(&rules, listed) }).collect()))
+}
+
+async fn show(State(verbs): Asked, Query(which): Query<Which>) -> Answer<TaskShown> {
+    let words = unknown(&which.device, &which.task);
+    let read = move |tx: &mut Tx<'_>| {
+        let Some(listed) = tasks::get(tx, &which.device, &which.task)? else { return Ok(None) };
+        let was = renames::former(tx, listed.task.id)?.into_values().flatten().collect();
+        Ok(Some((listed, was)))
+    };
+    let found = verbs.store.read(read).await?;
+    let (listed, was) = found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, words))?;
+    let rules = verbs.rules.borrow().clone();
+    let shown = explain(&rules, &listed);
+    Ok(Json(TaskShown { row: TaskRow { was, ..shown.row }, ..shown }))
+}
+
+async fn expect(State(verbs): Asked, Json(request): Json<ExpectTask>) -> Answer<()> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let ExpectTask { device, task, is_expected } = request;
+    let words = unknown(&device, &task);
+    let done = verbs.store.write(move |tx| operator::expect(tx, &rules, &device, &task, is_expected, now)).await?;
+    verbs.bells.outbox.ring();
+    verbs.bells.watchman.ring();
+    if done { Ok(Json(())) } else { Err(Problem::new(StatusCode::NOT_FOUND, words)) }
+}
+
+async fn forget(State(verbs): Asked, Json(which): Json<Which>) -> Answer<()> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let words = unknown(&which.device, &which.task);
+    let Which { device, task } = which;
+    let done = verbs.store.write(move |tx| operator::forget(tx, &rules, &device, &task, now)).await?;
+    match done {
+        Forgotten::Yes => Ok(Json(())),
+        Forgotten::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, words)),
+        Forgotten::Declared => {
+            let words = "hub.toml declares it: take it out there, or stop expecting it by `olog-hub task expect`";
+            Err(Problem::new(StatusCode::CONFLICT, words))
+        }
+    }
+}
+
+async fn rename(State(verbs): Asked, Json(request): Json<RenameTask>) -> Answer<()> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let RenameTask { device, old, new } = request;
+    let (no_task, wanted) = (unknown(&device, &old), new.clone());
+    let taken = format!("{device:?} has a task {:?}: choose another name, or forget that one", new.as_str());
+    let done = verbs.store.write(move |tx| operator::rename(tx, &rules, &device, &old, &new, now)).await?;
+    verbs.bells.outbox.ring();
+    verbs.bells.watchman.ring();
+    let conflict = |words: String| Err(Problem::new(StatusCode::CONFLICT, words));
+    match done {
+        Renamed::Yes => Ok(Json(())),
+        Renamed::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, no_task)),
+        Renamed::Declared => {
+            conflict(format!("hub.toml declares it by that name: write {:?} there, then rename it", wanted.as_str()))
+        }
+        Renamed::Taken => conflict(taken),
+        Renamed::Former(holder) => conflict(format!(
+            "{:?} was the name of {:?}, which still gets its events: choose another name, or give it back first",
+            wanted.as_str(),
+            holder.as_str()
+        )),
+    }
+}
+
+fn unknown(device: &str, task: &str) -> String {
+    format!("no task {task:?} of {device:?}: see `olog-hub task list`")
+}
+
+fn row(rules: &Rules, listed: &Listed) -> TaskRow {
+    let task = &listed.task;
+    let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
+    let (due_at, expected) = match task.expect.standing(&known, &rules.expect) {
+        Standing::Free => (None, "no"),
+        Standing::Off => (None, "off"),
+        Standing::Waiting(due) => (Some(due.at), "waiting"),
+        Standing::InTime(due) => (Some(due.at), "yes"),
+        Standing::Lost(missed) => (Some(missed.due_at), "yes"),
+    };
+    let lost = task.expect.missed();
+    TaskRow {
+        device: listed.device_name.clone(),
+        task: task.name.to_string(),
+        state: state::of_task(task.facts.state() == Word::Err, lost.is_some()).as_str().to_owned(),
+        incident: lost.and_then(|missed| missed.number).or(listed.incident),
+        expected: expected.to_owned(),
+        due_at,
+        last_good_at: task.facts.last_good_at(),
+        last_error_at: task.facts.last_error_at(),
+        was: Vec::new(),
+    }
+}
+
+/// Why a task is what it is, since when, and what would change it.
+fn explain(rules: &Rules, listed: &Listed) -> TaskShown {
+    let (task, row) = (&listed.task, row(rules, listed));
+    let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
+    let standing = task.expect.standing(&known, &rules.expect);
+    let time = |at: At| {
+        let utc = chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default();
+        utc.with_timezone(&rules.timezone).format("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    let off = format!("olog-hub task expect {} {} off", words::shell_word(&row.device), words::shell_word(&row.task));
+    let error = task.facts.incident().filter(|_| task.facts.state() == Word::Err);
+    let mut changes = Vec::new();
+    let (since_at, why) = match (standing, error) {
+        (Standing::Lost(missed), _) => {
+            changes.push(format!("any sign of it ends LOST; `{off}` if it need not come"));
+            let times = if missed.n_missed > 1 { format!(", {} times", missed.n_missed) } else { String::new() };
+            (Some(missed.late_at), format!("it had to come at {}, and did not{times}", time(missed.due_at)))
+        }
+        (_, Some(error)) => {
+            let n = row.incident.map_or_else(|| "N".to_owned(), |n| n.to_string());
+            changes.push(format!("a run that ends well, or `olog-hub incident close {n}`, ends ERR"));
+            (Some(error.began_at), format!("an error came {} times, and nothing shows that it is over", error.n_seen))
+        }
+        (_, None) if task.facts.state() == Word::Err => {
+            changes.push("a run that ends well ends ERR".to_owned());
+            let since = task.facts.inherited_at();
+            (since, "an error was there when the agent first looked; nobody was told of it".to_owned())
+        }
+        (Standing::Waiting(_), None) => (None, "it never came, and need not have yet".to_owned()),
+        (_, None) => (row.last_good_at, "no error is open, and nothing that was expected is missing".to_owned()),
+    };
+    if row.state != "ERR" {
+        changes.push("an error makes it ERR".to_owned());
+    }
+    let late_at = task.expect.late_at(&known, &rules.expect);
+    if let Some(late_at) = late_at {
+        changes.push(format!("if it does not come until {} it is LOST", time(late_at)));
+    }
+    TaskShown {
+        expectation: expectation(rules, listed, standing, &time),
+        since_at,
+        why,
+        late_at,
+        seen_at: task.expect.seen_at(&known),
+        running_at: task.expect.running_since(),
+        changes,
+        row,
+    }
+}
+
+/// What is expected, and what says so.
+fn expectation(rules: &Rules, listed: &Listed, standing: Standing<'_>, time: &dyn Fn(At) -> String) -> String {
+    let task = &listed.task;
+    let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
+    let habit = |learnt: &Learnt| {
+        let Learnt { cadence, n_runs, span } = learnt;
+        let span = show_span(std::time::Duration::from_millis(span.cast_unsigned()));
+        format!("{}, learnt from {n_runs} runs in {span}", words::cadence(cadence, Language::En))
+    };
+    let what = match (known.plan, task.expect.watched(), task.expect.proposal(&known, &rules.expect)) {
+        (Some(Plan::Scheduled { schedule, grace }), ..) => {
+            let grace = show_span(std::time::Duration::from_millis(grace.cast_unsigned()));
+            format!("hub.toml: at {schedule}, {grace} later at the latest")
+        }
+        (Some(Plan::EachReport), ..) if known.is_alarm => {
+            "hub.toml: nothing, for it never wrote a .log: its silence is well".to_owned()
+        }
+        (Some(Plan::EachReport), ..) if task.expect.seen_at(&known).is_none() => {
+            "hub.toml: once between two reports, or within 26h if that is longer (its silence is well only once it came, and \
+             never with a .log)"
+                .to_owned()
+        }
+        (Some(Plan::EachReport), ..) => {
+            "hub.toml: once between two reports, or within 26h if that is longer".to_owned()
+        }
+        (None, Some((learnt, from)), _) => format!("its habit since {}: {}", time(from), habit(&learnt)),
+        (None, None, Some(learnt)) => format!("nothing yet; the next report proposes its habit: {}", habit(&learnt)),
+        (None, None, None) => {
+            let gone = task.expect.gone_at().map_or_else(String::new, |gone| {
+                format!("; it was given up at {}, after it had kept its habit no longer", time(gone))
+            });
+            format!("nothing: it is not declared, and {} runs teach no habit{gone}", task.expect.n_runs())
+        }
+    };
+    match standing {
+        Standing::Off => format!("nothing: a person said so (else {what})"),
+        Standing::Waiting(Due { at, .. }) | Standing::InTime(Due { at, .. }) => format!("{what}; next at {}", time(at)),
+        Standing::Lost(_) | Standing::Free => what,
+    }
+}

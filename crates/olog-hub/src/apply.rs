@@ -1,0 +1,314 @@
+//! Writing down what was decided: the incidents and notices that follow from outcomes, in the caller's transaction.
+//!
+//! `ingest`, `watchman` and the verbs decide by the pure modules and come here with what was decided, so that there is
+//! one way from an [`Outcome`] to a row. Decides nothing itself, commits nothing, rings nobody.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use olog_proto::At;
+use olog_push::words::{self, Composed, Context, Language, Spending};
+use olog_push::{Came, Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode};
+
+use crate::journal::Line;
+use crate::rules::expect::{self, Known};
+use crate::rules::incident::{Outcome, Policy};
+use crate::rules::state::State;
+use crate::store::devices::Device;
+use crate::store::incidents::{self, Begin, Subject};
+use crate::store::tasks::{self, Columns, Task, TaskId};
+use crate::store::{StoreError, Tx};
+
+pub mod declared_tasks;
+mod held;
+pub mod operator;
+
+pub use held::{release, to_release};
+
+/// What of the live configuration decides about events, and how what was decided is told.
+#[derive(Debug)]
+pub struct Rules {
+    /// The spans of `[alerts]`.
+    pub policy: Policy,
+    /// Of which tasks, by device and name, a person is told only from so many errors in a row on.
+    pub in_a_row: BTreeMap<String, BTreeMap<String, u32>>,
+    /// What is expected of tasks.
+    pub expect: expect::Policy,
+    /// Where notices go.
+    pub channels: Vec<Arc<Channel>>,
+    /// The reader's language.
+    pub language: Language,
+    /// The reader's time zone.
+    pub timezone: Tz,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            policy: Policy::default(),
+            in_a_row: BTreeMap::new(),
+            expect: expect::Policy::default(),
+            channels: Vec::new(),
+            language: Language::default(),
+            timezone: Tz::UTC,
+        }
+    }
+}
+
+impl Rules {
+    /// What decides about the errors of a task.
+    pub fn policy_of(&self, device: &str, task: &str) -> Policy {
+        let own = self.in_a_row.get(device).and_then(|tasks| tasks.get(task));
+        Policy { errors_in_a_row: own.copied().unwrap_or(self.policy.errors_in_a_row), ..self.policy.clone() }
+    }
+
+    /// Puts notices into one message of a channel.
+    pub fn compose(&self, notices: &[Notice], channel: &Channel, budget: Option<Spending>, now: At) -> Composed {
+        words::compose(notices, &Context { budget, ..self.context(channel.limits(), now) })
+    }
+
+    /// A notice whole, as nobody's message: what a person asked for.
+    pub fn compose_whole(&self, notice: &Notice, now: At) -> Message {
+        words::compose(std::slice::from_ref(notice), &self.context(Limits::NONE, now)).message
+    }
+
+    fn context(&self, limits: Limits, now: At) -> Context<'static> {
+        Context {
+            language: self.language,
+            timezone: self.timezone,
+            now,
+            // There are no pages of incidents yet that a link could open; a report brings its own link.
+            public_url: None,
+            by_device: false,
+            budget: None,
+            limits,
+        }
+    }
+
+    fn channels_of(&self, notice: &Notice) -> Vec<String> {
+        let wants = |c: &&Arc<Channel>| c.wants(notice.kind, notice.device.as_deref(), notice.task.as_deref());
+        self.channels.iter().filter(wants).map(|channel| channel.name.clone()).collect()
+    }
+}
+
+/// Tells a notice to every channel that wants it, unless a silence holds it back.
+pub fn tell(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, now: At) -> Result<(), StoreError> {
+    held::tell(tx, rules, notice, &[], now)
+}
+
+/// Olog's own affair, of one device or of the hub.
+pub fn affair(device: Option<&Device>, code: SystemCode, args: &[(&str, String)], at: At) -> Notice {
+    Notice {
+        kind: Kind::System,
+        incident: None,
+        device: device.map(|d| d.name.to_string()),
+        address: device.and_then(|d| d.address.clone()),
+        task: None,
+        at,
+        silence: None,
+        saying: Saying::System { code, args: args.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect() },
+    }
+}
+
+/// Writes the outcomes of one task: its incident's row, and the notices.
+pub fn outcomes(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    task: &mut Task,
+    outcomes: Vec<Outcome>,
+    now: At,
+) -> Result<(), StoreError> {
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Begin => begin(tx, device, task)?,
+            Outcome::Reopen => {
+                if let Some((number, at)) = task.facts.incident().and_then(|i| Some((i.number?, i.last_error_at))) {
+                    incidents::reopen(tx, number, at)?;
+                    update(tx, task)?;
+                    tx.note(line("incident reopened", number, Subject::Task, device, task));
+                }
+            }
+            Outcome::Update => update(tx, task)?,
+            Outcome::End { ground, at } => {
+                update(tx, task)?;
+                if let Some(number) = task.facts.incident().and_then(|i| i.number) {
+                    incidents::end(tx, number, at, ground_text(ground))?;
+                    tx.note(line("incident over", number, Subject::Task, device, task).why(ground_text(ground)));
+                }
+            }
+            Outcome::Notify { kind, at, saying, of } => {
+                let notice = Notice {
+                    kind,
+                    incident: task.facts.incident().and_then(|i| i.number).filter(|_| kind != Kind::Msg),
+                    device: Some(device.name.to_string()),
+                    address: device.address.clone(),
+                    task: Some(task.name.to_string()),
+                    at,
+                    silence: None,
+                    saying,
+                };
+                held::tell(tx, rules, &notice, &of, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes what follows from a task that did not come, or came.
+pub fn expectations(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    task: &mut Task,
+    outcomes: Vec<expect::Outcome>,
+    now: At,
+) -> Result<(), StoreError> {
+    for outcome in outcomes {
+        match outcome {
+            expect::Outcome::Begin => {
+                let Some(missed) = task.expect.missed() else { continue };
+                let begin = Begin {
+                    subject: Subject::Lost,
+                    device: Some(task.device),
+                    task: task.id,
+                    name: task.name.as_str(),
+                    at: missed.due_at,
+                };
+                let number = incidents::begin(tx, &begin, missed)?;
+                tx.note(line("task LOST", number, Subject::Lost, device, task));
+                task.expect.opened_as(number);
+            }
+            expect::Outcome::Update => {
+                if let Some((missed, number)) = task.expect.missed().and_then(|missed| Some((missed, missed.number?))) {
+                    incidents::update(tx, number, now, missed.n_missed, 1)?;
+                    incidents::set_facts(tx, number, missed)?;
+                }
+            }
+            expect::Outcome::End { number, due_at, at, came } => {
+                task.facts.was_missing(due_at, at, &rules.policy);
+                if let Some(number) = number {
+                    incidents::end(tx, number, at, came_text(came))?;
+                    tx.note(line("task BACK", number, Subject::Lost, device, task).why(came_text(came)));
+                }
+            }
+            expect::Outcome::Notify { kind, number, at, saying } => {
+                let notice = Notice {
+                    kind,
+                    incident: number.or_else(|| task.expect.missed()?.number),
+                    device: Some(device.name.to_string()),
+                    address: device.address.clone(),
+                    task: Some(task.name.to_string()),
+                    at,
+                    silence: None,
+                    saying,
+                };
+                tell(tx, rules, &notice, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is known of a task besides what is expected of it.
+pub fn known<'a>(rules: &'a Rules, device: &Device, task: &Task) -> Known<'a> {
+    known_of(rules, device.name.as_str(), device.joined_at, task)
+}
+
+/// As [`known`], of a device by its name.
+pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: At, task: &Task) -> Known<'a> {
+    Known {
+        plan: rules.expect.plan(device, task.name.as_str()),
+        is_alarm: task.facts.is_alarm(),
+        seen_at: task.facts.last_good_at().max(task.facts.last_error_at()),
+        joined_at,
+    }
+}
+
+/// Writes a task, with the columns that are computed from its facts.
+pub fn task(tx: &mut Tx<'_>, rules: &Rules, device: &Device, task: &mut Task, now: At) -> Result<TaskId, StoreError> {
+    let is_open = task.facts.state() == State::Err;
+    let number = task.facts.incident().and_then(|i| i.number);
+    let is_new = task.id.is_none();
+    let known = known(rules, device, task);
+    let due_at = [task.facts.due_at(&rules.policy), task.expect.look_at(&known, &rules.expect)];
+    let columns = Columns {
+        is_task: task.facts.is_task() || task.expect.declared().is_some(),
+        incident: number.filter(|_| is_open),
+        due_at: due_at.into_iter().flatten().min(),
+        late_at: task.expect.late_at(&known, &rules.expect),
+    };
+    let lost = task.expect.missed().and_then(|missed| missed.number);
+    let id = tasks::put(tx, task, columns, now)?;
+    for number in [number, lost].into_iter().flatten().filter(|_| is_new) {
+        incidents::set_task(tx, number, id)?;
+    }
+    Ok(id)
+}
+
+fn begin(tx: &mut Tx<'_>, device: &Device, task: &mut Task) -> Result<(), StoreError> {
+    let Some(incident) = task.facts.incident() else { return Ok(()) };
+    let begin = Begin {
+        subject: Subject::Task,
+        device: Some(task.device),
+        task: task.id,
+        name: task.name.as_str(),
+        at: incident.began_at,
+    };
+    let number = incidents::begin(tx, &begin, incident)?;
+    tx.note(line("incident begun", number, Subject::Task, device, task));
+    task.facts.opened_as(number);
+    Ok(())
+}
+
+/// What the log says of an incident of a task.
+fn line(what: &'static str, number: u64, subject: Subject, device: &Device, task: &Task) -> Line {
+    Line::new(what).incident(number).about(subject.as_str()).device(&device.name).task(&task.name)
+}
+
+fn update(tx: &mut Tx<'_>, task: &Task) -> Result<(), StoreError> {
+    if let Some((incident, number)) = task.facts.incident().and_then(|i| Some((i, i.number?))) {
+        incidents::update(tx, number, incident.last_error_at, incident.n_seen, incident.n_begun)?;
+        incidents::set_facts(tx, number, incident)?;
+    }
+    Ok(())
+}
+
+/// Grounds as they are stored.
+pub const GROUNDS: [(Ground, &str); 6] = [
+    (Ground::RunEnded, "run_ended"),
+    (Ground::NewLog, "new_log"),
+    (Ground::Cleared, "cleared"),
+    (Ground::LogGrew, "log_grew"),
+    (Ground::Closed, "closed"),
+    (Ground::Quiet, "quiet"),
+];
+
+/// Why a task is no longer waited for, as it is stored.
+fn came_text(came: Came) -> &'static str {
+    match came {
+        Came::Ran { .. } => "ran",
+        Came::Unexpected => "unexpected",
+        Came::Closed => "closed",
+    }
+}
+
+/// A ground as it is stored.
+fn ground_text(ground: Ground) -> &'static str {
+    GROUNDS.iter().find(|(known, _)| *known == ground).map_or("", |(_, text)| text)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A channel that nobody answers behind.
+    pub(crate) fn phone() -> Arc<Channel> {
+        let text = "[[channel]]\nname = 'phone'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']\napi_url = 'http://127.0.0.1:9'";
+        let read = olog_daemon::config::read_text("hub.toml", text, |table| {
+            table.take_tables("channel").pop().and_then(|table| Channel::take(table, &olog_push::Known::built_in()))
+        });
+        Arc::new(read.unwrap().unwrap())
+    }
+}

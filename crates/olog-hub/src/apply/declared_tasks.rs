@@ -1,0 +1,93 @@
+//! What hub.toml declares of tasks, brought into the store: each declared task has a row, seen or not, and knows since when
+//! it is declared like that.
+//!
+//! Done when a device connects, when the hub starts and when the configuration changes; what is as it was costs a look.
+//! Decides nothing: `expect` does. Commits nothing by itself, rings nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use olog_proto::{At, TaskName};
+
+use crate::apply::{self, Rules};
+use crate::journal::Line;
+use crate::store::devices::{self, Device, DeviceId};
+use crate::store::{StoreError, Tx, renames, settings, tasks};
+
+/// Where the store keeps by what expectations were last measured.
+const MEASURE: &str = "expectations";
+
+/// Of one device, whose row is locked.
+pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> Result<(), StoreError> {
+    let empty = BTreeMap::new();
+    let plans = rules.expect.plans.get(device.name.as_str()).unwrap_or(&empty);
+    let applied = tasks::declared(tx, Some(device.id))?;
+    let names: BTreeSet<&str> =
+        plans.keys().map(String::as_str).chain(applied.iter().map(|(_, _, name, _)| name.as_str())).collect();
+    for name in names {
+        let plan = plans.get(name);
+        let was = applied.iter().find(|(_, _, known, _)| known.as_str() == name).map(|(_, _, _, plan)| plan.as_str());
+        if plan.map(ToString::to_string).as_deref() == was {
+            continue;
+        }
+        let Ok(name) = name.parse::<TaskName>() else { continue };
+        if plan.is_some() && renames::end(tx, device.id, &name)? {
+            tx.note(
+                Line::new("a former name of a task is declared: it is a task of its own again")
+                    .device(&device.name)
+                    .task(&name),
+            );
+        }
+        let mut task = tasks::load(tx, device.id, &name)?;
+        let outcomes = task.expect.declare(plan, now);
+        apply::expectations(tx, rules, device, &mut task, outcomes, now)?;
+        apply::task(tx, rules, device, &mut task, now)?;
+    }
+    Ok(())
+}
+
+/// Which devices have to be looked at: what is declared of them is not what was last applied.
+pub fn differing(tx: &mut Tx<'_>, rules: &Rules) -> Result<Vec<DeviceId>, StoreError> {
+    let joined: BTreeMap<String, DeviceId> = devices::joined(tx)?.into_iter().collect();
+    let mut wanted: BTreeSet<(DeviceId, String, String)> = BTreeSet::new();
+    for (device, plans) in &rules.expect.plans {
+        if let Some(id) = joined.get(device) {
+            wanted.extend(plans.iter().map(|(task, plan)| (*id, task.clone(), plan.to_string())));
+        }
+    }
+    let applied: BTreeSet<(DeviceId, String, String)> = tasks::declared(tx, None)?
+        .into_iter()
+        .filter(|(_, name, ..)| joined.contains_key(name))
+        .map(|(device, _, task, plan)| (device, task.to_string(), plan))
+        .collect();
+    Ok(wanted.symmetric_difference(&applied).map(|(device, ..)| *device).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Applies what is declared of one device.
+pub fn apply_to(tx: &mut Tx<'_>, rules: &Rules, device: DeviceId, now: At) -> Result<(), StoreError> {
+    devices::lock(tx, device)?;
+    match devices::get(tx, device)? {
+        Some(device) => apply(tx, rules, &device, now),
+        None => Ok(()),
+    }
+}
+
+/// Has all that is expected looked at, if the time zone or the reports are others than they were.
+pub fn measure(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<(), StoreError> {
+    let report = rules.expect.report.as_ref().map(ToString::to_string).unwrap_or_default();
+    let measure = format!("{}; {report}", rules.expect.zone.name());
+    if settings::get(tx, MEASURE)?.is_none_or(|was| was != measure) {
+        settings::set(tx, MEASURE, &measure)?;
+        tasks::look_at_expected(tx, now)?;
+    }
+    Ok(())
+}
+
+/// The device is back: what fell due meanwhile has some time left.
+pub fn device_back(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> Result<(), StoreError> {
+    for mut task in tasks::late(tx, device.id, now)? {
+        let known = apply::known(rules, device, &task);
+        task.expect.device_back(now, &known);
+        apply::task(tx, rules, device, &mut task, now)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,369 @@
+//! The one place where a notice is held back by a silence, and where what was held is told when the silence is over.
+//!
+//! Every notice of the hub comes through [`tell`]. `silence` decides; this keeps its memory, [`Holding`], in the transaction
+//! of the notice, so that a crash changes neither what is held nor what is told. A notice of several devices is told of those
+//! that are not silenced. [`release`] is called when a silence may be over: what is still wrong is told then, as it is then.
+
+use olog_proto::{At, Fingerprint};
+use olog_push::{Kind, Notice, Saying, Why};
+
+use super::Rules;
+use crate::journal::Line;
+use crate::rules::liveness::Absence;
+use crate::rules::silence::{self, About, Silence, Verdict, Word};
+use crate::store::silences::{self, Holding, Matter};
+use crate::store::{StoreError, Tx, devices, incidents, outbox, tasks};
+
+/// Errors that are remembered of one matter.
+const FINGERPRINTS_MAX: usize = 64;
+/// Matters that are looked at in one transaction.
+const PAGE: u32 = 200;
+
+/// Puts a notice into the outbox of every channel that wants it, unless a silence holds it back. `of`: the errors that it
+/// tells of, all of them.
+pub(super) fn tell(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    notice: &Notice,
+    of: &[Fingerprint],
+    now: At,
+) -> Result<(), StoreError> {
+    if !silence::may_hold(notice) {
+        return put(tx, rules, notice, false, now);
+    }
+    let silences = silences::kept(tx, now)?;
+    if silences.is_empty() && !silences::is_any_held(tx)? {
+        return put(tx, rules, notice, false, now);
+    }
+    if let Saying::DevicesLost { devices, .. } | Saying::DevicesBack { devices, .. } = &notice.saying {
+        return tell_of_devices(tx, rules, notice, devices, &silences, now);
+    }
+    let matter = matter(tx, notice)?;
+    let before = matter.map(|matter| silences::held(tx, matter)).transpose()?.flatten();
+    let about = About { device: notice.device.as_deref(), task: notice.task.as_deref(), fingerprints: of };
+    let by = silence::held_by(&silences, about, now);
+    let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::word(notice), by);
+    let unheard = before.clone().filter(|before| !before.held.knew);
+    if let Some(matter) = matter {
+        keep(tx, matter, before, held, notice, of)?;
+    }
+    match (verdict, matter, unheard) {
+        // Nobody is reminded of what was never told: it is told.
+        (Verdict::Tell, Some(matter), Some(begin)) if notice.kind == Kind::Remind => {
+            release_one(tx, rules, matter, begin, now)
+        }
+        (Verdict::Tell, _, unheard) => put(tx, rules, notice, unheard.is_some(), now),
+        (Verdict::Hold(by), ..) => put_held(tx, rules, notice, by, now),
+    }
+}
+
+/// `is_new`: nobody has heard of it before.
+fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: At) -> Result<(), StoreError> {
+    let is_first = match &notice.saying {
+        Saying::Error { why, .. } => matches!(why, Why::First | Why::Again | Why::Reopened | Why::InARow { .. }),
+        Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => true,
+        _ => false,
+    };
+    outbox::put(tx, &rules.channels_of(notice), notice, is_first || is_new, now)
+}
+
+fn put_held(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, by: u64, now: At) -> Result<(), StoreError> {
+    let line = Line::new("held back by a silence").why(format!("silence {by}"));
+    tx.note(match notice.incident {
+        Some(number) => line.incident(number),
+        None => line,
+    });
+    outbox::put_held(tx, &rules.channels_of(notice), notice, by, now)
+}
+
+/// Of what it is; `None`: it only happened, and is no matter that could be over.
+fn matter(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Matter>, StoreError> {
+    if silence::word(notice) == Word::Happens {
+        return Ok(None);
+    }
+    if let Some(incident) = notice.incident {
+        return Ok(Some(Matter { incident, about: 0 }));
+    }
+    let task = task_of(tx, notice)?;
+    Ok(task.and_then(|task| task.id).map(|id| Matter { incident: 0, about: id.0 }))
+}
+
+fn task_of(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<tasks::Task>, StoreError> {
+    let (Some(device), Some(task)) = (&notice.device, &notice.task) else { return Ok(None) };
+    match devices::by_name(tx, device)? {
+        Some(device) => tasks::find(tx, device.id, task),
+        None => Ok(None),
+    }
+}
+
+/// Writes what is held of a matter from now on.
+fn keep(
+    tx: &mut Tx<'_>,
+    matter: Matter,
+    before: Option<Holding>,
+    held: Option<silence::Held>,
+    notice: &Notice,
+    of: &[Fingerprint],
+) -> Result<(), StoreError> {
+    let Some(held) = held else {
+        return if before.is_some() { silences::let_go(tx, matter) } else { Ok(()) };
+    };
+    let mut fingerprints = of.to_vec();
+    let mut notice = notice.clone();
+    if let Some(before) = before {
+        let new = |f: &Fingerprint| !of.contains(f);
+        fingerprints.extend(before.fingerprints.into_iter().filter(new).take(FINGERPRINTS_MAX));
+        if !held.is_over && silence::keeps(&before.notice, &notice) {
+            notice = before.notice;
+        }
+    }
+    silences::hold(tx, matter, &Holding { held, notice, fingerprints })
+}
+
+/// Of several devices each is a matter of its own.
+fn tell_of_devices(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    notice: &Notice,
+    names: &[String],
+    silences: &[Silence],
+    now: At,
+) -> Result<(), StoreError> {
+    let (mut told, mut held_names, mut first_by) = (Vec::new(), Vec::new(), None);
+    for name in names {
+        let Some(device) = devices::by_name(tx, name)? else {
+            told.push(name.clone());
+            continue;
+        };
+        let matter = Matter { incident: notice.incident.unwrap_or(0), about: device.id.0 };
+        let before = silences::held(tx, matter)?;
+        let about = About { device: Some(name), task: None, fingerprints: &[] };
+        let by = silence::held_by(silences, about, now);
+        let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::word(notice), by);
+        if before.is_some() || held.is_some() {
+            let own = of_devices(tx, notice, std::slice::from_ref(name))?;
+            keep(tx, matter, before, held, &own, &[])?;
+        }
+        match verdict {
+            Verdict::Tell => told.push(name.clone()),
+            Verdict::Hold(by) => {
+                held_names.push(name.clone());
+                first_by.get_or_insert(by);
+            }
+        }
+    }
+    let notice = &without_unheard(tx, notice)?;
+    let Some(by) = first_by else { return put(tx, rules, notice, false, now) };
+    let held = of_devices(tx, notice, &held_names)?;
+    put_held(tx, rules, &held, by, now)?;
+    if told.is_empty() {
+        return Ok(());
+    }
+    let told = of_devices(tx, notice, &told)?;
+    put(tx, rules, &told, false, now)
+}
+
+/// Nobody misses a device of which nobody heard that it went.
+fn without_unheard(tx: &mut Tx<'_>, notice: &Notice) -> Result<Notice, StoreError> {
+    let mut notice = notice.clone();
+    let Saying::DevicesBack { missing, .. } = &mut notice.saying else { return Ok(notice) };
+    let mut heard = Vec::with_capacity(missing.len());
+    for name in missing.drain(..) {
+        let about = devices::by_name(tx, &name)?.map_or(0, |device| device.id.0);
+        let held = silences::held(tx, Matter { incident: notice.incident.unwrap_or(0), about })?;
+        if held.is_none_or(|holding| holding.held.knew) {
+            heard.push(name);
+        }
+    }
+    *missing = heard;
+    Ok(notice)
+}
+
+/// The same of these devices alone.
+fn of_devices(tx: &mut Tx<'_>, notice: &Notice, names: &[String]) -> Result<Notice, StoreError> {
+    let mut own = notice.clone();
+    match &mut own.saying {
+        Saying::DevicesLost { devices, n_known, .. } => {
+            // Of the others it is not said that they are well.
+            *n_known = n_known.saturating_sub((devices.len() - names.len().min(devices.len())) as u64);
+            *devices = names.to_vec();
+        }
+        Saying::DevicesBack { devices, missing, n_rebooted, .. } => {
+            let n = names.len() as u64;
+            *n_rebooted = if *n_rebooted == devices.len() as u64 { n } else { n.min(*n_rebooted) };
+            *devices = names.to_vec();
+            missing.retain(|name| !names.contains(name));
+        }
+        _ => {}
+    }
+    (own.device, own.address) = match names {
+        [one] => (Some(one.clone()), devices::by_name(tx, one)?.and_then(|device| device.address)),
+        _ => (None, None),
+    };
+    Ok(own)
+}
+
+/// How far [`release`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    all: bool,
+    after: Matter,
+}
+
+/// Is there anything to release? From where to begin.
+pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreError> {
+    let after = Matter { incident: 0, about: 0 };
+    let all = !silences::over(tx, now)?.is_empty();
+    let is_any = all || !silences::holdings(tx, false, after, now, 1)?.is_empty();
+    Ok(is_any.then_some(Progress { all, after }))
+}
+
+/// One step: tells what no silence holds any more, and is still wrong or has ended since. Where to go on, if there is more.
+pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> Result<Option<Progress>, StoreError> {
+    let silences = silences::kept(tx, now)?;
+    let page = silences::holdings(tx, progress.all, progress.after, now, PAGE)?;
+    let last = page.last().map(|(matter, _)| *matter);
+    let is_last = page.len() < PAGE as usize;
+    let mut of_devices: Vec<(Matter, Holding)> = Vec::new();
+    for (matter, holding) in page {
+        let Holding { held, notice, fingerprints } = &holding;
+        let about = About { device: notice.device.as_deref(), task: notice.task.as_deref(), fingerprints };
+        match silence::held_by(&silences, about, now) {
+            Some(by) if by == held.by => {}
+            Some(by) => {
+                let held = silence::Held { by, ..*held };
+                silences::hold(tx, matter, &Holding { held, ..holding })?;
+            }
+            None if matter.incident != 0 && matter.about != 0 => of_devices.push((matter, holding)),
+            None => release_one(tx, rules, matter, holding, now)?,
+        }
+    }
+    let mut rest = of_devices.as_slice();
+    while let Some((first, _)) = rest.first() {
+        let n = rest.iter().take_while(|(matter, _)| matter.incident == first.incident).count();
+        let (group, others) = rest.split_at(n);
+        release_devices(tx, rules, first.incident, group, now)?;
+        rest = others;
+    }
+    if let Some(after) = last.filter(|_| !is_last) {
+        return Ok(Some(Progress { after, ..progress }));
+    }
+    for silence in silences::over(tx, now)? {
+        let next = silence.every.as_ref().and_then(|every| every.period(now));
+        silences::was_released(tx, silence.id, next, now)?;
+        if next.is_none() {
+            tx.note(Line::new("a silence is over").why(format!("silence {}", silence.id)));
+        }
+    }
+    Ok(None)
+}
+
+fn release_one(tx: &mut Tx<'_>, rules: &Rules, matter: Matter, holding: Holding, now: At) -> Result<(), StoreError> {
+    let Holding { held, notice, .. } = holding;
+    let notice = if held.is_over { Some(notice) } else { as_it_is(tx, notice, held.knew)? };
+    silences::let_go(tx, matter)?;
+    match notice {
+        Some(notice) => put(tx, rules, &Notice { silence: Some(held.by), ..notice }, !held.knew && !held.is_over, now),
+        None => Ok(()),
+    }
+}
+
+/// What was held of a matter that had not ended, as it stands now; `None`: there is nothing to tell any more.
+fn as_it_is(tx: &mut Tx<'_>, mut notice: Notice, knew: bool) -> Result<Option<Notice>, StoreError> {
+    let Some(number) = notice.incident else {
+        let Saying::TaskRuns { since, .. } = notice.saying else { return Ok(None) };
+        let runs = task_of(tx, &notice)?.and_then(|task| task.expect.running_since());
+        return Ok((runs == Some(since)).then_some(notice));
+    };
+    let Some(stand) = incidents::stand(tx, number)? else { return Ok(None) };
+    // The end of what comes and goes is told when it has been calm for a day; of all others it would have been held.
+    let is_forgotten = stand.ground.as_deref() == Some("forgotten") || stand.subject != "task";
+    if stand.ended_at.is_some() && is_forgotten {
+        return Ok(None);
+    }
+    match &mut notice.saying {
+        Saying::Error { n_seen, excerpt, path, .. } => {
+            *n_seen = stand.n_seen;
+            if let Some(latest) = stand.latest.filter(|(text, _)| !text.is_blank()) {
+                (*excerpt, *path) = latest;
+            }
+        }
+        Saying::Remind { n_seen, excerpt, last_error_at, .. } => {
+            (*n_seen, *last_error_at) = (stand.n_seen, stand.last_at);
+            if let Some((text, _)) = stand.latest.filter(|(text, _)| !text.is_blank()) {
+                *excerpt = text;
+            }
+        }
+        Saying::TaskLost { n_missed, is_reminder, .. } => (*n_missed, *is_reminder) = (stand.n_seen, knew),
+        _ => {}
+    }
+    Ok(Some(notice))
+}
+
+/// Devices of one incident: who is still missing goes together, and who is back.
+fn release_devices(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    incident: u64,
+    group: &[(Matter, Holding)],
+    now: At,
+) -> Result<(), StoreError> {
+    let absence: Option<Absence> = incidents::facts_if_open(tx, incident)?;
+    let member = |about: i64| absence.as_ref()?.members.iter().find(|member| member.device == about);
+    let (mut lost, mut back): (Option<Notice>, Option<Notice>) = (None, None);
+    for (matter, holding) in group {
+        let mut notice = Notice { silence: Some(holding.held.by), ..holding.notice.clone() };
+        if holding.held.is_over {
+            join(&mut back, notice);
+        } else {
+            match member(matter.about) {
+                // Whether it is back for good is not known yet: its return is told, or it will be missing.
+                Some(member) if member.returned_at.is_some() => continue,
+                Some(member) => {
+                    if let Saying::DevicesLost { devices, since, .. } = &mut notice.saying {
+                        (*devices, *since) = (vec![member.name.clone()], member.since);
+                    }
+                    join(&mut lost, notice);
+                }
+                None => {}
+            }
+        }
+        silences::let_go(tx, *matter)?;
+    }
+    for notice in [lost, back].into_iter().flatten() {
+        put(tx, rules, &notice, notice.kind == Kind::Lost, now)?;
+    }
+    Ok(())
+}
+
+/// Two of one incident are told as one.
+fn join(told: &mut Option<Notice>, one: Notice) {
+    let Some(both) = told else {
+        *told = Some(one);
+        return;
+    };
+    (both.device, both.address, both.at) = (None, None, both.at.min(one.at));
+    match (&mut both.saying, one.saying) {
+        (
+            Saying::DevicesLost { devices, n_known, since, behind, said_bye, n_times },
+            Saying::DevicesLost { devices: more, n_known: known, since: earlier, behind: other, said_bye: bye, .. },
+        ) => {
+            *n_times = None;
+            devices.extend(more);
+            (*n_known, *since, *said_bye) = ((*n_known).max(known), (*since).min(earlier), *said_bye && bye);
+            if *behind != other {
+                *behind = None;
+            }
+        }
+        (
+            Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times },
+            Saying::DevicesBack { devices: more, since: earlier, n_rebooted: rebooted, said_bye: bye, .. },
+        ) => {
+            *n_times = None;
+            missing.retain(|name| !more.contains(name));
+            devices.extend(more);
+            (*n_rebooted, *since, *said_bye) = (*n_rebooted + rebooted, (*since).min(earlier), *said_bye && bye);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,191 @@
+//! What a person does to an incident or a task: acknowledges, closes, expects, forgets, renames. Thin: loads, lets the facts
+//! decide, writes, in one transaction. Used by the verbs; rings nobody.
+
+use olog_proto::{At, TaskName};
+
+use crate::{
+    apply::declared_tasks,
+    apply::{self, Rules},
+    journal::Line,
+    rules::{expect::Facts, incident::TaskFacts},
+    store::{
+        StoreError, Tx, devices,
+        incidents::{self, Incident},
+        renames,
+        tasks::{self, Task},
+    },
+};
+
+mod silences;
+
+pub use silences::{Errors, Wide, end_silence, not_an_error, silence};
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// It is done; the incident as it is now.
+    Yes(Box<Incident>),
+    /// There is no such incident.
+    Unknown,
+    /// It is over already.
+    Over,
+}
+
+/// No reminders until its end; new errors and the end still come.
+pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
+    change(tx, id, |tx| {
+        if let Some(mut task) = tasks::of_incident(tx, id)? {
+            let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
+            if is_of_missing(&task, id) {
+                task.expect.acknowledge(now);
+            } else {
+                task.facts.acknowledge(now);
+            }
+            apply::task(tx, rules, &device, &mut task, now)?;
+        }
+        tx.note(Line::new("incident acknowledged").incident(id));
+        incidents::acknowledge(tx, id, now).map(|_| ())
+    })
+}
+
+/// It is over because a person says so.
+pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
+    change(tx, id, |tx| {
+        let Some(mut task) = tasks::of_incident(tx, id)? else {
+            tx.note(Line::new("incident over").incident(id).why("closed"));
+            return incidents::end(tx, id, now, "closed");
+        };
+        let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
+        if is_of_missing(&task, id) {
+            let outcomes = task.expect.close(now);
+            apply::expectations(tx, rules, &device, &mut task, outcomes, now)?;
+        } else {
+            let outcomes = task.facts.close(now);
+            apply::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
+        }
+        apply::task(tx, rules, &device, &mut task, now).map(|_| ())
+    })
+}
+
+/// Says whether a task is expected. False: there is no such task.
+pub fn expect(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &str,
+    task: &str,
+    is_expected: bool,
+    now: At,
+) -> Result<bool, StoreError> {
+    let Some(device) = devices::by_name(tx, device)? else { return Ok(false) };
+    let Some(mut task) = tasks::find(tx, device.id, task)? else { return Ok(false) };
+    let outcomes = task.expect.expect(is_expected, now);
+    apply::expectations(tx, rules, &device, &mut task, outcomes, now)?;
+    apply::task(tx, rules, &device, &mut task, now)?;
+    Ok(true)
+}
+
+/// What came of forgetting a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is forgotten; should it come again, it is a new one.
+    Yes,
+    /// There is no such task.
+    Unknown,
+    /// hub.toml declares it.
+    Declared,
+}
+
+/// Forgets a task: its incidents are over, and what is older than this recreates nothing.
+pub fn forget(tx: &mut Tx<'_>, rules: &Rules, device: &str, task: &str, now: At) -> Result<Forgotten, StoreError> {
+    let Some(device) = devices::by_name(tx, device)? else { return Ok(Forgotten::Unknown) };
+    let Some(mut task) = tasks::find(tx, device.id, task)? else { return Ok(Forgotten::Unknown) };
+    match task.id.filter(|_| is_there(&task)) {
+        Some(id) if rules.expect.plan(device.name.as_str(), task.name.as_str()).is_none() => {
+            incidents::end_of_task(tx, id, now, "forgotten")?;
+            (task.facts, task.expect) = (TaskFacts::default(), Facts::forgotten(now));
+            apply::task(tx, rules, &device, &mut task, now)?;
+            tasks::unknow(tx, id)?;
+            Ok(Forgotten::Yes)
+        }
+        Some(_) => Ok(Forgotten::Declared),
+        None => Ok(Forgotten::Unknown),
+    }
+}
+
+/// What came of another name for a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renamed {
+    /// It has it.
+    Yes,
+    /// There is no such task.
+    Unknown,
+    /// hub.toml declares it by the name that it has.
+    Declared,
+    /// Another task has that name.
+    Taken,
+    /// Another task had that name, and gets its events: this one.
+    Former(TaskName),
+}
+
+/// Gives a task another name. All that is known of it stays, and events by its former names go on to it.
+pub fn rename(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &str,
+    old: &str,
+    new: &TaskName,
+    now: At,
+) -> Result<Renamed, StoreError> {
+    let Some(device) = devices::by_name(tx, device)? else { return Ok(Renamed::Unknown) };
+    let Some(task) = tasks::find(tx, device.id, old)?.filter(is_there) else { return Ok(Renamed::Unknown) };
+    let Some(id) = task.id else { return Ok(Renamed::Unknown) };
+    if task.name == *new {
+        return Ok(Renamed::Yes);
+    }
+    if rules.expect.plan(device.name.as_str(), task.name.as_str()).is_some() {
+        return Ok(Renamed::Declared);
+    }
+    match tasks::find(tx, device.id, new.as_str())? {
+        Some(other) if other.id == task.id => {}
+        Some(other) if other.facts.is_task() && other.name == *new => return Ok(Renamed::Taken),
+        Some(other) if other.name != *new => return Ok(Renamed::Former(other.name)),
+        // Declared and never seen, forgotten, or of messages only: there is nothing to lose.
+        Some(mut other) => {
+            let outcomes = other.expect.declare(None, now);
+            apply::expectations(tx, rules, &device, &mut other, outcomes, now)?;
+            if let Some(other) = other.id {
+                renames::make_way(tx, other, id)?;
+            }
+        }
+        None => {}
+    }
+    renames::rename(tx, device.id, id, (&task.name, new), now)?;
+    tx.note(Line::new("task renamed").device(&device.name).task(new).why(format!("it was {}", task.name)));
+    // What is declared is declared by name.
+    declared_tasks::apply(tx, rules, &device, now)?;
+    Ok(Renamed::Yes)
+}
+
+/// Does a person see it in a list?
+fn is_there(task: &Task) -> bool {
+    task.facts.is_task() || task.expect.declared().is_some()
+}
+
+/// Is that incident about the task's not coming?
+fn is_of_missing(task: &tasks::Task, id: u64) -> bool {
+    task.expect.missed().and_then(|missed| missed.number) == Some(id)
+}
+
+fn change(
+    tx: &mut Tx<'_>,
+    id: u64,
+    change: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError>,
+) -> Result<Done, StoreError> {
+    match incidents::get(tx, id)? {
+        None => return Ok(Done::Unknown),
+        Some(incident) if incident.ended_at.is_some() => return Ok(Done::Over),
+        Some(_) => {}
+    }
+    change(tx)?;
+    Ok(incidents::get(tx, id)?.map_or(Done::Unknown, |incident| Done::Yes(Box::new(incident))))
+}

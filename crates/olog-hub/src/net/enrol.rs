@@ -1,0 +1,340 @@
+//! Enrolment, the hub's side: how a device gets its place here, and how it loses it.
+//!
+//! `join-link` makes a secret that the store knows by its hash only; whoever has it within its time joins with a key of its
+//! own, and learns nothing but the hub's key. A device without a link waits until somebody accepts it. What takes a place
+//! away (forget, a replacement) is committed first, then the session is cut.
+//!
+//! This module decides nothing about events and holds no SQL; wrong guesses at a secret are slowed down, though 128 random
+//! bits need no help.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use olog_daemon::clock::Clock;
+use olog_proto::{
+    At, DeviceName, JoinLink, Nonce, PublicKey, SecretKey, TEXT_MAX,
+    identity::{JoinSecret, KeyPrint},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    bell::Bell,
+    net::sessions::Roster,
+    store::{
+        Store, StoreError,
+        enrolment::{self, Device, Done, Joined, Newcomer},
+        settings,
+    },
+};
+
+/// How long a link holds unless told otherwise.
+pub const LINK_EXPIRES: Duration = Duration::from_secs(3600);
+/// The longest a link may hold.
+pub const LINK_EXPIRES_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Failed attempts of one address within a minute.
+const FAILED_MAX: u32 = 20;
+const FAILED_WITHIN_MS: i64 = 60_000;
+/// Addresses whose failures are remembered at one time.
+const FAILED_KEPT: usize = 10_000;
+
+/// Why a verb of enrolment did not do it. Its text is for whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The link is unknown, used or expired.
+    #[error("this join link was used or has expired: make a new one with `olog-hub join-link`")]
+    BadLink,
+    /// Somebody else has the name.
+    #[error(
+        "the name {0:?} is taken: choose another one, or make the link with `olog-hub join-link --device {0}` if this device takes its place"
+    )]
+    NameTaken(String),
+    /// A new name that is taken.
+    #[error("another device is named {0:?}")]
+    RenameTaken(String),
+    /// There is no such device.
+    #[error("no device {0:?}: see `olog-hub device list` and `olog-hub device list --pending`")]
+    Unknown(String),
+    /// Several wait under one name.
+    #[error("several devices named {0:?} wait: give the key, as `olog-hub device list --pending` shows it")]
+    Several(String),
+    /// Too many wrong secrets.
+    #[error("too many failed attempts from your address: wait a minute")]
+    TooOften,
+    /// A text is over its bound.
+    #[error("address: expected at most {TEXT_MAX} bytes")]
+    TooLong,
+    /// The store.
+    #[error("the hub's store failed")]
+    Store(#[from] StoreError),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+/// `POST /join`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// From the link.
+    pub secret: JoinSecret,
+    /// The name that the device would like to have.
+    pub name: DeviceName,
+    /// How to reach it by ssh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its key.
+    pub key: PublicKey,
+}
+
+/// The answer: who the hub is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JoinAnswer {
+    /// The hub's identity.
+    pub hub_key: PublicKey,
+    /// The name that the device has here.
+    pub name: DeviceName,
+}
+
+/// What `join-link` asks for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkRequest {
+    /// For this device only: a new one, or one that is replaced.
+    #[serde(default)]
+    pub device: Option<DeviceName>,
+    /// In seconds.
+    pub expires: u64,
+    /// How many devices may join by it.
+    pub uses: u32,
+    /// For the agent on the hub's own machine: through loopback where the certificate allows it.
+    #[serde(default)]
+    pub local: bool,
+}
+
+/// Enrolment.
+#[derive(Debug)]
+pub struct Enrol {
+    store: Store,
+    roster: Arc<Roster>,
+    clock: Clock,
+    hub: PublicKey,
+    /// Tells of those who joined.
+    watchman: Bell,
+    failed: Mutex<HashMap<IpAddr, (At, u32)>>,
+}
+
+/// The hub's identity: made with the store, and kept in it, so that every hub of that store is the same one.
+pub async fn identity(store: &Store) -> Result<SecretKey, EnrolError> {
+    // The seed has the form of a nonce: 32 bytes as base64url.
+    let fresh = Nonce(random()?).to_string();
+    let seed: String = store.write(move |tx| settings::get_or_set(tx, "identity", &fresh)).await?;
+    let seed: Nonce = seed.parse().map_err(|_| StoreError::Row("settings.identity is not a key".to_owned()))?;
+    Ok(SecretKey::from_seed(seed.0))
+}
+
+/// Random bytes of the system.
+pub fn random<const N: usize>() -> Result<[u8; N], EnrolError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| EnrolError::Random)?;
+    Ok(bytes)
+}
+
+fn hash(secret: &JoinSecret) -> String {
+    Sha256::digest(secret.0).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Enrol {
+    /// For one hub; the bell is rung when somebody joined.
+    pub fn new(store: Store, roster: Arc<Roster>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
+        Enrol { store, roster, clock, hub, watchman, failed: Mutex::default() }
+    }
+
+    /// Makes a link under this base.
+    pub async fn link(
+        &self,
+        request: LinkRequest,
+        base: String,
+        tls: Option<KeyPrint>,
+    ) -> Result<JoinLink, EnrolError> {
+        let secret = JoinSecret(random()?);
+        let now = self.clock.now();
+        let expires = Duration::from_secs(request.expires).min(LINK_EXPIRES_MAX);
+        let expires_at = now.plus(i64::try_from(expires.as_millis()).unwrap_or(i64::MAX));
+        let hash = hash(&secret);
+        self.store
+            .write(move |tx| {
+                enrolment::add_link(tx, &hash, expires_at, request.uses.max(1), request.device.as_ref(), now)
+            })
+            .await?;
+        Ok(JoinLink { base, secret, hub: self.hub.print(), tls })
+    }
+
+    /// A device joins.
+    pub async fn join(&self, from: IpAddr, request: JoinRequest) -> Result<JoinAnswer, EnrolError> {
+        let now = self.clock.now();
+        if self.failed_too_often(from, now) {
+            return Err(EnrolError::TooOften);
+        }
+        if request.address.as_ref().is_some_and(|address| address.len() > TEXT_MAX) {
+            return Err(EnrolError::TooLong);
+        }
+        let hash = hash(&request.secret);
+        let newcomer = Newcomer { key: request.key, name: request.name, address: request.address };
+        let wanted = newcomer.name.to_string();
+        let joined = self.store.write(move |tx| enrolment::join(tx, &hash, &newcomer, now)).await?;
+        match joined {
+            Joined::Yes { device, name, replaced } => {
+                if replaced {
+                    self.roster.kick(device);
+                }
+                tracing::info!(device = %name, %from, replaced, "a device joined");
+                metrics::counter!("olog_joined_total").increment(1);
+                self.watchman.ring();
+                Ok(JoinAnswer { hub_key: self.hub, name })
+            }
+            Joined::BadLink => {
+                self.note_failed(from, now);
+                tracing::warn!(%from, "a join by a link that was used, has expired, or never was");
+                Err(EnrolError::BadLink)
+            }
+            Joined::NameTaken => Err(EnrolError::NameTaken(wanted)),
+        }
+    }
+
+    fn failed_too_often(&self, from: IpAddr, now: At) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get(&network_of(from)).is_some_and(|(since, n)| now.since(*since) < FAILED_WITHIN_MS && *n >= FAILED_MAX)
+    }
+
+    fn note_failed(&self, from: IpAddr, now: At) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.len() >= FAILED_KEPT {
+            failed.retain(|_, (since, _)| now.since(*since) < FAILED_WITHIN_MS);
+        }
+        if failed.len() >= FAILED_KEPT {
+            return;
+        }
+        let entry = failed.entry(network_of(from)).or_insert((now, 0));
+        if now.since(entry.0) >= FAILED_WITHIN_MS {
+            *entry = (now, 0);
+        }
+        entry.1 += 1;
+    }
+
+    /// Devices by name, those that joined or those that wait.
+    pub async fn list(&self, pending: bool) -> Result<Vec<Device>, EnrolError> {
+        Ok(self.store.read(move |tx| enrolment::list(tx, pending)).await?)
+    }
+
+    /// Accepts a device that waits, by its name or key.
+    pub async fn accept(&self, who: &str) -> Result<(), EnrolError> {
+        let (asked, now) = (who.to_owned(), self.clock.now());
+        match self.store.write(move |tx| enrolment::accept(tx, &asked, now)).await? {
+            Done::NameTaken => Err(EnrolError::RenameTaken(who.to_owned())),
+            done => {
+                done_or(done, who)?;
+                tracing::info!(device = who, "a device was accepted");
+                self.watchman.ring();
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets a device: its key is worth nothing from now on, and its session ends at once.
+    pub async fn forget(&self, who: &str) -> Result<(), EnrolError> {
+        let (asked, now) = (who.to_owned(), self.clock.now());
+        let device = done_or(self.store.write(move |tx| enrolment::forget(tx, &asked, now)).await?, who)?;
+        self.roster.kick(device);
+        tracing::info!(device = who, "a device was forgotten");
+        Ok(())
+    }
+
+    /// Renames a device.
+    pub async fn rename(&self, old: &str, new: DeviceName) -> Result<(), EnrolError> {
+        let (asked, wanted, now) = (old.to_owned(), new.clone(), self.clock.now());
+        match self.store.write(move |tx| enrolment::rename(tx, &asked, &wanted, now)).await? {
+            Done::NameTaken => Err(EnrolError::RenameTaken(new.to_string())),
+            done => {
+                done_or(done, old)?;
+                tracing::info!(device = %new, was = old, "a device was renamed");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn done_or(done: Done, who: &str) -> Result<crate::store::devices::DeviceId, EnrolError> {
+    match done {
+        Done::Yes(device) => Ok(device),
+        Done::Several => Err(EnrolError::Several(who.to_owned())),
+        Done::Unknown | Done::NameTaken => Err(EnrolError::Unknown(who.to_owned())),
+    }
+}
+
+/// Whoever has an IPv6 address has 2^64 of them.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+/// What stands before `/join#` in a link, and a word to the person if it was guessed.
+pub fn link_base(public_url: Option<&str>, listen: SocketAddr, tls: bool) -> (String, Option<String>) {
+    if let Some(url) = public_url {
+        return (url.to_owned(), None);
+    }
+    let scheme = if tls { "https" } else { "http" };
+    let ip = if listen.ip().is_unspecified() { own_address() } else { listen.ip() };
+    let base = format!("{scheme}://{}", SocketAddr::new(ip, listen.port()));
+    let word = format!(
+        "public_url is not set: the link names this machine's own address ({base}). Set it if devices reach the hub otherwise."
+    );
+    (base, Some(word))
+}
+
+/// As [`link_base`], for the agent on this machine. A certificate of ours is known by its key, and in clear there is none, so
+/// the address that the hub listens on does; one of somebody else's is good for the public name only.
+pub fn local_base(public_url: Option<&str>, listen: SocketAddr, certificate: Seen) -> Option<String> {
+    let scheme = match certificate {
+        Seen::ByName => return public_url.map(str::to_owned),
+        Seen::ByKey => "https",
+        Seen::InClear => "http",
+    };
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Some(format!("{scheme}://{}", SocketAddr::new(ip, listen.port())))
+}
+
+/// By what an agent knows the hub's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// By the key of a self-signed certificate, whatever the name.
+    ByKey,
+    /// By a certificate for a name.
+    ByName,
+    /// Not at all: in clear.
+    InClear,
+}
+
+/// The address from which this machine reaches others; no packet is sent for it. RFC 5737's and RFC 3849's
+/// examples stand for "somewhere else".
+fn own_address() -> IpAddr {
+    let from = |bind: IpAddr, to: IpAddr| {
+        let socket = UdpSocket::bind((bind, 0)).ok()?;
+        socket.connect((to, 9)).ok()?;
+        socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+    };
+    from(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into())
+        .or_else(|| from(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()))
+        .unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
+#[cfg(test)]
+mod tests;

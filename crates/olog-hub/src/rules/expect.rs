@@ -1,0 +1,541 @@
+//! Expectations: when has a task to come, and what follows if it does not.
+//!
+//! What is expected stands in hub.toml: by a schedule and a grace, or at least once between two reports; or it is a habit that was
+//! learnt (`cadence`), shown in a report and refused by nobody. [`Facts`] hold what has to be remembered for that: since when it is expected, when the task was last seen, and the open incident. From them
+//! follows one instant, [`Facts::late_at`]: LOST from then on, unless the task comes.
+//!
+//! Any sign of the task counts as coming, a failing run too: that is ERR and not LOST. What counts is the event's own time, in the
+//! hub's time; so a run that is heard of late was in time if it was. A task is not judged while its device is away, nor before
+//! the hub has all that the device held at its return: [`Facts::park`], [`Facts::device_back`].
+//!
+//! Pure: facts, a plan and `now` go in, [`Outcome`]s come out. Must not: know a store, a clock, or sentences; decide what an
+//! error is (`incident` does).
+//!
+//! Invariants: nothing is late before it was expected that long, by the device and by the configuration; an end is told
+//! to who was told of the begin; facts of an older version are read.
+
+use chrono_tz::Tz;
+use olog_proto::{At, Event, Suffix, What};
+use olog_push::{Cadence, Came, Expected, Kind, Saying};
+use serde::{Deserialize, Serialize};
+
+use crate::rules::schedule::Schedule;
+use cadence::{Habit, Runs, Watched};
+pub use plan::{Known, Plan, Policy};
+use running::Running;
+
+mod cadence;
+mod plan;
+mod running;
+#[cfg(test)]
+mod tests;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// Without a schedule, at least this long (DESIGN §3).
+const UNSCHEDULED: i64 = 26 * HOUR;
+/// A run may be this much before its time: clocks are not that exact.
+const EARLY: i64 = MINUTE;
+/// What fell due while its device was away has at least this long after its return (DESIGN §3).
+const AFTER_RETURN: i64 = 10 * MINUTE;
+/// An acknowledgement holds reminders back for at most this long.
+const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
+/// Runs that are counted as missed.
+const MISSED_MAX: usize = 10_000;
+/// A habit is watched this long after it was proposed.
+const WATCHED_AFTER: i64 = 24 * HOUR;
+/// One that was missed so often, and for so long, is none any more (DESIGN §3).
+const GONE_MISSED: u64 = 3;
+const GONE_AFTER: i64 = 7 * 24 * HOUR;
+
+/// What has to be written down, in this order, in the transaction of the facts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// A new incident: give it a number ([`Facts::opened_as`]) and a row from [`Facts::missed`].
+    Begin,
+    /// The row of the open one has changed.
+    Update,
+    /// That one is over.
+    End {
+        /// Its number.
+        number: Option<u64>,
+        /// When it should have come.
+        due_at: At,
+        /// When.
+        at: At,
+        /// Why.
+        came: Came,
+    },
+    /// Somebody has to be told.
+    Notify {
+        /// Its kind.
+        kind: Kind,
+        /// The incident.
+        number: Option<u64>,
+        /// When it happened.
+        at: At,
+        /// What.
+        saying: Saying,
+    },
+}
+
+/// All that is remembered of what is expected of one task; stored as one JSON column.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// The declared plan, and since when it is that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declared: Option<Declared>,
+    /// The latest sign of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_at: Option<At>,
+    /// A person said that nothing is to be expected.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_off: bool,
+    /// A person closed an incident then: what came due before counts no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_at: Option<At>,
+    /// It fell due while its device was away, and is not judged before its return.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_parked: bool,
+    /// Its device has just come back: not late before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<At>,
+    /// The open incident.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<Missed>,
+    /// What its runs teach.
+    #[serde(skip_serializing_if = "is_default")]
+    runs: Runs,
+    /// A habit that was proposed, and not refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watched: Option<Watched>,
+    /// It kept its habit no longer, and was given up then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone_at: Option<At>,
+    #[serde(skip_serializing_if = "Running::is_nothing")]
+    running: Running,
+    /// The task was forgotten then: what is older recreates nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forgotten_at: Option<At>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Declared {
+    plan: String,
+    since: At,
+}
+
+/// A task that did not come: the facts of one incident.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Missed {
+    /// The incident's number, once it has one.
+    pub number: Option<u64>,
+    /// When it should have come.
+    pub due_at: At,
+    /// Until when that was waited for.
+    pub late_at: At,
+    /// When it last came.
+    pub seen_at: Option<At>,
+    /// How often it should have come since.
+    pub n_missed: u64,
+    /// When a person acknowledged it.
+    pub acknowledged_at: Option<At>,
+    told_at: At,
+}
+
+/// A habit, and what shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learnt {
+    /// The habit.
+    pub cadence: Cadence,
+    /// It was learnt from so many runs …
+    pub n_runs: u64,
+    /// … over so many ms.
+    pub span: i64,
+}
+
+/// The next time that a task has to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// When it has to come.
+    pub at: At,
+    /// LOST from then on.
+    pub late_at: At,
+}
+
+/// How a task stands to what is expected of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Standing<'a> {
+    /// Nothing is expected.
+    Free,
+    /// A person said that nothing is to be expected.
+    Off,
+    /// It was never seen, and need not have been yet.
+    Waiting(Due),
+    /// It came, and has to come again.
+    InTime(Due),
+    /// It did not come.
+    Lost(&'a Missed),
+}
+
+impl Facts {
+    /// One event of the task; `at` is its time in the hub's time.
+    pub fn observe(&mut self, event: &Event, at: At, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        self.running.observe(event, at);
+        let Some(sign) = sign(event) else { return out };
+        self.learn(event, at, policy);
+        self.seen_at = self.seen_at.max(Some(at));
+        (self.is_parked, self.not_before, self.gone_at) = (false, None, None);
+        // What comes late may be of the time before the last.
+        if self.missed.is_some() && self.due(known, policy).is_none_or(|due| due.late_at > now) {
+            self.count(known, policy, now);
+            self.end(Came::Ran { at, failed: sign.failed }, at, now, &mut out);
+        }
+        out
+    }
+
+    /// Time has passed, the device is here and the hub has all that it held.
+    pub fn look(&mut self, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        if let Some((since, usual)) = self.running.tell(now) {
+            let saying = Saying::TaskRuns { since, usual };
+            out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, saying });
+        }
+        if self.missed.is_some() {
+            self.look_at_missed(now, known, policy, &mut out);
+            return out;
+        }
+        let Some(due) = self.due(known, policy).filter(|due| due.late_at <= now) else { return out };
+        let seen_at = self.seen_at(known);
+        let Due { at, late_at } = due;
+        let missed = Missed { due_at: at, late_at, seen_at, n_missed: 1, told_at: now, ..Missed::default() };
+        let saying = missed.saying(self.expected(known), false);
+        self.missed = Some(missed);
+        self.count(known, policy, now);
+        out.push(Outcome::Begin);
+        out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, saying });
+        out
+    }
+
+    /// It is LOST still: told again from time to time; a habit that is not kept for long is none any more.
+    fn look_at_missed(&mut self, now: At, known: &Known<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+        self.count(known, policy, now);
+        let (expected, gone_at) = (self.expected(known), self.gives_up_at(known));
+        let Some(missed) = &mut self.missed else { return };
+        if gone_at.is_some_and(|gone| gone <= now) && missed.n_missed >= GONE_MISSED {
+            out.push(Outcome::Update);
+            out.push(Outcome::End { number: missed.number, due_at: missed.due_at, at: now, came: Came::Unexpected });
+            (self.missed, self.watched, self.gone_at) = (None, None, Some(now));
+            self.runs = Runs::default();
+        } else if missed.remind_at(policy) <= now {
+            missed.told_at = now;
+            let (number, saying) = (missed.number, missed.saying(expected, true));
+            out.push(Outcome::Update);
+            out.push(Outcome::Notify { kind: Kind::Remind, number, at: now, saying });
+        }
+    }
+
+    /// The device is away: what falls due is not judged.
+    pub fn park(&mut self) {
+        self.is_parked = self.missed.is_none();
+    }
+
+    /// The device is back; to be called of what fell due meanwhile.
+    pub fn device_back(&mut self, now: At, known: &Known<'_>) {
+        let grace = known.plan.map_or(0, Plan::grace);
+        (self.is_parked, self.not_before) = (false, Some(now.plus(grace.max(AFTER_RETURN))));
+    }
+
+    /// What hub.toml says of it from now on.
+    pub fn declare(&mut self, plan: Option<&Plan>, now: At) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        let plan = plan.map(Plan::to_string);
+        if self.declared.as_ref().map(|declared| &declared.plan) == plan.as_ref() {
+            return out;
+        }
+        self.end(Came::Unexpected, now, now, &mut out);
+        (self.is_parked, self.not_before) = (false, None);
+        self.declared = plan.map(|plan| Declared { plan, since: now });
+        out
+    }
+
+    /// What is left of a task that is forgotten now.
+    pub fn forgotten(now: At) -> Facts {
+        Facts { forgotten_at: Some(now), ..Facts::default() }
+    }
+
+    /// Is an event of that time older than that?
+    pub fn forgets(&self, at: At) -> bool {
+        self.forgotten_at.is_some_and(|forgotten| at <= forgotten)
+    }
+
+    /// The declared plan, as it is compared.
+    pub fn declared(&self) -> Option<&str> {
+        self.declared.as_ref().map(|declared| declared.plan.as_str())
+    }
+
+    /// A habit that was learnt and not yet shown to anybody: for the next report.
+    pub fn proposal(&self, known: &Known<'_>, policy: &Policy) -> Option<Learnt> {
+        let is_free = self.watched.is_none() && self.declared.is_none() && !self.is_off && known.plan.is_none();
+        // Most habits are watched already, and to look for one costs more than all the rest of a report's line.
+        let Habit { cadence, n_runs, span, .. } = is_free.then(|| self.runs.habit(policy.zone))??;
+        Some(Learnt { cadence, n_runs, span })
+    }
+
+    /// The proposal was shown: it is watched from tomorrow, unless a person refuses it.
+    pub fn was_proposed(&mut self, known: &Known<'_>, policy: &Policy, now: At) {
+        if self.proposal(known, policy).is_some() {
+            self.watched = self.runs.habit(policy.zone).map(|habit| Watched::new(habit, now.plus(WATCHED_AFTER)));
+        }
+    }
+
+    /// When its habit was given up, if it did not come since.
+    pub fn gone_at(&self) -> Option<At> {
+        self.gone_at
+    }
+
+    /// Since when it runs, if a run by `exec` is under way.
+    pub fn running_since(&self) -> Option<At> {
+        self.running.since()
+    }
+
+    /// The habit by which it is expected: what it is, from how many runs it was learnt over how long, since when it counts.
+    pub fn watched(&self) -> Option<(Learnt, At)> {
+        let Watched { habit: Habit { cadence, n_runs, span, .. }, from, .. } = self.watched.as_ref()?;
+        Some((Learnt { cadence: cadence.clone(), n_runs: *n_runs, span: *span }, *from))
+    }
+
+    /// Runs from which a habit may be learnt.
+    pub fn n_runs(&self) -> usize {
+        self.runs.n()
+    }
+
+    /// A person says whether anything is to be expected.
+    pub fn expect(&mut self, is_expected: bool, now: At) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        if self.is_off == is_expected {
+            self.is_off = !is_expected;
+            self.closed_at = Some(now);
+            self.end(Came::Unexpected, now, now, &mut out);
+        }
+        out
+    }
+
+    /// A person says that the incident is over: the next time counts again.
+    pub fn close(&mut self, now: At) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        if self.missed.is_some() {
+            self.closed_at = Some(now);
+            self.end(Came::Closed, now, now, &mut out);
+        }
+        out
+    }
+
+    /// A person has read of it: no reminders for a while.
+    pub fn acknowledge(&mut self, now: At) {
+        if let Some(missed) = &mut self.missed {
+            missed.acknowledged_at = Some(now);
+        }
+    }
+
+    /// The number that the new incident got.
+    pub fn opened_as(&mut self, number: u64) {
+        if let Some(missed) = &mut self.missed {
+            missed.number = Some(number);
+        }
+    }
+
+    /// The open incident.
+    pub fn missed(&self) -> Option<&Missed> {
+        self.missed.as_ref()
+    }
+
+    /// When a person is told again that it did not come.
+    pub fn remind_at(&self, policy: &Policy) -> Option<At> {
+        self.missed.as_ref().map(|missed| missed.remind_at(policy))
+    }
+
+    /// LOST from then on, unless it comes; `None` if nothing is expected, or if it is LOST already.
+    pub fn late_at(&self, known: &Known<'_>, policy: &Policy) -> Option<At> {
+        if self.missed.is_some() { None } else { self.due(known, policy).map(|due| due.late_at) }
+    }
+
+    /// When [`Facts::look`] has to be called next.
+    pub fn look_at(&self, known: &Known<'_>, policy: &Policy) -> Option<At> {
+        let own = match &self.missed {
+            Some(missed) => [Some(missed.remind_at(policy)), self.gives_up_at(known)].into_iter().flatten().min(),
+            None => self.late_at(known, policy).filter(|_| !self.is_parked),
+        };
+        own.into_iter().chain(self.running.until().filter(|_| !self.is_parked)).min()
+    }
+
+    /// How it stands.
+    pub fn standing(&self, known: &Known<'_>, policy: &Policy) -> Standing<'_> {
+        match (&self.missed, self.due(known, policy)) {
+            (Some(missed), _) => Standing::Lost(missed),
+            (None, Some(due)) if self.seen_at(known).is_none() => Standing::Waiting(due),
+            (None, Some(due)) => Standing::InTime(due),
+            (None, None) if self.is_off => Standing::Off,
+            (None, None) => Standing::Free,
+        }
+    }
+
+    /// When it was last seen.
+    pub fn seen_at(&self, known: &Known<'_>) -> Option<At> {
+        self.seen_at.max(known.seen_at)
+    }
+
+    /// When it has to come next.
+    fn due(&self, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+        if self.is_off {
+            return None;
+        }
+        let due = match &self.declared {
+            Some(declared) => self.declared_due(declared, known, policy)?,
+            None => self.learnt_due(known, policy)?,
+        };
+        let not_before = [self.not_before, self.running.until()].into_iter().flatten().max();
+        Some(Due { late_at: due.late_at.max(not_before.unwrap_or(due.late_at)), ..due })
+    }
+
+    fn declared_due(&self, declared: &Declared, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+        // What is new in the configuration counts from when the facts know it.
+        let plan = known.plan.filter(|plan| plan.to_string() == declared.plan)?;
+        let since = declared.since.max(known.joined_at).max(self.closed_at.unwrap_or(declared.since));
+        match plan {
+            Plan::Scheduled { schedule, grace } => {
+                let at = slot(schedule, policy.zone, self.seen_at(known), since)?;
+                Some(Due { at, late_at: at.plus(*grace) })
+            }
+            Plan::EachReport if known.is_alarm => None,
+            Plan::EachReport => {
+                let at = since.max(self.seen_at(known).unwrap_or(since));
+                let at = at.plus(window(policy, at).max(UNSCHEDULED));
+                Some(Due { at, late_at: at })
+            }
+        }
+    }
+
+    fn learnt_due(&self, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+        let Watched { habit, from, .. } = self.watched.as_ref().filter(|_| known.plan.is_none())?;
+        let seen = self.seen_at(known).max(self.closed_at)?;
+        let (at, late_at) = habit.next(seen, policy.zone);
+        Some(Due { at, late_at: late_at.max(*from) })
+    }
+
+    /// A run teaches; one that does not fit speaks against what was learnt.
+    fn learn(&mut self, event: &Event, at: At, policy: &Policy) {
+        let Some(began) = cadence::run_of(event, at, self.seen_at) else { return };
+        let before = self.runs.last();
+        if self.runs.add(began)
+            && let (Some(watched), Some(before)) = (&mut self.watched, before)
+            && !watched.ran(began.since(before), began, policy.zone)
+        {
+            self.watched = None;
+        }
+    }
+
+    /// What says that it has to come.
+    fn expected(&self, known: &Known<'_>) -> Expected {
+        match (known.plan, &self.watched) {
+            (Some(Plan::Scheduled { schedule, .. }), _) => Expected::Schedule { text: schedule.to_string() },
+            (None, Some(watched)) => Expected::Learnt { cadence: watched.habit.cadence.clone() },
+            (Some(Plan::EachReport), _) | (None, None) => Expected::EachReport,
+        }
+    }
+
+    /// How often it should have come since it is missed.
+    fn count(&mut self, known: &Known<'_>, policy: &Policy, now: At) {
+        let period = self.watched.as_ref().map(|watched| watched.habit.period.max(MINUTE));
+        let Some(missed) = &mut self.missed else { return };
+        match (known.plan, period) {
+            (Some(Plan::Scheduled { schedule, grace }), _) => {
+                let runs = schedule.runs_after(missed.due_at, policy.zone);
+                missed.n_missed = 1 + runs.take_while(|run| run.plus(*grace) <= now).take(MISSED_MAX).count() as u64;
+            }
+            (None, Some(period)) => {
+                missed.n_missed = 1 + u64::try_from(now.since(missed.late_at).max(0) / period).unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+
+    /// When a habit that is not kept is given up.
+    fn gives_up_at(&self, known: &Known<'_>) -> Option<At> {
+        let (missed, watched) = (self.missed.as_ref()?, self.watched.as_ref().filter(|_| known.plan.is_none())?);
+        let missed_thrice = missed.late_at.plus(watched.habit.period.saturating_mul(GONE_MISSED as i64 - 1));
+        Some(missed_thrice.max(missed.late_at.plus(GONE_AFTER)))
+    }
+
+    fn end(&mut self, came: Came, at: At, now: At, out: &mut Vec<Outcome>) {
+        let Some(missed) = self.missed.take() else { return };
+        let Missed { number, due_at, n_missed, acknowledged_at, .. } = missed;
+        out.push(Outcome::End { number, due_at, at, came });
+        let saying = Saying::TaskCame { due_at, came, n_missed, acknowledged_at };
+        out.push(Outcome::Notify { kind: Kind::Over, number, at: now, saying });
+    }
+}
+
+impl Missed {
+    fn remind_at(&self, policy: &Policy) -> At {
+        let due = self.told_at.plus(policy.remind_every.max(MINUTE));
+        self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR)))
+    }
+
+    fn saying(&self, expected: Expected, is_reminder: bool) -> Saying {
+        Saying::TaskLost {
+            due_at: self.due_at,
+            last_run_at: self.seen_at,
+            expected,
+            n_missed: self.n_missed,
+            is_reminder,
+        }
+    }
+}
+
+/// What an event says of coming.
+struct Sign {
+    /// It came, and failed.
+    failed: bool,
+}
+
+fn sign(event: &Event) -> Option<Sign> {
+    let of_suffix = |suffix: Suffix| (suffix != Suffix::Msg).then_some(Sign { failed: suffix.is_error() });
+    match &event.what {
+        What::Text { file, .. } | What::Seen { file, .. } => of_suffix(file.suffix),
+        // Emptied by its writer, who so has come; not by somebody who tidied up.
+        What::Cleared { suffix, deleted: false, .. } if *suffix != Suffix::Msg => Some(Sign { failed: false }),
+        What::RunStarted { .. } => Some(Sign { failed: false }),
+        What::RunEnded { exit, signal, .. } => {
+            Some(Sign { failed: exit.is_some_and(|code| code != 0) || signal.is_some() })
+        }
+        What::Cleared { .. } | What::Note(_) => None,
+    }
+}
+
+/// The first time that a task has to come and has not: seen last at `seen`, and expected since `since`.
+fn slot(schedule: &Schedule, zone: Tz, seen: Option<At>, since: At) -> Option<At> {
+    let first = schedule.next_after(since, zone);
+    let Some(seen) = seen else { return first };
+    let next = schedule.next_after(seen, zone)?;
+    let after_next = schedule.next_after(next, zone)?;
+    let early = EARLY.min(after_next.since(next) / 2);
+    let slot = if next.since(seen) <= early { after_next } else { next };
+    first.map(|first| first.max(slot))
+}
+
+/// How long it is from one report to the next, for what was seen at `at`.
+fn window(policy: &Policy, at: At) -> i64 {
+    let reports = policy.report.as_ref().and_then(|report| {
+        let next = report.next_after(at, policy.zone)?;
+        Some(report.next_after(next, policy.zone)?.since(next))
+    });
+    reports.unwrap_or(0)
+}

@@ -1,0 +1,593 @@
+//! Incidents of tasks: the memory of one task, and what an event or the passing of time does to it.
+//!
+//! Facts and `now` go in, [`Outcome`]s come out; nothing in here knows a store, a channel or a clock. The same
+//! [`TaskFacts`] with the same events and instants always give the same outcomes: whoever loads the facts, calls one
+//! function and commits facts and outcomes together can crash at any point.
+//!
+//! Owns: when a task is ERR, when an incident begins, is the same again, begins once more, and is over (DESIGN §3).
+//! What a person is told of it, and when, is in [`telling`]. Must not: name devices, write sentences, do IO.
+//!
+//! Two kinds of time meet here. *Order* ("the log began after the error") compares the events' own times, so that what
+//! is told late is judged as if it had come in time. *Deadlines* (an end is believed, an alarm is quiet, a reminder)
+//! compare the hub's `now`, and [`TaskFacts::due_at`] says when to come back.
+//!
+//! Invariants: every list is bounded; an incident's end is told only to who was told of its begin; facts of an older
+//! version are read (each field has a default), and [`TaskFacts::due`] leaves nothing due at or before its `now`.
+
+mod signs;
+mod telling;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+use chrono_tz::Tz;
+use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What};
+use olog_push::{Ground, Kind, Saying, Why};
+use serde::{Deserialize, Serialize};
+
+use signs::{ErrorSign, Moment, RunSign};
+pub use telling::Incident;
+use texts::Texts;
+
+use crate::rules::state::{self, Days, State, Strip, day_of};
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// An incident that begins again within this time is the same one (DESIGN §3).
+pub const SAME_WITHIN: i64 = 24 * HOUR;
+/// The shortest silence of an alarm that counts as quiet (DESIGN §3 (f)).
+const QUIET_MIN: i64 = 15 * MINUTE;
+/// The silence of an alarm with fewer than three sightings that counts as quiet (DESIGN §3 (f)).
+const QUIET_UNKNOWN: i64 = 24 * HOUR;
+/// An alarm that comes once a month must not stay ERR for three.
+const QUIET_MAX: i64 = 7 * 24 * HOUR;
+const SIGHTINGS_MAX: usize = 10;
+const KNOWN_MAX: usize = 200;
+const UNCLEARED_MAX: usize = 16;
+
+/// The spans that decide, in milliseconds; from `[alerts]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// A log that grows proves health when no error came for this long.
+    pub resolve_after: i64,
+    /// An inferred end is believed after this long without a new error.
+    pub over_wait: i64,
+    /// An open incident is told again after this long.
+    pub remind_every: i64,
+    /// New fingerprints that are pushed at once, in any hour.
+    pub new_errors_per_hour: u32,
+    /// A person is told from so many errors in a row on; the incident begins with the first.
+    pub errors_in_a_row: u32,
+    /// Whose days the strips count.
+    pub zone: Tz,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            resolve_after: HOUR,
+            over_wait: MINUTE,
+            remind_every: 24 * HOUR,
+            new_errors_per_hour: 5,
+            errors_in_a_row: 1,
+            zone: Tz::UTC,
+        }
+    }
+}
+
+/// What has to be written down, in this order, in the transaction of the facts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// A new incident: give it a number ([`TaskFacts::opened_as`]) and a row from [`TaskFacts::incident`].
+    Begin,
+    /// The incident that was over begins again: its row is open once more.
+    Reopen,
+    /// Its row (count, latest text) has changed.
+    Update,
+    /// It is over.
+    End {
+        /// What shows it.
+        ground: Ground,
+        /// When that was; for a quiet alarm when it was last seen.
+        at: At,
+    },
+    /// Somebody has to be told: an outbox row for every channel.
+    Notify {
+        /// Its kind.
+        kind: Kind,
+        /// When it happened.
+        at: At,
+        /// What.
+        saying: Saying,
+        /// The errors that it tells of, all of them; empty where it tells of none.
+        of: Vec<Fingerprint>,
+    },
+}
+
+/// All that the hub remembers of one task; stored as one JSON column.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskFacts {
+    /// Anything but messages was seen: it is a task.
+    is_task: bool,
+    /// A `.log` or a run was seen: silence is not its way to be well, it is no alarm.
+    has_runs: bool,
+    phase: Phase,
+    /// When the latest error happened.
+    last_error_at: Option<At>,
+    /// The latest sign of health that no error has contradicted.
+    good: Option<Good>,
+    /// When the task was last well, before `good`.
+    well_at: Option<At>,
+    /// The latest instant at which a file of the task is known to have been closed by its writer: a run ended there.
+    closed_at: Option<At>,
+    /// When errors were seen, the last [`SIGHTINGS_MAX`].
+    sightings: Vec<At>,
+    /// Fingerprints that this task ever had, the latest last.
+    known: Vec<Fingerprint>,
+    /// Error files (by hash of the path) that came in this trouble and were not cleared.
+    uncleared: Vec<u64>,
+    /// The latest texts, so that `seen` events, which carry none, can be told.
+    texts: Texts,
+    /// How each of its last days went.
+    #[serde(skip_serializing_if = "Days::is_empty")]
+    days: Days,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    #[default]
+    Calm,
+    /// An error came and is not over. Without an incident: it was there at the agent's first start, nobody is told.
+    Trouble {
+        incident: Option<Box<Incident>>,
+        /// An end that is inferred and not yet believed.
+        pending: Option<Pending>,
+        /// When the hub last heard of an error.
+        heard_at: At,
+        /// An alarm is not quiet before: its device was away.
+        #[serde(default)]
+        not_quiet_before: Option<At>,
+    },
+    /// Over, but not for long enough to be another incident if it begins again.
+    Over { incident: Box<Incident>, ground: Ground, at: At, decided_at: At },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Pending {
+    ground: Ground,
+    at: At,
+    until: At,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Good {
+    ground: Ground,
+    /// When the run began that shows it; unknown for a log that merely grew.
+    began_at: Option<At>,
+    at: At,
+    heard_at: At,
+}
+
+impl TaskFacts {
+    /// One event of the task: `at` is its time in the hub's time. Events come in the order of their numbers.
+    pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        let moment = Moment { at, now };
+        self.days.carry(day_of(now, policy.zone), self.state());
+        if self.tell_calm(now, &mut out) {
+            self.phase = Phase::Calm;
+        }
+        match &event.what {
+            What::Text { file, excerpt } => match file.suffix {
+                Suffix::Msg => self.message(event, file, Some(excerpt), moment, &mut out),
+                Suffix::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
+                Suffix::Err | Suffix::Scanerr => {
+                    // Blank is no error; of what was there at the first start there is metadata only.
+                    if !excerpt.is_blank() || !file.fingerprints.is_empty() || file.history {
+                        let sign = ErrorSign::of_file(event, file, moment, 1, excerpt.clone());
+                        self.texts.remember(signs::hash(&file.path), excerpt, &sign.fingerprints);
+                        self.error_file(file, sign, policy, &mut out);
+                    }
+                }
+            },
+            What::Seen { file, times } => match file.suffix {
+                Suffix::Msg => self.message(event, file, None, moment, &mut out),
+                Suffix::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
+                Suffix::Err | Suffix::Scanerr => {
+                    let (excerpt, fingerprints) = self.texts.recall(signs::hash(&file.path));
+                    let mut sign = ErrorSign::of_file(event, file, moment, u64::from(*times), excerpt);
+                    if file.fingerprints.is_empty() {
+                        sign.fingerprints = fingerprints;
+                    }
+                    self.error_file(file, sign, policy, &mut out);
+                }
+            },
+            What::Cleared { suffix, path, deleted, .. } => {
+                self.cleared(*suffix, path, *deleted, moment, policy, &mut out);
+            }
+            What::RunStarted { .. } => (self.is_task, self.has_runs) = (true, true),
+            What::RunEnded { exit, signal, excerpt, fingerprints, duration, .. } => {
+                (self.is_task, self.has_runs) = (true, true);
+                self.days.mark(day_of(at, policy.zone), State::Ok);
+                self.closed_at = self.closed_at.max(Some(at));
+                if exit.is_some_and(|code| code != 0) || signal.is_some() {
+                    let excerpt = if excerpt.is_blank() { signs::exit_line(*exit, *signal) } else { excerpt.clone() };
+                    self.error(ErrorSign::of_run(event, moment, fingerprints, excerpt), policy, &mut out);
+                } else if exit.is_some() && self.last_error_at.is_none_or(|error| error <= at) {
+                    let began_at = at.plus(i64::try_from(*duration).map_or(i64::MIN, |ms| -ms));
+                    self.is_good(Good { ground: Ground::RunEnded, began_at: Some(began_at), at, heard_at: now });
+                    self.end(Ground::RunEnded, moment, &mut out);
+                }
+            }
+            What::Note(_) => {}
+        }
+        out
+    }
+
+    /// Time has passed. `here_since`: since when errors of the device would have been heard; `None` while it is away.
+    pub fn due(&mut self, now: At, here_since: Option<At>, policy: &Policy) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        self.days.carry(day_of(now, policy.zone), self.state());
+        self.tell_calm(now, &mut out);
+        if let Some(incident) = self.phase.incident_mut() {
+            incident.tell_held(now, &mut out);
+        }
+        if let Some(pending) = self.phase.pending().filter(|pending| pending.until <= now) {
+            self.end(pending.ground, Moment { at: pending.at, now }, &mut out);
+        }
+        if self.quiet_at(policy).is_some_and(|quiet| quiet <= now) {
+            let enough = here_since.map(|since| since.plus(self.quiet_wait(policy)));
+            if enough.is_some_and(|enough| enough <= now) {
+                let at = self.last_error_at.unwrap_or(now);
+                self.end(Ground::Quiet, Moment { at, now }, &mut out);
+            } else if let Phase::Trouble { not_quiet_before, .. } = &mut self.phase {
+                *not_quiet_before = Some(enough.unwrap_or(now.plus(QUIET_MIN)));
+            }
+        }
+        let (is_open, quiet_at) = (self.state() == State::Err, self.quiet_at(policy));
+        if let Some(incident) = self.phase.incident_mut() {
+            incident.remind(is_open, quiet_at, now, policy, &mut out);
+        }
+        out
+    }
+
+    /// When [`TaskFacts::due`] has to be called next.
+    pub fn due_at(&self, policy: &Policy) -> Option<At> {
+        let (incident, own) = match &self.phase {
+            Phase::Calm => return None,
+            Phase::Trouble { incident, pending, .. } => {
+                (incident.as_deref(), [pending.map(|p| p.until), self.quiet_at(policy)])
+            }
+            Phase::Over { incident, decided_at, .. } => {
+                (Some(&**incident), [incident.waits_for_calm().then(|| decided_at.plus(SAME_WITHIN)), None])
+            }
+        };
+        let (is_open, quiet_at) = (self.state() == State::Err, self.quiet_at(policy));
+        own.into_iter().flatten().chain(incident.and_then(|i| i.due_at(is_open, quiet_at, policy))).min()
+    }
+
+    /// The number that the new incident got.
+    pub fn opened_as(&mut self, number: u64) {
+        if let Some(incident) = self.phase.incident_mut() {
+            incident.number = Some(number);
+        }
+    }
+
+    /// The open incident, or the last one, which begins again if that is within [`SAME_WITHIN`].
+    pub fn incident(&self) -> Option<&Incident> {
+        match &self.phase {
+            Phase::Calm => None,
+            Phase::Trouble { incident, .. } => incident.as_deref(),
+            Phase::Over { incident, .. } => Some(incident),
+        }
+    }
+
+    /// A person has read it: no reminders until the end, at most 7 days. Was there anything to acknowledge?
+    pub fn acknowledge(&mut self, now: At) -> bool {
+        let is_open = self.state() == State::Err;
+        let Some(incident) = self.phase.incident_mut() else { return false };
+        let counts = is_open || incident.waits_for_calm();
+        if counts {
+            incident.acknowledged_at = Some(now);
+        }
+        counts
+    }
+
+    /// A person says that it is over.
+    pub fn close(&mut self, now: At) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        self.end(Ground::Closed, Moment { at: now, now }, &mut out);
+        if let Phase::Over { incident, .. } = &mut self.phase {
+            incident.tell_over(Ground::Closed, Moment { at: now, now }, &mut out);
+            incident.calmed();
+        }
+        out
+    }
+
+    /// The word.
+    pub fn state(&self) -> State {
+        state::of_task(matches!(self.phase, Phase::Trouble { .. }), false)
+    }
+
+    /// How its last days went, until now. `missing_since`: it did not come. An alarm is well while it is silent.
+    pub fn strip(&self, missing_since: Option<At>, now: At, policy: &Policy) -> Strip {
+        let mut facts = Days::clone(&self.days);
+        facts.carry(day_of(now, policy.zone), self.state());
+        if let Some(since) = missing_since {
+            facts.span(day_of(since, policy.zone), day_of(now, policy.zone), State::Lost);
+        }
+        facts.strip(day_of(now, policy.zone), State::Ok, self.is_alarm())
+    }
+
+    /// It did not come in all that time.
+    pub fn was_missing(&mut self, from: At, to: At, policy: &Policy) {
+        self.days.span(day_of(from, policy.zone), day_of(to, policy.zone), State::Lost);
+    }
+
+    /// The run that showed last that it is well: when it began, if that is known, and ended. Nothing after an error.
+    pub fn last_run(&self) -> Option<(Option<At>, At)> {
+        self.good.map(|good| (good.began_at, good.at))
+    }
+
+    /// Since when it is ERR, though nobody was told because it was so at the agent's first start.
+    pub fn inherited_at(&self) -> Option<At> {
+        matches!(self.phase, Phase::Trouble { incident: None, .. }).then_some(self.last_error_at).flatten()
+    }
+
+    /// Was anything but messages seen? Messages alone do not make a task.
+    pub fn is_task(&self) -> bool {
+        self.is_task
+    }
+
+    /// Was there never a `.log` nor a run? Then its silence is all that can be hoped for.
+    pub fn is_alarm(&self) -> bool {
+        self.is_task && !self.has_runs
+    }
+
+    /// When the task was last known to be well.
+    pub fn last_good_at(&self) -> Option<At> {
+        self.good.map(|g| g.at).max(self.well_at)
+    }
+
+    /// When its latest error happened.
+    pub fn last_error_at(&self) -> Option<At> {
+        self.last_error_at
+    }
+
+    fn message(&mut self, event: &Event, file: &File, text: Option<&Excerpt>, moment: Moment, out: &mut Vec<Outcome>) {
+        if file.history || text.is_some_and(Excerpt::is_blank) {
+            return;
+        }
+        let times = if let What::Seen { times, .. } = event.what { times } else { 1 };
+        let due = self.texts.message(signs::hash(&file.path), text, u64::from(times), moment.at);
+        if let Some((excerpt, n_seen)) = due.filter(|_| !signs::is_told(event)) {
+            let saying = Saying::Message { excerpt, path: file.path.clone(), n_seen };
+            out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, saying, of: Vec::new() });
+        }
+    }
+
+    fn cleared(
+        &mut self,
+        suffix: Suffix,
+        path: &str,
+        deleted: bool,
+        moment: Moment,
+        policy: &Policy,
+        out: &mut Vec<Outcome>,
+    ) {
+        match suffix {
+            Suffix::Msg => {}
+            // Closed empty: a run that had nothing to say began when it emptied the file, which is what mtime tells.
+            Suffix::Log if !deleted => {
+                let beside_error = !self.uncleared.is_empty();
+                let began_at = Some(moment.at);
+                self.run(RunSign { moment, began_at, is_new: true, is_closed: true, beside_error }, policy, out);
+            }
+            Suffix::Log => (self.is_task, self.has_runs) = (true, true),
+            Suffix::Err | Suffix::Scanerr => {
+                self.is_task = true;
+                let n_before = self.uncleared.len();
+                self.uncleared.retain(|file| *file != signs::hash(path));
+                // Yesterday's file removed while today's still holds its error says nothing.
+                if n_before > 0 && self.uncleared.is_empty() {
+                    self.infer(Ground::Cleared, moment, policy, out);
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, run: RunSign, policy: &Policy, out: &mut Vec<Outcome>) {
+        (self.is_task, self.has_runs) = (true, true);
+        let Moment { at, now } = run.moment;
+        self.days.mark(day_of(at, policy.zone), State::Ok);
+        let closed_before = self.closed_at;
+        if run.is_closed {
+            self.closed_at = closed_before.max(Some(at));
+        }
+        let new_log = Good { ground: Ground::NewLog, began_at: run.began_at, at, heard_at: now };
+        let Some(error) = self.last_error_at else { return self.is_good(new_log) };
+        if run.is_closed && !run.beside_error && run.began_at.is_some_and(|began| began > error) {
+            self.is_good(new_log);
+            return self.infer(Ground::NewLog, run.moment, policy, out);
+        }
+        // A run that ends and had its error on the way is no proof of health, however long ago that was. In a log that is
+        // appended to, it began after the last time that a file of the task was closed.
+        let began_at = if run.is_new { run.began_at.or(closed_before) } else { run.began_at.max(closed_before) };
+        let has_erred = run.is_closed && began_at.is_none_or(|began| error > began);
+        if !has_erred && at.since(error) >= policy.resolve_after {
+            self.is_good(Good { ground: Ground::LogGrew, began_at: None, ..new_log });
+            self.infer(Ground::LogGrew, run.moment, policy, out);
+        }
+    }
+
+    fn is_good(&mut self, good: Good) {
+        self.well_at = self.last_good_at();
+        self.good = Some(good);
+    }
+
+    /// An end that is believed if no error comes for a while.
+    fn infer(&mut self, ground: Ground, moment: Moment, policy: &Policy, out: &mut Vec<Outcome>) {
+        if let Phase::Trouble { pending, .. } = &mut self.phase {
+            let until = moment.now.plus(policy.over_wait);
+            pending.get_or_insert(Pending { ground, at: moment.at, until });
+            if policy.over_wait <= 0 {
+                self.end(ground, moment, out);
+            }
+        }
+    }
+
+    fn error_file(&mut self, file: &File, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+        if file.closed {
+            self.closed_at = self.closed_at.max(Some(sign.moment.at));
+        }
+        let id = signs::hash(&file.path);
+        self.uncleared.retain(|other| *other != id);
+        push_bounded(&mut self.uncleared, id, UNCLEARED_MAX);
+        if file.history { self.inherit(&sign, policy) } else { self.error(sign, policy, out) }
+    }
+
+    /// An error that was there when the agent first started: the task is ERR, and nobody is told.
+    fn inherit(&mut self, sign: &ErrorSign<'_>, policy: &Policy) {
+        self.note_error(sign.moment, policy);
+        // What still stands as good after an error began after it.
+        if matches!(self.phase, Phase::Calm) && self.good.is_none() {
+            self.phase = Phase::trouble(None, None, sign.moment.now);
+        }
+    }
+
+    fn error(&mut self, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+        let Moment { at, now } = sign.moment;
+        // The end was due before this error happened; only nobody had looked.
+        let was_over = |p: &Pending| p.until <= now && at.since(p.at) >= policy.over_wait;
+        if let Some(pending) = self.phase.pending().filter(was_over) {
+            self.end(pending.ground, Moment { at: pending.at, now }, out);
+        }
+        self.note_error(sign.moment, policy);
+        let first = if self.learn(&sign.fingerprints) { Why::Again } else { Why::First };
+        // A good run that began after this error still stands: it is told late, and will be over.
+        let refuted =
+            self.good.map(|good| Pending { ground: good.ground, at: good.at, until: now.plus(policy.over_wait) });
+        let mut incident = match std::mem::take(&mut self.phase) {
+            Phase::Trouble { incident: Some(incident), .. } => {
+                out.push(Outcome::Update);
+                incident
+            }
+            Phase::Over { mut incident, ground, at, decided_at }
+                if refuted.is_some() && incident.has_pushed(&sign.fingerprints) =>
+            {
+                incident.count(&sign);
+                out.push(Outcome::Update);
+                self.phase = Phase::Over { incident, ground, at, decided_at };
+                return;
+            }
+            Phase::Over { mut incident, .. } => {
+                incident.reopen(policy);
+                out.push(Outcome::Reopen);
+                incident
+            }
+            Phase::Calm | Phase::Trouble { incident: None, .. } => {
+                out.push(Outcome::Begin);
+                Box::new(Incident::new(at))
+            }
+        };
+        incident.count(&sign);
+        incident.tell_error(&sign, first, self.last_good_at(), policy, out);
+        self.phase = Phase::trouble(Some(incident), refuted, now);
+    }
+
+    /// Takes an error into the facts, and out of them what it disproves.
+    fn note_error(&mut self, moment: Moment, policy: &Policy) {
+        self.is_task = true;
+        self.days.mark(day_of(moment.at, policy.zone), State::Err);
+        self.last_error_at = self.last_error_at.max(Some(moment.at));
+        push_bounded(&mut self.sightings, moment.at, SIGHTINGS_MAX);
+        if let Some(good) = self.good.take_if(|good| good.began_at.is_none_or(|began| moment.at >= began)) {
+            // A sign of health is believed as late as an end: the log of a failing run may come before its error.
+            if moment.now.since(good.heard_at) >= policy.over_wait {
+                self.well_at = self.well_at.max(Some(good.at));
+            }
+        }
+    }
+
+    /// Were all of them known? They are now.
+    fn learn(&mut self, fingerprints: &[Fingerprint]) -> bool {
+        let all_known = fingerprints.iter().all(|f| self.known.contains(f));
+        for &fingerprint in fingerprints {
+            self.known.retain(|known| *known != fingerprint);
+            push_bounded(&mut self.known, fingerprint, KNOWN_MAX);
+        }
+        all_known
+    }
+
+    fn end(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
+        let Phase::Trouble { incident, .. } = &mut self.phase else { return };
+        let incident = incident.take();
+        self.phase = Phase::Calm;
+        self.uncleared.clear();
+        if let Some(mut incident) = incident {
+            incident.end(ground, moment, out);
+            self.phase = Phase::Over { incident, ground, at: moment.at, decided_at: moment.now };
+        }
+    }
+
+    /// An incident that comes and goes is told as over once it has been calm for a day. True: it is another one next time.
+    fn tell_calm(&mut self, now: At, out: &mut Vec<Outcome>) -> bool {
+        match &mut self.phase {
+            Phase::Over { incident, ground, at, decided_at } if now.since(*decided_at) >= SAME_WITHIN => {
+                incident.tell_over(*ground, Moment { at: *at, now }, out);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn quiet_at(&self, policy: &Policy) -> Option<At> {
+        match self.phase {
+            Phase::Trouble { heard_at, not_quiet_before, .. } if !self.has_runs => {
+                Some(heard_at.plus(self.quiet_wait(policy)).max(not_quiet_before.unwrap_or(heard_at)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How long an alarm has to be silent. `over_wait` on top, so that one that comes once a day is not quiet a second too early.
+    fn quiet_wait(&self, policy: &Policy) -> i64 {
+        let mut sorted = self.sightings.clone();
+        sorted.sort_unstable();
+        let mut gaps: Vec<i64> = sorted.iter().zip(sorted.iter().skip(1)).map(|(a, b)| b.since(*a)).collect();
+        gaps.sort_unstable();
+        let wait = match gaps.get(gaps.len().saturating_sub(1) / 2) {
+            Some(median) if gaps.len() >= 2 => median.saturating_mul(3).clamp(QUIET_MIN, QUIET_MAX),
+            _ => QUIET_UNKNOWN,
+        };
+        wait.saturating_add(policy.over_wait.max(0))
+    }
+}
+
+impl Phase {
+    fn trouble(incident: Option<Box<Incident>>, pending: Option<Pending>, heard_at: At) -> Phase {
+        Phase::Trouble { incident, pending, heard_at, not_quiet_before: None }
+    }
+
+    fn pending(&self) -> Option<Pending> {
+        if let Phase::Trouble { pending, .. } = self { *pending } else { None }
+    }
+
+    fn incident_mut(&mut self) -> Option<&mut Incident> {
+        match self {
+            Phase::Calm => None,
+            Phase::Trouble { incident, .. } => incident.as_deref_mut(),
+            Phase::Over { incident, .. } => Some(incident),
+        }
+    }
+}
+
+/// Appends; beyond the bound the oldest goes.
+fn push_bounded<T>(list: &mut Vec<T>, item: T, bound: usize) {
+    if list.len() >= bound {
+        list.drain(..=list.len() - bound);
+    }
+    list.push(item);
+}

@@ -1,0 +1,367 @@
+//! What a person is told of one incident, and when (DESIGN §4).
+//!
+//! The first sign at once; another error at once, up to a number an hour, further ones together; the same again is only
+//! counted; reminders; an end only to who was told of the begin. An incident that keeps coming back is told as such, and
+//! then every six hours until it has been calm for a day.
+
+use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
+use olog_push::{Ground, Kind, Saying, Why};
+use serde::{Deserialize, Serialize};
+
+use super::signs::{ErrorSign, Moment, hash};
+use super::{HOUR, MINUTE, Outcome, Policy, TaskFacts, push_bounded};
+use crate::rules::state::State;
+
+/// New errors beyond the bound of an hour are told together after this time.
+const TOGETHER_EVERY: i64 = 15 * MINUTE;
+/// An incident that has been reopened this often comes and goes.
+const COMES_AND_GOES: u32 = 3;
+/// How often that is told.
+const COMES_AND_GOES_EVERY: i64 = 6 * HOUR;
+/// An acknowledgement holds reminders back for at most this long.
+const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
+const FINGERPRINTS_MAX: usize = 64;
+/// Errors that are told together are shown by so many lines, each of so many characters.
+const LINES_MAX: usize = 10;
+const LINE_MAX: usize = 200;
+const AT_ONCE_MAX: usize = 64;
+
+/// Trouble of one task, from its first sign.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Incident {
+    /// Its number, once it has one.
+    pub number: Option<u64>,
+    /// When its first error happened.
+    pub began_at: At,
+    /// How often an error was seen in it.
+    pub n_seen: u64,
+    /// How often it began.
+    pub n_begun: u32,
+    /// When its latest error happened.
+    pub last_error_at: At,
+    /// The latest text.
+    pub excerpt: Excerpt,
+    /// Where that is.
+    pub path: String,
+    /// When a person acknowledged it, if that still holds.
+    pub acknowledged_at: Option<At>,
+    /// How often it was reopened since it was last over for good.
+    n_reopened: u32,
+    /// The last that a person heard is that it is open.
+    is_told: bool,
+    /// When a person last heard of it.
+    told_at: At,
+    /// How often it had begun then.
+    n_begun_told: u32,
+    /// Errors that were pushed, or will be with `held`.
+    pushed: Vec<Fingerprint>,
+    /// When new errors were pushed at once, within the last hour.
+    at_once: Vec<At>,
+    held: Option<Held>,
+    /// Errors in a row: since it last began.
+    #[serde(skip_serializing_if = "is_zero")]
+    n_row: u32,
+    /// The last of them that counted: when, and in which file if its writer had that open still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<(At, Option<u64>)>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// New errors that wait to be told together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Held {
+    until: At,
+    at: At,
+    excerpt: Excerpt,
+    path: String,
+    fingerprint: Option<Fingerprint>,
+    /// All of them.
+    #[serde(default)]
+    of: Vec<Fingerprint>,
+    n_more: u32,
+    /// What the further ones say, a line each, at most [`LINES_MAX`].
+    #[serde(default)]
+    lines: Vec<String>,
+}
+
+impl TaskFacts {
+    /// When a person is told again of the open incident, or of one that comes and goes.
+    pub fn remind_at(&self, policy: &Policy) -> Option<At> {
+        self.incident()?.remind_at(self.state() == State::Err, self.quiet_at(policy), policy)
+    }
+}
+
+impl Incident {
+    pub(super) fn new(began_at: At) -> Incident {
+        Incident { began_at, n_begun: 1, last_error_at: began_at, ..Incident::default() }
+    }
+
+    pub(super) fn reopen(&mut self, policy: &Policy) {
+        self.n_begun = self.n_begun.saturating_add(1);
+        // What was too short to be told does not come and go.
+        if self.n_row.max(1) >= policy.errors_in_a_row {
+            self.n_reopened = self.n_reopened.saturating_add(1);
+        }
+        (self.n_row, self.counted) = (0, None);
+        // An end that was told ends the acknowledgement; while it comes and goes, no end is told.
+        if self.n_reopened <= COMES_AND_GOES {
+            self.acknowledged_at = None;
+        }
+    }
+
+    pub(super) fn count(&mut self, sign: &ErrorSign<'_>) {
+        self.n_seen = self.n_seen.saturating_add(sign.times);
+        self.last_error_at = self.last_error_at.max(sign.moment.at);
+        self.began_at = self.began_at.min(sign.moment.at);
+        self.count_in_row(sign);
+        if !sign.excerpt.is_blank() {
+            self.excerpt = sign.excerpt.clone();
+            sign.path.clone_into(&mut self.path);
+        }
+    }
+
+    /// What one run writes bit by bit counts once; what never ends counts once a minute.
+    fn count_in_row(&mut self, sign: &ErrorSign<'_>) {
+        let file = hash(sign.path);
+        let is_same_run = self.counted.is_some_and(|(at, open)| {
+            sign.is_more && open == Some(file) && sign.moment.at.since(at).saturating_abs() < MINUTE
+        });
+        if !is_same_run {
+            self.n_row = self.n_row.saturating_add(u32::try_from(sign.times).unwrap_or(u32::MAX));
+            self.counted = Some((sign.moment.at, None));
+        }
+        if let Some((_, open)) = &mut self.counted {
+            *open = sign.is_unfinished.then_some(file);
+        }
+    }
+
+    /// The errors that were pushed, or would have been; of what nobody was told, those of its latest text.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        if !self.pushed.is_empty() {
+            return self.pushed.clone();
+        }
+        fingerprint::fingerprints(self.excerpt.head()).iter().map(FingerprintText::fingerprint).collect()
+    }
+
+    /// Were all of these pushed in this incident?
+    pub(super) fn has_pushed(&self, fingerprints: &[Fingerprint]) -> bool {
+        fingerprints.iter().all(|f| self.pushed.contains(f))
+    }
+
+    /// Its ends are not told before it has been calm for a day.
+    pub(super) fn waits_for_calm(&self) -> bool {
+        self.is_told && self.n_reopened >= COMES_AND_GOES
+    }
+
+    /// A person closed it: should it begin again, that is news.
+    pub(super) fn calmed(&mut self) {
+        self.n_reopened = 0;
+    }
+
+    pub(super) fn tell_error(
+        &mut self,
+        sign: &ErrorSign<'_>,
+        first: Why,
+        last_good_at: Option<At>,
+        policy: &Policy,
+        out: &mut Vec<Outcome>,
+    ) {
+        let is_too_few = !self.is_told && !sign.is_told && self.n_row < policy.errors_in_a_row;
+        if sign.is_silent || is_too_few {
+            return;
+        }
+        let new: Vec<Fingerprint> = sign.fingerprints.iter().filter(|f| !self.pushed.contains(f)).copied().collect();
+        let fresh = new.first().copied();
+        for &fingerprint in &sign.fingerprints {
+            if !self.pushed.contains(&fingerprint) {
+                push_bounded(&mut self.pushed, fingerprint, FINGERPRINTS_MAX);
+            }
+        }
+        let why = if !self.is_told {
+            match self.n_reopened {
+                n if n < COMES_AND_GOES && policy.errors_in_a_row > 1 => Why::InARow { n_times: self.n_row },
+                0 => first,
+                n if n < COMES_AND_GOES => Why::Reopened,
+                _ => Why::ComesAndGoes { n_times: self.n_begun },
+            }
+        } else if fresh.is_some() {
+            if !sign.is_told && !self.has_slot(sign.moment.now, policy) {
+                return self.hold(sign, new);
+            }
+            Why::NewFingerprint
+        } else {
+            return;
+        };
+        self.is_told = true;
+        self.told_at = sign.moment.now;
+        self.n_begun_told = self.n_begun;
+        if sign.is_told {
+            return;
+        }
+        if why == Why::NewFingerprint {
+            push_bounded(&mut self.at_once, sign.moment.now, AT_ONCE_MAX);
+        }
+        let fingerprint = fresh.or(sign.fingerprints.first().copied());
+        let saying = Saying::Error {
+            why,
+            excerpt: sign.excerpt.clone(),
+            path: sign.path.to_owned(),
+            fingerprint,
+            last_good_at,
+            began_at: self.began_at,
+            n_seen: self.n_seen,
+        };
+        let of = if why == Why::NewFingerprint { new } else { sign.fingerprints.clone() };
+        out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, saying, of });
+    }
+
+    fn has_slot(&mut self, now: At, policy: &Policy) -> bool {
+        self.at_once.retain(|at| now.since(*at) < HOUR);
+        self.at_once.len() < usize::try_from(policy.new_errors_per_hour).unwrap_or(AT_ONCE_MAX).min(AT_ONCE_MAX)
+    }
+
+    fn hold(&mut self, sign: &ErrorSign<'_>, of: Vec<Fingerprint>) {
+        match &mut self.held {
+            Some(held) => {
+                held.n_more = held.n_more.saturating_add(1);
+                if held.lines.len() < LINES_MAX {
+                    held.lines.extend(last_line(&sign.excerpt));
+                }
+                of.into_iter().for_each(|fingerprint| push_bounded(&mut held.of, fingerprint, FINGERPRINTS_MAX));
+            }
+            None => {
+                let (excerpt, path) = (sign.excerpt.clone(), sign.path.to_owned());
+                self.held = Some(Held {
+                    until: sign.moment.now.plus(TOGETHER_EVERY),
+                    at: sign.moment.at,
+                    excerpt,
+                    path,
+                    fingerprint: of.first().copied(),
+                    of,
+                    n_more: 0,
+                    lines: Vec::new(),
+                });
+            }
+        }
+    }
+
+    pub(super) fn tell_held(&mut self, now: At, out: &mut Vec<Outcome>) {
+        if self.held.as_ref().is_some_and(|held| held.until <= now) {
+            self.release_held(now, out);
+        }
+    }
+
+    fn release_held(&mut self, now: At, out: &mut Vec<Outcome>) {
+        let Some(held) = self.held.take() else { return };
+        self.told_at = now;
+        let excerpt = match held.lines.as_slice() {
+            [] => held.excerpt,
+            lines => Excerpt::of(&format!("{}\n{}", shown(&held.excerpt), lines.join("\n"))),
+        };
+        let saying = Saying::Error {
+            why: Why::MoreFingerprints { n_more: held.n_more },
+            excerpt,
+            path: held.path,
+            fingerprint: held.fingerprint,
+            last_good_at: None,
+            began_at: self.began_at,
+            n_seen: self.n_seen,
+        };
+        out.push(Outcome::Notify { kind: Kind::Err, at: held.at, saying, of: held.of });
+    }
+
+    pub(super) fn end(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
+        // What was held back must not come after the end.
+        self.release_held(moment.now, out);
+        out.push(Outcome::End { ground, at: moment.at });
+        if !self.waits_for_calm() {
+            self.tell_over(ground, moment, out);
+        }
+    }
+
+    pub(super) fn tell_over(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
+        if !std::mem::take(&mut self.is_told) {
+            return;
+        }
+        self.told_at = moment.now;
+        let saying = Saying::Over {
+            ground,
+            began_at: self.began_at,
+            n_seen: self.n_seen,
+            acknowledged_at: self.acknowledged_at,
+        };
+        out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, saying, of: Vec::new() });
+    }
+
+    /// When a person has to hear of it again, if nothing new comes. `quiet_at`: when its end by silence is due.
+    fn remind_at(&self, is_open: bool, quiet_at: Option<At>, policy: &Policy) -> Option<At> {
+        let every = if self.waits_for_calm() && self.n_begun > self.n_begun_told {
+            COMES_AND_GOES_EVERY
+        } else if is_open {
+            policy.remind_every.max(MINUTE)
+        } else {
+            return None;
+        };
+        let due = self.told_at.plus(every);
+        let due = self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR)));
+        // "Still open" and a minute later "not seen since yesterday" would be one message too many.
+        let ends_soon = quiet_at.filter(|quiet| (0..=policy.over_wait).contains(&quiet.since(due)));
+        self.is_told.then(|| ends_soon.unwrap_or(due))
+    }
+
+    pub(super) fn due_at(&self, is_open: bool, quiet_at: Option<At>, policy: &Policy) -> Option<At> {
+        [self.held.as_ref().map(|h| h.until), self.remind_at(is_open, quiet_at, policy)].into_iter().flatten().min()
+    }
+
+    pub(super) fn remind(
+        &mut self,
+        is_open: bool,
+        quiet_at: Option<At>,
+        now: At,
+        policy: &Policy,
+        out: &mut Vec<Outcome>,
+    ) {
+        if self.remind_at(is_open, quiet_at, policy).is_none_or(|due| due > now) {
+            return;
+        }
+        let excerpt = self.excerpt.clone();
+        if self.waits_for_calm() && self.n_begun > self.n_begun_told {
+            let saying = Saying::Error {
+                why: Why::ComesAndGoes { n_times: self.n_begun },
+                excerpt,
+                path: self.path.clone(),
+                fingerprint: None,
+                last_good_at: None,
+                began_at: self.began_at,
+                n_seen: self.n_seen,
+            };
+            out.push(Outcome::Notify { kind: Kind::Err, at: now, saying, of: self.pushed.clone() });
+        } else {
+            let saying = Saying::Remind {
+                began_at: self.began_at,
+                n_seen: self.n_seen,
+                last_error_at: self.last_error_at,
+                excerpt,
+            };
+            out.push(Outcome::Notify { kind: Kind::Remind, at: now, saying, of: self.pushed.clone() });
+        }
+        self.told_at = now;
+        self.n_begun_told = self.n_begun;
+    }
+}
+
+/// The last line that is not blank: what a traceback and most programs end with.
+fn last_line(excerpt: &Excerpt) -> Option<String> {
+    let line =
+        [excerpt.tail(), excerpt.head()].into_iter().flat_map(|text| text.lines().rev()).find(|l| !l.trim().is_empty());
+    line.map(|line| line.trim().chars().take(LINE_MAX).collect())
+}
+
+/// A text as it stands, short enough that the lines behind it have room.
+fn shown(excerpt: &Excerpt) -> String {
+    if excerpt.left_out() == 0 { excerpt.head().trim_end().to_owned() } else { last_line(excerpt).unwrap_or_default() }
+}

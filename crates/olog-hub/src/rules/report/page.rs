@@ -1,0 +1,496 @@
+//! The page: a report as one HTML file that needs nothing else, no script, no other address.
+//!
+//! This module puts the report into the catalogue's words and the template lays them out; askama escapes every text. Should
+//! an escape ever fail, the page's own policy lets a browser do nothing but apply the one style sheet that stands in it.
+
+use std::sync::LazyLock;
+
+use askama::Template as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use olog_push::notice::{Ended, Matter, Tally, Trouble};
+use olog_push::words::{Arg, Say, ssh};
+use sha2::{Digest as _, Sha256};
+
+use super::{ChannelHealth, DeviceDetail, Report, TaskRow, strip};
+use crate::rules::state::{Cell, DAYS, State, Strip};
+
+/// The style sheet.
+const STYLE: &str = include_str!("../../../templates/report.css");
+/// Matters shown as cards, and lines before a fold.
+const SHOWN: usize = 5;
+/// Proofs shown.
+const PROOFS: usize = 6;
+/// Characters of a name, of a line of an excerpt.
+const NAME: usize = 60;
+const LINE: usize = 160;
+
+/// What a browser may do with a report: apply its own style sheet.
+pub fn policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        let hash = STANDARD.encode(Sha256::digest(STYLE));
+        format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
+    });
+    &POLICY
+}
+
+/// The page's text.
+pub fn html(report: &Report, say: &Say) -> String {
+    // A template that was compiled fails only where writing into a text does: never.
+    Page::new(report, say).render().unwrap_or_default()
+}
+
+#[derive(askama::Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    say: &'a Say,
+    lang: &'static str,
+    policy: &'static str,
+    style: &'static str,
+    is_good: bool,
+    verdict: String,
+    under: String,
+    devices: Vec<Count>,
+    tasks: Vec<Count>,
+    n_over: u64,
+    new_gone: Vec<Count>,
+    now: Vec<Card>,
+    now_more: Vec<Card>,
+    now_left: u64,
+    proof: Vec<(String, String)>,
+    fleet: Option<Fleet>,
+    over: Vec<Line>,
+    over_more: Vec<Line>,
+    over_left: u64,
+    changed: Vec<(String, String)>,
+    bad: Vec<Device>,
+    good: Vec<Device>,
+    n_good: u64,
+    n_left: u64,
+    is_well: bool,
+    sent: String,
+    health: Vec<(bool, String)>,
+    foot: Vec<String>,
+}
+
+/// A number with its word.
+struct Count {
+    class: &'static str,
+    mark: &'static str,
+    word: String,
+    n: u64,
+}
+
+/// Something to do.
+struct Card {
+    class: &'static str,
+    mark: &'static str,
+    word: String,
+    name: String,
+    number: String,
+    meta: Vec<String>,
+    text: String,
+}
+
+/// Something that was.
+struct Line {
+    time: String,
+    word: String,
+    name: String,
+    number: String,
+    rest: String,
+}
+
+struct Fleet {
+    svg: String,
+    first: String,
+    words: String,
+}
+
+struct Device {
+    class: &'static str,
+    mark: &'static str,
+    word: String,
+    name: String,
+    is_new: bool,
+    counts: String,
+    strip: String,
+    log_in: Option<String>,
+    facts: Vec<String>,
+    tasks: Vec<Task>,
+    left: u64,
+}
+
+struct Task {
+    class: &'static str,
+    mark: &'static str,
+    word: String,
+    name: String,
+    is_new: bool,
+    strip: String,
+    meta: Vec<String>,
+    text: String,
+}
+
+fn n(n: u64) -> Arg<'static> {
+    ("n", n.into())
+}
+
+impl<'a> Page<'a> {
+    /// A sentence with a count, for the template.
+    fn counted(&self, key: &str, count: impl std::borrow::Borrow<u64>) -> String {
+        self.say.t(key, &[n(*count.borrow())])
+    }
+
+    fn new(report: &'a Report, say: &'a Say) -> Page<'a> {
+        let facts = &report.facts;
+        let is_good = facts.n_now == 0;
+        let range = format!("{} – {}", say.day_time(facts.from), say.day_time(facts.to));
+        let made = say.t("page-made", &[("time", say.time(facts.made_at).into())]);
+        let mut now: Vec<Card> = facts.now.iter().map(|matter| card(say, matter)).collect();
+        let now_more = now.split_off(now.len().min(SHOWN));
+        let mut over: Vec<Line> = facts.over.iter().map(|ended| line(say, ended)).collect();
+        let over_more = over.split_off(over.len().min(SHOWN));
+        let (good, bad): (Vec<_>, Vec<_>) = report.devices.iter().partition(|device| device.state == State::Ok);
+        let n_shown = (good.len() + bad.len()) as u64;
+        let health = health(say, report);
+        let count = |class, mark, word: &str, n| Count { class, mark, word: say.w(word), n };
+        Page {
+            say,
+            lang: say.language.as_str(),
+            policy: policy(),
+            style: STYLE,
+            is_good,
+            verdict: match (is_good, facts.devices.all()) {
+                (true, 0) => say.w("page-no-devices"),
+                (true, _) => say.w("page-all-ok"),
+                (false, _) => say.t("page-to-do", &[n(facts.n_now)]),
+            },
+            under: [range, made, report.health.hub.clone()].join(" · "),
+            devices: vec![
+                count("ok", "●", "state-ok", facts.devices.ok),
+                count("err", "▲", "state-err", facts.devices.err),
+                count("lost", "■", "state-lost", facts.devices.lost),
+            ],
+            tasks: vec![
+                count("ok", "●", "state-ok", facts.tasks.ok),
+                count("err", "▲", "state-err", facts.tasks.err),
+                count("lost", "■", "state-task-lost", facts.tasks.lost),
+            ],
+            n_over: facts.n_over,
+            new_gone: vec![count("new", "＋", "page-new", facts.n_new), count("gone", "−", "page-gone", facts.n_gone)],
+            now_left: facts.n_now.saturating_sub((now.len() + now_more.len()) as u64),
+            now,
+            now_more,
+            proof: facts
+                .proof
+                .iter()
+                .take(PROOFS)
+                .map(|p| (p.name.clone(), run(say, p.began_at, p.ended_at)))
+                .collect(),
+            fleet: fleet(say, report),
+            over_left: facts.n_over.saturating_sub((over.len() + over_more.len()) as u64),
+            over,
+            over_more,
+            changed: changed(say, report),
+            bad: bad.into_iter().map(|detail| device(say, detail)).collect(),
+            good: good.into_iter().map(|detail| device(say, detail)).collect(),
+            n_good: facts.devices.ok,
+            n_left: facts.devices.all().saturating_sub(n_shown),
+            is_well: health.iter().all(|(is_well, _)| *is_well),
+            sent: sent(say, report),
+            health,
+            foot: foot(say, report),
+        }
+    }
+}
+
+/// Class, mark and word of a state.
+fn form(say: &Say, state: State, is_task: bool) -> (&'static str, &'static str, String) {
+    match (state, is_task) {
+        (State::Ok, _) => ("ok", "●", say.w("state-ok")),
+        (State::Err, _) => ("err", "▲", say.w("state-err")),
+        (State::Lost, true) => ("lost", "■", say.w("state-task-lost")),
+        (State::Lost, false) => ("lost", "■", say.w("state-lost")),
+    }
+}
+
+fn card(say: &Say, matter: &Matter) -> Card {
+    let (class, mark) = match matter.trouble {
+        Trouble::TaskLost | Trouble::DeviceLost | Trouble::NeverJoined => ("lost", "■"),
+        Trouble::TaskErr | Trouble::Note | Trouble::Channel => ("err", "▲"),
+    };
+    let mut meta = Vec::new();
+    let span = say.span(say.now.since(matter.since));
+    let since = [("time", say.time(matter.since).into()), ("span", span.clone().into())];
+    match matter.trouble {
+        Trouble::NeverJoined => meta.push(say.w("report-never-joined")),
+        Trouble::TaskLost => {
+            let due = matter.due_at.unwrap_or(matter.since);
+            meta.push(say.t("page-due-since", &[("time", say.time(due).into()), ("span", span.into())]));
+            if matter.n_seen > 1 {
+                meta.push(say.t("page-missed", &[n(matter.n_seen)]));
+            }
+        }
+        _ => meta.push(say.t("page-since", &since)),
+    }
+    if matter.n_seen > 1 && matter.trouble != Trouble::TaskLost {
+        meta.push(say.t("page-times", &[n(matter.n_seen)]));
+    }
+    meta.extend(matter.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
+    meta.extend(match matter.acknowledged_at {
+        Some(at) => Some(say.t("page-acknowledged", &[("time", say.time(at).into())])),
+        None => matter.incident.map(|_| say.w("report-not-acknowledged")),
+    });
+    let name = match matter.n_devices {
+        0 | 1 => cut(&matter.name, NAME),
+        several => format!("{}: {}", say.t("count-devices", &[n(several)]), cut(&matter.name, 4 * NAME)),
+    };
+    Card {
+        class,
+        mark,
+        word: say.trouble(matter.trouble),
+        name,
+        number: matter.incident.map_or_else(String::new, |number| format!("#{number}")),
+        meta,
+        text: last_lines(&matter.text, 2),
+    }
+}
+
+fn line(say: &Say, ended: &Ended) -> Line {
+    let name = match ended.n_devices {
+        0 | 1 => cut(&ended.name, NAME),
+        several if ended.same_site => say.t("page-same-site", &[n(several)]),
+        several => say.t("count-devices", &[n(several)]),
+    };
+    let mut rest = Vec::new();
+    if ended.n_seen > 1 {
+        rest.push(say.t("page-times", &[n(ended.n_seen)]));
+    }
+    rest.extend(ended.ground.map(|ground| say.ground(ground, ended.ended_at)));
+    Line {
+        time: say.range(ended.began_at, ended.ended_at),
+        word: say.trouble(ended.trouble),
+        name,
+        number: format!("#{}", ended.incident),
+        rest: rest.join(" · "),
+    }
+}
+
+/// `03:30→03:34`, or when it was done.
+fn run(say: &Say, began_at: Option<olog_proto::At>, ended_at: olog_proto::At) -> String {
+    match began_at.filter(|began| *began < ended_at) {
+        Some(began) => format!("{}→{}", say.time(began), say.time(ended_at)),
+        None => say.time(ended_at),
+    }
+}
+
+fn fleet(say: &Say, report: &Report) -> Option<Fleet> {
+    let known = || report.fleet.iter().filter(|day| day.all() > 0);
+    let n_known = known().count() as u64;
+    let n_good = known().filter(|day: &&Tally| day.err + day.lost == 0).count() as u64;
+    let words = say.t("page-fleet", &[n(n_known), ("good", n_good.into())]);
+    let first = report.facts.to.plus(-(DAYS as i64 - 1) * 86_400_000);
+    (n_known > 0).then(|| Fleet { svg: strip::fleet(&report.fleet, &words), first: say.day(first), words })
+}
+
+fn changed(say: &Say, report: &Report) -> Vec<(String, String)> {
+    let facts = &report.facts;
+    let mut changed = Vec::new();
+    let names = |names: &[String], all: u64| {
+        let shown: Vec<String> = names.iter().map(|name| cut(name, NAME)).collect();
+        let left = all.saturating_sub(shown.len() as u64);
+        let more = if left > 0 { format!(" {}", say.t("report-more", &[n(left)])) } else { String::new() };
+        say.list(&shown) + &more
+    };
+    if facts.n_new > 0 {
+        changed.push((say.w("page-new"), names(&facts.new, facts.n_new)));
+    }
+    if facts.n_gone > 0 {
+        changed.push((say.w("page-gone"), names(&facts.gone, facts.n_gone)));
+    }
+    changed.extend(report.proposals.iter().map(|(name, reason)| {
+        let args = [("name", cut(name, NAME).into()), ("reason", reason.as_str().into())];
+        (say.w("page-proposal"), say.t("page-proposed", &args))
+    }));
+    for (was, is) in &report.renamed {
+        changed.push((say.w("page-renamed"), format!("{} → {}", cut(was, NAME), cut(is, NAME))));
+    }
+    if !report.rebooted.is_empty() {
+        let list: Vec<String> =
+            report.rebooted.iter().map(|(name, at)| format!("{} {}", cut(name, NAME), say.time(*at))).collect();
+        changed.push((say.w("page-rebooted"), say.list(&list)));
+    }
+    changed
+}
+
+fn device(say: &Say, detail: &DeviceDetail) -> Device {
+    let row = &detail.row;
+    let (class, mark, word) = form(say, detail.state, false);
+    let counts = [
+        ("report-n-err", detail.tally.err),
+        ("report-n-task-lost", detail.tally.lost),
+        ("report-n-ok", detail.tally.ok),
+    ];
+    let counts: Vec<String> = counts.iter().filter(|(_, c)| *c > 0).map(|(key, c)| say.t(key, &[n(*c)])).collect();
+    let mut facts = Vec::new();
+    facts.extend(row.address.as_ref().filter(|address| ssh(address).is_none()).map(|address| cut(address, LINE)));
+    facts.extend(row.heard_at.map(|at| say.t("page-heard", &[("time", say.time(at).into())])));
+    facts.extend(row.version.as_ref().map(|version| cut(version, NAME)));
+    Device {
+        class,
+        mark,
+        word,
+        name: cut(&row.name, NAME),
+        is_new: row.is_new,
+        counts: counts.join(" "),
+        strip: picture(say, &whole(row)),
+        log_in: row.address.as_deref().and_then(ssh),
+        facts,
+        left: detail.tally.all().saturating_sub(row.tasks.iter().filter(|task| !task.is_gone).count() as u64),
+        tasks: row.tasks.iter().map(|row| task(say, row)).collect(),
+    }
+}
+
+/// A device's days: its own, and the worst of its tasks'.
+fn whole(row: &super::DeviceRow) -> Strip {
+    let mut strip = row.strip;
+    for task in row.tasks.iter().filter(|task| !task.is_gone) {
+        for (cell, other) in strip.iter_mut().zip(task.strip) {
+            // A task that did not come is trouble of its device, which was there.
+            *cell = (*cell).max(other.min(Cell::Err));
+        }
+    }
+    strip
+}
+
+fn task(say: &Say, row: &TaskRow) -> Task {
+    let (class, mark, word) =
+        if row.is_gone { ("gone", "−", say.w("page-gone")) } else { form(say, row.state, true) };
+    let mut meta = Vec::new();
+    if row.state == State::Ok {
+        meta.extend(row.last_run.map(|(began, ended)| format!("{} ✓", run(say, began, ended))));
+        meta.extend(row.due_at.map(|at| say.t("page-next", &[("time", say.time(at).into())])));
+        if row.last_run.is_none() {
+            meta.extend(row.last_error_at.map(|at| say.t("page-last-error", &[("time", say.time(at).into())])));
+        }
+    } else {
+        meta.extend(row.due_at.map(|at| say.t("report-due", &[("time", say.time(at).into())])));
+        meta.extend(row.incident.as_ref().map(|open| say.span(say.now.since(open.since))));
+        meta.extend(row.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
+        meta.extend(row.incident.as_ref().and_then(|open| open.number).map(|number| format!("#{number}")));
+    }
+    let text = row.incident.as_ref().map_or_else(String::new, |open| six_lines(&open.text));
+    Task {
+        class,
+        mark,
+        word,
+        name: cut(&row.name, NAME),
+        is_new: row.is_new,
+        strip: picture(say, &row.strip),
+        meta,
+        text,
+    }
+}
+
+fn picture(say: &Say, strip: &Strip) -> String {
+    let count = |kind: Cell| strip.iter().filter(|cell| **cell == kind).count() as u64;
+    let args = [("ok", count(Cell::Ok).into()), ("err", count(Cell::Err).into()), ("lost", count(Cell::Lost).into())];
+    strip::svg(strip, &say.t("page-strip", &args))
+}
+
+/// Lines that say how Olog is; true: as it should be.
+fn health(say: &Say, report: &Report) -> Vec<(bool, String)> {
+    let health = &report.health;
+    let mut lines: Vec<(bool, String)> = health.channels.iter().map(|channel| channel_line(say, channel)).collect();
+    match health.channels.as_slice() {
+        [] => lines.push((false, say.w("page-no-channel"))),
+        [_] => lines.push((true, say.w("page-one-channel"))),
+        _ => {}
+    }
+    lines.extend(health.no_link.iter().map(|why| (false, say.t("page-no-link", &[("why", cut(why, LINE).into())]))));
+    for disk in health.full_disks.iter().take(10) {
+        let (name, text) = (cut(&disk.device, NAME), cut(&disk.text, LINE));
+        let args = [("name", name.into()), ("time", say.day_time(disk.since).into()), ("text", text.into())];
+        lines.push((false, say.t("page-disk-full", &args)));
+    }
+    for (name, skew) in report.skews.iter().take(10) {
+        let key = if *skew > 0 { "page-clock-ahead" } else { "page-clock-behind" };
+        let args = [("name", cut(name, NAME).into()), ("span", say.span(skew.saturating_abs()).into())];
+        lines.push((false, say.t(key, &args)));
+    }
+    if !report.old_versions.is_empty() {
+        let names: Vec<String> = report
+            .old_versions
+            .iter()
+            .take(10)
+            .map(|(name, version)| format!("{} {version}", cut(name, NAME)))
+            .collect();
+        let n_left = (report.old_versions.len() - names.len()) as u64;
+        let more = if n_left > 0 { format!(" {}", say.t("report-more", &[n(n_left)])) } else { String::new() };
+        lines.push((false, say.t("page-other-versions", &[("names", (say.list(&names) + &more).into())])));
+    }
+    lines.extend(health.backup_at.map(|at| (true, say.t("page-backup", &[("time", say.time(at).into())]))));
+    lines
+}
+
+/// What the services took, all together.
+fn sent(say: &Say, report: &Report) -> String {
+    let sent = &report.facts.sent;
+    say.t("page-channel", &[("sent", sent.accepted.into()), ("refused", sent.refused.into())])
+}
+
+fn channel_line(say: &Say, channel: &ChannelHealth) -> (bool, String) {
+    if channel.is_gone {
+        return (false, format!("{}: {}", cut(&channel.name, NAME), say.t("page-channel-gone", &[n(channel.waiting)])));
+    }
+    let args = [("sent", channel.accepted.into()), ("refused", channel.refused.into())];
+    let mut parts = vec![say.t("page-channel", &args)];
+    if channel.waiting > 0 {
+        parts.push(say.t("page-waiting", &[n(channel.waiting)]));
+    }
+    parts.extend(channel.left_today.map(|left| say.t("page-left-today", &[n(left)])));
+    parts.extend(channel.next_slot_at.map(|at| say.t("page-next-slot", &[("time", say.day_time(at).into())])));
+    parts.extend(channel.failing.as_ref().map(|why| say.t("page-failing", &[("why", cut(why, LINE).into())])));
+    (channel.failing.is_none(), format!("{}: {}", cut(&channel.name, NAME), say.list(&parts)))
+}
+
+fn foot(say: &Say, report: &Report) -> Vec<String> {
+    let health = &report.health;
+    let mut foot = Vec::new();
+    foot.extend(health.next_at.map(|at| say.t("page-next-report", &[("time", say.day_time(at).into())])));
+    foot.push(say.t("page-lives", &[n(u64::from(health.keep_days))]));
+    foot.push(say.w("page-how"));
+    foot.push(format!("Olog {}", health.version));
+    foot
+}
+
+/// At most so many characters.
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+fn last_lines(text: &str, max: usize) -> String {
+    let mut lines: Vec<String> = text
+        .lines()
+        .rev()
+        .filter(|line| !line.trim().is_empty())
+        .take(max)
+        .map(|line| cut(line.trim_end(), LINE))
+        .collect();
+    lines.reverse();
+    lines.join("\n")
+}
+
+/// The first two and the last three lines of what has more than six.
+fn six_lines(text: &str) -> String {
+    let lines: Vec<String> =
+        text.lines().filter(|line| !line.trim().is_empty()).map(|line| cut(line.trim_end(), LINE)).collect();
+    if lines.len() <= 6 {
+        return lines.join("\n");
+    }
+    let ends = lines.iter().take(2).map(String::as_str).chain(["…"]);
+    ends.chain(lines.iter().skip(lines.len() - 3).map(String::as_str)).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,93 @@
+//! Strips: thirty days as a small picture in the page, told apart by form as well as by colour, and readable aloud.
+//!
+//! Days of a kind that follow each other are one dashed stroke, so that a strip takes about two hundred bytes.
+
+use olog_push::notice::Tally;
+
+use crate::rules::state::{Cell, DAYS, Strip};
+
+/// A day is this wide, a gap included.
+const DAY: usize = 8;
+/// Of the fleet's picture.
+const FLEET_HEIGHT: u64 = 36;
+
+/// A strip. `label` says the same for who does not see it.
+pub(super) fn svg(strip: &Strip, label: &str) -> String {
+    let mut paths = String::new();
+    for kind in [Cell::Nothing, Cell::Ok, Cell::Err, Cell::Lost] {
+        let mut path = String::new();
+        let mut day = 0;
+        while day < DAYS {
+            let len = strip.iter().skip(day).take_while(|cell| **cell == kind).count();
+            if len == 0 {
+                day += 1;
+                continue;
+            }
+            let (class, lines) = form(kind);
+            if path.is_empty() {
+                path.push_str(&format!("<path class=\"{class}\" d=\""));
+            }
+            for y in lines {
+                path.push_str(&format!("M{} {y}h{}", day * DAY, len * DAY - 1));
+            }
+            day += len;
+        }
+        if !path.is_empty() {
+            paths.push_str(&path);
+            paths.push_str("\"/>");
+        }
+    }
+    let label = escaped(label);
+    format!(
+        "<svg class=\"strip\" viewBox=\"0 0 {} 16\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{label}\">{paths}</svg>",
+        DAYS * DAY
+    )
+}
+
+/// The class of the strokes, and where their middles are: nothing is a thin line, OK half as high as ERR, LOST hollow.
+fn form(kind: Cell) -> (&'static str, &'static [&'static str]) {
+    match kind {
+        Cell::Nothing => ("sn", &["14.5"]),
+        Cell::Ok => ("so", &["11.5"]),
+        Cell::Err => ("se", &["8"]),
+        Cell::Lost => ("sl", &["2", "14"]),
+    }
+}
+
+/// The fleet: every day a bar, from below OK, ERR, LOST by their shares; the least trouble is seen.
+pub(super) fn fleet(days: &[Tally; DAYS], label: &str) -> String {
+    let mut paths = [String::new(), String::new(), String::new()];
+    for (day, tally) in days.iter().enumerate() {
+        let all = tally.all();
+        if all == 0 {
+            continue;
+        }
+        let share = |n: u64| if n == 0 { 0 } else { (n * FLEET_HEIGHT / all).max(4) };
+        let (lost, err) = (share(tally.lost), share(tally.err));
+        let ok = FLEET_HEIGHT.saturating_sub(lost + err);
+        let mut top = FLEET_HEIGHT;
+        for (path, height) in paths.iter_mut().zip([ok, err, lost]) {
+            if height > 0 {
+                top = top.saturating_sub(height);
+                path.push_str(&format!("M{} {top}h{}v{height}h-{}z", day * DAY, DAY - 1, DAY - 1));
+            }
+        }
+    }
+    let classes = ["fo", "fe", "fl"];
+    let paths: String = paths
+        .iter()
+        .zip(classes)
+        .filter(|(path, _)| !path.is_empty())
+        .map(|(path, class)| format!("<path class=\"{class}\" d=\"{path}\"/>"))
+        .collect();
+    let label = escaped(label);
+    format!(
+        "<svg class=\"fleet\" viewBox=\"0 0 {} {FLEET_HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{label}\">{paths}</svg>",
+        DAYS * DAY
+    )
+}
+
+/// Labels are the catalogues'; escaped all the same.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}

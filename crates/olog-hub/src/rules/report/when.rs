@@ -1,0 +1,120 @@
+//! When a report is due, and over which window: from the end of the last one, whatever kept the hub from making it.
+
+use chrono_tz::Tz;
+use olog_proto::At;
+
+use super::Window;
+use crate::rules::schedule::Schedule;
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+/// The latest run before now is looked for within ever longer times, so that no schedule takes more than some hundred steps.
+const LOOK_BACK: [i64; 5] = [MINUTE, 60 * MINUTE, DAY, 32 * DAY, 5 * 366 * DAY];
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Make the report of this window: it ends with the latest time that has passed, so that what was missed is one report.
+    Make(Window),
+    /// Nothing before that.
+    Wait(At),
+}
+
+/// `last`: the end of the last window; `since`: when this hub first ran.
+pub fn turn(schedule: &Schedule, zone: Tz, last: Option<At>, since: At, now: At) -> Option<Turn> {
+    // A clock that was a day or more ahead when it made a report must not keep the next ones back.
+    let last = last.filter(|last| last.since(now) < DAY);
+    let anchor = last.unwrap_or(since).min(now.plus(DAY));
+    let next = schedule.next_after(anchor, zone)?;
+    if next > now {
+        return Some(Turn::Wait(next));
+    }
+    let latest = LOOK_BACK.iter().find_map(|back| {
+        let from = anchor.max(now.plus(-back));
+        schedule.runs_after(from, zone).take_while(|run| *run <= now).last()
+    });
+    let to = latest.unwrap_or(next);
+    let from = last.unwrap_or_else(|| since.max(to.plus(-DAY)));
+    Some(Turn::Make(Window { from: if from < to { from } else { to.plus(-DAY) }, to }))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveTime;
+
+    use super::*;
+
+    const SHANGHAI: Tz = chrono_tz::Asia::Shanghai;
+    const HOUR: i64 = 60 * MINUTE;
+    /// 2026-11-22 11:00 there.
+    const ELEVEN: At = At(1_795_316_400_000);
+
+    fn at(times: &[(u32, u32)]) -> Schedule {
+        let times: Vec<NaiveTime> = times.iter().map(|(h, m)| NaiveTime::from_hms_opt(*h, *m, 0).unwrap()).collect();
+        Schedule::daily(&times).unwrap()
+    }
+
+    fn make(from: At, to: At) -> Option<Turn> {
+        Some(Turn::Make(Window { from, to }))
+    }
+
+    #[test]
+    fn a_report_is_due_at_its_time_and_not_before() {
+        let schedule = at(&[(11, 0)]);
+        let last = Some(ELEVEN.plus(-DAY));
+        assert_eq!(turn(&schedule, SHANGHAI, last, At(0), ELEVEN.plus(-1)), Some(Turn::Wait(ELEVEN)));
+        assert_eq!(turn(&schedule, SHANGHAI, last, At(0), ELEVEN), make(ELEVEN.plus(-DAY), ELEVEN));
+        assert_eq!(turn(&schedule, SHANGHAI, Some(ELEVEN), At(0), ELEVEN), Some(Turn::Wait(ELEVEN.plus(DAY))));
+    }
+
+    #[test]
+    fn a_hub_that_was_down_makes_one_over_the_whole_window() {
+        let last = ELEVEN.plus(-3 * DAY);
+        let now = ELEVEN.plus(2 * HOUR);
+        assert_eq!(turn(&at(&[(11, 0)]), SHANGHAI, Some(last), At(0), now), make(last, ELEVEN));
+        let minutely: Schedule = "* * * * *".parse().unwrap();
+        assert_eq!(
+            turn(&minutely, SHANGHAI, Some(ELEVEN.plus(-900 * DAY)), At(0), ELEVEN),
+            make(ELEVEN.plus(-900 * DAY), ELEVEN)
+        );
+        let yearly: Schedule = "0 11 22 11 *".parse().unwrap();
+        assert_eq!(
+            turn(&yearly, SHANGHAI, Some(ELEVEN.plus(-DAY)), At(0), ELEVEN.plus(100 * DAY)),
+            make(ELEVEN.plus(-DAY), ELEVEN)
+        );
+    }
+
+    #[test]
+    fn a_first_report_begins_with_the_hub() {
+        let since = ELEVEN.plus(-13 * HOUR);
+        assert_eq!(turn(&at(&[(11, 0)]), SHANGHAI, None, since, ELEVEN), make(since, ELEVEN));
+        // It was set up after eleven: nothing is due today.
+        let late = ELEVEN.plus(HOUR);
+        assert_eq!(turn(&at(&[(11, 0)]), SHANGHAI, None, late, late), Some(Turn::Wait(ELEVEN.plus(DAY))));
+    }
+
+    #[test]
+    fn two_times_are_two_windows() {
+        let schedule = at(&[(11, 0), (18, 0)]);
+        let six = ELEVEN.plus(7 * HOUR);
+        assert_eq!(turn(&schedule, SHANGHAI, Some(ELEVEN), At(0), six), make(ELEVEN, six));
+        assert_eq!(turn(&schedule, SHANGHAI, Some(six), At(0), six), Some(Turn::Wait(ELEVEN.plus(DAY))));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_keeps_no_report_back() {
+        let schedule = at(&[(11, 0)]);
+        let far = ELEVEN.plus(365 * DAY);
+        assert_eq!(turn(&schedule, SHANGHAI, Some(far), At(0), ELEVEN), make(ELEVEN.plus(-DAY), ELEVEN));
+        for now in [At(0), At(i64::MAX / 4), ELEVEN] {
+            for last in [None, Some(At(0)), Some(far), Some(At(i64::MAX))] {
+                turn(&schedule, SHANGHAI, last, At(i64::MAX), now);
+            }
+        }
+        // An hour back: the same eleven o'clock comes again and makes no second report.
+        assert_eq!(
+            turn(&schedule, SHANGHAI, Some(ELEVEN), At(0), ELEVEN.plus(-HOUR)),
+            Some(Turn::Wait(ELEVEN.plus(DAY)))
+        );
+    }
+}

@@ -1,0 +1,317 @@
+//! Silences: is this held back, by what, and what is told when the silence ends.
+//!
+//! A [`Silence`] is a rule over devices and tasks, for a time, until a person ends it, or in windows that come again. "Not an
+//! error" is the same rule with a fingerprint. Silences hold back what a person is *told*; events, states and incidents
+//! know nothing of them.
+//!
+//! What keeps them from losing anything is [`Held`]: of each matter of which something was held back, whether a person knew
+//! of it before, and whether it has ended since. [`step`] keeps that, notice by notice, so that when no silence holds the
+//! matter any more one word is enough: it is still wrong, or it is over, or nothing. The invariant, which the tests try on
+//! random histories: once the silences are over, a person believes of every matter what they would without them.
+//!
+//! Pure: rules, notices and `now` go in. Must not: know a store, a clock, or sentences.
+
+use chrono_tz::Tz;
+use olog_proto::{At, Fingerprint};
+use olog_push::channel::glob;
+use olog_push::{Notice, Saying, SystemCode, Why};
+use serde::Serialize;
+
+use crate::rules::schedule::Schedule;
+
+#[cfg(test)]
+mod tests;
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+/// Silences that are not over, at most: each notice is compared with all of them.
+pub const SILENCES_MAX: u64 = 500;
+/// Characters of a pattern.
+const PATTERN_MAX: usize = 200;
+/// Characters of a comment.
+pub const COMMENT_MAX: usize = 500;
+/// The longest that one lasts; what has a fingerprint may last for ever.
+const LASTS_MAX: i64 = 366 * DAY;
+/// Windows of a schedule that are looked at for overlaps.
+const WINDOWS_LOOKED_AT: usize = 400;
+
+/// What a silence holds back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scope {
+    /// Of devices whose name matches.
+    pub device: String,
+    /// Of tasks whose name matches; `None`: of the devices themselves too.
+    pub task: Option<String>,
+    /// Only this error.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// A window that comes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Every {
+    /// It begins then, as crontab(5) has it, …
+    pub schedule: Schedule,
+    /// … in this zone, …
+    pub zone: Tz,
+    /// … and lasts so many ms.
+    pub lasts: i64,
+}
+
+/// From when until when a silence holds; without an end until a person ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// From then on.
+    pub from: At,
+    /// No longer than that.
+    pub until: Option<At>,
+}
+
+impl Period {
+    /// Is it now?
+    pub fn holds(self, now: At) -> bool {
+        self.from <= now && self.until.is_none_or(|until| now < until)
+    }
+
+    /// Is it behind us?
+    pub fn is_over(self, now: At) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+/// A rule, as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// Its number.
+    pub id: u64,
+    /// What it holds back.
+    pub scope: Scope,
+    /// When; of windows the one that is now, or the next.
+    pub period: Period,
+    /// Its windows, if they come again.
+    pub every: Option<Every>,
+}
+
+/// Why a silence is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A pattern.
+    #[error("{what}: expected 1 to {PATTERN_MAX} characters without controls; `*` is any text, `?` any character")]
+    Pattern {
+        /// Of what.
+        what: &'static str,
+    },
+    /// Too long a comment.
+    #[error("the comment is longer than {COMMENT_MAX} characters")]
+    Comment,
+    /// Nothing says when it ends.
+    #[error(
+        "a silence needs an end: say for how long, or until when; only \"not an error\" (a fingerprint) may last for ever"
+    )]
+    Endless,
+    /// It would be over before it began.
+    #[error("it would be over before it began")]
+    Over,
+    /// Too short or too long.
+    #[error("a silence lasts at least 1 minute and at most 366 days")]
+    Lasts,
+    /// Windows that leave no time between them.
+    #[error(
+        "the next window would begin before the last one is over, so that nothing would ever be told: make it shorter"
+    )]
+    Overlaps,
+    /// There are too many.
+    #[error("there are {SILENCES_MAX} silences already: end some, see `olog-hub silence list`")]
+    TooMany,
+}
+
+impl Scope {
+    /// May it stand like that?
+    pub fn check(&self) -> Result<(), Refused> {
+        let is_good = |pattern: &str| {
+            let n = pattern.chars().count();
+            (1..=PATTERN_MAX).contains(&n) && !pattern.chars().any(char::is_control)
+        };
+        if !is_good(&self.device) {
+            return Err(Refused::Pattern { what: "device" });
+        }
+        match &self.task {
+            Some(task) if !is_good(task) => Err(Refused::Pattern { what: "task" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Of the device itself only what is meant for all of it; of a task what is meant for the task, or for its device.
+    fn covers(&self, device: Option<&str>, task: Option<&str>) -> bool {
+        let Some(device) = device else { return false };
+        let of_task = match (&self.task, task) {
+            (None, _) => true,
+            (Some(pattern), Some(task)) => glob(pattern, task),
+            (Some(_), None) => false,
+        };
+        of_task && glob(&self.device, device)
+    }
+}
+
+impl Period {
+    /// One that is made now: bounded, and with an end unless it is of one error.
+    pub fn check(self, scope: &Scope, now: At) -> Result<(), Refused> {
+        match self.until {
+            None if scope.fingerprint.is_some() => Ok(()),
+            None => Err(Refused::Endless),
+            Some(until) if until <= now || until <= self.from => Err(Refused::Over),
+            Some(until) if !(MINUTE..=LASTS_MAX).contains(&until.since(self.from)) => Err(Refused::Lasts),
+            Some(_) if self.from.since(now) > LASTS_MAX => Err(Refused::Lasts),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Every {
+    /// May it stand like that? There must be time between two windows.
+    pub fn check(&self, now: At) -> Result<(), Refused> {
+        if !(MINUTE..=LASTS_MAX).contains(&self.lasts) {
+            return Err(Refused::Lasts);
+        }
+        let runs: Vec<At> = self.schedule.runs_after(now, self.zone).take(WINDOWS_LOOKED_AT).collect();
+        let overlaps = runs.iter().zip(runs.iter().skip(1)).any(|(a, b)| b.since(*a) <= self.lasts);
+        if overlaps { Err(Refused::Overlaps) } else { Ok(()) }
+    }
+
+    /// The window that is now, or the next one.
+    pub fn period(&self, now: At) -> Option<Period> {
+        let from = self.schedule.next_after(now.plus(-self.lasts), self.zone)?;
+        Some(Period { from, until: Some(from.plus(self.lasts)) })
+    }
+}
+
+impl Silence {
+    /// When it holds: of windows the one that is now or the next, even if nobody has looked for long.
+    pub fn period(&self, now: At) -> Option<Period> {
+        match &self.every {
+            Some(every) if self.period.is_over(now) => every.period(now),
+            _ => Some(self.period),
+        }
+    }
+
+    /// Does it hold now?
+    pub fn holds(&self, now: At) -> bool {
+        self.period(now).is_some_and(|period| period.holds(now))
+    }
+}
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// Its device.
+    pub device: Option<&'a str>,
+    /// Its task.
+    pub task: Option<&'a str>,
+    /// The errors that it tells of, all of them.
+    pub fingerprints: &'a [Fingerprint],
+}
+
+/// Which silence holds this back: one for whatever it is, or those of each of its errors.
+pub fn held_by(silences: &[Silence], about: About<'_>, now: At) -> Option<u64> {
+    let covers = |s: &&Silence| s.scope.covers(about.device, about.task) && s.holds(now);
+    if let Some(whole) = silences.iter().filter(|s| s.scope.fingerprint.is_none()).find(covers) {
+        return Some(whole.id);
+    }
+    let of_error = |error: &Fingerprint| {
+        silences.iter().filter(|s| s.scope.fingerprint == Some(*error)).find(covers).map(|silence| silence.id)
+    };
+    // One error that nobody spoke of is enough.
+    let by: Option<Vec<u64>> = about.fingerprints.iter().map(of_error).collect();
+    by?.first().copied()
+}
+
+/// Is it for silences to hold this back? Not what is Olog's own affair, nor a report.
+pub fn may_hold(notice: &Notice) -> bool {
+    match &notice.saying {
+        Saying::Report(_) => false,
+        // What lasts of an agent's troubles is told when the silence ends; what only happened would be lost.
+        Saying::System { code: SystemCode::AgentNote | SystemCode::AgentNoteOver, .. } => notice.incident.is_some(),
+        Saying::System { .. } => false,
+        _ => true,
+    }
+}
+
+/// What a notice does to what a person believes of its matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It has begun.
+    Begins,
+    /// It goes on; whoever hears this has heard that it began.
+    GoesOn,
+    /// It is over.
+    Ends,
+    /// Nothing: it only happened.
+    Happens,
+}
+
+/// What it does.
+pub fn word(notice: &Notice) -> Word {
+    match &notice.saying {
+        Saying::Error { why: Why::First | Why::Again | Why::Reopened | Why::InARow { .. }, .. } => Word::Begins,
+        Saying::Error { .. } | Saying::Remind { .. } => Word::GoesOn,
+        Saying::TaskLost { is_reminder, .. } => {
+            if *is_reminder {
+                Word::GoesOn
+            } else {
+                Word::Begins
+            }
+        }
+        // Of what comes and goes a person may know: in doubt its end is told.
+        Saying::DevicesLost { n_times: Some(_), .. } => Word::GoesOn,
+        Saying::TaskRuns { .. } | Saying::DevicesLost { .. } => Word::Begins,
+        Saying::Over { .. } | Saying::TaskCame { .. } | Saying::DevicesBack { .. } => Word::Ends,
+        Saying::System { code: SystemCode::AgentNote, .. } if notice.incident.is_some() => Word::Begins,
+        Saying::System { code: SystemCode::AgentNoteOver, .. } => Word::Ends,
+        Saying::Message { .. } | Saying::System { .. } | Saying::Report(_) => Word::Happens,
+    }
+}
+
+/// A matter of which something was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// By which silence.
+    pub by: u64,
+    /// A person was told that it began.
+    pub knew: bool,
+    /// It has ended since.
+    pub is_over: bool,
+}
+
+/// What is done with a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is told.
+    Tell,
+    /// It is not told: this silence holds it, or held its begin.
+    Hold(u64),
+}
+
+/// One notice of a matter: what is done with it, and what is held of the matter from now on.
+pub fn step(held: Option<Held>, word: Word, by: Option<u64>) -> (Verdict, Option<Held>) {
+    match (by, word, held) {
+        (Some(by), Word::Happens, held) => (Verdict::Hold(by), held),
+        (None, Word::Happens, held) => (Verdict::Tell, held),
+        // It began and ended where nobody heard of it.
+        (by, Word::Ends, Some(Held { knew: false, by: began, .. })) => (Verdict::Hold(by.unwrap_or(began)), None),
+        (Some(by), Word::Ends, _) => (Verdict::Hold(by), Some(Held { by, knew: true, is_over: true })),
+        (Some(by), Word::Begins, held) => {
+            let knew = held.is_some_and(|held| held.knew);
+            (Verdict::Hold(by), Some(Held { by, knew, is_over: false }))
+        }
+        (Some(by), Word::GoesOn, held) => {
+            let knew = held.is_none_or(|held| held.knew);
+            (Verdict::Hold(by), Some(Held { by, knew, is_over: false }))
+        }
+        (None, _, _) => (Verdict::Tell, None),
+    }
+}
+
+/// Which of two held notices of an open matter says more: the first sign, and an error rather than a reminder of one.
+pub fn keeps(older: &Notice, newer: &Notice) -> bool {
+    let is_error = |notice: &Notice| matches!(notice.saying, Saying::Error { .. });
+    word(older) != Word::Ends && (is_error(older) || !is_error(newer))
+}

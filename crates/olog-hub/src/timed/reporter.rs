@@ -1,0 +1,314 @@
+//! The reporter: makes the report when it is due, once, keeps its page where a phone can open it, and hands it to the outbox.
+//!
+//! It sleeps until the next time of `[report]`, reads the store in one snapshot (`gather`), lets `report` write the page, puts
+//! that where a link can open it (`place`), marks what it names for the first time, and then commits in one transaction: the
+//! report's row, by which those marks count, the outbox rows. The row's key is the window's end, so that two hubs or two wake-ups make one report, and a crash
+//! before the commit makes it again, with every `[NEW]` still new. No device is asked anything: the hub has the facts.
+//!
+//! A worker of its own beside the watchman: a page that takes seconds must not delay a LOST. Must not: decide what a state
+//! is (`state`, `incident`), or send anything (it rings the outbox).
+
+mod gather;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use olog_daemon::clock::Clock;
+use olog_proto::At;
+use olog_push::words::Say;
+use olog_push::{Kind, Notice, Saying, SystemCode};
+use tokio::sync::watch as latest;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{self, Rules};
+use crate::bell::Bell;
+use crate::config::{Live, ReportWhen};
+use crate::net::sessions::Roster;
+use crate::rules::report::when::{Turn, turn};
+use crate::rules::report::{Report, Window, page};
+use crate::rules::schedule::Schedule;
+use crate::store::devices::{self, DeviceId};
+use crate::store::reports::{self, NewReport, Newcomer};
+use crate::store::{Store, StoreError, Tx, settings, tasks};
+use gather::Seen;
+use place::Placed;
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+/// Where the store keeps when this hub first ran: no report is due before.
+const SINCE: &str = "reports_since";
+/// Where it keeps why the last report had no link, for `status`.
+const NO_LINK: &str = "report_no_link";
+/// Where it keeps what was told of the folder.
+const TOLD: &str = "report_page_told";
+/// Rows that are marked as known in one transaction.
+const MARKED: usize = 500;
+/// Old pages are looked for this often, and the schedule is looked at again.
+const LOOK_EVERY: i64 = 60 * MINUTE;
+/// After the store failed.
+const RETRY_AFTER: i64 = 10_000;
+
+/// Makes reports; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    store: Store,
+    rules: latest::Receiver<Arc<Rules>>,
+    live: latest::Receiver<Arc<Live>>,
+    roster: Arc<Roster>,
+    clock: Clock,
+    outbox: Bell,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The store.
+    #[error("the store did not give or take the report: {0}")]
+    Store(#[from] StoreError),
+    /// No randomness for a name that nobody guesses.
+    #[error("the system gives no randomness")]
+    Random,
+}
+
+impl Reporter {
+    /// `outbox` is rung when there is something to send.
+    pub fn new(
+        store: &Store,
+        rules: &latest::Receiver<Arc<Rules>>,
+        live: &latest::Receiver<Arc<Live>>,
+        roster: &Arc<Roster>,
+        clock: &Clock,
+        outbox: &Bell,
+    ) -> Reporter {
+        Reporter {
+            store: store.clone(),
+            rules: rules.clone(),
+            live: live.clone(),
+            roster: roster.clone(),
+            clock: clock.clone(),
+            outbox: outbox.clone(),
+        }
+    }
+
+    /// Makes reports until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        loop {
+            let now = self.clock.now();
+            let next = tokio::select! {
+                looked = self.look(now) => match looked {
+                    Ok(next) => next,
+                    Err(ReportError::Store(StoreError::Closed)) => return Ok(()),
+                    Err(error) => {
+                        tracing::error!(%error, "the report was not made; it is tried again");
+                        now.plus(RETRY_AFTER)
+                    }
+                },
+                () = stop.cancelled() => return Ok(()),
+            };
+            tokio::select! {
+                () = self.clock.sleep_until(next) => {}
+                changed = self.live.changed() => if changed.is_err() { stop.cancelled().await },
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes what is due; returns when to look again.
+    pub async fn look(&mut self, now: At) -> Result<At, ReportError> {
+        let live = self.live.borrow_and_update().clone();
+        self.clean_up(&live, now).await?;
+        let later = now.plus(LOOK_EVERY);
+        let Some(schedule) = schedule(&live) else { return Ok(later) };
+        let (last, since) = self.store.write(move |tx| Ok((reports::last_window(tx)?, since(tx, now)?))).await?;
+        match turn(&schedule, live.timezone, last, since, now) {
+            Some(Turn::Make(window)) => {
+                self.make(window, true, now).await?;
+                Ok(now)
+            }
+            Some(Turn::Wait(at)) => Ok(at.min(later)),
+            None => Ok(later),
+        }
+    }
+
+    /// The last 24 hours, for a person: no window moves, nothing becomes known.
+    pub async fn preview(&self) -> Result<(Report, String), ReportError> {
+        let now = self.clock.now();
+        let (report, _) = self.gather(Window { from: now.plus(-DAY), to: now }, now).await?;
+        let html = page::html(&report, &self.say(now));
+        Ok((report, html))
+    }
+
+    /// The same, kept and pushed.
+    pub async fn push_now(&self) -> Result<Option<i64>, ReportError> {
+        let now = self.clock.now();
+        self.make(Window { from: now.plus(-DAY), to: now }, false, now).await
+    }
+
+    /// A report as text, as a push without a link would have it.
+    pub fn text(&self, facts: &olog_push::ReportFacts) -> String {
+        let rules = self.rules.borrow().clone();
+        let facts = olog_push::ReportFacts { link: None, ..facts.clone() };
+        let made_at = facts.made_at;
+        let message = rules.compose_whole(&notice(facts), made_at);
+        format!("{}\n{}\n", message.summary, message.text)
+    }
+
+    fn say(&self, now: At) -> Say {
+        let rules = self.rules.borrow();
+        Say { language: rules.language, timezone: rules.timezone, now }
+    }
+
+    async fn gather(&self, window: Window, now: At) -> Result<(Report, Seen), ReportError> {
+        let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
+        let seats = self.roster.snapshot().into_iter().map(|seat| (seat.who.device.0, seat)).collect();
+        let next_at = schedule(&live).and_then(|schedule| schedule.next_after(now, live.timezone));
+        let hub = live.public_url.as_deref().map(host).unwrap_or_default();
+        let declared = live.devices.iter().map(|device| device.name.to_string()).collect();
+        let keep_days = live.report.keep_days;
+        let around = Arc::new(gather::Around { rules, seats, next_at, hub, keep_days, declared });
+        Ok(self.store.read(move |tx| gather::gather(tx, &around, window, now)).await?)
+    }
+
+    /// What a report names for the first time is marked before the report is there, in steps between which others write: in one
+    /// the first report of a large fleet would hold up every event. The marks count with the report's row, whose transaction
+    /// comes after them on the disk: a crash before it makes the report again, and all of that is new in it still.
+    async fn mark(&self, new: &[Newcomer], now: At) -> Result<(), StoreError> {
+        for step in new.chunks(MARKED) {
+            let step = step.to_vec();
+            self.store.write_relaxed(move |tx| reports::know(tx, &step, now)).await?;
+        }
+        Ok(())
+    }
+
+    /// One report from rows to outbox; nothing if its window's report is there already.
+    async fn make(&self, window: Window, is_daily: bool, now: At) -> Result<Option<i64>, ReportError> {
+        let (mut report, seen) = self.gather(window, now).await?;
+        let say = self.say(now);
+        let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
+        let mut token = [0; 16];
+        getrandom::fill(&mut token).map_err(|_| ReportError::Random)?;
+        let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut html = page::html(&report, &say);
+        let placed = self.place(&live, &token, &html, now).await?;
+        report.facts.link.clone_from(&placed.link);
+        if placed.link.is_none() && placed.why.is_some() {
+            report.health.no_link.clone_from(&placed.why);
+            html = page::html(&report, &say);
+        }
+        let new = NewReport {
+            from_at: window.from,
+            to_at: window.to,
+            is_daily,
+            made_at: now,
+            token,
+            facts: report.facts,
+            page: html,
+        };
+        if is_daily {
+            self.mark(&seen.new, now).await?;
+        }
+        let commit = move |tx: &mut Tx<'_>| commit(tx, &rules, &new, &seen, &placed, now);
+        let made = self.store.write(commit).await?;
+        if let Some(report) = made {
+            tracing::info!(report, is_daily, "a report was made");
+        }
+        self.outbox.ring();
+        Ok(made)
+    }
+
+    /// Pages and files that were kept long enough go; of files only those that were written here.
+    async fn clean_up(&self, live: &Live, now: At) -> Result<(), StoreError> {
+        let before = now.plus(-i64::from(live.report.keep_days) * DAY);
+        let old = self.store.read(move |tx| reports::old_files(tx, before, 1_000)).await?;
+        for path in old {
+            match place::remove(path.clone().into()).await {
+                Ok(()) => self.store.write(move |tx| reports::forget_file(tx, &path)).await?,
+                Err(error) => tracing::warn!(path, %error, "an old report's file is not removed; tried again later"),
+            }
+        }
+        self.store.write(move |tx| reports::drop_pages(tx, before)).await?;
+        Ok(())
+    }
+}
+
+/// One transaction: the row, what is watched from now on, what has to be told.
+fn commit(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    new: &NewReport,
+    seen: &Seen,
+    placed: &Placed,
+    now: At,
+) -> Result<Option<i64>, StoreError> {
+    let Some(id) = reports::put(tx, new)? else { return Ok(None) };
+    if new.is_daily {
+        propose(tx, rules, &seen.proposed, now)?;
+    }
+    settings::set(tx, NO_LINK, placed.why.as_deref().filter(|_| placed.link.is_none()).unwrap_or_default())?;
+    // What is wrong with the folder is told when it becomes so, not every day.
+    let told = settings::get(tx, TOLD)?.unwrap_or_default();
+    let trouble = placed.trouble.as_ref().map(|trouble| (SystemCode::ReportPage, "why", trouble));
+    let trouble = trouble.or(placed.listing.as_ref().map(|path| (SystemCode::ReportListing, "path", path)));
+    let is = trouble.map(|(_, key, words)| format!("{key} {words}")).unwrap_or_default();
+    if is != told {
+        if let Some((code, key, words)) = trouble {
+            apply::tell(tx, rules, &apply::affair(None, code, &[(key, words.clone())], now), now)?;
+        }
+        settings::set(tx, TOLD, &is)?;
+    }
+    apply::tell(tx, rules, &notice(new.facts.clone()), now)?;
+    Ok(Some(id))
+}
+
+/// What was learnt is shown: it is watched from tomorrow, unless somebody refuses.
+fn propose(tx: &mut Tx<'_>, rules: &Rules, proposed: &[(DeviceId, String)], now: At) -> Result<(), StoreError> {
+    let in_order: BTreeSet<&(DeviceId, String)> = proposed.iter().collect();
+    for (device, name) in in_order {
+        devices::lock(tx, *device)?;
+        let Some(device) = devices::get(tx, *device)? else { continue };
+        let Some(mut task) = tasks::find(tx, device.id, name)? else { continue };
+        let known = apply::known(rules, &device, &task);
+        task.expect.was_proposed(&known, &rules.expect, now);
+        apply::task(tx, rules, &device, &mut task, now)?;
+    }
+    Ok(())
+}
+
+fn notice(facts: olog_push::ReportFacts) -> Notice {
+    Notice {
+        kind: Kind::Report,
+        incident: None,
+        device: None,
+        address: None,
+        task: None,
+        at: facts.made_at,
+        silence: None,
+        saying: Saying::Report(Box::new(facts)),
+    }
+}
+
+fn since(tx: &mut Tx<'_>, now: At) -> Result<At, StoreError> {
+    let since = settings::get_or_set(tx, SINCE, &now.0.to_string())?;
+    Ok(At(since.parse().unwrap_or(now.0)))
+}
+
+/// Why the last report had no link, if it had none and should have.
+pub fn no_link(tx: &mut Tx<'_>) -> Result<Option<String>, StoreError> {
+    Ok(settings::get(tx, NO_LINK)?.filter(|why| !why.is_empty()))
+}
+
+fn schedule(live: &Live) -> Option<Schedule> {
+    match &live.report.when {
+        ReportWhen::At(times) => Schedule::daily(times),
+        ReportWhen::Schedule(schedule) => Some(schedule.clone()),
+    }
+}
+
+/// What a person calls the hub: its host.
+fn host(public_url: &str) -> String {
+    let url = url::Url::parse(public_url).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}

@@ -1,0 +1,288 @@
+//! From the store's rows to a report, one page of devices after the other, in one snapshot.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use olog_proto::At;
+use olog_push::notice::{Ended, Trouble};
+use olog_push::{Ground, words};
+
+use crate::apply::{self, Rules};
+use crate::net::sessions::Seat;
+use crate::rules::budget::Budget;
+use crate::rules::expect::{Learnt, Standing};
+use crate::rules::report::{
+    AffairRow, Builder, ChannelHealth, DeviceRow, Disk, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
+};
+use crate::rules::state::{self, State, day_of};
+use crate::store::devices::DeviceId;
+use crate::store::reports::{self, Affair, DeviceFacts, Newcomer, TaskOf};
+use crate::store::{StoreError, Tx, outbox};
+
+/// Devices that are read at once.
+const PAGE: u32 = 200;
+/// Open affairs, and ends, that are read.
+const AFFAIRS: u32 = 200;
+/// Disks that are read.
+const DISKS: u32 = 20;
+
+/// What the report needs beside the store.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub(super) rules: Arc<Rules>,
+    pub(super) seats: HashMap<i64, Arc<Seat>>,
+    pub(super) next_at: Option<At>,
+    pub(super) hub: String,
+    pub(super) keep_days: u32,
+    /// Devices of the configuration.
+    pub(super) declared: Vec<String>,
+}
+
+/// What a report has seen, and what it makes known.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// What it names for the first time, in the order of the devices' rows.
+    pub(super) new: Vec<Newcomer>,
+    /// Tasks whose habits it proposes.
+    pub(super) proposed: Vec<(DeviceId, String)>,
+}
+
+/// The report of a window, and what it has seen.
+pub(super) fn gather(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<(Report, Seen), StoreError> {
+    let mut seen = Seen { new: Vec::new(), proposed: Vec::new() };
+    let told_at = reports::last_made(tx)?.unwrap_or(At(i64::MIN));
+    let mut builder = Builder::new(window, now);
+    let (mut after, mut proposals_left) = (String::new(), NAMES);
+    let mut absent: BTreeSet<&str> = around.declared.iter().map(String::as_str).collect();
+    loop {
+        let devices = reports::devices(tx, &after, PAGE, told_at)?;
+        let is_last = devices.len() < PAGE as usize;
+        if let Some(last) = devices.last() {
+            after.clone_from(&last.name);
+        }
+        for device in devices {
+            absent.remove(device.name.as_str());
+            let id = DeviceId(device.id);
+            let new_tasks = device.tasks.iter().filter(|task| !task.is_known).filter_map(|task| task.task.id);
+            seen.new.extend((!device.is_known).then_some((id, None)));
+            seen.new.extend(new_tasks.map(|task| (id, Some(task))));
+            let row = row(around, device, window, now, &mut proposals_left);
+            let proposed = row.tasks.iter().filter(|task| task.proposal.is_some()).map(|task| (id, task.name.clone()));
+            seen.proposed.extend(proposed);
+            builder.device(row);
+        }
+        if is_last {
+            break;
+        }
+    }
+    for name in absent {
+        builder.never_joined(name);
+    }
+    for affair in reports::open_affairs(tx, AFFAIRS)? {
+        if let Some(row) = open(affair) {
+            builder.affair(row);
+        }
+    }
+    let (ended, n_ended) = reports::ended(tx, window.from, now, AFFAIRS)?;
+    for affair in ended {
+        builder.ended(over(affair));
+    }
+    let health = health(tx, around, window, now)?;
+    seen.new.sort_unstable();
+    let mut report = builder.finish(health);
+    report.facts.n_over = n_ended;
+    Ok((report, seen))
+}
+
+fn row(around: &Around, device: DeviceFacts, window: Window, now: At, proposals_left: &mut usize) -> DeviceRow {
+    let policy = &around.rules.policy;
+    let today = day_of(now, policy.zone);
+    let seat = around.seats.get(&device.id);
+    let heard_at = seat.map(|seat| seat.heard_at()).max(device.heard_at);
+    let mut days = device.days;
+    if let Some(heard) = heard_at {
+        days.mark(day_of(heard.min(now), policy.zone), State::Ok);
+    }
+    let state = if device.is_away { State::Lost } else { State::Ok };
+    DeviceRow {
+        address: device.address,
+        version: device.version,
+        heard_at,
+        is_away: device.is_away,
+        skew: device.skew,
+        booted_at: device.booted_at,
+        was: device.was.filter(|was| *was != device.name && device.renamed_at.is_some_and(|at| at > window.from)),
+        is_new: !device.is_known,
+        strip: days.strip(today, state, false),
+        tasks: device
+            .tasks
+            .into_iter()
+            .map(|row| {
+                let proposal = proposal(around, &device.name, device.joined_at, &row, proposals_left);
+                TaskRow { proposal, ..task(around, &device.name, device.joined_at, row, window, now) }
+            })
+            .collect(),
+        name: device.name,
+    }
+}
+
+fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Window, now: At) -> TaskRow {
+    let (task, rules) = (&row.task, &around.rules);
+    let facts = &task.facts;
+    let known = apply::known_of(rules, device, joined_at, task);
+    let (due_at, missed) = match task.expect.standing(&known, &rules.expect) {
+        Standing::Free | Standing::Off => (None, None),
+        Standing::Waiting(due) | Standing::InTime(due) => (Some(due.at), None),
+        Standing::Lost(missed) => (Some(missed.due_at), Some(missed)),
+    };
+    let is_failing = facts.state() == State::Err;
+    let state = state::of_task(is_failing, missed.is_some());
+    let lost = missed.map(|missed| OpenRow {
+        number: missed.number,
+        since: missed.due_at,
+        n_seen: missed.n_missed,
+        text: String::new(),
+        acknowledged_at: missed.acknowledged_at,
+    });
+    let incident = facts.incident().filter(|_| is_failing).map(|incident| OpenRow {
+        number: incident.number,
+        since: incident.began_at,
+        n_seen: incident.n_seen,
+        text: reports::whole(&incident.excerpt),
+        acknowledged_at: incident.acknowledged_at,
+    });
+    // It was so before anybody looked; there is no incident, and no text of it.
+    let inherited = facts.inherited_at().map(|since| OpenRow { since, n_seen: 1, ..OpenRow::default() });
+    TaskRow {
+        was: row.was.filter(|was| *was != task.name.as_str() && row.renamed_at.is_some_and(|at| at > window.from)),
+        name: task.name.to_string(),
+        state,
+        is_new: !row.is_known,
+        is_expected: due_at.is_some(),
+        last_run: facts.last_run(),
+        last_good_at: facts.last_good_at(),
+        last_error_at: facts.last_error_at(),
+        due_at,
+        incident: lost.or(incident).or(inherited),
+        strip: facts.strip(missed.map(|missed| missed.due_at), now, &rules.policy),
+        is_gone: task.expect.gone_at().is_some_and(|gone| gone > window.from),
+        proposal: None,
+    }
+}
+
+/// The habit of a task in words, if it is one to propose and the report has room for it: what has none is not even looked
+/// for.
+fn proposal(around: &Around, device: &str, joined_at: At, row: &TaskOf, left: &mut usize) -> Option<Proposal> {
+    if *left == 0 {
+        return None;
+    }
+    let rules = &around.rules;
+    let known = apply::known_of(rules, device, joined_at, &row.task);
+    let Learnt { cadence, n_runs, span } = row.task.expect.proposal(&known, &rules.expect)?;
+    *left -= 1;
+    let reason = words::proposal(&cadence, n_runs, span, device, row.task.name.as_str(), rules.language);
+    Some(Proposal { reason })
+}
+
+fn trouble(subject: &str) -> Option<Trouble> {
+    match subject {
+        "task" => Some(Trouble::TaskErr),
+        "lost" => Some(Trouble::TaskLost),
+        "device" => Some(Trouble::DeviceLost),
+        "note" => Some(Trouble::Note),
+        "channel" => Some(Trouble::Channel),
+        _ => None,
+    }
+}
+
+fn open(affair: Affair) -> Option<AffairRow> {
+    let trouble = trouble(&affair.subject)?;
+    let missing: Vec<String> =
+        affair.absence.iter().flat_map(|absence| absence.missing()).map(|member| member.name.clone()).collect();
+    if trouble == Trouble::DeviceLost && missing.is_empty() {
+        // All are back, and that is told soon.
+        return None;
+    }
+    let (name, text) = match (trouble, affair.device) {
+        (Trouble::DeviceLost, _) => (missing.join(", "), String::new()),
+        // Of an older hub's notes there is the code only.
+        (_, Some(device)) => (device, affair.text.unwrap_or(affair.name)),
+        (_, None) => (affair.name, affair.text.unwrap_or_default()),
+    };
+    let open = OpenRow {
+        number: Some(affair.id),
+        since: affair.began_at,
+        n_seen: affair.n_seen,
+        text,
+        acknowledged_at: affair.acknowledged_at,
+    };
+    Some(AffairRow { trouble, name, n_devices: missing.len() as u64, address: affair.address, open })
+}
+
+fn over(affair: Affair) -> Ended {
+    let (n_devices, same_site) = affair.absence.as_ref().map_or((0, false), |a| (a.n_gone, a.same_site));
+    let name = match (affair.subject.as_str(), affair.device) {
+        ("task" | "lost" | "note", Some(device)) => format!("{device}/{}", affair.name),
+        _ => affair.name,
+    };
+    Ended {
+        trouble: trouble(&affair.subject).unwrap_or_default(),
+        name,
+        n_devices,
+        same_site,
+        began_at: affair.began_at,
+        ended_at: affair.ended_at.unwrap_or(affair.began_at),
+        ground: affair.ground.as_deref().and_then(ground),
+        n_seen: affair.n_seen,
+        incident: affair.id,
+    }
+}
+
+fn ground(text: &str) -> Option<Ground> {
+    apply::GROUNDS.iter().find(|(_, stored)| *stored == text).map(|(ground, _)| *ground)
+}
+
+fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<Health, StoreError> {
+    let waiting = outbox::waiting(tx)?;
+    let mut channels = Vec::new();
+    for channel in &around.rules.channels {
+        let facts = outbox::channel(tx, &channel.name)?;
+        let (accepted, refused) = reports::answers(tx, &channel.name, window.from, now)?;
+        let budget = outbox::budget(tx, channel, &facts, None, now)?;
+        let is_failing = facts.failing_at.is_some() || facts.paused_at.is_some();
+        channels.push(ChannelHealth {
+            name: channel.name.clone(),
+            accepted,
+            refused,
+            waiting: waiting.iter().find(|waiting| waiting.channel == channel.name).map_or(0, |waiting| waiting.n),
+            left_today: budget.as_ref().map(Budget::left),
+            next_slot_at: budget.as_ref().filter(|budget| budget.left() == 0).and_then(Budget::next_at),
+            failing: is_failing.then(|| facts.why.unwrap_or_default()),
+            is_gone: false,
+        });
+    }
+    let disk = |affair: Affair| Disk {
+        device: affair.device.unwrap_or_default(),
+        since: affair.began_at,
+        text: affair.text.unwrap_or_default(),
+    };
+    let full_disks = reports::full_disks(tx, DISKS)?.into_iter().map(disk).collect();
+    let is_gone = |name: &str| around.rules.channels.iter().all(|channel| channel.name != name);
+    let gone = waiting.into_iter().filter(|waiting| is_gone(&waiting.channel));
+    channels.extend(gone.map(|waiting| ChannelHealth {
+        name: waiting.channel,
+        waiting: waiting.n,
+        is_gone: true,
+        ..ChannelHealth::default()
+    }));
+    Ok(Health {
+        full_disks,
+        hub: around.hub.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        channels,
+        backup_at: None,
+        no_link: None,
+        next_at: around.next_at,
+        keep_days: around.keep_days,
+    })
+}

@@ -1,0 +1,463 @@
+//! The watchman: does what no event brings, when it is due.
+//!
+//! Sleeps until the next due instant (a task's facts, a device's silence, a message about new devices) or until the bell
+//! rings because something earlier may have come; then asks the store what is due, in bounded pages, lets the pure modules
+//! decide, and commits as `ingest` does. Holds no state that matters: the roll's open question and since when each device
+//! is here are made anew by a restart, and nothing is due earlier for it.
+//!
+//! It is the only writer of absences and of the hub's life sign. Must not: decide when anything is over or lost (`incident`,
+//! `absence`), send anything (it rings the outbox).
+
+mod affairs;
+mod days;
+mod network;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use olog_daemon::clock::Clock;
+use olog_proto::At;
+use olog_push::{Kind, Notice, Saying};
+use tokio::sync::watch as latest;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::declared_tasks;
+use crate::apply::{self, Rules};
+use crate::bell::Bell;
+use crate::journal::Line;
+use crate::net::sessions::Roster;
+use crate::pulse::Pulse;
+use crate::rules::liveness::{Absence, Patience, Presence, Roll, Step};
+use crate::rules::state::day_of;
+use crate::store::devices::{self, DeviceId};
+use crate::store::incidents::{self, Begin, Subject};
+use crate::store::silences;
+use crate::store::tasks::{self as task_store, TaskId};
+use crate::store::watch::{self, LastSeen};
+use crate::store::{Store, StoreError, Tx};
+use tasks::{Looked, Whereabouts};
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+/// Tasks in one transaction.
+const PAGE: u32 = 200;
+/// However often the bell rings, devices and tasks are looked at no more often than this.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The life sign: what an unclean stop is dated by.
+const ALIVE_EVERY: i64 = MINUTE;
+/// Whatever the clock shows.
+const SLEEPS_AT_MOST: Duration = Duration::from_secs(60);
+/// After the store failed.
+const RETRY_AFTER: i64 = 5 * SECOND;
+/// A task whose facts cannot be read or written is tried again after this.
+const POSTPONED: i64 = 60 * MINUTE;
+/// A device that lost its session for longer than this was not here.
+const HERE_WITHOUT_SESSION: i64 = MINUTE;
+
+/// The worker: owned by the wiring.
+#[derive(Debug)]
+pub struct Watchman {
+    store: Store,
+    rules: latest::Receiver<Arc<Rules>>,
+    patience: latest::Receiver<Arc<Patience>>,
+    roster: Arc<Roster>,
+    clock: Clock,
+    bell: Bell,
+    outbox: Bell,
+    roll: Roll,
+    /// What the sessions ping for.
+    judged_by: Arc<Patience>,
+    /// Since when errors of each device would have been heard.
+    here_since: HashMap<DeviceId, At>,
+    alive_at: At,
+    /// The day whose devices are noted.
+    noted: Option<i32>,
+    /// What of the configuration is applied to the store.
+    applied: Option<Arc<Rules>>,
+    /// Somebody was told that the hub is down.
+    was_told_down: bool,
+    pulse: Pulse,
+}
+
+impl Watchman {
+    /// `bell` wakes it, `outbox` is rung when there is something to send.
+    pub fn new(
+        store: Store,
+        rules: latest::Receiver<Arc<Rules>>,
+        patience: latest::Receiver<Arc<Patience>>,
+        roster: Arc<Roster>,
+        clock: Clock,
+        bell: Bell,
+        outbox: Bell,
+    ) -> Watchman {
+        let now = clock.now();
+        let (roll, here_since) = (Roll::new(now), HashMap::new());
+        let judged_by = patience.borrow().clone();
+        Watchman {
+            store,
+            rules,
+            patience,
+            roster,
+            clock,
+            bell,
+            outbox,
+            roll,
+            judged_by,
+            here_since,
+            alive_at: now,
+            noted: None,
+            applied: None,
+            was_told_down: false,
+            pulse: Pulse::default(),
+        }
+    }
+
+    /// Somebody was told that the hub is down: that it is back is told too.
+    pub fn was_told_down(self, was_told_down: bool) -> Watchman {
+        Watchman { was_told_down, ..self }
+    }
+
+    /// Looked at by whoever gave this.
+    pub fn with_pulse(self, pulse: Pulse) -> Watchman {
+        Watchman { pulse, ..self }
+    }
+
+    /// Watches until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        let mut bell = self.bell.listen();
+        let mut is_started = false;
+        loop {
+            self.pulse.beat();
+            let looked = async {
+                if !is_started {
+                    self.start().await?;
+                    is_started = true;
+                }
+                self.look().await
+            };
+            let next = match looked.await {
+                Ok(next) => next,
+                Err(StoreError::Closed) => return Ok(()),
+                // Whatever it is, the others' work goes on, and this is tried again.
+                Err(error) => {
+                    tracing::error!(%error, "what is due was not done; it is tried again");
+                    self.clock.now().plus(RETRY_AFTER)
+                }
+            };
+            self.pulse.rest();
+            tokio::select! {
+                () = stop.cancelled() => return self.stop().await,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return self.stop().await,
+                () = bell.heard() => {}
+                _ = self.rules.changed() => {}
+                _ = self.patience.changed() => {}
+                () = self.clock.sleep_until(next) => {}
+                // A clock that was set back does not put the watchman to sleep for as long.
+                () = tokio::time::sleep(SLEEPS_AT_MOST) => {}
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<(), StoreError> {
+        let (rules, now, was_told_down) = (self.rules.borrow().clone(), self.clock.now(), self.was_told_down);
+        self.store.write(move |tx| affairs::started(tx, &rules, was_told_down, now)).await?;
+        self.outbox.ring();
+        Ok(())
+    }
+
+    async fn stop(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        // If it is not recorded, the next start says that this stop was not in order: so it was.
+        if let Err(error) = self.store.write(move |tx| affairs::stopped(tx, now)).await {
+            tracing::warn!(%error, "the stop was not recorded");
+        }
+        Ok(())
+    }
+
+    /// Does all that is due and says that the hub lives; returns when to look again.
+    async fn look(&mut self) -> Result<At, StoreError> {
+        let next = self.do_what_is_due().await?;
+        let now = self.clock.now();
+        if !(0..ALIVE_EVERY).contains(&now.since(self.alive_at)) {
+            self.store.write_relaxed(move |tx| affairs::alive(tx, now)).await?;
+            self.alive_at = now;
+        }
+        let alive = self.alive_at.plus(ALIVE_EVERY);
+        Ok(next.map_or(alive, |next| next.min(alive)))
+    }
+
+    /// Does all that is due; returns when something is due next, unless the bell rings before.
+    pub async fn do_what_is_due(&mut self) -> Result<Option<At>, StoreError> {
+        self.apply_plans().await?;
+        let devices = self.look_at_devices().await?;
+        let tasks = self.look_at_tasks().await?;
+        let silences = self.look_at_silences().await?;
+        let rules = self.rules.borrow().clone();
+        let now = self.clock.now();
+        let new_devices = self.store.read(affairs::new_devices_due).await?;
+        if new_devices.is_some_and(|due| due <= now) {
+            self.store.write(move |tx| affairs::tell_new_devices(tx, &rules, now)).await?;
+            self.outbox.ring();
+        }
+        let new_devices = new_devices.filter(|due| *due > now);
+        Ok([devices, tasks, silences, new_devices].into_iter().flatten().min())
+    }
+
+    /// Brings what is declared into the store, after a start and after each change.
+    async fn apply_plans(&mut self) -> Result<(), StoreError> {
+        let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
+        if self.applied.as_ref().is_some_and(|applied| Arc::ptr_eq(applied, &rules)) {
+            return Ok(());
+        }
+        let looking = rules.clone();
+        for device in self.store.read(move |tx| declared_tasks::differing(tx, &looking)).await? {
+            let rules = rules.clone();
+            self.store.write(move |tx| declared_tasks::apply_to(tx, &rules, device, now)).await?;
+        }
+        let measuring = rules.clone();
+        self.store.write(move |tx| declared_tasks::measure(tx, &measuring, now)).await?;
+        self.applied = Some(rules);
+        self.outbox.ring();
+        Ok(())
+    }
+
+    async fn look_at_devices(&mut self) -> Result<Option<At>, StoreError> {
+        let (seen, open) = self
+            .store
+            .read(|tx| Ok((watch::last_seen(tx)?, incidents::open_facts::<Absence>(tx, Subject::Device)?)))
+            .await?;
+        self.note_patience();
+        let presences = self.presences(&seen, &open);
+        let now = self.clock.now();
+        let is_back =
+            |s: &&LastSeen| is_excused(s, &open) && presences.iter().any(|p| p.device == s.device.0 && p.is_connected);
+        let back: Vec<u64> = seen.iter().filter(is_back).filter_map(|s| s.absence).collect();
+        if !back.is_empty() {
+            self.store.write(move |tx| back.iter().try_for_each(|number| watch::set_absence(tx, *number, &[]))).await?;
+        }
+        self.note_who_is_here(&presences, now);
+        let rules = self.rules.borrow().clone();
+        let today = day_of(now, rules.policy.zone);
+        if self.noted != Some(today) {
+            let away = open.iter().flat_map(|(_, absence)| absence.missing()).map(|member| member.device).collect();
+            days::note(&self.store, &rules, &presences, &away, now).await?;
+            self.noted = Some(today);
+        }
+        let is_due = self.roll.due_at(&presences, &open, now).is_some_and(|due| due <= now);
+        if is_due && network::is_gone() {
+            tracing::warn!("no network card is up: no device is judged until there is a network");
+            self.roll.grace_anew(now);
+        }
+        let steps = self.roll.call(&presences, &open, now);
+        if steps.is_empty() {
+            return Ok(self.roll.due_at(&presences, &open, now));
+        }
+        let (pings, steps): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|s| matches!(s, Step::Ping(_)));
+        for ping in pings {
+            if let Step::Ping(devices) = ping {
+                self.roster.ping(&devices.into_iter().map(DeviceId).collect::<Vec<_>>());
+            }
+        }
+        if !steps.is_empty() {
+            let (rules, seen) = (self.rules.borrow().clone(), Arc::new(seen));
+            self.store
+                .write(move |tx| steps.iter().try_for_each(|step| write_absence(tx, &rules, &seen, step, now)))
+                .await?;
+            self.outbox.ring();
+        }
+        let open = self.store.read(|tx| incidents::open_facts::<Absence>(tx, Subject::Device)).await?;
+        Ok(self.roll.due_at(&presences, &open, now))
+    }
+
+    /// Of another patience everybody is told by a ping, and nobody is judged by what the pings for the old one brought.
+    fn note_patience(&mut self) {
+        let patience = self.patience.borrow().clone();
+        if patience != self.judged_by {
+            self.judged_by = patience;
+            self.roll.grace_anew(self.clock.now());
+            self.roster.ping(&self.roster.snapshot().into_iter().map(|seat| seat.who.device).collect::<Vec<_>>());
+        }
+    }
+
+    /// What the store last saw, and who has a session now.
+    fn presences(&self, seen: &[LastSeen], open: &[(u64, Absence)]) -> Vec<Presence> {
+        let patience = &self.judged_by;
+        let seats: HashMap<DeviceId, _> = self.roster.snapshot().into_iter().map(|s| (s.who.device, s)).collect();
+        seen.iter()
+            .map(|device| {
+                let seat = seats.get(&device.device);
+                Presence {
+                    device: device.device.0,
+                    name: device.name.clone(),
+                    is_connected: seat.is_some(),
+                    heard_at: seat.map(|s| s.heard_at()).max(device.heard_at),
+                    offline_after: patience.of(&device.name).filter(|_| seat.is_some() || !is_excused(device, open)),
+                    said_bye: seat.is_none() && device.said_bye,
+                    boot: seat.map(|s| s.who.boot).or(device.boot),
+                    peer: seat.map(|s| s.who.peer.to_string()).or_else(|| device.peer.clone()),
+                }
+            })
+            .collect()
+    }
+
+    fn note_who_is_here(&mut self, presences: &[Presence], now: At) {
+        let is_here =
+            |p: &&Presence| p.is_connected || p.heard_at.is_some_and(|heard| now.since(heard) < HERE_WITHOUT_SESSION);
+        let here: BTreeSet<DeviceId> = presences.iter().filter(is_here).map(|p| DeviceId(p.device)).collect();
+        self.here_since.retain(|device, _| here.contains(device));
+        for presence in presences.iter().filter(|p| p.is_connected) {
+            self.here_since.entry(DeviceId(presence.device)).or_insert(now);
+        }
+    }
+
+    async fn look_at_tasks(&self) -> Result<Option<At>, StoreError> {
+        loop {
+            let now = self.clock.now();
+            let due = self.store.read(move |tx| watch::due_tasks(tx, now, PAGE)).await?;
+            let is_last = due.len() < PAGE as usize;
+            if !due.is_empty() {
+                self.do_tasks(due, now).await?;
+                self.outbox.ring();
+            }
+            if is_last {
+                return self.store.read(task_store::next_due).await;
+            }
+        }
+    }
+
+    /// What a silence held that is over now is told; when the next one is.
+    async fn look_at_silences(&self) -> Result<Option<At>, StoreError> {
+        let now = self.clock.now();
+        let mut progress = self.store.read(move |tx| apply::to_release(tx, now)).await?;
+        while let Some(at) = progress {
+            let rules = self.rules.borrow().clone();
+            progress = match self.store.write(move |tx| apply::release(tx, &rules, at, now)).await {
+                Err(error @ (StoreError::Refused(_) | StoreError::Row(_))) => {
+                    tracing::error!(%error, "what silences held cannot be looked at: it is tried again");
+                    return Ok(Some(now.plus(MINUTE)));
+                }
+                done => done?,
+            };
+            self.outbox.ring();
+        }
+        self.store.read(move |tx| silences::next_end(tx, now)).await
+    }
+
+    /// One page in one transaction; what the store refuses for one task is no reason to leave the others.
+    async fn do_tasks(&self, due: Vec<(DeviceId, TaskId)>, now: At) -> Result<(), StoreError> {
+        match self.do_page(due.clone(), now).await {
+            Err(StoreError::Refused(_) | StoreError::Row(_)) => {}
+            done => return done,
+        }
+        for (device, task) in due {
+            match self.do_page(vec![(device, task)], now).await {
+                Err(error @ (StoreError::Refused(_) | StoreError::Row(_))) => {
+                    tracing::error!(%error, task = task.0, "a task cannot be looked at: tried again in an hour");
+                    self.store.write(move |tx| watch::postpone_task(tx, task, now.plus(POSTPONED))).await?;
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn do_page(&self, due: Vec<(DeviceId, TaskId)>, now: At) -> Result<(), StoreError> {
+        let rules = self.rules.borrow().clone();
+        // Devices are locked in the order of their ids, as ingest does.
+        let mut in_order: BTreeMap<DeviceId, Vec<TaskId>> = BTreeMap::new();
+        for (device, task) in due {
+            in_order.entry(device).or_default().push(task);
+        }
+        let place = |device: &DeviceId| {
+            let heard_at = self.roster.seat(*device).map(|seat| seat.heard_at());
+            (*device, Whereabouts { here_since: self.here_since.get(device).copied(), heard_at })
+        };
+        let places: HashMap<DeviceId, Whereabouts> = in_order.keys().map(place).collect();
+        let written = self.store.write(move |tx| {
+            let mut unheard: Vec<DeviceId> = Vec::new();
+            for (device, tasks) in &in_order {
+                devices::lock(tx, *device)?;
+                let place = places.get(device).copied().unwrap_or_default();
+                for task in tasks {
+                    if tasks::look(tx, &rules, *device, *task, place, now)? == Looked::Unheard {
+                        unheard.push(*device);
+                    }
+                }
+            }
+            Ok(unheard)
+        });
+        self.roster.ping(&written.await?);
+        Ok(())
+    }
+}
+
+/// A person closed the incident of a device that is still away: it is not told again before it was here.
+fn is_excused(device: &LastSeen, open: &[(u64, Absence)]) -> bool {
+    device.absence.is_some_and(|absence| open.iter().all(|(number, _)| *number != absence))
+}
+
+/// Writes what was decided about devices that went or came.
+fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step, now: At) -> Result<(), StoreError> {
+    let away = |absence: &Absence| absence.missing().map(|m| DeviceId(m.device)).collect::<Vec<_>>();
+    let (number, saying) = match step {
+        Step::Ping(_) => return Ok(()),
+        Step::Begin { absence, saying } => {
+            let name = affairs::list(absence.members.iter().map(|m| m.name.as_str()));
+            let only = if let [only] = absence.members.as_slice() { Some(DeviceId(only.device)) } else { None };
+            let begin = Begin { subject: Subject::Device, device: only, task: None, name: &name, at: absence.since };
+            let number = incidents::begin(tx, &begin, absence)?;
+            watch::set_absence(tx, number, &away(absence))?;
+            days::lost(tx, rules, &away(absence), now)?;
+            (number, Some(saying))
+        }
+        Step::Change { number, absence, saying } => {
+            incidents::set_facts(tx, *number, absence)?;
+            watch::set_absence(tx, *number, &away(absence))?;
+            days::lost(tx, rules, &away(absence), now)?;
+            (*number, saying.as_ref())
+        }
+        Step::End { number, saying } => {
+            incidents::end(tx, *number, now, if saying.is_some() { "back" } else { "forgotten" })?;
+            watch::set_absence(tx, *number, &[])?;
+            (*number, saying.as_ref())
+        }
+    };
+    let line = |what: &'static str, names: &[String]| {
+        let list = affairs::list(names.iter().map(String::as_str));
+        Line::new(what).incident(number).about(Subject::Device.as_str()).devices(&list, names.len())
+    };
+    match saying {
+        Some(Saying::DevicesLost { devices, .. }) => tx.note(line("device LOST", devices)),
+        Some(Saying::DevicesBack { devices, .. }) => tx.note(line("device BACK", devices)),
+        Some(_) => {}
+        None if matches!(step, Step::End { .. }) => tx.note(line("incident over", &[]).why("forgotten")),
+        None => {}
+    }
+    let Some(saying) = saying else { return Ok(()) };
+    let (kind, names) = match saying {
+        Saying::DevicesBack { devices, missing, .. } => {
+            (Kind::Back, if missing.is_empty() { devices.as_slice() } else { &[] })
+        }
+        Saying::DevicesLost { devices, .. } => (Kind::Lost, devices.as_slice()),
+        _ => (Kind::System, [].as_slice()),
+    };
+    let only = if let [only] = names { seen.iter().find(|d| d.name == *only) } else { None };
+    let notice = Notice {
+        kind,
+        incident: Some(number),
+        device: only.map(|d| d.name.clone()),
+        address: only.and_then(|d| d.address.clone()),
+        task: None,
+        at: now,
+        silence: None,
+        saying: saying.clone(),
+    };
+    apply::tell(tx, rules, &notice, now)
+}

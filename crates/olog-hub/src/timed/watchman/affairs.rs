@@ -1,0 +1,103 @@
+//! The hub's own affairs that time brings: that it started, and who is new.
+
+use olog_proto::At;
+use olog_push::SystemCode;
+use serde::{Deserialize, Serialize};
+
+use super::MINUTE;
+use crate::apply::{self, Rules};
+use crate::store::{StoreError, Tx, settings, watch};
+
+/// Where the store keeps [`Life`].
+const LIFE: &str = "life";
+/// Where the store keeps [`Told`].
+const NEW_DEVICES: &str = "new_devices";
+/// A stop in order is told at the next start when the hub was away for this long.
+const AWAY_TOLD_AFTER: i64 = 10 * MINUTE;
+/// New devices are told at most this often.
+const NEW_DEVICES_EVERY: i64 = 10 * MINUTE;
+/// Names in one message.
+const NAMES_MAX: usize = 20;
+
+/// When the hub was last alive.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Life {
+    at: At,
+    /// It stopped in order then.
+    stopped: bool,
+}
+
+/// Which devices were told as new.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Told {
+    at: At,
+    /// All that joined until then.
+    through: At,
+}
+
+/// The hub starts: told the first time, after an unclean stop, after a long absence, and if somebody was told that it is down.
+pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, was_told_down: bool, now: At) -> Result<(), StoreError> {
+    let since = |life: &Life| [("since", life.at.0.to_string())];
+    let notice = match read::<Life>(tx, LIFE)? {
+        None => Some(apply::affair(None, SystemCode::HubFirstStart, &[], now)),
+        Some(life) if !life.stopped => Some(apply::affair(None, SystemCode::HubUnclean, &since(&life), now)),
+        Some(life) if was_told_down || now.since(life.at) >= AWAY_TOLD_AFTER => {
+            Some(apply::affair(None, SystemCode::HubAway, &since(&life), now))
+        }
+        Some(_) => None,
+    };
+    if let Some(notice) = notice {
+        apply::tell(tx, rules, &notice, now)?;
+    }
+    write(tx, LIFE, &Life { at: now, stopped: false })
+}
+
+/// The hub is alive.
+pub(super) fn alive(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
+    write(tx, LIFE, &Life { at: now, stopped: false })
+}
+
+/// The hub stops in order.
+pub(super) fn stopped(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
+    write(tx, LIFE, &Life { at: now, stopped: true })
+}
+
+/// When new devices have to be told, if there are any.
+pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
+    let told = read::<Told>(tx, NEW_DEVICES)?;
+    let is_any = !watch::joined_after(tx, told.as_ref().map_or(At(0), |t| t.through))?.is_empty();
+    Ok(is_any.then(|| told.map_or(At(0), |told| told.at.plus(NEW_DEVICES_EVERY))))
+}
+
+/// Tells who joined since it was last told, if it is time.
+pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<(), StoreError> {
+    if new_devices_due(tx)?.is_none_or(|due| due > now) {
+        return Ok(());
+    }
+    let told = read::<Told>(tx, NEW_DEVICES)?.unwrap_or_default();
+    let joined = watch::joined_after(tx, told.through)?;
+    let through = joined.iter().map(|(_, at)| *at).max().unwrap_or(told.through);
+    let names = list(joined.iter().map(|(name, _)| name.as_str()));
+    apply::tell(tx, rules, &apply::affair(None, SystemCode::NewDevices, &[("devices", names)], now), now)?;
+    write(tx, NEW_DEVICES, &Told { at: now, through })
+}
+
+/// Names with commas; beyond [`NAMES_MAX`] only how many more.
+pub(super) fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let n_more = names.len().saturating_sub(NAMES_MAX);
+    let mut text = names.take(NAMES_MAX).collect::<Vec<_>>().join(", ");
+    if n_more > 0 {
+        text.push_str(&format!(", +{n_more}"));
+    }
+    text
+}
+
+fn read<T: for<'de> Deserialize<'de>>(tx: &mut Tx<'_>, key: &str) -> Result<Option<T>, StoreError> {
+    // What is not readable was never written by a hub; it is written anew.
+    Ok(settings::get(tx, key)?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+fn write<T: Serialize>(tx: &mut Tx<'_>, key: &str, value: &T) -> Result<(), StoreError> {
+    let text = serde_json::to_string(value).map_err(|error| StoreError::Refused(error.to_string()))?;
+    settings::set(tx, key, &text)
+}

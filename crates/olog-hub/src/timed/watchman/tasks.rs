@@ -1,0 +1,96 @@
+//! One task that is due: its error may be over, it may have to be told again, or it did not come.
+
+use olog_proto::At;
+
+use super::{MINUTE, POSTPONED, SECOND};
+use crate::apply::{self, Rules};
+use crate::store::devices::{self, Device, DeviceId};
+use crate::store::tasks::{self, TaskId};
+use crate::store::{StoreError, Tx, watch};
+
+/// A device that was not heard since its task fell due is asked, and its task looked at again after this.
+const ANSWER_AFTER: i64 = 2 * SECOND;
+/// While the hub does not have what the device held at its return, its tasks are looked at again after this …
+const COMMITTED_AFTER: i64 = 5 * SECOND;
+/// … but for no longer than this (DESIGN §3).
+const BACKLOG_MAX: i64 = 10 * MINUTE;
+
+/// Where a device is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Whereabouts {
+    /// Since when its errors would have been heard.
+    pub(super) here_since: Option<At>,
+    /// When its session last heard it; `None`: it has none.
+    pub(super) heard_at: Option<At>,
+}
+
+/// While a device is away its tasks are looked at again after this.
+const AWAY_AGAIN_AFTER: i64 = MINUTE;
+
+/// What came of a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// All is done until the task is due again.
+    Done,
+    /// The device has to be heard first.
+    Unheard,
+}
+
+/// Can it be said that a task of the device did not come?
+enum Verdict {
+    Now,
+    /// Nobody knows before the device is back.
+    Away,
+    Later(At, Looked),
+}
+
+/// Looks at one task. Its device's row is locked.
+pub(super) fn look(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: DeviceId,
+    task: TaskId,
+    place: Whereabouts,
+    now: At,
+) -> Result<Looked, StoreError> {
+    let Some(name) = watch::task_name(tx, task)? else { return Ok(Looked::Done) };
+    let Some(device) = devices::get(tx, device)? else {
+        watch::postpone_task(tx, task, now.plus(POSTPONED))?;
+        return Ok(Looked::Done);
+    };
+    let mut task = tasks::load(tx, device.id, &name)?;
+    let outcomes = task.facts.due(now, place.here_since, &rules.policy);
+    apply::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
+    let known = apply::known(rules, &device, &task);
+    let is_due = |due: &Option<At>| due.is_some_and(|due| due <= now);
+    let verdict = match task.expect.late_at(&known, &rules.expect).filter(|late| *late <= now) {
+        Some(late_at) => verdict(tx, &device, place, late_at, now)?,
+        // A device that is away speaks for its tasks: neither a reminder nor a run without an end is told.
+        None if place.heard_at.is_none() && is_due(&task.expect.look_at(&known, &rules.expect)) => {
+            Verdict::Later(now.plus(AWAY_AGAIN_AFTER), Looked::Done)
+        }
+        None => Verdict::Now,
+    };
+    match verdict {
+        Verdict::Now => {
+            let outcomes = task.expect.look(now, &known, &rules.expect);
+            apply::expectations(tx, rules, &device, &mut task, outcomes, now)?;
+        }
+        Verdict::Away => task.expect.park(),
+        Verdict::Later(..) => {}
+    }
+    let id = apply::task(tx, rules, &device, &mut task, now)?;
+    let Verdict::Later(at, looked) = verdict else { return Ok(Looked::Done) };
+    watch::postpone_task(tx, id, at)?;
+    Ok(looked)
+}
+
+fn verdict(tx: &mut Tx<'_>, device: &Device, place: Whereabouts, late_at: At, now: At) -> Result<Verdict, StoreError> {
+    let Some(heard_at) = place.heard_at else { return Ok(Verdict::Away) };
+    if heard_at < late_at {
+        return Ok(Verdict::Later(now.plus(ANSWER_AFTER), Looked::Unheard));
+    }
+    let backlog = devices::backlog(tx, device.id)?;
+    let waits = backlog.is_some_and(|b| b.acked < b.named && now.since(b.back_at) < BACKLOG_MAX);
+    Ok(if waits { Verdict::Later(now.plus(COMMITTED_AFTER), Looked::Done) } else { Verdict::Now })
+}
