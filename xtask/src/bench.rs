@@ -12,7 +12,7 @@ use crate::run::say;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct BenchArgs {
     /// Only these, comma-separated: road, big, flood, memory, cold, idle, ingest, history, report, sessions; docs/performance.md stays as it is
     #[arg(long)]
     only: Option<String>,
@@ -26,7 +26,7 @@ const HEAD: &str = "# Performance\n\nMeasured by `cargo xtask bench` (release bu
     ratios are what to compare.\n\n";
 
 /// Measures.
-pub(crate) fn bench(args: &Args) -> anyhow::Result<bool> {
+pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<bool> {
     if Command::new("rsyslogd").arg("-v").output().is_err() {
         anyhow::bail!("rsyslogd is missing: the agent's memory is measured beside it (apt-get install rsyslog)");
     }

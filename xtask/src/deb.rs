@@ -16,7 +16,7 @@ const PACKAGES: [&str; 2] = ["olog-hub", "olog-agent"];
 
 /// How to make them.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct DebArgs {
     /// The profile of the programs; "dev": as the tests build them, quickly and large
     #[arg(long, default_value = "release")]
     pub(crate) profile: String,
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 /// Makes both, and says where they are.
-pub(crate) fn deb(args: &Args) -> anyhow::Result<bool> {
+pub(crate) fn deb(args: &DebArgs) -> anyhow::Result<bool> {
     for file in packages(args)? {
         let size = std::fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
         say(&format!("{} ({:.1} MiB)", file.display(), size as f64 / f64::from(1 << 20)));
@@ -38,7 +38,7 @@ pub(crate) fn deb(args: &Args) -> anyhow::Result<bool> {
 }
 
 /// Makes both: where they are.
-pub(crate) fn packages(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
     // Which version of the C library a program needs is read with this.
     anyhow::ensure!(find("dpkg-shlibdeps", &[]).is_some(), "dpkg-shlibdeps is not there: apt-get install dpkg-dev");
     let cargo_deb = cargo_deb()?;
@@ -63,7 +63,7 @@ pub(crate) fn packages(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     PACKAGES.iter().map(|package| pack(&cargo_deb, package, &stage, &out, args)).collect()
 }
 
-fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &Args) -> anyhow::Result<PathBuf> {
+fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &DebArgs) -> anyhow::Result<PathBuf> {
     let mut pack = cargo(["deb"]);
     let tools = cargo_deb.parent().map(Path::to_path_buf);
     let path = std::env::var_os("PATH").unwrap_or_default();

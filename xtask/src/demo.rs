@@ -4,14 +4,14 @@ use crate::run::{cargo, say, succeeds};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct DemoArgs {
     /// End after the show: with 0 if every push came
     #[arg(long)]
     once: bool,
 }
 
 /// Shows the product.
-pub(crate) fn demo(args: &Args) -> anyhow::Result<bool> {
+pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<bool> {
     say("building (the first time takes a few minutes)…");
     if !succeeds(&mut cargo(["build", "--quiet", "-p", "olog-hub", "-p", "olog-agent", "--bins"]))? {
         return Ok(false);

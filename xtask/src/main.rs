@@ -24,15 +24,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Start a hub, an agent and a stand-in phone in a temporary folder, and watch errors arrive
-    Demo(demo::Args),
+    Demo(demo::DemoArgs),
     /// Run every suite; installs (as root) or names what it needs
-    Test(test::Args),
+    Test(test::TestArgs),
     /// Measure, and write docs/performance.md
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
     /// Make the packages for Debian
-    Deb(deb::Args),
+    Deb(deb::DebArgs),
     /// Check the house rules
-    Tidy(tidy::Args),
+    Tidy(tidy::TidyArgs),
 }
 
 fn main() -> ExitCode {

@@ -22,7 +22,7 @@ const SYSTEM: &str = "olog-journeys/system";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct TestArgs {
     /// Only the tests whose name contains this, without the checks; `system`: the tests that boot machines, `system::NAME`: of
     /// those the ones whose name contains NAME
     #[arg(long)]
@@ -69,7 +69,7 @@ impl Tally {
 }
 
 /// Runs the suites.
-pub(crate) fn test(args: &Args) -> anyhow::Result<bool> {
+pub(crate) fn test(args: &TestArgs) -> anyhow::Result<bool> {
     let mut tally = Tally::default();
     let of_machines = args.only.as_deref().and_then(|only| only.strip_prefix("system"));
     let of_machines = of_machines.filter(|rest| rest.is_empty() || rest.starts_with("::"));

@@ -14,18 +14,22 @@ pub(crate) fn check(root: &Path, found: &mut Vec<Finding>) -> anyhow::Result<()>
     for (name, sum) in &there {
         match recorded.get(name) {
             None => found.push(Finding::new(
+                "golden",
                 &folder.join(name),
                 1,
                 "a new golden frame: `cargo xtask tidy --record-golden`",
             )),
-            Some(old) if old != sum => {
-                found.push(Finding::new(&folder.join(name), 1, "a golden frame is never edited: add another one"))
-            }
+            Some(old) if old != sum => found.push(Finding::new(
+                "golden",
+                &folder.join(name),
+                1,
+                "a golden frame is never edited: add another one",
+            )),
             Some(_) => {}
         }
     }
     for name in recorded.keys().filter(|name| !there.contains_key(*name)) {
-        found.push(Finding::new(&folder.join(name), 1, "a golden frame is never removed"));
+        found.push(Finding::new("golden", &folder.join(name), 1, "a golden frame is never removed"));
     }
     Ok(())
 }

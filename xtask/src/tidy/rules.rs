@@ -3,14 +3,23 @@
 /// A module, and the modules of its crate that it may use (`*`: any).
 pub(crate) type Arrow = (&'static str, &'static [&'static str]);
 
-/// Who may know whom within a crate. Wiring and the command line know all and are known by nobody.
-pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
+/// Which modules of a crate may use which.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Within {
+    /// Lowest first: a module may use what stands on a lower floor.
+    Floors(&'static [&'static [&'static str]]),
+    /// A module, and the modules that it may use.
+    Arrows(&'static [Arrow]),
+}
+
+/// The modules of each crate.
+pub(crate) const WITHIN: &[(&str, Within)] = &[
     (
         "olog-agent",
-        &[
+        Within::Arrows(&[
             ("agent", &["*"]),
             ("cli", &["*"]),
-            ("config", &["files", "text"]),
+            ("config", &["files"]),
             ("boot", &["spool"]),
             ("dial", &[]),
             ("identity", &[]),
@@ -20,43 +29,36 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("settle", &["spool"]),
             ("read", &["spool", "text"]),
             ("text", &[]),
-            ("files", &["boot", "config", "read", "sandbox", "settle", "spool", "sweep", "text", "watch"]),
-            ("spool", &["read"]),
-            ("sweep", &["config", "read", "spool"]),
+            ("files", &["boot", "read", "sandbox", "settle", "spool", "sweep", "text", "watch"]),
+            ("spool", &[]),
+            ("sweep", &["read", "spool"]),
             ("uplink", &["boot", "dial", "identity", "spool"]),
             ("join", &["boot", "dial", "identity", "spool", "uplink"]),
             ("fallback", &["config", "identity", "spool", "uplink"]),
-            ("exec", &["files", "identity", "socket"]),
+            ("exec", &["identity", "socket"]),
             ("socket", &["boot", "config", "files", "spool", "text", "uplink"]),
-        ],
+        ]),
     ),
+    // Rooms, lowest floor first. Rooms of one floor do not know each other.
     (
         "olog-hub",
-        &[
-            ("hub", &["*"]),
-            ("cli", &["*"]),
+        Within::Floors(&[
+            &["bell", "journal", "pulse", "rules"],
+            &["store"],
+            &["apply", "config"],
+            &["ingest", "outbox"],
+            &["net"],
+            &["timed", "web"],
+            &["admin"],
+            &["hub"],
             // Another wiring of the same workers, around a clock and services that are played.
-            ("simulate", &["*"]),
-            ("bell", &[]),
-            // What happened, written after the commit: whoever writes to the store may note a line.
-            ("journal", &[]),
-            ("pulse", &[]),
-            ("rules", &[]),
-            ("config", &["rules", "store"]),
-            // Of `ingest` only what a device says of itself at a session's start.
-            ("store", &["ingest", "journal", "rules"]),
-            ("apply", &["journal", "rules", "store"]),
-            ("ingest", &["apply", "bell", "journal", "pulse", "rules", "store"]),
-            ("outbox", &["apply", "bell", "config", "journal", "pulse", "rules", "store"]),
-            ("net", &["apply", "bell", "config", "ingest", "store"]),
-            ("timed", &["apply", "bell", "config", "journal", "net", "pulse", "rules", "store"]),
-            ("web", &["bell", "config", "ingest", "net", "rules", "store"]),
-            ("admin", &["apply", "bell", "config", "ingest", "net", "rules", "store", "timed", "web"]),
-        ],
+            &["simulate"],
+            &["cli"],
+        ]),
     ),
     (
         "olog-daemon",
-        &[
+        Within::Arrows(&[
             ("clock", &[]),
             ("config", &["secret"]),
             ("log", &[]),
@@ -64,12 +66,26 @@ pub(crate) const ARROWS: &[(&str, &[Arrow])] = &[
             ("secret", &[]),
             ("service", &[]),
             ("socket", &[]),
-        ],
+        ]),
     ),
+    (
+        "olog-push",
+        Within::Floors(&[
+            &["notice"],
+            &["message"],
+            &["http", "pace", "words"],
+            &["described", "exec", "look", "mail", "wxpusher"],
+            &["channel"],
+        ]),
+    ),
+    ("olog-proto", Within::Floors(&[&["fingerprint", "name"], &["event", "identity"], &["frame"]])),
 ];
 
+/// A crate, and those of ours that it may use.
+pub(crate) type Crate = (&'static str, &'static [&'static str]);
+
 /// Which of our crates a crate may use. The daemons meet on the wire only.
-pub(crate) const CRATES: &[(&str, &[&str])] = &[
+pub(crate) const CRATES: &[Crate] = &[
     ("olog-proto", &[]),
     ("olog-daemon", &["olog_proto"]),
     ("olog-push", &["olog_proto", "olog_daemon"]),
@@ -77,8 +93,8 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("olog-hub", &["olog_proto", "olog_daemon", "olog_push"]),
 ];
 
-/// A crate of ours, and its modules (none: all of them).
-type Home = (&'static str, &'static [&'static str]);
+/// A crate of ours, and its modules ("": all of them).
+pub(crate) type Home = (&'static str, &'static [&'static str]);
 
 /// Where a foreign crate lives. Replacing it is then an edit of one place.
 pub(crate) const HOMES: &[(&str, &[Home])] = &[
@@ -89,15 +105,15 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("tokio_postgres", &[("olog-hub", &["store"])]),
     ("deadpool_postgres", &[("olog-hub", &["store"])]),
     ("refinery", &[("olog-hub", &["store"])]),
-    ("reqwest", &[("olog-push", &[])]),
+    ("reqwest", &[("olog-push", &[""])]),
     ("fluent_bundle", &[("olog-push", &["words"])]),
-    ("askama", &[("olog-hub", &["rules"])]),
+    ("askama", &[("olog-hub", &["rules/report"])]),
     ("governor", &[("olog-push", &["pace"])]),
     ("ed25519_dalek", &[("olog-proto", &["identity"])]),
     ("encoding_rs", &[("olog-agent", &["spool", "text", "files", "config"])]),
     ("chardetng", &[("olog-agent", &["text"])]),
-    ("rcgen", &[("olog-hub", &["net"])]),
-    ("croner", &[("olog-hub", &["rules"])]),
+    ("rcgen", &[("olog-hub", &["net/listener"])]),
+    ("croner", &[("olog-hub", &["rules/schedule"])]),
 ];
 
 /// Where SQL may stand; a measurement asks the database beside the daemon.
@@ -146,6 +162,15 @@ pub(crate) const BANNED_NAMES: &[&str] = &[
 /// Names that end so all the same. systemd's own word for what is started and watched is "service".
 pub(crate) const ALLOWED_NAMES: &[&str] = &["service"];
 
+/// How many files and folders of code a folder may hold.
+pub(crate) const FOLDER_ENTRIES: usize = 24;
+
+/// The page that names modules as paths.
+pub(crate) const MAP: &str = "docs/ARCHITECTURE.md";
+
+/// Pages that a reader of this repository does not have.
+pub(crate) const NOT_IN_THE_REPOSITORY: &[&str] = &["DESIGN §", "DESIGN.md", "../shared"];
+
 /// A file's bound, tests included.
 pub(crate) const FILE_LINES: usize = 600;
 
@@ -155,12 +180,27 @@ pub(crate) const GOLDEN_SUMS: &str = "SHA256SUMS";
 
 pub(crate) const DECISIONS: &str = "docs/decisions";
 
-/// The page that has every key, and the modules that read them.
+/// The page that has every key.
 pub(crate) const KEYS_PAGE: &str = "docs/operations.md";
-pub(crate) const KEY_HOMES: &[(&str, &str)] =
-    &[("olog-agent", "config"), ("olog-hub", "config"), ("olog-push", "config")];
 
-/// A word between backticks that begins like this is a path.
+/// Who reads keys, and where they are documented.
+#[derive(Debug)]
+pub(crate) struct KeyHome {
+    pub(crate) place: (&'static str, &'static str),
+    /// What the comment begins with that heads the block of TOML; `channels`: everything that documents channels.
+    pub(crate) blocks: &'static [&'static str],
+    /// Is every key in these blocks one that is read by its name?
+    pub(crate) is_complete: bool,
+}
+
+pub(crate) const KEY_HOMES: &[KeyHome] = &[
+    KeyHome { place: ("olog-agent", "config"), blocks: &["agent.toml"], is_complete: true },
+    KeyHome { place: ("olog-hub", "config"), blocks: &["hub.toml"], is_complete: true },
+    // Keys of a type that is a file are read by the names in that file.
+    KeyHome { place: ("olog-push", ""), blocks: &["hub.toml", "channels"], is_complete: false },
+];
+
+/// A word that begins like this is a path.
 pub(crate) const TOP_FOLDERS: &[&str] = &["crates/", "docs/", "xtask/", "tests/", "packaging/", "deploy/", ".ci/"];
 
 /// Folders that are not ours to judge.

@@ -1,0 +1,108 @@
+//! What breaks a rule today and is known: a list that only becomes shorter.
+//!
+//! An entry names the rule, what breaks it (the word in brackets at the end of the finding), and why it is still so. Delete the entry in
+//! the commit that mends it: an entry that nothing needs any more is itself a finding.
+
+use std::path::Path;
+
+use super::Finding;
+
+/// The rule that the list itself can break.
+pub(crate) const RULE: &str = "known";
+
+/// A rule, what breaks it, and why it still does.
+pub(crate) type Known = (&'static str, &'static str, &'static str);
+
+pub(crate) const KNOWN: &[Known] = &[
+    // Cycles between files.
+    ("cycle", "files/road", "the pipeline and the roots of a log dir share one struct"),
+    ("cycle", "apply/declared_tasks", "the store reads what a device says of itself in the type of `ingest`"),
+    ("cycle", "channel", "a channel holds the registry of types that makes channels"),
+    ("cycle", "words/missed", "the words for a missed task and for one notice call each other"),
+    ("arrow", "olog-push/described->channel", "the same registry of types"),
+    ("arrow", "olog-hub/store->ingest", "the same type of `ingest`"),
+    // Type names with two meanings.
+    ("type", "olog-agent/Bytes", "to be renamed"),
+    ("type", "olog-agent/Ended", "to be renamed"),
+    ("type", "olog-agent/Road", "to be renamed"),
+    ("type", "olog-agent/Said", "to be renamed"),
+    ("type", "olog-daemon/Source", "to be renamed"),
+    ("type", "olog-hub/Asked", "to be renamed"),
+    ("type", "olog-hub/Cause", "to be renamed"),
+    ("type", "olog-hub/Declared", "to be renamed"),
+    ("type", "olog-hub/Device", "to be renamed"),
+    ("type", "olog-hub/Done", "to be renamed"),
+    ("type", "olog-hub/Ended", "to be renamed"),
+    ("type", "olog-hub/Held", "to be renamed"),
+    ("type", "olog-hub/Incident", "to be renamed"),
+    ("type", "olog-hub/Line", "to be renamed"),
+    ("type", "olog-hub/Listed", "to be renamed"),
+    ("type", "olog-hub/Listener", "to be renamed"),
+    ("type", "olog-hub/Looked", "to be renamed"),
+    ("type", "olog-hub/Newcomer", "to be renamed"),
+    ("type", "olog-hub/Outcome", "to be renamed"),
+    ("type", "olog-hub/Page", "to be renamed"),
+    ("type", "olog-hub/Pending", "to be renamed"),
+    ("type", "olog-hub/Place", "to be renamed"),
+    ("type", "olog-hub/Policy", "to be renamed"),
+    ("type", "olog-hub/Report", "to be renamed"),
+    ("type", "olog-hub/Request", "to be renamed"),
+    ("type", "olog-hub/Seen", "to be renamed"),
+    ("type", "olog-hub/Task", "to be renamed"),
+    ("type", "olog-hub/TaskRow", "to be renamed"),
+    ("type", "olog-hub/Texts", "to be renamed"),
+    ("type", "olog-hub/Told", "to be renamed"),
+    ("type", "olog-hub/Turn", "to be renamed"),
+    ("type", "olog-hub/Verb", "to be renamed"),
+    ("type", "olog-hub/Verdict", "to be renamed"),
+    ("type", "olog-hub/Watchdog", "to be renamed"),
+    ("type", "olog-hub/Which", "to be renamed"),
+    ("type", "olog-hub/Window", "to be renamed"),
+    ("type", "olog-push/Arg", "to be renamed"),
+    ("type", "olog-push/Matter", "to be renamed"),
+    // References to a page that is not in the repository.
+    ("reference", "crates/olog-agent/src/agent.rs", "to be stated"),
+    ("reference", "crates/olog-agent/src/files/look.rs", "to be stated"),
+    ("reference", "crates/olog-agent/src/read.rs", "to be stated"),
+    ("reference", "crates/olog-daemon/src/service.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/budget.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/expect.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/expect/cadence.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/incident.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/incident/telling.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/incident/tests/histories.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/incident/texts.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/rules/liveness.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/store/events.rs", "to be stated"),
+    ("reference", "crates/olog-hub/src/timed/watchman/tasks.rs", "to be stated"),
+    ("reference", "crates/olog-push/src/notice.rs", "to be stated"),
+];
+
+/// Takes out what is known, and adds the entries of the list that nothing needs.
+pub(crate) fn check(known: &[Known], found: &mut Vec<Finding>) {
+    let is_known = |finding: &Finding, (rule, subject, _): &Known| finding.rule == *rule && finding.subject == *subject;
+    let unneeded = known.iter().filter(|entry| !found.iter().any(|finding| is_known(finding, entry)));
+    let unneeded: Vec<Finding> = unneeded
+        .map(|(rule, subject, _)| {
+            let what = format!("{subject} breaks no rule any more: delete its entry");
+            Finding::about(RULE, Path::new("xtask/src/tidy/known.rs"), 1, &format!("{rule} {subject}"), what)
+        })
+        .collect();
+    found.retain(|finding| !known.iter().any(|entry| is_known(finding, entry)));
+    found.extend(unneeded);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_hides_its_own_finding_and_must_go_when_there_is_none() {
+        let finding = |rule, subject: &str| Finding::about(rule, Path::new("a.rs"), 3, subject, "is wrong");
+        let known: &[Known] = &[("type", "Told", "…"), ("cycle", "a", "…")];
+        let mut found = vec![finding("type", "Told"), finding("type", "Line"), finding("name", "Told")];
+        check(known, &mut found);
+        let found: Vec<(&str, &str)> = found.iter().map(|one| (one.rule, one.subject.as_str())).collect();
+        assert_eq!(found, [("type", "Line"), ("name", "Told"), ("known", "cycle a")]);
+    }
+}
