@@ -94,7 +94,7 @@ impl Show {
         let closed = Instant::now();
         let Some(task) = task else { return };
         let speaks = |push: &Push| push.summary.contains(task);
-        let came = loop {
+        let recovery = loop {
             if let Some(push) = self.world.phone.pushes().into_iter().skip(before).find(speaks) {
                 break Some(push.at.saturating_duration_since(closed).as_millis());
             }
@@ -103,20 +103,20 @@ impl Show {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        match came {
+        match recovery {
             Some(ms) => say(&format!("  → pushed {ms} ms after the file was closed")),
             None => say(&format!("  → no push within {} s", PATIENCE.as_secs())),
         }
-        self.times.push((what.to_owned(), came));
+        self.times.push((what.to_owned(), recovery));
     }
 
     fn sum_up(&self) -> bool {
         say("\nFrom the file's close to the push:");
-        for (what, came) in &self.times {
-            let time = came.map_or_else(|| "did not come".to_owned(), |ms| format!("{ms} ms"));
+        for (what, recovery) in &self.times {
+            let time = recovery.map_or_else(|| "did not come".to_owned(), |ms| format!("{ms} ms"));
             say(&format!("  {time:>12}  {what}"));
         }
-        let good = self.times.iter().all(|(_, came)| came.is_some());
+        let good = self.times.iter().all(|(_, recovery)| recovery.is_some());
         if !good {
             say(&format!("\nWhat the hub logged:\n{}", self.hub.daemon.log_text()));
             say(&format!("\nWhat the agent logged:\n{}", self.agent.daemon.log_text()));

@@ -385,11 +385,11 @@ impl<'a> Session<'a> {
 
     async fn bye(mut self, why: &str) {
         let Ok(text) = (AgentFrame::Bye { why: why.to_owned() }).encode() else { return };
-        let saying = async {
+        let content = async {
             self.socket.send(Message::text(text)).await?;
             self.socket.close(None).await
         };
-        if let Ok(Err(error)) = timeout(BYE_AFTER, saying).await {
+        if let Ok(Err(error)) = timeout(BYE_AFTER, content).await {
             tracing::debug!(%error, "the hub did not hear the bye");
         }
     }

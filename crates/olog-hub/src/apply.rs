@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use olog_proto::At;
-use olog_push::words::{self, Composed, Context, Language, Spending};
-use olog_push::{Came, Channel, Ground, Kind, Limits, Message, Notice, Saying, SystemCode};
+use olog_push::words::{self, BudgetUse, Composed, Context, Language};
+use olog_push::{Channel, Content, Kind, Limits, Message, Notice, Recovery, ResolvedBy, SystemCode};
 
 use crate::journal::Line;
 use crate::rules::expect::{self, Known};
@@ -64,7 +64,7 @@ impl Rules {
     }
 
     /// Puts notices into one message of a channel.
-    pub fn compose(&self, notices: &[Notice], channel: &Channel, budget: Option<Spending>, now: At) -> Composed {
+    pub fn compose(&self, notices: &[Notice], channel: &Channel, budget: Option<BudgetUse>, now: At) -> Composed {
         words::compose(notices, &Context { budget, ..self.context(channel.limits(), now) })
     }
 
@@ -107,7 +107,7 @@ pub fn affair(device: Option<&Device>, code: SystemCode, args: &[(&str, String)]
         task: None,
         at,
         silence: None,
-        saying: Saying::System { code, args: args.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect() },
+        content: Content::System { code, args: args.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect() },
     }
 }
 
@@ -138,7 +138,7 @@ pub fn outcomes(
                     tx.note(line("incident over", number, Subject::Task, device, task).why(ground_text(ground)));
                 }
             }
-            Outcome::Notify { kind, at, saying, of } => {
+            Outcome::Notify { kind, at, content, of } => {
                 let notice = Notice {
                     kind,
                     incident: task.facts.incident().and_then(|i| i.number).filter(|_| kind != Kind::Msg),
@@ -147,7 +147,7 @@ pub fn outcomes(
                     task: Some(task.name.to_string()),
                     at,
                     silence: None,
-                    saying,
+                    content,
                 };
                 held::tell(tx, rules, &notice, &of, now)?;
             }
@@ -186,14 +186,14 @@ pub fn expectations(
                     incidents::set_facts(tx, number, missed)?;
                 }
             }
-            expect::Outcome::End { number, due_at, at, came } => {
+            expect::Outcome::End { number, due_at, at, recovery } => {
                 task.facts.was_missing(due_at, at, &rules.policy);
                 if let Some(number) = number {
-                    incidents::end(tx, number, at, came_text(came))?;
-                    tx.note(line("task BACK", number, Subject::Lost, device, task).why(came_text(came)));
+                    incidents::end(tx, number, at, came_text(recovery))?;
+                    tx.note(line("task BACK", number, Subject::Lost, device, task).why(came_text(recovery)));
                 }
             }
-            expect::Outcome::Notify { kind, number, at, saying } => {
+            expect::Outcome::Notify { kind, number, at, content } => {
                 let notice = Notice {
                     kind,
                     incident: number.or_else(|| task.expect.missed()?.number),
@@ -202,7 +202,7 @@ pub fn expectations(
                     task: Some(task.name.to_string()),
                     at,
                     silence: None,
-                    saying,
+                    content,
                 };
                 tell(tx, rules, &notice, now)?;
             }
@@ -276,26 +276,26 @@ fn update(tx: &mut Tx<'_>, task: &Task) -> Result<(), StoreError> {
 }
 
 /// Grounds as they are stored.
-pub const GROUNDS: [(Ground, &str); 6] = [
-    (Ground::RunEnded, "run_ended"),
-    (Ground::NewLog, "new_log"),
-    (Ground::Cleared, "cleared"),
-    (Ground::LogGrew, "log_grew"),
-    (Ground::Closed, "closed"),
-    (Ground::Quiet, "quiet"),
+pub const GROUNDS: [(ResolvedBy, &str); 6] = [
+    (ResolvedBy::RunEnded, "run_ended"),
+    (ResolvedBy::NewLog, "new_log"),
+    (ResolvedBy::Cleared, "cleared"),
+    (ResolvedBy::LogGrew, "log_grew"),
+    (ResolvedBy::Closed, "closed"),
+    (ResolvedBy::Quiet, "quiet"),
 ];
 
 /// Why a task is no longer waited for, as it is stored.
-fn came_text(came: Came) -> &'static str {
-    match came {
-        Came::Ran { .. } => "ran",
-        Came::Unexpected => "unexpected",
-        Came::Closed => "closed",
+fn came_text(recovery: Recovery) -> &'static str {
+    match recovery {
+        Recovery::Ran { .. } => "ran",
+        Recovery::Unexpected => "unexpected",
+        Recovery::Closed => "closed",
     }
 }
 
 /// A ground as it is stored.
-fn ground_text(ground: Ground) -> &'static str {
+fn ground_text(ground: ResolvedBy) -> &'static str {
     GROUNDS.iter().find(|(known, _)| *known == ground).map_or("", |(_, text)| text)
 }
 
@@ -307,7 +307,10 @@ pub(crate) mod tests {
     pub(crate) fn phone() -> Arc<Channel> {
         let text = "[[channel]]\nname = 'phone'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']\napi_url = 'http://127.0.0.1:9'";
         let read = olog_daemon::config::read_text("hub.toml", text, |table| {
-            table.take_tables("channel").pop().and_then(|table| Channel::take(table, &olog_push::Known::built_in()))
+            table
+                .take_tables("channel")
+                .pop()
+                .and_then(|table| Channel::take(table, &olog_push::ChannelTypes::built_in()))
         });
         Arc::new(read.unwrap().unwrap())
     }

@@ -28,8 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use olog_daemon::clock::Clock;
 use olog_proto::At;
-use olog_push::pace::Pace;
-use olog_push::words::Spending;
+use olog_push::rate_limit::{RateLimiter, RateLimiters};
+use olog_push::words::BudgetUse;
 use olog_push::{Answer, Channel, Message, Notice, Receiver, Refusal, SystemCode};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -83,6 +83,7 @@ pub async fn run(
     pulses: Pulses,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
+    let mut limiters = RateLimiters::default();
     loop {
         let now = rules.borrow_and_update().clone();
         let round = stop.child_token();
@@ -97,7 +98,8 @@ pub async fn run(
                 pulses.of(format!("outbox of {}", channel.name)),
                 round.clone(),
             );
-            dispatchers.spawn(dispatcher.run());
+            let limiter = limiters.of(&channel.name, channel.rate, Instant::now());
+            dispatchers.spawn(dispatcher.limited_by(limiter).run());
         }
         dispatchers.spawn(expire(store.clone(), now.clone(), bell.clone(), clock.clone(), round.clone()));
         let ended = tokio::select! {
@@ -167,7 +169,7 @@ pub struct Dispatcher {
     bell: Bell,
     listener: Listener,
     clock: Clock,
-    pace: Pace,
+    limiter: Arc<RateLimiter>,
     storm: Mutex<Storm>,
     /// Who holds its claims.
     me: String,
@@ -205,7 +207,7 @@ impl Dispatcher {
             Ok(()) => u64::from_le_bytes(me).to_string(),
             Err(_) => "hub".to_owned(),
         };
-        let pace = Pace::new(channel.rate, Instant::now());
+        let limiter = Arc::new(RateLimiter::new(channel.rate, Instant::now()));
         Dispatcher {
             store,
             rules,
@@ -213,13 +215,18 @@ impl Dispatcher {
             listener: bell.listen(),
             bell,
             clock,
-            pace,
+            limiter,
             storm: Mutex::default(),
             me,
             pulse,
             stop,
             stand_in: None,
         }
+    }
+
+    /// Within this limiter, which counts the calls made under earlier configurations.
+    fn limited_by(self, limiter: Arc<RateLimiter>) -> Dispatcher {
+        Dispatcher { limiter, ..self }
     }
 
     /// Calls nobody: this one answers.
@@ -297,7 +304,7 @@ impl Dispatcher {
             let n = self.store.read(move |tx| outbox::n_waiting(tx, &name, CLAIM_MAX as u64)).await?;
             wait = wait.filter(|_| n < CLAIM_MAX as u64);
         }
-        if let Some(wait) = wait.or_else(|| self.pace.take(instant).err()) {
+        if let Some(wait) = wait.or_else(|| self.limiter.try_acquire(instant).err()) {
             self.release(outbox::ids(&claims.rows)).await?;
             return Ok(Next::AfterPace(wait));
         }
@@ -405,7 +412,7 @@ impl Dispatcher {
     async fn in_words(
         &self,
         mut rows: Vec<Claimed>,
-        budget: Option<Spending>,
+        budget: Option<BudgetUse>,
         now: At,
     ) -> Result<(Message, Vec<Claimed>), StoreError> {
         // A storm takes some hundred milliseconds of one core: not of those that answer devices.
@@ -552,11 +559,11 @@ fn worth_a_message(present: &[(Place, Urgency)], budget: &Budget) -> Worth {
 }
 
 /// What a message says of the budget, if there is anything to say: that some of it has waited, or that little is left.
-fn spending(channel: &str, rows: &[Claimed], facts: &ChannelFacts, budget: Option<&Budget>) -> Option<Spending> {
+fn spending(channel: &str, rows: &[Claimed], facts: &ChannelFacts, budget: Option<&Budget>) -> Option<BudgetUse> {
     let budget = budget?;
     let has_waited = |row: &&Claimed| facts.held_through.is_some_and(|last| row.id <= last);
     let n_waited = rows.iter().filter(has_waited).count() as u64;
-    Some(Spending { channel: channel.to_owned(), n_waited, used: budget.used(), per_day: budget.per_day() })
+    Some(BudgetUse { channel: channel.to_owned(), n_waited, used: budget.used(), per_day: budget.per_day() })
 }
 
 fn jitter() -> f64 {

@@ -13,13 +13,13 @@ use olog_daemon::config::Table;
 use olog_daemon::secret::Secret;
 use sha2::{Digest, Sha256};
 
-use crate::described::{Described, Description};
+use crate::described::{ChannelTypeDef, TemplateChannel};
 use crate::exec::Exec;
-use crate::http::Line;
+use crate::http::Endpoint;
 use crate::mail::{self, Mail};
-use crate::pace::Rate;
+use crate::rate_limit::Rate;
 use crate::wxpusher::Wxpusher;
-use crate::{Answer, Kind, Known, Limits, Message, Receiver, Unit};
+use crate::{Answer, ChannelTypes, Kind, Limits, Message, Receiver, Unit};
 
 /// Every kind, in the order in which a configuration lists them.
 pub const KINDS: [(&str, Kind); 8] = [
@@ -41,11 +41,11 @@ const BURST: NonZeroU32 = match NonZeroU32::new(10) {
 
 /// What carries a channel's messages. A closed set: one arm each in the verbs below, and nothing else knows which it is.
 #[derive(Debug, PartialEq)]
-enum Carrier {
+enum Backend {
     Wxpusher(Wxpusher),
     Mail(Mail),
     Exec(Exec),
-    Described(Described),
+    TemplateChannel(TemplateChannel),
 }
 
 /// The types of channels that are code, as `type` names them.
@@ -58,7 +58,7 @@ enum Type {
     Mail,
     Exec,
     /// Without a description: its file is wrong, and that has been reported.
-    Described(Option<Arc<Description>>),
+    TemplateChannel(Option<Arc<ChannelTypeDef>>),
 }
 
 /// Is this the name of a type that is code?
@@ -66,52 +66,52 @@ pub(crate) fn is_in_code(name: &str) -> bool {
     IN_CODE.iter().any(|(word, _)| *word == name)
 }
 
-impl Carrier {
+impl Backend {
     /// Takes the keys of its own, `api_url` and `proxy` included where it has them; `None` when one is wrong, and reported.
-    fn take(of: Type, table: &mut Table) -> Option<Carrier> {
+    fn take(of: Type, table: &mut Table) -> Option<Backend> {
         match of {
-            Type::Wxpusher => Wxpusher::take(table).map(Carrier::Wxpusher),
-            Type::Mail => Mail::take(table).map(Carrier::Mail),
-            Type::Exec => Exec::take(table).map(Carrier::Exec),
-            Type::Described(of) => Described::take(of?, table).map(Carrier::Described),
+            Type::Wxpusher => Wxpusher::take(table).map(Backend::Wxpusher),
+            Type::Mail => Mail::take(table).map(Backend::Mail),
+            Type::Exec => Exec::take(table).map(Backend::Exec),
+            Type::TemplateChannel(of) => TemplateChannel::take(of?, table).map(Backend::TemplateChannel),
         }
     }
 
     fn type_name(&self) -> &str {
         match self {
-            Carrier::Wxpusher(_) => "wxpusher",
-            Carrier::Mail(_) => "mail",
-            Carrier::Exec(_) => "exec",
-            Carrier::Described(it) => it.type_name(),
+            Backend::Wxpusher(_) => "wxpusher",
+            Backend::Mail(_) => "mail",
+            Backend::Exec(_) => "exec",
+            Backend::TemplateChannel(it) => it.type_name(),
         }
     }
 
     /// Those keys in force as lines of TOML, secrets masked.
     fn effective(&self) -> Vec<String> {
         match self {
-            Carrier::Wxpusher(it) => it.effective(),
-            Carrier::Mail(it) => it.effective(),
-            Carrier::Exec(it) => it.effective(),
-            Carrier::Described(it) => it.effective(),
+            Backend::Wxpusher(it) => it.effective(),
+            Backend::Mail(it) => it.effective(),
+            Backend::Exec(it) => it.effective(),
+            Backend::TemplateChannel(it) => it.effective(),
         }
     }
 
     /// The way to the service, of those that are called by HTTP.
-    fn line(&self) -> Option<&Line> {
+    fn line(&self) -> Option<&Endpoint> {
         match self {
-            Carrier::Wxpusher(it) => Some(it.line()),
-            Carrier::Mail(_) | Carrier::Exec(_) => None,
-            Carrier::Described(it) => Some(it.line()),
+            Backend::Wxpusher(it) => Some(it.line()),
+            Backend::Mail(_) | Backend::Exec(_) => None,
+            Backend::TemplateChannel(it) => Some(it.line()),
         }
     }
 
     /// What must not be shown anywhere.
     fn secrets(&self) -> Vec<&Secret> {
         match self {
-            Carrier::Wxpusher(it) => it.secrets(),
-            Carrier::Mail(it) => it.secrets(),
-            Carrier::Exec(it) => it.secrets(),
-            Carrier::Described(it) => it.secrets(),
+            Backend::Wxpusher(it) => it.secrets(),
+            Backend::Mail(it) => it.secrets(),
+            Backend::Exec(it) => it.secrets(),
+            Backend::TemplateChannel(it) => it.secrets(),
         }
     }
 
@@ -119,61 +119,61 @@ impl Carrier {
     fn rate(&self) -> Rate {
         match self {
             // No documented rates: a mail server's is its own affair, a command's what the person makes it.
-            Carrier::Wxpusher(_) | Carrier::Mail(_) | Carrier::Exec(_) => {
+            Backend::Wxpusher(_) | Backend::Mail(_) | Backend::Exec(_) => {
                 Rate { every: Duration::from_secs(1), burst: BURST }
             }
-            Carrier::Described(it) => it.rate(),
+            Backend::TemplateChannel(it) => it.rate(),
         }
     }
 
     /// Messages in a rolling day, unless the channel says otherwise.
     fn per_day(&self) -> Option<u32> {
         match self {
-            Carrier::Wxpusher(_) | Carrier::Mail(_) | Carrier::Exec(_) => None,
-            Carrier::Described(it) => it.per_day(),
+            Backend::Wxpusher(_) | Backend::Mail(_) | Backend::Exec(_) => None,
+            Backend::TemplateChannel(it) => it.per_day(),
         }
     }
 
     fn limits(&self) -> Limits {
         match self {
-            Carrier::Wxpusher(it) => it.limits(),
-            Carrier::Mail(_) => mail::LIMITS,
-            Carrier::Exec(it) => it.limits(),
-            Carrier::Described(it) => it.limits(),
+            Backend::Wxpusher(it) => it.limits(),
+            Backend::Mail(_) => mail::LIMITS,
+            Backend::Exec(it) => it.limits(),
+            Backend::TemplateChannel(it) => it.limits(),
         }
     }
 
     fn receivers(&self) -> Vec<Receiver> {
         match self {
-            Carrier::Wxpusher(it) => it.receivers(),
-            Carrier::Mail(it) => it.receivers(),
-            Carrier::Exec(it) => it.receivers(),
-            Carrier::Described(it) => it.receivers(),
+            Backend::Wxpusher(it) => it.receivers(),
+            Backend::Mail(it) => it.receivers(),
+            Backend::Exec(it) => it.receivers(),
+            Backend::TemplateChannel(it) => it.receivers(),
         }
     }
 
     fn in_one_call(&self, left: &[Receiver]) -> Vec<Receiver> {
         match self {
-            Carrier::Wxpusher(it) => it.in_one_call(left),
-            Carrier::Mail(it) => it.in_one_call(left),
-            Carrier::Exec(it) => it.in_one_call(left),
-            Carrier::Described(it) => it.in_one_call(left),
+            Backend::Wxpusher(it) => it.in_one_call(left),
+            Backend::Mail(it) => it.in_one_call(left),
+            Backend::Exec(it) => it.in_one_call(left),
+            Backend::TemplateChannel(it) => it.in_one_call(left),
         }
     }
 
     async fn send(&self, message: &Message, to: Vec<Receiver>) -> Vec<(Receiver, Answer)> {
         match self {
-            Carrier::Wxpusher(it) => it.send(message, to).await,
-            Carrier::Mail(it) => it.send(message, &to, Clock::system().now()).await,
-            Carrier::Exec(it) => it.send(message, &to, Clock::system().now()).await,
-            Carrier::Described(it) => it.send(message, to).await,
+            Backend::Wxpusher(it) => it.send(message, to).await,
+            Backend::Mail(it) => it.send(message, &to, Clock::system().now()).await,
+            Backend::Exec(it) => it.send(message, &to, Clock::system().now()).await,
+            Backend::TemplateChannel(it) => it.send(message, to).await,
         }
     }
 }
 
 /// Which notifications a channel wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Only {
+pub struct ChannelFilter {
     /// Of these kinds.
     pub kinds: Vec<Kind>,
     /// Of devices whose name matches one of these.
@@ -182,10 +182,10 @@ pub struct Only {
     pub tasks: Vec<String>,
 }
 
-impl Default for Only {
-    fn default() -> Only {
+impl Default for ChannelFilter {
+    fn default() -> ChannelFilter {
         let all = || vec!["*".to_owned()];
-        Only { kinds: KINDS.iter().map(|(_, kind)| *kind).collect(), devices: all(), tasks: all() }
+        ChannelFilter { kinds: KINDS.iter().map(|(_, kind)| *kind).collect(), devices: all(), tasks: all() }
     }
 }
 
@@ -197,17 +197,17 @@ pub struct Channel {
     /// Its name in the configuration.
     pub name: String,
     /// What it wants.
-    pub only: Only,
+    pub only: ChannelFilter,
     /// How fast it may be called.
     pub rate: Rate,
     /// Messages in a rolling day, if the configuration bounds them.
     pub per_day: Option<u32>,
-    carrier: Carrier,
+    carrier: Backend,
 }
 
 impl Channel {
     /// Reads one `[[channel]]` table; `None` when something in it is wrong, and reported.
-    pub fn take(mut table: Table, types: &Known) -> Option<Channel> {
+    pub fn take(mut table: Table, types: &ChannelTypes) -> Option<Channel> {
         let name = table.need_str("name");
         if !table.has("type") {
             table.fault("type", &format!("is missing: expected {}", type_names(types)));
@@ -215,11 +215,11 @@ impl Channel {
         // Of an unknown type nobody knows the keys: the type is what has to be told.
         let of = table.take_as("type", |name| {
             let in_code = IN_CODE.iter().find(|(word, _)| *word == name).map(|(_, of)| of.clone());
-            let of = in_code.or_else(|| types.get(name).map(Type::Described));
+            let of = in_code.or_else(|| types.get(name).map(Type::TemplateChannel));
             of.ok_or_else(|| format!("expected {}, found {name:?}", type_names(types)))
         })?;
-        let carrier = Carrier::take(of, &mut table);
-        let only = table.take_table("only").map_or_else(Only::default, Only::take);
+        let carrier = Backend::take(of, &mut table);
+        let only = table.take_table("only").map_or_else(ChannelFilter::default, ChannelFilter::take);
         let burst = carrier.as_ref().map_or(BURST, |carrier| carrier.rate().burst);
         let rate = table.take_as("rate", |text| Rate::parse_or_say(text, burst));
         let per_day = table.take_int("per_day", 0..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
@@ -245,7 +245,7 @@ impl Channel {
         lines.extend(self.carrier.effective());
         lines.push(format!("rate = \"{}\"", self.rate));
         lines.push(format!("per_day = {}", self.per_day.unwrap_or(0)));
-        lines.extend(self.carrier.line().into_iter().flat_map(Line::effective));
+        lines.extend(self.carrier.line().into_iter().flat_map(Endpoint::effective));
         lines.push(format!("only = {only}"));
         lines.join("\n")
     }
@@ -300,16 +300,16 @@ impl Channel {
     }
 }
 
-impl Only {
-    fn take(mut table: Table) -> Only {
-        let all = Only::default();
+impl ChannelFilter {
+    fn take(mut table: Table) -> ChannelFilter {
+        let all = ChannelFilter::default();
         let kind = |text: &str| {
             KINDS.iter().find(|(word, _)| *word == text).map(|(_, kind)| *kind).ok_or_else(|| {
                 let words: Vec<_> = KINDS.iter().map(|(word, _)| format!("{word:?}")).collect();
                 format!("expected {}, found {text:?}", words.join(" or "))
             })
         };
-        let only = Only {
+        let only = ChannelFilter {
             kinds: table.take_list_as("kinds", kind).unwrap_or(all.kinds),
             devices: table.take_list("devices").unwrap_or(all.devices),
             tasks: table.take_list("tasks").unwrap_or(all.tasks),
@@ -319,7 +319,7 @@ impl Only {
     }
 }
 
-fn type_names(types: &Known) -> String {
+fn type_names(types: &ChannelTypes) -> String {
     let mut names: Vec<&str> = IN_CODE.iter().map(|(word, _)| *word).chain(types.names()).collect();
     names.sort_unstable();
     let words: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();

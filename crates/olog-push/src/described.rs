@@ -21,12 +21,12 @@ use olog_daemon::clock::Clock;
 use olog_daemon::secret::Secret;
 use olog_proto::At;
 
-use crate::http::{Call, Line, one_line, url_masked};
-use crate::pace::Rate;
+use crate::http::{Call, Endpoint, one_line, url_masked};
+use crate::rate_limit::Rate;
 use crate::{Answer, Form, Limits, Message, Receiver, Refusal};
 use call::{Body, Parts};
-pub(crate) use description::Description;
-use description::{Is, Key};
+pub(crate) use description::ChannelTypeDef;
+use description::{Key, KeyType};
 use template::{Escape, Template, Values, percent_encoded, url_piece};
 
 /// A piece of a secret URL or header that is shorter tells nothing, and stands in other words.
@@ -34,8 +34,8 @@ const PIECE_MIN: usize = 8;
 
 /// A service as a channel has set it up.
 #[derive(PartialEq)]
-pub(crate) struct Described {
-    of: Arc<Description>,
+pub(crate) struct TemplateChannel {
+    of: Arc<ChannelTypeDef>,
     /// Values of the keys that may be shown.
     texts: BTreeMap<String, Vec<String>>,
     /// Values of those that may not, URLs included.
@@ -44,11 +44,11 @@ pub(crate) struct Described {
     headers: BTreeMap<String, Secret>,
     /// A body of the channel's own, and its text as it was typed.
     body: Option<(Body, Secret)>,
-    line: Line,
+    line: Endpoint,
 }
 
 /// Without the body: what somebody typed into it may be secret.
-impl fmt::Debug for Described {
+impl fmt::Debug for TemplateChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut it = f.debug_struct("Described");
         it.field("of", &self.of.name).field("texts", &self.texts).field("secrets", &self.secrets);
@@ -56,7 +56,7 @@ impl fmt::Debug for Described {
     }
 }
 
-impl Described {
+impl TemplateChannel {
     pub(crate) fn type_name(&self) -> &str {
         &self.of.name
     }
@@ -74,7 +74,7 @@ impl Described {
         self.of.limits
     }
 
-    pub(crate) fn line(&self) -> &Line {
+    pub(crate) fn line(&self) -> &Endpoint {
         &self.line
     }
 
@@ -87,7 +87,7 @@ impl Described {
         let Some(key) = self.receivers_key() else { return vec![Receiver { id: self.of.name.clone() }] };
         let mut receivers: Vec<Receiver> = Vec::new();
         let shown = match key.is {
-            Is::Text => self.texts.get(&key.name).cloned().unwrap_or_default(),
+            KeyType::Text => self.texts.get(&key.name).cloned().unwrap_or_default(),
             _ => self.secrets.get(&key.name).into_iter().flatten().map(Secret::masked).collect(),
         };
         for id in shown {
@@ -163,10 +163,10 @@ impl Described {
             let secret = || self.secrets.get(&key.name).and_then(|held| held.get(at)).map(Secret::reveal);
             let text = || self.texts.get(&key.name).and_then(|held| held.get(at)).map(String::as_str);
             let value = match key.is {
-                Is::Headers | Is::Body => continue,
-                Is::Text => Value::from(text().unwrap_or_default()),
-                Is::Secret => Value::from(secret().unwrap_or_default()),
-                Is::Url => url_piece(secret().unwrap_or_default()),
+                KeyType::Headers | KeyType::Body => continue,
+                KeyType::Text => Value::from(text().unwrap_or_default()),
+                KeyType::Secret => Value::from(secret().unwrap_or_default()),
+                KeyType::Url => url_piece(secret().unwrap_or_default()),
             };
             values.insert(key.name.clone(), value);
         }

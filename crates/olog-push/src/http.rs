@@ -29,7 +29,7 @@ pub(crate) struct Http {
 }
 
 /// A service's address as a channel has it: `api_url` and `proxy`, and the client that goes there.
-pub(crate) struct Line {
+pub(crate) struct Endpoint {
     /// Scheme and host, without a slash at the end; empty where another key holds the whole URL.
     pub(crate) api_url: String,
     pub(crate) proxy: Option<Secret>,
@@ -37,28 +37,28 @@ pub(crate) struct Line {
 }
 
 /// Without the client: it would show the proxy's password.
-impl fmt::Debug for Line {
+impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").field("api_url", &self.api_url).field("proxy", &self.proxy).finish_non_exhaustive()
     }
 }
 
 /// Calls go the same way.
-impl PartialEq for Line {
-    fn eq(&self, other: &Line) -> bool {
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Endpoint) -> bool {
         (&self.api_url, &self.proxy) == (&other.api_url, &other.proxy)
     }
 }
 
-impl Line {
+impl Endpoint {
     /// Takes `api_url` and `proxy`; `None` when one of them is wrong, and reported. Without a usual `api_url` there is no such
     /// key: another holds the whole URL.
-    pub(crate) fn take(table: &mut Table, usual: Option<&str>) -> Option<Line> {
+    pub(crate) fn take(table: &mut Table, usual: Option<&str>) -> Option<Endpoint> {
         let given = usual.and_then(|usual| table.take_as("api_url", |text| service_url(text, usual)));
         let api_url = given.unwrap_or_else(|| usual.unwrap_or_default().to_owned());
         let proxy = table.take_as("proxy", |text| Http::new(Some(text)).map(|_| Secret::new(text))).flatten();
         let http = Http::new(proxy.as_ref().map(Secret::reveal)).ok()?;
-        Some(Line { api_url, proxy, http })
+        Some(Endpoint { api_url, proxy, http })
     }
 
     /// Its keys in force, secrets masked.

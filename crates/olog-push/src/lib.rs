@@ -9,19 +9,19 @@
 pub mod channel;
 mod described;
 mod exec;
+pub mod fetch;
 mod http;
-pub mod look;
 mod mail;
 mod message;
 pub mod notice;
-pub mod pace;
+pub mod rate_limit;
 pub mod words;
 mod wxpusher;
 
-pub use channel::{Channel, Only};
-pub use described::known::Known;
+pub use channel::{Channel, ChannelFilter};
+pub use described::known::ChannelTypes;
 pub use message::{About, Form, Limits, Message, Unit};
-pub use notice::{Cadence, Came, Expected, Ground, Kind, Notice, ReportFacts, Saying, SystemCode, Why};
+pub use notice::{Cadence, Content, Expected, Kind, Notice, Reason, Recovery, ReportFacts, ResolvedBy, SystemCode};
 
 /// Somebody a channel reaches. Its `id` is safe to store and to show (a secret one is masked).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 mod report;
 
-pub use report::{Ended, ListedDevice, Matter, Proof, ReportFacts, Sent, Tally, Trouble};
+pub use report::{
+    ClosedIncident, CompletedRun, ListedDevice, OpenProblem, ProblemKind, ReportFacts, Sent, StateCounts,
+};
 
 /// The kinds that a channel's `only.kinds` chooses from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,17 +59,18 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<u64>,
     /// What happened.
-    pub saying: Saying,
+    #[serde(rename = "saying")]
+    pub content: Content,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Saying {
+pub enum Content {
     /// An error text that has to be pushed.
     Error {
         /// Why it is pushed.
-        why: Why,
+        why: Reason,
         /// The text.
         excerpt: Excerpt,
         /// The file, empty for a run by `exec`.
@@ -95,7 +98,7 @@ pub enum Saying {
     /// A task's incident is over.
     Over {
         /// What shows it.
-        ground: Ground,
+        ground: ResolvedBy,
         /// When the incident began.
         began_at: At,
         /// How often an error was seen in it.
@@ -134,7 +137,8 @@ pub enum Saying {
         /// When it should have come.
         due_at: At,
         /// What happened.
-        came: Came,
+        #[serde(rename = "came")]
+        recovery: Recovery,
         /// How often it should have come.
         n_missed: u64,
         /// When a person acknowledged it.
@@ -197,7 +201,7 @@ pub enum Saying {
 /// Why an error is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum Reason {
     /// The first sign of an incident; this error was never seen on this task.
     First,
     /// The first sign of an incident; this error is known from earlier ones.
@@ -226,7 +230,7 @@ pub enum Why {
 /// What shows that an incident is over (DESIGN §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ground {
+pub enum ResolvedBy {
     /// (a) A run by `exec` ended with 0.
     RunEnded,
     /// (b) A new log came after the last error.
@@ -287,7 +291,7 @@ pub enum Cadence {
 /// Why a task is no longer waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Came {
+pub enum Recovery {
     /// It ran.
     Ran {
         /// When it was seen.

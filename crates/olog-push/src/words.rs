@@ -19,11 +19,11 @@ mod several;
 use chrono_tz::Tz;
 use olog_proto::At;
 
-pub use catalogue::{Arg, LANGUAGES, Language, Say};
+pub use catalogue::{Arg, LANGUAGES, Language, Localizer};
 pub use cut::ssh;
-use entry::Entry;
+use entry::MessageItem;
 use page::Page;
-use several::Rest;
+use several::Omitted;
 
 use crate::{Cadence, Form, Limits, Message, Notice};
 
@@ -62,14 +62,14 @@ pub struct Context<'a> {
     /// Sent by the device itself, because its hub is away.
     pub by_device: bool,
     /// The channel's budget of a day, if it has one.
-    pub budget: Option<Spending>,
+    pub budget: Option<BudgetUse>,
     /// What fits into one message.
     pub limits: Limits,
 }
 
 /// What a message has to do with its channel's budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spending {
+pub struct BudgetUse {
     /// The channel.
     pub channel: String,
     /// How many of its notices have waited for it.
@@ -94,17 +94,17 @@ pub(crate) use page::markdown;
 
 /// A habit in words, like "daily 02:10 ± 4 min".
 pub fn cadence(cadence: &Cadence, language: Language) -> String {
-    missed::habit(&Say { language, timezone: Tz::UTC, now: At(0) }, cadence)
+    missed::habit(&Localizer { language, timezone: Tz::UTC, now: At(0) }, cadence)
 }
 
 /// What a report says of a habit that was learnt: what it is, what shows it, and how to refuse.
 pub fn proposal(cadence: &Cadence, n_runs: u64, span: i64, device: &str, task: &str, language: Language) -> String {
-    missed::proposal(&Say { language, timezone: Tz::UTC, now: At(0) }, cadence, (n_runs, span), (device, task))
+    missed::proposal(&Localizer { language, timezone: Tz::UTC, now: At(0) }, cadence, (n_runs, span), (device, task))
 }
 
 /// Why a notice is told, as its message says it. A report is its own reason.
 pub fn why(notice: &Notice, language: Language, timezone: Tz) -> String {
-    let say = Say { language, timezone, now: notice.at };
+    let say = Localizer { language, timezone, now: notice.at };
     entry::fold(std::slice::from_ref(notice)).first().map_or_else(String::new, |entry| one::words(&say, entry).why)
 }
 
@@ -113,14 +113,14 @@ pub fn why(notice: &Notice, language: Language, timezone: Tz) -> String {
 /// What does not fit is left to the next message. But of more than a person reads, or more than [`MESSAGES_MAX`] messages
 /// hold (one, where messages are few), one message is made that tells the worst and what most devices share, and counts the rest.
 pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
-    let say = Say { language: context.language, timezone: context.timezone, now: context.now };
+    let say = Localizer { language: context.language, timezone: context.timezone, now: context.now };
     let mut entries = entry::fold(notices);
     // Worst first, so a report is the last; it goes with a message of its own.
     if entries.len() > 1 {
         entries.retain(|entry| !entry.is_alone());
     }
     let messages_max = if context.budget.is_some() { 1 } else { MESSAGES_MAX };
-    let mut rest = Rest { entries: &[], are_counted: entries.len() > WHOLE_MAX, names_max: NAMES_MAX };
+    let mut rest = Omitted { entries: &[], are_counted: entries.len() > WHOLE_MAX, names_max: NAMES_MAX };
     let size = |page: &Page| context.limits.unit.size(&page.write(context.limits.form));
     let max = context.limits.body;
     if !rest.are_counted {
@@ -140,7 +140,7 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     loop {
         let end = n.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
         let (chosen, others) = entries.split_at(end.min(entries.len()));
-        let rest = Rest { entries: others, ..rest };
+        let rest = Omitted { entries: others, ..rest };
         let (title, telling, smallest) = write(&say, context, chosen, &rest, Some(0));
         // Escaping makes a text longer, so the measure is the page and not its texts.
         let too_long = size(&smallest);
@@ -161,10 +161,10 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
 
 /// Title, telling line, and the page with excerpts of at most `budget` characters.
 fn write(
-    say: &Say,
+    say: &Localizer,
     context: &Context<'_>,
-    entries: &[Entry<'_>],
-    rest: &Rest<'_, '_>,
+    entries: &[MessageItem<'_>],
+    rest: &Omitted<'_, '_>,
     budget: Option<usize>,
 ) -> (String, String, Page) {
     match entries {
@@ -176,28 +176,26 @@ fn write(
 }
 
 /// What a message says of its channel's budget: what has waited for it, and that little is left.
-fn of_the_budget(say: &Say, context: &Context<'_>) -> Vec<String> {
+fn of_the_budget(say: &Localizer, context: &Context<'_>) -> Vec<String> {
     let mut facts = Vec::new();
-    if let Some(Spending { channel, n_waited, used, per_day }) = &context.budget {
+    if let Some(BudgetUse { channel, n_waited, used, per_day }) = &context.budget {
         let (n_waited, used, per_day) = (*n_waited, *used, *per_day);
         let args = [("n", n_waited.into()), ("used", used.into()), ("all", per_day.into())];
         let left = per_day.saturating_sub(used + 1);
         if n_waited > 0 {
-            facts.push(say.t("budget-waited", &args));
+            facts.push(say.text("budget-waited", &args));
         }
         if left <= BUDGET_LOW && left < per_day / 2 {
-            facts.push(
-                say.t(
-                    "budget-low",
-                    &[("n", left.into()), ("all", per_day.into()), ("channel", channel.as_str().into())],
-                ),
-            );
+            facts.push(say.text(
+                "budget-low",
+                &[("n", left.into()), ("all", per_day.into()), ("channel", channel.as_str().into())],
+            ));
         }
     }
     facts
 }
 
-fn message(context: &Context<'_>, title: String, telling: &str, page: &Page, told: &[Entry<'_>]) -> Message {
+fn message(context: &Context<'_>, title: String, telling: &str, page: &Page, told: &[MessageItem<'_>]) -> Message {
     let telling: String = telling.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let telling = telling.trim();
     let summary = if telling.is_empty() { title.clone() } else { format!("{title} — {telling}") };
@@ -205,7 +203,7 @@ fn message(context: &Context<'_>, title: String, telling: &str, page: &Page, tol
     let Limits { unit, form, body: max, plain, .. } = context.limits;
     let html = if form == Form::HtmlWithCopy { form } else { Form::Html };
     let [html, markdown, text] = [html, Form::Markdown, Form::Text].map(|form| page.write(form));
-    let about = told.iter().map(Entry::about).collect();
+    let about = told.iter().map(MessageItem::about).collect();
     let message = Message { title, summary, html, markdown, text, about };
     let (body, form) = message.body(form);
     // Only a single entry whose facts alone exceed the limit comes here: a part of it is better than nothing.

@@ -11,7 +11,7 @@ mod take;
 
 use serde_json::{Value, json};
 
-use crate::http::{Line, Reply, WORDS_MAX, one_line};
+use crate::http::{Endpoint, Reply, WORDS_MAX, one_line};
 use crate::{Answer, Form, Limits, Message, Receiver, Refusal, Unit};
 use olog_daemon::secret::Secret;
 
@@ -28,7 +28,7 @@ const SPTS_MAX: usize = 10;
 #[derive(Debug, PartialEq)]
 pub(crate) struct Wxpusher {
     whom: Whom,
-    line: Line,
+    line: Endpoint,
 }
 
 impl Wxpusher {
@@ -45,7 +45,7 @@ impl Wxpusher {
         LIMITS
     }
 
-    pub(crate) fn line(&self) -> &Line {
+    pub(crate) fn line(&self) -> &Endpoint {
         &self.line
     }
 

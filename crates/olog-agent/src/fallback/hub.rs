@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use olog_proto::{At, DeviceName};
-use olog_push::{Kind, Notice, Saying, SystemCode};
+use olog_push::{Content, Kind, Notice, SystemCode};
 
 use crate::spool::{Spool, SpoolError};
 
@@ -92,6 +92,6 @@ fn notice(device: &DeviceName, address: Option<&str>, code: SystemCode, args: &[
         task: None,
         at,
         silence: None,
-        saying: Saying::System { code, args },
+        content: Content::System { code, args },
     }
 }

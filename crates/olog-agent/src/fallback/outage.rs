@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use olog_proto::{At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What};
-use olog_push::{Kind, Notice, Saying, Why};
+use olog_push::{Content, Kind, Notice, Reason};
 
 /// The same `.msg` text again within this time is counted only.
 const SAME_MESSAGE: i64 = 10 * 60 * 1000;
@@ -51,7 +51,7 @@ impl Outage {
         for event in events {
             self.seen = event.n;
             let (at, n, tried) = (event.at, event.n, event.pushed.is_some());
-            let Some((kind, task, saying)) = self.saying(event.what, at, now) else { continue };
+            let Some((kind, task, content)) = self.content(event.what, at, now) else { continue };
             // Tried before a restart: known from then on, and never tried twice by the device.
             if tried {
                 continue;
@@ -64,31 +64,31 @@ impl Outage {
                 task: Some(task.to_string()),
                 at,
                 silence: None,
-                saying,
+                content,
             };
             said.push(Said { n, notice });
         }
         said
     }
 
-    fn saying(&mut self, what: What, at: At, now: At) -> Option<(Kind, TaskName, Saying)> {
+    fn content(&mut self, what: What, at: At, now: At) -> Option<(Kind, TaskName, Content)> {
         match what {
             What::Text { file, excerpt } if !file.history && !excerpt.is_blank() => match file.suffix {
                 Suffix::Err => {
                     let prints = file.fingerprints.iter().map(|text| text.fingerprint()).collect();
-                    let saying = self.error(&file.task, prints, excerpt, file.path, at)?;
-                    Some((Kind::Err, file.task, saying))
+                    let content = self.error(&file.task, prints, excerpt, file.path, at)?;
+                    Some((Kind::Err, file.task, content))
                 }
                 Suffix::Msg => {
-                    let saying = self.message(&file.task, excerpt, file.path, now)?;
-                    Some((Kind::Msg, file.task, saying))
+                    let content = self.message(&file.task, excerpt, file.path, now)?;
+                    Some((Kind::Msg, file.task, content))
                 }
                 Suffix::Log | Suffix::Scanerr => None,
             },
             What::RunEnded { task, exit, excerpt, fingerprints, .. } if exit != Some(0) => {
                 let prints = fingerprints.iter().map(|text| text.fingerprint()).collect();
-                let saying = self.error(&task, prints, excerpt, String::new(), at)?;
-                Some((Kind::Err, task, saying))
+                let content = self.error(&task, prints, excerpt, String::new(), at)?;
+                Some((Kind::Err, task, content))
             }
             _ => None,
         }
@@ -101,7 +101,7 @@ impl Outage {
         excerpt: Excerpt,
         path: String,
         at: At,
-    ) -> Option<Saying> {
+    ) -> Option<Content> {
         if self.errors.len() > KNOWN_MAX {
             self.errors.clear();
         }
@@ -115,18 +115,18 @@ impl Outage {
         if news.is_empty() {
             return None;
         }
-        let why = if *n_seen == 1 { Why::First } else { Why::NewFingerprint };
-        Some(Saying::Error { why, excerpt, path, fingerprint, last_good_at: None, began_at, n_seen: *n_seen })
+        let why = if *n_seen == 1 { Reason::First } else { Reason::NewFingerprint };
+        Some(Content::Error { why, excerpt, path, fingerprint, last_good_at: None, began_at, n_seen: *n_seen })
     }
 
-    fn message(&mut self, task: &TaskName, excerpt: Excerpt, path: String, now: At) -> Option<Saying> {
+    fn message(&mut self, task: &TaskName, excerpt: Excerpt, path: String, now: At) -> Option<Content> {
         self.messages.retain(|_, told_at| now.since(*told_at) < SAME_MESSAGE);
         let key = (task.clone(), format!("{}\u{0}{}", excerpt.head(), excerpt.tail()));
         if self.messages.contains_key(&key) {
             return None;
         }
         self.messages.insert(key, now);
-        Some(Saying::Message { excerpt, path, n_seen: 1 })
+        Some(Content::Message { excerpt, path, n_seen: 1 })
     }
 }
 
@@ -181,8 +181,8 @@ mod tests {
         let next = vec![event(3, "a", Suffix::Err, "network down"), event(4, "b", Suffix::Err, "disk sda 17 full")];
         let said = outage.take(next, &"comsrv".parse().unwrap(), Some("me@here"), At(0));
         assert_eq!(said.iter().map(|s| s.n).collect::<Vec<_>>(), [3, 4], "the same error of another task is its own");
-        let Saying::Error { why, n_seen, began_at, .. } = &said[0].notice.saying else { panic!() };
-        assert_eq!((*why, *n_seen, *began_at), (Why::NewFingerprint, 3, At(1000)));
+        let Content::Error { why, n_seen, began_at, .. } = &said[0].notice.content else { panic!() };
+        assert_eq!((*why, *n_seen, *began_at), (Reason::NewFingerprint, 3, At(1000)));
         assert_eq!(said[0].notice.address.as_deref(), Some("me@here"));
     }
 

@@ -5,7 +5,7 @@
 //! that are not silenced. [`release`] is called when a silence may be over: what is still wrong is told then, as it is then.
 
 use olog_proto::{At, Fingerprint};
-use olog_push::{Kind, Notice, Saying, Why};
+use olog_push::{Content, Kind, Notice, Reason};
 
 use super::Rules;
 use crate::journal::Line;
@@ -35,7 +35,7 @@ pub(super) fn tell(
     if silences.is_empty() && !silences::is_any_held(tx)? {
         return put(tx, rules, notice, false, now);
     }
-    if let Saying::DevicesLost { devices, .. } | Saying::DevicesBack { devices, .. } = &notice.saying {
+    if let Content::DevicesLost { devices, .. } | Content::DevicesBack { devices, .. } = &notice.content {
         return tell_of_devices(tx, rules, notice, devices, &silences, now);
     }
     let matter = matter(tx, notice)?;
@@ -59,9 +59,11 @@ pub(super) fn tell(
 
 /// `is_new`: nobody has heard of it before.
 fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: At) -> Result<(), StoreError> {
-    let is_first = match &notice.saying {
-        Saying::Error { why, .. } => matches!(why, Why::First | Why::Again | Why::Reopened | Why::InARow { .. }),
-        Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => true,
+    let is_first = match &notice.content {
+        Content::Error { why, .. } => {
+            matches!(why, Reason::First | Reason::Again | Reason::Reopened | Reason::InARow { .. })
+        }
+        Content::DevicesLost { .. } | Content::TaskLost { is_reminder: false, .. } => true,
         _ => false,
     };
     outbox::put(tx, &rules.channels_of(notice), notice, is_first || is_new, now)
@@ -166,7 +168,7 @@ fn tell_of_devices(
 /// Nobody misses a device of which nobody heard that it went.
 fn without_unheard(tx: &mut Tx<'_>, notice: &Notice) -> Result<Notice, StoreError> {
     let mut notice = notice.clone();
-    let Saying::DevicesBack { missing, .. } = &mut notice.saying else { return Ok(notice) };
+    let Content::DevicesBack { missing, .. } = &mut notice.content else { return Ok(notice) };
     let mut heard = Vec::with_capacity(missing.len());
     for name in missing.drain(..) {
         let about = devices::by_name(tx, &name)?.map_or(0, |device| device.id.0);
@@ -182,13 +184,13 @@ fn without_unheard(tx: &mut Tx<'_>, notice: &Notice) -> Result<Notice, StoreErro
 /// The same of these devices alone.
 fn of_devices(tx: &mut Tx<'_>, notice: &Notice, names: &[String]) -> Result<Notice, StoreError> {
     let mut own = notice.clone();
-    match &mut own.saying {
-        Saying::DevicesLost { devices, n_known, .. } => {
+    match &mut own.content {
+        Content::DevicesLost { devices, n_known, .. } => {
             // Of the others it is not said that they are well.
             *n_known = n_known.saturating_sub((devices.len() - names.len().min(devices.len())) as u64);
             *devices = names.to_vec();
         }
-        Saying::DevicesBack { devices, missing, n_rebooted, .. } => {
+        Content::DevicesBack { devices, missing, n_rebooted, .. } => {
             let n = names.len() as u64;
             *n_rebooted = if *n_rebooted == devices.len() as u64 { n } else { n.min(*n_rebooted) };
             *devices = names.to_vec();
@@ -271,7 +273,7 @@ fn release_one(tx: &mut Tx<'_>, rules: &Rules, matter: Matter, holding: Holding,
 /// What was held of a matter that had not ended, as it stands now; `None`: there is nothing to tell any more.
 fn as_it_is(tx: &mut Tx<'_>, mut notice: Notice, knew: bool) -> Result<Option<Notice>, StoreError> {
     let Some(number) = notice.incident else {
-        let Saying::TaskRuns { since, .. } = notice.saying else { return Ok(None) };
+        let Content::TaskRuns { since, .. } = notice.content else { return Ok(None) };
         let runs = task_of(tx, &notice)?.and_then(|task| task.expect.running_since());
         return Ok((runs == Some(since)).then_some(notice));
     };
@@ -281,20 +283,20 @@ fn as_it_is(tx: &mut Tx<'_>, mut notice: Notice, knew: bool) -> Result<Option<No
     if stand.ended_at.is_some() && is_forgotten {
         return Ok(None);
     }
-    match &mut notice.saying {
-        Saying::Error { n_seen, excerpt, path, .. } => {
+    match &mut notice.content {
+        Content::Error { n_seen, excerpt, path, .. } => {
             *n_seen = stand.n_seen;
             if let Some(latest) = stand.latest.filter(|(text, _)| !text.is_blank()) {
                 (*excerpt, *path) = latest;
             }
         }
-        Saying::Remind { n_seen, excerpt, last_error_at, .. } => {
+        Content::Remind { n_seen, excerpt, last_error_at, .. } => {
             (*n_seen, *last_error_at) = (stand.n_seen, stand.last_at);
             if let Some((text, _)) = stand.latest.filter(|(text, _)| !text.is_blank()) {
                 *excerpt = text;
             }
         }
-        Saying::TaskLost { n_missed, is_reminder, .. } => (*n_missed, *is_reminder) = (stand.n_seen, knew),
+        Content::TaskLost { n_missed, is_reminder, .. } => (*n_missed, *is_reminder) = (stand.n_seen, knew),
         _ => {}
     }
     Ok(Some(notice))
@@ -320,7 +322,7 @@ fn release_devices(
                 // Whether it is back for good is not known yet: its return is told, or it will be missing.
                 Some(member) if member.returned_at.is_some() => continue,
                 Some(member) => {
-                    if let Saying::DevicesLost { devices, since, .. } = &mut notice.saying {
+                    if let Content::DevicesLost { devices, since, .. } = &mut notice.content {
                         (*devices, *since) = (vec![member.name.clone()], member.since);
                     }
                     join(&mut lost, notice);
@@ -343,10 +345,12 @@ fn join(told: &mut Option<Notice>, one: Notice) {
         return;
     };
     (both.device, both.address, both.at) = (None, None, both.at.min(one.at));
-    match (&mut both.saying, one.saying) {
+    match (&mut both.content, one.content) {
         (
-            Saying::DevicesLost { devices, n_known, since, behind, said_bye, n_times },
-            Saying::DevicesLost { devices: more, n_known: known, since: earlier, behind: other, said_bye: bye, .. },
+            Content::DevicesLost { devices, n_known, since, behind, said_bye, n_times },
+            Content::DevicesLost {
+                devices: more, n_known: known, since: earlier, behind: other, said_bye: bye, ..
+            },
         ) => {
             *n_times = None;
             devices.extend(more);
@@ -356,8 +360,8 @@ fn join(told: &mut Option<Notice>, one: Notice) {
             }
         }
         (
-            Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times },
-            Saying::DevicesBack { devices: more, since: earlier, n_rebooted: rebooted, said_bye: bye, .. },
+            Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times },
+            Content::DevicesBack { devices: more, since: earlier, n_rebooted: rebooted, said_bye: bye, .. },
         ) => {
             *n_times = None;
             missing.retain(|name| !more.contains(name));

@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use olog_daemon::clock::Clock;
-use olog_push::{SystemCode, look::Beacon};
+use olog_push::{SystemCode, fetch::Heartbeat};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -102,7 +102,7 @@ impl Watchdog {
 
     /// One address, until it is dropped.
     async fn call_on(&self, settings: &Settings) {
-        let beacon = match Beacon::new(settings.url.clone()) {
+        let beacon = match Heartbeat::new(settings.url.clone()) {
             Ok(beacon) => beacon,
             Err(why) => {
                 tracing::error!(why, "the watchdog cannot be called");

@@ -105,8 +105,8 @@ impl Bench {
         rows.iter()
             .map(|row| {
                 let notice: olog_push::Notice = row.json(0).unwrap();
-                match notice.saying {
-                    olog_push::Saying::System { code, args } => {
+                match notice.content {
+                    olog_push::Content::System { code, args } => {
                         format!("{code:?} {}", args.get("n").cloned().unwrap_or_default())
                     }
                     _ => format!("{:?} {}", notice.kind, notice.task.unwrap_or_default()),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use olog_proto::{Excerpt, Fingerprint};
-use olog_push::{Notice, Saying};
+use olog_push::{Content, Notice};
 use tokio::time::Instant;
 
 /// Things in one message that make it one of a storm.
@@ -61,8 +61,8 @@ impl Texts {
     /// Takes from a notice what the message will not show; gives the bytes that it takes now, about.
     pub(super) fn lighten(&mut self, notice: &mut Notice) -> usize {
         let incident = notice.incident;
-        match &mut notice.saying {
-            Saying::Error { excerpt, path, fingerprint, .. } => {
+        match &mut notice.content {
+            Content::Error { excerpt, path, fingerprint, .. } => {
                 // The same incident's later notice takes the place of an earlier one, and then has to carry the text.
                 let carrier = fingerprint.map(|f| *self.carried.entry(f).or_insert(incident));
                 if carrier.is_some_and(|carrier| carrier != incident) {
@@ -72,11 +72,11 @@ impl Texts {
                 }
                 BESIDE + excerpt.head().len() + path.len()
             }
-            Saying::Message { excerpt, .. } | Saying::Remind { excerpt, .. } => {
+            Content::Message { excerpt, .. } | Content::Remind { excerpt, .. } => {
                 self.shorten(excerpt);
                 BESIDE + excerpt.head().len()
             }
-            Saying::DevicesLost { devices, .. } | Saying::DevicesBack { devices, .. } => {
+            Content::DevicesLost { devices, .. } | Content::DevicesBack { devices, .. } => {
                 BESIDE + devices.iter().map(|name| name.len() + 24).sum::<usize>()
             }
             _ => BESIDE,

@@ -3,7 +3,7 @@ mod storm;
 
 use olog_journeys::phone::{Habit, Phone, Push, UID};
 use olog_proto::Excerpt;
-use olog_push::{Kind, Saying, Why};
+use olog_push::{Content, Kind, Reason};
 
 use super::turn::back_off;
 use super::*;
@@ -33,7 +33,7 @@ struct Bench {
 fn rules(tables: &[String]) -> Arc<Rules> {
     let read = olog_daemon::config::read_text("hub.toml", &tables.join("\n"), |table| {
         let tables = table.take_tables("channel").into_iter();
-        tables.filter_map(|table| Channel::take(table, &olog_push::Known::built_in())).map(Arc::new).collect()
+        tables.filter_map(|table| Channel::take(table, &olog_push::ChannelTypes::built_in())).map(Arc::new).collect()
     });
     Arc::new(Rules { channels: read.unwrap(), ..Rules::default() })
 }
@@ -115,8 +115,8 @@ impl Bench {
 }
 
 fn error(task: &str) -> Notice {
-    let saying = Saying::Error {
-        why: Why::First,
+    let content = Content::Error {
+        why: Reason::First,
         excerpt: Excerpt::of(&format!("{task} failed")),
         path: format!("/ologs/{task}.err"),
         fingerprint: None,
@@ -133,7 +133,7 @@ fn error(task: &str) -> Notice {
         task: Some(task.into()),
         at: NOW,
         silence: None,
-        saying,
+        content,
     }
 }
 

@@ -11,7 +11,7 @@
 //! that comes back. Of a very small budget less is kept. Must not: know the store, a clock, or what is told.
 
 use olog_proto::At;
-use olog_push::{Notice, Saying, SystemCode};
+use olog_push::{Content, Notice, SystemCode};
 
 /// A day, and a minute in which our clock and the service's may differ.
 pub const WINDOW: i64 = 24 * 3_600_000 + 60_000;
@@ -42,13 +42,13 @@ impl Urgency {
 
     /// Of a notice. `is_first`: it is the first sign of an incident.
     pub fn of(notice: &Notice, is_first: bool) -> Urgency {
-        match &notice.saying {
-            Saying::System { code: SystemCode::ChannelTest, .. } => Urgency::Asked,
+        match &notice.content {
+            Content::System { code: SystemCode::ChannelTest, .. } => Urgency::Asked,
             _ if is_first => Urgency::FirstSign,
-            Saying::Report(_) => Urgency::Report,
-            Saying::Error { .. } | Saying::DevicesLost { .. } | Saying::TaskRuns { .. } => Urgency::Trouble,
-            Saying::TaskLost { is_reminder, .. } if !is_reminder => Urgency::Trouble,
-            Saying::System { code, .. } if !code.is_good_news() => Urgency::Trouble,
+            Content::Report(_) => Urgency::Report,
+            Content::Error { .. } | Content::DevicesLost { .. } | Content::TaskRuns { .. } => Urgency::Trouble,
+            Content::TaskLost { is_reminder, .. } if !is_reminder => Urgency::Trouble,
+            Content::System { code, .. } if !code.is_good_news() => Urgency::Trouble,
             _ => Urgency::CanWait,
         }
     }

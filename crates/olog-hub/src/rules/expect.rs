@@ -16,7 +16,7 @@
 
 use chrono_tz::Tz;
 use olog_proto::{At, Event, Suffix, What};
-use olog_push::{Cadence, Came, Expected, Kind, Saying};
+use olog_push::{Cadence, Content, Expected, Kind, Recovery};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::schedule::Schedule;
@@ -64,7 +64,7 @@ pub enum Outcome {
         /// When.
         at: At,
         /// Why.
-        came: Came,
+        recovery: Recovery,
     },
     /// Somebody has to be told.
     Notify {
@@ -75,7 +75,7 @@ pub enum Outcome {
         /// When it happened.
         at: At,
         /// What.
-        saying: Saying,
+        content: Content,
     },
 }
 
@@ -196,7 +196,7 @@ impl Facts {
         // What comes late may be of the time before the last.
         if self.missed.is_some() && self.due(known, policy).is_none_or(|due| due.late_at > now) {
             self.count(known, policy, now);
-            self.end(Came::Ran { at, failed: sign.failed }, at, now, &mut out);
+            self.end(Recovery::Ran { at, failed: sign.failed }, at, now, &mut out);
         }
         out
     }
@@ -205,8 +205,8 @@ impl Facts {
     pub fn look(&mut self, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
         if let Some((since, usual)) = self.running.tell(now) {
-            let saying = Saying::TaskRuns { since, usual };
-            out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, saying });
+            let content = Content::TaskRuns { since, usual };
+            out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, content });
         }
         if self.missed.is_some() {
             self.look_at_missed(now, known, policy, &mut out);
@@ -216,11 +216,11 @@ impl Facts {
         let seen_at = self.seen_at(known);
         let Due { at, late_at } = due;
         let missed = Missed { due_at: at, late_at, seen_at, n_missed: 1, told_at: now, ..Missed::default() };
-        let saying = missed.saying(self.expected(known), false);
+        let content = missed.content(self.expected(known), false);
         self.missed = Some(missed);
         self.count(known, policy, now);
         out.push(Outcome::Begin);
-        out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, saying });
+        out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, content });
         out
     }
 
@@ -231,14 +231,19 @@ impl Facts {
         let Some(missed) = &mut self.missed else { return };
         if gone_at.is_some_and(|gone| gone <= now) && missed.n_missed >= GONE_MISSED {
             out.push(Outcome::Update);
-            out.push(Outcome::End { number: missed.number, due_at: missed.due_at, at: now, came: Came::Unexpected });
+            out.push(Outcome::End {
+                number: missed.number,
+                due_at: missed.due_at,
+                at: now,
+                recovery: Recovery::Unexpected,
+            });
             (self.missed, self.watched, self.gone_at) = (None, None, Some(now));
             self.runs = Runs::default();
         } else if missed.remind_at(policy) <= now {
             missed.told_at = now;
-            let (number, saying) = (missed.number, missed.saying(expected, true));
+            let (number, content) = (missed.number, missed.content(expected, true));
             out.push(Outcome::Update);
-            out.push(Outcome::Notify { kind: Kind::Remind, number, at: now, saying });
+            out.push(Outcome::Notify { kind: Kind::Remind, number, at: now, content });
         }
     }
 
@@ -260,7 +265,7 @@ impl Facts {
         if self.declared.as_ref().map(|declared| &declared.plan) == plan.as_ref() {
             return out;
         }
-        self.end(Came::Unexpected, now, now, &mut out);
+        self.end(Recovery::Unexpected, now, now, &mut out);
         (self.is_parked, self.not_before) = (false, None);
         self.declared = plan.map(|plan| Declared { plan, since: now });
         out
@@ -323,7 +328,7 @@ impl Facts {
         if self.is_off == is_expected {
             self.is_off = !is_expected;
             self.closed_at = Some(now);
-            self.end(Came::Unexpected, now, now, &mut out);
+            self.end(Recovery::Unexpected, now, now, &mut out);
         }
         out
     }
@@ -333,7 +338,7 @@ impl Facts {
         let mut out = Vec::new();
         if self.missed.is_some() {
             self.closed_at = Some(now);
-            self.end(Came::Closed, now, now, &mut out);
+            self.end(Recovery::Closed, now, now, &mut out);
         }
         out
     }
@@ -474,12 +479,12 @@ impl Facts {
         Some(missed_thrice.max(missed.late_at.plus(GONE_AFTER)))
     }
 
-    fn end(&mut self, came: Came, at: At, now: At, out: &mut Vec<Outcome>) {
+    fn end(&mut self, recovery: Recovery, at: At, now: At, out: &mut Vec<Outcome>) {
         let Some(missed) = self.missed.take() else { return };
         let Missed { number, due_at, n_missed, acknowledged_at, .. } = missed;
-        out.push(Outcome::End { number, due_at, at, came });
-        let saying = Saying::TaskCame { due_at, came, n_missed, acknowledged_at };
-        out.push(Outcome::Notify { kind: Kind::Over, number, at: now, saying });
+        out.push(Outcome::End { number, due_at, at, recovery });
+        let content = Content::TaskCame { due_at, recovery, n_missed, acknowledged_at };
+        out.push(Outcome::Notify { kind: Kind::Over, number, at: now, content });
     }
 }
 
@@ -489,8 +494,8 @@ impl Missed {
         self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR)))
     }
 
-    fn saying(&self, expected: Expected, is_reminder: bool) -> Saying {
-        Saying::TaskLost {
+    fn content(&self, expected: Expected, is_reminder: bool) -> Content {
+        Content::TaskLost {
             due_at: self.due_at,
             last_run_at: self.seen_at,
             expected,

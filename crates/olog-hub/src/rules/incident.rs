@@ -22,7 +22,7 @@ mod texts;
 
 use chrono_tz::Tz;
 use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What};
-use olog_push::{Ground, Kind, Saying, Why};
+use olog_push::{Content, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
 use signs::{ErrorSign, Moment, RunSign};
@@ -87,7 +87,7 @@ pub enum Outcome {
     /// It is over.
     End {
         /// What shows it.
-        ground: Ground,
+        ground: ResolvedBy,
         /// When that was; for a quiet alarm when it was last seen.
         at: At,
     },
@@ -98,7 +98,7 @@ pub enum Outcome {
         /// When it happened.
         at: At,
         /// What.
-        saying: Saying,
+        content: Content,
         /// The errors that it tells of, all of them; empty where it tells of none.
         of: Vec<Fingerprint>,
     },
@@ -151,19 +151,19 @@ enum Phase {
         not_quiet_before: Option<At>,
     },
     /// Over, but not for long enough to be another incident if it begins again.
-    Over { incident: Box<Incident>, ground: Ground, at: At, decided_at: At },
+    Over { incident: Box<Incident>, ground: ResolvedBy, at: At, decided_at: At },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Pending {
-    ground: Ground,
+    ground: ResolvedBy,
     at: At,
     until: At,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Good {
-    ground: Ground,
+    ground: ResolvedBy,
     /// When the run began that shows it; unknown for a log that merely grew.
     began_at: Option<At>,
     at: At,
@@ -217,8 +217,8 @@ impl TaskFacts {
                     self.error(ErrorSign::of_run(event, moment, fingerprints, excerpt), policy, &mut out);
                 } else if exit.is_some() && self.last_error_at.is_none_or(|error| error <= at) {
                     let began_at = at.plus(i64::try_from(*duration).map_or(i64::MIN, |ms| -ms));
-                    self.is_good(Good { ground: Ground::RunEnded, began_at: Some(began_at), at, heard_at: now });
-                    self.end(Ground::RunEnded, moment, &mut out);
+                    self.is_good(Good { ground: ResolvedBy::RunEnded, began_at: Some(began_at), at, heard_at: now });
+                    self.end(ResolvedBy::RunEnded, moment, &mut out);
                 }
             }
             What::Note(_) => {}
@@ -241,7 +241,7 @@ impl TaskFacts {
             let enough = here_since.map(|since| since.plus(self.quiet_wait(policy)));
             if enough.is_some_and(|enough| enough <= now) {
                 let at = self.last_error_at.unwrap_or(now);
-                self.end(Ground::Quiet, Moment { at, now }, &mut out);
+                self.end(ResolvedBy::Quiet, Moment { at, now }, &mut out);
             } else if let Phase::Trouble { not_quiet_before, .. } = &mut self.phase {
                 *not_quiet_before = Some(enough.unwrap_or(now.plus(QUIET_MIN)));
             }
@@ -298,9 +298,9 @@ impl TaskFacts {
     /// A person says that it is over.
     pub fn close(&mut self, now: At) -> Vec<Outcome> {
         let mut out = Vec::new();
-        self.end(Ground::Closed, Moment { at: now, now }, &mut out);
+        self.end(ResolvedBy::Closed, Moment { at: now, now }, &mut out);
         if let Phase::Over { incident, .. } = &mut self.phase {
-            incident.tell_over(Ground::Closed, Moment { at: now, now }, &mut out);
+            incident.tell_over(ResolvedBy::Closed, Moment { at: now, now }, &mut out);
             incident.calmed();
         }
         out
@@ -363,8 +363,8 @@ impl TaskFacts {
         let times = if let What::Seen { times, .. } = event.what { times } else { 1 };
         let due = self.texts.message(signs::hash(&file.path), text, u64::from(times), moment.at);
         if let Some((excerpt, n_seen)) = due.filter(|_| !signs::is_told(event)) {
-            let saying = Saying::Message { excerpt, path: file.path.clone(), n_seen };
-            out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, saying, of: Vec::new() });
+            let content = Content::Message { excerpt, path: file.path.clone(), n_seen };
+            out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, content, of: Vec::new() });
         }
     }
 
@@ -392,7 +392,7 @@ impl TaskFacts {
                 self.uncleared.retain(|file| *file != signs::hash(path));
                 // Yesterday's file removed while today's still holds its error says nothing.
                 if n_before > 0 && self.uncleared.is_empty() {
-                    self.infer(Ground::Cleared, moment, policy, out);
+                    self.infer(ResolvedBy::Cleared, moment, policy, out);
                 }
             }
         }
@@ -406,19 +406,19 @@ impl TaskFacts {
         if run.is_closed {
             self.closed_at = closed_before.max(Some(at));
         }
-        let new_log = Good { ground: Ground::NewLog, began_at: run.began_at, at, heard_at: now };
+        let new_log = Good { ground: ResolvedBy::NewLog, began_at: run.began_at, at, heard_at: now };
         let Some(error) = self.last_error_at else { return self.is_good(new_log) };
         if run.is_closed && !run.beside_error && run.began_at.is_some_and(|began| began > error) {
             self.is_good(new_log);
-            return self.infer(Ground::NewLog, run.moment, policy, out);
+            return self.infer(ResolvedBy::NewLog, run.moment, policy, out);
         }
         // A run that ends and had its error on the way is no proof of health, however long ago that was. In a log that is
         // appended to, it began after the last time that a file of the task was closed.
         let began_at = if run.is_new { run.began_at.or(closed_before) } else { run.began_at.max(closed_before) };
         let has_erred = run.is_closed && began_at.is_none_or(|began| error > began);
         if !has_erred && at.since(error) >= policy.resolve_after {
-            self.is_good(Good { ground: Ground::LogGrew, began_at: None, ..new_log });
-            self.infer(Ground::LogGrew, run.moment, policy, out);
+            self.is_good(Good { ground: ResolvedBy::LogGrew, began_at: None, ..new_log });
+            self.infer(ResolvedBy::LogGrew, run.moment, policy, out);
         }
     }
 
@@ -428,7 +428,7 @@ impl TaskFacts {
     }
 
     /// An end that is believed if no error comes for a while.
-    fn infer(&mut self, ground: Ground, moment: Moment, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn infer(&mut self, ground: ResolvedBy, moment: Moment, policy: &Policy, out: &mut Vec<Outcome>) {
         if let Phase::Trouble { pending, .. } = &mut self.phase {
             let until = moment.now.plus(policy.over_wait);
             pending.get_or_insert(Pending { ground, at: moment.at, until });
@@ -465,7 +465,7 @@ impl TaskFacts {
             self.end(pending.ground, Moment { at: pending.at, now }, out);
         }
         self.note_error(sign.moment, policy);
-        let first = if self.learn(&sign.fingerprints) { Why::Again } else { Why::First };
+        let first = if self.learn(&sign.fingerprints) { Reason::Again } else { Reason::First };
         // A good run that began after this error still stands: it is told late, and will be over.
         let refuted =
             self.good.map(|good| Pending { ground: good.ground, at: good.at, until: now.plus(policy.over_wait) });
@@ -521,7 +521,7 @@ impl TaskFacts {
         all_known
     }
 
-    fn end(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
+    fn end(&mut self, ground: ResolvedBy, moment: Moment, out: &mut Vec<Outcome>) {
         let Phase::Trouble { incident, .. } = &mut self.phase else { return };
         let incident = incident.take();
         self.phase = Phase::Calm;

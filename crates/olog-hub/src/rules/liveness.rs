@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 
 use olog_proto::{At, BootId};
-use olog_push::Saying;
+use olog_push::Content;
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ pub enum Step {
         /// Its facts.
         absence: Absence,
         /// What to tell.
-        saying: Saying,
+        content: Content,
     },
     /// The facts of an open one have changed.
     Change {
@@ -138,14 +138,14 @@ pub enum Step {
         /// Its facts.
         absence: Absence,
         /// What to tell, if anything.
-        saying: Option<Saying>,
+        content: Option<Content>,
     },
     /// An open one is over.
     End {
         /// Its number.
         number: u64,
         /// What to tell; nothing when its devices were forgotten.
-        saying: Option<Saying>,
+        content: Option<Content>,
     },
 }
 
@@ -181,7 +181,7 @@ impl Roll {
     /// Looks at everybody. `open`: the open absences by number.
     pub fn call(&mut self, presences: &[Presence], open: &[(u64, Absence)], now: At) -> Vec<Step> {
         let mut steps = Vec::new();
-        let mut open: Vec<(u64, Absence, Option<Saying>)> = open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
+        let mut open: Vec<(u64, Absence, Option<Content>)> = open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
         let n_known = presences.len();
         let before: Vec<Absence> = open.iter().map(|(_, absence, _)| absence.clone()).collect();
         for (_, absence, _) in &mut open {
@@ -198,9 +198,9 @@ impl Roll {
                 told = absence.tell_again(n_known, now);
             }
             if absence.members.is_empty() {
-                steps.push(Step::End { number, saying: back });
+                steps.push(Step::End { number, content: back });
             } else if absence != before || told.is_some() || back.is_some() {
-                steps.push(Step::Change { number, absence, saying: told.take().or(back) });
+                steps.push(Step::Change { number, absence, content: told.take().or(back) });
             }
         }
         steps
@@ -284,7 +284,7 @@ impl Roll {
         &mut self,
         lost: &[&Presence],
         n_known: usize,
-        open: &mut [(u64, Absence, Option<Saying>)],
+        open: &mut [(u64, Absence, Option<Content>)],
         now: At,
         steps: &mut Vec<Step>,
     ) {
@@ -292,7 +292,7 @@ impl Roll {
         let Some(since) = members.iter().map(|m| m.since).min() else { return };
         let (n_gone, behind) = (members.len() as u64, common_peer(lost));
         let same_site = behind.is_some();
-        let saying = Saying::DevicesLost {
+        let content = Content::DevicesLost {
             devices: members.iter().map(|m| m.name.clone()).collect(),
             n_known: n_known as u64,
             since,
@@ -308,9 +308,9 @@ impl Roll {
             absence.members.extend(members);
             absence.n_gone += n_gone;
             absence.same_site = false;
-            *told = Some(saying);
+            *told = Some(content);
         } else {
-            steps.push(Step::Begin { absence: Absence { since, members, n_gone, same_site }, saying });
+            steps.push(Step::Begin { absence: Absence { since, members, n_gone, same_site }, content });
         }
     }
 
@@ -374,10 +374,10 @@ impl Absence {
     }
 
     /// One that comes and goes is gone again, and its time to be told has come.
-    fn tell_again(&mut self, n_known: usize, now: At) -> Option<Saying> {
+    fn tell_again(&mut self, n_known: usize, now: At) -> Option<Content> {
         let member = self.members.iter_mut().find(|m| m.tell_again_at().is_some_and(|at| at <= now))?;
         member.told = (now, member.n_times);
-        Some(Saying::DevicesLost {
+        Some(Content::DevicesLost {
             devices: vec![member.name.clone()],
             n_known: n_known as u64,
             since: member.since,
@@ -388,7 +388,7 @@ impl Absence {
     }
 
     /// Takes those who are back out of it, when their time has come, and says so.
-    fn tell_back(&mut self, now: At) -> Option<Saying> {
+    fn tell_back(&mut self, now: At) -> Option<Content> {
         let is_back = |m: &Member| m.is_back_at().is_some_and(|at| at <= now);
         let all_back = self.members.iter().all(is_back);
         if !all_back && self.back_at().is_none_or(|at| at > now) {
@@ -396,7 +396,7 @@ impl Absence {
         }
         let (back, rest): (Vec<Member>, Vec<Member>) = std::mem::take(&mut self.members).into_iter().partition(is_back);
         self.members = rest;
-        Some(Saying::DevicesBack {
+        Some(Content::DevicesBack {
             n_times: if let [only] = back.as_slice() { only.comes_and_goes() } else { None },
             since: back.iter().map(|m| m.since).min()?,
             n_rebooted: back.iter().filter(|m| m.rebooted).count() as u64,

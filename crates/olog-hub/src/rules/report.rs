@@ -14,7 +14,9 @@ mod tests;
 pub mod when;
 
 use olog_proto::At;
-use olog_push::notice::{Ended, ListedDevice, Matter, Proof, ReportFacts, Sent, Tally, Trouble};
+use olog_push::notice::{
+    ClosedIncident, CompletedRun, ListedDevice, OpenProblem, ProblemKind, ReportFacts, Sent, StateCounts,
+};
 
 use crate::rules::state::{self, Cell, DAYS, State, Strip};
 
@@ -123,7 +125,7 @@ pub struct OpenRow {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AffairRow {
     /// What kind.
-    pub trouble: Trouble,
+    pub trouble: ProblemKind,
     /// Who.
     pub name: String,
     /// How many devices.
@@ -193,7 +195,7 @@ pub struct Report {
     /// What a push tells, and the page's first blocks.
     pub facts: ReportFacts,
     /// For each of the last days: devices that were OK, ERR, LOST.
-    pub fleet: [Tally; DAYS],
+    pub fleet: [StateCounts; DAYS],
     /// Devices that are not OK, worst first, then those that are; as far as [`DETAILS`] goes.
     pub devices: Vec<DeviceDetail>,
     /// Learnt cadences, as `device/task` and their reasons.
@@ -218,7 +220,7 @@ pub struct DeviceDetail {
     /// Its row; of its tasks as many as fit.
     pub row: DeviceRow,
     /// All of its tasks.
-    pub tally: Tally,
+    pub tally: StateCounts,
 }
 
 /// Makes a [`Report`].
@@ -229,7 +231,7 @@ pub struct Builder {
     report: Report,
     n_details: usize,
     /// Is it expected, how long did it take?
-    proofs: Vec<(bool, i64, Proof)>,
+    proofs: Vec<(bool, i64, CompletedRun)>,
 }
 
 /// A clock that is off by more than this is worth a line.
@@ -250,7 +252,7 @@ impl Builder {
             self.report.facts.n_new += 1;
             keep(&mut self.report.facts.new, row.name.clone(), NAMES);
         }
-        let mut tally = Tally::default();
+        let mut tally = StateCounts::default();
         for task in &mut row.tasks {
             self.task(&row.name, row.address.as_deref(), row.is_away, task);
             if !task.is_gone {
@@ -297,7 +299,7 @@ impl Builder {
             && task.state == State::Ok
         {
             let span = began_at.map_or(0, |began| ended_at.since(began));
-            self.proofs.push((task.is_expected, span, Proof { name: name(), began_at, ended_at }));
+            self.proofs.push((task.is_expected, span, CompletedRun { name: name(), began_at, ended_at }));
             if self.proofs.len() > 4 * PROOFS {
                 self.drop_proofs();
             }
@@ -305,10 +307,10 @@ impl Builder {
         // A device that is away speaks for its tasks.
         if task.state != State::Ok && !is_away {
             let open = task.incident.clone().unwrap_or_default();
-            let trouble = if task.state == State::Lost { Trouble::TaskLost } else { Trouble::TaskErr };
-            self.matter(Matter {
+            let trouble = if task.state == State::Lost { ProblemKind::TaskLost } else { ProblemKind::TaskErr };
+            self.matter(OpenProblem {
                 last_good_at: task.last_good_at,
-                due_at: task.due_at.filter(|_| trouble == Trouble::TaskLost),
+                due_at: task.due_at.filter(|_| trouble == ProblemKind::TaskLost),
                 ..matter(trouble, name(), address, &open)
             });
         }
@@ -318,19 +320,19 @@ impl Builder {
     pub fn never_joined(&mut self, name: &str) {
         let row = DeviceRow { name: name.to_owned(), is_away: true, ..DeviceRow::default() };
         count(&mut self.report.facts.devices, State::Lost);
-        self.report.devices.push(DeviceDetail { state: State::Lost, row, tally: Tally::default() });
+        self.report.devices.push(DeviceDetail { state: State::Lost, row, tally: StateCounts::default() });
         let open = OpenRow { since: self.now, ..OpenRow::default() };
-        self.matter(matter(Trouble::NeverJoined, name.to_owned(), None, &open));
+        self.matter(matter(ProblemKind::NeverJoined, name.to_owned(), None, &open));
     }
 
     /// Something open that is no task's.
     pub fn affair(&mut self, row: AffairRow) {
         let open = matter(row.trouble, row.name, row.address.as_deref(), &row.open);
-        self.matter(Matter { n_devices: row.n_devices, ..open });
+        self.matter(OpenProblem { n_devices: row.n_devices, ..open });
     }
 
     /// Something that is over since the last report; the latest first.
-    pub fn ended(&mut self, ended: Ended) {
+    pub fn ended(&mut self, ended: ClosedIncident) {
         self.report.facts.n_over += 1;
         keep(&mut self.report.facts.over, ended, ENDS);
     }
@@ -367,7 +369,7 @@ impl Builder {
         self.report
     }
 
-    fn matter(&mut self, matter: Matter) {
+    fn matter(&mut self, matter: OpenProblem) {
         let facts = &mut self.report.facts;
         facts.n_now += 1;
         facts.now.push(matter);
@@ -433,10 +435,10 @@ impl Builder {
     }
 }
 
-fn matter(trouble: Trouble, name: String, address: Option<&str>, open: &OpenRow) -> Matter {
+fn matter(trouble: ProblemKind, name: String, address: Option<&str>, open: &OpenRow) -> OpenProblem {
     let mut text = open.text.clone();
     truncate(&mut text, TEXT);
-    Matter {
+    OpenProblem {
         trouble,
         name,
         n_devices: 0,
@@ -452,12 +454,12 @@ fn matter(trouble: Trouble, name: String, address: Option<&str>, open: &OpenRow)
 }
 
 /// What nobody has acknowledged first, then by kind, then the oldest.
-fn worse_first(a: &Matter, b: &Matter) -> std::cmp::Ordering {
-    let key = |m: &Matter| (m.acknowledged_at.is_some(), m.trouble, m.since);
+fn worse_first(a: &OpenProblem, b: &OpenProblem) -> std::cmp::Ordering {
+    let key = |m: &OpenProblem| (m.acknowledged_at.is_some(), m.trouble, m.since);
     key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
 }
 
-fn count(tally: &mut Tally, state: State) {
+fn count(tally: &mut StateCounts, state: State) {
     match state {
         State::Ok => tally.ok += 1,
         State::Err => tally.err += 1,

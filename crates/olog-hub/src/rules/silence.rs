@@ -14,7 +14,7 @@
 use chrono_tz::Tz;
 use olog_proto::{At, Fingerprint};
 use olog_push::channel::glob;
-use olog_push::{Notice, Saying, SystemCode, Why};
+use olog_push::{Content, Notice, Reason, SystemCode};
 use serde::Serialize;
 
 use crate::rules::schedule::Schedule;
@@ -226,11 +226,11 @@ pub fn held_by(silences: &[Silence], about: About<'_>, now: At) -> Option<u64> {
 
 /// Is it for silences to hold this back? Not what is Olog's own affair, nor a report.
 pub fn may_hold(notice: &Notice) -> bool {
-    match &notice.saying {
-        Saying::Report(_) => false,
+    match &notice.content {
+        Content::Report(_) => false,
         // What lasts of an agent's troubles is told when the silence ends; what only happened would be lost.
-        Saying::System { code: SystemCode::AgentNote | SystemCode::AgentNoteOver, .. } => notice.incident.is_some(),
-        Saying::System { .. } => false,
+        Content::System { code: SystemCode::AgentNote | SystemCode::AgentNoteOver, .. } => notice.incident.is_some(),
+        Content::System { .. } => false,
         _ => true,
     }
 }
@@ -250,10 +250,12 @@ pub enum Word {
 
 /// What it does.
 pub fn word(notice: &Notice) -> Word {
-    match &notice.saying {
-        Saying::Error { why: Why::First | Why::Again | Why::Reopened | Why::InARow { .. }, .. } => Word::Begins,
-        Saying::Error { .. } | Saying::Remind { .. } => Word::GoesOn,
-        Saying::TaskLost { is_reminder, .. } => {
+    match &notice.content {
+        Content::Error { why: Reason::First | Reason::Again | Reason::Reopened | Reason::InARow { .. }, .. } => {
+            Word::Begins
+        }
+        Content::Error { .. } | Content::Remind { .. } => Word::GoesOn,
+        Content::TaskLost { is_reminder, .. } => {
             if *is_reminder {
                 Word::GoesOn
             } else {
@@ -261,12 +263,12 @@ pub fn word(notice: &Notice) -> Word {
             }
         }
         // Of what comes and goes a person may know: in doubt its end is told.
-        Saying::DevicesLost { n_times: Some(_), .. } => Word::GoesOn,
-        Saying::TaskRuns { .. } | Saying::DevicesLost { .. } => Word::Begins,
-        Saying::Over { .. } | Saying::TaskCame { .. } | Saying::DevicesBack { .. } => Word::Ends,
-        Saying::System { code: SystemCode::AgentNote, .. } if notice.incident.is_some() => Word::Begins,
-        Saying::System { code: SystemCode::AgentNoteOver, .. } => Word::Ends,
-        Saying::Message { .. } | Saying::System { .. } | Saying::Report(_) => Word::Happens,
+        Content::DevicesLost { n_times: Some(_), .. } => Word::GoesOn,
+        Content::TaskRuns { .. } | Content::DevicesLost { .. } => Word::Begins,
+        Content::Over { .. } | Content::TaskCame { .. } | Content::DevicesBack { .. } => Word::Ends,
+        Content::System { code: SystemCode::AgentNote, .. } if notice.incident.is_some() => Word::Begins,
+        Content::System { code: SystemCode::AgentNoteOver, .. } => Word::Ends,
+        Content::Message { .. } | Content::System { .. } | Content::Report(_) => Word::Happens,
     }
 }
 
@@ -312,6 +314,6 @@ pub fn step(held: Option<Held>, word: Word, by: Option<u64>) -> (Verdict, Option
 
 /// Which of two held notices of an open matter says more: the first sign, and an error rather than a reminder of one.
 pub fn keeps(older: &Notice, newer: &Notice) -> bool {
-    let is_error = |notice: &Notice| matches!(notice.saying, Saying::Error { .. });
+    let is_error = |notice: &Notice| matches!(notice.content, Content::Error { .. });
     word(older) != Word::Ends && (is_error(older) || !is_error(newer))
 }

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use olog_daemon::clock::Clock;
 use olog_proto::At;
-use olog_push::words::Say;
-use olog_push::{Kind, Notice, Saying, SystemCode};
+use olog_push::words::Localizer;
+use olog_push::{Content, Kind, Notice, SystemCode};
 use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
@@ -156,9 +156,9 @@ impl Reporter {
         format!("{}\n{}\n", message.summary, message.text)
     }
 
-    fn say(&self, now: At) -> Say {
+    fn say(&self, now: At) -> Localizer {
         let rules = self.rules.borrow();
-        Say { language: rules.language, timezone: rules.timezone, now }
+        Localizer { language: rules.language, timezone: rules.timezone, now }
     }
 
     async fn gather(&self, window: Window, now: At) -> Result<(Report, Seen), ReportError> {
@@ -286,7 +286,7 @@ fn notice(facts: olog_push::ReportFacts) -> Notice {
         task: None,
         at: facts.made_at,
         silence: None,
-        saying: Saying::Report(Box::new(facts)),
+        content: Content::Report(Box::new(facts)),
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use olog_daemon::clock::Clock;
 use olog_proto::At;
-use olog_push::{Kind, Notice, Saying};
+use olog_push::{Content, Kind, Notice};
 use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
@@ -406,46 +406,46 @@ fn is_excused(device: &LastSeen, open: &[(u64, Absence)]) -> bool {
 /// Writes what was decided about devices that went or came.
 fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step, now: At) -> Result<(), StoreError> {
     let away = |absence: &Absence| absence.missing().map(|m| DeviceId(m.device)).collect::<Vec<_>>();
-    let (number, saying) = match step {
+    let (number, content) = match step {
         Step::Ping(_) => return Ok(()),
-        Step::Begin { absence, saying } => {
+        Step::Begin { absence, content } => {
             let name = affairs::list(absence.members.iter().map(|m| m.name.as_str()));
             let only = if let [only] = absence.members.as_slice() { Some(DeviceId(only.device)) } else { None };
             let begin = Begin { subject: Subject::Device, device: only, task: None, name: &name, at: absence.since };
             let number = incidents::begin(tx, &begin, absence)?;
             watch::set_absence(tx, number, &away(absence))?;
             days::lost(tx, rules, &away(absence), now)?;
-            (number, Some(saying))
+            (number, Some(content))
         }
-        Step::Change { number, absence, saying } => {
+        Step::Change { number, absence, content } => {
             incidents::set_facts(tx, *number, absence)?;
             watch::set_absence(tx, *number, &away(absence))?;
             days::lost(tx, rules, &away(absence), now)?;
-            (*number, saying.as_ref())
+            (*number, content.as_ref())
         }
-        Step::End { number, saying } => {
-            incidents::end(tx, *number, now, if saying.is_some() { "back" } else { "forgotten" })?;
+        Step::End { number, content } => {
+            incidents::end(tx, *number, now, if content.is_some() { "back" } else { "forgotten" })?;
             watch::set_absence(tx, *number, &[])?;
-            (*number, saying.as_ref())
+            (*number, content.as_ref())
         }
     };
     let line = |what: &'static str, names: &[String]| {
         let list = affairs::list(names.iter().map(String::as_str));
         Line::new(what).incident(number).about(Subject::Device.as_str()).devices(&list, names.len())
     };
-    match saying {
-        Some(Saying::DevicesLost { devices, .. }) => tx.note(line("device LOST", devices)),
-        Some(Saying::DevicesBack { devices, .. }) => tx.note(line("device BACK", devices)),
+    match content {
+        Some(Content::DevicesLost { devices, .. }) => tx.note(line("device LOST", devices)),
+        Some(Content::DevicesBack { devices, .. }) => tx.note(line("device BACK", devices)),
         Some(_) => {}
         None if matches!(step, Step::End { .. }) => tx.note(line("incident over", &[]).why("forgotten")),
         None => {}
     }
-    let Some(saying) = saying else { return Ok(()) };
-    let (kind, names) = match saying {
-        Saying::DevicesBack { devices, missing, .. } => {
+    let Some(content) = content else { return Ok(()) };
+    let (kind, names) = match content {
+        Content::DevicesBack { devices, missing, .. } => {
             (Kind::Back, if missing.is_empty() { devices.as_slice() } else { &[] })
         }
-        Saying::DevicesLost { devices, .. } => (Kind::Lost, devices.as_slice()),
+        Content::DevicesLost { devices, .. } => (Kind::Lost, devices.as_slice()),
         _ => (Kind::System, [].as_slice()),
     };
     let only = if let [only] = names { seen.iter().find(|d| d.name == *only) } else { None };
@@ -457,7 +457,7 @@ fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step,
         task: None,
         at: now,
         silence: None,
-        saying: saying.clone(),
+        content: content.clone(),
     };
     apply::tell(tx, rules, &notice, now)
 }

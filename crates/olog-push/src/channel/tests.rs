@@ -5,7 +5,7 @@ use super::*;
 fn channel(text: &str) -> Result<Channel, Invalid> {
     let text = format!("[[channel]]\n{text}");
     read_text("hub.toml", &text, |table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &Known::built_in()))
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelTypes::built_in()))
     })
     .map(Option::unwrap)
 }
@@ -51,7 +51,7 @@ fn every_mistake_says_what_was_expected() {
     finds("name = 'me'\ntype = 'wxpusher'\ntoken = 'AT_x'\ntopic_ids = [0]", "numbers from 1");
     finds("name = 'me'\ntype = 'wxpusher'\nspt = ['SPT_x']\ntoken = 'AT_x'", "stands alone");
     finds("name = 'me'\ntype = 'wxpusher'\nspt = ['AT_x']", "expected tokens of simple push");
-    finds(&format!("{GOOD}rate = 'fast'"), "expected calls a span");
+    finds(&format!("{GOOD}rate = 'fast'"), "expected calls per period");
     finds(&format!("{GOOD}api_url = 'ftp://x'"), "scheme and host");
     finds(&format!("{GOOD}api_url = 'https://me:pw@x'"), "scheme and host");
     finds(&format!("{GOOD}proxy = 'socks5://x'"), "expected a proxy");

@@ -18,7 +18,7 @@ use crate::{Answer, Refusal};
 const WAIT_MAX: f64 = 7.0 * 24.0 * 3600.0;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Reading {
+pub(super) struct AnswerRules {
     accepted: Accepted,
     /// Where the code stands.
     code: Option<Path>,
@@ -46,11 +46,11 @@ struct Rule {
     statuses: Vec<u16>,
     /// One of these in its words, without regard to case.
     words: Vec<String>,
-    means: Means,
+    means: RuleResult,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
-enum Means {
+enum RuleResult {
     #[default]
     Later,
     LaterAfter(Duration),
@@ -72,9 +72,9 @@ impl Path {
     }
 }
 
-impl Reading {
+impl AnswerRules {
     /// `[answer]`.
-    pub(super) fn take(mut table: Table) -> Reading {
+    pub(super) fn take(mut table: Table) -> AnswerRules {
         let code = take_path(&mut table, "code");
         let is = table.take_json("accepted").map(|value| shown(&value));
         let body = table.take_str("body");
@@ -92,7 +92,7 @@ impl Reading {
             (None, Some(body)) => Accepted::Body(body),
             (None, None) => Accepted::Status,
         };
-        let reading = Reading {
+        let reading = AnswerRules {
             accepted,
             code,
             words: take_path(&mut table, "words"),
@@ -137,10 +137,12 @@ impl Reading {
         let named = named.or(reply.retry_after).map(|wait| wait.min(Duration::from_secs_f64(WAIT_MAX)));
         let rule = self.rules.iter().find(|rule| rule.fits(reply.status, code.as_deref(), &body));
         match rule.map(|rule| &rule.means) {
-            Some(Means::Later) => Answer::Later { after: named, why: words },
-            Some(Means::LaterAfter(wait)) => Answer::Later { after: Some(named.unwrap_or(*wait)), why: words },
-            Some(Means::LaterUntil(time, zone)) => Answer::Later { after: Some(until(now, *time, *zone)), why: words },
-            Some(Means::Refused(class)) => Answer::Refused { class: *class, why: words },
+            Some(RuleResult::Later) => Answer::Later { after: named, why: words },
+            Some(RuleResult::LaterAfter(wait)) => Answer::Later { after: Some(named.unwrap_or(*wait)), why: words },
+            Some(RuleResult::LaterUntil(time, zone)) => {
+                Answer::Later { after: Some(until(now, *time, *zone)), why: words }
+            }
+            Some(RuleResult::Refused(class)) => Answer::Refused { class: *class, why: words },
             None => self.by_status(reply.status, code.is_some(), named, words),
         }
     }
@@ -180,12 +182,12 @@ impl Rule {
         }
         let wait = table.take_as("after", parse_span);
         let until = table.take_as("until", time_there);
-        const MEANINGS: [(&str, Means); 5] = [
-            ("later", Means::Later),
-            ("credential", Means::Refused(Refusal::Credential)),
-            ("receiver", Means::Refused(Refusal::Receiver)),
-            ("format", Means::Refused(Refusal::Format)),
-            ("other", Means::Refused(Refusal::Other)),
+        const MEANINGS: [(&str, RuleResult); 5] = [
+            ("later", RuleResult::Later),
+            ("credential", RuleResult::Refused(Refusal::Credential)),
+            ("receiver", RuleResult::Refused(Refusal::Receiver)),
+            ("format", RuleResult::Refused(Refusal::Format)),
+            ("other", RuleResult::Refused(Refusal::Other)),
         ];
         if !table.has("means") {
             table.fault(
@@ -195,8 +197,8 @@ impl Rule {
         }
         let means = table.take_choice("means", &MEANINGS).unwrap_or_default();
         rule.means = match (means, wait, until) {
-            (Means::Later, Some(wait), None) => Means::LaterAfter(wait),
-            (Means::Later, None, Some((time, zone))) => Means::LaterUntil(time, zone),
+            (RuleResult::Later, Some(wait), None) => RuleResult::LaterAfter(wait),
+            (RuleResult::Later, None, Some((time, zone))) => RuleResult::LaterUntil(time, zone),
             (means, None, None) => means,
             (means, ..) => {
                 table.fault("means", "after or until, one of them, goes with \"later\" only");

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat};
 use minijinja::value::Value;
 use olog_proto::At;
 
-use super::description::{Description, Is};
+use super::description::{ChannelTypeDef, KeyType};
 use super::template::{Template, Tree, Values, url_piece};
 use crate::channel::KINDS;
 use crate::http::Call;
@@ -46,7 +46,7 @@ pub(super) type Fault = (&'static str, String);
 
 /// The templates of a call, the channel's own before the type's.
 pub(super) struct Parts<'a> {
-    pub(super) of: &'a Description,
+    pub(super) of: &'a ChannelTypeDef,
     /// Headers of the channel's own.
     pub(super) headers: Vec<(String, Template)>,
     /// A body of the channel's own.
@@ -140,12 +140,12 @@ pub(super) fn message_values(message: &Message, (body, form): (&str, Form), summ
 }
 
 /// Puts a type's templates together with made-up keys and messages.
-pub(super) fn try_out(of: &Description) -> Result<(), Fault> {
+pub(super) fn try_out(of: &ChannelTypeDef) -> Result<(), Fault> {
     for has_all in [true, false] {
         let mut keys = Values::new();
         for key in &of.keys {
             let value = match key.is {
-                Is::Url => url_piece("https://push.example.com/hook/0123456789"),
+                KeyType::Url => url_piece("https://push.example.com/hook/0123456789"),
                 _ if has_all || key.is_needed => Value::from("0123456789abcdef"),
                 _ => Value::from(""),
             };

@@ -1,7 +1,7 @@
 //! A type of channel as a file describes it: its keys, its request, how its answer is read, and what it takes how fast.
 //!
 //! The form is told in docs/channels.md. A file is trusted only after every template in it has been put together with made-up
-//! messages, hostile ones among them: what leaves [`Description::take`] does not fail for what a message says.
+//! messages, hostile ones among them: what leaves [`ChannelTypeDef::take`] does not fail for what a message says.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use olog_daemon::config::Table;
 use serde_json::Value as Json;
 
-use super::answer::Reading;
+use super::answer::AnswerRules;
 use super::call::{self, Body};
 use super::template::{Escape, Template, Tree};
 use crate::http::Method;
-use crate::pace::Rate;
+use crate::rate_limit::Rate;
 use crate::{Form, Limits, Unit};
 
 /// Keys that every channel has.
@@ -24,7 +24,7 @@ const LIMITS: Limits =
     Limits { unit: Unit::Characters, form: Form::Text, body: 10_000, plain: 10_000, summary_chars: 100 };
 
 #[derive(Debug, PartialEq)]
-pub(crate) struct Description {
+pub(crate) struct ChannelTypeDef {
     pub(super) name: String,
     /// The service's scheme and host; `None` where a key holds the whole URL.
     pub(super) api_url: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Description {
     pub(super) body: Body,
     /// What goes in its place when the message goes as plain text.
     pub(super) plain: Option<Body>,
-    pub(super) reading: Reading,
+    pub(super) reading: AnswerRules,
     pub(super) limits: Limits,
     /// The summary's size in the limits' unit.
     pub(super) title: usize,
@@ -49,14 +49,14 @@ pub(crate) struct Description {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key {
     pub(super) name: String,
-    pub(super) is: Is,
+    pub(super) is: KeyType,
     pub(super) is_needed: bool,
     /// Each of its values is a receiver, and gets a call of its own.
     pub(super) names_receivers: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Is {
+pub(super) enum KeyType {
     /// Shown.
     Text,
     /// Never shown; as KEY or KEY_file.
@@ -69,9 +69,9 @@ pub(super) enum Is {
     Body,
 }
 
-impl Description {
+impl ChannelTypeDef {
     /// Reads a whole file; `None` when something in it is wrong, and reported.
-    pub(crate) fn take(name: &str, table: &mut Table) -> Option<Description> {
+    pub(crate) fn take(name: &str, table: &mut Table) -> Option<ChannelTypeDef> {
         let api_url = table.take_as("api_url", |text| crate::http::service_url(text, "https://push.example.com"));
         let keys = take_keys(table);
         let request = table.take_table("request");
@@ -81,7 +81,7 @@ impl Description {
         if !table.has("answer") {
             table.fault("answer", "is missing: expected [answer], empty if any 2xx means accepted");
         }
-        let reading = table.take_table("answer").map(Reading::take);
+        let reading = table.take_table("answer").map(AnswerRules::take);
         let limits = table.take_table("limits").map_or(Some((LIMITS, LIMITS.summary_chars, usize::MAX)), take_limits);
         let burst = table.take_int("burst", 1..=1000).and_then(|n| NonZeroU32::new(u32::try_from(n).ok()?));
         let burst = burst.unwrap_or(NonZeroU32::MIN);
@@ -96,7 +96,7 @@ impl Description {
         let plain = request.take_json("plain");
         let is_json = is_json(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let (limits, title, request_max) = limits?;
-        let description = Description {
+        let description = ChannelTypeDef {
             name: name.to_owned(),
             api_url,
             keys: keys?,
@@ -125,7 +125,7 @@ impl Description {
 
     /// The names that its templates may use.
     pub(super) fn known(&self) -> BTreeSet<&str> {
-        let keys = self.keys.iter().filter(|key| !matches!(key.is, Is::Headers | Is::Body));
+        let keys = self.keys.iter().filter(|key| !matches!(key.is, KeyType::Headers | KeyType::Body));
         call::NAMES.into_iter().chain(keys.map(|key| key.name.as_str())).collect()
     }
 
@@ -154,8 +154,13 @@ pub(super) fn is_json<'a>(mut headers: impl Iterator<Item = (&'a str, &'a str)>)
 }
 
 fn take_keys(table: &mut Table) -> Option<Vec<Key>> {
-    const WHAT: [(&str, Is); 5] =
-        [("text", Is::Text), ("secret", Is::Secret), ("url", Is::Url), ("headers", Is::Headers), ("body", Is::Body)];
+    const WHAT: [(&str, KeyType); 5] = [
+        ("text", KeyType::Text),
+        ("secret", KeyType::Secret),
+        ("url", KeyType::Url),
+        ("headers", KeyType::Headers),
+        ("body", KeyType::Body),
+    ];
     let Some(mut keys) = table.take_table("keys") else { return Some(Vec::new()) };
     let mut taken = Vec::new();
     let mut is_good = true;
@@ -165,7 +170,7 @@ fn take_keys(table: &mut Table) -> Option<Vec<Key>> {
             continue;
         };
         let is = key.take_choice("is", &WHAT);
-        let is_value = !matches!(is, Some(Is::Headers | Is::Body));
+        let is_value = !matches!(is, Some(KeyType::Headers | KeyType::Body));
         let is_needed = key.take_bool("needed").unwrap_or(is_value);
         let names_receivers = key.take_bool("receivers").unwrap_or(false);
         let is_plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -176,7 +181,7 @@ fn take_keys(table: &mut Table) -> Option<Vec<Key>> {
                 "is missing: expected \"text\", \"secret\", \"url\", \"headers\" or \"body\"",
             ),
             (
-                names_receivers && !matches!(is, Some(Is::Text | Is::Secret)),
+                names_receivers && !matches!(is, Some(KeyType::Text | KeyType::Secret)),
                 "receivers",
                 "only a text or a secret names receivers",
             ),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use olog_daemon::config::{Table, read_text};
 
-use super::description::Description;
+use super::description::ChannelTypeDef;
 
 /// The folder beside the configuration.
 const FOLDER: &str = "channels.d";
@@ -23,21 +23,21 @@ built_in! {
 
 /// The described types that a configuration may name.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct ChannelTypes {
     /// `None`: its file is wrong, and that has been reported.
-    beside: BTreeMap<String, Option<Arc<Description>>>,
+    beside: BTreeMap<String, Option<Arc<ChannelTypeDef>>>,
 }
 
-impl Known {
+impl ChannelTypes {
     /// Those that are built in.
-    pub fn built_in() -> Known {
-        Known::default()
+    pub fn built_in() -> ChannelTypes {
+        ChannelTypes::default()
     }
 
     /// With those of `channels.d` beside the main file, whose root table this is. A file there with the name of a built-in type
     /// takes its place. What is wrong in one is a mistake of the configuration.
-    pub fn read(root: &Table) -> Known {
-        let mut known = Known::default();
+    pub fn read(root: &Table) -> ChannelTypes {
+        let mut known = ChannelTypes::default();
         for (file, mut table) in root.beside(FOLDER) {
             let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
@@ -46,7 +46,7 @@ impl Known {
                 known.beside.insert(name, None);
                 continue;
             }
-            let description = Description::take(&name, &mut table).map(Arc::new);
+            let description = ChannelTypeDef::take(&name, &mut table).map(Arc::new);
             table.finish();
             known.beside.insert(name, description);
         }
@@ -63,13 +63,13 @@ impl Known {
     }
 
     /// `None`: there is none of that name. `Some(None)`: its file is wrong, and that has been reported.
-    pub(crate) fn get(&self, name: &str) -> Option<Option<Arc<Description>>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Option<Arc<ChannelTypeDef>>> {
         if let Some(beside) = self.beside.get(name) {
             return Some(beside.clone());
         }
         let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
         // A test reads every one of them.
-        let read = read_text(name, text, |table| Description::take(name, table));
+        let read = read_text(name, text, |table| ChannelTypeDef::take(name, table));
         Some(read.ok().flatten().map(Arc::new))
     }
 }

@@ -7,14 +7,14 @@ use olog_daemon::config::Table;
 use olog_daemon::secret::{Secret, UNREAD};
 use serde_json::Value as Json;
 
-use super::Described;
+use super::TemplateChannel;
 use super::call::{self, Body};
-use super::description::{Description, Is, Key, is_json};
-use crate::http::{Line, url_masked};
+use super::description::{ChannelTypeDef, Key, KeyType, is_json};
+use crate::http::{Endpoint, url_masked};
 
-impl Described {
+impl TemplateChannel {
     /// `None` when something is wrong, and reported.
-    pub(crate) fn take(of: Arc<Description>, table: &mut Table) -> Option<Described> {
+    pub(crate) fn take(of: Arc<ChannelTypeDef>, table: &mut Table) -> Option<TemplateChannel> {
         let (mut texts, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         let (mut headers, mut typed) = (BTreeMap::new(), None);
         let mut is_good = true;
@@ -22,14 +22,16 @@ impl Described {
             let name = key.name.as_str();
             let is_given = table.has(name) || table.has(&format!("{name}_file"));
             let is_taken = match key.is {
-                Is::Text => take_texts(table, key).map(|values| texts.insert(key.name.clone(), values)).is_some(),
-                Is::Secret => take_secrets(table, key).map(|values| secrets.insert(key.name.clone(), values)).is_some(),
-                Is::Url => take_url(table, name).map(|url| secrets.insert(key.name.clone(), vec![url])).is_some(),
-                Is::Headers => take_headers(table, name).map(|taken| headers = taken).is_some(),
-                Is::Body => table.take_json(name).map(|json| typed = Some(json)).is_some(),
+                KeyType::Text => take_texts(table, key).map(|values| texts.insert(key.name.clone(), values)).is_some(),
+                KeyType::Secret => {
+                    take_secrets(table, key).map(|values| secrets.insert(key.name.clone(), values)).is_some()
+                }
+                KeyType::Url => take_url(table, name).map(|url| secrets.insert(key.name.clone(), vec![url])).is_some(),
+                KeyType::Headers => take_headers(table, name).map(|taken| headers = taken).is_some(),
+                KeyType::Body => table.take_json(name).map(|json| typed = Some(json)).is_some(),
             };
             if !is_given && key.is_needed {
-                let or_file = if matches!(key.is, Is::Secret | Is::Url) {
+                let or_file = if matches!(key.is, KeyType::Secret | KeyType::Url) {
                     format!("{name} or {name}_file")
                 } else {
                     name.to_owned()
@@ -38,7 +40,7 @@ impl Described {
             }
             is_good &= is_taken || !is_given && !key.is_needed;
         }
-        let line = Line::take(table, of.api_url.as_deref());
+        let line = Endpoint::take(table, of.api_url.as_deref());
         let usual = of.headers.iter().map(|(name, value)| (name.as_str(), value.source()));
         let own = headers.iter().map(|(name, value): (&String, &Secret)| (name.as_str(), value.reveal()));
         let is_json = is_json(own.chain(usual));
@@ -46,7 +48,7 @@ impl Described {
             let as_typed = Secret::new(&json.to_string());
             as_typed.map(|as_typed| (Body::new(json, is_json), as_typed))
         });
-        let described = Described { of, texts, secrets, headers, body: body.flatten(), line: line? };
+        let described = TemplateChannel { of, texts, secrets, headers, body: body.flatten(), line: line? };
         (is_good && described.is_whole(table)).then_some(described)
     }
 
@@ -81,21 +83,21 @@ impl Described {
         for key in &self.of.keys {
             let name = &key.name;
             let value = match key.is {
-                Is::Text => self.texts.get(name).map(|values| one_or_list(values)),
-                Is::Secret => self
+                KeyType::Text => self.texts.get(name).map(|values| one_or_list(values)),
+                KeyType::Secret => self
                     .secrets
                     .get(name)
                     .map(|secrets| one_or_list(&secrets.iter().map(Secret::masked).collect::<Vec<_>>())),
-                Is::Url => self
+                KeyType::Url => self
                     .secrets
                     .get(name)
                     .and_then(|urls| urls.first())
                     .map(|url| format!("{:?}", url_masked(url.reveal()))),
-                Is::Headers => Some(&self.headers).filter(|headers| !headers.is_empty()).map(|headers| {
+                KeyType::Headers => Some(&self.headers).filter(|headers| !headers.is_empty()).map(|headers| {
                     let headers: Vec<String> = headers.keys().map(|name| format!("{name:?} = \"…\"")).collect();
                     format!("{{ {} }}", headers.join(", "))
                 }),
-                Is::Body => self.body.as_ref().map(|_| "\"…\"".to_owned()),
+                KeyType::Body => self.body.as_ref().map(|_| "\"…\"".to_owned()),
             };
             lines.extend(value.map(|value| format!("{name} = {value}")));
         }

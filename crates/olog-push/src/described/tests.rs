@@ -3,12 +3,12 @@ mod services;
 use olog_daemon::config::{Invalid, read_text};
 
 use super::*;
-use crate::{About, Channel, Kind, Known};
+use crate::{About, Channel, ChannelTypes, Kind};
 
 pub(super) fn channel(text: &str) -> Result<Channel, Invalid> {
     let text = format!("[[channel]]\nname = 'me'\n{text}");
     let take = |table: &mut olog_daemon::config::Table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &Known::built_in()))
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelTypes::built_in()))
     };
     read_text("hub.toml", &text, take).map(Option::unwrap)
 }
@@ -20,21 +20,21 @@ fn finds(text: &str, expected: &str) {
 }
 
 /// A whole file of a type, with one thing changed.
-fn described(of: &str, to: &str) -> Result<Description, Invalid> {
+fn described(of: &str, to: &str) -> Result<ChannelTypeDef, Invalid> {
     let text = include_str!("../../channels/wecom.toml");
     assert!(text.contains(of), "{of}");
     let text = text.replacen(of, to, 1);
-    read_text("channels.d/mine.toml", &text, |table| Description::take("mine", table)).map(Option::unwrap)
+    read_text("channels.d/mine.toml", &text, |table| ChannelTypeDef::take("mine", table)).map(Option::unwrap)
 }
 
 #[test]
 fn every_type_that_is_built_in_is_whole() {
-    let types = Known::built_in();
+    let types = ChannelTypes::built_in();
     for name in types.names() {
         assert!(types.get(name).unwrap().is_some(), "{name}");
         let path = format!("{}/channels/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
-        let read = read_text(name, &text, |table| Description::take(name, table).is_some());
+        let read = read_text(name, &text, |table| ChannelTypeDef::take(name, table).is_some());
         assert_eq!(read.map_err(|invalid| invalid.to_string()), Ok(true), "{name}");
     }
     assert_eq!(types.names().len(), 12);
@@ -61,7 +61,7 @@ fn a_mistake_in_a_file_is_found_when_it_is_read_with_its_line() {
     finds("after = \"60s\"", "until = \"tomorrow\"", "expected a time of day and its zone");
     finds("code = [45009, 45033, -1]", "cod = 1", "unknown key `cod`");
     finds("body = 1700", "body = 7", "limits.body: expected a whole number from 200");
-    finds("rate = \"14/min\"", "rate = \"fast\"", "expected calls a span");
+    finds("rate = \"14/min\"", "rate = \"fast\"", "expected calls per period");
     finds("code = \"errcode\"", "code = \"a..b\"", "expected keys joined by dots");
     finds("[answer]", "[answer]\nbody = \"ok\"", "give accepted or body, not both");
 }
@@ -134,8 +134,8 @@ fn what_a_service_says_back_holds_no_secret() {
     for (of, keys) in SECRETS.into_iter().filter(|(of, _)| *of != "webhook") {
         let table = format!("type = '{of}'\n{keys}");
         let take = |table: &mut olog_daemon::config::Table| {
-            let of = Known::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
-            Described::take(of, table)
+            let of = ChannelTypes::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
+            TemplateChannel::take(of, table)
         };
         let described = read_text("hub.toml", &table, take).unwrap().unwrap();
         for secret in described.secrets() {

@@ -3,7 +3,7 @@
 use olog_proto::At;
 use serde::{Deserialize, Serialize};
 
-use super::Ground;
+use super::ResolvedBy;
 
 /// What a report found, worst first and bounded; the counts are whole.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -16,15 +16,15 @@ pub struct ReportFacts {
     /// When it was made.
     pub made_at: At,
     /// Devices by their word.
-    pub devices: Tally,
+    pub devices: StateCounts,
     /// Tasks by their word.
-    pub tasks: Tally,
+    pub tasks: StateCounts,
     /// What has to be looked after now.
-    pub now: Vec<Matter>,
+    pub now: Vec<OpenProblem>,
     /// All of it.
     pub n_now: u64,
     /// What was over by itself within the window.
-    pub over: Vec<Ended>,
+    pub over: Vec<ClosedIncident>,
     /// All of it.
     pub n_over: u64,
     /// Devices and tasks that no earlier report knew.
@@ -36,7 +36,7 @@ pub struct ReportFacts {
     /// All of them.
     pub n_gone: u64,
     /// What ran well, and when.
-    pub proof: Vec<Proof>,
+    pub proof: Vec<CompletedRun>,
     /// Devices for a report without a page, worst first.
     pub listed: Vec<ListedDevice>,
     /// What the services took and refused.
@@ -48,7 +48,7 @@ pub struct ReportFacts {
 /// A count by word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Tally {
+pub struct StateCounts {
     /// OK.
     pub ok: u64,
     /// ERR.
@@ -57,7 +57,7 @@ pub struct Tally {
     pub lost: u64,
 }
 
-impl Tally {
+impl StateCounts {
     /// All of them.
     pub fn all(self) -> u64 {
         self.ok.saturating_add(self.err).saturating_add(self.lost)
@@ -67,7 +67,7 @@ impl Tally {
 /// What kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trouble {
+pub enum ProblemKind {
     /// A task did not come.
     TaskLost,
     /// A task has an error.
@@ -86,9 +86,9 @@ pub enum Trouble {
 /// Something that is not over.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Matter {
+pub struct OpenProblem {
     /// What kind.
-    pub trouble: Trouble,
+    pub trouble: ProblemKind,
     /// `device/task`, or the names of devices.
     pub name: String,
     /// How many devices, where it is theirs.
@@ -114,9 +114,9 @@ pub struct Matter {
 /// Something that was, and is over.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Ended {
+pub struct ClosedIncident {
     /// What kind.
-    pub trouble: Trouble,
+    pub trouble: ProblemKind,
     /// `device/task`, or the names of devices.
     pub name: String,
     /// How many devices, where it was theirs.
@@ -128,7 +128,7 @@ pub struct Ended {
     /// … to.
     pub ended_at: At,
     /// What showed its end.
-    pub ground: Option<Ground>,
+    pub ground: Option<ResolvedBy>,
     /// How often it was seen.
     pub n_seen: u64,
     /// Its number.
@@ -138,7 +138,7 @@ pub struct Ended {
 /// A task that ran well.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Proof {
+pub struct CompletedRun {
     /// `device/task`.
     pub name: String,
     /// When it began, if that is known.
@@ -156,7 +156,7 @@ pub struct ListedDevice {
     /// It is away.
     pub is_lost: bool,
     /// Its tasks.
-    pub tasks: Tally,
+    pub tasks: StateCounts,
 }
 
 /// What became of messages within the window.

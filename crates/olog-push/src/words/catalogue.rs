@@ -53,7 +53,7 @@ pub type Arg<'a> = (&'static str, FluentValue<'a>);
 
 /// Speaks one language, in one time zone, at one moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Say {
+pub struct Localizer {
     /// Which.
     pub language: Language,
     /// Of every time.
@@ -62,9 +62,9 @@ pub struct Say {
     pub now: At,
 }
 
-impl Say {
+impl Localizer {
     /// The sentence under this key.
-    pub fn t(&self, key: &str, args: &[Arg<'_>]) -> String {
+    pub fn text(&self, key: &str, args: &[Arg<'_>]) -> String {
         let bundle: &Bundle = match self.language {
             Language::ZhCn => &ZH_CN,
             Language::En => &EN,
@@ -77,14 +77,14 @@ impl Say {
     }
 
     /// The sentence under a key without values.
-    pub fn w(&self, key: &str) -> String {
-        self.t(key, &[])
+    pub fn word(&self, key: &str) -> String {
+        self.text(key, &[])
     }
 
     /// Sentences one after the other.
     pub fn sentences(&self, parts: impl IntoIterator<Item = String>) -> String {
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        parts.join(&self.w("sentence-space"))
+        parts.join(&self.word("sentence-space"))
     }
 
     fn local(&self, at: At) -> DateTime<Tz> {
@@ -99,12 +99,12 @@ impl Say {
 
     /// `23 Nov`.
     pub fn day(&self, at: At) -> String {
-        self.local(at).format(&self.w("format-day-only")).to_string()
+        self.local(at).format(&self.word("format-day-only")).to_string()
     }
 
     /// `23 Nov 11:00`, whatever day it is.
     pub fn day_time(&self, at: At) -> String {
-        self.local(at).format(&self.w("format-day")).to_string()
+        self.local(at).format(&self.word("format-day")).to_string()
     }
 
     /// `03:11:04`, with its day when that is not today.
@@ -115,7 +115,7 @@ impl Say {
     fn format(&self, at: At, today: &str, other_day: &str) -> String {
         let (local, now) = (self.local(at), self.local(self.now));
         let is_today = (local.year(), local.ordinal()) == (now.year(), now.ordinal());
-        let pattern = if is_today { today.to_owned() } else { self.w(other_day) };
+        let pattern = if is_today { today.to_owned() } else { self.word(other_day) };
         local.format(&pattern).to_string()
     }
 
@@ -138,12 +138,12 @@ impl Say {
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
         let n = |n: i64| ("n", FluentValue::from(n));
         match (days, hours, minutes) {
-            (0, 0, 0) => self.t("span-s", &[n(seconds)]),
-            (0, 0, _) => self.t("span-min", &[n(minutes)]),
-            (0, _, _) if minutes % 60 == 0 => self.t("span-h", &[n(hours)]),
-            (0, _, _) => self.t("span-h-min", &[("h", hours.into()), ("min", (minutes % 60).into())]),
-            _ if hours % 24 == 0 => self.t("span-d", &[n(days)]),
-            _ => self.t("span-d-h", &[n(days), ("h", (hours % 24).into())]),
+            (0, 0, 0) => self.text("span-s", &[n(seconds)]),
+            (0, 0, _) => self.text("span-min", &[n(minutes)]),
+            (0, _, _) if minutes % 60 == 0 => self.text("span-h", &[n(hours)]),
+            (0, _, _) => self.text("span-h-min", &[("h", hours.into()), ("min", (minutes % 60).into())]),
+            _ if hours % 24 == 0 => self.text("span-d", &[n(days)]),
+            _ => self.text("span-d-h", &[n(days), ("h", (hours % 24).into())]),
         }
     }
 
@@ -156,12 +156,12 @@ impl Say {
             3600..86_400 => ("short-h", seconds / 3600),
             _ => ("short-d", seconds / 86_400),
         };
-        self.t(key, &[("n", n.into())])
+        self.text(key, &[("n", n.into())])
     }
 
     /// Names in a row.
     pub fn list<T: AsRef<str>>(&self, names: &[T]) -> String {
-        let comma = format!("{}{}", self.w("list-comma"), self.w("sentence-space"));
+        let comma = format!("{}{}", self.word("list-comma"), self.word("sentence-space"));
         names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(&comma)
     }
 
@@ -171,6 +171,6 @@ impl Say {
         if late <= super::LATE_AFTER {
             return what;
         }
-        self.t("late", &[("span", self.span(late).into()), ("what", what.into())])
+        self.text("late", &[("span", self.span(late).into()), ("what", what.into())])
     }
 }

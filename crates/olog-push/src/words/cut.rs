@@ -3,7 +3,7 @@
 use olog_proto::Excerpt;
 
 use super::TITLE_MAX;
-use super::catalogue::Say;
+use super::catalogue::Localizer;
 
 const DEVICE_IN_TITLE: usize = 8;
 
@@ -66,9 +66,9 @@ pub(super) fn telling_line(excerpt: &Excerpt) -> String {
 }
 
 /// At most about `max` characters of an excerpt: its beginning and its end around a line that says what is left out.
-pub(super) fn excerpt(say: &Say, excerpt: &Excerpt, max: usize) -> String {
+pub(super) fn excerpt(say: &Localizer, excerpt: &Excerpt, max: usize) -> String {
     let (head, tail) = (excerpt.head().trim_end(), excerpt.tail().trim_end());
-    let left_out = |bytes: u64| say.t("left-out", &[("n", bytes.into())]);
+    let left_out = |bytes: u64| say.text("left-out", &[("n", bytes.into())]);
     let length = head.chars().count() + tail.chars().count();
     if length <= max {
         return match excerpt.left_out() {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use olog_proto::{At, Fingerprint};
 
-use crate::{About, Ground, Notice, Saying, SystemCode, Why};
+use crate::{About, Content, Notice, Reason, ResolvedBy, SystemCode};
 
 /// One matter to tell.
 #[derive(Debug, Clone)]
-pub(super) struct Entry<'a> {
+pub(super) struct MessageItem<'a> {
     /// The notices that it stands for.
     pub(super) places: Vec<usize>,
     /// What is told.
@@ -18,11 +18,11 @@ pub(super) struct Entry<'a> {
     pub(super) begin: Option<&'a Notice>,
 }
 
-impl Entry<'_> {
+impl MessageItem<'_> {
     /// The error's fingerprint, if it is an error.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
-        match &self.notice.saying {
-            Saying::Error { fingerprint, .. } => *fingerprint,
+        match &self.notice.content {
+            Content::Error { fingerprint, .. } => *fingerprint,
             _ => None,
         }
     }
@@ -35,37 +35,37 @@ impl Entry<'_> {
 
     /// Its catalogue key of the state.
     pub(super) fn state(&self) -> &'static str {
-        match &self.notice.saying {
-            Saying::Error { .. } => "state-err",
-            Saying::Message { .. } => "state-msg",
-            Saying::Over { ground: Ground::Quiet, .. } => "state-quiet",
-            Saying::Over { .. } => "state-over",
-            Saying::Remind { .. } => "state-remind",
-            Saying::TaskLost { .. } => "state-lost-task",
-            Saying::TaskCame { .. } => "state-over",
-            Saying::TaskRuns { .. } => "state-runs",
-            Saying::DevicesLost { .. } => "state-lost",
-            Saying::DevicesBack { .. } => "state-back",
-            Saying::Report(_) => "state-report",
-            Saying::System { .. } => "state-system",
+        match &self.notice.content {
+            Content::Error { .. } => "state-err",
+            Content::Message { .. } => "state-msg",
+            Content::Over { ground: ResolvedBy::Quiet, .. } => "state-quiet",
+            Content::Over { .. } => "state-over",
+            Content::Remind { .. } => "state-remind",
+            Content::TaskLost { .. } => "state-lost-task",
+            Content::TaskCame { .. } => "state-over",
+            Content::TaskRuns { .. } => "state-runs",
+            Content::DevicesLost { .. } => "state-lost",
+            Content::DevicesBack { .. } => "state-back",
+            Content::Report(_) => "state-report",
+            Content::System { .. } => "state-system",
         }
     }
 
     /// An end by silence lies in the past by its nature, a reminder speaks of now, and new errors beyond the bound of an hour were
     /// held back on purpose.
     pub(super) fn can_be_late(&self) -> bool {
-        match &self.notice.saying {
-            Saying::Over { ground: Ground::Quiet, .. } | Saying::Remind { .. } => false,
-            Saying::Error { why: Why::MoreFingerprints { .. }, .. } => false,
-            Saying::TaskLost { is_reminder, .. } => !is_reminder,
+        match &self.notice.content {
+            Content::Over { ground: ResolvedBy::Quiet, .. } | Content::Remind { .. } => false,
+            Content::Error { why: Reason::MoreFingerprints { .. }, .. } => false,
+            Content::TaskLost { is_reminder, .. } => !is_reminder,
             _ => true,
         }
     }
 
     /// What the device says of itself when it is the one that speaks.
     pub(super) fn by_device(&self) -> &'static str {
-        match &self.notice.saying {
-            Saying::System { code: SystemCode::HubReachable, .. } => "by-device-again",
+        match &self.notice.content {
+            Content::System { code: SystemCode::HubReachable, .. } => "by-device-again",
             _ => "by-device",
         }
     }
@@ -77,7 +77,7 @@ impl Entry<'_> {
 
     /// It is told by itself: nobody looks for an alarm in a report, nor for a report behind alarms.
     pub(super) fn is_alone(&self) -> bool {
-        matches!(self.notice.saying, Saying::Report(_))
+        matches!(self.notice.content, Content::Report(_))
     }
 
     /// By which entries are ordered.
@@ -87,56 +87,56 @@ impl Entry<'_> {
 
     /// Worst first.
     pub(super) fn rank(&self) -> u8 {
-        match &self.notice.saying {
-            Saying::Error { .. } => 0,
-            Saying::DevicesLost { .. } | Saying::TaskLost { is_reminder: false, .. } => 1,
-            Saying::TaskRuns { .. } => 2,
-            Saying::DevicesBack { missing, .. } if !missing.is_empty() => 2,
-            Saying::System { code, .. } if !code.is_good_news() => 3,
-            Saying::Remind { .. } | Saying::TaskLost { .. } => 4,
-            Saying::Message { .. } => 5,
-            Saying::DevicesBack { .. } => 6,
-            Saying::Over { .. } | Saying::TaskCame { .. } => 7,
-            Saying::System { .. } => 8,
-            Saying::Report(_) => 9,
+        match &self.notice.content {
+            Content::Error { .. } => 0,
+            Content::DevicesLost { .. } | Content::TaskLost { is_reminder: false, .. } => 1,
+            Content::TaskRuns { .. } => 2,
+            Content::DevicesBack { missing, .. } if !missing.is_empty() => 2,
+            Content::System { code, .. } if !code.is_good_news() => 3,
+            Content::Remind { .. } | Content::TaskLost { .. } => 4,
+            Content::Message { .. } => 5,
+            Content::DevicesBack { .. } => 6,
+            Content::Over { .. } | Content::TaskCame { .. } => 7,
+            Content::System { .. } => 8,
+            Content::Report(_) => 9,
         }
     }
 }
 
 /// Entries of notices that stand in the order of their making; worst first, then by device, then by time.
-pub(super) fn fold(notices: &[Notice]) -> Vec<Entry<'_>> {
+pub(super) fn fold(notices: &[Notice]) -> Vec<MessageItem<'_>> {
     // What an earlier one was taken into leaves a hole.
-    let mut entries: Vec<Option<Entry<'_>>> = Vec::with_capacity(notices.len());
-    let mut kin: HashMap<Matter<'_>, Vec<usize>> = HashMap::new();
+    let mut entries: Vec<Option<MessageItem<'_>>> = Vec::with_capacity(notices.len());
+    let mut kin: HashMap<MergeKey<'_>, Vec<usize>> = HashMap::new();
     for (place, notice) in notices.iter().enumerate() {
-        let mut entry = Entry { places: vec![place], notice, begin: None };
+        let mut entry = MessageItem { places: vec![place], notice, begin: None };
         let mut is_told_by_an_earlier = false;
         let earlier: BTreeSet<usize> =
-            Matter::asked_by(notice).filter_map(|matter| kin.get(&matter)).flatten().copied().collect();
+            MergeKey::asked_by(notice).filter_map(|matter| kin.get(&matter)).flatten().copied().collect();
         for slot in earlier {
             let Some(slot) = entries.get_mut(slot) else { continue };
             let Some(earlier) = slot.as_mut() else { continue };
             match takes(notice, earlier.notice) {
-                Takes::Nothing => {}
-                Takes::It => {
+                Merge::Nothing => {}
+                Merge::It => {
                     entry.begin = earlier.begin.or(entry.begin);
                     entry.places.append(&mut earlier.places);
                     *slot = None;
                 }
-                Takes::ItAsBegin => {
+                Merge::ItAsBegin => {
                     entry.begin = entry.begin.or(earlier.begin).or(Some(earlier.notice));
                     entry.places.append(&mut earlier.places);
                     *slot = None;
                 }
-                Takes::ItsPlaceInThat if !is_told_by_an_earlier => {
+                Merge::ItsPlaceInThat if !is_told_by_an_earlier => {
                     is_told_by_an_earlier = true;
                     earlier.places.push(place);
                 }
-                Takes::ItsPlaceInThat => {}
+                Merge::ItsPlaceInThat => {}
             }
         }
         if !is_told_by_an_earlier {
-            for matter in Matter::known_by(notice) {
+            for matter in MergeKey::known_by(notice) {
                 let slots = kin.entry(matter).or_default();
                 slots.retain(|slot| entries.get(*slot).is_some_and(Option::is_some));
                 slots.push(entries.len());
@@ -144,45 +144,45 @@ pub(super) fn fold(notices: &[Notice]) -> Vec<Entry<'_>> {
             entries.push(Some(entry));
         }
     }
-    let mut entries: Vec<Entry<'_>> = entries.into_iter().flatten().collect();
+    let mut entries: Vec<MessageItem<'_>> = entries.into_iter().flatten().collect();
     entries.sort_by(|a, b| a.key().cmp(&b.key()).then_with(|| Reverse(&b.places).cmp(&Reverse(&a.places))));
     entries
 }
 
 /// By what notices find each other, so that a storm is not compared with itself.
 #[derive(PartialEq, Eq, Hash)]
-enum Matter<'a> {
+enum MergeKey<'a> {
     Incident(u64, Option<&'a str>, Option<&'a str>),
     Affair(SystemCode, Option<&'a str>, &'a BTreeMap<String, String>),
     Report,
     Lost,
 }
 
-impl<'a> Matter<'a> {
+impl<'a> MergeKey<'a> {
     /// Where those stand that this one may take.
-    fn asked_by(notice: &'a Notice) -> impl Iterator<Item = Matter<'a>> {
-        let own = match &notice.saying {
-            Saying::DevicesBack { .. } => Some(Matter::Lost),
+    fn asked_by(notice: &'a Notice) -> impl Iterator<Item = MergeKey<'a>> {
+        let own = match &notice.content {
+            Content::DevicesBack { .. } => Some(MergeKey::Lost),
             _ => None,
         };
-        Matter::of(notice).chain(own)
+        MergeKey::of(notice).chain(own)
     }
 
     /// Where this one is found by later ones.
-    fn known_by(notice: &'a Notice) -> impl Iterator<Item = Matter<'a>> {
-        let own = match &notice.saying {
-            Saying::DevicesLost { .. } => Some(Matter::Lost),
+    fn known_by(notice: &'a Notice) -> impl Iterator<Item = MergeKey<'a>> {
+        let own = match &notice.content {
+            Content::DevicesLost { .. } => Some(MergeKey::Lost),
             _ => None,
         };
-        Matter::of(notice).chain(own)
+        MergeKey::of(notice).chain(own)
     }
 
-    fn of(notice: &'a Notice) -> impl Iterator<Item = Matter<'a>> {
+    fn of(notice: &'a Notice) -> impl Iterator<Item = MergeKey<'a>> {
         let device = notice.device.as_deref();
-        let incident = notice.incident.map(|n| Matter::Incident(n, device, notice.task.as_deref()));
-        let own = match &notice.saying {
-            Saying::System { code, args } => Some(Matter::Affair(*code, device, args)),
-            Saying::Report(_) => Some(Matter::Report),
+        let incident = notice.incident.map(|n| MergeKey::Incident(n, device, notice.task.as_deref()));
+        let own = match &notice.content {
+            Content::System { code, args } => Some(MergeKey::Affair(*code, device, args)),
+            Content::Report(_) => Some(MergeKey::Report),
             _ => None,
         };
         incident.into_iter().chain(own)
@@ -190,40 +190,40 @@ impl<'a> Matter<'a> {
 }
 
 /// What a later notice makes of an earlier one that still waits.
-enum Takes {
+enum Merge {
     Nothing,
     It,
     ItAsBegin,
     ItsPlaceInThat,
 }
 
-fn takes(later: &Notice, earlier: &Notice) -> Takes {
+fn takes(later: &Notice, earlier: &Notice) -> Merge {
     let same_incident = later.incident.is_some()
         && (later.incident, &later.device, &later.task) == (earlier.incident, &earlier.device, &earlier.task);
-    match (&later.saying, &earlier.saying) {
-        (Saying::Over { .. }, Saying::Error { .. } | Saying::Remind { .. }) if same_incident => Takes::ItAsBegin,
-        (Saying::Over { .. }, Saying::Over { .. }) if same_incident => Takes::It,
-        (Saying::TaskCame { .. }, Saying::TaskLost { .. }) if same_incident => Takes::ItAsBegin,
-        (Saying::TaskLost { .. }, Saying::TaskLost { .. }) if same_incident => Takes::It,
-        (Saying::DevicesBack { devices, missing, .. }, Saying::DevicesLost { devices: lost, .. })
+    match (&later.content, &earlier.content) {
+        (Content::Over { .. }, Content::Error { .. } | Content::Remind { .. }) if same_incident => Merge::ItAsBegin,
+        (Content::Over { .. }, Content::Over { .. }) if same_incident => Merge::It,
+        (Content::TaskCame { .. }, Content::TaskLost { .. }) if same_incident => Merge::ItAsBegin,
+        (Content::TaskLost { .. }, Content::TaskLost { .. }) if same_incident => Merge::It,
+        (Content::DevicesBack { devices, missing, .. }, Content::DevicesLost { devices: lost, .. })
             if missing.is_empty() && (same_incident || lost.iter().all(|name| devices.contains(name))) =>
         {
-            Takes::ItAsBegin
+            Merge::ItAsBegin
         }
         // A later report knows all that an earlier one that nobody has read said of now.
-        (Saying::Report(_), Saying::Report(_)) => Takes::It,
-        (Saying::Remind { .. }, Saying::Remind { .. }) if same_incident => Takes::It,
-        (Saying::Remind { .. }, Saying::Error { .. }) if same_incident => Takes::ItsPlaceInThat,
-        (Saying::Error { fingerprint: a, .. }, Saying::Error { fingerprint: b, .. })
+        (Content::Report(_), Content::Report(_)) => Merge::It,
+        (Content::Remind { .. }, Content::Remind { .. }) if same_incident => Merge::It,
+        (Content::Remind { .. }, Content::Error { .. }) if same_incident => Merge::ItsPlaceInThat,
+        (Content::Error { fingerprint: a, .. }, Content::Error { fingerprint: b, .. })
             if same_incident && a.is_some() && a == b =>
         {
-            Takes::It
+            Merge::It
         }
-        (Saying::System { code: a, args: x }, Saying::System { code: b, args: y })
+        (Content::System { code: a, args: x }, Content::System { code: b, args: y })
             if a == b && x == y && later.device == earlier.device =>
         {
-            Takes::It
+            Merge::It
         }
-        _ => Takes::Nothing,
+        _ => Merge::Nothing,
     }
 }

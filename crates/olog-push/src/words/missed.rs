@@ -1,51 +1,51 @@
 //! A task that did not come, and one that came after all.
 
-use super::catalogue::Say;
+use super::catalogue::Localizer;
 use super::cut;
-use super::entry::Entry;
-use super::one::{Words, event_times, subject, title};
+use super::entry::MessageItem;
+use super::one::{RenderedItem, event_times, subject, title};
 use super::page::{Page, Part};
-use crate::{Cadence, Came, Expected, Notice, Saying};
+use crate::{Cadence, Content, Expected, Notice, Recovery};
 
-pub(super) fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Saying::TaskLost { due_at, last_run_at, expected, n_missed, is_reminder } = &notice.saying else {
-        return Words::default();
+    let Content::TaskLost { due_at, last_run_at, expected, n_missed, is_reminder } = &notice.content else {
+        return RenderedItem::default();
     };
     let due = ("due", say.time(*due_at).into());
     let span = ("span", say.span(say.now.since(*due_at)).into());
     let how = ("how", if *is_reminder { "still" } else { "first" }.into());
-    let what = say.t("task-lost", &[how, ("subject", subject(say, notice).into()), due.clone(), span]);
+    let what = say.text("task-lost", &[how, ("subject", subject(say, notice).into()), due.clone(), span]);
     let last = last_run_at.map_or_else(
-        || say.w("task-never-seen"),
+        || say.word("task-never-seen"),
         |at| {
             let span = say.span(say.now.since(at));
-            say.t("task-last-seen", &[("time", say.time(at).into()), ("span", span.into())])
+            say.text("task-last-seen", &[("time", say.time(at).into()), ("span", span.into())])
         },
     );
-    let missed = if *n_missed > 1 { say.t("task-missed", &[("n", (*n_missed).into())]) } else { String::new() };
-    Words {
+    let missed = if *n_missed > 1 { say.text("task-missed", &[("n", (*n_missed).into())]) } else { String::new() };
+    RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
-        telling: say.t("task-lost-summary", &[due]),
+        telling: say.text("task-lost-summary", &[due]),
         sentence: say.sentences([what, missed, last]),
         log: None,
         why: match expected {
-            Expected::Schedule { text } => say.t("why-task-schedule", &[("schedule", cut::end(text, 100).into())]),
-            Expected::EachReport => say.w("why-task-report"),
-            Expected::Learnt { cadence } => say.t("why-task-learnt", &[("cadence", habit(say, cadence).into())]),
+            Expected::Schedule { text } => say.text("why-task-schedule", &[("schedule", cut::end(text, 100).into())]),
+            Expected::EachReport => say.word("why-task-report"),
+            Expected::Learnt { cadence } => say.text("why-task-learnt", &[("cadence", habit(say, cadence).into())]),
         },
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }
 
-pub(super) fn came<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+pub(super) fn recovery<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Saying::TaskCame { due_at, came, n_missed, acknowledged_at } = &notice.saying else {
-        return Words::default();
+    let Content::TaskCame { due_at, recovery, n_missed, acknowledged_at } = &notice.content else {
+        return RenderedItem::default();
     };
     let name = ("subject", subject(say, notice).into());
-    let (first, telling) = match came {
-        Came::Ran { at, failed } => {
+    let (first, telling) = match recovery {
+        Recovery::Ran { at, failed } => {
             let late = at.since(*due_at);
             let when = match (failed, late) {
                 (true, _) => "failed",
@@ -59,32 +59,32 @@ pub(super) fn came<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
                 ("due", say.time(*due_at).into()),
                 ("span", say.span(late).into()),
             ];
-            (say.t("task-came", &args), say.t("task-came-summary", &[("time", say.time(*at).into())]))
+            (say.text("task-came", &args), say.text("task-came-summary", &[("time", say.time(*at).into())]))
         }
-        Came::Unexpected => (say.t("task-unexpected", &[name]), say.w("task-unexpected-summary")),
-        Came::Closed => {
-            let ground = say.w("ground-closed");
-            (say.t("ground", &[("ground", ground.clone().into())]), ground)
+        Recovery::Unexpected => (say.text("task-unexpected", &[name]), say.word("task-unexpected-summary")),
+        Recovery::Closed => {
+            let ground = say.word("ground-closed");
+            (say.text("ground", &[("ground", ground.clone().into())]), ground)
         }
     };
-    let missed = if *n_missed > 1 { say.t("task-missed", &[("n", (*n_missed).into())]) } else { String::new() };
+    let missed = if *n_missed > 1 { say.text("task-missed", &[("n", (*n_missed).into())]) } else { String::new() };
     let seen =
-        acknowledged_at.map_or_else(String::new, |at| say.t("over-acknowledged", &[("time", say.time(at).into())]));
-    let untold = if entry.begin.is_some() { say.w("over-untold-lost") } else { String::new() };
-    Words {
+        acknowledged_at.map_or_else(String::new, |at| say.text("over-acknowledged", &[("time", say.time(at).into())]));
+    let untold = if entry.begin.is_some() { say.word("over-untold-lost") } else { String::new() };
+    RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
         telling,
         sentence: say.sentences([first, missed, seen, untold]),
         log: None,
-        why: say.w(if entry.begin.is_some() { "why-over-both" } else { "why-came" }),
+        why: say.word(if entry.begin.is_some() { "why-over-both" } else { "why-came" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }
 
 /// A run without an end.
-pub(super) fn runs<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+pub(super) fn runs<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Saying::TaskRuns { since, usual } = &notice.saying else { return Words::default() };
+    let Content::TaskRuns { since, usual } = &notice.content else { return RenderedItem::default() };
     let span = say.span(say.now.since(*since));
     let usual = usual.map(|usual| say.span(usual));
     let how = ("how", if usual.is_some() { "known" } else { "unknown" }.into());
@@ -95,30 +95,30 @@ pub(super) fn runs<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
         ("span", span.into()),
         ("usual", usual.unwrap_or_default().into()),
     ];
-    Words {
+    RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
-        telling: say.t("task-runs-summary", &args),
-        sentence: say.t("task-runs", &args),
+        telling: say.text("task-runs-summary", &args),
+        sentence: say.text("task-runs", &args),
         log: None,
-        why: say.w("why-task-runs"),
+        why: say.word("why-task-runs"),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }
 
 /// A habit in words: `daily 02:10 ± 4 min`.
-pub(super) fn habit(say: &Say, cadence: &Cadence) -> String {
+pub(super) fn habit(say: &Localizer, cadence: &Cadence) -> String {
     let minute = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
     let about = |when: String, jitter: u32| match jitter {
         0 => when,
         jitter => format!("{when} ± {}", say.span(i64::from(jitter) * 60_000)),
     };
     match cadence {
-        Cadence::Every { period } => say.t("cadence-every", &[("span", say.span(*period).into())]),
+        Cadence::Every { period } => say.text("cadence-every", &[("span", say.span(*period).into())]),
         Cadence::Daily { minute: at, jitter } => {
-            say.t("cadence-daily", &[("when", about(minute(*at), *jitter).into())])
+            say.text("cadence-daily", &[("when", about(minute(*at), *jitter).into())])
         }
         Cadence::Weekly { slots, jitter } => {
-            let day = |day: u32| say.t("weekday", &[("n", day.into())]);
+            let day = |day: u32| say.text("weekday", &[("n", day.into())]);
             let first = slots.first().map_or(0, |(_, minute)| *minute);
             if slots.iter().all(|(_, minute)| minute.abs_diff(first) <= *jitter) {
                 let days: Vec<String> = slots.iter().map(|(weekday, _)| day(*weekday)).collect();
@@ -133,7 +133,7 @@ pub(super) fn habit(say: &Say, cadence: &Cadence) -> String {
 
 /// A habit, what shows it, and how to refuse it.
 pub(super) fn proposal(
-    say: &Say,
+    say: &Localizer,
     cadence: &Cadence,
     (n_runs, span): (u64, i64),
     (device, task): (&str, &str),
@@ -144,7 +144,7 @@ pub(super) fn proposal(
         ("span", say.span(span).into()),
         ("command", off(device, task).into()),
     ];
-    say.t("proposal", &args)
+    say.text("proposal", &args)
 }
 
 fn off(device: &str, task: &str) -> String {
@@ -152,11 +152,15 @@ fn off(device: &str, task: &str) -> String {
 }
 
 /// What to do if it need not come any more.
-pub(super) fn stop_expecting(say: &Say, notice: &Notice, page: &mut Page) {
-    let (Saying::TaskLost { .. }, Some(device), Some(task)) = (&notice.saying, &notice.device, &notice.task) else {
+pub(super) fn stop_expecting(say: &Localizer, notice: &Notice, page: &mut Page) {
+    let (Content::TaskLost { .. }, Some(device), Some(task)) = (&notice.content, &notice.device, &notice.task) else {
         return;
     };
-    page.push(Part::Command { label: say.w("task-stop-expecting"), command: off(device, task), copy: say.w("copy") });
+    page.push(Part::Command {
+        label: say.word("task-stop-expecting"),
+        command: off(device, task),
+        copy: say.word("copy"),
+    });
 }
 
 #[cfg(test)]
@@ -170,7 +174,7 @@ mod tests {
     const NOW: At = At(1_795_291_200_000);
     const MINUTE: i64 = 60_000;
 
-    fn notice(kind: Kind, saying: Saying) -> Notice {
+    fn notice(kind: Kind, content: Content) -> Notice {
         Notice {
             kind,
             incident: Some(17),
@@ -179,12 +183,12 @@ mod tests {
             task: Some("rsync".into()),
             at: NOW,
             silence: None,
-            saying,
+            content,
         }
     }
 
     fn lost(n_missed: u64, is_reminder: bool) -> Notice {
-        let saying = Saying::TaskLost {
+        let content = Content::TaskLost {
             due_at: NOW.plus(-30 * MINUTE),
             last_run_at: (n_missed > 0).then(|| NOW.plus(-24 * 60 * MINUTE)),
             expected: match n_missed {
@@ -194,12 +198,12 @@ mod tests {
             n_missed,
             is_reminder,
         };
-        notice(if is_reminder { Kind::Remind } else { Kind::Lost }, saying)
+        notice(if is_reminder { Kind::Remind } else { Kind::Lost }, content)
     }
 
-    fn over(came: Came) -> Notice {
+    fn over(recovery: Recovery) -> Notice {
         let due_at = NOW.plus(-100 * MINUTE);
-        notice(Kind::Over, Saying::TaskCame { due_at, came, n_missed: 2, acknowledged_at: None })
+        notice(Kind::Over, Content::TaskCame { due_at, recovery, n_missed: 2, acknowledged_at: None })
     }
 
     fn shown(notices: &[Notice]) -> String {
@@ -222,14 +226,14 @@ mod tests {
 
     #[test]
     fn a_task_that_came_after_all() {
-        let ran = |minutes: i64, failed| over(Came::Ran { at: NOW.plus(-minutes * MINUTE), failed });
-        let texts = [ran(2, false), ran(101, false), ran(1, true), over(Came::Unexpected), over(Came::Closed)];
+        let ran = |minutes: i64, failed| over(Recovery::Ran { at: NOW.plus(-minutes * MINUTE), failed });
+        let texts = [ran(2, false), ran(101, false), ran(1, true), over(Recovery::Unexpected), over(Recovery::Closed)];
         insta::assert_snapshot!(texts.map(|notice| shown(&[notice])).join("\n\n############\n\n"));
     }
 
     #[test]
     fn a_run_that_does_not_end() {
-        let runs = |usual| notice(Kind::Lost, Saying::TaskRuns { since: NOW.plus(-9 * 60 * MINUTE), usual });
+        let runs = |usual| notice(Kind::Lost, Content::TaskRuns { since: NOW.plus(-9 * 60 * MINUTE), usual });
         let texts = [shown(&[runs(Some(20 * MINUTE))]), shown(&[runs(None)])];
         insta::assert_snapshot!(texts.join("\n\n############\n\n"));
     }
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn its_begin_and_its_end_that_both_wait_become_one() {
-        let ran = over(Came::Ran { at: NOW.plus(-2 * MINUTE), failed: false });
+        let ran = over(Recovery::Ran { at: NOW.plus(-2 * MINUTE), failed: false });
         insta::assert_snapshot!(shown(&[lost(1, false), ran]));
     }
 }

@@ -2,11 +2,11 @@
 
 use olog_proto::{At, Excerpt};
 
-use super::catalogue::Say;
-use super::entry::Entry;
+use super::catalogue::Localizer;
+use super::entry::MessageItem;
 use super::page::{Page, Part};
 use super::{Context, LATE_AFTER, TITLE_MAX, cut, missed, of_the_budget};
-use crate::{Ground, Notice, Saying, SystemCode, Why};
+use crate::{Content, Notice, Reason, ResolvedBy, SystemCode};
 
 /// What the sentences of Olog's own affairs may speak of.
 const SYSTEM_ARGS: [&str; 11] =
@@ -14,7 +14,7 @@ const SYSTEM_ARGS: [&str; 11] =
 
 /// The words of one entry, before they are laid out.
 #[derive(Debug, Default)]
-pub(super) struct Words<'a> {
+pub(super) struct RenderedItem<'a> {
     pub(super) title: String,
     /// Goes on after the title.
     pub(super) telling: String,
@@ -27,9 +27,9 @@ pub(super) struct Words<'a> {
 
 /// Title, telling line and page.
 pub(super) fn write(
-    say: &Say,
+    say: &Localizer,
     context: &Context<'_>,
-    entry: &Entry<'_>,
+    entry: &MessageItem<'_>,
     budget: Option<usize>,
 ) -> (String, String, Page) {
     let words = words(say, entry);
@@ -49,13 +49,13 @@ pub(super) fn write(
     acknowledge(say, context, entry, &mut page);
     silence(say, context, entry.notice, &mut page);
     missed::stop_expecting(say, entry.notice, &mut page);
-    let mut facts = vec![say.t("why", &[("why", words.why.into())])];
-    facts.extend(entry.notice.silence.map(|n| say.t("was-silenced", &[("n", n.into())])));
+    let mut facts = vec![say.text("why", &[("why", words.why.into())])];
+    facts.extend(entry.notice.silence.map(|n| say.text("was-silenced", &[("n", n.into())])));
     facts.extend(words.facts);
     page.push(Part::Small(say.sentences(facts)));
     let mut facts = of_the_budget(say, context);
     if context.by_device {
-        facts.push(say.w(entry.by_device()));
+        facts.push(say.word(entry.by_device()));
     }
     page.push(Part::Small(say.sentences(facts)));
     let telling = if say.now.since(late_at) > LATE_AFTER { say.late(late_at, words.telling) } else { words.telling };
@@ -63,26 +63,26 @@ pub(super) fn write(
 }
 
 /// The ssh line; an address that is no such line is shown as it is.
-pub(super) fn log_in(say: &Say, notice: &Notice, page: &mut Page) {
-    let worth = is_open(notice) || matches!(&notice.saying, Saying::System { .. } if notice.device.is_some());
+pub(super) fn log_in(say: &Localizer, notice: &Notice, page: &mut Page) {
+    let worth = is_open(notice) || matches!(&notice.content, Content::System { .. } if notice.device.is_some());
     let Some(address) = notice.address.as_deref().filter(|_| worth) else { return };
     page.push(match cut::ssh(address) {
-        Some(command) => Part::Command { label: say.w("log-in"), command, copy: say.w("copy") },
-        None => Part::Text(say.t("address", &[("address", cut::end(address, 200).into())])),
+        Some(command) => Part::Command { label: say.word("log-in"), command, copy: say.word("copy") },
+        None => Part::Text(say.text("address", &[("address", cut::end(address, 200).into())])),
     });
 }
 
-fn acknowledge(say: &Say, context: &Context<'_>, entry: &Entry<'_>, page: &mut Page) {
+fn acknowledge(say: &Localizer, context: &Context<'_>, entry: &MessageItem<'_>, page: &mut Page) {
     let Some(number) = entry.notice.incident.filter(|_| !context.by_device) else { return };
     if let Some(base) = context.public_url {
         let url = format!("{}/incidents/{number}", base.trim_end_matches('/'));
-        page.push(Part::Link { label: say.t("details", &[("n", number.into())]), url });
+        page.push(Part::Link { label: say.text("details", &[("n", number.into())]), url });
     }
     if is_open(entry.notice) {
         page.push(Part::Command {
-            label: say.t("acknowledge", &[("n", number.into())]),
+            label: say.text("acknowledge", &[("n", number.into())]),
             command: format!("olog-hub incident ack {number}"),
-            copy: say.w("copy"),
+            copy: say.word("copy"),
         });
     } else if context.public_url.is_none() {
         page.push(Part::Small(format!("#{number}")));
@@ -90,73 +90,73 @@ fn acknowledge(say: &Say, context: &Context<'_>, entry: &Entry<'_>, page: &mut P
 }
 
 /// What is failing now may fail for some time while it is worked on.
-fn silence(say: &Say, context: &Context<'_>, notice: &Notice, page: &mut Page) {
-    let may_go_on = match &notice.saying {
-        Saying::Error { .. } | Saying::Remind { .. } => true,
-        Saying::DevicesLost { n_times, .. } => n_times.is_some(),
+fn silence(say: &Localizer, context: &Context<'_>, notice: &Notice, page: &mut Page) {
+    let may_go_on = match &notice.content {
+        Content::Error { .. } | Content::Remind { .. } => true,
+        Content::DevicesLost { n_times, .. } => n_times.is_some(),
         _ => false,
     };
     let Some(device) = notice.device.as_deref().filter(|_| may_go_on && !context.by_device) else { return };
     let task = notice.task.as_deref().map_or_else(String::new, |task| format!(" --task {}", cut::shell_word(task)));
     page.push(Part::Command {
-        label: say.w("silence"),
+        label: say.word("silence"),
         command: format!("olog-hub silence add --device {}{task} --for 2h", cut::shell_word(device)),
-        copy: say.w("copy"),
+        copy: say.word("copy"),
     });
 }
 
 /// Something that a person may acknowledge?
 pub(super) fn is_open(notice: &Notice) -> bool {
-    use Saying::{DevicesLost, Error, Remind, TaskLost};
-    matches!(notice.saying, Error { .. } | Remind { .. } | DevicesLost { .. } | TaskLost { .. })
+    use Content::{DevicesLost, Error, Remind, TaskLost};
+    matches!(notice.content, Error { .. } | Remind { .. } | DevicesLost { .. } | TaskLost { .. })
 }
 
 /// The words of an entry; sentences do not say how late they are.
-pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+pub(super) fn words<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
     let now = say.time_exact(say.now);
-    match &notice.saying {
-        Saying::Error { .. } => error(say, notice),
-        Saying::Message { excerpt, path, n_seen } => {
-            let again = if *n_seen > 1 { say.t("msg-times", &[("n", (*n_seen).into())]) } else { String::new() };
-            Words {
+    match &notice.content {
+        Content::Error { .. } => error(say, notice),
+        Content::Message { excerpt, path, n_seen } => {
+            let again = if *n_seen > 1 { say.text("msg-times", &[("n", (*n_seen).into())]) } else { String::new() };
+            RenderedItem {
                 title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
                 telling: cut::telling_line(excerpt),
                 sentence: String::new(),
                 log: Some(excerpt),
-                why: say.w("why-msg"),
+                why: say.word("why-msg"),
                 facts: vec![again, event_times(say, notice, &now), path.clone()],
             }
         }
-        Saying::Over { .. } => over(say, entry),
-        Saying::Remind { began_at, n_seen, last_error_at, excerpt } => {
+        Content::Over { .. } => over(say, entry),
+        Content::Remind { began_at, n_seen, last_error_at, excerpt } => {
             let span = say.span(say.now.since(*began_at));
             let last = [("n", (*n_seen).into()), ("time", say.time(*last_error_at).into())];
             let sentence = [
-                say.t("remind", &[("subject", subject(say, notice).into()), ("span", span.clone().into())]),
-                say.t("remind-last", &last),
+                say.text("remind", &[("subject", subject(say, notice).into()), ("span", span.clone().into())]),
+                say.text("remind-last", &last),
             ];
-            Words {
+            RenderedItem {
                 title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
                 telling: format!(
                     "{} · {}",
-                    say.t("remind-summary", &[("span", span.into())]),
+                    say.text("remind-summary", &[("span", span.into())]),
                     cut::telling_line(excerpt)
                 ),
                 sentence: say.sentences(sentence),
                 log: Some(excerpt),
-                why: say.w("why-remind"),
+                why: say.word("why-remind"),
                 facts: vec![event_times(say, notice, &now)],
             }
         }
-        Saying::TaskLost { .. } => missed::lost(say, entry),
-        Saying::TaskCame { .. } => missed::came(say, entry),
-        Saying::TaskRuns { .. } => missed::runs(say, entry),
-        Saying::DevicesLost { .. } => lost(say, entry),
-        Saying::DevicesBack { .. } => back(say, entry),
+        Content::TaskLost { .. } => missed::lost(say, entry),
+        Content::TaskCame { .. } => missed::recovery(say, entry),
+        Content::TaskRuns { .. } => missed::runs(say, entry),
+        Content::DevicesLost { .. } => lost(say, entry),
+        Content::DevicesBack { .. } => back(say, entry),
         // It goes alone: `report` writes it.
-        Saying::Report(_) => Words::default(),
-        Saying::System { code, args } => {
+        Content::Report(_) => RenderedItem::default(),
+        Content::System { code, args } => {
             let device = notice.device.clone().unwrap_or_default();
             let mut named: Vec<_> = SYSTEM_ARGS.iter().map(|key| (*key, one_line(args.get(*key)).into())).collect();
             let number = |key: &str| args.get(key).and_then(|text| text.parse::<i64>().ok());
@@ -169,13 +169,13 @@ pub(super) fn words<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
             let path = one_line(args.get("path"));
             named.push(("at", if path.is_empty() { path } else { format!(" ({path})") }.into()));
             let key = system_key(*code);
-            let sentence = say.t(&key, &named);
-            Words {
-                title: cut::title(&say.w(&format!("{key}-title")), notice.device.as_deref(), None),
+            let sentence = say.text(&key, &named);
+            RenderedItem {
+                title: cut::title(&say.word(&format!("{key}-title")), notice.device.as_deref(), None),
                 telling: sentence.clone(),
                 sentence,
                 log: None,
-                why: say.w("why-system"),
+                why: say.word("why-system"),
                 facts: vec![event_times(say, notice, &now)],
             }
         }
@@ -194,28 +194,28 @@ fn one_line(text: Option<&String>) -> String {
 }
 
 /// Who it is about: the task, else the device.
-pub(super) fn subject(say: &Say, notice: &Notice) -> String {
-    let own = || say.w("device-itself");
+pub(super) fn subject(say: &Localizer, notice: &Notice) -> String {
+    let own = || say.word("device-itself");
     notice.task.clone().or_else(|| notice.device.clone()).map_or_else(own, |name| cut::middle(&name, 60))
 }
 
-pub(super) fn title(say: &Say, entry: &Entry<'_>, device: Option<&str>, task: Option<&str>) -> String {
-    cut::title(&say.w(entry.state()), device, task)
+pub(super) fn title(say: &Localizer, entry: &MessageItem<'_>, device: Option<&str>, task: Option<&str>) -> String {
+    cut::title(&say.word(entry.state()), device, task)
 }
 
-pub(super) fn event_times(say: &Say, notice: &Notice, now: &str) -> String {
+pub(super) fn event_times(say: &Localizer, notice: &Notice, now: &str) -> String {
     let at = say.time_exact(notice.at);
     // Of what is told in its own second one time says all.
     let key = if at == now { "event-now" } else { "event-times" };
-    say.t(key, &[("at", at.into()), ("now", now.into())])
+    say.text(key, &[("at", at.into()), ("now", now.into())])
 }
 
-fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
-    let Saying::Error { why, excerpt, path, last_good_at, began_at, n_seen, .. } = &notice.saying else {
-        return Words::default();
+fn error<'a>(say: &Localizer, notice: &'a Notice) -> RenderedItem<'a> {
+    let Content::Error { why, excerpt, path, last_good_at, began_at, n_seen, .. } = &notice.content else {
+        return RenderedItem::default();
     };
     // What was held back to go together is told with its time, though it is not late.
-    let is_late = say.now.since(notice.at) > LATE_AFTER || matches!(why, Why::MoreFingerprints { .. });
+    let is_late = say.now.since(notice.at) > LATE_AFTER || matches!(why, Reason::MoreFingerprints { .. });
     let when = [
         ("when", if is_late { "late" } else { "now" }.into()),
         ("subject", subject(say, notice).into()),
@@ -223,141 +223,141 @@ fn error<'a>(say: &Say, notice: &'a Notice) -> Words<'a> {
     ];
     let good = last_good_at.map_or_else(String::new, |good| {
         let span = say.span(notice.at.since(good));
-        say.t("last-good", &[("time", say.time(good).into()), ("span", span.into())])
+        say.text("last-good", &[("time", say.time(good).into()), ("span", span.into())])
     });
-    let open = || say.t("open-since", &[("time", say.time(*began_at).into()), ("n", (*n_seen).into())]);
+    let open = || say.text("open-since", &[("time", say.time(*began_at).into()), ("n", (*n_seen).into())]);
     let (sentence, reason) = match why {
-        Why::First => (vec![say.t("failed", &when), say.w("known-first"), good], "why-first"),
-        Why::Again => (vec![say.t("failed", &when), say.w("known-again"), good], "why-known"),
-        Why::NewFingerprint => (vec![say.t("failed-otherwise", &when), open(), good], "why-new"),
-        Why::MoreFingerprints { n_more } => {
-            let more = if *n_more == 0 { String::new() } else { say.t("more-errors", &[("n", (*n_more).into())]) };
-            (vec![say.t("failed-otherwise", &when), more, open()], "why-more")
+        Reason::First => (vec![say.text("failed", &when), say.word("known-first"), good], "why-first"),
+        Reason::Again => (vec![say.text("failed", &when), say.word("known-again"), good], "why-known"),
+        Reason::NewFingerprint => (vec![say.text("failed-otherwise", &when), open(), good], "why-new"),
+        Reason::MoreFingerprints { n_more } => {
+            let more = if *n_more == 0 { String::new() } else { say.text("more-errors", &[("n", (*n_more).into())]) };
+            (vec![say.text("failed-otherwise", &when), more, open()], "why-more")
         }
-        Why::Reopened => (vec![say.t("failed-again", &when), open(), good], "why-reopened"),
-        Why::ComesAndGoes { n_times } => {
+        Reason::Reopened => (vec![say.text("failed-again", &when), open(), good], "why-reopened"),
+        Reason::ComesAndGoes { n_times } => {
             let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
-            (vec![say.t("comes-and-goes", &args), open()], "why-comes-and-goes")
+            (vec![say.text("comes-and-goes", &args), open()], "why-comes-and-goes")
         }
-        Why::InARow { n_times } => {
+        Reason::InARow { n_times } => {
             let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
-            (vec![say.t("in-a-row", &args), good], "why-in-a-row")
+            (vec![say.text("in-a-row", &args), good], "why-in-a-row")
         }
     };
     let times = [("at", say.time_exact(notice.at).into()), ("now", say.time_exact(say.now).into())];
-    Words {
-        title: cut::title(&say.w("state-err"), notice.device.as_deref(), notice.task.as_deref()),
+    RenderedItem {
+        title: cut::title(&say.word("state-err"), notice.device.as_deref(), notice.task.as_deref()),
         telling: cut::telling_line(excerpt),
         sentence: say.sentences(sentence),
         log: Some(excerpt),
-        why: say.w(reason),
-        facts: vec![say.t("error-times", &times), path.clone()],
+        why: say.word(reason),
+        facts: vec![say.text("error-times", &times), path.clone()],
     }
 }
 
-fn over<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+fn over<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Saying::Over { ground, began_at, n_seen, acknowledged_at } = &notice.saying else {
-        return Words::default();
+    let Content::Over { ground, began_at, n_seen, acknowledged_at } = &notice.content else {
+        return RenderedItem::default();
     };
     let n = ("n", (*n_seen).into());
-    let was = say.t("over-was", &[("range", say.range(*began_at, notice.at).into()), n.clone()]);
+    let was = say.text("over-was", &[("range", say.range(*began_at, notice.at).into()), n.clone()]);
     let seen =
-        acknowledged_at.map_or_else(String::new, |at| say.t("over-acknowledged", &[("time", say.time(at).into())]));
-    let untold = if entry.begin.is_some() { say.w("over-untold") } else { String::new() };
+        acknowledged_at.map_or_else(String::new, |at| say.text("over-acknowledged", &[("time", say.time(at).into())]));
+    let untold = if entry.begin.is_some() { say.word("over-untold") } else { String::new() };
     let (ground, telling) = match ground {
-        Ground::Quiet => {
+        ResolvedBy::Quiet => {
             let time = ("time", say.time(notice.at).into());
-            (say.t("ground-quiet", std::slice::from_ref(&time)), say.t("quiet-summary", &[time]))
+            (say.text("ground-quiet", std::slice::from_ref(&time)), say.text("quiet-summary", &[time]))
         }
         ground => {
             let span = say.span(notice.at.since(*began_at));
-            let telling = say.t("over-summary", &[("span", span.into()), n]);
-            (say.t("ground", &[("ground", say.w(ground_key(*ground)).into())]), telling)
+            let telling = say.text("over-summary", &[("span", span.into()), n]);
+            (say.text("ground", &[("ground", say.word(ground_key(*ground)).into())]), telling)
         }
     };
-    Words {
+    RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
         telling,
         sentence: say.sentences([ground, was, seen, untold]),
         log: entry.begin.and_then(text_of),
-        why: say.w(if entry.begin.is_some() { "why-over-both" } else { "why-over" }),
+        why: say.word(if entry.begin.is_some() { "why-over-both" } else { "why-over" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }
 
 fn text_of(notice: &Notice) -> Option<&Excerpt> {
-    match &notice.saying {
-        Saying::Error { excerpt, .. } | Saying::Remind { excerpt, .. } | Saying::Message { excerpt, .. } => {
+    match &notice.content {
+        Content::Error { excerpt, .. } | Content::Remind { excerpt, .. } | Content::Message { excerpt, .. } => {
             Some(excerpt)
         }
         _ => None,
     }
 }
 
-impl Say {
+impl Localizer {
     /// What showed the end of an incident; a quiet one was last seen `at`.
-    pub fn ground(&self, ground: Ground, at: At) -> String {
-        self.t(ground_key(ground), &[("time", self.time(at).into())])
+    pub fn ground(&self, ground: ResolvedBy, at: At) -> String {
+        self.text(ground_key(ground), &[("time", self.time(at).into())])
     }
 }
 
-fn ground_key(ground: Ground) -> &'static str {
+fn ground_key(ground: ResolvedBy) -> &'static str {
     match ground {
-        Ground::RunEnded => "ground-run-ended",
-        Ground::NewLog => "ground-new-log",
-        Ground::Cleared => "ground-cleared",
-        Ground::LogGrew => "ground-log-grew",
-        Ground::Closed => "ground-closed",
-        Ground::Quiet => "ground-quiet",
+        ResolvedBy::RunEnded => "ground-run-ended",
+        ResolvedBy::NewLog => "ground-new-log",
+        ResolvedBy::Cleared => "ground-cleared",
+        ResolvedBy::LogGrew => "ground-log-grew",
+        ResolvedBy::Closed => "ground-closed",
+        ResolvedBy::Quiet => "ground-quiet",
     }
 }
 
-fn lost<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Saying::DevicesLost { devices, n_known, since, behind, said_bye, n_times } = &notice.saying else {
-        return Words::default();
+    let Content::DevicesLost { devices, n_known, since, behind, said_bye, n_times } = &notice.content else {
+        return RenderedItem::default();
     };
     let n = devices.len() as u64;
     let time = ("time", say.time_exact(*since).into());
     let (name, first, telling) = match (devices.as_slice(), behind) {
         ([one], _) => {
-            let sentence = say.t("lost-one", &[("devices", one.as_str().into()), time]);
-            (one.clone(), sentence, say.t("lost-summary", &[("time", say.time(*since).into())]))
+            let sentence = say.text("lost-one", &[("devices", one.as_str().into()), time]);
+            (one.clone(), sentence, say.text("lost-summary", &[("time", say.time(*since).into())]))
         }
         (_, Some(behind)) => {
-            let name = say.t("lost-of-site", &[("n", n.into()), ("all", (*n_known).into())]);
+            let name = say.text("lost-of-site", &[("n", n.into()), ("all", (*n_known).into())]);
             let args = [("n", n.into()), time, ("behind", behind.as_str().into())];
-            (name, say.t("lost-many-site", &args), say.w("lost-summary-site"))
+            (name, say.text("lost-many-site", &args), say.word("lost-summary-site"))
         }
         (_, None) => {
-            let name = say.t("lost-of", &[("n", n.into()), ("all", (*n_known).into())]);
-            let sentence = say.t("lost-many", &[("n", n.into()), time]);
-            (name, sentence, say.t("lost-summary", &[("time", say.time(*since).into())]))
+            let name = say.text("lost-of", &[("n", n.into()), ("all", (*n_known).into())]);
+            let sentence = say.text("lost-many", &[("n", n.into()), time]);
+            (name, sentence, say.text("lost-summary", &[("time", say.time(*since).into())]))
         }
     };
     let others = n_known.saturating_sub(n);
-    let others = if others > 0 && n > 1 { say.t("lost-others", &[("n", others.into())]) } else { String::new() };
+    let others = if others > 0 && n > 1 { say.text("lost-others", &[("n", others.into())]) } else { String::new() };
     let names = if n > 1 { format!("\n{}\n", say.list(devices)) } else { String::new() };
-    let bye = say.w(if *said_bye { "lost-bye" } else { "lost-no-bye" });
-    let what = say.sentences([bye, say.t("lost-tasks", &[("n", n.into())])]);
-    let again = n_times.map_or_else(String::new, |n| say.t("lost-comes-and-goes", &[("n", n.into())]));
+    let bye = say.word(if *said_bye { "lost-bye" } else { "lost-no-bye" });
+    let what = say.sentences([bye, say.text("lost-tasks", &[("n", n.into())])]);
+    let again = n_times.map_or_else(String::new, |n| say.text("lost-comes-and-goes", &[("n", n.into())]));
     let head = say.sentences([first, again, others]);
-    let gap = if names.is_empty() { say.w("sentence-space") } else { String::new() };
-    Words {
+    let gap = if names.is_empty() { say.word("sentence-space") } else { String::new() };
+    RenderedItem {
         title: title(say, entry, Some(&name), None),
         telling,
         sentence: format!("{head}{names}{gap}{what}"),
         log: None,
-        why: say.w(if n_times.is_some() { "why-comes-and-goes" } else { "why-lost" }),
+        why: say.word(if n_times.is_some() { "why-comes-and-goes" } else { "why-lost" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }
 
-fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
+fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } = &notice.saying else {
-        return Words::default();
+    let Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } = &notice.content else {
+        return RenderedItem::default();
     };
     let n = devices.len() as u64;
     let away = notice.at.since(*since);
@@ -365,13 +365,13 @@ fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
     let (name, first) = match (devices.as_slice(), n_times) {
         ([one], Some(n)) => {
             let args = [("devices", one.as_str().into()), ("n", (*n).into())];
-            (cut::middle(one, 10), say.t("back-calm", &args))
+            (cut::middle(one, 10), say.text("back-calm", &args))
         }
         ([one], None) => {
             let [_, span, time] = args;
-            (cut::middle(one, 10), say.t("back-one", &[("devices", one.as_str().into()), span, time]))
+            (cut::middle(one, 10), say.text("back-one", &[("devices", one.as_str().into()), span, time]))
         }
-        _ => (say.t("back-of", &[("n", n.into())]), say.t("back-many", &args)),
+        _ => (say.text("back-of", &[("n", n.into())]), say.text("back-many", &args)),
     };
     let how = match *n_rebooted {
         0 => "none",
@@ -379,27 +379,30 @@ fn back<'a>(say: &Say, entry: &Entry<'a>) -> Words<'a> {
         rebooted if rebooted == n => "all",
         _ => "some",
     };
-    let rebooted = say.t("back-rebooted", &[("how", how.into()), ("n", (*n_rebooted).into())]);
-    let bye = if *said_bye { say.w("back-bye") } else { String::new() };
+    let rebooted = say.text("back-rebooted", &[("how", how.into()), ("n", (*n_rebooted).into())]);
+    let bye = if *said_bye { say.word("back-bye") } else { String::new() };
     let names = if n > 1 { format!("\n{}", say.list(devices)) } else { String::new() };
     let (missed, telling) = if missing.is_empty() {
-        let all = if n > 1 { say.w("back-all") } else { String::new() };
+        let all = if n > 1 { say.word("back-all") } else { String::new() };
         let key = if n > 1 { "back-summary-all" } else { "back-summary-one" };
-        (all, say.t(key, &[("how", how.into()), ("n", (*n_rebooted).into())]))
+        (all, say.text(key, &[("how", how.into()), ("n", (*n_rebooted).into())]))
     } else {
         let n_missing = ("n", (missing.len() as u64).into());
-        (say.t("back-missing", &[("devices", say.list(missing).into())]), say.t("back-summary-missing", &[n_missing]))
+        (
+            say.text("back-missing", &[("devices", say.list(missing).into())]),
+            say.text("back-summary-missing", &[n_missing]),
+        )
     };
-    let away_name = format!("{name} {}", say.t("away", &[("span", say.short_span(away).into())]));
-    let state = say.w(entry.state());
+    let away_name = format!("{name} {}", say.text("away", &[("span", say.short_span(away).into())]));
+    let state = say.word(entry.state());
     let fits = n_times.is_none() && state.chars().count() + 1 + away_name.chars().count() <= TITLE_MAX;
-    let untold = if entry.begin.is_some() { say.w("over-untold-devices") } else { String::new() };
-    Words {
+    let untold = if entry.begin.is_some() { say.word("over-untold-devices") } else { String::new() };
+    RenderedItem {
         title: cut::title(&state, Some(if fits { &away_name } else { &name }), None),
         telling,
         sentence: format!("{}{names}", say.sentences([first, rebooted, bye, missed, untold])),
         log: None,
-        why: say.w(if entry.begin.is_some() { "why-over-both" } else { "why-back" }),
+        why: say.word(if entry.begin.is_some() { "why-over-both" } else { "why-back" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
     }
 }

@@ -1,12 +1,12 @@
 //! A report as a push: the verdict in its title, what has to be done now, and the link; without a link the whole of it,
 //! worst first, as far as the channel takes it.
 
-use super::catalogue::{Arg, Say};
-use super::entry::Entry;
+use super::catalogue::{Arg, Localizer};
+use super::entry::MessageItem;
 use super::page::{Page, Part};
 use super::{TITLE_MAX, cut};
-use crate::Saying;
-use crate::notice::{Ended, ListedDevice, Matter, ReportFacts, Tally, Trouble};
+use crate::Content;
+use crate::notice::{ClosedIncident, ListedDevice, OpenProblem, ProblemKind, ReportFacts, StateCounts};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -18,8 +18,8 @@ const NAME_MAX: usize = 60;
 const TEXT_MAX: usize = 160;
 
 /// Title, telling line and page. Without a link `budget` bounds the lines of each list.
-pub(super) fn write(say: &Say, entry: &Entry<'_>, budget: Option<usize>) -> (String, String, Page) {
-    let Saying::Report(facts) = &entry.notice.saying else { return Default::default() };
+pub(super) fn write(say: &Localizer, entry: &MessageItem<'_>, budget: Option<usize>) -> (String, String, Page) {
+    let Content::Report(facts) = &entry.notice.content else { return Default::default() };
     let mut page = Page::default();
     let lines = match (&facts.link, budget) {
         (Some(_), _) => MATTERS,
@@ -29,7 +29,7 @@ pub(super) fn write(say: &Say, entry: &Entry<'_>, budget: Option<usize>) -> (Str
     let is_good = facts.n_now == 0;
     page.push(Part::Text(say.late(facts.made_at, window(say, facts, is_good))));
     if !is_good {
-        page.push(Part::Head(say.t("report-to-do", &[n(facts.n_now)])));
+        page.push(Part::Head(say.text("report-to-do", &[n(facts.n_now)])));
         for (place, matter) in facts.now.iter().take(lines).enumerate() {
             page.push(Part::Text(format!("{} {}", place + 1, matter_line(say, matter))));
         }
@@ -37,7 +37,7 @@ pub(super) fn write(say: &Say, entry: &Entry<'_>, budget: Option<usize>) -> (Str
     }
     page.push(Part::Text(say.sentences(sums(say, facts))));
     match &facts.link {
-        Some(url) => page.push(Part::Link { label: say.w("report-open"), url: url.clone() }),
+        Some(url) => page.push(Part::Link { label: say.word("report-open"), url: url.clone() }),
         None => whole(say, facts, lines, &mut page),
     }
     (title(say, facts), telling(say, facts), page)
@@ -48,22 +48,22 @@ fn n(n: u64) -> Arg<'static> {
     ("n", n.into())
 }
 
-fn title(say: &Say, facts: &ReportFacts) -> String {
-    let state = say.w("state-report");
+fn title(say: &Localizer, facts: &ReportFacts) -> String {
+    let state = say.word("state-report");
     let fits = |title: &String| title.chars().count() <= TITLE_MAX;
     if facts.n_now == 0 {
         let args = [("devices", facts.devices.all().into()), ("tasks", facts.tasks.all().into())];
         let key = if facts.devices.all() == 0 { "report-no-devices" } else { "report-all-ok-of" };
-        let whole = format!("{state} {}", say.t(key, &args));
-        return if fits(&whole) { whole } else { format!("{state} {}", say.w("report-all-ok")) };
+        let whole = format!("{state} {}", say.text(key, &args));
+        return if fits(&whole) { whole } else { format!("{state} {}", say.word("report-all-ok")) };
     }
-    let Tally { ok, err, lost } = facts.devices;
+    let StateCounts { ok, err, lost } = facts.devices;
     if err + lost == 0 {
-        return cut::end(&format!("{state} {}", say.t("report-n-to-do", &[n(facts.n_now)])), TITLE_MAX);
+        return cut::end(&format!("{state} {}", say.text("report-n-to-do", &[n(facts.n_now)])), TITLE_MAX);
     }
     let mut title = state;
     for (key, count) in [("report-n-err", err), ("report-n-lost", lost), ("report-n-ok", ok)] {
-        let longer = format!("{title} {}", say.t(key, &[n(count)]));
+        let longer = format!("{title} {}", say.text(key, &[n(count)]));
         if count > 0 && fits(&longer) {
             title = longer;
         }
@@ -71,40 +71,40 @@ fn title(say: &Say, facts: &ReportFacts) -> String {
     title
 }
 
-fn telling(say: &Say, facts: &ReportFacts) -> String {
+fn telling(say: &Localizer, facts: &ReportFacts) -> String {
     if let Some(worst) = facts.now.first() {
         let name = cut::middle(&worst.name, NAME_MAX);
-        let since = worst.last_good_at.filter(|_| worst.trouble == Trouble::TaskLost).unwrap_or(worst.since);
+        let since = worst.last_good_at.filter(|_| worst.trouble == ProblemKind::TaskLost).unwrap_or(worst.since);
         let span = facts.made_at.since(since);
         // Of days the hours say nothing.
         let span = say.span(if span >= 2 * DAY { span / DAY * DAY } else { span });
         let args = [("name", name.into()), ("span", span.into()), n(worst.n_devices)];
-        return say.t(trouble_telling(worst), &args);
+        return say.text(trouble_telling(worst), &args);
     }
     facts.proof.iter().max_by_key(|proof| proof.ended_at).map_or_else(String::new, |last| {
         let args = [("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())];
-        say.t("report-last-done", &args).trim_end_matches(['.', '。']).to_owned()
+        say.text("report-last-done", &args).trim_end_matches(['.', '。']).to_owned()
     })
 }
 
-fn trouble_telling(matter: &Matter) -> &'static str {
+fn trouble_telling(matter: &OpenProblem) -> &'static str {
     match matter.trouble {
-        Trouble::TaskLost => "report-telling-task-lost",
-        Trouble::TaskErr => "report-telling-task-err",
-        Trouble::DeviceLost if matter.n_devices > 1 => "report-telling-devices-lost",
-        Trouble::DeviceLost => "report-telling-device-lost",
-        Trouble::NeverJoined => "report-telling-never-joined",
-        Trouble::Note => "report-telling-note",
-        Trouble::Channel => "report-telling-channel",
+        ProblemKind::TaskLost => "report-telling-task-lost",
+        ProblemKind::TaskErr => "report-telling-task-err",
+        ProblemKind::DeviceLost if matter.n_devices > 1 => "report-telling-devices-lost",
+        ProblemKind::DeviceLost => "report-telling-device-lost",
+        ProblemKind::NeverJoined => "report-telling-never-joined",
+        ProblemKind::Note => "report-telling-note",
+        ProblemKind::Channel => "report-telling-channel",
     }
 }
 
 /// `24 h to 23 Nov 11:00: no error, nothing lost.`
-fn window(say: &Say, facts: &ReportFacts, is_good: bool) -> String {
+fn window(say: &Localizer, facts: &ReportFacts, is_good: bool) -> String {
     let span = facts.to.since(facts.from);
     // A day is "24 h" here: it says that nothing is left out.
     let hours = u64::try_from(span / HOUR).unwrap_or(0);
-    let span = if span == DAY { say.t("span-h", &[n(hours)]) } else { say.span(span) };
+    let span = if span == DAY { say.text("span-h", &[n(hours)]) } else { say.span(span) };
     let args = [
         ("from", say.day_time(facts.from).into()),
         ("to", say.day_time(facts.to).into()),
@@ -117,42 +117,43 @@ fn window(say: &Say, facts: &ReportFacts, is_good: bool) -> String {
         (true, _) => "report-window-over",
         (false, _) => "report-window-bad",
     };
-    say.t(key, &args)
+    say.text(key, &args)
 }
 
 /// What was over, what is new, what was sent.
-fn sums(say: &Say, facts: &ReportFacts) -> Vec<String> {
+fn sums(say: &Localizer, facts: &ReportFacts) -> Vec<String> {
     let site = facts.over.iter().filter(|ended| ended.n_devices > 1).max_by_key(|ended| ended.n_devices);
     let mut sums = vec![match site {
-        None => say.t("report-over", &[n(facts.n_over)]),
+        None => say.text("report-over", &[n(facts.n_over)]),
         Some(site) => {
             let span = say.span(site.ended_at.since(site.began_at));
-            say.t("report-over-site", &[n(facts.n_over), ("devices", site.n_devices.into()), ("span", span.into())])
+            say.text("report-over-site", &[n(facts.n_over), ("devices", site.n_devices.into()), ("span", span.into())])
         }
     }];
     if let Some(last) = facts.proof.iter().max_by_key(|proof| proof.ended_at).filter(|_| facts.n_now == 0) {
-        sums.push(
-            say.t("report-last-done", &[("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())]),
-        );
+        sums.push(say.text(
+            "report-last-done",
+            &[("name", last.name.as_str().into()), ("time", say.time(last.ended_at).into())],
+        ));
     }
     if facts.n_new + facts.n_gone > 0 {
-        sums.push(say.t("report-changed", &[("new", facts.n_new.into()), ("gone", facts.n_gone.into())]));
+        sums.push(say.text("report-changed", &[("new", facts.n_new.into()), ("gone", facts.n_gone.into())]));
     }
     let sent = &facts.sent;
-    sums.push(say.t("report-sent", &[("sent", sent.accepted.into()), ("refused", sent.refused.into())]));
+    sums.push(say.text("report-sent", &[("sent", sent.accepted.into()), ("refused", sent.refused.into())]));
     if sent.waiting > 0 {
-        sums.push(say.t("report-waiting", &[n(sent.waiting)]));
+        sums.push(say.text("report-waiting", &[n(sent.waiting)]));
     }
     if !sent.failing.is_empty() {
-        sums.push(say.t("report-channels-failing", &[("channels", say.list(&sent.failing).into())]));
+        sums.push(say.text("report-channels-failing", &[("channels", say.list(&sent.failing).into())]));
     }
     sums
 }
 
 /// Everything else that a page would show.
-fn whole(say: &Say, facts: &ReportFacts, lines: usize, page: &mut Page) {
+fn whole(say: &Localizer, facts: &ReportFacts, lines: usize, page: &mut Page) {
     if facts.n_over > 0 {
-        page.push(Part::Head(say.w("report-head-over")));
+        page.push(Part::Head(say.word("report-head-over")));
         facts.over.iter().take(lines).for_each(|ended| page.push(Part::Text(ended_line(say, ended))));
         more(say, facts.n_over, facts.over.len().min(lines), page);
     }
@@ -161,59 +162,59 @@ fn whole(say: &Say, facts: &ReportFacts, lines: usize, page: &mut Page) {
     {
         if all > 0 {
             let shown: Vec<&String> = names.iter().take(lines).collect();
-            page.push(Part::Head(say.w(head)));
+            page.push(Part::Head(say.word(head)));
             page.push(Part::Text(say.list(&shown)));
             more(say, all, shown.len(), page);
         }
     }
     if facts.devices.all() > 0 {
-        page.push(Part::Head(say.w("report-head-devices")));
+        page.push(Part::Head(say.word("report-head-devices")));
         facts.listed.iter().take(lines).for_each(|device| page.push(Part::Text(device_line(say, device))));
         more(say, facts.devices.all(), facts.listed.len().min(lines), page);
     }
-    page.push(Part::Small(say.w("report-inline")));
+    page.push(Part::Small(say.word("report-inline")));
 }
 
-fn more(say: &Say, all: u64, shown: usize, page: &mut Page) {
+fn more(say: &Localizer, all: u64, shown: usize, page: &mut Page) {
     let left = all.saturating_sub(shown as u64);
     if left > 0 {
-        page.push(Part::Text(say.t("report-more", &[n(left)])));
+        page.push(Part::Text(say.text("report-more", &[n(left)])));
     }
 }
 
 /// `LOST backupsrv/rsync, due 03:30, last good 21 Nov`
-fn matter_line(say: &Say, matter: &Matter) -> String {
+fn matter_line(say: &Localizer, matter: &OpenProblem) -> String {
     let mut parts = vec![format!("{} {}", say.trouble(matter.trouble), cut::middle(&matter.name, NAME_MAX))];
     if let Some(due) = matter.due_at {
-        parts.push(say.t("report-due", &[("time", say.time(due).into())]));
+        parts.push(say.text("report-due", &[("time", say.time(due).into())]));
     }
-    if matter.trouble == Trouble::TaskLost {
-        parts.extend(matter.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
-    } else if matter.trouble == Trouble::NeverJoined {
-        parts.push(say.w("report-never-joined"));
+    if matter.trouble == ProblemKind::TaskLost {
+        parts.extend(matter.last_good_at.map(|at| say.text("report-last-good", &[("time", say.time(at).into())])));
+    } else if matter.trouble == ProblemKind::NeverJoined {
+        parts.push(say.word("report-never-joined"));
     } else {
         parts.push(say.span(say.now.since(matter.since)));
     }
-    if matter.trouble == Trouble::TaskErr && matter.acknowledged_at.is_none() {
-        parts.push(say.w("report-not-acknowledged"));
+    if matter.trouble == ProblemKind::TaskErr && matter.acknowledged_at.is_none() {
+        parts.push(say.word("report-not-acknowledged"));
     }
     let number = matter.incident.map_or_else(String::new, |number| format!(" #{number}"));
     let text = cut::end(matter.text.trim(), TEXT_MAX).replace(['\n', '\r'], " ");
     let text = if text.is_empty() { text } else { format!(" — {text}") };
-    format!("{}{number}{text}", parts.join(&format!("{}{}", say.w("report-comma"), say.w("sentence-space"))))
+    format!("{}{number}{text}", parts.join(&format!("{}{}", say.word("report-comma"), say.word("sentence-space"))))
 }
 
-fn ended_line(say: &Say, ended: &Ended) -> String {
+fn ended_line(say: &Localizer, ended: &ClosedIncident) -> String {
     let range = say.range(ended.began_at, ended.ended_at);
     let name = match ended.n_devices {
         0 | 1 => cut::middle(&ended.name, NAME_MAX),
-        several => say.t("count-devices", &[n(several)]),
+        several => say.text("count-devices", &[n(several)]),
     };
     let ground = ended.ground.map_or_else(String::new, |ground| format!(" {}", say.ground(ground, ended.ended_at)));
     format!("{range} {} {name} #{}{ground}", say.trouble(ended.trouble), ended.incident)
 }
 
-fn device_line(say: &Say, device: &ListedDevice) -> String {
+fn device_line(say: &Localizer, device: &ListedDevice) -> String {
     let state = match (device.is_lost, device.tasks.err + device.tasks.lost) {
         (true, _) => "state-lost",
         (false, 0) => "state-ok",
@@ -224,23 +225,23 @@ fn device_line(say: &Say, device: &ListedDevice) -> String {
         ("report-n-task-lost", device.tasks.lost),
         ("report-n-ok", device.tasks.ok),
     ];
-    let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(key, count)| say.t(key, &[n(count)]));
-    format!("{} {} {}", say.w(state), cut::middle(&device.name, NAME_MAX), counts.collect::<Vec<_>>().join(" "))
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(key, count)| say.text(key, &[n(count)]));
+    format!("{} {} {}", say.word(state), cut::middle(&device.name, NAME_MAX), counts.collect::<Vec<_>>().join(" "))
 }
 
-impl Say {
+impl Localizer {
     /// The word of a trouble.
-    pub fn trouble(&self, trouble: Trouble) -> String {
-        self.w(trouble_key(trouble))
+    pub fn trouble(&self, trouble: ProblemKind) -> String {
+        self.word(trouble_key(trouble))
     }
 }
 
-fn trouble_key(trouble: Trouble) -> &'static str {
+fn trouble_key(trouble: ProblemKind) -> &'static str {
     match trouble {
-        Trouble::TaskLost => "state-task-lost",
-        Trouble::TaskErr => "state-err",
-        Trouble::DeviceLost | Trouble::NeverJoined => "state-lost",
-        Trouble::Note => "state-note",
-        Trouble::Channel => "state-channel",
+        ProblemKind::TaskLost => "state-task-lost",
+        ProblemKind::TaskErr => "state-err",
+        ProblemKind::DeviceLost | ProblemKind::NeverJoined => "state-lost",
+        ProblemKind::Note => "state-note",
+        ProblemKind::Channel => "state-channel",
     }
 }

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use olog_proto::{At, Fingerprint};
 
-use super::catalogue::Say;
-use super::entry::Entry;
+use super::catalogue::Localizer;
+use super::entry::MessageItem;
 use super::one::{self, is_open};
 use super::page::{Page, Part};
 use super::{Context, DIGEST_AFTER, LATE_AFTER, TITLE_MAX, cut, of_the_budget};
-use crate::{Notice, Saying};
+use crate::{Content, Notice};
 
 /// Characters of a name in a list of names.
 const NAME_MAX: usize = 80;
@@ -20,16 +20,16 @@ const LOG_IN_MAX: usize = 3;
 
 /// Title, telling line and page.
 pub(super) fn write(
-    say: &Say,
+    say: &Localizer,
     context: &Context<'_>,
-    entries: &[Entry<'_>],
-    rest: &Rest<'_, '_>,
+    entries: &[MessageItem<'_>],
+    rest: &Omitted<'_, '_>,
     budget: Option<usize>,
 ) -> (String, String, Page) {
     let blocks = blocks(say, entries);
     let n_all = entries.len() + if rest.are_counted { rest.entries.len() } else { 0 };
     // What cannot be late, an end by silence, neither makes a digest nor keeps one from being said.
-    let is_late = |entry: &&Entry<'_>| say.now.since(entry.late_at(say.now)) > DIGEST_AFTER;
+    let is_late = |entry: &&MessageItem<'_>| say.now.since(entry.late_at(say.now)) > DIGEST_AFTER;
     let mut timed = entries.iter().filter(|entry| entry.can_be_late()).peekable();
     let is_digest = timed.peek().is_some() && timed.all(|entry| is_late(&entry));
     let budget = budget.unwrap_or(match blocks.len() {
@@ -42,9 +42,9 @@ pub(super) fn write(
     let n = ("n", (n_all as u64).into());
     if is_digest {
         let oldest = entries.iter().map(|entry| entry.late_at(say.now)).min().unwrap_or(say.now);
-        page.push(Part::Text(say.late(oldest, say.t("merged-digest", std::slice::from_ref(&n)))));
+        page.push(Part::Text(say.late(oldest, say.text("merged-digest", std::slice::from_ref(&n)))));
     } else if blocks.len() > 1 {
-        page.push(Part::Text(say.t("merged", std::slice::from_ref(&n))));
+        page.push(Part::Text(say.text("merged", std::slice::from_ref(&n))));
     }
     for block in &blocks {
         match block.as_slice() {
@@ -56,16 +56,16 @@ pub(super) fn write(
     if rest.are_counted {
         counted(say, rest, &mut page);
     } else if !rest.entries.is_empty() {
-        page.push(Part::Text(say.t("and-more", &[("n", (rest.entries.len() as u64).into())])));
+        page.push(Part::Text(say.text("and-more", &[("n", (rest.entries.len() as u64).into())])));
     }
     log_ins(say, entries, &mut page);
     acknowledge(say, context, entries, &mut page);
-    let facts = vec![say.t("why", &[("why", say.t("why-merged", &[n]).into())])];
+    let facts = vec![say.text("why", &[("why", say.text("why-merged", &[n]).into())])];
     page.push(Part::Small(say.sentences(facts)));
     let mut facts = of_the_budget(say, context);
     if context.by_device {
-        let again = entries.iter().map(Entry::by_device).find(|key| *key != "by-device");
-        facts.push(say.w(again.unwrap_or("by-device")));
+        let again = entries.iter().map(MessageItem::by_device).find(|key| *key != "by-device");
+        facts.push(say.word(again.unwrap_or("by-device")));
     }
     page.push(Part::Small(say.sentences(facts)));
     let (title, telling) = (title(say, entries, is_digest), telling(say, entries, &blocks));
@@ -73,8 +73,8 @@ pub(super) fn write(
 }
 
 /// What a message does not tell one by one.
-pub(super) struct Rest<'e, 'a> {
-    pub(super) entries: &'e [Entry<'a>],
+pub(super) struct Omitted<'e, 'a> {
+    pub(super) entries: &'e [MessageItem<'a>],
     /// It counts them, and that is all that is told of them; else they go with the next message.
     pub(super) are_counted: bool,
     /// Names in a list.
@@ -82,7 +82,7 @@ pub(super) struct Rest<'e, 'a> {
 }
 
 /// How many of the rest there are, and where; every one stands in the list of incidents.
-fn counted(say: &Say, rest: &Rest<'_, '_>, page: &mut Page) {
+fn counted(say: &Localizer, rest: &Omitted<'_, '_>, page: &mut Page) {
     if !rest.entries.is_empty() {
         let mut of_device: BTreeMap<&str, u64> = BTreeMap::new();
         for device in rest.entries.iter().filter_map(|entry| entry.notice.device.as_deref()) {
@@ -96,21 +96,21 @@ fn counted(say: &Say, rest: &Rest<'_, '_>, page: &mut Page) {
             .map(|(name, n)| format!("{} {n}", cut::middle(name, NAME_MAX)))
             .collect();
         if devices.len() > names.len() {
-            names.push(say.t("counted-devices", &[("n", ((devices.len() - names.len()) as u64).into())]));
+            names.push(say.text("counted-devices", &[("n", ((devices.len() - names.len()) as u64).into())]));
         }
         let args = [("n", (rest.entries.len() as u64).into()), ("devices", say.list(&names).into())];
-        page.push(Part::Text(say.t("counted", &args)));
+        page.push(Part::Text(say.text("counted", &args)));
     }
-    page.push(Part::Text(say.w("counted-where")));
+    page.push(Part::Text(say.word("counted-where")));
 }
 
 /// The order in which a storm is told: worst first, what most devices share before what one has alone. Gives where each block ends.
-pub(super) fn by_weight(entries: &mut [Entry<'_>]) -> Vec<usize> {
+pub(super) fn by_weight(entries: &mut [MessageItem<'_>]) -> Vec<usize> {
     let mut n_of: HashMap<Fingerprint, u64> = HashMap::new();
-    for fingerprint in entries.iter().filter_map(Entry::fingerprint) {
+    for fingerprint in entries.iter().filter_map(MessageItem::fingerprint) {
         *n_of.entry(fingerprint).or_default() += 1;
     }
-    let weight = |entry: &Entry<'_>| {
+    let weight = |entry: &MessageItem<'_>| {
         let fingerprint = entry.fingerprint();
         let n = fingerprint.and_then(|f| n_of.get(&f)).copied().unwrap_or(1);
         (entry.rank(), Reverse(n), fingerprint.map(|f| f.to_string()).filter(|_| n > 1))
@@ -129,7 +129,7 @@ pub(super) fn by_weight(entries: &mut [Entry<'_>]) -> Vec<usize> {
     ends
 }
 
-type Block<'e, 'a> = Vec<&'e Entry<'a>>;
+type Block<'e, 'a> = Vec<&'e MessageItem<'a>>;
 
 /// What makes several matters one block.
 #[derive(PartialEq, Eq, Hash)]
@@ -139,7 +139,7 @@ enum Same {
     End(&'static str, String),
 }
 
-fn same(say: &Say, entry: &Entry<'_>) -> Option<Same> {
+fn same(say: &Localizer, entry: &MessageItem<'_>) -> Option<Same> {
     if let Some(fingerprint) = entry.fingerprint() {
         return Some(Same::Error(fingerprint));
     }
@@ -150,12 +150,12 @@ fn same(say: &Say, entry: &Entry<'_>) -> Option<Same> {
     words.log.is_none().then_some(Same::End(entry.state(), words.sentence))
 }
 
-fn is_end(entry: &Entry<'_>) -> bool {
-    matches!(entry.notice.saying, Saying::Over { .. })
+fn is_end(entry: &MessageItem<'_>) -> bool {
+    matches!(entry.notice.content, Content::Over { .. })
 }
 
 /// Errors with one fingerprint together, and ends with one sentence, at the place of the first.
-fn blocks<'e, 'a>(say: &Say, entries: &'e [Entry<'a>]) -> Vec<Block<'e, 'a>> {
+fn blocks<'e, 'a>(say: &Localizer, entries: &'e [MessageItem<'a>]) -> Vec<Block<'e, 'a>> {
     let mut blocks: Vec<Block<'e, 'a>> = Vec::new();
     let mut of: HashMap<Same, usize> = HashMap::new();
     for entry in entries {
@@ -172,11 +172,11 @@ fn blocks<'e, 'a>(say: &Say, entries: &'e [Entry<'a>]) -> Vec<Block<'e, 'a>> {
 }
 
 /// `device/task #17`, each part cut only where it is absurdly long.
-fn name(say: &Say, notice: &Notice) -> String {
-    let place = match &notice.saying {
-        Saying::DevicesLost { devices, .. } | Saying::DevicesBack { devices, .. } => match devices.as_slice() {
+fn name(say: &Localizer, notice: &Notice) -> String {
+    let place = match &notice.content {
+        Content::DevicesLost { devices, .. } | Content::DevicesBack { devices, .. } => match devices.as_slice() {
             [one] => cut::middle(one, NAME_MAX),
-            several => say.t("count-devices", &[("n", (several.len() as u64).into())]),
+            several => say.text("count-devices", &[("n", (several.len() as u64).into())]),
         },
         _ => {
             let parts = [notice.device.as_deref(), notice.task.as_deref()].into_iter().flatten();
@@ -194,17 +194,17 @@ fn numbered(name: String, notice: &Notice) -> String {
     }
 }
 
-fn alone(say: &Say, entry: &Entry<'_>, budget: usize, page: &mut Page) {
+fn alone(say: &Localizer, entry: &MessageItem<'_>, budget: usize, page: &mut Page) {
     let words = one::words(say, entry);
-    let head = match &entry.notice.saying {
-        Saying::System { .. } => words.title.clone(),
-        _ => format!("{} {}", say.w(entry.state()), name(say, entry.notice)),
+    let head = match &entry.notice.content {
+        Content::System { .. } => words.title.clone(),
+        _ => format!("{} {}", say.word(entry.state()), name(say, entry.notice)),
     };
     // What tells its time in its sentence needs none in its head.
     let is_late = say.now.since(entry.late_at(say.now)) > LATE_AFTER;
-    let time = match &entry.notice.saying {
-        Saying::Error { .. } if is_late => String::new(),
-        Saying::Message { .. } | Saying::System { .. } | Saying::Error { .. } => say.time_exact(entry.notice.at),
+    let time = match &entry.notice.content {
+        Content::Error { .. } if is_late => String::new(),
+        Content::Message { .. } | Content::System { .. } | Content::Error { .. } => say.time_exact(entry.notice.at),
         _ => String::new(),
     };
     page.push(Part::Head(format!("{head} {time}").trim().to_owned()));
@@ -215,37 +215,43 @@ fn alone(say: &Say, entry: &Entry<'_>, budget: usize, page: &mut Page) {
 }
 
 /// With little room the telling line says more than two ends.
-fn short_log(say: &Say, log: &olog_proto::Excerpt, budget: usize) -> String {
+fn short_log(say: &Localizer, log: &olog_proto::Excerpt, budget: usize) -> String {
     if budget >= 200 { cut::excerpt(say, log, budget) } else { cut::end(&cut::telling_line(log), budget) }
 }
 
 /// One error of many: where, when, how often, the text once, and every name.
-fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, (budget, rest): (usize, &Rest<'_, '_>), page: &mut Page) {
+fn together(
+    say: &Localizer,
+    entries: &[&MessageItem<'_>],
+    is_all: bool,
+    (budget, rest): (usize, &Omitted<'_, '_>),
+    page: &mut Page,
+) {
     let Some(first) = entries.first() else { return };
     let times = || entries.iter().map(|entry| entry.notice.at);
     let range = say.range(times().min().unwrap_or(say.now), times().max().unwrap_or(say.now));
-    let n_seen = |entry: &&Entry<'_>| match &entry.notice.saying {
-        Saying::Error { n_seen, .. } => *n_seen,
+    let n_seen = |entry: &&MessageItem<'_>| match &entry.notice.content {
+        Content::Error { n_seen, .. } => *n_seen,
         _ => 1,
     };
     let total: u64 = entries.iter().map(n_seen).fold(0, u64::saturating_add);
     let (devices, tasks) = sets(entries.iter().copied());
     let (n_devices, n_tasks) = (devices.len() as u64, tasks.len() as u64);
     let place = match (n_devices, n_tasks) {
-        (_, 0..=1) if n_devices > 1 => say.t("where-devices", &[("n", n_devices.into())]),
-        (0..=1, _) => say.t("where-tasks", &[("n", n_tasks.into())]),
-        _ => say.t("where-both", &[("devices", n_devices.into()), ("tasks", n_tasks.into())]),
+        (_, 0..=1) if n_devices > 1 => say.text("where-devices", &[("n", n_devices.into())]),
+        (0..=1, _) => say.text("where-tasks", &[("n", n_tasks.into())]),
+        _ => say.text("where-both", &[("devices", n_devices.into()), ("tasks", n_tasks.into())]),
     };
     if !is_all {
-        page.push(Part::Head(format!("{} {}", say.w(first.state()), place_name(say, &devices, &tasks))));
+        page.push(Part::Head(format!("{} {}", say.word(first.state()), place_name(say, &devices, &tasks))));
     }
     let args = [("where", place.into()), ("range", range.into()), ("n", total.into())];
-    let sentence = say.t("merged-same", &args);
+    let sentence = say.text("merged-same", &args);
     let oldest: At = times().min().unwrap_or(say.now);
     page.push(Part::Text(if is_all { say.late(oldest, sentence) } else { sentence }));
     // Of many with one text not every one carries it.
-    let text = entries.iter().find_map(|entry| match &entry.notice.saying {
-        Saying::Error { excerpt, .. } if !excerpt.is_blank() => Some(excerpt),
+    let text = entries.iter().find_map(|entry| match &entry.notice.content {
+        Content::Error { excerpt, .. } if !excerpt.is_blank() => Some(excerpt),
         _ => None,
     });
     if let Some(excerpt) = text {
@@ -255,31 +261,31 @@ fn together(say: &Say, entries: &[&Entry<'_>], is_all: bool, (budget, rest): (us
 }
 
 /// Several ends of which the same is said.
-fn ended(say: &Say, entries: &[&Entry<'_>], rest: &Rest<'_, '_>, page: &mut Page) {
+fn ended(say: &Localizer, entries: &[&MessageItem<'_>], rest: &Omitted<'_, '_>, page: &mut Page) {
     let Some(first) = entries.first() else { return };
     let (devices, tasks) = sets(entries.iter().copied());
-    page.push(Part::Head(format!("{} {}", say.w(first.state()), place_name(say, &devices, &tasks))));
+    page.push(Part::Head(format!("{} {}", say.word(first.state()), place_name(say, &devices, &tasks))));
     page.push(Part::Text(one::words(say, first).sentence));
     page.push(names(say, entries, rest));
 }
 
 /// Every name; of what is the same for all, the head or the title has spoken.
-fn names(say: &Say, entries: &[&Entry<'_>], rest: &Rest<'_, '_>) -> Part {
+fn names(say: &Localizer, entries: &[&MessageItem<'_>], rest: &Omitted<'_, '_>) -> Part {
     let (devices, tasks) = sets(entries.iter().copied());
     let (n_devices, n_tasks) = (devices.len(), tasks.len());
-    let differing = |entry: &&Entry<'_>| match (&entry.notice.device, &entry.notice.task) {
+    let differing = |entry: &&MessageItem<'_>| match (&entry.notice.device, &entry.notice.task) {
         (_, Some(task)) if n_devices < 2 => numbered(cut::middle(task, NAME_MAX), entry.notice),
         (Some(device), _) if n_tasks < 2 => numbered(cut::middle(device, NAME_MAX), entry.notice),
         _ => name(say, entry.notice),
     };
     let mut names: Vec<String> = entries.iter().take(rest.names_max).map(differing).collect();
     if entries.len() > names.len() {
-        names.push(say.t("names-more", &[("n", ((entries.len() - names.len()) as u64).into())]));
+        names.push(say.text("names-more", &[("n", ((entries.len() - names.len()) as u64).into())]));
     }
     Part::Text(say.list(&names))
 }
 
-fn sets<'a>(entries: impl Iterator<Item = &'a Entry<'a>>) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
+fn sets<'a>(entries: impl Iterator<Item = &'a MessageItem<'a>>) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
     let (mut devices, mut tasks) = (BTreeSet::new(), BTreeSet::new());
     for entry in entries {
         devices.extend(entry.notice.device.as_deref());
@@ -289,8 +295,8 @@ fn sets<'a>(entries: impl Iterator<Item = &'a Entry<'a>>) -> (BTreeSet<&'a str>,
 }
 
 /// What differs is counted, what is the same is named.
-fn place_name(say: &Say, devices: &BTreeSet<&str>, tasks: &BTreeSet<&str>) -> String {
-    let counted = |key, n: usize| say.t(key, &[("n", (n as u64).into())]);
+fn place_name(say: &Localizer, devices: &BTreeSet<&str>, tasks: &BTreeSet<&str>) -> String {
+    let counted = |key, n: usize| say.text(key, &[("n", (n as u64).into())]);
     let device = match devices.len() {
         0 => None,
         1 => devices.first().map(|name| cut::middle(name, NAME_MAX)),
@@ -304,32 +310,32 @@ fn place_name(say: &Say, devices: &BTreeSet<&str>, tasks: &BTreeSet<&str>) -> St
     [device, task].into_iter().flatten().collect::<Vec<_>>().join("/")
 }
 
-fn title(say: &Say, entries: &[Entry<'_>], is_digest: bool) -> String {
+fn title(say: &Localizer, entries: &[MessageItem<'_>], is_digest: bool) -> String {
     let mut counts: Vec<(String, u64)> = Vec::new();
     for entry in entries {
-        let state = say.w(entry.state());
+        let state = say.word(entry.state());
         match counts.iter_mut().find(|(word, _)| *word == state) {
             Some((_, n)) => *n += 1,
             None => counts.push((state, 1)),
         }
     }
-    let late = if is_digest { format!("{} ", say.w("state-late")) } else { String::new() };
+    let late = if is_digest { format!("{} ", say.word("state-late")) } else { String::new() };
     if let [(state, _)] = counts.as_slice() {
         let (devices, tasks) = sets(entries.iter());
         let counted = |key, names: &BTreeSet<&str>| match names.len() {
             0 => None,
             1 => names.first().map(|name| (*name).to_owned()),
-            n => Some(say.t(key, &[("n", (n as u64).into())])),
+            n => Some(say.text(key, &[("n", (n as u64).into())])),
         };
         let device = counted("count-devices", &devices);
-        let several = || say.t("count-signs", &[("n", (entries.len() as u64).into())]);
+        let several = || say.text("count-signs", &[("n", (entries.len() as u64).into())]);
         // What names no task differs in nothing that a title could count.
         let task = counted("count-tasks", &tasks).or_else(|| (devices.len() < 2).then(several));
         return cut::title(&format!("{late}{state}"), device.as_deref(), task.as_deref());
     }
     let mut title = late.trim_end().to_owned();
     for (state, n) in counts {
-        let count = say.t("count-state", &[("state", state.into()), ("n", n.into())]);
+        let count = say.text("count-state", &[("state", state.into()), ("n", n.into())]);
         let longer = if title.is_empty() { count } else { format!("{title} {count}") };
         if longer.chars().count() > TITLE_MAX {
             break;
@@ -340,8 +346,8 @@ fn title(say: &Say, entries: &[Entry<'_>], is_digest: bool) -> String {
 }
 
 /// One error's text, or the names of what comes first.
-fn telling(say: &Say, entries: &[Entry<'_>], blocks: &[Block<'_, '_>]) -> String {
-    if let ([_], Some(Saying::Error { excerpt, .. })) = (blocks, entries.first().map(|entry| &entry.notice.saying)) {
+fn telling(say: &Localizer, entries: &[MessageItem<'_>], blocks: &[Block<'_, '_>]) -> String {
+    if let ([_], Some(Content::Error { excerpt, .. })) = (blocks, entries.first().map(|entry| &entry.notice.content)) {
         return cut::telling_line(excerpt);
     }
     let names: Vec<String> =
@@ -349,7 +355,7 @@ fn telling(say: &Say, entries: &[Entry<'_>], blocks: &[Block<'_, '_>]) -> String
     say.list(&names)
 }
 
-fn log_ins(say: &Say, entries: &[Entry<'_>], page: &mut Page) {
+fn log_ins(say: &Localizer, entries: &[MessageItem<'_>], page: &mut Page) {
     let mut seen = BTreeSet::new();
     for entry in entries.iter().filter(|entry| is_open(entry.notice)) {
         let is_new = entry.notice.address.as_deref().is_some_and(|address| seen.insert(address));
@@ -359,9 +365,9 @@ fn log_ins(say: &Say, entries: &[Entry<'_>], page: &mut Page) {
     }
 }
 
-fn acknowledge(say: &Say, context: &Context<'_>, entries: &[Entry<'_>], page: &mut Page) {
+fn acknowledge(say: &Localizer, context: &Context<'_>, entries: &[MessageItem<'_>], page: &mut Page) {
     let open = entries.iter().filter(|entry| is_open(entry.notice)).any(|entry| entry.notice.incident.is_some());
     if open && !context.by_device {
-        page.push(Part::Text(format!("{} olog-hub incident ack N", say.w("acknowledge-n"))));
+        page.push(Part::Text(format!("{} olog-hub incident ack N", say.word("acknowledge-n"))));
     }
 }

@@ -7,15 +7,15 @@ use olog_proto::{Excerpt, FingerprintText};
 mod reports;
 
 use super::*;
-use crate::{Ground, Kind, Saying, SystemCode, Why};
+use crate::{Content, Kind, Reason, ResolvedBy, SystemCode};
 
 /// 2026-11-22 03:11:04 in Shanghai.
 const NIGHT: At = At(1_795_288_264_000);
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
-pub(super) fn say() -> Say {
-    Say { language: Language::En, timezone: chrono_tz::Asia::Shanghai, now: NIGHT }
+pub(super) fn say() -> Localizer {
+    Localizer { language: Language::En, timezone: chrono_tz::Asia::Shanghai, now: NIGHT }
 }
 
 fn context(language: Language) -> Context<'static> {
@@ -36,7 +36,7 @@ pub(super) fn wxpusher_like(body: usize, summary_chars: usize) -> Limits {
 
 const MYSQL: &str = "ERROR 2002 (HY000): Can't connect to local server through socket '/run/mysqld.sock' (111)";
 
-fn error_of(device: &str, task: &str, at: At, text: &str, why: Why) -> Notice {
+fn error_of(device: &str, task: &str, at: At, text: &str, why: Reason) -> Notice {
     Notice {
         kind: Kind::Err,
         incident: Some(17),
@@ -45,7 +45,7 @@ fn error_of(device: &str, task: &str, at: At, text: &str, why: Why) -> Notice {
         task: Some(task.into()),
         at,
         silence: None,
-        saying: Saying::Error {
+        content: Content::Error {
             why,
             excerpt: Excerpt::of(text),
             path: format!("/ologs/{task}.err"),
@@ -58,20 +58,20 @@ fn error_of(device: &str, task: &str, at: At, text: &str, why: Why) -> Notice {
 }
 
 fn first(task: &str) -> Notice {
-    error_of("comsrv", task, NIGHT, MYSQL, Why::First)
+    error_of("comsrv", task, NIGHT, MYSQL, Reason::First)
 }
 
-fn with(notice: &Notice, kind: Kind, saying: Saying) -> Notice {
-    Notice { kind, saying, ..notice.clone() }
+fn with(notice: &Notice, kind: Kind, content: Content) -> Notice {
+    Notice { kind, content, ..notice.clone() }
 }
 
-fn over(ground: Ground) -> Notice {
-    let saying = Saying::Over { ground, began_at: NIGHT.plus(-2 * HOUR), n_seen: 37, acknowledged_at: None };
-    with(&first("mysql"), Kind::Over, saying)
+fn over(ground: ResolvedBy) -> Notice {
+    let content = Content::Over { ground, began_at: NIGHT.plus(-2 * HOUR), n_seen: 37, acknowledged_at: None };
+    with(&first("mysql"), Kind::Over, content)
 }
 
 fn lost(n: usize, behind: Option<&str>) -> Notice {
-    let saying = Saying::DevicesLost {
+    let content = Content::DevicesLost {
         devices: (1..=n).map(|n| format!("web{n}")).collect(),
         n_known: 15,
         since: NIGHT.plus(-70_000),
@@ -87,13 +87,13 @@ fn lost(n: usize, behind: Option<&str>) -> Notice {
         task: None,
         at: NIGHT,
         silence: None,
-        saying,
+        content,
     }
 }
 
 fn back(n: usize, missing: usize) -> Notice {
     let names = |from: usize, n: usize| (from..from + n).map(|n| format!("web{n}")).collect();
-    let saying = Saying::DevicesBack {
+    let content = Content::DevicesBack {
         devices: names(1, n),
         missing: names(n + 1, missing),
         since: NIGHT.plus(-20 * MINUTE),
@@ -101,16 +101,16 @@ fn back(n: usize, missing: usize) -> Notice {
         said_bye: false,
         n_times: None,
     };
-    Notice { kind: Kind::Back, saying, ..lost(1, None) }
+    Notice { kind: Kind::Back, content, ..lost(1, None) }
 }
 
 fn message_of(text: &str) -> Notice {
-    let saying = Saying::Message { excerpt: Excerpt::of(text), path: "/ologs/smarthome.msg".into(), n_seen: 1 };
+    let content = Content::Message { excerpt: Excerpt::of(text), path: "/ologs/smarthome.msg".into(), n_seen: 1 };
     Notice {
         incident: None,
         device: Some("respi".into()),
         task: Some("smarthome".into()),
-        ..with(&first("x"), Kind::Msg, saying)
+        ..with(&first("x"), Kind::Msg, content)
     }
 }
 
@@ -144,7 +144,7 @@ fn system(code: SystemCode) -> Notice {
         device,
         address: None,
         task: None,
-        ..with(&first("x"), Kind::System, Saying::System { code, args })
+        ..with(&first("x"), Kind::System, Content::System { code, args })
     }
 }
 
@@ -209,12 +209,12 @@ fn a_first_error() {
 #[test]
 fn errors_of_every_reason() {
     let reasons = [
-        Why::Again,
-        Why::NewFingerprint,
-        Why::MoreFingerprints { n_more: 4 },
-        Why::Reopened,
-        Why::ComesAndGoes { n_times: 3 },
-        Why::InARow { n_times: 3 },
+        Reason::Again,
+        Reason::NewFingerprint,
+        Reason::MoreFingerprints { n_more: 4 },
+        Reason::Reopened,
+        Reason::ComesAndGoes { n_times: 3 },
+        Reason::InARow { n_times: 3 },
     ];
     let texts: Vec<String> =
         reasons.into_iter().map(|why| shown(&[error_of("comsrv", "mysql", NIGHT, MYSQL, why)])).collect();
@@ -223,24 +223,24 @@ fn errors_of_every_reason() {
 
 #[test]
 fn a_late_error_says_how_late_it_is() {
-    let late = error_of("comsrv", "mysql", NIGHT.plus(-6 * HOUR), MYSQL, Why::First);
+    let late = error_of("comsrv", "mysql", NIGHT.plus(-6 * HOUR), MYSQL, Reason::First);
     insta::assert_snapshot!(shown(&[late]));
 }
 
 #[test]
 fn what_a_silence_held_says_so() {
-    let held = Notice { silence: Some(3), ..error_of("comsrv", "mysql", NIGHT.plus(-2 * HOUR), MYSQL, Why::First) };
+    let held = Notice { silence: Some(3), ..error_of("comsrv", "mysql", NIGHT.plus(-2 * HOUR), MYSQL, Reason::First) };
     insta::assert_snapshot!(shown(&[held]));
 }
 
 #[test]
 fn a_device_that_comes_and_goes_is_told_with_its_count() {
     let mut flapping = Notice { device: Some("respi".into()), ..lost(1, None) };
-    if let Saying::DevicesLost { n_times, .. } = &mut flapping.saying {
+    if let Content::DevicesLost { n_times, .. } = &mut flapping.content {
         *n_times = Some(5);
     }
     let mut calm = Notice { device: Some("respi".into()), ..back(1, 0) };
-    if let Saying::DevicesBack { n_times, .. } = &mut calm.saying {
+    if let Content::DevicesBack { n_times, .. } = &mut calm.content {
         *n_times = Some(5);
     }
     insta::assert_snapshot!([shown(&[flapping]), shown(&[calm])].join("\n\n############\n\n"));
@@ -260,20 +260,27 @@ fn devices_that_are_lost_and_back() {
 
 #[test]
 fn an_end_names_its_ground() {
-    let grounds = [Ground::RunEnded, Ground::NewLog, Ground::Cleared, Ground::LogGrew, Ground::Closed, Ground::Quiet];
+    let grounds = [
+        ResolvedBy::RunEnded,
+        ResolvedBy::NewLog,
+        ResolvedBy::Cleared,
+        ResolvedBy::LogGrew,
+        ResolvedBy::Closed,
+        ResolvedBy::Quiet,
+    ];
     let texts: Vec<String> = grounds.into_iter().map(|ground| shown(&[over(ground)])).collect();
     insta::assert_snapshot!(texts.join("\n\n############\n\n"));
 }
 
 #[test]
 fn a_reminder() {
-    let saying = Saying::Remind {
+    let content = Content::Remind {
         began_at: NIGHT.plus(-26 * HOUR),
         n_seen: 37,
         last_error_at: NIGHT.plus(-3 * HOUR),
         excerpt: Excerpt::of(MYSQL),
     };
-    insta::assert_snapshot!(shown(&[with(&first("mysql"), Kind::Remind, saying)]));
+    insta::assert_snapshot!(shown(&[with(&first("mysql"), Kind::Remind, content)]));
 }
 
 #[test]
@@ -287,7 +294,7 @@ fn one_error_of_twelve_devices() {
     let text = "rsync: write failed on \"/backup\": No space left on device (28)";
     let of = |n: u64| {
         let at = NIGHT.plus(-i64::try_from(n).unwrap() * 10_000);
-        Notice { incident: Some(30 + n), ..error_of(&format!("srv{n}"), "backup", at, text, Why::First) }
+        Notice { incident: Some(30 + n), ..error_of(&format!("srv{n}"), "backup", at, text, Reason::First) }
     };
     let notices: Vec<Notice> = (0..12).map(of).collect();
     insta::assert_snapshot!(shown(&notices));
@@ -311,9 +318,9 @@ fn sixty_tasks_at_once_are_one_message_that_names_each() {
 fn a_mixed_message_has_the_worst_first() {
     let other = Notice {
         incident: Some(21),
-        ..error_of("nas", "rsync", NIGHT.plus(-20_000), "rsync: connection unexpectedly closed", Why::First)
+        ..error_of("nas", "rsync", NIGHT.plus(-20_000), "rsync: connection unexpectedly closed", Reason::First)
     };
-    let other_over = Notice { incident: Some(22), ..over(Ground::NewLog) };
+    let other_over = Notice { incident: Some(22), ..over(ResolvedBy::NewLog) };
     let notices =
         [message_of("battery 8 %"), other_over, lost(1, None), first("mysql"), other, system(SystemCode::AgentNote)];
     insta::assert_snapshot!(shown(&notices));
@@ -324,13 +331,13 @@ fn what_waited_goes_as_a_digest_with_its_own_times() {
     let ago = |minutes: i64| NIGHT.plus(-minutes * MINUTE);
     let begin = |n: u64, task: &str, minutes| Notice {
         incident: Some(n),
-        ..error_of("comsrv", task, ago(minutes), &format!("{task} cannot connect"), Why::First)
+        ..error_of("comsrv", task, ago(minutes), &format!("{task} cannot connect"), Reason::First)
     };
     let end = |n: u64, task: &str, minutes| Notice {
         incident: Some(n),
         at: ago(minutes),
         task: Some(task.into()),
-        ..over(Ground::Cleared)
+        ..over(ResolvedBy::Cleared)
     };
     let notices = [begin(1, "mysql", 300), begin(2, "nginx", 240), end(1, "mysql", 200), begin(3, "rsync", 30)];
     insta::assert_snapshot!(shown(&notices));
@@ -338,7 +345,7 @@ fn what_waited_goes_as_a_digest_with_its_own_times() {
 
 #[test]
 fn a_begin_and_its_end_that_both_wait_become_one() {
-    let notices = [error_of("comsrv", "mysql", NIGHT.plus(-30_000), MYSQL, Why::First), over(Ground::NewLog)];
+    let notices = [error_of("comsrv", "mysql", NIGHT.plus(-30_000), MYSQL, Reason::First), over(ResolvedBy::NewLog)];
     insta::assert_snapshot!(shown(&notices));
     let gone = [lost(2, None), back(2, 0)];
     let Composed { message, told } = compose(&gone, &context(Language::En));
@@ -347,7 +354,7 @@ fn a_begin_and_its_end_that_both_wait_become_one() {
 
 #[test]
 fn a_failure_after_an_end_is_told_beside_it() {
-    let notices = [over(Ground::NewLog), first("mysql")];
+    let notices = [over(ResolvedBy::NewLog), first("mysql")];
     let Composed { message, .. } = compose(&notices, &context(Language::En));
     assert_eq!(message.title, "ERR 1 OVER 1");
 }
@@ -355,7 +362,7 @@ fn a_failure_after_an_end_is_told_beside_it() {
 #[test]
 fn log_text_never_breaks_the_layout() {
     let evil = "</pre><script>alert(1)</script>\n<copy data-clipboard-text=\"rm -rf /\">\u{1b}[31m&";
-    let mut notice = error_of("a\"b", "<b>task</b>", NIGHT, evil, Why::First);
+    let mut notice = error_of("a\"b", "<b>task</b>", NIGHT, evil, Reason::First);
     notice.address = Some("x\"><script>@h".into());
     for notices in [vec![notice.clone()], vec![notice, first("mysql")]] {
         let html = compose(&notices, &context(Language::En)).message.html;
@@ -371,7 +378,7 @@ fn many(n: u64) -> Vec<Notice> {
         let text = format!("{} {}", "<&>\n".repeat(250), letters(n));
         Notice {
             incident: Some(n),
-            ..error_of(&format!("device{}", n % 40), &format!("task-{n}"), NIGHT, &text, Why::First)
+            ..error_of(&format!("device{}", n % 40), &format!("task-{n}"), NIGHT, &text, Reason::First)
         }
     };
     (0..n).map(notice).collect()
@@ -476,7 +483,8 @@ fn looks_like_key(piece: &str) -> bool {
 #[test]
 fn every_key_that_the_code_asks_for_exists() {
     // A key without a message is returned as it is: no text of any notice may look like one.
-    let mut all = vec![first("mysql"), message_of("x"), lost(1, None), lost(3, None), back(2, 1), over(Ground::Quiet)];
+    let mut all =
+        vec![first("mysql"), message_of("x"), lost(1, None), lost(3, None), back(2, 1), over(ResolvedBy::Quiet)];
     all.extend(CODES.map(system));
     for notice in all {
         for language in [Language::ZhCn, Language::En] {

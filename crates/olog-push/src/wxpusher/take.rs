@@ -6,12 +6,12 @@ use olog_daemon::config::Table;
 use olog_daemon::secret::{Secret, UNREAD};
 
 use super::{API_URL, Whom, Wxpusher};
-use crate::http::Line;
+use crate::http::Endpoint;
 
 impl Wxpusher {
     /// `None` when something is wrong, and reported.
     pub(crate) fn take(table: &mut Table) -> Option<Wxpusher> {
-        let (whom, line) = (take_whom(table), Line::take(table, Some(API_URL)));
+        let (whom, line) = (take_whom(table), Endpoint::take(table, Some(API_URL)));
         Some(Wxpusher { whom: whom?, line: line? })
     }
 

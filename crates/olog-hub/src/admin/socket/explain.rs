@@ -197,8 +197,8 @@ fn ground(incident: &Incident) -> &str {
 }
 
 fn excerpt(notice: &Notice) -> Option<&Excerpt> {
-    match &notice.saying {
-        olog_push::Saying::Error { excerpt, .. } | olog_push::Saying::Remind { excerpt, .. } => Some(excerpt),
+    match &notice.content {
+        olog_push::Content::Error { excerpt, .. } | olog_push::Content::Remind { excerpt, .. } => Some(excerpt),
         _ => None,
     }
 }

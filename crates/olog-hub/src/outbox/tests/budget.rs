@@ -1,6 +1,6 @@
 //! Ten messages in a rolling day, as inside WeChat.
 
-use olog_push::{Ground, ReportFacts};
+use olog_push::{ReportFacts, ResolvedBy};
 
 use super::*;
 use crate::rules::budget::WINDOW;
@@ -11,18 +11,18 @@ const PER_DAY: &str = "per_day = 10\n";
 
 /// The end of an incident of that task.
 fn over(task: &str) -> Notice {
-    let saying = Saying::Over { ground: Ground::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None };
-    Notice { kind: Kind::Over, saying, ..error(task) }
+    let content = Content::Over { ground: ResolvedBy::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None };
+    Notice { kind: Kind::Over, content, ..error(task) }
 }
 
 fn report() -> Notice {
-    let saying = Saying::Report(Box::new(ReportFacts {
+    let content = Content::Report(Box::new(ReportFacts {
         from: NOW.plus(-24 * HOUR),
         to: NOW,
         made_at: NOW,
         ..Default::default()
     }));
-    Notice { kind: Kind::Report, incident: None, device: None, task: None, saying, ..error("report") }
+    Notice { kind: Kind::Report, incident: None, device: None, task: None, content, ..error("report") }
 }
 
 impl Bench {
@@ -75,7 +75,7 @@ async fn what_can_wait_goes_with_the_next_message_and_that_says_why() {
 async fn the_last_slots_are_for_first_signs_and_the_very_last_for_the_report() {
     for bench in Bench::all_with(PER_DAY).await {
         bench.spend(0..7).await;
-        let another = Notice { saying: other_error(), ..error("task0") };
+        let another = Notice { content: other_error(), ..error("task0") };
         bench.tell_of(another, NOW).await;
         bench
             .until("another error of an open incident waits", |facts, waiting| {
@@ -97,10 +97,10 @@ async fn the_last_slots_are_for_first_signs_and_the_very_last_for_the_report() {
     }
 }
 
-fn other_error() -> Saying {
-    let Saying::Error { excerpt, path, last_good_at, began_at, .. } = error("task0").saying else { unreachable!() };
-    let why = Why::NewFingerprint;
-    Saying::Error { why, excerpt, path, fingerprint: None, last_good_at, began_at, n_seen: 2 }
+fn other_error() -> Content {
+    let Content::Error { excerpt, path, last_good_at, began_at, .. } = error("task0").content else { unreachable!() };
+    let why = Reason::NewFingerprint;
+    Content::Error { why, excerpt, path, fingerprint: None, last_good_at, began_at, n_seen: 2 }
 }
 
 #[tokio::test]

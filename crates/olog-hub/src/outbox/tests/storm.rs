@@ -10,7 +10,7 @@ fn error_of(device: usize, task: usize) -> Notice {
     let mut notice = error(&format!("task{task}"));
     notice.device = Some(format!("dev{device}"));
     notice.incident = Some((device * 1_000 + task) as u64);
-    if let Saying::Error { excerpt, fingerprint, .. } = &mut notice.saying {
+    if let Content::Error { excerpt, fingerprint, .. } = &mut notice.content {
         *excerpt = Excerpt::of(&text);
         *fingerprint = fingerprints(&text).first().map(|text| text.fingerprint());
     }

@@ -96,18 +96,18 @@ impl Life {
 /// What a person hears.
 fn told(outcomes: &[Outcome]) -> Vec<String> {
     let words = |outcome: &Outcome| match outcome {
-        Outcome::Notify { kind, saying: Saying::TaskLost { n_missed, is_reminder, .. }, .. } => {
+        Outcome::Notify { kind, content: Content::TaskLost { n_missed, is_reminder, .. }, .. } => {
             assert_eq!(*is_reminder, *kind == Kind::Remind);
             Some(format!("{kind:?} {n_missed}"))
         }
-        Outcome::Notify { saying: Saying::TaskRuns { since, usual }, .. } => {
+        Outcome::Notify { content: Content::TaskRuns { since, usual }, .. } => {
             let minutes = since.since(DAY0) / MINUTE;
             let usual = usual.map_or("?".to_owned(), |usual| (usual / MINUTE).to_string());
             Some(format!("runs {}:{:02} {usual}", minutes / 60 % 24, minutes % 60))
         }
-        Outcome::Notify { saying: Saying::TaskCame { came, .. }, .. } => Some(match came {
-            Came::Ran { failed: false, .. } => "ran".to_owned(),
-            Came::Ran { failed: true, .. } => "failed".to_owned(),
+        Outcome::Notify { content: Content::TaskCame { recovery, .. }, .. } => Some(match recovery {
+            Recovery::Ran { failed: false, .. } => "ran".to_owned(),
+            Recovery::Ran { failed: true, .. } => "failed".to_owned(),
             other => format!("{other:?}"),
         }),
         _ => None,

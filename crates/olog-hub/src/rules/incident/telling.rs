@@ -5,7 +5,7 @@
 //! then every six hours until it has been calm for a day.
 
 use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
-use olog_push::{Ground, Kind, Saying, Why};
+use olog_push::{Content, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
 use super::signs::{ErrorSign, Moment, hash};
@@ -165,7 +165,7 @@ impl Incident {
     pub(super) fn tell_error(
         &mut self,
         sign: &ErrorSign<'_>,
-        first: Why,
+        first: Reason,
         last_good_at: Option<At>,
         policy: &Policy,
         out: &mut Vec<Outcome>,
@@ -183,16 +183,16 @@ impl Incident {
         }
         let why = if !self.is_told {
             match self.n_reopened {
-                n if n < COMES_AND_GOES && policy.errors_in_a_row > 1 => Why::InARow { n_times: self.n_row },
+                n if n < COMES_AND_GOES && policy.errors_in_a_row > 1 => Reason::InARow { n_times: self.n_row },
                 0 => first,
-                n if n < COMES_AND_GOES => Why::Reopened,
-                _ => Why::ComesAndGoes { n_times: self.n_begun },
+                n if n < COMES_AND_GOES => Reason::Reopened,
+                _ => Reason::ComesAndGoes { n_times: self.n_begun },
             }
         } else if fresh.is_some() {
             if !sign.is_told && !self.has_slot(sign.moment.now, policy) {
                 return self.hold(sign, new);
             }
-            Why::NewFingerprint
+            Reason::NewFingerprint
         } else {
             return;
         };
@@ -202,11 +202,11 @@ impl Incident {
         if sign.is_told {
             return;
         }
-        if why == Why::NewFingerprint {
+        if why == Reason::NewFingerprint {
             push_bounded(&mut self.at_once, sign.moment.now, AT_ONCE_MAX);
         }
         let fingerprint = fresh.or(sign.fingerprints.first().copied());
-        let saying = Saying::Error {
+        let content = Content::Error {
             why,
             excerpt: sign.excerpt.clone(),
             path: sign.path.to_owned(),
@@ -215,8 +215,8 @@ impl Incident {
             began_at: self.began_at,
             n_seen: self.n_seen,
         };
-        let of = if why == Why::NewFingerprint { new } else { sign.fingerprints.clone() };
-        out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, saying, of });
+        let of = if why == Reason::NewFingerprint { new } else { sign.fingerprints.clone() };
+        out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, content, of });
     }
 
     fn has_slot(&mut self, now: At, policy: &Policy) -> bool {
@@ -262,8 +262,8 @@ impl Incident {
             [] => held.excerpt,
             lines => Excerpt::of(&format!("{}\n{}", shown(&held.excerpt), lines.join("\n"))),
         };
-        let saying = Saying::Error {
-            why: Why::MoreFingerprints { n_more: held.n_more },
+        let content = Content::Error {
+            why: Reason::MoreFingerprints { n_more: held.n_more },
             excerpt,
             path: held.path,
             fingerprint: held.fingerprint,
@@ -271,10 +271,10 @@ impl Incident {
             began_at: self.began_at,
             n_seen: self.n_seen,
         };
-        out.push(Outcome::Notify { kind: Kind::Err, at: held.at, saying, of: held.of });
+        out.push(Outcome::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
     }
 
-    pub(super) fn end(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
+    pub(super) fn end(&mut self, ground: ResolvedBy, moment: Moment, out: &mut Vec<Outcome>) {
         // What was held back must not come after the end.
         self.release_held(moment.now, out);
         out.push(Outcome::End { ground, at: moment.at });
@@ -283,18 +283,18 @@ impl Incident {
         }
     }
 
-    pub(super) fn tell_over(&mut self, ground: Ground, moment: Moment, out: &mut Vec<Outcome>) {
+    pub(super) fn tell_over(&mut self, ground: ResolvedBy, moment: Moment, out: &mut Vec<Outcome>) {
         if !std::mem::take(&mut self.is_told) {
             return;
         }
         self.told_at = moment.now;
-        let saying = Saying::Over {
+        let content = Content::Over {
             ground,
             began_at: self.began_at,
             n_seen: self.n_seen,
             acknowledged_at: self.acknowledged_at,
         };
-        out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, saying, of: Vec::new() });
+        out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, content, of: Vec::new() });
     }
 
     /// When a person has to hear of it again, if nothing new comes. `quiet_at`: when its end by silence is due.
@@ -330,8 +330,8 @@ impl Incident {
         }
         let excerpt = self.excerpt.clone();
         if self.waits_for_calm() && self.n_begun > self.n_begun_told {
-            let saying = Saying::Error {
-                why: Why::ComesAndGoes { n_times: self.n_begun },
+            let content = Content::Error {
+                why: Reason::ComesAndGoes { n_times: self.n_begun },
                 excerpt,
                 path: self.path.clone(),
                 fingerprint: None,
@@ -339,15 +339,15 @@ impl Incident {
                 began_at: self.began_at,
                 n_seen: self.n_seen,
             };
-            out.push(Outcome::Notify { kind: Kind::Err, at: now, saying, of: self.pushed.clone() });
+            out.push(Outcome::Notify { kind: Kind::Err, at: now, content, of: self.pushed.clone() });
         } else {
-            let saying = Saying::Remind {
+            let content = Content::Remind {
                 began_at: self.began_at,
                 n_seen: self.n_seen,
                 last_error_at: self.last_error_at,
                 excerpt,
             };
-            out.push(Outcome::Notify { kind: Kind::Remind, at: now, saying, of: self.pushed.clone() });
+            out.push(Outcome::Notify { kind: Kind::Remind, at: now, content, of: self.pushed.clone() });
         }
         self.told_at = now;
         self.n_begun_told = self.n_begun;

@@ -60,7 +60,7 @@ impl Sim {
                     self.n_incidents += 1;
                     self.facts.opened_as(self.n_incidents);
                 }
-                Outcome::Notify { saying, .. } => self.told.push(format!("{} {}", hour(self.now), words(&saying))),
+                Outcome::Notify { content, .. } => self.told.push(format!("{} {}", hour(self.now), words(&content))),
                 Outcome::Reopen | Outcome::Update | Outcome::End { .. } => {}
             }
         }
@@ -149,23 +149,23 @@ fn hour(at: At) -> String {
     format!("{:02}:{:02}", at.0 / HOUR, at.0 % HOUR / MINUTE)
 }
 
-fn words(saying: &Saying) -> String {
-    match saying {
-        Saying::Error { why, excerpt, n_seen, .. } => {
+fn words(content: &Content) -> String {
+    match content {
+        Content::Error { why, excerpt, n_seen, .. } => {
             let why = match why {
-                Why::First => "first".to_owned(),
-                Why::Again => "again".to_owned(),
-                Why::NewFingerprint => "new".to_owned(),
-                Why::MoreFingerprints { n_more } => format!("and {n_more} more"),
-                Why::Reopened => "reopened".to_owned(),
-                Why::ComesAndGoes { n_times } => format!("comes and goes {n_times}"),
-                Why::InARow { n_times } => format!("{n_times} in a row"),
+                Reason::First => "first".to_owned(),
+                Reason::Again => "again".to_owned(),
+                Reason::NewFingerprint => "new".to_owned(),
+                Reason::MoreFingerprints { n_more } => format!("and {n_more} more"),
+                Reason::Reopened => "reopened".to_owned(),
+                Reason::ComesAndGoes { n_times } => format!("comes and goes {n_times}"),
+                Reason::InARow { n_times } => format!("{n_times} in a row"),
             };
             format!("{why}: {} ({n_seen})", excerpt.head())
         }
-        Saying::Message { excerpt, n_seen, .. } => format!("message: {} ({n_seen})", excerpt.head()),
-        Saying::Over { ground, n_seen, .. } => format!("over: {ground:?} ({n_seen})"),
-        Saying::Remind { n_seen, .. } => format!("remind ({n_seen})"),
+        Content::Message { excerpt, n_seen, .. } => format!("message: {} ({n_seen})", excerpt.head()),
+        Content::Over { ground, n_seen, .. } => format!("over: {ground:?} ({n_seen})"),
+        Content::Remind { n_seen, .. } => format!("remind ({n_seen})"),
         other => panic!("{other:?}"),
     }
 }

@@ -50,26 +50,26 @@ impl World {
     fn look(&mut self) {
         let steps = self.roll.call(&self.devices, &self.open, self.now);
         for step in steps {
-            let saying = match step {
+            let content = match step {
                 Step::Ping(devices) => {
                     self.pinged.extend(devices);
                     None
                 }
-                Step::Begin { absence, saying } => {
+                Step::Begin { absence, content } => {
                     self.n_incidents += 1;
                     self.open.push((self.n_incidents, absence));
-                    Some(saying)
+                    Some(content)
                 }
-                Step::Change { number, absence, saying } => {
+                Step::Change { number, absence, content } => {
                     self.open.iter_mut().find(|(n, _)| *n == number).unwrap().1 = absence;
-                    saying
+                    content
                 }
-                Step::End { number, saying } => {
+                Step::End { number, content } => {
                     self.open.retain(|(n, _)| *n != number);
-                    saying
+                    content
                 }
             };
-            self.told.extend(saying.map(|s| format!("{} {}", self.now.0 / SECOND, words(&s))));
+            self.told.extend(content.map(|s| format!("{} {}", self.now.0 / SECOND, words(&s))));
         }
         let stored = serde_json::to_string(&self.open).unwrap();
         self.open = serde_json::from_str(&stored).unwrap();
@@ -125,15 +125,15 @@ impl World {
 
 const DAY: i64 = 24 * HOUR;
 
-fn words(saying: &Saying) -> String {
-    match saying {
-        Saying::DevicesLost { devices, n_known, since, behind, said_bye, n_times } => {
+fn words(content: &Content) -> String {
+    match content {
+        Content::DevicesLost { devices, n_known, since, behind, said_bye, n_times } => {
             let behind = behind.as_ref().map_or(String::new(), |b| format!(" behind {b}"));
             let bye = if *said_bye { " bye" } else { "" };
             let times = n_times.map_or(String::new(), |n| format!(" times {n}"));
             format!("lost {} of {n_known} since {}{behind}{bye}{times}", devices.join(" "), since.0 / SECOND)
         }
-        Saying::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } => {
+        Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } => {
             let missing = if missing.is_empty() { String::new() } else { format!(" missing {}", missing.join(" ")) };
             let bye = if *said_bye { " bye" } else { "" };
             let times = n_times.map_or(String::new(), |n| format!(" times {n}"));

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use askama::Template as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use olog_push::notice::{Ended, Matter, Tally, Trouble};
-use olog_push::words::{Arg, Say, ssh};
+use olog_push::notice::{ClosedIncident, OpenProblem, ProblemKind, StateCounts};
+use olog_push::words::{Arg, Localizer, ssh};
 use sha2::{Digest as _, Sha256};
 
 use super::{ChannelHealth, DeviceDetail, Report, TaskRow, strip};
@@ -34,7 +34,7 @@ pub fn policy() -> &'static str {
 }
 
 /// The page's text.
-pub fn html(report: &Report, say: &Say) -> String {
+pub fn html(report: &Report, say: &Localizer) -> String {
     // A template that was compiled fails only where writing into a text does: never.
     Page::new(report, say).render().unwrap_or_default()
 }
@@ -42,7 +42,7 @@ pub fn html(report: &Report, say: &Say) -> String {
 #[derive(askama::Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
-    say: &'a Say,
+    say: &'a Localizer,
     lang: &'static str,
     policy: &'static str,
     style: &'static str,
@@ -138,14 +138,14 @@ fn n(n: u64) -> Arg<'static> {
 impl<'a> Page<'a> {
     /// A sentence with a count, for the template.
     fn counted(&self, key: &str, count: impl std::borrow::Borrow<u64>) -> String {
-        self.say.t(key, &[n(*count.borrow())])
+        self.say.text(key, &[n(*count.borrow())])
     }
 
-    fn new(report: &'a Report, say: &'a Say) -> Page<'a> {
+    fn new(report: &'a Report, say: &'a Localizer) -> Page<'a> {
         let facts = &report.facts;
         let is_good = facts.n_now == 0;
         let range = format!("{} – {}", say.day_time(facts.from), say.day_time(facts.to));
-        let made = say.t("page-made", &[("time", say.time(facts.made_at).into())]);
+        let made = say.text("page-made", &[("time", say.time(facts.made_at).into())]);
         let mut now: Vec<Card> = facts.now.iter().map(|matter| card(say, matter)).collect();
         let now_more = now.split_off(now.len().min(SHOWN));
         let mut over: Vec<Line> = facts.over.iter().map(|ended| line(say, ended)).collect();
@@ -153,7 +153,7 @@ impl<'a> Page<'a> {
         let (good, bad): (Vec<_>, Vec<_>) = report.devices.iter().partition(|device| device.state == State::Ok);
         let n_shown = (good.len() + bad.len()) as u64;
         let health = health(say, report);
-        let count = |class, mark, word: &str, n| Count { class, mark, word: say.w(word), n };
+        let count = |class, mark, word: &str, n| Count { class, mark, word: say.word(word), n };
         Page {
             say,
             lang: say.language.as_str(),
@@ -161,9 +161,9 @@ impl<'a> Page<'a> {
             style: STYLE,
             is_good,
             verdict: match (is_good, facts.devices.all()) {
-                (true, 0) => say.w("page-no-devices"),
-                (true, _) => say.w("page-all-ok"),
-                (false, _) => say.t("page-to-do", &[n(facts.n_now)]),
+                (true, 0) => say.word("page-no-devices"),
+                (true, _) => say.word("page-all-ok"),
+                (false, _) => say.text("page-to-do", &[n(facts.n_now)]),
             },
             under: [range, made, report.health.hub.clone()].join(" · "),
             devices: vec![
@@ -205,45 +205,45 @@ impl<'a> Page<'a> {
 }
 
 /// Class, mark and word of a state.
-fn form(say: &Say, state: State, is_task: bool) -> (&'static str, &'static str, String) {
+fn form(say: &Localizer, state: State, is_task: bool) -> (&'static str, &'static str, String) {
     match (state, is_task) {
-        (State::Ok, _) => ("ok", "●", say.w("state-ok")),
-        (State::Err, _) => ("err", "▲", say.w("state-err")),
-        (State::Lost, true) => ("lost", "■", say.w("state-task-lost")),
-        (State::Lost, false) => ("lost", "■", say.w("state-lost")),
+        (State::Ok, _) => ("ok", "●", say.word("state-ok")),
+        (State::Err, _) => ("err", "▲", say.word("state-err")),
+        (State::Lost, true) => ("lost", "■", say.word("state-task-lost")),
+        (State::Lost, false) => ("lost", "■", say.word("state-lost")),
     }
 }
 
-fn card(say: &Say, matter: &Matter) -> Card {
+fn card(say: &Localizer, matter: &OpenProblem) -> Card {
     let (class, mark) = match matter.trouble {
-        Trouble::TaskLost | Trouble::DeviceLost | Trouble::NeverJoined => ("lost", "■"),
-        Trouble::TaskErr | Trouble::Note | Trouble::Channel => ("err", "▲"),
+        ProblemKind::TaskLost | ProblemKind::DeviceLost | ProblemKind::NeverJoined => ("lost", "■"),
+        ProblemKind::TaskErr | ProblemKind::Note | ProblemKind::Channel => ("err", "▲"),
     };
     let mut meta = Vec::new();
     let span = say.span(say.now.since(matter.since));
     let since = [("time", say.time(matter.since).into()), ("span", span.clone().into())];
     match matter.trouble {
-        Trouble::NeverJoined => meta.push(say.w("report-never-joined")),
-        Trouble::TaskLost => {
+        ProblemKind::NeverJoined => meta.push(say.word("report-never-joined")),
+        ProblemKind::TaskLost => {
             let due = matter.due_at.unwrap_or(matter.since);
-            meta.push(say.t("page-due-since", &[("time", say.time(due).into()), ("span", span.into())]));
+            meta.push(say.text("page-due-since", &[("time", say.time(due).into()), ("span", span.into())]));
             if matter.n_seen > 1 {
-                meta.push(say.t("page-missed", &[n(matter.n_seen)]));
+                meta.push(say.text("page-missed", &[n(matter.n_seen)]));
             }
         }
-        _ => meta.push(say.t("page-since", &since)),
+        _ => meta.push(say.text("page-since", &since)),
     }
-    if matter.n_seen > 1 && matter.trouble != Trouble::TaskLost {
-        meta.push(say.t("page-times", &[n(matter.n_seen)]));
+    if matter.n_seen > 1 && matter.trouble != ProblemKind::TaskLost {
+        meta.push(say.text("page-times", &[n(matter.n_seen)]));
     }
-    meta.extend(matter.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
+    meta.extend(matter.last_good_at.map(|at| say.text("report-last-good", &[("time", say.time(at).into())])));
     meta.extend(match matter.acknowledged_at {
-        Some(at) => Some(say.t("page-acknowledged", &[("time", say.time(at).into())])),
-        None => matter.incident.map(|_| say.w("report-not-acknowledged")),
+        Some(at) => Some(say.text("page-acknowledged", &[("time", say.time(at).into())])),
+        None => matter.incident.map(|_| say.word("report-not-acknowledged")),
     });
     let name = match matter.n_devices {
         0 | 1 => cut(&matter.name, NAME),
-        several => format!("{}: {}", say.t("count-devices", &[n(several)]), cut(&matter.name, 4 * NAME)),
+        several => format!("{}: {}", say.text("count-devices", &[n(several)]), cut(&matter.name, 4 * NAME)),
     };
     Card {
         class,
@@ -256,15 +256,15 @@ fn card(say: &Say, matter: &Matter) -> Card {
     }
 }
 
-fn line(say: &Say, ended: &Ended) -> Line {
+fn line(say: &Localizer, ended: &ClosedIncident) -> Line {
     let name = match ended.n_devices {
         0 | 1 => cut(&ended.name, NAME),
-        several if ended.same_site => say.t("page-same-site", &[n(several)]),
-        several => say.t("count-devices", &[n(several)]),
+        several if ended.same_site => say.text("page-same-site", &[n(several)]),
+        several => say.text("count-devices", &[n(several)]),
     };
     let mut rest = Vec::new();
     if ended.n_seen > 1 {
-        rest.push(say.t("page-times", &[n(ended.n_seen)]));
+        rest.push(say.text("page-times", &[n(ended.n_seen)]));
     }
     rest.extend(ended.ground.map(|ground| say.ground(ground, ended.ended_at)));
     Line {
@@ -277,53 +277,53 @@ fn line(say: &Say, ended: &Ended) -> Line {
 }
 
 /// `03:30→03:34`, or when it was done.
-fn run(say: &Say, began_at: Option<olog_proto::At>, ended_at: olog_proto::At) -> String {
+fn run(say: &Localizer, began_at: Option<olog_proto::At>, ended_at: olog_proto::At) -> String {
     match began_at.filter(|began| *began < ended_at) {
         Some(began) => format!("{}→{}", say.time(began), say.time(ended_at)),
         None => say.time(ended_at),
     }
 }
 
-fn fleet(say: &Say, report: &Report) -> Option<Fleet> {
+fn fleet(say: &Localizer, report: &Report) -> Option<Fleet> {
     let known = || report.fleet.iter().filter(|day| day.all() > 0);
     let n_known = known().count() as u64;
-    let n_good = known().filter(|day: &&Tally| day.err + day.lost == 0).count() as u64;
-    let words = say.t("page-fleet", &[n(n_known), ("good", n_good.into())]);
+    let n_good = known().filter(|day: &&StateCounts| day.err + day.lost == 0).count() as u64;
+    let words = say.text("page-fleet", &[n(n_known), ("good", n_good.into())]);
     let first = report.facts.to.plus(-(DAYS as i64 - 1) * 86_400_000);
     (n_known > 0).then(|| Fleet { svg: strip::fleet(&report.fleet, &words), first: say.day(first), words })
 }
 
-fn changed(say: &Say, report: &Report) -> Vec<(String, String)> {
+fn changed(say: &Localizer, report: &Report) -> Vec<(String, String)> {
     let facts = &report.facts;
     let mut changed = Vec::new();
     let names = |names: &[String], all: u64| {
         let shown: Vec<String> = names.iter().map(|name| cut(name, NAME)).collect();
         let left = all.saturating_sub(shown.len() as u64);
-        let more = if left > 0 { format!(" {}", say.t("report-more", &[n(left)])) } else { String::new() };
+        let more = if left > 0 { format!(" {}", say.text("report-more", &[n(left)])) } else { String::new() };
         say.list(&shown) + &more
     };
     if facts.n_new > 0 {
-        changed.push((say.w("page-new"), names(&facts.new, facts.n_new)));
+        changed.push((say.word("page-new"), names(&facts.new, facts.n_new)));
     }
     if facts.n_gone > 0 {
-        changed.push((say.w("page-gone"), names(&facts.gone, facts.n_gone)));
+        changed.push((say.word("page-gone"), names(&facts.gone, facts.n_gone)));
     }
     changed.extend(report.proposals.iter().map(|(name, reason)| {
         let args = [("name", cut(name, NAME).into()), ("reason", reason.as_str().into())];
-        (say.w("page-proposal"), say.t("page-proposed", &args))
+        (say.word("page-proposal"), say.text("page-proposed", &args))
     }));
     for (was, is) in &report.renamed {
-        changed.push((say.w("page-renamed"), format!("{} → {}", cut(was, NAME), cut(is, NAME))));
+        changed.push((say.word("page-renamed"), format!("{} → {}", cut(was, NAME), cut(is, NAME))));
     }
     if !report.rebooted.is_empty() {
         let list: Vec<String> =
             report.rebooted.iter().map(|(name, at)| format!("{} {}", cut(name, NAME), say.time(*at))).collect();
-        changed.push((say.w("page-rebooted"), say.list(&list)));
+        changed.push((say.word("page-rebooted"), say.list(&list)));
     }
     changed
 }
 
-fn device(say: &Say, detail: &DeviceDetail) -> Device {
+fn device(say: &Localizer, detail: &DeviceDetail) -> Device {
     let row = &detail.row;
     let (class, mark, word) = form(say, detail.state, false);
     let counts = [
@@ -331,10 +331,10 @@ fn device(say: &Say, detail: &DeviceDetail) -> Device {
         ("report-n-task-lost", detail.tally.lost),
         ("report-n-ok", detail.tally.ok),
     ];
-    let counts: Vec<String> = counts.iter().filter(|(_, c)| *c > 0).map(|(key, c)| say.t(key, &[n(*c)])).collect();
+    let counts: Vec<String> = counts.iter().filter(|(_, c)| *c > 0).map(|(key, c)| say.text(key, &[n(*c)])).collect();
     let mut facts = Vec::new();
     facts.extend(row.address.as_ref().filter(|address| ssh(address).is_none()).map(|address| cut(address, LINE)));
-    facts.extend(row.heard_at.map(|at| say.t("page-heard", &[("time", say.time(at).into())])));
+    facts.extend(row.heard_at.map(|at| say.text("page-heard", &[("time", say.time(at).into())])));
     facts.extend(row.version.as_ref().map(|version| cut(version, NAME)));
     Device {
         class,
@@ -363,20 +363,20 @@ fn whole(row: &super::DeviceRow) -> Strip {
     strip
 }
 
-fn task(say: &Say, row: &TaskRow) -> Task {
+fn task(say: &Localizer, row: &TaskRow) -> Task {
     let (class, mark, word) =
-        if row.is_gone { ("gone", "−", say.w("page-gone")) } else { form(say, row.state, true) };
+        if row.is_gone { ("gone", "−", say.word("page-gone")) } else { form(say, row.state, true) };
     let mut meta = Vec::new();
     if row.state == State::Ok {
         meta.extend(row.last_run.map(|(began, ended)| format!("{} ✓", run(say, began, ended))));
-        meta.extend(row.due_at.map(|at| say.t("page-next", &[("time", say.time(at).into())])));
+        meta.extend(row.due_at.map(|at| say.text("page-next", &[("time", say.time(at).into())])));
         if row.last_run.is_none() {
-            meta.extend(row.last_error_at.map(|at| say.t("page-last-error", &[("time", say.time(at).into())])));
+            meta.extend(row.last_error_at.map(|at| say.text("page-last-error", &[("time", say.time(at).into())])));
         }
     } else {
-        meta.extend(row.due_at.map(|at| say.t("report-due", &[("time", say.time(at).into())])));
+        meta.extend(row.due_at.map(|at| say.text("report-due", &[("time", say.time(at).into())])));
         meta.extend(row.incident.as_ref().map(|open| say.span(say.now.since(open.since))));
-        meta.extend(row.last_good_at.map(|at| say.t("report-last-good", &[("time", say.time(at).into())])));
+        meta.extend(row.last_good_at.map(|at| say.text("report-last-good", &[("time", say.time(at).into())])));
         meta.extend(row.incident.as_ref().and_then(|open| open.number).map(|number| format!("#{number}")));
     }
     let text = row.incident.as_ref().map_or_else(String::new, |open| six_lines(&open.text));
@@ -392,31 +392,31 @@ fn task(say: &Say, row: &TaskRow) -> Task {
     }
 }
 
-fn picture(say: &Say, strip: &Strip) -> String {
+fn picture(say: &Localizer, strip: &Strip) -> String {
     let count = |kind: Cell| strip.iter().filter(|cell| **cell == kind).count() as u64;
     let args = [("ok", count(Cell::Ok).into()), ("err", count(Cell::Err).into()), ("lost", count(Cell::Lost).into())];
-    strip::svg(strip, &say.t("page-strip", &args))
+    strip::svg(strip, &say.text("page-strip", &args))
 }
 
 /// Lines that say how Olog is; true: as it should be.
-fn health(say: &Say, report: &Report) -> Vec<(bool, String)> {
+fn health(say: &Localizer, report: &Report) -> Vec<(bool, String)> {
     let health = &report.health;
     let mut lines: Vec<(bool, String)> = health.channels.iter().map(|channel| channel_line(say, channel)).collect();
     match health.channels.as_slice() {
-        [] => lines.push((false, say.w("page-no-channel"))),
-        [_] => lines.push((true, say.w("page-one-channel"))),
+        [] => lines.push((false, say.word("page-no-channel"))),
+        [_] => lines.push((true, say.word("page-one-channel"))),
         _ => {}
     }
-    lines.extend(health.no_link.iter().map(|why| (false, say.t("page-no-link", &[("why", cut(why, LINE).into())]))));
+    lines.extend(health.no_link.iter().map(|why| (false, say.text("page-no-link", &[("why", cut(why, LINE).into())]))));
     for disk in health.full_disks.iter().take(10) {
         let (name, text) = (cut(&disk.device, NAME), cut(&disk.text, LINE));
         let args = [("name", name.into()), ("time", say.day_time(disk.since).into()), ("text", text.into())];
-        lines.push((false, say.t("page-disk-full", &args)));
+        lines.push((false, say.text("page-disk-full", &args)));
     }
     for (name, skew) in report.skews.iter().take(10) {
         let key = if *skew > 0 { "page-clock-ahead" } else { "page-clock-behind" };
         let args = [("name", cut(name, NAME).into()), ("span", say.span(skew.saturating_abs()).into())];
-        lines.push((false, say.t(key, &args)));
+        lines.push((false, say.text(key, &args)));
     }
     if !report.old_versions.is_empty() {
         let names: Vec<String> = report
@@ -426,40 +426,43 @@ fn health(say: &Say, report: &Report) -> Vec<(bool, String)> {
             .map(|(name, version)| format!("{} {version}", cut(name, NAME)))
             .collect();
         let n_left = (report.old_versions.len() - names.len()) as u64;
-        let more = if n_left > 0 { format!(" {}", say.t("report-more", &[n(n_left)])) } else { String::new() };
-        lines.push((false, say.t("page-other-versions", &[("names", (say.list(&names) + &more).into())])));
+        let more = if n_left > 0 { format!(" {}", say.text("report-more", &[n(n_left)])) } else { String::new() };
+        lines.push((false, say.text("page-other-versions", &[("names", (say.list(&names) + &more).into())])));
     }
-    lines.extend(health.backup_at.map(|at| (true, say.t("page-backup", &[("time", say.time(at).into())]))));
+    lines.extend(health.backup_at.map(|at| (true, say.text("page-backup", &[("time", say.time(at).into())]))));
     lines
 }
 
 /// What the services took, all together.
-fn sent(say: &Say, report: &Report) -> String {
+fn sent(say: &Localizer, report: &Report) -> String {
     let sent = &report.facts.sent;
-    say.t("page-channel", &[("sent", sent.accepted.into()), ("refused", sent.refused.into())])
+    say.text("page-channel", &[("sent", sent.accepted.into()), ("refused", sent.refused.into())])
 }
 
-fn channel_line(say: &Say, channel: &ChannelHealth) -> (bool, String) {
+fn channel_line(say: &Localizer, channel: &ChannelHealth) -> (bool, String) {
     if channel.is_gone {
-        return (false, format!("{}: {}", cut(&channel.name, NAME), say.t("page-channel-gone", &[n(channel.waiting)])));
+        return (
+            false,
+            format!("{}: {}", cut(&channel.name, NAME), say.text("page-channel-gone", &[n(channel.waiting)])),
+        );
     }
     let args = [("sent", channel.accepted.into()), ("refused", channel.refused.into())];
-    let mut parts = vec![say.t("page-channel", &args)];
+    let mut parts = vec![say.text("page-channel", &args)];
     if channel.waiting > 0 {
-        parts.push(say.t("page-waiting", &[n(channel.waiting)]));
+        parts.push(say.text("page-waiting", &[n(channel.waiting)]));
     }
-    parts.extend(channel.left_today.map(|left| say.t("page-left-today", &[n(left)])));
-    parts.extend(channel.next_slot_at.map(|at| say.t("page-next-slot", &[("time", say.day_time(at).into())])));
-    parts.extend(channel.failing.as_ref().map(|why| say.t("page-failing", &[("why", cut(why, LINE).into())])));
+    parts.extend(channel.left_today.map(|left| say.text("page-left-today", &[n(left)])));
+    parts.extend(channel.next_slot_at.map(|at| say.text("page-next-slot", &[("time", say.day_time(at).into())])));
+    parts.extend(channel.failing.as_ref().map(|why| say.text("page-failing", &[("why", cut(why, LINE).into())])));
     (channel.failing.is_none(), format!("{}: {}", cut(&channel.name, NAME), say.list(&parts)))
 }
 
-fn foot(say: &Say, report: &Report) -> Vec<String> {
+fn foot(say: &Localizer, report: &Report) -> Vec<String> {
     let health = &report.health;
     let mut foot = Vec::new();
-    foot.extend(health.next_at.map(|at| say.t("page-next-report", &[("time", say.day_time(at).into())])));
-    foot.push(say.t("page-lives", &[n(u64::from(health.keep_days))]));
-    foot.push(say.w("page-how"));
+    foot.extend(health.next_at.map(|at| say.text("page-next-report", &[("time", say.day_time(at).into())])));
+    foot.push(say.text("page-lives", &[n(u64::from(health.keep_days))]));
+    foot.push(say.word("page-how"));
     foot.push(format!("Olog {}", health.version));
     foot
 }

@@ -2,7 +2,7 @@
 //!
 //! Days of a kind that follow each other are one dashed stroke, so that a strip takes about two hundred bytes.
 
-use olog_push::notice::Tally;
+use olog_push::notice::StateCounts;
 
 use crate::rules::state::{Cell, DAYS, Strip};
 
@@ -55,7 +55,7 @@ fn form(kind: Cell) -> (&'static str, &'static [&'static str]) {
 }
 
 /// The fleet: every day a bar, from below OK, ERR, LOST by their shares; the least trouble is seen.
-pub(super) fn fleet(days: &[Tally; DAYS], label: &str) -> String {
+pub(super) fn fleet(days: &[StateCounts; DAYS], label: &str) -> String {
     let mut paths = [String::new(), String::new(), String::new()];
     for (day, tally) in days.iter().enumerate() {
         let all = tally.all();

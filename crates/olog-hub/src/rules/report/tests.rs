@@ -1,7 +1,7 @@
 //! The report from rows to page, with days as users have them. `OLOG_REPORT_PAGES=FOLDER` keeps the sample pages to look at.
 
-use olog_push::Ground;
-use olog_push::words::{Language, Say};
+use olog_push::ResolvedBy;
+use olog_push::words::{Language, Localizer};
 
 use super::*;
 
@@ -11,8 +11,8 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-fn say(language: Language) -> Say {
-    Say { language, timezone: chrono_tz::Asia::Shanghai, now: ELEVEN.plus(4_000) }
+fn say(language: Language) -> Localizer {
+    Localizer { language, timezone: chrono_tz::Asia::Shanghai, now: ELEVEN.plus(4_000) }
 }
 
 fn window() -> Window {
@@ -151,16 +151,16 @@ pub(super) fn bad_day() -> Report {
         ..fresh
     });
     builder.affair(AffairRow {
-        trouble: Trouble::DeviceLost,
+        trouble: ProblemKind::DeviceLost,
         name: "respi".into(),
         n_devices: 1,
         address: Some("pi@respi.lan:2222".into()),
         open: OpenRow { number: Some(16), since: ELEVEN.plus(-6 * HOUR), n_seen: 1, ..OpenRow::default() },
     });
-    let ended = |trouble, name: &str, began: i64, minutes: i64, ground, incident, n_seen| Ended {
+    let ended = |trouble, name: &str, began: i64, minutes: i64, ground, incident, n_seen| ClosedIncident {
         trouble,
         name: name.into(),
-        n_devices: if trouble == Trouble::DeviceLost { 8 } else { 0 },
+        n_devices: if trouble == ProblemKind::DeviceLost { 8 } else { 0 },
         same_site: true,
         began_at: ELEVEN.plus(-began * MINUTE),
         ended_at: ELEVEN.plus((minutes - began) * MINUTE),
@@ -168,11 +168,11 @@ pub(super) fn bad_day() -> Report {
         n_seen,
         incident,
     };
-    builder.ended(ended(Trouble::DeviceLost, "nas, pbx", 540, 20, None, 14, 1));
-    builder.ended(ended(Trouble::TaskErr, "alisrv/nginx", 700, 61, Some(Ground::Quiet), 13, 60));
-    builder.ended(ended(Trouble::TaskErr, "mail/queue", 810, 5, Some(Ground::NewLog), 12, 2));
-    builder.ended(ended(Trouble::TaskErr, "db-1/vacuum", 900, 124, Some(Ground::RunEnded), 11, 1));
-    builder.ended(ended(Trouble::TaskErr, "gitea/mirror", 1100, 30, Some(Ground::Cleared), 10, 7));
+    builder.ended(ended(ProblemKind::DeviceLost, "nas, pbx", 540, 20, None, 14, 1));
+    builder.ended(ended(ProblemKind::TaskErr, "alisrv/nginx", 700, 61, Some(ResolvedBy::Quiet), 13, 60));
+    builder.ended(ended(ProblemKind::TaskErr, "mail/queue", 810, 5, Some(ResolvedBy::NewLog), 12, 2));
+    builder.ended(ended(ProblemKind::TaskErr, "db-1/vacuum", 900, 124, Some(ResolvedBy::RunEnded), 11, 1));
+    builder.ended(ended(ProblemKind::TaskErr, "gitea/mirror", 1100, 30, Some(ResolvedBy::Cleared), 10, 7));
     let mut health = healthy();
     health.channels[0] = ChannelHealth {
         name: "me".into(),
@@ -220,11 +220,11 @@ fn all_over(text: &str) -> Report {
     (row.was, row.version, row.address) = (Some(text.into()), Some(text.into()), Some(text.into()));
     (row.skew, row.booted_at) = (Some(i64::MIN), Some(ELEVEN));
     builder.device(row);
-    for trouble in [Trouble::Note, Trouble::Channel, Trouble::DeviceLost] {
+    for trouble in [ProblemKind::Note, ProblemKind::Channel, ProblemKind::DeviceLost] {
         let open = OpenRow { text: text.into(), ..OpenRow::default() };
         builder.affair(AffairRow { trouble, name: text.into(), n_devices: 3, address: Some(text.into()), open });
     }
-    builder.ended(Ended { name: text.into(), ..Ended::default() });
+    builder.ended(ClosedIncident { name: text.into(), ..ClosedIncident::default() });
     let channel = ChannelHealth { name: text.into(), failing: Some(text.into()), ..ChannelHealth::default() };
     let (hub, version, no_link) = (text.into(), text.into(), Some(text.into()));
     let full_disks = vec![Disk { device: text.into(), since: ELEVEN, text: text.into() }];
@@ -269,7 +269,12 @@ fn huge_texts_future_tasks_and_impossible_times_are_bounded() {
     task.incident.as_mut().unwrap().since = ELEVEN.plus(400 * DAY);
     let late = TaskRow { last_run: Some((Some(At(i64::MAX)), At(i64::MIN))), ..runs("past", 1, 1) };
     builder.device(device("pi", vec![task, late]));
-    builder.ended(Ended { name: huge.clone(), began_at: At(i64::MAX), ended_at: At(i64::MIN), ..Ended::default() });
+    builder.ended(ClosedIncident {
+        name: huge.clone(),
+        began_at: At(i64::MAX),
+        ended_at: At(i64::MIN),
+        ..ClosedIncident::default()
+    });
     let report = builder.finish(Health { no_link: Some(huge), ..healthy() });
     for language in [Language::ZhCn, Language::En] {
         let html = page::html(&report, &say(language));
@@ -299,7 +304,7 @@ fn two_hundred_thousand_tasks_make_a_page_of_the_worst_ones() {
     assert_eq!((facts.tasks.all(), facts.tasks.err), (200_000, 500));
     assert_eq!((facts.n_now, facts.now.len()), (500, MATTERS));
     let oldest_first = facts.now.windows(2).all(|pair| pair[0].since <= pair[1].since);
-    assert!(oldest_first && facts.now[0].trouble == Trouble::TaskErr);
+    assert!(oldest_first && facts.now[0].trouble == ProblemKind::TaskErr);
     assert!(report.devices[..10].iter().all(|device| device.state == State::Lost));
     let n_tasks: usize = report.devices.iter().map(|device| device.row.tasks.len()).sum();
     assert!(n_tasks <= DETAILS, "{n_tasks}");

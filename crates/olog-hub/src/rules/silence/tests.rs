@@ -2,7 +2,7 @@
 
 use chrono_tz::Tz;
 use olog_proto::Excerpt;
-use olog_push::{Ground, Kind};
+use olog_push::{Kind, ResolvedBy};
 
 use super::*;
 
@@ -147,7 +147,7 @@ fn what_is_held_of_a_matter_follows_what_a_person_would_have_heard() {
     }
 }
 
-fn notice(saying: Saying) -> Notice {
+fn notice(content: Content) -> Notice {
     Notice {
         kind: Kind::Err,
         incident: Some(17),
@@ -156,25 +156,25 @@ fn notice(saying: Saying) -> Notice {
         task: Some("mysql".into()),
         at: NOW,
         silence: None,
-        saying,
+        content,
     }
 }
 
-fn error_of(why: Why) -> Notice {
+fn error_of(why: Reason) -> Notice {
     let excerpt = Excerpt::of("down");
     let path = String::new();
-    notice(Saying::Error { why, excerpt, path, fingerprint: None, last_good_at: None, began_at: NOW, n_seen: 1 })
+    notice(Content::Error { why, excerpt, path, fingerprint: None, last_good_at: None, began_at: NOW, n_seen: 1 })
 }
 
 #[test]
 fn the_first_sign_says_more_than_a_reminder_of_it() {
     let excerpt = Excerpt::of("down");
-    let remind = notice(Saying::Remind { began_at: NOW, n_seen: 2, last_error_at: NOW, excerpt });
-    let over = notice(Saying::Over { ground: Ground::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None });
-    assert!(keeps(&error_of(Why::First), &error_of(Why::NewFingerprint)));
-    assert!(keeps(&error_of(Why::First), &remind));
-    assert!(!keeps(&remind, &error_of(Why::NewFingerprint)));
-    assert!(!keeps(&over, &error_of(Why::Reopened)), "it has begun again since");
+    let remind = notice(Content::Remind { began_at: NOW, n_seen: 2, last_error_at: NOW, excerpt });
+    let over = notice(Content::Over { ground: ResolvedBy::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None });
+    assert!(keeps(&error_of(Reason::First), &error_of(Reason::NewFingerprint)));
+    assert!(keeps(&error_of(Reason::First), &remind));
+    assert!(!keeps(&remind, &error_of(Reason::NewFingerprint)));
+    assert!(!keeps(&over, &error_of(Reason::Reopened)), "it has begun again since");
 }
 
 #[test]
@@ -182,9 +182,9 @@ fn what_is_ologs_own_is_not_held() {
     let system = |code, incident| Notice {
         kind: Kind::System,
         incident,
-        ..notice(Saying::System { code, args: std::collections::BTreeMap::new() })
+        ..notice(Content::System { code, args: std::collections::BTreeMap::new() })
     };
-    assert!(may_hold(&error_of(Why::First)));
+    assert!(may_hold(&error_of(Reason::First)));
     assert!(may_hold(&system(SystemCode::AgentNote, Some(3))));
     assert!(!may_hold(&system(SystemCode::AgentNote, None)), "it only happened: it would be lost");
     assert!(!may_hold(&system(SystemCode::TwoMachines, Some(3))));

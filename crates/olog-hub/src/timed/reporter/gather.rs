@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use olog_proto::At;
-use olog_push::notice::{Ended, Trouble};
-use olog_push::{Ground, words};
+use olog_push::notice::{ClosedIncident, ProblemKind};
+use olog_push::{ResolvedBy, words};
 
 use crate::apply::{self, Rules};
 use crate::net::sessions::Seat;
@@ -184,13 +184,13 @@ fn proposal(around: &Around, device: &str, joined_at: At, row: &TaskOf, left: &m
     Some(Proposal { reason })
 }
 
-fn trouble(subject: &str) -> Option<Trouble> {
+fn trouble(subject: &str) -> Option<ProblemKind> {
     match subject {
-        "task" => Some(Trouble::TaskErr),
-        "lost" => Some(Trouble::TaskLost),
-        "device" => Some(Trouble::DeviceLost),
-        "note" => Some(Trouble::Note),
-        "channel" => Some(Trouble::Channel),
+        "task" => Some(ProblemKind::TaskErr),
+        "lost" => Some(ProblemKind::TaskLost),
+        "device" => Some(ProblemKind::DeviceLost),
+        "note" => Some(ProblemKind::Note),
+        "channel" => Some(ProblemKind::Channel),
         _ => None,
     }
 }
@@ -199,12 +199,12 @@ fn open(affair: Affair) -> Option<AffairRow> {
     let trouble = trouble(&affair.subject)?;
     let missing: Vec<String> =
         affair.absence.iter().flat_map(|absence| absence.missing()).map(|member| member.name.clone()).collect();
-    if trouble == Trouble::DeviceLost && missing.is_empty() {
+    if trouble == ProblemKind::DeviceLost && missing.is_empty() {
         // All are back, and that is told soon.
         return None;
     }
     let (name, text) = match (trouble, affair.device) {
-        (Trouble::DeviceLost, _) => (missing.join(", "), String::new()),
+        (ProblemKind::DeviceLost, _) => (missing.join(", "), String::new()),
         // Of an older hub's notes there is the code only.
         (_, Some(device)) => (device, affair.text.unwrap_or(affair.name)),
         (_, None) => (affair.name, affair.text.unwrap_or_default()),
@@ -219,13 +219,13 @@ fn open(affair: Affair) -> Option<AffairRow> {
     Some(AffairRow { trouble, name, n_devices: missing.len() as u64, address: affair.address, open })
 }
 
-fn over(affair: Affair) -> Ended {
+fn over(affair: Affair) -> ClosedIncident {
     let (n_devices, same_site) = affair.absence.as_ref().map_or((0, false), |a| (a.n_gone, a.same_site));
     let name = match (affair.subject.as_str(), affair.device) {
         ("task" | "lost" | "note", Some(device)) => format!("{device}/{}", affair.name),
         _ => affair.name,
     };
-    Ended {
+    ClosedIncident {
         trouble: trouble(&affair.subject).unwrap_or_default(),
         name,
         n_devices,
@@ -238,7 +238,7 @@ fn over(affair: Affair) -> Ended {
     }
 }
 
-fn ground(text: &str) -> Option<Ground> {
+fn ground(text: &str) -> Option<ResolvedBy> {
     apply::GROUNDS.iter().find(|(_, stored)| *stored == text).map(|(ground, _)| *ground)
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use olog_proto::At;
-use olog_push::look::{Found, look};
+use olog_push::fetch::{Fetched, fetch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -60,14 +60,14 @@ impl Reporter {
         }
         let mut why: Vec<String> = placed.trouble.iter().cloned().collect();
         if let Some(base) = &live.public_url {
-            match look(&format!("{base}/healthz")).await {
-                Found::Answer { status: 200, text } if text.trim() == "ok" => {
+            match fetch(&format!("{base}/healthz")).await {
+                Fetched::Answer { status: 200, text } if text.trim() == "ok" => {
                     placed.link = Some(format!("{base}/reports/{token}"));
                 }
-                Found::Answer { status, .. } => {
+                Fetched::Answer { status, .. } => {
                     why.push(format!("public_url {base} answers {status}, and not as this hub"));
                 }
-                Found::Nothing(words) => why.push(format!("public_url {base}: {words}")),
+                Fetched::Nothing(words) => why.push(format!("public_url {base}: {words}")),
             }
         }
         if placed.link.is_none() && !why.is_empty() {
@@ -81,25 +81,25 @@ impl Reporter {
 async fn check(base: &str, name: &str, token: &str, placed: &mut Placed) {
     let url = format!("{base}/{name}");
     // What is told names the folder: the page's own name differs every day, and is nobody's business.
-    match look(&url).await {
-        Found::Answer { status: 200, text } if text.contains("content=\"Olog report\"") => placed.link = Some(url),
-        Found::Answer { status: 200, .. } => {
+    match fetch(&url).await {
+        Fetched::Answer { status: 200, text } if text.contains("content=\"Olog report\"") => placed.link = Some(url),
+        Fetched::Answer { status: 200, .. } => {
             placed.trouble = Some(format!("{base}/ opens another page: is html_url the address of html_dir?"));
         }
-        Found::Answer { status, .. } => {
+        Fetched::Answer { status, .. } => {
             placed.trouble = Some(format!(
                 "{base}/ answers {status}: is html_url the address of html_dir, and may the web server read it?"
             ));
         }
         // Many networks do not let a machine reach itself by its public name; a certificate is bad for phones too.
-        Found::Nothing(why) if why.contains("certificate") => placed.trouble = Some(format!("{base}/: {why}")),
-        Found::Nothing(why) => {
+        Fetched::Nothing(why) if why.contains("certificate") => placed.trouble = Some(format!("{base}/: {why}")),
+        Fetched::Nothing(why) => {
             tracing::warn!(url, why, "whether the report's link opens cannot be seen from here");
             placed.link = Some(url);
         }
     }
     if placed.link.is_some()
-        && let Found::Answer { status: 200, text } = look(&format!("{base}/")).await
+        && let Fetched::Answer { status: 200, text } = fetch(&format!("{base}/")).await
         && text.contains(token)
     {
         placed.listing = Some(format!("{base}/"));

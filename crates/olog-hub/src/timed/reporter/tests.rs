@@ -119,8 +119,8 @@ impl World {
     }
 
     async fn last(&self) -> ReportFacts {
-        match self.told("report").await.pop().unwrap().saying {
-            Saying::Report(facts) => *facts,
+        match self.told("report").await.pop().unwrap().content {
+            Content::Report(facts) => *facts,
             other => panic!("{other:?}"),
         }
     }
@@ -265,7 +265,7 @@ async fn a_page_in_the_folder_is_linked_and_its_old_ones_go_and_nothing_else() {
         assert_eq!(facts.link, None, "{facts:?}");
         let told = world.told("system").await;
         assert!(
-            matches!(&told[..], [Notice { saying: Saying::System { code: SystemCode::ReportPage, args }, .. }]
+            matches!(&told[..], [Notice { content: Content::System { code: SystemCode::ReportPage, args }, .. }]
             if args["why"].contains("404")),
             "{told:?}"
         );
@@ -292,7 +292,7 @@ async fn a_folder_that_lists_its_files_is_told() {
         world.look(ELEVEN).await;
         assert!(world.last().await.link.is_some());
         let told = world.told("system").await;
-        assert!(matches!(&told[..], [Notice { saying: Saying::System { code: SystemCode::ReportListing, .. }, .. }]));
+        assert!(matches!(&told[..], [Notice { content: Content::System { code: SystemCode::ReportListing, .. }, .. }]));
     }
 }
 
@@ -346,7 +346,7 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
         world.look(ELEVEN).await;
         let facts = world.last().await;
         let now: Vec<_> = facts.now.iter().map(|matter| (matter.trouble, matter.name.as_str())).collect();
-        use olog_push::notice::Trouble::{NeverJoined, TaskLost};
+        use olog_push::notice::ProblemKind::{NeverJoined, TaskLost};
         assert_eq!(now, [(TaskLost, "pi/backup"), (NeverJoined, "laptop")]);
         assert_eq!(facts.now[0].due_at, Some(ELEVEN.plus(-7 * HOUR - 30 * MINUTE)));
         assert_eq!((facts.devices.lost, facts.devices.err, facts.tasks.lost), (1, 1, 1));

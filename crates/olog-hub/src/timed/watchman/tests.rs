@@ -150,17 +150,17 @@ impl World {
 
 fn words(notice: &Notice) -> String {
     let about = notice.device.clone().unwrap_or_default();
-    match &notice.saying {
-        Saying::DevicesLost { devices, .. } => format!("lost {} ({about})", devices.join(" ")),
-        Saying::DevicesBack { devices, missing, n_rebooted, .. } => {
+    match &notice.content {
+        Content::DevicesLost { devices, .. } => format!("lost {} ({about})", devices.join(" ")),
+        Content::DevicesBack { devices, missing, n_rebooted, .. } => {
             format!("back {} missing {} rebooted {n_rebooted} ({about})", devices.join(" "), missing.join(" "))
         }
-        Saying::System { code, args } => format!("{code:?} {}", args.get("devices").cloned().unwrap_or_default()),
+        Content::System { code, args } => format!("{code:?} {}", args.get("devices").cloned().unwrap_or_default()),
         other => format!(
             "{:?} {about}/{} {}",
             notice.kind,
             notice.task.clone().unwrap_or_default(),
-            matches!(other, Saying::Remind { .. })
+            matches!(other, Content::Remind { .. })
         ),
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use olog_push::{Kind, Saying, Why};
+use olog_push::{Content, Kind, Reason};
 
 use super::*;
 use crate::apply;
@@ -27,8 +27,8 @@ fn a_line_shows_what_is_taken_out_of_it() {
 }
 
 fn error(at: At) -> Notice {
-    let saying = Saying::Error {
-        why: Why::First,
+    let content = Content::Error {
+        why: Reason::First,
         excerpt: Excerpt::of("ERROR 2002: can't connect"),
         path: "/ologs/mysql.err".into(),
         fingerprint: None,
@@ -37,7 +37,7 @@ fn error(at: At) -> Notice {
         n_seen: 1,
     };
     serde_json::from_value(serde_json::json!({
-        "kind": Kind::Err, "incident": 1, "device": "comsrv", "task": "mysql", "at": at, "saying": saying
+        "kind": Kind::Err, "incident": 1, "device": "comsrv", "task": "mysql", "at": at, "saying": content
     }))
     .unwrap()
 }

@@ -62,12 +62,12 @@ impl Ledger {
                     assert!(self.is_open, "an end without a begin");
                     self.is_open = false;
                 }
-                Outcome::Notify { saying: Saying::Error { .. }, .. } => self.has_been_told = true,
-                Outcome::Notify { saying: Saying::Over { .. }, .. } => {
+                Outcome::Notify { content: Content::Error { .. }, .. } => self.has_been_told = true,
+                Outcome::Notify { content: Content::Over { .. }, .. } => {
                     assert!(self.has_been_told && !self.is_open, "an end was told to who knew of no begin");
                     self.has_been_told = false;
                 }
-                Outcome::Notify { saying: Saying::Remind { .. }, .. } => assert!(self.has_been_told && self.is_open),
+                Outcome::Notify { content: Content::Remind { .. }, .. } => assert!(self.has_been_told && self.is_open),
                 Outcome::Notify { .. } => {}
             }
         }

@@ -97,13 +97,13 @@ impl World {
 
 fn in_short(notice: &Notice) -> String {
     let by = notice.silence.map(|n| format!("[{n}] ")).unwrap_or_default();
-    let what = match &notice.saying {
-        Saying::Error { excerpt, n_seen, .. } => format!("{} {n_seen}", excerpt.head()),
-        Saying::Remind { n_seen, .. } => format!("still {n_seen}"),
-        Saying::TaskLost { n_missed, .. } => format!("missed {n_missed}"),
-        Saying::DevicesLost { devices, n_known, .. } => format!("{} of {n_known}", devices.join(" ")),
-        Saying::DevicesBack { devices, missing, .. } => format!("{}, not {}", devices.join(" "), missing.join(" ")),
-        Saying::System { code, .. } => format!("{code:?}"),
+    let what = match &notice.content {
+        Content::Error { excerpt, n_seen, .. } => format!("{} {n_seen}", excerpt.head()),
+        Content::Remind { n_seen, .. } => format!("still {n_seen}"),
+        Content::TaskLost { n_missed, .. } => format!("missed {n_missed}"),
+        Content::DevicesLost { devices, n_known, .. } => format!("{} of {n_known}", devices.join(" ")),
+        Content::DevicesBack { devices, missing, .. } => format!("{}, not {}", devices.join(" "), missing.join(" ")),
+        Content::System { code, .. } => format!("{code:?}"),
         _ => String::new(),
     };
     let about = [notice.device.clone(), notice.task.clone()].into_iter().flatten().collect::<Vec<_>>().join("/");

@@ -44,8 +44,8 @@ fn believed<'a>(notices: impl Iterator<Item = &'a Notice>) -> BTreeSet<(u64, Str
     let mut open = BTreeSet::new();
     for notice in notices {
         let Some(incident) = notice.incident else { continue };
-        let names = match &notice.saying {
-            Saying::DevicesLost { devices, .. } | Saying::DevicesBack { devices, .. } => devices.clone(),
+        let names = match &notice.content {
+            Content::DevicesLost { devices, .. } | Content::DevicesBack { devices, .. } => devices.clone(),
             _ => vec![String::new()],
         };
         for name in names {
