@@ -2,11 +2,11 @@
 
 use olog_daemon::config::read_text;
 use olog_journeys::{Habit, Phone, phone};
-use olog_push::{Answer, Channel, ChannelTypes, Message, Receiver, Refusal};
+use olog_push::{Answer, Channel, ChannelCatalog, Message, Receiver, Refusal};
 
 fn channel(text: &str) -> Channel {
     read_text("hub.toml", text, |table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelTypes::built_in()))
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelCatalog::built_in()))
     })
     .unwrap()
     .unwrap()

@@ -17,7 +17,7 @@ use olog_daemon::{
     socket,
 };
 use olog_proto::{DeviceName, Suffix, TEXT_MAX, name::is_unprintable};
-use olog_push::{Channel, ChannelTypes};
+use olog_push::{Channel, ChannelCatalog};
 use regex::Regex;
 
 use crate::files::{FilesConfig, Glob, Rule};
@@ -194,7 +194,7 @@ fn rule(mut table: Table) -> (Rule, String) {
 impl Push {
     fn take(root: &mut Table) -> Push {
         const AFTER: Duration = Duration::from_secs(60);
-        let types = ChannelTypes::read(root);
+        let types = ChannelCatalog::read(root);
         let Some(mut table) = root.take_table("push") else { return Push { after: AFTER, channels: Vec::new() } };
         let after = table.take_span("after").unwrap_or(AFTER);
         let tables = table.take_tables("channel").into_iter();

@@ -310,7 +310,7 @@ pub(crate) mod tests {
             table
                 .take_tables("channel")
                 .pop()
-                .and_then(|table| Channel::take(table, &olog_push::ChannelTypes::built_in()))
+                .and_then(|table| Channel::take(table, &olog_push::ChannelCatalog::built_in()))
         });
         Arc::new(read.unwrap().unwrap())
     }

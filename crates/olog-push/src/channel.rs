@@ -19,7 +19,7 @@ use crate::http::Endpoint;
 use crate::mail::{self, Mail};
 use crate::rate_limit::Rate;
 use crate::wxpusher::Wxpusher;
-use crate::{Answer, ChannelTypes, Kind, Limits, Message, Receiver, Unit};
+use crate::{Answer, ChannelCatalog, Kind, Limits, Message, Receiver, Unit};
 
 /// Every kind, in the order in which a configuration lists them.
 pub const KINDS: [(&str, Kind); 8] = [
@@ -207,7 +207,7 @@ pub struct Channel {
 
 impl Channel {
     /// Reads one `[[channel]]` table; `None` when something in it is wrong, and reported.
-    pub fn take(mut table: Table, types: &ChannelTypes) -> Option<Channel> {
+    pub fn take(mut table: Table, types: &ChannelCatalog) -> Option<Channel> {
         let name = table.need_str("name");
         if !table.has("type") {
             table.fault("type", &format!("is missing: expected {}", type_names(types)));
@@ -319,7 +319,7 @@ impl ChannelFilter {
     }
 }
 
-fn type_names(types: &ChannelTypes) -> String {
+fn type_names(types: &ChannelCatalog) -> String {
     let mut names: Vec<&str> = IN_CODE.iter().map(|(word, _)| *word).chain(types.names()).collect();
     names.sort_unstable();
     let words: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();

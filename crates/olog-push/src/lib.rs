@@ -19,7 +19,7 @@ pub mod words;
 mod wxpusher;
 
 pub use channel::{Channel, ChannelFilter};
-pub use described::known::ChannelTypes;
+pub use described::known::ChannelCatalog;
 pub use message::{About, Form, Limits, Message, Unit};
 pub use notice::{Cadence, Content, Expected, Kind, Notice, Reason, Recovery, ReportFacts, ResolvedBy, SystemCode};
 

@@ -37,7 +37,10 @@ fn python() -> Option<PathBuf> {
 fn channel(text: &str) -> Channel {
     let text = format!("[[channel]]\nname = 'me'\n{text}");
     read_text("hub.toml", &text, |table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &olog_push::ChannelTypes::built_in()))
+        table
+            .take_tables("channel")
+            .pop()
+            .and_then(|table| Channel::take(table, &olog_push::ChannelCatalog::built_in()))
     })
     .unwrap()
     .unwrap()

@@ -108,7 +108,7 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("reqwest", &[("olog-push", &[""])]),
     ("fluent_bundle", &[("olog-push", &["words"])]),
     ("askama", &[("olog-hub", &["rules/report"])]),
-    ("governor", &[("olog-push", &["pace"])]),
+    ("governor", &[("olog-push", &["rate_limit"])]),
     ("ed25519_dalek", &[("olog-proto", &["identity"])]),
     ("encoding_rs", &[("olog-agent", &["spool", "text", "files", "config"])]),
     ("chardetng", &[("olog-agent", &["text"])]),

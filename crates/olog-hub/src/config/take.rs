@@ -10,7 +10,7 @@ use olog_daemon::{
     secret::Secret,
 };
 use olog_proto::{DeviceName, TaskName};
-use olog_push::{Channel, ChannelTypes, words::LANGUAGES};
+use olog_push::{Channel, ChannelCatalog, words::LANGUAGES};
 
 use super::{
     Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, Report, ReportWhen, Tls,
@@ -191,7 +191,7 @@ fn backup(mut table: Table, state_dir: &Path) -> Backup {
 }
 
 fn channels(root: &mut Table) -> Vec<Arc<Channel>> {
-    let types = ChannelTypes::read(root);
+    let types = ChannelCatalog::read(root);
     let tables = root.take_tables("channel").into_iter();
     let channels: Vec<Arc<Channel>> = tables.filter_map(|table| Channel::take(table, &types)).map(Arc::new).collect();
     let mut names = BTreeSet::new();

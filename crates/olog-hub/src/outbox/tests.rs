@@ -33,7 +33,7 @@ struct Bench {
 fn rules(tables: &[String]) -> Arc<Rules> {
     let read = olog_daemon::config::read_text("hub.toml", &tables.join("\n"), |table| {
         let tables = table.take_tables("channel").into_iter();
-        tables.filter_map(|table| Channel::take(table, &olog_push::ChannelTypes::built_in())).map(Arc::new).collect()
+        tables.filter_map(|table| Channel::take(table, &olog_push::ChannelCatalog::built_in())).map(Arc::new).collect()
     });
     Arc::new(Rules { channels: read.unwrap(), ..Rules::default() })
 }

@@ -5,7 +5,7 @@ use super::*;
 fn channel(text: &str) -> Result<Channel, Invalid> {
     let text = format!("[[channel]]\n{text}");
     read_text("hub.toml", &text, |table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelTypes::built_in()))
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelCatalog::built_in()))
     })
     .map(Option::unwrap)
 }

@@ -23,21 +23,21 @@ built_in! {
 
 /// The described types that a configuration may name.
 #[derive(Debug, Default)]
-pub struct ChannelTypes {
+pub struct ChannelCatalog {
     /// `None`: its file is wrong, and that has been reported.
     beside: BTreeMap<String, Option<Arc<ChannelTypeDef>>>,
 }
 
-impl ChannelTypes {
+impl ChannelCatalog {
     /// Those that are built in.
-    pub fn built_in() -> ChannelTypes {
-        ChannelTypes::default()
+    pub fn built_in() -> ChannelCatalog {
+        ChannelCatalog::default()
     }
 
     /// With those of `channels.d` beside the main file, whose root table this is. A file there with the name of a built-in type
     /// takes its place. What is wrong in one is a mistake of the configuration.
-    pub fn read(root: &Table) -> ChannelTypes {
-        let mut known = ChannelTypes::default();
+    pub fn read(root: &Table) -> ChannelCatalog {
+        let mut known = ChannelCatalog::default();
         for (file, mut table) in root.beside(FOLDER) {
             let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));

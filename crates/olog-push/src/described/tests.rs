@@ -3,12 +3,12 @@ mod services;
 use olog_daemon::config::{Invalid, read_text};
 
 use super::*;
-use crate::{About, Channel, ChannelTypes, Kind};
+use crate::{About, Channel, ChannelCatalog, Kind};
 
 pub(super) fn channel(text: &str) -> Result<Channel, Invalid> {
     let text = format!("[[channel]]\nname = 'me'\n{text}");
     let take = |table: &mut olog_daemon::config::Table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelTypes::built_in()))
+        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelCatalog::built_in()))
     };
     read_text("hub.toml", &text, take).map(Option::unwrap)
 }
@@ -29,7 +29,7 @@ fn described(of: &str, to: &str) -> Result<ChannelTypeDef, Invalid> {
 
 #[test]
 fn every_type_that_is_built_in_is_whole() {
-    let types = ChannelTypes::built_in();
+    let types = ChannelCatalog::built_in();
     for name in types.names() {
         assert!(types.get(name).unwrap().is_some(), "{name}");
         let path = format!("{}/channels/{name}.toml", env!("CARGO_MANIFEST_DIR"));
@@ -134,7 +134,7 @@ fn what_a_service_says_back_holds_no_secret() {
     for (of, keys) in SECRETS.into_iter().filter(|(of, _)| *of != "webhook") {
         let table = format!("type = '{of}'\n{keys}");
         let take = |table: &mut olog_daemon::config::Table| {
-            let of = ChannelTypes::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
+            let of = ChannelCatalog::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
             TemplateChannel::take(of, table)
         };
         let described = read_text("hub.toml", &table, take).unwrap().unwrap();

@@ -408,7 +408,7 @@ async fn serverchan_three_is_known_by_its_key() {
         let take = |table: &mut olog_daemon::config::Table| {
             table.take_str("type");
             table.take_str("name");
-            super::TemplateChannel::take(crate::ChannelTypes::built_in().get("serverchan").unwrap().unwrap(), table)
+            super::TemplateChannel::take(crate::ChannelCatalog::built_in().get("serverchan").unwrap().unwrap(), table)
         };
         let it = olog_daemon::config::read_text("hub.toml", &table, take).unwrap().unwrap();
         let receivers = it.receivers();
@@ -436,7 +436,7 @@ async fn the_example_in_the_docs_is_read_from_its_folder_and_sends() {
     let before = source.stamp();
     let read = || {
         olog_daemon::config::read(&source, |root| {
-            let known = crate::ChannelTypes::read(root);
+            let known = crate::ChannelCatalog::read(root);
             root.take_tables("channel").pop().and_then(|table| Channel::take(table, &known))
         })
     };
