@@ -73,8 +73,8 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
         Within::Floors(&[
             &["notice"],
             &["message"],
-            &["http", "pace", "words"],
-            &["described", "exec", "look", "mail", "wxpusher"],
+            &["http", "rate_limit", "words"],
+            &["described", "exec", "fetch", "mail", "wxpusher"],
             &["channel"],
         ]),
     ),
