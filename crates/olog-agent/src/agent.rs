@@ -8,7 +8,7 @@
 //! A worker that ends early ends the process, and the service manager starts it anew. A reload loads and checks on
 //! the side; then every worker gets the new values at once, or none does and the old ones stay in force.
 //!
-//! The service manager's watchdog is fed while every worker moves ([`Vitals`]): the loop here is not enough, a thread that
+//! The service manager's watchdog is fed while every worker moves ([`Workers`]): the loop here is not enough, a thread that
 //! hangs in a file would still leave it turning.
 
 pub(crate) mod line;
@@ -18,9 +18,10 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 use olog_daemon::{
     clock::Clock,
     config::{Source, Stamp},
-    pulse::{Pulse, Vitals},
+    pulse::Pulse,
     service,
     socket::bind,
+    workers::{Worker, Workers},
 };
 use olog_proto::{At, Note, event::Id128};
 use tokio::{
@@ -39,6 +40,7 @@ use crate::{
     identity::{self, Chance as _, IdentityError, SystemChance},
     socket::{self, Desk, ReloadAsked, SocketError},
     spool::{Spool, SpoolError, spool_path},
+    sweep::SKEW_MAX,
     uplink::{Link, Setup, Uplink, UplinkError},
 };
 
@@ -49,8 +51,6 @@ const TICK_EVERY: Duration = Duration::from_secs(30);
 const FILES_STUCK_AFTER: Duration = Duration::from_secs(120);
 /// The link's longest step is a dial with its every address.
 const UPLINK_STUCK_AFTER: Duration = Duration::from_secs(300);
-/// A clock further off than this is not confirmed (DESIGN §2, clean-up).
-const SKEW_MAX: i64 = 3_600_000;
 /// In the spool's meta: the newest time on which this device and its hub agreed.
 const NEWEST: &str = "newest_at";
 
@@ -110,7 +110,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
     let (live_sender, live) = watch::channel(live);
     let (reload, reload_asked) = mpsc::channel(4);
     let uplink_pulse = Pulse::default();
-    let vitals = vitals(&files, &uplink_pulse);
+    let health = health(&files, &uplink_pulse);
     let uplink = Uplink {
         road: Dialer::new(clock.clone(), newest(&spool)),
         chance: SystemChance,
@@ -166,7 +166,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         setup,
         link: link_seen,
         desk,
-        vitals,
+        health,
         shown: String::new(),
         reload_asked,
         workers,
@@ -187,7 +187,8 @@ struct Agent {
     setup: watch::Sender<Setup>,
     link: watch::Receiver<Link>,
     desk: Desk,
-    vitals: Vitals,
+    /// The workers that the watchdog looks at; they are looked at as long as their handles are held.
+    health: (Workers, [Worker; 2]),
     /// The line that the service manager shows.
     shown: String,
     reload_asked: mpsc::Receiver<ReloadAsked>,
@@ -337,12 +338,12 @@ impl Agent {
 
     /// Feeds the watchdog while everybody moves, and shows what else has changed.
     fn tick(&mut self) {
-        match self.vitals.stuck(Instant::now()) {
-            None => service::alive(),
-            Some((worker, quiet)) => {
-                let quiet = quiet.as_secs();
-                tracing::error!(worker, quiet, "{worker} has not moved for {quiet} s: the watchdog is not fed");
-            }
+        let stopped_by = self.health.0.stopping_the_beat(Instant::now());
+        if stopped_by.is_empty() {
+            service::alive();
+        } else {
+            let stopped_by = stopped_by.join(", ");
+            tracing::error!(stopped_by, "a worker is stuck or has failed for too long: the watchdog is not fed");
         }
         self.show();
     }
@@ -382,11 +383,11 @@ fn log_changes(before: &str, after: &str) {
     }
 }
 
-fn vitals(files: &Files, uplink: &Pulse) -> Vitals {
-    let mut vitals = Vitals::new(Instant::now());
-    vitals.watch("files", files.pulse(), FILES_STUCK_AFTER);
-    vitals.watch("uplink", uplink.clone(), UPLINK_STUCK_AFTER);
-    vitals
+fn health(files: &Files, uplink: &Pulse) -> (Workers, [Worker; 2]) {
+    let workers = Workers::default();
+    let files = workers.watch("files", files.pulse(), FILES_STUCK_AFTER);
+    let uplink = workers.watch("uplink", uplink.clone(), UPLINK_STUCK_AFTER);
+    (workers, [files, uplink])
 }
 
 fn early(worker: Result<Result<&'static str, Fatal>, tokio::task::JoinError>) -> Fatal {

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use olog_daemon::{
     clock::Clock,
     config::{Invalid, parse_span},
+    failure::chain,
     log,
     service::{self, Exit},
     socket::{AskError, Client},
@@ -381,17 +382,6 @@ fn complain(text: &str) {
 fn failed(error: &dyn std::error::Error) -> Exit {
     complain(&format!("olog-agent: {}", chain(error)));
     Exit::Failed
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

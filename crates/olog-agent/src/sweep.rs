@@ -21,8 +21,8 @@ use crate::spool::{Batch, FileKey, Folder, Spool, SpoolError};
 
 const EVERY: Duration = Duration::from_secs(3600);
 
-/// A clock further off than this is not confirmed.
-const SKEW_MAX: i64 = 3_600_000;
+/// A clock that differs from the hub's by more than this is not confirmed, in milliseconds.
+pub(crate) const SKEW_MAX: i64 = 3_600_000;
 
 /// The clean-up, between its runs.
 #[derive(Debug)]

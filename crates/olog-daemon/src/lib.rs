@@ -1,13 +1,17 @@
-//! What the two daemons have in common, so that an operator meets it once: how a configuration file is read and its
-//! mistakes are told (`config`), secrets (`secret`), the clock (`clock`), where logs go (`log`), the Unix socket on which
-//! the verbs speak to a running daemon (`socket`), who still works (`pulse`), and what the service manager is told (`service`).
+//! What both daemons share, so that an operator meets each of it once.
 //!
-//! Nothing in here knows what an agent or a hub does.
+//! `config` reads configuration files and reports their mistakes; `secret` holds passwords and tokens; `clock` is wall time; `log`
+//! writes the daemon's own log; `socket` carries the verbs of a running daemon; `failure` says what a worker does about an
+//! error; `workers` and `pulse` say how each worker is; `service` talks to the service manager.
+//!
+//! Nothing in this crate knows what an agent or a hub does.
 
 pub mod clock;
 pub mod config;
+pub mod failure;
 pub mod log;
 pub mod pulse;
 pub mod secret;
 pub mod service;
 pub mod socket;
+pub mod workers;

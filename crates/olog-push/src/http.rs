@@ -227,16 +227,5 @@ pub(crate) fn one_line(words: &str) -> String {
 
 /// The whole chain of causes, without the URL (some services' URLs are credentials).
 fn in_words(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(why) = cause {
-        let why_words = why.to_string();
-        if !words.contains(&why_words) {
-            words.push_str(": ");
-            words.push_str(&why_words);
-        }
-        cause = why.source();
-    }
-    words
+    olog_daemon::failure::chain(&error.without_url())
 }

@@ -60,7 +60,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Window", "to be renamed"),
     ("type", "olog-push/Arg", "to be renamed"),
     // References to a page that is not in the repository.
-    ("reference", "crates/olog-agent/src/agent.rs", "to be stated"),
     ("reference", "crates/olog-agent/src/files/look.rs", "to be stated"),
     ("reference", "crates/olog-agent/src/read.rs", "to be stated"),
     ("reference", "crates/olog-daemon/src/service.rs", "to be stated"),

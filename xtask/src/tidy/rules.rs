@@ -61,11 +61,13 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
         Within::Arrows(&[
             ("clock", &[]),
             ("config", &["secret"]),
+            ("failure", &[]),
             ("log", &[]),
             ("pulse", &[]),
             ("secret", &[]),
             ("service", &[]),
             ("socket", &[]),
+            ("workers", &["failure", "pulse"]),
         ]),
     ),
     (

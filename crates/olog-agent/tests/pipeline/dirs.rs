@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use olog_agent::read::identity_of;
-use olog_daemon::pulse::Vitals;
+use olog_daemon::workers::Workers;
 use tokio::time::Instant;
 
 use super::world::{World, wait};
@@ -113,12 +113,12 @@ fn a_road_that_hangs_stops_beating_and_beats_again_when_it_goes_on() {
     has_it.recv().unwrap();
     // Clocks of our own: a minute a look, in which a road that lives reads what was just written.
     let mut now = Instant::now();
-    let mut vitals = Vitals::new(now);
-    vitals.watch("files", pulse.clone(), Duration::from_secs(600));
+    let workers = Workers::default();
+    let _files = workers.watch("files", pulse.clone(), Duration::from_secs(600));
     let mut is_stuck = || {
         world.append("x.err", "more\n");
         now += Duration::from_secs(60);
-        vitals.stuck(now).is_some()
+        !workers.stuck(now).is_empty()
     };
     wait("it is found to be stuck", &mut is_stuck);
     let count = pulse.count();
