@@ -1,6 +1,7 @@
 //! This boot of the device: its id, and how long it lasts.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use olog_proto::{At, BootId, event::Id128};
 
@@ -18,6 +19,11 @@ pub fn id() -> BootId {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         text.trim().parse().unwrap_or(Id128([0; 16]))
     })
+}
+
+/// Time since it began.
+pub fn now() -> Duration {
+    Duration::from_millis(up())
 }
 
 /// Milliseconds since it began, sleep included.

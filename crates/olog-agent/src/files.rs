@@ -7,168 +7,33 @@
 //!
 //! A thread that ends before [`Files::stop`] is a fault that the wiring must see: [`Files::failed`].
 
-mod look;
-mod road;
+mod dry_run;
+mod event_log;
+mod health;
+mod inspect;
+mod inspector;
+mod notes;
+mod pipeline;
 mod roots;
+mod rotation;
 mod scan;
-mod told;
-mod troubles;
+mod settings;
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use encoding_rs::Encoding;
 use olog_daemon::{clock::Clock, pulse::Pulse};
-use olog_proto::name::path_text;
-use olog_proto::{At, Note, Suffix, TaskName};
-use regex::Regex;
 use tokio::sync::{Notify, watch};
 
-use self::road::{Command, Road};
-use crate::read::{self, Place, as_path};
+pub use self::dry_run::{Finding, scan_dry_run};
+pub use self::health::{Duty, Failing, FilesError, FilesStatus};
+use self::pipeline::Pipeline;
+use self::settings::Command;
+pub use self::settings::{FilesConfig, Glob, Rule};
+use crate::boot;
 use crate::spool::Spool;
-use crate::text::{self, Manner, Redactor};
-use crate::watch::{Inbox, Walk, list};
-
-/// What the road is to do; every value is trusted.
-#[derive(Debug, Clone)]
-pub struct FilesConfig {
-    /// The folders to watch, absolute.
-    pub log_dirs: Vec<PathBuf>,
-    /// How long after its last close a file is read.
-    pub settle: Duration,
-    /// How long after its first change a file is read at the latest.
-    pub settle_max: Duration,
-    /// How often everything is looked at, whatever the kernel told.
-    pub rescan_every: Duration,
-    /// Bytes of held events at which reading pauses.
-    pub spool_max: u64,
-    /// What text is that is neither UTF-8 nor UTF-16, if it decodes without error.
-    pub encoding: Option<&'static Encoding>,
-    /// The first rule that names a file holds for it.
-    pub rules: Vec<Rule>,
-    /// Taken out of every text, beside the well-known secrets.
-    pub redact: Vec<Regex>,
-    /// `log_keep_days`; none: nothing is deleted.
-    pub keep: Option<Duration>,
-    /// The agent's own folder, never watched.
-    pub own: PathBuf,
-    /// At most one event in this span for a `.log` that grows or a text that comes again: a minute, less in tests.
-    pub pace: Duration,
-    /// A walk that has not moved for so long hangs in a file server that is away: a minute, less in tests.
-    pub stuck_after: Duration,
-    /// A disk of a log dir is told as full above this percentage: 90; in tests what the machine's own disk never reaches.
-    pub full_above: u64,
-}
-
-impl FilesConfig {
-    /// The defaults, for these log dirs.
-    pub fn new(log_dirs: Vec<PathBuf>, own: PathBuf) -> FilesConfig {
-        FilesConfig {
-            log_dirs,
-            settle: Duration::from_millis(100),
-            settle_max: Duration::from_secs(10),
-            rescan_every: Duration::from_secs(3600),
-            spool_max: 1 << 30,
-            encoding: None,
-            rules: Vec::new(),
-            redact: Vec::new(),
-            keep: None,
-            own,
-            pace: Duration::from_secs(60),
-            stuck_after: Duration::from_secs(60),
-            full_above: 90,
-        }
-    }
-}
-
-/// What an operator says of some files.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// Which files: names, or the ends of paths.
-    pub files: Glob,
-    /// Lines that say nothing.
-    pub ignore: Vec<Regex>,
-    /// What their text means, instead of what the suffix says.
-    pub as_suffix: Option<Suffix>,
-    /// As [`FilesConfig::encoding`], for these files.
-    pub encoding: Option<&'static Encoding>,
-}
-
-/// A pattern of file names: `*`, `?`, `[a-z]`; with a `/` in it, of the end of the path, where `**` passes folders.
-#[derive(Debug, Clone)]
-pub struct Glob {
-    pattern: regex::bytes::Regex,
-    whole_path: bool,
-}
-
-impl Glob {
-    /// Reads a pattern.
-    pub fn parse(pattern: &str) -> Result<Glob, String> {
-        if pattern.is_empty() {
-            return Err("expected a file name or pattern, e.g. \"svc.err\" or \"*.log\"".to_owned());
-        }
-        let mut regex = String::from("(?s-u)");
-        regex.push_str(if pattern.starts_with('/') { "^" } else { "(?:^|/)" });
-        let mut chars = pattern.chars().peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                '*' if chars.next_if_eq(&'*').is_some() => regex.push_str(".*"),
-                '*' => regex.push_str("[^/]*"),
-                '?' => regex.push_str("[^/]"),
-                '[' => {
-                    let class: String = chars.by_ref().take_while(|&c| c != ']').collect();
-                    let (not, class) = class.strip_prefix('!').map_or(("", class.as_str()), |class| ("^", class));
-                    regex.push_str(&format!("[{not}{}]", class.replace('\\', "\\\\").replace('[', "\\[")));
-                }
-                // Byte by byte, so that a name in any encoding can be matched without Unicode mode.
-                c => {
-                    let mut buffer = [0; 4];
-                    c.encode_utf8(&mut buffer).bytes().for_each(|b| regex.push_str(&format!("\\x{b:02x}")));
-                }
-            }
-        }
-        regex.push('$');
-        let compiled = regex::bytes::RegexBuilder::new(&regex).unicode(false).size_limit(1 << 16).build();
-        let pattern_error = |_| format!("\"{pattern}\" is not a pattern of file names");
-        Ok(Glob { pattern: compiled.map_err(pattern_error)?, whole_path: pattern.contains('/') })
-    }
-
-    /// Does it name this file?
-    pub fn matches(&self, path: &[u8]) -> bool {
-        let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
-        self.pattern.is_match(if self.whole_path { path } else { name })
-    }
-}
-
-/// Why the road cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum FilesError {
-    /// The kernel gives no inotify instance.
-    #[error("cannot watch folders: raise fs.inotify.max_user_instances (sysctl)")]
-    Watch(#[source] std::io::Error),
-    /// No thread.
-    #[error("cannot start a thread")]
-    Thread(#[source] std::io::Error),
-    /// The spool does not answer.
-    #[error("cannot read what is known of the files")]
-    Spool(#[from] crate::spool::SpoolError),
-}
-
-/// How the road is.
-#[derive(Debug, Clone, Default)]
-pub struct FilesStatus {
-    /// Files that are known.
-    pub watched_files: u64,
-    /// Folders that are watched.
-    pub watched_folders: u64,
-    /// Troubles that are open.
-    pub notes: Vec<Note>,
-    /// Whole walks of a log dir that came to their end.
-    pub scans: u64,
-}
+use crate::watch::Inbox;
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -196,11 +61,11 @@ impl Files {
         let pulse = Pulse::default();
         let nudge = Arc::clone(&inbox);
         spool.on_release(Box::new(move || nudge.nudge()));
-        let road =
-            Road::new(config, spool.clone(), bell, clock, Arc::clone(&inbox), Arc::clone(&status), pulse.clone())?;
+        let pipeline =
+            Pipeline::new(config, spool.clone(), bell, clock, Arc::clone(&inbox), Arc::clone(&status), pulse.clone())?;
         let (tell, failed) = watch::channel(None);
         let run = move || {
-            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| road.run()));
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pipeline.run()));
             let why = match ended {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => error.to_string(),
@@ -240,10 +105,10 @@ impl Files {
     /// Counting a million rows takes a while: it is done again only after a hundred times as long.
     fn n_files(&self) -> u64 {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = road::now();
+        let began = boot::now();
         if began >= counted.again_at {
             counted.n = self.spool.n_files().unwrap_or(counted.n);
-            counted.again_at = began + 100 * (road::now() - began);
+            counted.again_at = began + 100 * (boot::now() - began);
         }
         counted.n
     }
@@ -280,84 +145,5 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// What `scan --dry-run` prints of one file.
-#[derive(Debug, Clone)]
-pub struct Finding {
-    /// Where it is, as it would be told.
-    pub path: String,
-    /// The task that its name says.
-    pub task: String,
-    /// What its text means.
-    pub suffix: Suffix,
-    /// Bytes.
-    pub size: u64,
-    /// When it was last changed.
-    pub changed_at: At,
-    /// What would be said of it.
-    pub says: String,
-}
-
-/// Looks at every file once and writes nothing: what would be said of each if it had just been written. Returns what is wrong.
-pub fn scan_dry_run(config: &FilesConfig, now: At, tell: &mut dyn FnMut(Finding)) -> Vec<Note> {
-    let redactor = Redactor::new(config.redact.clone());
-    let mut notes = Vec::new();
-    for (root, log_dir) in config.log_dirs.iter().enumerate() {
-        let walk = Walk {
-            root,
-            log_dir: log_dir.clone(),
-            path: PathBuf::new(),
-            folders_left: crate::watch::FOLDERS_MAX,
-            own: config.own.clone(),
-            pulse: Pulse::default(),
-        };
-        let walked = list(&walk, &mut |listing| {
-            for (name, stat) in &listing.files {
-                if let Some((task, suffix)) = TaskName::of_file(name) {
-                    let path = listing.path.join(as_path(name));
-                    tell(finding(config, &redactor, now, log_dir, &path, (&task, suffix), stat));
-                }
-            }
-        });
-        for (path, why) in walked.unreadable {
-            let path = path_text(log_dir.join(path).as_os_str().as_encoded_bytes());
-            let code = "log_dir_unreadable".to_owned();
-            notes.push(Note { code, path: Some(path), text: why, over: false, once: false });
-        }
-    }
-    notes
-}
-
-fn finding(
-    config: &FilesConfig,
-    redactor: &Redactor,
-    now: At,
-    log_dir: &Path,
-    path: &Path,
-    (task, suffix): (&TaskName, Suffix),
-    stat: &read::Stat,
-) -> Finding {
-    let whole = log_dir.join(path);
-    let bytes = whole.as_os_str().as_encoded_bytes();
-    let rule = config.rules.iter().find(|rule| rule.files.matches(bytes));
-    let manner = Manner {
-        encoding: rule.and_then(|rule| rule.encoding).or(config.encoding),
-        ignore: rule.map_or(&[], |rule| &rule.ignore),
-        redactor,
-    };
-    let quiet = u64::try_from(now.since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
-    let says = match read::read(Place { log_dir, path }, None, quiet >= config.settle_max) {
-        Ok(reading) => text::say(reading.bytes(), None, manner).excerpt.head().to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Finding {
-        path: path_text(bytes),
-        task: task.as_str().to_owned(),
-        suffix: rule.and_then(|rule| rule.as_suffix).unwrap_or(suffix),
-        size: stat.size,
-        changed_at: stat.changed_at(),
-        says,
     }
 }

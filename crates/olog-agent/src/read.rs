@@ -78,8 +78,10 @@ pub struct Stat {
     pub size: u64,
     /// The last change of its bytes, in nanoseconds since 1970.
     pub mtime: i64,
-    /// When the inode was made, where the file system knows.
-    pub born: Option<At>,
+    /// When the inode was made, in nanoseconds since 1970, where the file system says so.
+    pub born: Option<i64>,
+    /// How many names it has.
+    pub links: u32,
 }
 
 impl Stat {
@@ -88,9 +90,19 @@ impl Stat {
         (self.inode, self.size, self.mtime) == (memory.inode, memory.size, memory.mtime)
     }
 
+    /// Can it be the inode that was known, and not another one with its number? The bytes may have changed.
+    pub fn may_be(&self, memory: &Memory) -> bool {
+        self.inode == memory.inode && self.born.zip(memory.born).is_none_or(|(born, known)| born == known)
+    }
+
     /// The last change of its bytes.
     pub fn changed_at(&self) -> At {
         At(self.mtime.div_euclid(1_000_000))
+    }
+
+    /// When the inode was made.
+    pub fn born_at(&self) -> Option<At> {
+        self.born.map(|born| At(born.div_euclid(1_000_000)))
     }
 }
 
@@ -267,7 +279,8 @@ fn regular(found: &rustix::fs::Statx) -> Option<Stat> {
         inode: found.stx_ino,
         size: found.stx_size,
         mtime: time(found.stx_mtime),
-        born: has_birth.then(|| At(time(found.stx_btime).div_euclid(1_000_000))),
+        born: has_birth.then(|| time(found.stx_btime)),
+        links: found.stx_nlink,
     })
 }
 

@@ -8,6 +8,7 @@
 
 mod unit;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::linux::fs::MetadataExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -59,6 +60,8 @@ pub struct Inside {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
+    /// Its number: another one is another mount, be it of the same file system.
+    id: u64,
     /// What of the file system is mounted.
     root: PathBuf,
     /// Where.
@@ -84,6 +87,12 @@ impl Inside {
     fn over(&self, path: &Path) -> Option<&Mount> {
         let over = self.mounts.iter().filter(|mount| path.starts_with(&mount.point));
         over.max_by_key(|mount| mount.point.components().count())
+    }
+
+    /// The mounts below a log dir, not the one that it lies in itself; of those over the same point the last one.
+    pub fn mounts_below(&self, dir: &Path) -> BTreeMap<PathBuf, u64> {
+        let below = self.mounts.iter().filter(|mount| mount.point != dir && mount.point.starts_with(dir));
+        below.map(|mount| (mount.point.clone(), mount.id)).collect()
     }
 
     /// Why a log dir is not the one that others write to, and what helps.
@@ -159,7 +168,8 @@ fn name_of(users: &str, uid: u32) -> Option<String> {
 impl Mount {
     fn parse(line: &[u8]) -> Option<Mount> {
         let mut fields = line.split(|&b| b == b' ');
-        let root = path(fields.nth(3)?);
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let root = path(fields.nth(2)?);
         let point = path(fields.next()?);
         let options = fields.next()?;
         // Optional fields, up to a dash.
@@ -167,7 +177,7 @@ impl Mount {
         let kind = String::from_utf8_lossy(rest.next()?).into_owned();
         let of_all = rest.nth(1)?;
         let is_read_only = |options: &[u8]| options.split(|&b| b == b',').any(|option| option == b"ro");
-        Some(Mount { root, point, read_only: is_read_only(options), kind, all_read_only: is_read_only(of_all) })
+        Some(Mount { id, root, point, read_only: is_read_only(options), kind, all_read_only: is_read_only(of_all) })
     }
 }
 

@@ -44,6 +44,17 @@ pub enum Touch {
     Moved,
     /// A scan found it otherwise than it was known; its bytes last changed this long ago.
     Found(Duration),
+    /// A scan did not find it. It is judged after the files that the same scan found: one of them may be this one, renamed.
+    Missing,
+}
+
+/// How a file left its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It was deleted.
+    Removed,
+    /// It was renamed.
+    Renamed,
 }
 
 /// A file that waits, or is ready.
@@ -57,8 +68,11 @@ pub struct Pending {
     pub live: bool,
     /// What is known of its writer.
     pub writer: Writer,
-    /// The last that was told of its name is that it was renamed away.
-    pub renamed: bool,
+    /// How the file that was known under this name left it, if the kernel told: the first departure counts, since what comes and
+    /// goes after it is another file.
+    pub left: Option<Left>,
+    /// A scan found it otherwise than it was known: what happened before that was not seen.
+    pub unseen: bool,
     last: Duration,
     due: Duration,
 }
@@ -91,12 +105,14 @@ impl Settle {
             first_at: now_at,
             live: false,
             writer: Writer::Unknown,
-            renamed: false,
+            left: None,
+            unseen: false,
             last: now,
             due: now,
         });
         pending.last = now;
-        pending.live |= !matches!(touch, Touch::Found(_));
+        pending.unseen |= known.is_none() && matches!(touch, Touch::Found(_) | Touch::Missing);
+        pending.live |= !matches!(touch, Touch::Found(_) | Touch::Missing);
         let wait = match touch {
             Touch::Written => {
                 pending.writer = Writer::Open;
@@ -107,26 +123,33 @@ impl Settle {
                 self.after_close
             }
             Touch::Removed | Touch::Renamed => {
-                pending.renamed = touch == Touch::Renamed;
+                let how = if touch == Touch::Renamed { Left::Renamed } else { Left::Removed };
+                pending.left.get_or_insert(how);
                 pending.writer = Writer::Closed;
                 self.after_close.max(GONE)
             }
             Touch::Moved if pending.writer == Writer::Open => QUIET,
             Touch::Moved => self.after_close,
             // The kernel tells more of a file that it has told of already.
-            Touch::Found(_) if known.is_some() => return,
+            Touch::Found(_) | Touch::Missing if known.is_some() => return,
             Touch::Found(ago) if ago >= self.at_most => Duration::ZERO,
             Touch::Found(ago) => QUIET.saturating_sub(ago),
+            Touch::Missing => QUIET + GONE,
         };
         let due = (now + wait).min(pending.first + self.at_most);
         self.schedule(file.clone(), Pending { due, ..pending });
     }
 
-    /// Puts a file back, to be looked at again at `due`. What comes until then settles anew.
+    /// Puts a file back, to be inspected again at `due`. What comes until then settles anew.
     pub fn again(&mut self, file: FileKey, pending: Pending, due: Duration) {
         if !self.files.contains_key(&file) {
             self.schedule(file, Pending { first: due, due, ..pending });
         }
+    }
+
+    /// As [`Settle::again`], of a file whose inspection was written down: how it came to be so is told.
+    pub fn later(&mut self, file: FileKey, pending: Pending, due: Duration) {
+        self.again(file, Pending { left: None, unseen: false, ..pending }, due);
     }
 
     /// A look at `due` that no change asked for.
@@ -136,11 +159,17 @@ impl Settle {
             first_at: now_at,
             live: false,
             writer: Writer::Unknown,
-            renamed: false,
+            left: None,
+            unseen: false,
             last: due,
             due,
         };
         self.again(file, pending, due);
+    }
+
+    /// Does this file wait, and has it been deleted meanwhile?
+    pub fn is_removed(&self, file: &FileKey) -> bool {
+        self.files.get(file).is_some_and(|pending| pending.left == Some(Left::Removed))
     }
 
     /// The next files that are ready, at most `limit`.

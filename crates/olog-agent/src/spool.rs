@@ -106,23 +106,6 @@ impl SpoolError {
             )
         )
     }
-
-    /// The same error once more, its cause as text.
-    pub(crate) fn again(&self) -> SpoolError {
-        let path = match self {
-            SpoolError::Newer { path, .. }
-            | SpoolError::Busy { path }
-            | SpoolError::Full { path }
-            | SpoolError::Damaged { path }
-            | SpoolError::Io { path, .. }
-            | SpoolError::Database { path, .. } => path.clone(),
-            SpoolError::NeverMade { .. } => PathBuf::new(),
-        };
-        match self {
-            SpoolError::Damaged { .. } => SpoolError::Damaged { path },
-            other => SpoolError::Io { path, source: std::io::Error::other(other.to_string()) },
-        }
-    }
 }
 
 /// When an event is made: wall clock, boot, and milliseconds since that boot.
@@ -166,6 +149,17 @@ impl Batch {
     /// A file that is no more.
     pub fn forget(&mut self, file: FileKey) {
         self.files.push((file, None));
+    }
+
+    /// What it says of a file: `None` nothing, `Some(None)` that it is no more.
+    pub fn memory(&self, file: &FileKey) -> Option<Option<&Memory>> {
+        self.files.iter().rev().find(|(key, _)| key == file).map(|(_, memory)| memory.as_ref())
+    }
+
+    /// The files in it that have this inode.
+    pub fn with_inode(&self, inode: u64) -> impl Iterator<Item = (&FileKey, &Memory)> {
+        let known = self.files.iter().filter_map(|(key, memory)| Some((key, memory.as_ref()?)));
+        known.filter(move |(_, memory)| memory.inode == inode)
     }
 
     /// How many events and files are in it.

@@ -8,7 +8,7 @@
 //! A clock is confirmed by what the hub's said at the session's start, less what this one has jumped since. Files are dated
 //! by such a clock only, in a run: what a device without a clock of its own met in 1970 was met when its clock came right.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(crate) const SKEW_MAX: i64 = 3_600_000;
 pub struct Sweep {
     hub: Option<HubClock>,
     next: Duration,
+    /// Files that are deleted while the spool, on a full disk, still knows them.
+    swept: HashSet<FileKey>,
 }
 
 /// What the hub's clock said: how far this one is behind it, and when that was.
@@ -48,12 +50,14 @@ pub struct Swept {
     pub deleted: u64,
     /// Folders in which nothing can be deleted, and why.
     pub failed: Vec<(String, String)>,
+    /// The spool could not note something: the files are deleted all the same, which may be what gives it room again.
+    pub unnoted: Option<SpoolError>,
 }
 
 impl Sweep {
     /// The first run comes soon after the clock is confirmed.
     pub fn new(now: Duration) -> Sweep {
-        Sweep { hub: None, next: now }
+        Sweep { hub: None, next: now, swept: HashSet::new() }
     }
 
     /// The hub's clock less this device's, in milliseconds; none: the hub is away.
@@ -62,6 +66,19 @@ impl Sweep {
             self.next = self.next.max(now);
         }
         self.hub = skew.map(|skew| HubClock { skew, up: now, at: now_at });
+    }
+
+    /// Files that were deleted by a run and that the spool still knows: their end is no news.
+    pub fn swept(&self) -> &HashSet<FileKey> {
+        &self.swept
+    }
+
+    /// The spool has noted what became of these.
+    pub fn noted<'a>(&mut self, keys: impl Iterator<Item = &'a FileKey>) {
+        if !self.swept.is_empty() {
+            let noted: HashSet<&FileKey> = keys.collect();
+            self.swept.retain(|key| !noted.contains(key));
+        }
     }
 
     /// When it wants to run; never while nobody can confirm the clock.
@@ -92,7 +109,9 @@ impl Sweep {
         if !self.is_confirmed(now, now_at) {
             return Ok(swept);
         }
-        spool.date_files(now_at)?;
+        if let Err(error) = spool.date_files(now_at) {
+            swept.unnoted = Some(error);
+        }
         let Some(keep) = keep else { return Ok(swept) };
         swept.ran = true;
         let before = now_at.plus(-i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
@@ -119,8 +138,11 @@ impl Sweep {
                         let whole = path_text(path.join(as_path(&key.name)).as_os_str().as_encoded_bytes());
                         tracing::info!(path = whole, "deleted: older than log_keep_days");
                         let mut batch = Batch::default();
-                        batch.forget(key);
-                        spool.put(&batch)?;
+                        batch.forget(key.clone());
+                        if let Err(error) = spool.put(&batch) {
+                            self.swept.insert(key);
+                            swept.unnoted = Some(error);
+                        }
                     }
                     Ok(false) => {}
                     Err(why) => {
@@ -144,9 +166,12 @@ fn old_files(spool: &Spool, folder: &Folder, before: At) -> Result<Vec<Vec<u8>>,
         let Some(last) = rows.last() else { break };
         behind = Some(last.name.clone());
         for row in rows {
-            let Some((task, suffix)) = TaskName::of_file(&row.name).filter(|_| row.memory.origin.is_none()) else {
+            // `x.err.1` has no watched suffix and stays; `x-2026.err` has one and is old in its turn.
+            if TaskName::of_file(&row.name).is_none() {
                 continue;
-            };
+            }
+            let first = row.memory.origin.as_deref().unwrap_or(&row.name).rsplit(|&b| b == b'/').next();
+            let Some((task, suffix)) = first.and_then(TaskName::of_file) else { continue };
             let changed = At(row.memory.mtime.div_euclid(1_000_000));
             let is_old = row.memory.seen.is_some_and(|seen| changed.max(seen) <= before);
             if suffix.is_error() && row.memory.size > 0 && (is_old || newest.contains_key(&task)) {

@@ -123,7 +123,7 @@ struct Waiting<C> {
     nudged: bool,
     closed: bool,
     /// The thread that hears the kernel is no more.
-    deaf: bool,
+    watcher_gone: bool,
 }
 
 /// Where everything arrives for the files thread.
@@ -141,7 +141,7 @@ pub struct Taken<C> {
     /// Changes were lost: scan everything.
     pub overflow: bool,
     /// Nobody hears the kernel any more.
-    pub deaf: bool,
+    pub watcher_gone: bool,
 }
 
 impl<C> Default for Inbox<C> {
@@ -154,7 +154,7 @@ impl<C> Default for Inbox<C> {
             commands: Vec::new(),
             nudged: false,
             closed: false,
-            deaf: false,
+            watcher_gone: false,
         };
         Inbox { waiting: Mutex::new(waiting), arrived: Condvar::new(), taken: Condvar::new() }
     }
@@ -174,7 +174,7 @@ impl<C> Inbox<C> {
                 && !w.overflow
                 && w.commands.is_empty()
                 && !w.nudged
-                && !w.deaf
+                && !w.watcher_gone
                 && (!listings || (w.listings.is_empty() && w.walked.is_empty()))
         };
         let waiting = self.lock();
@@ -196,7 +196,13 @@ impl<C> Inbox<C> {
                 arrivals.extend(std::mem::take(&mut waiting.walked).into_iter().map(Arrival::Walked));
             }
         }
-        Taken { arrivals, overflow: std::mem::take(&mut waiting.overflow), deaf: waiting.deaf }
+        Taken { arrivals, overflow: std::mem::take(&mut waiting.overflow), watcher_gone: waiting.watcher_gone }
+    }
+
+    /// Does nothing of a scan wait to be taken?
+    pub fn is_scanned(&self) -> bool {
+        let waiting = self.lock();
+        waiting.listings.is_empty() && waiting.walked.is_empty()
     }
 
     /// A command, taken before everything else.
@@ -238,8 +244,8 @@ impl<C> Inbox<C> {
         self.arrived.notify_one();
     }
 
-    fn deaf(&self) {
-        self.lock().deaf = true;
+    fn watcher_gone(&self) {
+        self.lock().watcher_gone = true;
         self.arrived.notify_one();
     }
 
@@ -272,10 +278,10 @@ impl<C> Inbox<C> {
 }
 
 /// Where the kernel's changes come in.
-struct Ears<C>(Arc<Inbox<C>>);
+struct EventSink<C>(Arc<Inbox<C>>);
 
-impl<C> Ears<C> {
-    fn hear(&self, event: notify::Result<notify::Event>) {
+impl<C> EventSink<C> {
+    fn receive(&self, event: notify::Result<notify::Event>) {
         match event {
             Ok(event) if event.attrs.flag() == Some(Flag::Rescan) => self.0.overflow(),
             Ok(event) => {
@@ -289,9 +295,9 @@ impl<C> Ears<C> {
     }
 }
 
-impl<C> Drop for Ears<C> {
+impl<C> Drop for EventSink<C> {
     fn drop(&mut self) {
-        self.0.deaf();
+        self.0.watcher_gone();
     }
 }
 
@@ -325,8 +331,8 @@ impl Watch {
     /// Asks the kernel for an inotify instance, whose changes go to `inbox`.
     pub fn new<C: Send + 'static>(inbox: &Arc<Inbox<C>>) -> Result<Watch, std::io::Error> {
         // Goes with the thread that owns the handler, also when that panics.
-        let ears = Ears(Arc::clone(inbox));
-        let handler = move |event: notify::Result<notify::Event>| ears.hear(event);
+        let sink = EventSink(Arc::clone(inbox));
+        let handler = move |event: notify::Result<notify::Event>| sink.receive(event);
         let watcher = notify::INotifyWatcher::new(handler, notify::Config::default().with_follow_symlinks(false));
         watcher.map(|watcher| Watch(Arc::new(Mutex::new(watcher)))).map_err(|e| match e.kind {
             notify::ErrorKind::Io(error) => error,
@@ -546,9 +552,9 @@ mod tests {
     fn whoever_hears_the_kernel_is_missed_when_gone() {
         let inbox = Arc::new(Inbox::<()>::default());
         let watch = Watch::new(&inbox).unwrap();
-        assert!(!inbox.take(Some(Duration::ZERO), false).deaf);
+        assert!(!inbox.take(Some(Duration::ZERO), false).watcher_gone);
         drop(watch);
-        assert!(inbox.take(None, false).deaf);
+        assert!(inbox.take(None, false).watcher_gone);
     }
 
     #[test]

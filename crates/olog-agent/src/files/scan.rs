@@ -1,12 +1,17 @@
-//! A folder as it is against the folder as it is known: two lists in the order of names, compared in slices.
+//! Compares a folder as it is with the folder as it is known: two lists in the order of names, merged slice by slice.
+//!
+//! What differs is handed to `settle` to be inspected. A name that is missing is handed back: it is judged only when the scan has
+//! met all other files, because one of them may be the missing file under another name. Files that were there at the first
+//! start ever are written down as history.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use olog_proto::{At, Suffix};
 
-use crate::read::Stat;
+use crate::read::{Stat, as_path};
 use crate::settle::{Settle, Touch};
 use crate::spool::{Batch, FileKey, FolderId, Memory, Row, Spool, SpoolError};
 use crate::watch::Listing;
@@ -26,8 +31,23 @@ pub(super) struct Comparison {
     rows_done: bool,
     /// Older files were there before the agent was: history, not news.
     history_before: Option<At>,
-    /// Another file system is mounted there: what is missing is not gone.
-    keep_missing: bool,
+    missing: Missing,
+}
+
+/// What a name means that is known and was not met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The file was deleted or renamed.
+    Gone,
+    /// What was mounted there is not there now, and will be back: nothing.
+    Kept,
+    /// Something else is mounted there: the file is known again when it is back, by its file system and inode.
+    SetAside {
+        /// The file system.
+        device: u64,
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 impl Comparison {
@@ -36,7 +56,7 @@ impl Comparison {
         listing: Listing,
         known: bool,
         history_before: Option<At>,
-        keep_missing: bool,
+        missing: Missing,
     ) -> Comparison {
         let mut files = listing.files.into_iter();
         let next = files.next();
@@ -48,18 +68,19 @@ impl Comparison {
             behind: None,
             rows_done: !known,
             history_before,
-            keep_missing,
+            missing,
         }
     }
 
-    /// Compares the next slice. True: done. New knowledge goes into `batch`, what needs a look into `settle`.
+    /// Compares the next slice. True: done. New knowledge goes into `batch`, what is to be inspected into `settle`, names that are
+    /// missing into `missing`.
     pub(super) fn step(
         &mut self,
         spool: &Spool,
         settle: &mut Settle,
         batch: &mut Batch,
-        now: Duration,
-        now_at: At,
+        missing: &mut Vec<FileKey>,
+        (now, now_at): (Duration, At),
     ) -> Result<bool, SpoolError> {
         for _ in 0..SLICE {
             if self.rows.is_empty() && !self.rows_done {
@@ -78,7 +99,7 @@ impl Comparison {
                 if order == Ordering::Greater { None } else { std::mem::replace(&mut self.next, self.files.next()) };
             let (stat, touch) = match (file, row) {
                 (Some((name, stat)), None) => {
-                    if Suffix::of(&name).is_none() {
+                    if Suffix::of(&name).is_none() && spool.known_by_inode(stat.device, stat.inode)?.is_empty() {
                         continue;
                     }
                     let key = FileKey { folder: self.folder, name: name.into_vec() };
@@ -87,20 +108,34 @@ impl Comparison {
                             batch.remember(key, history(stat, before));
                             continue;
                         }
-                        None => (Some(stat), key),
+                        None => (stat, key),
                     }
                 }
-                (None, Some(row)) if !self.keep_missing => (None, FileKey { folder: self.folder, name: row.name }),
+                (None, Some(row)) => {
+                    let key = FileKey { folder: self.folder, name: row.name };
+                    match &self.missing {
+                        Missing::Gone => missing.push(key),
+                        Missing::Kept => {}
+                        Missing::SetAside { device, folder } => {
+                            let first = row.memory.origin.as_deref().unwrap_or(&key.name);
+                            let first = folder.join(as_path(first)).as_os_str().as_encoded_bytes().to_owned();
+                            let away = FileKey::away(now_at, *device, row.memory.inode);
+                            batch.remember(away, Memory { origin: Some(first), ..row.memory });
+                            batch.forget(key);
+                        }
+                    }
+                    continue;
+                }
                 (Some((_, stat)), Some(row)) => {
                     let same = stat.is(&row.memory) && row.memory.held == 0 && !row.memory.history;
                     if same && row.memory.offset >= stat.size {
                         continue;
                     }
-                    (Some(stat), FileKey { folder: self.folder, name: row.name })
+                    (stat, FileKey { folder: self.folder, name: row.name })
                 }
-                _ => continue,
+                (None, None) => continue,
             };
-            let ago = stat.map_or(i64::MAX, |stat| now_at.since(stat.changed_at()));
+            let ago = now_at.since(stat.changed_at());
             // A time in the future says nothing about quiet; it is taken for long past.
             let ago = u64::try_from(ago).map_or(Duration::MAX, Duration::from_millis);
             settle.touch(&touch, Touch::Found(ago), now, now_at);
@@ -126,5 +161,6 @@ fn history(stat: Stat, before: At) -> Memory {
         history: before.since(stat.changed_at()) < HISTORY,
         held: 0,
         origin: None,
+        born: stat.born,
     }
 }

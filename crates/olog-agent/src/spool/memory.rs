@@ -15,15 +15,24 @@ CREATE TABLE file (
     folder INTEGER NOT NULL, name BLOB NOT NULL,
     inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, seen INTEGER NOT NULL,
     offset INTEGER, head INTEGER, tail INTEGER, content INTEGER,
-    began INTEGER, encoding TEXT, flags INTEGER NOT NULL, held INTEGER, origin BLOB,
+    began INTEGER, encoding TEXT, flags INTEGER NOT NULL, held INTEGER, origin BLOB, born INTEGER,
     PRIMARY KEY (folder, name)) WITHOUT ROWID;
 CREATE INDEX folder_inode ON folder (inode);
+CREATE INDEX file_inode ON file (inode);
 CREATE INDEX file_held ON file (folder) WHERE held IS NOT NULL;
 ";
 
 /// A folder's number in the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FolderId(pub i64);
+
+/// Stands for "no folder": here lie the states of files that were renamed to a place where they have not been met. SQLite numbers
+/// folders from 1.
+const AWAY: FolderId = FolderId(0);
+/// A file that was renamed away is known again for so long.
+const AWAY_KEPT: i64 = 24 * 3600 * 1000;
+/// States of files that were renamed away; beyond it the oldest go.
+const AWAY_MAX: i64 = 10_000;
 
 /// A folder that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +43,8 @@ pub struct Folder {
     pub path: Vec<u8>,
     /// It was known before it was asked for.
     pub known: bool,
+    /// The file system that it was known on.
+    pub device: u64,
     /// Known on another file system: something is mounted there now, or no longer.
     pub other_device: bool,
 }
@@ -45,6 +56,25 @@ pub struct FileKey {
     pub folder: FolderId,
     /// The name.
     pub name: Vec<u8>,
+}
+
+impl FileKey {
+    /// The place of a file that was renamed away: in the order of time, so that the oldest can be dropped.
+    pub fn away(left_at: At, device: u64, inode: u64) -> FileKey {
+        let name = [left_at.0.to_be_bytes(), device.to_be_bytes(), inode.to_be_bytes()].concat();
+        FileKey { folder: AWAY, name }
+    }
+
+    /// Is it the place of a file that was renamed away, and not a name in a folder?
+    pub fn is_away(&self) -> bool {
+        self.folder == AWAY
+    }
+
+    /// The file system of a file that was renamed away.
+    pub fn away_device(&self) -> Option<u64> {
+        let device = self.name.get(8..16).filter(|_| self.is_away())?;
+        device.try_into().ok().map(u64::from_be_bytes)
+    }
 }
 
 /// What is known of one file.
@@ -78,8 +108,12 @@ pub struct Memory {
     pub history: bool,
     /// Writings of the same text that no event has told yet.
     pub held: u32,
-    /// Renamed away from this name, by rotation: what still comes belongs to it.
+    /// The name under which the file was first met, if it has another one now: its text belongs to that task. A bare name for a
+    /// file that is still in its first folder, else a whole path.
     pub origin: Option<Vec<u8>>,
+    /// When the inode was made, in nanoseconds since 1970, where the file system says so: it tells a renamed file from a new one
+    /// that was given the inode number of a deleted one.
+    pub born: Option<i64>,
 }
 
 /// A file and what is known of it.
@@ -99,7 +133,7 @@ const OPEN: i64 = 2;
 const HISTORY: i64 = 4;
 
 const COLUMNS: &str =
-    "name, inode, size, mtime, seen, offset, head, tail, content, began, encoding, flags, held, origin";
+    "name, inode, size, mtime, seen, offset, head, tail, content, began, encoding, flags, held, origin, born";
 
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let hash = |i| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(i)?.map(unsigned));
@@ -122,6 +156,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         history: flags & HISTORY != 0,
         held: row.get::<_, Option<u32>>(12)?.unwrap_or(0),
         origin: row.get(13)?,
+        born: row.get(14)?,
     };
     Ok(Row { name: row.get(0)?, memory })
 }
@@ -129,7 +164,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 pub(super) fn write(tx: &Transaction<'_>, files: &[(FileKey, Option<Memory>)]) -> rusqlite::Result<()> {
     let mut replace = tx.prepare_cached(
         "INSERT OR REPLACE INTO file (folder, name, inode, size, mtime, seen, offset, head, tail, content, began, \
-         encoding, flags, held, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         encoding, flags, held, origin, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let mut delete = tx.prepare_cached("DELETE FROM file WHERE folder = ? AND name = ?")?;
     for (key, memory) in files {
@@ -155,6 +190,7 @@ pub(super) fn write(tx: &Transaction<'_>, files: &[(FileKey, Option<Memory>)]) -
             flags,
             (m.held > 0).then_some(m.held),
             m.origin,
+            m.born,
         ])?;
     }
     Ok(())
@@ -180,7 +216,7 @@ impl Spool {
                 let update = "UPDATE folder SET inode = ? WHERE id = ?";
                 self.transact(&mut state, |tx| tx.execute(update, params![number(inode), id.0]))?;
             }
-            return Ok(Folder { id, path: path.to_owned(), known: true, other_device: d != device });
+            return Ok(Folder { id, path: path.to_owned(), known: true, device: d, other_device: d != device });
         }
         let same = self.folder_by_inode(&state, device, inode)?.filter(|(_, old)| moved(old));
         let id = self.lazily(&mut state, |state| {
@@ -196,7 +232,7 @@ impl Spool {
                 }
             })
         })?;
-        Ok(Folder { id, path: path.to_owned(), known: same.is_some(), other_device: false })
+        Ok(Folder { id, path: path.to_owned(), known: same.is_some(), device, other_device: false })
     }
 
     fn folder_by_path(&self, state: &super::State, path: &[u8]) -> Result<Option<Identified>, SpoolError> {
@@ -233,9 +269,10 @@ impl Spool {
     pub fn folders(&self) -> Result<Vec<Folder>, SpoolError> {
         let state = self.lock();
         let read = || -> rusqlite::Result<Vec<Folder>> {
-            let mut select = state.connection.prepare_cached("SELECT id, path FROM folder ORDER BY path")?;
+            let mut select = state.connection.prepare_cached("SELECT id, path, device FROM folder ORDER BY path")?;
             let rows = select.query_map([], |row| {
-                Ok(Folder { id: FolderId(row.get(0)?), path: row.get(1)?, known: true, other_device: false })
+                let device = unsigned(row.get(2)?);
+                Ok(Folder { id: FolderId(row.get(0)?), path: row.get(1)?, known: true, device, other_device: false })
             })?;
             rows.collect()
         };
@@ -262,6 +299,40 @@ impl Spool {
             .prepare_cached(&select)
             .and_then(|mut s| s.query_row(params![key.folder.0, key.name], row).optional());
         Ok(found.map_err(|e| self.error(e))?.map(|row| row.memory))
+    }
+
+    /// The files that are known with this inode on this file system, wherever they lie: more than one where links are hard.
+    pub fn known_by_inode(&self, device: u64, inode: u64) -> Result<Vec<(FileKey, Memory)>, SpoolError> {
+        let state = self.lock();
+        let select = format!(
+            "SELECT {COLUMNS}, folder FROM file WHERE inode = ?1 AND \
+             (folder = {} OR folder IN (SELECT id FROM folder WHERE device = ?2))",
+            AWAY.0
+        );
+        let read = || -> rusqlite::Result<Vec<(FileKey, Memory)>> {
+            let mut select = state.connection.prepare_cached(&select)?;
+            let rows = select.query_map(params![number(inode), number(device)], |found| {
+                let row = row(found)?;
+                Ok((FileKey { folder: FolderId(found.get(15)?), name: row.name }, row.memory))
+            })?;
+            rows.collect()
+        };
+        let found = read().map_err(|e| self.error(e))?;
+        Ok(found.into_iter().filter(|(key, _)| key.away_device().is_none_or(|d| d == device)).collect())
+    }
+
+    /// Drops the states of files that were renamed away long ago, or are too many.
+    pub fn prune_away(&self, now: At) -> Result<(), SpoolError> {
+        let mut state = self.lock();
+        let before = FileKey::away(now.plus(-AWAY_KEPT), 0, 0).name;
+        self.lazily(&mut state, |state| {
+            self.transact(state, |tx| {
+                tx.execute("DELETE FROM file WHERE folder = ? AND name < ?", params![AWAY.0, before])?;
+                let too_many = "DELETE FROM file WHERE folder = ?1 AND name <= \
+                                (SELECT name FROM file WHERE folder = ?1 ORDER BY name DESC LIMIT 1 OFFSET ?2)";
+                tx.execute(too_many, params![AWAY.0, AWAY_MAX]).map(drop)
+            })
+        })
     }
 
     /// The next rows of a folder behind `after`, by name.
@@ -301,7 +372,7 @@ impl Spool {
     /// How many files are known.
     pub fn n_files(&self) -> Result<u64, SpoolError> {
         let state = self.lock();
-        let count = state.connection.query_row("SELECT count(*) FROM file", [], |row| row.get(0));
+        let count = state.connection.query_row("SELECT count(*) FROM file WHERE folder <> 0", [], |row| row.get(0));
         count.map(unsigned).map_err(|e| self.error(e))
     }
 
@@ -314,6 +385,20 @@ impl Spool {
         };
         read().map_err(|e| self.error(e))
     }
+}
+
+/// Brings the tables of an older version up to date. An older program still reads and writes what comes out.
+pub(super) fn upgrade(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    if !has_born(tx) {
+        tx.execute_batch(
+            "ALTER TABLE file ADD COLUMN born INTEGER; CREATE INDEX IF NOT EXISTS file_inode ON file (inode);",
+        )?;
+    }
+    Ok(())
+}
+
+fn has_born(connection: &Connection) -> bool {
+    connection.prepare("SELECT born FROM file LIMIT 0").is_ok()
 }
 
 pub(super) fn carry_over(old: &Connection, new: &mut Connection, files: &mut u64) -> rusqlite::Result<()> {
@@ -334,7 +419,9 @@ pub(super) fn carry_over(old: &Connection, new: &mut Connection, files: &mut u64
             tx.prepare_cached("INSERT OR IGNORE INTO folder (id, path, device, inode) VALUES (?, ?, ?, ?)")?
                 .execute(params![id, path, device, inode])?;
         }
-        let mut select = old.prepare(&format!("SELECT folder, {COLUMNS} FROM file"))?;
+        // A spool of the first versions does not have the last column.
+        let columns = if has_born(old) { COLUMNS.to_owned() } else { COLUMNS.replace(", born", ", NULL") };
+        let mut select = old.prepare(&format!("SELECT folder, {columns} FROM file"))?;
         let columns = select.column_count();
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {

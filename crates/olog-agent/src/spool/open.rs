@@ -95,6 +95,7 @@ fn try_open(path: &Path, new_epoch: Epoch) -> Result<State, SpoolError> {
         set(&tx, "epoch", &new_epoch.to_string()).map_err(wrong)?;
         tx.pragma_update(None, "user_version", VERSION).map_err(wrong)?;
     }
+    memory::upgrade(&tx).map_err(wrong)?;
     tx.commit().map_err(wrong)?;
     load(connection, path)
 }

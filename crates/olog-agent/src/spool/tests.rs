@@ -31,6 +31,7 @@ fn memory(size: u64) -> Memory {
         history: true,
         held: 2,
         origin: Some(b"x.err".to_vec()),
+        born: Some(-7),
     }
 }
 

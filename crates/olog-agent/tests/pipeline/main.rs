@@ -6,6 +6,7 @@
 )]
 
 mod dirs;
+mod rotation;
 mod world;
 
 use std::fs::{self, File, OpenOptions};

@@ -1,4 +1,7 @@
-//! The road's own troubles: told when they begin and when they are over, once each, also across a restart.
+//! The files thread's own troubles: a note when one begins and a note when it is over, once each, also across a restart.
+//!
+//! A note that the spool does not take waits here and is stored later ([`Notes::retry`]); at most [`MAX`] troubles are open at a time,
+//! because further ones say nothing new.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +24,10 @@ const CODES: &[&str] = &[
     "disk_full",
     "not_cleanable",
 ];
-/// Troubles at one time; more of the same say nothing new.
+/// Notes at one time; more of the same say nothing new.
 const MAX: usize = 200;
 
-pub(super) struct Troubles {
+pub(super) struct Notes {
     spool: Spool,
     clock: Clock,
     open: BTreeMap<(&'static str, String), String>,
@@ -32,14 +35,14 @@ pub(super) struct Troubles {
     untold: Vec<Note>,
 }
 
-impl Troubles {
-    pub(super) fn new(spool: Spool, clock: Clock) -> Result<Troubles, SpoolError> {
+impl Notes {
+    pub(super) fn new(spool: Spool, clock: Clock) -> Result<Notes, SpoolError> {
         let notes = spool.open_notes()?;
         let open = notes.into_iter().filter_map(|note| {
             let code = CODES.iter().find(|code| **code == note.code)?;
             Some(((*code, note.path.unwrap_or_default()), note.text))
         });
-        Ok(Troubles { open: open.collect(), spool, clock, untold: Vec::new() })
+        Ok(Notes { open: open.collect(), spool, clock, untold: Vec::new() })
     }
 
     pub(super) fn begin(&mut self, code: &'static str, path: &str, text: String) {
@@ -77,11 +80,18 @@ impl Troubles {
         self.open.contains_key(&(code, path.to_owned()))
     }
 
-    /// Tells what the spool did not take before.
-    pub(super) fn retry(&mut self) {
-        for note in std::mem::take(&mut self.untold) {
-            self.tell(note);
+    /// Stores what the spool did not take before. The first failure ends the attempt: the spool is the same for all.
+    pub(super) fn retry(&mut self) -> Result<(), SpoolError> {
+        while let Some(note) = self.untold.first() {
+            self.spool.put_note(note.clone(), boot::stamp(self.clock.now()))?;
+            self.untold.remove(0);
         }
+        Ok(())
+    }
+
+    /// Does a note wait for the spool?
+    pub(super) fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     pub(super) fn notes(&self) -> Vec<Note> {
@@ -89,7 +99,14 @@ impl Troubles {
     }
 
     fn tell(&mut self, note: Note) {
-        if let Err(error) = self.spool.put_note(note.clone(), boot::stamp(self.clock.now())) {
+        // In the order in which they came: a begin before its end.
+        let stored = match self.untold.is_empty() {
+            true => self.spool.put_note(note.clone(), boot::stamp(self.clock.now())).map(drop),
+            false => {
+                self.retry().and_then(|()| self.spool.put_note(note.clone(), boot::stamp(self.clock.now())).map(drop))
+            }
+        };
+        if let Err(error) = stored {
             tracing::error!(code = note.code, %error, "a note waits for the spool");
             if self.untold.len() < 2 * MAX {
                 self.untold.push(note);

@@ -1,0 +1,154 @@
+//! What the inspection of one file works with: the configuration, the spool, the batch that it fills, and how events are worded.
+//!
+//! [`super::inspect`] decides what a file says; [`super::rotation`] finds a file again under another name. Both are built from what is
+//! here.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use olog_daemon::clock::Clock;
+use olog_proto::name::path_text;
+use olog_proto::{At, BootId, Change, File, Suffix, TaskName, What};
+
+use super::settings::{FilesConfig, Rule};
+use crate::read::{self, Place, Sibling, as_path};
+use crate::settle::{Pending, Settle};
+use crate::spool::{Batch, FileKey, FolderId, Memory, Spool, SpoolError, Stamp};
+use crate::text::{self, Manner, Redactor};
+
+/// Where a folder is.
+#[derive(Debug, Clone)]
+pub(super) struct FolderPlace {
+    /// Its log dir's place in the list.
+    pub(super) root: usize,
+    /// The way from there.
+    pub(super) path: PathBuf,
+    /// The file system that it is on.
+    pub(super) device: u64,
+}
+
+/// What an inspection needs to know.
+pub(super) struct Inspector<'a> {
+    pub(super) config: &'a FilesConfig,
+    pub(super) redactor: &'a Redactor,
+    pub(super) spool: &'a Spool,
+    pub(super) clock: &'a Clock,
+    pub(super) boot: BootId,
+    pub(super) now: Duration,
+    pub(super) log_dir: &'a Path,
+    pub(super) folder: &'a FolderPlace,
+    /// All folders, and the log dirs that they lie in: a file may come from another one.
+    pub(super) folders: &'a HashMap<FolderId, FolderPlace>,
+    pub(super) log_dirs: &'a [&'a Path],
+    /// Files whose next event is rate-limited, until when.
+    pub(super) paced: &'a mut HashMap<FileKey, Duration>,
+    pub(super) settle: &'a Settle,
+    /// All files that this batch inspects.
+    pub(super) ready: &'a [(FileKey, Pending)],
+    /// Files that the clean-up has deleted and the spool still knows.
+    pub(super) swept: &'a HashSet<FileKey>,
+    pub(super) names: &'a mut FolderNames,
+    pub(super) batch: &'a mut Batch,
+}
+
+/// A file under the name that gives it its task, and how it is read.
+#[derive(Clone)]
+pub(super) struct LogFile<'a> {
+    pub(super) task: TaskName,
+    pub(super) suffix: Suffix,
+    /// Where it lies now.
+    pub(super) path: PathBuf,
+    pub(super) rule: Option<&'a Rule>,
+}
+
+/// What the folders of one batch hold, as far as rotation asks: each is listed at most once, however many files changed in it.
+#[derive(Debug, Default)]
+pub(super) struct FolderNames {
+    pub(super) by_folder: HashMap<FolderId, Vec<Sibling>>,
+    /// Folders that were listed.
+    pub(super) n_listed: u64,
+}
+
+impl<'a> Inspector<'a> {
+    /// What is known of a file, this batch included.
+    pub(super) fn memory(&self, key: &FileKey) -> Result<Option<Memory>, SpoolError> {
+        match self.batch.memory(key) {
+            Some(memory) => Ok(memory.cloned()),
+            None => self.spool.memory(key),
+        }
+    }
+
+    /// The task and the rule by the name under which the file was first met; `None` for what is no log file.
+    pub(super) fn log_file(&self, key: &FileKey, memory: Option<&Memory>, path: PathBuf) -> Option<LogFile<'a>> {
+        let folder = self.log_dir.join(&self.folder.path);
+        let first = folder.join(as_path(memory.and_then(|m| m.origin.as_deref()).unwrap_or(&key.name)));
+        let first = first.as_os_str().as_encoded_bytes();
+        let (task, named_suffix) = TaskName::of_file(first.rsplit(|&b| b == b'/').next()?)?;
+        let config = self.config;
+        let rule = config.rules.iter().find(|rule| rule.files.matches(first));
+        let suffix = rule.and_then(|rule| rule.as_suffix).unwrap_or(named_suffix);
+        Some(LogFile { task, suffix, path, rule })
+    }
+
+    /// What an event says of the file.
+    pub(super) fn file(
+        &self,
+        log_file: &LogFile<'_>,
+        change: Change,
+        began: Option<At>,
+        closed: bool,
+        history: bool,
+        fingerprints: Vec<olog_proto::FingerprintText>,
+    ) -> File {
+        let sibling_err = log_file.suffix == Suffix::Log && self.sibling_has_text(log_file);
+        File {
+            task: log_file.task.clone(),
+            suffix: log_file.suffix,
+            path: self.path_text(log_file),
+            change,
+            began_at: began,
+            closed,
+            sibling_err,
+            history,
+            fingerprints,
+        }
+    }
+
+    fn sibling_has_text(&self, log_file: &LogFile<'_>) -> bool {
+        ["err", "ERR", "Err"].iter().any(|suffix| {
+            let path = log_file.path.with_extension(suffix);
+            let Ok(reading) = read::read(self.place(&path), None, true) else { return false };
+            let whole = self.log_dir.join(&path);
+            let rule = self.config.rules.iter().find(|r| r.files.matches(whole.as_os_str().as_encoded_bytes()));
+            let is_error = rule.and_then(|rule| rule.as_suffix).is_none_or(Suffix::is_error);
+            is_error && !text::say(reading.bytes(), None, self.manner(&LogFile { rule, ..log_file.clone() })).is_blank()
+        })
+    }
+
+    /// How its text is read.
+    pub(super) fn manner<'b>(&'b self, log_file: &LogFile<'b>) -> Manner<'b> {
+        Manner {
+            encoding: log_file.rule.and_then(|rule| rule.encoding).or(self.config.encoding),
+            ignore: log_file.rule.map_or(&[], |rule| &rule.ignore),
+            redactor: self.redactor,
+        }
+    }
+
+    /// Puts an event into the batch.
+    pub(super) fn say(&mut self, key: &FileKey, at: At, what: What) {
+        self.paced.insert(key.clone(), self.now + self.config.pace);
+        let up = u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
+        self.batch.say(Stamp { at, boot: self.boot, up }, what, Some(key.clone()));
+    }
+
+    /// Its path as it is told.
+    pub(super) fn path_text(&self, log_file: &LogFile<'_>) -> String {
+        path_text(self.log_dir.join(&log_file.path).as_os_str().as_encoded_bytes())
+    }
+
+    /// A path in this log dir.
+    pub(super) fn place<'b>(&'b self, path: &'b Path) -> Place<'b> {
+        Place { log_dir: self.log_dir, path }
+    }
+}

@@ -1,0 +1,135 @@
+//! What the files thread is told to do: its configuration, its rules for single files, and the commands that reach it later.
+//!
+//! Every value here has been checked before; nothing in here reads a file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use encoding_rs::Encoding;
+use olog_proto::Suffix;
+use regex::Regex;
+
+/// What the files thread is to do; every value is trusted.
+#[derive(Debug, Clone)]
+pub struct FilesConfig {
+    /// The folders to watch, absolute.
+    pub log_dirs: Vec<PathBuf>,
+    /// How long after its last close a file is read.
+    pub settle: Duration,
+    /// How long after its first change a file is read at the latest.
+    pub settle_max: Duration,
+    /// How often everything is looked at, whatever the kernel told.
+    pub rescan_every: Duration,
+    /// Bytes of held events at which reading pauses.
+    pub spool_max: u64,
+    /// What text is that is neither UTF-8 nor UTF-16, if it decodes without error.
+    pub encoding: Option<&'static Encoding>,
+    /// The first rule that names a file holds for it.
+    pub rules: Vec<Rule>,
+    /// Taken out of every text, beside the well-known secrets.
+    pub redact: Vec<Regex>,
+    /// `log_keep_days`; none: nothing is deleted.
+    pub keep: Option<Duration>,
+    /// The agent's own folder, never watched.
+    pub own: PathBuf,
+    /// At most one event in this span for a `.log` that grows or a text that comes again: a minute, less in tests.
+    pub pace: Duration,
+    /// A walk that has not moved for so long hangs in a file server that is away: a minute, less in tests.
+    pub stuck_after: Duration,
+    /// How often the log dirs' own folders and the mounts below them are looked at: nobody tells of an unmount. 30 s, less in tests.
+    pub check_every: Duration,
+    /// A disk of a log dir is told as full above this percentage: 90; in tests what the machine's own disk never reaches.
+    pub full_above: u64,
+}
+
+impl FilesConfig {
+    /// The defaults, for these log dirs.
+    pub fn new(log_dirs: Vec<PathBuf>, own: PathBuf) -> FilesConfig {
+        FilesConfig {
+            log_dirs,
+            settle: Duration::from_millis(100),
+            settle_max: Duration::from_secs(10),
+            rescan_every: Duration::from_secs(3600),
+            spool_max: 1 << 30,
+            encoding: None,
+            rules: Vec::new(),
+            redact: Vec::new(),
+            keep: None,
+            own,
+            pace: Duration::from_secs(60),
+            stuck_after: Duration::from_secs(60),
+            check_every: Duration::from_secs(30),
+            full_above: 90,
+        }
+    }
+}
+
+/// What an operator says of some files.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Which files: names, or the ends of paths.
+    pub files: Glob,
+    /// Lines that say nothing.
+    pub ignore: Vec<Regex>,
+    /// What their text means, instead of what the suffix says.
+    pub as_suffix: Option<Suffix>,
+    /// As [`FilesConfig::encoding`], for these files.
+    pub encoding: Option<&'static Encoding>,
+}
+
+/// A pattern of file names: `*`, `?`, `[a-z]`; with a `/` in it, of the end of the path, where `**` passes folders.
+#[derive(Debug, Clone)]
+pub struct Glob {
+    pattern: regex::bytes::Regex,
+    whole_path: bool,
+}
+
+impl Glob {
+    /// Reads a pattern.
+    pub fn parse(pattern: &str) -> Result<Glob, String> {
+        if pattern.is_empty() {
+            return Err("expected a file name or pattern, e.g. \"svc.err\" or \"*.log\"".to_owned());
+        }
+        let mut regex = String::from("(?s-u)");
+        regex.push_str(if pattern.starts_with('/') { "^" } else { "(?:^|/)" });
+        let mut chars = pattern.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '*' if chars.next_if_eq(&'*').is_some() => regex.push_str(".*"),
+                '*' => regex.push_str("[^/]*"),
+                '?' => regex.push_str("[^/]"),
+                '[' => {
+                    let class: String = chars.by_ref().take_while(|&c| c != ']').collect();
+                    let (not, class) = class.strip_prefix('!').map_or(("", class.as_str()), |class| ("^", class));
+                    regex.push_str(&format!("[{not}{}]", class.replace('\\', "\\\\").replace('[', "\\[")));
+                }
+                // Byte by byte, so that a name in any encoding can be matched without Unicode mode.
+                c => {
+                    let mut buffer = [0; 4];
+                    c.encode_utf8(&mut buffer).bytes().for_each(|b| regex.push_str(&format!("\\x{b:02x}")));
+                }
+            }
+        }
+        regex.push('$');
+        let compiled = regex::bytes::RegexBuilder::new(&regex).unicode(false).size_limit(1 << 16).build();
+        let pattern_error = |_| format!("\"{pattern}\" is not a pattern of file names");
+        Ok(Glob { pattern: compiled.map_err(pattern_error)?, whole_path: pattern.contains('/') })
+    }
+
+    /// Does it name this file?
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
+        self.pattern.is_match(if self.whole_path { path } else { name })
+    }
+}
+
+/// What is told to the files thread from outside.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Another configuration from now on.
+    Reload(Box<FilesConfig>),
+    /// The hub's clock less this device's, in milliseconds; `None`: there is no session.
+    HubClock(Option<i64>),
+    /// Finish what is in hand and end.
+    Stop,
+}
