@@ -1,12 +1,17 @@
-//! Looks at one file: safely, boundedly, and against what is known of it.
+//! Opens one log file safely, reads the bytes that are new, bounded, and compares them with what is known of the file.
 //!
-//! A log dir is writable by others, and the agent may read more than they may. So nothing is opened by following a
-//! link: each path is resolved beneath its log dir without symbolic links (openat2(2); component by component on older
-//! kernels), opened without blocking, and must be a regular file both before it is opened for reading (a FIFO's writer would
-//! notice) and after. No descriptor is kept: an open one would keep a file system from being unmounted.
+//! A log dir is writable by others, and the agent may read more than they may. So nothing is opened by following a link: each
+//! path is resolved beneath its log dir without symbolic links (openat2(2); component by component on older kernels), opened without
+//! blocking, and must be a regular file both before it is opened for reading (a FIFO's writer would notice) and after. No descriptor
+//! is kept: an open one would keep a file system from being unmounted.
 //!
-//! What is new is decided by inode, size, mtime, offset and two hashes: see [`Memory`] and DESIGN §2. Whatever a file's
-//! size, at most two windows of new bytes are read, and two more for the hash that knows the same text again.
+//! | size, inode, bytes | what is new |
+//! |---|---|
+//! | larger than the offset, the same inode, the first and the last 256 bytes before the offset as they were | what lies behind the offset |
+//! | anything else that changed | the whole file |
+//! | the whole file, and its text is the one that was told | nothing: it was written again |
+//!
+//! Whatever a file's size, at most two windows of new bytes are read, and two more for the hash that knows the same text again.
 
 use std::ffi::OsStr;
 use std::io;
@@ -119,7 +124,7 @@ pub struct Reading {
     pub from: u64,
     /// Where they end: what was read for good.
     pub to: u64,
-    /// The first new bytes, or all.
+    /// The first new bytes, or all of them.
     pub head: Vec<u8>,
     /// How many were not read.
     pub between: u64,

@@ -15,7 +15,6 @@ pub(crate) type Known = (&'static str, &'static str, &'static str);
 
 pub(crate) const KNOWN: &[Known] = &[
     // Cycles between files.
-    ("cycle", "files/road", "the pipeline and the roots of a log dir share one struct"),
     ("cycle", "apply/declared_tasks", "the store reads what a device says of itself in the type of `ingest`"),
     ("cycle", "channel", "a channel holds the registry of types that makes channels"),
     ("cycle", "words/missed", "the words for a missed task and for one notice call each other"),
@@ -24,7 +23,6 @@ pub(crate) const KNOWN: &[Known] = &[
     // Type names with two meanings.
     ("type", "olog-agent/Bytes", "to be renamed"),
     ("type", "olog-agent/Ended", "to be renamed"),
-    ("type", "olog-agent/Road", "to be renamed"),
     ("type", "olog-agent/Said", "to be renamed"),
     ("type", "olog-daemon/Source", "to be renamed"),
     ("type", "olog-hub/Asked", "to be renamed"),
@@ -60,8 +58,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Window", "to be renamed"),
     ("type", "olog-push/Arg", "to be renamed"),
     // References to a page that is not in the repository.
-    ("reference", "crates/olog-agent/src/files/look.rs", "to be stated"),
-    ("reference", "crates/olog-agent/src/read.rs", "to be stated"),
     ("reference", "crates/olog-daemon/src/service.rs", "to be stated"),
     ("reference", "crates/olog-hub/src/rules/budget.rs", "to be stated"),
     ("reference", "crates/olog-hub/src/rules/expect.rs", "to be stated"),
