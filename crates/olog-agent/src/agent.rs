@@ -37,11 +37,12 @@ use crate::{
     dial::Dialer,
     fallback::{Fallback, FallbackError},
     files::{Files, FilesError},
-    identity::{self, Chance as _, IdentityError, SystemChance},
-    socket::{self, Desk, ReloadAsked, SocketError},
+    identity::{self, IdentityError, RandomSource as _, SystemRandom},
+    runs,
+    socket::{self, ReloadAsked, SocketContext, SocketError},
     spool::{Spool, SpoolError, spool_path},
     sweep::SKEW_MAX,
-    uplink::{Link, Setup, Uplink, UplinkError},
+    uplink::{ConnectionStatus, Setup, Uplink, UplinkError},
 };
 
 /// How often the configuration's files and `hub.json` are looked at, the workers' pulses felt, and the line for the service manager
@@ -77,7 +78,7 @@ pub enum Fatal {
     Fallback(#[from] FallbackError),
     /// No random bytes for a new epoch.
     #[error("no random bytes")]
-    Chance(#[source] io::Error),
+    RandomBytes(#[source] io::Error),
     /// A worker ended without being told to.
     #[error("{0} ended early")]
     Ended(String),
@@ -98,7 +99,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
     let Config { fixed, live } = config;
     let state_dir = &fixed.state_dir;
     identity::make_state_dir(state_dir)?;
-    let key = identity::device_key(state_dir, &mut SystemChance)?;
+    let key = identity::device_key(state_dir, &mut SystemRandom)?;
     let hub = identity::hub(state_dir)?;
     let spool = open_spool(state_dir)?;
     let listener = bind(&fixed.socket, 0o666).map_err(|source| SocketError { path: fixed.socket.clone(), source })?;
@@ -106,14 +107,23 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
     let files = Arc::new(Files::start(live.files.clone(), spool.clone(), bell.clone(), clock.clone())?);
 
     let (setup, setup_seen) = watch::channel(Setup { hub, name: live.device.clone(), address: live.address.clone() });
-    let (link, link_seen) = watch::channel(Link::default());
+    let (link, link_seen) = watch::channel(ConnectionStatus::default());
     let (live_sender, live) = watch::channel(live);
     let (reload, reload_asked) = mpsc::channel(4);
+    let (look, look_asked) = mpsc::channel(16);
+    let runs = runs::Reader {
+        folders: runs::folders(state_dir),
+        spool: spool.clone(),
+        bell: bell.clone(),
+        live: live.clone(),
+        clock: clock.clone(),
+        running: Arc::default(),
+    };
     let uplink_pulse = Pulse::default();
     let health = health(&files, &uplink_pulse);
     let uplink = Uplink {
         road: Dialer::new(clock.clone(), newest(&spool)),
-        chance: SystemChance,
+        chance: SystemRandom,
         key,
         spool: spool.clone(),
         bell: bell.clone(),
@@ -123,36 +133,21 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         why: || service::Stop::why().as_str(),
         pulse: uplink_pulse.clone(),
     };
-    let desk = Desk {
+    let context = SocketContext {
         spool: spool.clone(),
         bell: bell.clone(),
         files: files.clone(),
         link: link_seen.clone(),
         setup: setup_seen,
         live: live.clone(),
+        look,
+        runs: runs.clone(),
         reload,
         clock: clock.clone(),
     };
     let fallback =
-        Fallback { spool: spool.clone(), link: link_seen.clone(), live, clock: clock.clone(), chance: SystemChance };
-    let stop = handle.stop.clone();
-    let mut workers = JoinSet::new();
-    workers.spawn({
-        let stop = stop.clone();
-        async move { uplink.run(stop).await.map_err(Fatal::from).map(|()| "uplink") }
-    });
-    workers.spawn({
-        let stop = stop.clone();
-        async move { fallback.run(stop).await.map_err(Fatal::from).map(|()| "own push") }
-    });
-    let asked = desk.clone();
-    workers.spawn({
-        let stop = stop.clone();
-        async move {
-            socket::run(listener, asked, stop).await;
-            Ok("socket")
-        }
-    });
+        Fallback { spool: spool.clone(), link: link_seen.clone(), live, clock: clock.clone(), chance: SystemRandom };
+    let workers = spawn_workers(uplink, fallback, (runs, look_asked), (listener, context.clone()), &handle.stop);
     let agent = Agent {
         source,
         stamp,
@@ -165,13 +160,39 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         files,
         setup,
         link: link_seen,
-        desk,
+        context,
         health,
         shown: String::new(),
         reload_asked,
         workers,
     };
     agent.watch().await
+}
+
+/// Every worker that is a task; the files have a thread of their own.
+fn spawn_workers(
+    uplink: Uplink<Dialer, SystemRandom>,
+    fallback: Fallback<SystemRandom>,
+    (runs, look_asked): (runs::Reader, mpsc::Receiver<runs::Look>),
+    (listener, context): (tokio::net::UnixListener, SocketContext),
+    stop: &CancellationToken,
+) -> JoinSet<Result<&'static str, Fatal>> {
+    let mut workers = JoinSet::new();
+    let own = stop.clone();
+    workers.spawn(async move { uplink.run(own).await.map_err(Fatal::from).map(|()| "uplink") });
+    let own = stop.clone();
+    workers.spawn(async move { fallback.run(own).await.map_err(Fatal::from).map(|()| "own push") });
+    let own = stop.clone();
+    workers.spawn(async move {
+        let ended = runs::run(runs, look_asked, own).await;
+        ended.map_err(|panic| Fatal::Ended(format!("runs ({panic})"))).map(|()| "runs")
+    });
+    let own = stop.clone();
+    workers.spawn(async move {
+        socket::run(listener, context, own).await;
+        Ok("socket")
+    });
+    workers
 }
 
 struct Agent {
@@ -185,8 +206,8 @@ struct Agent {
     bell: Arc<Notify>,
     files: Arc<Files>,
     setup: watch::Sender<Setup>,
-    link: watch::Receiver<Link>,
-    desk: Desk,
+    link: watch::Receiver<ConnectionStatus>,
+    context: SocketContext,
     /// The workers that the watchdog looks at; they are looked at as long as their handles are held.
     health: (Workers, [Worker; 2]),
     /// The line that the service manager shows.
@@ -250,9 +271,9 @@ impl Agent {
         if let Err(error) = std::fs::remove_file(&self.fixed.socket) {
             tracing::debug!(%error, "the socket's file stays");
         }
-        // The socket's desk holds the road too.
-        let Agent { files, desk, .. } = self;
-        drop(desk);
+        // The socket's context holds the road too.
+        let Agent { files, context, .. } = self;
+        drop(context);
         if let Some(files) = Arc::into_inner(files) {
             files.stop();
         }
@@ -361,7 +382,7 @@ impl Agent {
 
     /// One line for `systemctl status`.
     fn line(&self) -> String {
-        line::line(&self.desk.status(), line::hub_is_here())
+        line::line(&self.context.status(), line::hub_is_here())
     }
 }
 
@@ -400,7 +421,7 @@ fn early(worker: Result<Result<&'static str, Fatal>, tokio::task::JoinError>) ->
 
 fn open_spool(state_dir: &Path) -> Result<Spool, Fatal> {
     let mut epoch = [0; 16];
-    SystemChance.fill(&mut epoch).map_err(Fatal::Chance)?;
+    SystemRandom.fill(&mut epoch).map_err(Fatal::RandomBytes)?;
     let (spool, opened) = Spool::open(&spool_path(state_dir), Id128(epoch))?;
     tracing::debug!(?opened, "the spool is open");
     Ok(spool)

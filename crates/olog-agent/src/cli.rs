@@ -20,10 +20,10 @@ use tokio::runtime::{Builder, Runtime};
 use crate::{
     agent::{self, Handle, line},
     config::{self, Config},
-    exec::{Exec, exec},
+    exec::{Exec, Places, Report, end_like, exec, is_in_terminal},
     files, identity,
     join::{Joiner, join},
-    sandbox,
+    runs, sandbox,
     socket::Status,
 };
 
@@ -135,7 +135,8 @@ pub fn main() -> ExitCode {
         Verb::Status { json } => runtime.block_on(status(&config, json)),
         Verb::Scan { dry_run: _ } => scan(&config),
         Verb::Exec { task, timeout, lock, command } => {
-            return runtime.block_on(exec_verb(Exec { task, timeout, lock, command }, &config));
+            let in_terminal = is_in_terminal();
+            return runtime.block_on(exec_verb(Exec { task, timeout, lock, command, in_terminal }, &config));
         }
     };
     exit.into()
@@ -147,12 +148,19 @@ fn is_denied(invalid: &Invalid) -> bool {
 }
 
 async fn exec_verb(what: Exec, config: &Config) -> ExitCode {
-    match exec(what, &client(config), &mut identity::SystemChance).await {
-        Ok(outcome) => {
-            if let Some(untold) = outcome.untold {
-                complain(&format!("olog-agent: {untold}"));
+    let folders = runs::folders(&config.fixed.state_dir);
+    let (agent, clock, locks) = (client(config), Clock::system(), Places::of_machine(&folders));
+    let report = Report { folders, locks, agent: &agent, clock: &clock };
+    let in_terminal = what.in_terminal;
+    match exec(what, &report, &mut identity::SystemRandom).await {
+        Ok(result) => {
+            for complaint in result.complaints {
+                complain(&format!("olog-agent: {complaint}"));
             }
-            ExitCode::from(outcome.code)
+            if in_terminal {
+                end_like(result.signal);
+            }
+            ExitCode::from(result.code)
         }
         Err(error) => failed(&error).into(),
     }
@@ -260,7 +268,7 @@ async fn join_verb(link: Option<String>, config: &Config) -> Exit {
     };
     let live = &config.live;
     let who = Joiner { state_dir: &config.fixed.state_dir, name: &live.device, address: live.address.as_deref() };
-    let joined = join(&link, &who, &Clock::system(), &mut identity::SystemChance).await;
+    let joined = join(&link, &who, &Clock::system(), &mut identity::SystemRandom).await;
     let joined = match joined {
         Ok(hub) => hub,
         Err(error) => return failed(&error),
@@ -333,6 +341,12 @@ fn show(status: &Status) -> String {
         status.spool, status.spool_bytes, status.acked
     );
     out += &format!("{}\n", line::watched(status));
+    for run in &status.runs {
+        let since = humantime::format_rfc3339_seconds(
+            std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(run.since.0).unwrap_or(0)),
+        );
+        out += &format!("running: {} since {since} (user {})\n", run.task, run.uid);
+    }
     if let Some(skew) = status.skew.filter(|skew| skew.abs() > 10_000) {
         out += &format!("this device's clock differs from the hub's by {} s\n", skew / 1000);
     }

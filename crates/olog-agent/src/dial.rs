@@ -46,13 +46,13 @@ const TLS_AFTER: Duration = Duration::from_secs(10);
 const DNS_AFTER: Duration = Duration::from_secs(10);
 
 /// A stream of bytes to a hub.
-pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
 /// How a hub is reached. Tests bring a road of their own.
-pub trait Road: Send + Sync {
+pub trait Connector: Send + Sync {
     /// Opens a stream to where `target` points.
-    fn reach(&self, target: &Target) -> impl Future<Output = Result<Box<dyn Bytes>, DialError>> + Send;
+    fn reach(&self, target: &Target) -> impl Future<Output = Result<Box<dyn ByteStream>, DialError>> + Send;
 }
 
 /// Where a hub is, taken apart.
@@ -160,8 +160,8 @@ impl Dialer {
     }
 }
 
-impl Road for Dialer {
-    async fn reach(&self, target: &Target) -> Result<Box<dyn Bytes>, DialError> {
+impl Connector for Dialer {
+    async fn reach(&self, target: &Target) -> Result<Box<dyn ByteStream>, DialError> {
         let stream = connect(target).await?;
         if !target.is_tls {
             return Ok(Box::new(stream));

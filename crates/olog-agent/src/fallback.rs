@@ -13,8 +13,8 @@
 //! Without a channel, or while the hub is there, it sleeps.
 
 mod hub;
-mod lane;
 mod outage;
+mod queue;
 
 use std::{io, time::Duration};
 
@@ -32,13 +32,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Live,
-    identity::Chance,
+    identity::RandomSource,
     spool::{Spool, SpoolError},
-    uplink::Link,
+    uplink::ConnectionStatus,
 };
-use hub::Told;
-use lane::{Lane, Ledger, Tallies, Verdict};
+use hub::OwedRecovery;
 use outage::Outage;
+use queue::{CallResult, PendingAcks, ReceiverQueue, SendLog};
 use std::sync::Arc;
 
 /// How often new events are looked for in an outage.
@@ -53,7 +53,7 @@ pub struct Fallback<C> {
     /// Where the events are.
     pub spool: Spool,
     /// How the link to the hub stands.
-    pub link: watch::Receiver<Link>,
+    pub link: watch::Receiver<ConnectionStatus>,
     /// Whether, when and where to push.
     pub live: watch::Receiver<Arc<Live>>,
     /// Wall time.
@@ -67,10 +67,10 @@ pub struct Fallback<C> {
 #[error("own push: no random bytes")]
 pub struct FallbackError(#[from] io::Error);
 
-impl<C: Chance> Fallback<C> {
+impl<C: RandomSource> Fallback<C> {
     /// Watches the link until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), FallbackError> {
-        let ledger = Ledger::default();
+        let send_log = SendLog::default();
         let mut lost_at = None;
         loop {
             let live = self.live.borrow_and_update().clone();
@@ -79,7 +79,7 @@ impl<C: Chance> Fallback<C> {
             let outage = async {
                 tokio::select! {
                     () = away(&mut link, when.push, &self.clock, &mut lost_at) => {}
-                    () = self.welcome(&live, &ledger, when.back) => {}
+                    () = self.welcome(&live, &send_log, when.back) => {}
                 }
                 if live.push.channels.is_empty() {
                     std::future::pending::<()>().await;
@@ -88,7 +88,7 @@ impl<C: Chance> Fallback<C> {
                 let mut back = self.link.clone();
                 tokio::select! {
                     () = connected(&mut back) => {}
-                    () = self.push(&live, &ledger, since, when.gone.saturating_sub(when.push)) => {}
+                    () = self.push(&live, &send_log, since, when.gone.saturating_sub(when.push)) => {}
                 }
                 lost_at = None;
             };
@@ -117,11 +117,11 @@ impl<C: Chance> Fallback<C> {
     }
 
     /// Tells those who heard that the hub was gone that it is back, once the link has held for `after`. Goes on until it is dropped.
-    async fn welcome(&self, live: &Live, ledger: &Ledger, after: Duration) {
+    async fn welcome(&self, live: &Live, send_log: &SendLog, after: Duration) {
         let mut link = self.link.clone();
         connected(&mut link).await;
         let at = self.clock.now();
-        let owed = hub::met(&self.spool).and_then(|()| Told::load(&self.spool));
+        let owed = hub::met(&self.spool).and_then(|()| OwedRecovery::load(&self.spool));
         let mut told = match owed {
             Ok(told) => told,
             Err(error) => {
@@ -129,120 +129,124 @@ impl<C: Chance> Fallback<C> {
                 return std::future::pending().await;
             }
         };
-        let mut lanes: Vec<Lane<'_>> = live.push.channels.iter().flat_map(|c| Lane::of(c, ledger)).collect();
-        for lane in &mut lanes {
-            if let Some(since) = told.since(lane.name()) {
+        let mut queues: Vec<ReceiverQueue<'_>> =
+            live.push.channels.iter().flat_map(|c| ReceiverQueue::of(c, send_log)).collect();
+        for queue in &mut queues {
+            if let Some(since) = told.since(queue.name()) {
                 let notice = hub::back(&live.device, since, at);
-                if lane.wants(&notice, &live.device) {
-                    lane.waiting.push((None, notice));
+                if queue.wants(&notice, &live.device) {
+                    queue.waiting.push((None, notice));
                 }
             }
         }
-        lanes.retain(|lane| !lane.waiting.is_empty());
-        let owed: Vec<&str> = lanes.iter().map(|lane| lane.name()).collect();
+        queues.retain(|queue| !queue.waiting.is_empty());
+        let owed: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
         if let Err(error) = told.keep(&owed, &self.spool) {
             tracing::warn!(%error, "who is owed no news of the hub stays on record");
         }
         sleep(after).await;
-        let mut tallies = Tallies::default();
-        while !lanes.is_empty() {
-            for lane in &mut lanes {
+        let mut pending = PendingAcks::default();
+        while !queues.is_empty() {
+            for queue in &mut queues {
                 // Not in a moment without the hub: it may be gone again.
                 connected(&mut link).await;
-                self.turn(lane, &mut tallies).await;
-                if lane.waiting.is_empty()
-                    && let Err(error) = told.back(lane.name(), &self.spool)
+                self.turn(queue, &mut pending).await;
+                if queue.waiting.is_empty()
+                    && let Err(error) = told.back(queue.name(), &self.spool)
                 {
                     tracing::warn!(%error, "that the hub is back is told again after a restart");
                 }
             }
-            lanes.retain(|lane| !lane.waiting.is_empty());
-            let due = lanes.iter().map(|lane| lane.not_before).min();
+            queues.retain(|queue| !queue.waiting.is_empty());
+            let due = queues.iter().map(|queue| queue.not_before).min();
             sleep_until(due.map_or_else(Instant::now, |due| due.max(Instant::now() + LOOK_EVERY))).await;
         }
         std::future::pending().await
     }
 
     /// Pushes until it is dropped; `since` then there is no session, after `gone_after` that is told too.
-    async fn push(&self, live: &Live, ledger: &Ledger, since: At, gone_after: Duration) {
+    async fn push(&self, live: &Live, send_log: &SendLog, since: At, gone_after: Duration) {
         tracing::warn!(after = ?live.push.after, "the hub is away: this device pushes by itself");
         let mut gone_due = Some(Instant::now() + gone_after);
-        let mut lanes: Vec<Lane<'_>> = live.push.channels.iter().flat_map(|c| Lane::of(c, ledger)).collect();
+        let mut queues: Vec<ReceiverQueue<'_>> =
+            live.push.channels.iter().flat_map(|c| ReceiverQueue::of(c, send_log)).collect();
         let mut outage = Outage::default();
-        let mut tallies = Tallies::default();
+        let mut pending = PendingAcks::default();
         loop {
             if gone_due.is_some_and(|due| due <= Instant::now()) {
                 gone_due = None;
-                if let Err(error) = self.miss(&mut lanes, live, since) {
+                if let Err(error) = self.miss(&mut queues, live, since) {
                     tracing::error!(%error, "that the hub is gone is not told");
                 }
             }
-            if let Err(error) = self.gather(&mut outage, &mut tallies, &mut lanes, live) {
+            if let Err(error) = self.gather(&mut outage, &mut pending, &mut queues, live) {
                 tracing::error!(%error, "what should be pushed cannot be read");
             }
-            for lane in &mut lanes {
-                if self.turn(lane, &mut tallies).await.is_gone_accepted {
-                    let told = Told::load(&self.spool).and_then(|mut told| told.gone(lane.name(), since, &self.spool));
+            for queue in &mut queues {
+                if self.turn(queue, &mut pending).await.is_gone_accepted {
+                    let told = OwedRecovery::load(&self.spool)
+                        .and_then(|mut told| told.gone(queue.name(), since, &self.spool));
                     if let Err(error) = told {
                         tracing::error!(%error, "who was told that the hub is gone is not on record");
                     }
                 }
             }
-            let due = lanes.iter().filter(|lane| !lane.waiting.is_empty()).map(|lane| lane.not_before).min();
+            let due = queues.iter().filter(|queue| !queue.waiting.is_empty()).map(|queue| queue.not_before).min();
             let look = gone_due.map_or(Instant::now() + LOOK_EVERY, |due| due.min(Instant::now() + LOOK_EVERY));
             sleep_until(due.map_or(look, |due| due.min(look))).await;
         }
     }
 
-    /// That the hub is gone, into the lanes of those who do not know it yet. One that this device never met, or that sent it
+    /// That the hub is gone, into the queues of those who do not know it yet. One that this device never met, or that sent it
     /// away, is not missed.
-    fn miss(&self, lanes: &mut [Lane<'_>], live: &Live, since: At) -> Result<(), SpoolError> {
+    fn miss(&self, queues: &mut [ReceiverQueue<'_>], live: &Live, since: At) -> Result<(), SpoolError> {
         let link = self.link.borrow().clone();
         if link.revoked || !hub::is_met(&self.spool)? {
             return Ok(());
         }
-        let told = Told::load(&self.spool)?;
+        let told = OwedRecovery::load(&self.spool)?;
         let address = live.address.as_deref();
         let notice = hub::gone(&live.device, address, since, link.trouble.as_deref(), self.clock.now());
-        for lane in lanes {
-            if told.since(lane.name()).is_none() && lane.wants(&notice, &live.device) {
-                lane.waiting.push((None, notice.clone()));
+        for queue in queues {
+            if told.since(queue.name()).is_none() && queue.wants(&notice, &live.device) {
+                queue.waiting.push((None, notice.clone()));
             }
         }
         Ok(())
     }
 
-    /// New events, as notices, into the lanes of those who want them.
+    /// New events, as notices, into the queues of those who want them.
     fn gather(
         &self,
         outage: &mut Outage,
-        tallies: &mut Tallies,
-        lanes: &mut [Lane<'_>],
+        pending: &mut PendingAcks,
+        queues: &mut [ReceiverQueue<'_>],
         live: &Live,
     ) -> Result<(), SpoolError> {
-        while lanes.iter().all(|lane| lane.waiting.len() < WAITING_MAX) {
+        while queues.iter().all(|queue| queue.waiting.len() < WAITING_MAX) {
             let events = self.spool.after(outage.seen(self.spool.epoch(), self.spool.acked()), PAGE.0, PAGE.1)?;
             if events.is_empty() {
                 break;
             }
             for said in outage.take(events, &live.device, live.address.as_deref(), self.clock.now()) {
-                let wanted: Vec<_> = lanes.iter_mut().filter(|lane| lane.wants(&said.notice, &live.device)).collect();
-                tallies.open(said.n, wanted.len());
-                for lane in wanted {
-                    lane.waiting.push((Some(said.n), said.notice.clone()));
+                let wanted: Vec<_> =
+                    queues.iter_mut().filter(|queue| queue.wants(&said.notice, &live.device)).collect();
+                pending.open(said.n, wanted.len());
+                for queue in wanted {
+                    queue.waiting.push((Some(said.n), said.notice.clone()));
                 }
             }
         }
         Ok(())
     }
 
-    /// One call of one lane, if it is its turn.
-    async fn turn(&self, lane: &mut Lane<'_>, tallies: &mut Tallies) -> Done {
+    /// One call of one queue, if it is its turn.
+    async fn turn(&self, queue: &mut ReceiverQueue<'_>, pending: &mut PendingAcks) -> TurnResult {
         let now = self.clock.now();
-        if lane.waiting.is_empty() || Instant::now() < lane.not_before || !lane.has_budget(now) {
-            return Done::default();
+        if queue.waiting.is_empty() || Instant::now() < queue.not_before || !queue.has_budget(now) {
+            return TurnResult::default();
         }
-        let notices: Vec<Notice> = lane.waiting.iter().map(|(_, notice)| notice.clone()).collect();
+        let notices: Vec<Notice> = queue.waiting.iter().map(|(_, notice)| notice.clone()).collect();
         let context = Context {
             language: language(),
             timezone: timezone(),
@@ -250,32 +254,32 @@ impl<C: Chance> Fallback<C> {
             public_url: None,
             by_device: true,
             budget: None,
-            limits: lane.channel.limits(),
+            limits: queue.channel.limits(),
         };
         let Composed { message, told } = compose(&notices, &context);
-        let places = || told.iter().filter_map(|&i| lane.waiting.get(i));
+        let places = || told.iter().filter_map(|&i| queue.waiting.get(i));
         let numbers: Vec<u64> = places().filter_map(|(n, _)| *n).collect();
         let speaks_of_hub = places().any(|(n, _)| n.is_none());
         if let Err(error) = self.mark(&numbers, OwnPush { tried_at: now, accepted_at: None }) {
             // Unmarked it would be told again after every restart.
             tracing::error!(%error, "an own push cannot be recorded, so it is not made");
-            lane.failed(None);
-            return Done::default();
+            queue.failed(None);
+            return TurnResult::default();
         }
-        let is_accepted = match lane.call(&message).await {
-            Verdict::Accepted => true,
-            Verdict::Refused => false,
-            Verdict::Later(after) => {
-                lane.failed(after);
-                return Done::default();
+        let is_accepted = match queue.call(&message).await {
+            CallResult::Accepted => true,
+            CallResult::Refused => false,
+            CallResult::Later(after) => {
+                queue.failed(after);
+                return TurnResult::default();
             }
         };
-        lane.done(&told, now, is_accepted);
-        let accepted = tallies.close(&numbers, is_accepted);
+        queue.done(&told, now, is_accepted);
+        let accepted = pending.close(&numbers, is_accepted);
         if let Err(error) = self.mark(&accepted, OwnPush { tried_at: now, accepted_at: Some(self.clock.now()) }) {
             tracing::error!(%error, "an accepted push cannot be recorded: the hub will tell it again");
         }
-        Done { is_gone_accepted: speaks_of_hub && is_accepted }
+        TurnResult { is_gone_accepted: speaks_of_hub && is_accepted }
     }
 
     fn mark(&self, numbers: &[u64], push: OwnPush) -> Result<(), SpoolError> {
@@ -292,12 +296,12 @@ struct When {
 
 /// What a turn did.
 #[derive(Debug, Default)]
-struct Done {
+struct TurnResult {
     is_gone_accepted: bool,
 }
 
 /// Returns when there was no session for so long; since when is noted, unless it was known.
-async fn away(link: &mut watch::Receiver<Link>, time: Duration, clock: &Clock, lost_at: &mut Option<At>) {
+async fn away(link: &mut watch::Receiver<ConnectionStatus>, time: Duration, clock: &Clock, lost_at: &mut Option<At>) {
     loop {
         if link.wait_for(|link| !link.connected).await.is_err() {
             return std::future::pending().await;
@@ -311,7 +315,7 @@ async fn away(link: &mut watch::Receiver<Link>, time: Duration, clock: &Clock, l
 }
 
 /// Returns when there is a session.
-async fn connected(link: &mut watch::Receiver<Link>) {
+async fn connected(link: &mut watch::Receiver<ConnectionStatus>) {
     if link.wait_for(|link| link.connected).await.is_err() {
         std::future::pending::<()>().await;
     }

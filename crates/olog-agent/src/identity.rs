@@ -64,16 +64,16 @@ pub enum IdentityError {
 }
 
 /// A source of random bytes; tests bring their own.
-pub trait Chance: Send {
+pub trait RandomSource: Send {
     /// Fills the whole of it.
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()>;
 }
 
 /// The system's random bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SystemChance;
+pub struct SystemRandom;
 
-impl Chance for SystemChance {
+impl RandomSource for SystemRandom {
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(|e| io::Error::other(e.to_string()))
     }
@@ -88,7 +88,7 @@ fn hub_path(state_dir: &Path) -> PathBuf {
 }
 
 /// The device's key; made when there is none.
-pub fn device_key(state_dir: &Path, chance: &mut dyn Chance) -> Result<SecretKey, IdentityError> {
+pub fn device_key(state_dir: &Path, chance: &mut dyn RandomSource) -> Result<SecretKey, IdentityError> {
     let path = key_path(state_dir);
     if let Some(text) = read(&path)? {
         return parse_key(&path, &text);
@@ -241,8 +241,8 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
-        let first = device_key(folder.path(), &mut SystemChance).unwrap();
-        let again = device_key(folder.path(), &mut SystemChance).unwrap();
+        let first = device_key(folder.path(), &mut SystemRandom).unwrap();
+        let again = device_key(folder.path(), &mut SystemRandom).unwrap();
         assert_eq!(first.public(), again.public());
         let mode = fs::metadata(key_path(folder.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -253,7 +253,7 @@ mod tests {
     fn a_damaged_key_is_told_and_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(key_path(folder.path()), "short").unwrap();
-        let error = device_key(folder.path(), &mut SystemChance).unwrap_err().to_string();
+        let error = device_key(folder.path(), &mut SystemRandom).unwrap_err().to_string();
         assert!(error.contains("device.key: is damaged") && error.contains("join again"), "{error}");
         assert_eq!(fs::read_to_string(key_path(folder.path())).unwrap(), "short");
     }

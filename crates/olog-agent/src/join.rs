@@ -19,8 +19,8 @@ use tokio::time::timeout;
 
 use crate::{
     boot,
-    dial::{Bytes, DialError, Dialer, Road, Target},
-    identity::{self, Chance, Hub, IdentityError},
+    dial::{ByteStream, Connector, DialError, Dialer, Target},
+    identity::{self, Hub, IdentityError, RandomSource},
     spool::{Spool, SpoolError, spool_path},
     uplink::{EnterError, Introduction, enter, greet},
 };
@@ -75,7 +75,7 @@ pub enum JoinError {
     Proof(String),
     /// No randomness.
     #[error("no random bytes")]
-    Chance(#[from] std::io::Error),
+    RandomBytes(#[from] std::io::Error),
 }
 
 /// Who joins.
@@ -104,16 +104,21 @@ struct Answer {
 }
 
 /// Joins by the system's road.
-pub async fn join(link: &JoinLink, who: &Joiner<'_>, clock: &Clock, chance: &mut dyn Chance) -> Result<Hub, JoinError> {
+pub async fn join(
+    link: &JoinLink,
+    who: &Joiner<'_>,
+    clock: &Clock,
+    chance: &mut dyn RandomSource,
+) -> Result<Hub, JoinError> {
     join_by(&Dialer::new(clock.clone(), At(0)), link, who, clock, chance).await
 }
 
 async fn join_by(
-    road: &impl Road,
+    road: &impl Connector,
     link: &JoinLink,
     who: &Joiner<'_>,
     clock: &Clock,
-    chance: &mut dyn Chance,
+    chance: &mut dyn RandomSource,
 ) -> Result<Hub, JoinError> {
     identity::make_state_dir(who.state_dir)?;
     let key = identity::device_key(who.state_dir, chance)?;
@@ -138,7 +143,7 @@ async fn join_by(
 }
 
 /// The spool, while no daemon has it. One that cannot be opened is found before the link is used up.
-fn spool(state_dir: &Path, chance: &mut dyn Chance) -> Result<Option<Spool>, JoinError> {
+fn spool(state_dir: &Path, chance: &mut dyn RandomSource) -> Result<Option<Spool>, JoinError> {
     let mut epoch = [0; 16];
     chance.fill(&mut epoch)?;
     let path = spool_path(state_dir);
@@ -159,13 +164,13 @@ fn spool(state_dir: &Path, chance: &mut dyn Chance) -> Result<Option<Spool>, Joi
 /// Both proofs, with the numbers of the real spool: an epoch of its own would look like another stream to the hub. While the
 /// daemon has the spool, its own next session is the proof.
 async fn first_session(
-    road: &impl Road,
+    road: &impl Connector,
     target: &Target,
     hub: &Hub,
     key: SecretKey,
     who: &Joiner<'_>,
     spool: Spool,
-    (clock, chance): (&Clock, &mut dyn Chance),
+    (clock, chance): (&Clock, &mut dyn RandomSource),
 ) -> Result<(), String> {
     let mut nonce = [0; 32];
     chance.fill(&mut nonce).map_err(|e| e.to_string())?;
@@ -185,7 +190,7 @@ async fn first_session(
 
 /// `POST /join`.
 async fn enrol(
-    stream: Box<dyn Bytes>,
+    stream: Box<dyn ByteStream>,
     target: &Target,
     link: &JoinLink,
     who: &Joiner<'_>,
@@ -214,7 +219,7 @@ async fn enrol(
     }
 }
 
-async fn post(stream: Box<dyn Bytes>, target: &Target, ask: &Ask<'_>) -> Result<(StatusCode, Body), String> {
+async fn post(stream: Box<dyn ByteStream>, target: &Target, ask: &Ask<'_>) -> Result<(StatusCode, Body), String> {
     let broken = |e: &dyn std::fmt::Display| format!("the connection broke: {e}");
     let body = serde_json::to_vec(ask).map_err(|e| e.to_string())?;
     let request = Request::post(format!("{}/join", target.prefix))

@@ -11,6 +11,7 @@ pub mod files;
 pub mod identity;
 pub mod join;
 pub mod read;
+pub mod runs;
 pub mod sandbox;
 pub mod settle;
 pub mod socket;

@@ -1,11 +1,10 @@
-//! The agent's Unix socket: `GET /status` and `POST /run` for anybody on this device, `POST /reload` for who may.
+//! The agent's Unix socket: `GET /status`, `POST /run` and `POST /runs` for anybody on this device, `POST /reload` for administrators.
 //!
 //! A run that was reported is in the spool, synced, before the answer goes out. Knows HTTP and who asks; what a verb does is
 //! done by the spool, the road of the files and the wiring, which it holds by handles.
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -14,7 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use olog_daemon::{clock::Clock, socket::Peer};
-use olog_proto::{Epoch, Note, TaskName, What, event::Event};
+use olog_proto::{Epoch, Note, TaskName, What};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -28,9 +27,9 @@ use crate::{
     boot,
     config::Live,
     files::Files,
+    runs::{self, Look, Reported, RunningRun},
     spool::{Batch, Spool},
-    text::{self, Bytes, Manner, Redactor},
-    uplink::{Link, Setup},
+    uplink::{ConnectionStatus, Setup},
 };
 
 /// Requests that are answered at the same time; more wait.
@@ -74,6 +73,9 @@ pub struct Status {
     pub watched_files: u64,
     /// Folders that are watched.
     pub watched_folders: u64,
+    /// Runs by `exec` that go on.
+    #[serde(default)]
+    pub runs: Vec<RunningRun>,
     /// Troubles that are open.
     pub notes: Vec<Note>,
 }
@@ -90,24 +92,7 @@ pub enum Run {
         run: String,
     },
     /// It is over.
-    Ended(Box<Ended>),
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ended {
-    /// Its task.
-    pub task: TaskName,
-    /// Its own id.
-    pub run: String,
-    /// Its exit code, if it exited.
-    pub exit: Option<i32>,
-    /// The signal that ended it, if one did.
-    pub signal: Option<i32>,
-    /// Milliseconds.
-    pub duration: u64,
-    /// The end of what it wrote on both outputs, in base64: any bytes.
-    pub output: String,
+    Ended(Box<Reported>),
 }
 
 /// A reload that somebody waits for; the answer is what is wrong with the new configuration.
@@ -115,7 +100,7 @@ pub type ReloadAsked = oneshot::Sender<Result<(), String>>;
 
 /// What the socket needs of the daemon.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct SocketContext {
     /// For runs, and to count what is held.
     pub spool: Spool,
     /// Rung after a run was put there.
@@ -123,11 +108,15 @@ pub struct Desk {
     /// For what is watched.
     pub files: Arc<Files>,
     /// How the link stands.
-    pub link: watch::Receiver<Link>,
+    pub link: watch::Receiver<ConnectionStatus>,
     /// Where to, and as whom.
     pub setup: watch::Receiver<Setup>,
     /// What is in force: how a run's output is read.
     pub live: watch::Receiver<Arc<Live>>,
+    /// Asks that the run files are read.
+    pub look: mpsc::Sender<Look>,
+    /// The runs by `exec` that go on.
+    pub runs: runs::Reader,
     /// Asks the wiring for a reload.
     pub reload: mpsc::Sender<ReloadAsked>,
     /// Wall time.
@@ -146,7 +135,7 @@ pub struct SocketError {
 }
 
 /// Answers until `stop`.
-pub async fn run(listener: UnixListener, desk: Desk, stop: CancellationToken) {
+pub async fn run(listener: UnixListener, context: SocketContext, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         let may_accept = connections.len() < CONNECTIONS_MAX;
@@ -155,7 +144,7 @@ pub async fn run(listener: UnixListener, desk: Desk, stop: CancellationToken) {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if may_accept => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(timeout(CONNECTION_AFTER, serve(stream, desk.clone())));
+                    connections.spawn(timeout(CONNECTION_AFTER, serve(stream, context.clone())));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: those that are open must end first.
@@ -167,7 +156,7 @@ pub async fn run(listener: UnixListener, desk: Desk, stop: CancellationToken) {
     }
 }
 
-async fn serve(stream: UnixStream, desk: Desk) {
+async fn serve(stream: UnixStream, context: SocketContext) {
     let peer = match Peer::of(&stream) {
         Ok(peer) => peer,
         Err(error) => {
@@ -175,7 +164,7 @@ async fn serve(stream: UnixStream, desk: Desk) {
             return;
         }
     };
-    let answer = service_fn(|request| async { Ok::<_, Infallible>(desk.answer(request, peer).await) });
+    let answer = service_fn(|request| async { Ok::<_, Infallible>(context.answer(request, peer).await) });
     if let Err(error) = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await
     {
         tracing::debug!(%error, "a request on the socket broke off");
@@ -195,7 +184,7 @@ fn refusal(status: StatusCode, detail: &str) -> Reply {
     reply(status, &serde_json::json!({ "status": status.as_u16(), "detail": detail }))
 }
 
-impl Desk {
+impl SocketContext {
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/status") => reply(StatusCode::OK, &self.status()),
@@ -207,6 +196,7 @@ impl Desk {
                     Err(e) => refusal(StatusCode::PAYLOAD_TOO_LARGE, &e.to_string()),
                 }
             }
+            (&Method::POST, "/runs") => self.look_at_runs().await,
             (&Method::POST, "/reload") if peer.is_admin => self.ask_reload().await,
             (&Method::POST, "/reload") => {
                 refusal(StatusCode::FORBIDDEN, "only root, the daemon's user and the group olog-admin may reload")
@@ -240,25 +230,38 @@ impl Desk {
             acked: self.spool.acked(),
             watched_files: files.watched_files,
             watched_folders: files.watched_folders,
+            runs: self.runs.running(),
             notes,
         }
     }
 
+    /// The run files are read now. `exec` rings when it has written one.
+    async fn look_at_runs(&self) -> Reply {
+        let (asked, looked) = oneshot::channel();
+        if self.look.send(asked).await.is_err() || looked.await.is_err() {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping");
+        }
+        reply(StatusCode::OK, &serde_json::json!({}))
+    }
+
     fn record(&self, run: Run) -> Reply {
+        let live = self.live.borrow().clone();
+        if self.spool.held().bytes >= live.files.spool_max {
+            return refusal(StatusCode::INSUFFICIENT_STORAGE, "the spool is full (spool_max)");
+        }
         let what = match run {
             Run::Started { task, run } => What::RunStarted { task, run },
-            Run::Ended(ended) => ended.into_what(&self.live.borrow().clone()),
+            Run::Ended(end) => end.ended.into_event(&end.task, &end.run, &live),
         };
         let stamp = boot::stamp(self.clock.now());
-        let event = Event { n: 0, at: stamp.at, boot: stamp.boot, up: stamp.up, what, pushed: None };
-        if !event.is_bounded() {
+        if !runs::is_bounded(stamp, &what) {
             return refusal(StatusCode::BAD_REQUEST, "a text of the run is too long");
         }
         let mut batch = Batch::default();
-        batch.say(stamp, event.what, None);
+        batch.say(stamp, what, None);
         match self.spool.put(&batch) {
             Ok(n) => {
-                log_run(&batch, n);
+                runs::log(&batch, n);
                 self.bell.notify_one();
                 reply(StatusCode::OK, &serde_json::json!({ "n": n }))
             }
@@ -275,39 +278,6 @@ impl Desk {
             Ok(Ok(())) => reply(StatusCode::OK, &()),
             Ok(Err(words)) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &words),
             Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"),
-        }
-    }
-}
-
-/// The log's line of a run.
-fn log_run(batch: &Batch, n: u64) {
-    for what in batch.events() {
-        match what {
-            What::RunStarted { task, run } => tracing::debug!(%task, run, n, "a run began"),
-            What::RunEnded { task, run, exit, signal, duration, .. } => {
-                tracing::info!(%task, run, exit, signal, ms = duration, n, "a run ended");
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Ended {
-    /// Its output as a log's text would be: decoded, cleaned, without secrets.
-    fn into_what(self, live: &Live) -> What {
-        let output = BASE64.decode(&self.output).unwrap_or_default();
-        let redactor = Redactor::new(live.files.redact.clone());
-        let manner = Manner { encoding: live.files.encoding, ignore: &[], redactor: &redactor };
-        let said = text::say(Bytes { head: &output, from_start: true, ..Bytes::default() }, None, manner);
-        let is_good = self.exit == Some(0);
-        What::RunEnded {
-            task: self.task,
-            run: self.run,
-            exit: self.exit,
-            signal: self.signal,
-            duration: self.duration,
-            excerpt: said.excerpt,
-            fingerprints: if is_good { Vec::new() } else { said.fingerprints },
         }
     }
 }

@@ -133,6 +133,7 @@ pub struct Held {
 pub struct Batch {
     events: Vec<(Stamp, What, Option<FileKey>)>,
     files: Vec<(FileKey, Option<Memory>)>,
+    meta: Vec<(String, String)>,
 }
 
 impl Batch {
@@ -160,6 +161,11 @@ impl Batch {
     pub fn with_inode(&self, inode: u64) -> impl Iterator<Item = (&FileKey, &Memory)> {
         let known = self.files.iter().filter_map(|(key, memory)| Some((key, memory.as_ref()?)));
         known.filter(move |(_, memory)| memory.inode == inode)
+    }
+
+    /// A small fact, stored with the events of this batch or not at all. It needs at least one event.
+    pub fn set_meta(&mut self, key: String, value: String) {
+        self.meta.push((key, value));
     }
 
     /// How many events and files are in it.
@@ -285,6 +291,7 @@ impl Spool {
             }
             drop(insert);
             memory::write(tx, &batch.files)?;
+            batch.meta.iter().try_for_each(|(key, value)| set(tx, key, value))?;
             Ok(bytes)
         })?;
         state.last += batch.events.len() as u64;
@@ -427,6 +434,25 @@ impl Spool {
     pub fn set_meta(&self, key: &str, value: &str) -> Result<(), SpoolError> {
         let mut state = self.lock();
         self.lazily(&mut state, |state| self.transact(state, |tx| set(tx, key, value)))
+    }
+
+    /// The small facts whose keys begin like this.
+    pub fn metas(&self, start: &str) -> Result<Vec<(String, String)>, SpoolError> {
+        let state = self.lock();
+        let read = || -> rusqlite::Result<Vec<(String, String)>> {
+            let select = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1";
+            let mut select = state.connection.prepare_cached(select)?;
+            select.query_map([start], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        read().map_err(|e| self.error(e))
+    }
+
+    /// Removes a small fact.
+    pub fn forget_meta(&self, key: &str) -> Result<(), SpoolError> {
+        let mut state = self.lock();
+        self.lazily(&mut state, |state| {
+            self.transact(state, |tx| tx.prepare_cached("DELETE FROM meta WHERE key = ?")?.execute([key]).map(drop))
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

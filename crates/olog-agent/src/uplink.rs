@@ -29,8 +29,8 @@ pub use enter::{EnterError, Introduction, Welcome, enter, greet, refusal_words};
 
 use crate::{
     boot,
-    dial::{DialError, Road, Target},
-    identity::{Chance, Hub},
+    dial::{Connector, DialError, Target},
+    identity::{Hub, RandomSource},
     spool::{Spool, SpoolError},
 };
 
@@ -61,7 +61,7 @@ pub struct Setup {
 
 /// How the link stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Link {
+pub struct ConnectionStatus {
     /// A session is open.
     pub connected: bool,
     /// What is wrong, if something is; for a person.
@@ -89,7 +89,7 @@ pub struct Uplink<R, C> {
     /// Where to, and as whom.
     pub setup: watch::Receiver<Setup>,
     /// How it stands, for whoever wants to know.
-    pub link: watch::Sender<Link>,
+    pub link: watch::Sender<ConnectionStatus>,
     /// What to say in `bye` once it is stopped: `stop`, `shutdown`, `upgrade`.
     pub why: fn() -> &'static str,
     /// Beats at each step, and while there is nothing to do.
@@ -103,7 +103,7 @@ pub struct UplinkError(#[from] io::Error);
 
 /// Why a session ended, or none began.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+enum Disconnect {
     #[error("stopped")]
     Stopped,
     #[error("the setup changed")]
@@ -123,19 +123,19 @@ enum Ended {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     #[error(transparent)]
-    Chance(#[from] io::Error),
+    RandomBytes(#[from] io::Error),
 }
 
-impl Ended {
+impl Disconnect {
     fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Ended::Refused(why) | Ended::Enter(EnterError::Refused(why)) => Some(why),
+            Disconnect::Refused(why) | Disconnect::Enter(EnterError::Refused(why)) => Some(why),
             _ => None,
         }
     }
 }
 
-impl<R: Road, C: Chance> Uplink<R, C> {
+impl<R: Connector, C: RandomSource> Uplink<R, C> {
     /// Keeps a session open until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), UplinkError> {
         let mut back_off = BackOff::default();
@@ -145,13 +145,13 @@ impl<R: Road, C: Chance> Uplink<R, C> {
             let wait = match &setup.hub {
                 None => None,
                 Some(hub) => match self.session(hub, &setup, &mut back_off, &stop).await {
-                    Ended::Stopped => return Ok(()),
-                    Ended::SetUp => {
+                    Disconnect::Stopped => return Ok(()),
+                    Disconnect::SetUp => {
                         tracing::info!("the name, the address or the hub changed: connecting anew");
                         back_off = BackOff::default();
                         continue;
                     }
-                    Ended::Chance(e) => return Err(e.into()),
+                    Disconnect::RandomBytes(e) => return Err(e.into()),
                     ended => Some(self.settle(hub, &ended, &mut back_off)?),
                 },
             };
@@ -164,11 +164,11 @@ impl<R: Road, C: Chance> Uplink<R, C> {
     }
 
     /// Tells why there is no session, does what the hub asked for, and says how long to wait.
-    fn settle(&mut self, hub: &Hub, ended: &Ended, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
+    fn settle(&mut self, hub: &Hub, ended: &Disconnect, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
         let words = ended.to_string();
         let revoked = matches!(ended.refusal(), Some(Refusal::Revoked));
         let news = self.link.send_if_modified(|link| {
-            let new = Link { connected: false, trouble: Some(words.clone()), revoked, ..link.clone() };
+            let new = ConnectionStatus { connected: false, trouble: Some(words.clone()), revoked, ..link.clone() };
             let differs = *link != new;
             *link = new;
             differs
@@ -214,11 +214,17 @@ impl<R: Road, C: Chance> Uplink<R, C> {
         Ok(())
     }
 
-    async fn session(&mut self, hub: &Hub, setup: &Setup, back_off: &mut BackOff, stop: &CancellationToken) -> Ended {
+    async fn session(
+        &mut self,
+        hub: &Hub,
+        setup: &Setup,
+        back_off: &mut BackOff,
+        stop: &CancellationToken,
+    ) -> Disconnect {
         let mut later = self.setup.clone();
         let opened = tokio::select! {
-            () = stop.cancelled() => return Ended::Stopped,
-            () = changed(&mut later) => return Ended::SetUp,
+            () = stop.cancelled() => return Disconnect::Stopped,
+            () = changed(&mut later) => return Disconnect::SetUp,
             opened = self.open(hub, setup) => opened,
         };
         let (socket, welcome) = match opened {
@@ -227,19 +233,19 @@ impl<R: Road, C: Chance> Uplink<R, C> {
         };
         *back_off = BackOff::default();
         let skew = welcome.time.since(self.clock.now());
-        self.link.send_replace(Link { connected: true, trouble: None, skew: Some(skew), revoked: false });
+        self.link.send_replace(ConnectionStatus { connected: true, trouble: None, skew: Some(skew), revoked: false });
         tracing::info!(hub = hub.base, acked = welcome.acked, held = self.spool.held().events, "connected");
         let mut session = Session::new(socket, &welcome, &self.spool);
         loop {
             self.pulse.beat();
             let turn = tokio::select! {
                 biased;
-                () = stop.cancelled() => Err(Ended::Stopped),
-                () = changed(&mut later) => Err(Ended::SetUp),
+                () = stop.cancelled() => Err(Disconnect::Stopped),
+                () = changed(&mut later) => Err(Disconnect::SetUp),
                 turn = session.turn(&self.bell) => turn,
             };
             let Err(ended) = turn else { continue };
-            if matches!(ended, Ended::Stopped) {
+            if matches!(ended, Disconnect::Stopped) {
                 let why = (self.why)();
                 tracing::info!(hub = hub.base, why, "goodbye");
                 session.bye(why).await;
@@ -249,7 +255,7 @@ impl<R: Road, C: Chance> Uplink<R, C> {
         }
     }
 
-    async fn open(&mut self, hub: &Hub, setup: &Setup) -> Result<(Socket, Welcome), Ended> {
+    async fn open(&mut self, hub: &Hub, setup: &Setup) -> Result<(Socket, Welcome), Disconnect> {
         let target = Target::of(&hub.base, hub.tls)?;
         let stream = self.road.reach(&target).await?;
         let mut nonce = [0; 32];
@@ -282,7 +288,7 @@ struct Session<'a> {
     flushing: bool,
 }
 
-enum Turn {
+enum Polled {
     Frame(Option<Result<Message, WsError>>),
     Flushed(Result<(), WsError>),
 }
@@ -304,7 +310,7 @@ impl<'a> Session<'a> {
     }
 
     /// One step: send what may be sent, then wait for whatever comes next.
-    async fn turn(&mut self, bell: &Notify) -> Result<(), Ended> {
+    async fn turn(&mut self, bell: &Notify) -> Result<(), Disconnect> {
         let may_send = !self.flushing && self.room() > 0;
         if may_send && self.send().await? {
             return Ok(());
@@ -315,20 +321,20 @@ impl<'a> Session<'a> {
         // Reading goes on while a frame is on its way out, or two full buffers would wait for each other.
         let mut either = poll_fn(|cx| {
             if flushing && let Poll::Ready(flushed) = Pin::new(&mut *socket).poll_flush(cx) {
-                return Poll::Ready(Turn::Flushed(flushed));
+                return Poll::Ready(Polled::Flushed(flushed));
             }
-            Pin::new(&mut *socket).poll_next(cx).map(Turn::Frame)
+            Pin::new(&mut *socket).poll_next(cx).map(Polled::Frame)
         });
         let turn = tokio::select! {
             turn = &mut either => turn,
             () = bell.notified(), if may_send => return Ok(()),
-            () = sleep_until(silent_at) => return Err(Ended::Silent(self.silent_after)),
+            () = sleep_until(silent_at) => return Err(Disconnect::Silent(self.silent_after)),
         };
         match turn {
-            Turn::Flushed(Ok(())) => self.flushing = false,
-            Turn::Flushed(Err(e)) | Turn::Frame(Some(Err(e))) => return Err(broken(&e)),
-            Turn::Frame(None) => return Err(Ended::Broken("it was closed".into())),
-            Turn::Frame(Some(Ok(message))) => {
+            Polled::Flushed(Ok(())) => self.flushing = false,
+            Polled::Flushed(Err(e)) | Polled::Frame(Some(Err(e))) => return Err(broken(&e)),
+            Polled::Frame(None) => return Err(Disconnect::Broken("it was closed".into())),
+            Polled::Frame(Some(Ok(message))) => {
                 self.heard_at = Instant::now();
                 self.heard(message)?;
             }
@@ -341,35 +347,38 @@ impl<'a> Session<'a> {
     }
 
     /// Hands the next events to the socket; `false` when there are none.
-    async fn send(&mut self) -> Result<bool, Ended> {
+    async fn send(&mut self) -> Result<bool, Disconnect> {
         let n_max = usize::try_from(self.room()).unwrap_or(usize::MAX).min(FRAME_EVENTS_MAX);
         let mut events = self.spool.after(self.sent, n_max, BATCH_BYTES)?;
         let Some(from) = events.first().map(|event| event.n) else { return Ok(false) };
         let n_in_a_row = events.iter().zip(from..).take_while(|(event, n)| event.n == *n).count();
         events.truncate(n_in_a_row);
         let sent = events.last().map_or(self.sent, |event| event.n);
-        let text = AgentFrame::Events { from, events }.encode().map_err(|e| Ended::Protocol(e.to_string()))?;
+        let text = AgentFrame::Events { from, events }.encode().map_err(|e| Disconnect::Protocol(e.to_string()))?;
         self.socket.feed(Message::text(text)).await.map_err(|e| broken(&e))?;
         self.sent = sent;
         self.flushing = true;
         Ok(true)
     }
 
-    fn heard(&mut self, message: Message) -> Result<(), Ended> {
+    fn heard(&mut self, message: Message) -> Result<(), Disconnect> {
         let text = match message {
             Message::Text(text) => text,
             // A ping is answered by the websocket itself.
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
             Message::Close(frame) => {
                 let why = frame.map(|f| f.reason.to_string()).filter(|r| !r.is_empty());
-                return Err(Ended::Broken(why.unwrap_or_else(|| "the hub closed it".into())));
+                return Err(Disconnect::Broken(why.unwrap_or_else(|| "the hub closed it".into())));
             }
-            Message::Binary(_) | Message::Frame(_) => return Err(Ended::Protocol("a frame that is no text".into())),
+            Message::Binary(_) | Message::Frame(_) => {
+                return Err(Disconnect::Protocol("a frame that is no text".into()));
+            }
         };
-        match HubFrame::decode(text.as_str()).map_err(|e| Ended::Protocol(e.to_string()))? {
-            HubFrame::Ack { through } if through > self.sent => {
-                Err(Ended::Protocol(format!("it acknowledged {through}, {} was the last that was sent", self.sent)))
-            }
+        match HubFrame::decode(text.as_str()).map_err(|e| Disconnect::Protocol(e.to_string()))? {
+            HubFrame::Ack { through } if through > self.sent => Err(Disconnect::Protocol(format!(
+                "it acknowledged {through}, {} was the last that was sent",
+                self.sent
+            ))),
             HubFrame::Ack { through } => {
                 // One that comes late or twice says nothing new.
                 if through > self.acked {
@@ -378,8 +387,8 @@ impl<'a> Session<'a> {
                 }
                 Ok(())
             }
-            HubFrame::Refused { why } => Err(Ended::Refused(why)),
-            HubFrame::Hello { .. } | HubFrame::Welcome { .. } => Err(Ended::Protocol("a second greeting".into())),
+            HubFrame::Refused { why } => Err(Disconnect::Refused(why)),
+            HubFrame::Hello { .. } | HubFrame::Welcome { .. } => Err(Disconnect::Protocol("a second greeting".into())),
         }
     }
 
@@ -415,10 +424,10 @@ async fn changed(setup: &mut watch::Receiver<Setup>) {
     }
 }
 
-fn broken(error: &WsError) -> Ended {
+fn broken(error: &WsError) -> Disconnect {
     match error {
-        WsError::Capacity(_) => Ended::Protocol(error.to_string()),
-        _ => Ended::Broken(error.to_string()),
+        WsError::Capacity(_) => Disconnect::Protocol(error.to_string()),
+        _ => Disconnect::Broken(error.to_string()),
     }
 }
 
@@ -447,7 +456,7 @@ impl BackOff {
 }
 
 /// Between half of it and all of it, so that a thousand devices do not come back in one instant.
-fn jittered(wait: Duration, chance: &mut dyn Chance) -> io::Result<Duration> {
+fn jittered(wait: Duration, chance: &mut dyn RandomSource) -> io::Result<Duration> {
     let mut byte = [0; 1];
     chance.fill(&mut byte)?;
     Ok(wait.mul_f64(0.5 + f64::from(byte[0]) / 510.0))

@@ -177,7 +177,7 @@ pub enum What {
         /// The run's own id.
         run: String,
     },
-    /// A run by `exec` ended.
+    /// A run by `exec` ended. With neither exit code nor signal, how it ended is unknown: `exec` was killed, or the machine restarted.
     RunEnded {
         /// Its task.
         task: TaskName,
@@ -189,7 +189,7 @@ pub enum What {
         /// The signal that ended it, if one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<i32>,
-        /// How long it ran, in milliseconds.
+        /// How long it ran, in milliseconds; 0 if its end is unknown.
         duration: u64,
         /// The end of what it wrote.
         excerpt: Excerpt,
@@ -222,6 +222,11 @@ impl What {
             What::Note(_) => None,
         }
     }
+}
+
+/// Was a run good? Only one that ended with 0; one whose end is unknown was not.
+pub fn is_good_end(exit: Option<i32>, signal: Option<i32>) -> bool {
+    exit == Some(0) && signal.is_none()
 }
 
 /// What happened to a log file.

@@ -21,9 +21,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("arrow", "olog-push/described->channel", "the same registry of types"),
     ("arrow", "olog-hub/store->ingest", "the same type of `ingest`"),
     // Type names with two meanings.
-    ("type", "olog-agent/Bytes", "to be renamed"),
-    ("type", "olog-agent/Ended", "to be renamed"),
-    ("type", "olog-agent/Said", "to be renamed"),
     ("type", "olog-daemon/Source", "to be renamed"),
     ("type", "olog-hub/Asked", "to be renamed"),
     ("type", "olog-hub/Cause", "to be renamed"),

@@ -35,8 +35,9 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             ("uplink", &["boot", "dial", "identity", "spool"]),
             ("join", &["boot", "dial", "identity", "spool", "uplink"]),
             ("fallback", &["config", "identity", "spool", "uplink"]),
-            ("exec", &["identity", "socket"]),
-            ("socket", &["boot", "config", "files", "spool", "text", "uplink"]),
+            ("runs", &["boot", "config", "spool", "text"]),
+            ("exec", &["boot", "identity", "runs", "socket"]),
+            ("socket", &["boot", "config", "files", "runs", "spool", "uplink"]),
         ]),
     ),
     // Rooms, lowest floor first. Rooms of one floor do not know each other.

@@ -89,6 +89,7 @@ mod tests {
             acked: 0,
             watched_files: 214,
             watched_folders: 12,
+            runs: Vec::new(),
             notes: Vec::new(),
         }
     }

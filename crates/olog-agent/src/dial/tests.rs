@@ -60,13 +60,13 @@ async fn plain_server(words: &'static str) -> (u16, JoinSet<()>) {
     (port, tasks)
 }
 
-async fn reach(base: &str, pin: Option<KeyPrint>) -> Result<Box<dyn Bytes>, String> {
+async fn reach(base: &str, pin: Option<KeyPrint>) -> Result<Box<dyn ByteStream>, String> {
     let target = Target::of(base, pin).map_err(|e| e.to_string())?;
     Dialer::new(Clock::system(), At(0)).reach(&target).await.map_err(|e| e.to_string())
 }
 
 #[track_caller]
-fn says(result: Result<Box<dyn Bytes>, String>, step: &str, words: &str) {
+fn says(result: Result<Box<dyn ByteStream>, String>, step: &str, words: &str) {
     let said = result.err().expect("it was reached");
     assert!(said.starts_with(step) && said.contains(words), "{said}");
 }

@@ -20,13 +20,13 @@ const WHY_MAX: usize = 200;
 
 /// Who is owed the news that the hub is back.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told(BTreeMap<String, At>);
+pub(super) struct OwedRecovery(BTreeMap<String, At>);
 
-impl Told {
-    pub(super) fn load(spool: &Spool) -> Result<Told, SpoolError> {
+impl OwedRecovery {
+    pub(super) fn load(spool: &Spool) -> Result<OwedRecovery, SpoolError> {
         // What cannot be read was not written by us.
         let told = spool.meta(TOLD)?.and_then(|text| serde_json::from_str(&text).ok());
-        Ok(Told(told.unwrap_or_default()))
+        Ok(OwedRecovery(told.unwrap_or_default()))
     }
 
     /// Since when it was said to this receiver that the hub is gone.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use olog_proto::{At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What};
+use olog_proto::{At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What, event::is_good_end};
 use olog_push::{Content, Kind, Notice, Reason};
 
 /// The same `.msg` text again within this time is counted only.
@@ -12,7 +12,7 @@ const KNOWN_MAX: usize = 10_000;
 
 /// What one event says.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Said {
+pub(super) struct QueuedNotice {
     /// The event's number.
     pub(super) n: u64,
     /// What there is to tell.
@@ -46,7 +46,7 @@ impl Outage {
         device: &DeviceName,
         address: Option<&str>,
         now: At,
-    ) -> Vec<Said> {
+    ) -> Vec<QueuedNotice> {
         let mut said = Vec::new();
         for event in events {
             self.seen = event.n;
@@ -66,7 +66,7 @@ impl Outage {
                 silence: None,
                 content,
             };
-            said.push(Said { n, notice });
+            said.push(QueuedNotice { n, notice });
         }
         said
     }
@@ -85,7 +85,7 @@ impl Outage {
                 }
                 Suffix::Log | Suffix::Scanerr => None,
             },
-            What::RunEnded { task, exit, excerpt, fingerprints, .. } if exit != Some(0) => {
+            What::RunEnded { task, exit, signal, excerpt, fingerprints, .. } if !is_good_end(exit, signal) => {
                 let prints = fingerprints.iter().map(|text| text.fingerprint()).collect();
                 let content = self.error(&task, prints, excerpt, String::new(), at)?;
                 Some((Kind::Err, task, content))

@@ -11,14 +11,25 @@ use tokio::{
 };
 
 use super::*;
-use crate::{boot, config, identity::SystemChance, spool::Batch};
+use crate::{boot, config, spool::Batch};
 
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// No jitter: what may wait by chance does not wait.
+#[derive(Debug, Clone, Copy)]
+struct Zeros;
+
+impl RandomSource for Zeros {
+    fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        bytes.fill(0);
+        Ok(())
+    }
+}
 
 struct Away {
     folder: tempfile::TempDir,
     spool: Spool,
-    link: watch::Sender<Link>,
+    link: watch::Sender<ConnectionStatus>,
     pushes: mpsc::Receiver<serde_json::Value>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -44,11 +55,10 @@ impl Away {
         let live = config::load(&source).unwrap().live;
         let spool = Spool::open(&folder.path().join("spool.db"), Id128([1; 16])).unwrap().0;
         prepare(&spool);
-        let (link, seen) = watch::channel(Link { connected, ..Link::default() });
+        let (link, seen) = watch::channel(ConnectionStatus { connected, ..ConnectionStatus::default() });
         let (live_sender, live) = watch::channel(live);
         let stop = CancellationToken::new();
-        let fallback =
-            Fallback { spool: spool.clone(), link: seen, live, clock: Clock::system(), chance: SystemChance };
+        let fallback = Fallback { spool: spool.clone(), link: seen, live, clock: Clock::system(), chance: Zeros };
         let until = stop.clone();
         tasks.spawn(async move { fallback.run(until).await.unwrap() });
         Away { folder, spool, link, pushes, stop, tasks, _live: live_sender }
@@ -70,7 +80,7 @@ impl Away {
     /// Is somebody owed the return?
     async fn until_told(&self, is_owed: bool) {
         let looking = async {
-            while (Told::load(&self.spool).unwrap() != Told::default()) != is_owed {
+            while (OwedRecovery::load(&self.spool).unwrap() != OwedRecovery::default()) != is_owed {
                 sleep(Duration::from_millis(10)).await;
             }
         };
@@ -162,8 +172,9 @@ async fn what_the_service_refuses_is_tried_and_not_accepted() {
 #[tokio::test]
 async fn while_the_hub_is_there_the_device_is_silent() {
     let mut away = Away::start(1000, true, |spool| put(spool, "nginx", Suffix::Err, "down")).await;
-    tokio::task::yield_now().await;
+    away.until_met().await;
     assert!(away.pushes.try_recv().is_err());
+    assert!(away.spool.after(0, 1, usize::MAX).unwrap()[0].pushed.is_none());
     away.link.send_modify(|link| link.connected = false);
     assert!(away.push().await.to_string().contains("down"));
 }
@@ -192,7 +203,7 @@ async fn that_the_hub_is_gone_is_told_once_and_so_is_its_return() {
 async fn a_restart_of_the_agent_repeats_nothing_and_still_owes_the_return() {
     let mut away = Away::start(1000, false, |spool| {
         hub::met(spool).unwrap();
-        Told::default().gone("me UID_a", At(1000), spool).unwrap();
+        OwedRecovery::default().gone("me UID_a", At(1000), spool).unwrap();
         put(spool, "nginx", Suffix::Err, "down");
     })
     .await;
@@ -209,28 +220,30 @@ async fn a_restart_of_the_agent_repeats_nothing_and_still_owes_the_return() {
 #[tokio::test]
 async fn who_did_not_accept_that_the_hub_is_gone_hears_nothing_of_its_return() {
     let mut away = Away::start(1001, false, |spool| hub::met(spool).unwrap()).await;
-    away.push().await;
-    away.link.send_modify(|link| link.connected = true);
-    away.until_told(false).await;
-    tokio::task::yield_now().await;
-    assert!(away.pushes.try_recv().is_err());
+    let gone = away.push().await.to_string();
+    // The next push begins when everything of the one before is written down.
+    put(&away.spool, "nginx", Suffix::Err, "nginx not running!");
+    let push = away.push().await.to_string();
+    assert!(push.contains("nginx not running!") && !gone.contains("nginx"), "{gone}\n{push}");
+    assert_eq!(OwedRecovery::load(&away.spool).unwrap(), OwedRecovery::default());
 }
 
 #[tokio::test]
 async fn a_hub_that_was_never_met_or_sent_the_device_away_is_not_missed() {
-    for (is_met, revoked) in [(false, false), (true, true)] {
+    for (is_met, revoked) in [(false, false), (true, true), (true, false)] {
         let mut away = Away::start(1000, true, |_| {}).await;
+        away.until_met().await;
         if !is_met {
-            away = Away::start(1000, false, |_| {}).await;
+            away.spool.forget_meta("hub_met").unwrap();
         }
-        away.link.send_modify(|link| {
-            link.connected = false;
-            link.revoked = revoked;
-        });
-        // What comes later goes alone.
-        sleep(Duration::from_millis(100)).await;
         put(&away.spool, "nginx", Suffix::Err, "down");
+        away.link.send_modify(|link| {
+            (link.connected, link.revoked) = (false, revoked);
+            link.trouble = Some("connection refused".to_owned());
+        });
+        // Without jitter that the hub is gone would be in the first message, beside the error.
         let push = away.push().await.to_string();
-        assert!(push.contains("nginx") && away.spool.meta("hub_gone_told").unwrap().is_none(), "{push}");
+        let is_missed = is_met && !revoked;
+        assert!(push.contains("nginx") && push.contains("connection refused") == is_missed, "{push}");
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{identity::SystemChance, uplink::websocket};
+use crate::{identity::SystemRandom, uplink::websocket};
 
 const HUB: [u8; 32] = [9; 32];
 
@@ -102,7 +102,7 @@ async fn try_join(link: &JoinLink) -> (Result<Hub, String>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let name = "comsrv".parse().unwrap();
     let who = Joiner { state_dir: &folder.path().join("state"), name: &name, address: Some("me@here") };
-    let joined = join(link, &who, &Clock::system(), &mut SystemChance).await;
+    let joined = join(link, &who, &Clock::system(), &mut SystemRandom).await;
     (joined.map_err(|e| e.to_string()), folder)
 }
 
@@ -114,7 +114,7 @@ async fn a_device_joins_with_its_link_and_knows_its_hub_from_then_on() {
     let state = folder.path().join("state");
     assert_eq!(identity::hub(&state).unwrap(), Some(joined));
     let asked = hub.asked();
-    let key = identity::device_key(&state, &mut SystemChance).unwrap().public();
+    let key = identity::device_key(&state, &mut SystemRandom).unwrap().public();
     assert_eq!(asked[0]["key"], key.to_string());
     assert_eq!((&asked[0]["name"], &asked[0]["address"]), (&"comsrv".into(), &"me@here".into()));
     assert_eq!(asked[0]["secret"], hub.link().secret.to_string());
@@ -151,8 +151,8 @@ async fn what_the_hub_refuses_is_told_with_what_to_do() {
     }
 }
 
-#[tokio::test]
-async fn what_is_no_hub_at_all_is_told_before_the_secret_leaves() {
+/// A server that answers the upgrade with these bytes, and what `join` then says.
+async fn answered(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let mut tasks = JoinSet::new();
@@ -161,11 +161,34 @@ async fn what_is_no_hub_at_all_is_told_before_the_secret_leaves() {
         let mut request = [0; 4096];
         let n = stream.read(&mut request).await.unwrap();
         assert!(request[..n].starts_with(b"GET /agent "));
-        stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        stream.write_all(answer).await.unwrap();
     });
     let link = JoinLink { base, secret: JoinSecret([3; 16]), hub: PublicKey([1; 32]).print(), tls: None };
     let said = try_join(&link).await.0.unwrap_err();
-    assert!(said.starts_with("upgrade: ") && said.contains("no hub at this path"), "{said}");
+    assert!(said.starts_with("upgrade: "), "{said}");
+    said
+}
+
+#[tokio::test]
+async fn what_is_no_hub_at_all_is_told_before_the_secret_leaves() {
+    let said = answered(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(said.contains("no hub at this path"), "{said}");
+}
+
+#[tokio::test]
+async fn plain_http_on_a_tls_port_is_not_blamed_on_a_proxy() {
+    let hub = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 36\r\n\r\nthis port speaks TLS: use https://\r\n";
+    let nginx = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 62\r\n\r\n\
+        <html>The plain HTTP request was sent to HTTPS port</html>\r\n\r\n";
+    for answer in [hub.as_slice(), nginx.as_slice()] {
+        let said = answered(answer).await;
+        assert!(said.contains("this port speaks TLS") && !said.contains("proxy"), "{said}");
+    }
+    // A TLS alert, as other servers answer.
+    let said = answered(&[0x15, 3, 1, 0, 2, 2, 70]).await;
+    assert!(said.contains("use https:// in the link") && !said.contains("proxy"), "{said}");
+    let said = answered(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(said.contains("either this port speaks TLS") && said.contains("proxy_http_version 1.1"), "{said}");
 }
 
 #[tokio::test]
@@ -177,7 +200,7 @@ async fn a_state_dir_that_cannot_be_made_is_told_first() {
     let who = Joiner { state_dir: &file.join("state"), name: &name, address: None };
     let link =
         JoinLink { base: "http://h".into(), secret: JoinSecret([3; 16]), hub: PublicKey([1; 32]).print(), tls: None };
-    let said = join(&link, &who, &Clock::system(), &mut SystemChance).await.unwrap_err().to_string();
+    let said = join(&link, &who, &Clock::system(), &mut SystemRandom).await.unwrap_err().to_string();
     assert!(said.contains("cannot be made"), "{said}");
 }
 
@@ -189,7 +212,7 @@ async fn a_folder_that_takes_no_file_uses_up_no_link() {
     std::fs::create_dir(folder.path().join(format!("hub.new-{}", std::process::id()))).unwrap();
     let name = "comsrv".parse().unwrap();
     let who = Joiner { state_dir: folder.path(), name: &name, address: None };
-    let error = join(&hub.link(), &who, &Clock::system(), &mut SystemChance).await.unwrap_err();
+    let error = join(&hub.link(), &who, &Clock::system(), &mut SystemRandom).await.unwrap_err();
     assert!(matches!(error, JoinError::Identity(_)), "{error}");
     assert_eq!(hub.asked(), Vec::<serde_json::Value>::new());
     assert_eq!(identity::hub(folder.path()).unwrap(), None);

@@ -22,12 +22,12 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::dial::{Bytes, Target};
+use crate::dial::{ByteStream, Target};
 
 /// From the first byte of the upgrade to the hub's welcome.
 const ENTER_AFTER: Duration = Duration::from_secs(20);
 
-pub(super) type Socket = WebSocketStream<Box<dyn Bytes>>;
+pub(super) type Socket = WebSocketStream<Box<dyn ByteStream>>;
 
 /// How a device introduces itself.
 #[derive(Debug, Clone)]
@@ -75,7 +75,8 @@ pub enum EnterError {
     /// Another hub answers.
     #[error(
         "key: the hub that answers has the key {found}, this device joined {expected}: the hub was set up anew, or somebody \
-         answers in its place; restore the hub's identity (`olog-hub identity import`), or join again with a new link"
+         answers in its place; restore the hub's state_dir from a backup (it holds the hub's identity), or join again with a new link \
+         (`olog-hub join-link`)"
     )]
     WrongHub {
         /// Whom this device joined.
@@ -115,7 +116,7 @@ pub fn refusal_words(why: &Refusal) -> String {
 
 /// Upgrades, proves who this device is, and checks who the hub is.
 pub async fn enter(
-    stream: Box<dyn Bytes>,
+    stream: Box<dyn ByteStream>,
     target: &Target,
     hub: PublicKey,
     me: &Introduction,
@@ -129,7 +130,7 @@ pub async fn enter(
 }
 
 /// Upgrades and listens to the hub's first word only: whose hub says it is, unproven.
-pub async fn greet(stream: Box<dyn Bytes>, target: &Target) -> Result<PublicKey, EnterError> {
+pub async fn greet(stream: Box<dyn ByteStream>, target: &Target) -> Result<PublicKey, EnterError> {
     let greeting = async {
         let mut socket = upgrade(stream, target).await?;
         hello(&mut socket).await.map(|(hub, _)| hub)
@@ -137,7 +138,7 @@ pub async fn greet(stream: Box<dyn Bytes>, target: &Target) -> Result<PublicKey,
     timeout(ENTER_AFTER, greeting).await.unwrap_or_else(|_| Err(EnterError::Broken("no answer within 20 s".into())))
 }
 
-async fn upgrade(stream: Box<dyn Bytes>, target: &Target) -> Result<Socket, EnterError> {
+async fn upgrade(stream: Box<dyn ByteStream>, target: &Target) -> Result<Socket, EnterError> {
     let broken = |e: &dyn std::fmt::Display| EnterError::Upgrade(e.to_string());
     let uri = format!("ws://{}{}/agent", target.authority(), target.prefix);
     let mut request =
@@ -159,7 +160,10 @@ async fn upgrade(stream: Box<dyn Bytes>, target: &Target) -> Result<Socket, Ente
 fn upgrade_words(error: &WsError, target: &Target) -> String {
     let place = format!("{}{}/agent", target.authority(), target.prefix);
     match error {
-        WsError::Http(answer) => http_words(answer.status(), &place),
+        WsError::Http(answer) => {
+            let body = answer.body().as_deref().unwrap_or_default();
+            http_words(answer.status(), &String::from_utf8_lossy(body), target.is_tls, &place)
+        }
         WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
             format!("{place} answers with a websocket, but it is not a hub that speaks {SUBPROTOCOL}")
         }
@@ -169,21 +173,33 @@ fn upgrade_words(error: &WsError, target: &Target) -> String {
         WsError::Protocol(ProtocolError::HandshakeIncomplete) => {
             format!("{place}: the connection ended before an answer: is the link's scheme right?")
         }
+        other if !target.is_tls => {
+            format!(
+                "{place} does not answer as a web server does ({other}): if this port speaks TLS, use https:// in the link"
+            )
+        }
         other => format!("{place} does not answer as a web server does ({other}): is this the hub's port?"),
     }
 }
 
-/// What an HTTP status in the place of an upgrade says of whoever gave it.
-fn http_words(status: StatusCode, place: &str) -> String {
+/// What an HTTP status instead of an upgrade says about whoever gave it.
+fn http_words(status: StatusCode, body: &str, is_tls: bool, place: &str) -> String {
+    const LOST: &str = "the upgrade was lost on the way: the proxy in front needs `proxy_http_version 1.1; proxy_set_header Upgrade \
+                        $http_upgrade; proxy_set_header Connection \"upgrade\";`";
+    // The hub, nginx, Apache and Go's server say so in these words when plain HTTP comes to their TLS port.
+    let names_tls = ["https", "HTTPS", "TLS", "SSL"].iter().any(|word| body.contains(word));
     let advice = match status.as_u16() {
-        426 | 400 => {
-            "the upgrade was lost on the way: the proxy in front needs `proxy_http_version 1.1; proxy_set_header Upgrade \
-             $http_upgrade; proxy_set_header Connection \"upgrade\";`"
+        400 if !is_tls && names_tls => "this port speaks TLS, and the link says http://: use https:// in the link",
+        400 if !is_tls => {
+            return format!(
+                "{place} answered HTTP {status} instead of 101: either this port speaks TLS (then use https:// in the link), or {LOST}"
+            );
         }
+        426 | 400 => LOST,
         404 => "no hub at this path: is the path prefix right, and does the proxy in front forward it?",
         401 | 403 => "a proxy in front asks for a login: let /agent and /join through",
         502..=504 => "a proxy answers, but the hub behind it does not: is olog-hub running?",
-        301 | 302 | 307 | 308 => "a web server sends elsewhere: is the link's scheme right?",
+        301 | 302 | 307 | 308 => "a web server redirects elsewhere: is the link's scheme right?",
         _ => "this is not a hub, or a proxy in front does not let websockets through",
     };
     format!("{place} answered HTTP {status} instead of 101: {advice}")

@@ -13,15 +13,15 @@ use tokio::{io::DuplexStream, sync::mpsc, task::JoinSet};
 use tokio_tungstenite::WebSocketStream;
 
 use super::*;
-use crate::dial::Bytes;
+use crate::dial::ByteStream;
 
 const HUB: [u8; 32] = [9; 32];
 const LIMIT: Duration = Duration::from_secs(20);
 
 struct TestRoad(mpsc::Sender<DuplexStream>);
 
-impl Road for TestRoad {
-    async fn reach(&self, _: &Target) -> Result<Box<dyn Bytes>, DialError> {
+impl Connector for TestRoad {
+    async fn reach(&self, _: &Target) -> Result<Box<dyn ByteStream>, DialError> {
         let (ours, theirs) = tokio::io::duplex(16 * 1024);
         let refused = |_| DialError::Tcp { to: "hub".into(), why: "refused".into() };
         self.0.send(theirs).await.map_err(refused)?;
@@ -32,7 +32,7 @@ impl Road for TestRoad {
 /// Counts up: two sessions never share a nonce, and the jitter is none.
 struct Counting(u8);
 
-impl Chance for Counting {
+impl RandomSource for Counting {
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.0 = self.0.wrapping_add(1);
         bytes.fill(self.0);
@@ -47,7 +47,7 @@ struct World {
     roads: mpsc::Receiver<DuplexStream>,
     spool: Spool,
     bell: Arc<Notify>,
-    link: watch::Receiver<Link>,
+    link: watch::Receiver<ConnectionStatus>,
     setup: watch::Sender<Setup>,
     stop: CancellationToken,
     tasks: JoinSet<Result<(), UplinkError>>,
@@ -60,7 +60,7 @@ impl World {
         let path: PathBuf = folder.path().join("spool.db");
         let spool = Spool::open(&path, Id128([1; 16])).unwrap().0;
         let (road, roads) = mpsc::channel(1);
-        let (link, link_seen) = watch::channel(Link::default());
+        let (link, link_seen) = watch::channel(ConnectionStatus::default());
         let hub = Hub { base: "http://hub".into(), key: SecretKey::from_seed(HUB).public(), tls: None };
         let setup = Setup { hub: Some(hub), name: "comsrv".parse().unwrap(), address: None };
         let (setup, setup_seen) = watch::channel(setup);
@@ -109,7 +109,7 @@ impl World {
         hub
     }
 
-    async fn link(&mut self, is: impl FnMut(&Link) -> bool) -> Link {
+    async fn link(&mut self, is: impl FnMut(&ConnectionStatus) -> bool) -> ConnectionStatus {
         within(self.link.wait_for(is)).await.unwrap().clone()
     }
 
@@ -231,7 +231,7 @@ async fn another_hub_gets_no_event() {
     hub.hello(SecretKey::from_seed([8; 32]).public()).await;
     assert!(hub.is_left().await, "not even who this device is");
     let link = world.link(|link| link.trouble.is_some()).await;
-    assert!(link.trouble.as_ref().unwrap().contains("identity import"), "{link:?}");
+    assert!(link.trouble.as_ref().unwrap().contains("from a backup"), "{link:?}");
     world.stopped().await;
 }
 
@@ -464,7 +464,7 @@ fn the_back_off_is_quick_at_first_and_never_over_its_bound() {
     let waits: Vec<_> = (0..40).map(|_| back_off.next()).collect();
     assert_eq!(waits[0], BACK_OFF_MIN);
     assert!(waits.iter().all(|w| *w <= BACK_OFF_MAX) && waits[39] == BACK_OFF_MAX);
-    let mut most = crate::identity::SystemChance;
+    let mut most = crate::identity::SystemRandom;
     for _ in 0..100 {
         let wait = jittered(BACK_OFF_MAX, &mut most).unwrap();
         assert!(wait >= BACK_OFF_MAX / 2 && wait <= BACK_OFF_MAX);

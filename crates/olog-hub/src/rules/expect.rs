@@ -15,7 +15,7 @@
 //! to who was told of the begin; facts of an older version are read.
 
 use chrono_tz::Tz;
-use olog_proto::{At, Event, Suffix, What};
+use olog_proto::{At, Event, Suffix, What, event::is_good_end};
 use olog_push::{Cadence, Content, Expected, Kind, Recovery};
 use serde::{Deserialize, Serialize};
 
@@ -518,9 +518,7 @@ fn sign(event: &Event) -> Option<Sign> {
         // Emptied by its writer, who so has come; not by somebody who tidied up.
         What::Cleared { suffix, deleted: false, .. } if *suffix != Suffix::Msg => Some(Sign { failed: false }),
         What::RunStarted { .. } => Some(Sign { failed: false }),
-        What::RunEnded { exit, signal, .. } => {
-            Some(Sign { failed: exit.is_some_and(|code| code != 0) || signal.is_some() })
-        }
+        What::RunEnded { exit, signal, .. } => Some(Sign { failed: !is_good_end(*exit, *signal) }),
         What::Cleared { .. } | What::Note(_) => None,
     }
 }

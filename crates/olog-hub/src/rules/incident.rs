@@ -21,7 +21,7 @@ mod tests;
 mod texts;
 
 use chrono_tz::Tz;
-use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What};
+use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What, event::is_good_end};
 use olog_push::{Content, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
@@ -212,10 +212,11 @@ impl TaskFacts {
                 (self.is_task, self.has_runs) = (true, true);
                 self.days.mark(day_of(at, policy.zone), State::Ok);
                 self.closed_at = self.closed_at.max(Some(at));
-                if exit.is_some_and(|code| code != 0) || signal.is_some() {
+                // Neither code nor signal: how it ended is unknown, and what is unknown is not good.
+                if !is_good_end(*exit, *signal) {
                     let excerpt = if excerpt.is_blank() { signs::exit_line(*exit, *signal) } else { excerpt.clone() };
                     self.error(ErrorSign::of_run(event, moment, fingerprints, excerpt), policy, &mut out);
-                } else if exit.is_some() && self.last_error_at.is_none_or(|error| error <= at) {
+                } else if self.last_error_at.is_none_or(|error| error <= at) {
                     let began_at = at.plus(i64::try_from(*duration).map_or(i64::MIN, |ms| -ms));
                     self.is_good(Good { ground: ResolvedBy::RunEnded, began_at: Some(began_at), at, heard_at: now });
                     self.end(ResolvedBy::RunEnded, moment, &mut out);

@@ -107,17 +107,13 @@ impl Sim {
     }
 
     fn exec(&mut self, exit: i32) {
+        self.run_ended(Some(exit), "");
+    }
+
+    fn run_ended(&mut self, exit: Option<i32>, excerpt: &str) {
         let (task, run) = ("t".parse().unwrap(), "r".to_owned());
-        let excerpt = Excerpt::of("");
-        self.event(What::RunEnded {
-            task,
-            run,
-            exit: Some(exit),
-            signal: None,
-            duration: 9,
-            excerpt,
-            fingerprints: vec![],
-        });
+        let excerpt = Excerpt::of(excerpt);
+        self.event(What::RunEnded { task, run, exit, signal: None, duration: 9, excerpt, fingerprints: vec![] });
     }
 
     #[track_caller]
@@ -466,6 +462,14 @@ fn a_run_by_exec_says_how_it_ended_and_success_ends_it_at_once() {
     sim.pass(2 * HOUR);
     sim.exec(0);
     sim.heard(&["00:00 first: exit status 2 (1)", "02:00 over: RunEnded (1)"]);
+}
+
+#[test]
+fn a_run_whose_end_is_unknown_is_an_error() {
+    let mut sim = Sim::new();
+    sim.run_ended(None, "the machine restarted during this run");
+    assert_eq!(sim.facts.state(), State::Err);
+    sim.heard(&["00:00 first: the machine restarted during this run (1)"]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn n_errors(what: &What) -> u64 {
     match what {
         What::Text { file, excerpt } => u64::from(file.suffix.is_error() && !excerpt.is_blank() && !file.history),
         What::Seen { file, times } if file.suffix.is_error() => u64::from(*times).max(1),
-        What::RunEnded { exit, signal, .. } => u64::from(exit.is_some_and(|e| e != 0) || signal.is_some()),
+        What::RunEnded { exit, signal, .. } => u64::from(*exit != Some(0) || signal.is_some()),
         _ => 0,
     }
 }

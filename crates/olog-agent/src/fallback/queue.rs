@@ -18,16 +18,16 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// When each receiver accepted something, over all outages.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<HashMap<String, Vec<At>>>);
+pub(super) struct SendLog(Mutex<HashMap<String, Vec<At>>>);
 
-impl Ledger {
+impl SendLog {
     fn with<T>(&self, receiver: &str, f: impl FnOnce(&mut Vec<At>) -> T) -> T {
         f(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(receiver.to_owned()).or_default())
     }
 }
 
 /// One receiver of one channel, and what waits for it.
-pub(super) struct Lane<'a> {
+pub(super) struct ReceiverQueue<'a> {
     pub(super) channel: &'a Channel,
     to: Receiver,
     name: String,
@@ -35,29 +35,29 @@ pub(super) struct Lane<'a> {
     pub(super) waiting: Vec<(Option<u64>, Notice)>,
     pub(super) not_before: Instant,
     n_failed: u32,
-    ledger: &'a Ledger,
+    send_log: &'a SendLog,
 }
 
 /// What a call came to.
-pub(super) enum Verdict {
+pub(super) enum CallResult {
     Accepted,
     Refused,
     Later(Option<Duration>),
 }
 
-impl<'a> Lane<'a> {
+impl<'a> ReceiverQueue<'a> {
     /// One for each receiver.
-    pub(super) fn of(channel: &'a Channel, ledger: &'a Ledger) -> Vec<Lane<'a>> {
-        let lane = |to: Receiver| Lane {
+    pub(super) fn of(channel: &'a Channel, send_log: &'a SendLog) -> Vec<ReceiverQueue<'a>> {
+        let queue = |to: Receiver| ReceiverQueue {
             name: format!("{} {}", channel.name, to.id),
             channel,
             to,
             waiting: Vec::new(),
             not_before: Instant::now(),
             n_failed: 0,
-            ledger,
+            send_log,
         };
-        channel.receivers().into_iter().map(lane).collect()
+        channel.receivers().into_iter().map(queue).collect()
     }
 
     /// Channel and receiver.
@@ -71,28 +71,28 @@ impl<'a> Lane<'a> {
 
     /// Within `per_day` of a rolling day?
     pub(super) fn has_budget(&self, now: At) -> bool {
-        let n_sent = self.ledger.with(&self.name, |sent_at| {
+        let n_sent = self.send_log.with(&self.name, |sent_at| {
             sent_at.retain(|at| now.since(*at) < DAY_MS);
             sent_at.len()
         });
         self.channel.per_day.is_none_or(|n| n_sent < n as usize)
     }
 
-    pub(super) async fn call(&self, message: &Message) -> Verdict {
+    pub(super) async fn call(&self, message: &Message) -> CallResult {
         let to = [self.to.clone()];
         let mut message = message.clone();
         for is_plain in [false, true] {
             let answers = self.channel.send(&message, &to).await;
-            let Some((_, answer)) = answers.into_iter().next() else { return Verdict::Later(None) };
+            let Some((_, answer)) = answers.into_iter().next() else { return CallResult::Later(None) };
             let (channel, receiver) = (&self.channel.name, &self.to.id);
             match answer {
                 Answer::Accepted { words } => {
                     tracing::info!(channel, receiver, words, title = message.title, "pushed by this device");
-                    return Verdict::Accepted;
+                    return CallResult::Accepted;
                 }
                 Answer::Later { after, why } => {
                     tracing::warn!(channel, receiver, why, "an own push failed, it is tried again");
-                    return Verdict::Later(after);
+                    return CallResult::Later(after);
                 }
                 Answer::Refused { class: Refusal::Format, .. } if !is_plain => {
                     let limits = self.channel.limits();
@@ -100,11 +100,11 @@ impl<'a> Lane<'a> {
                 }
                 Answer::Refused { why, .. } => {
                     tracing::error!(channel, receiver, why, "an own push was refused");
-                    return Verdict::Refused;
+                    return CallResult::Refused;
                 }
             }
         }
-        Verdict::Refused
+        CallResult::Refused
     }
 
     pub(super) fn failed(&mut self, after: Option<Duration>) {
@@ -125,16 +125,16 @@ impl<'a> Lane<'a> {
         // That the hub is gone keeps no error waiting.
         self.not_before = Instant::now() + if tells_event { PAUSE } else { Duration::ZERO };
         if is_accepted {
-            self.ledger.with(&self.name, |sent_at| sent_at.push(now));
+            self.send_log.with(&self.name, |sent_at| sent_at.push(now));
         }
     }
 }
 
-/// How many lanes still have to tell an event, and whether all that did were accepted.
+/// How many queues still have to tell an event, and whether all that did were accepted.
 #[derive(Debug, Default)]
-pub(super) struct Tallies(BTreeMap<u64, (usize, bool)>);
+pub(super) struct PendingAcks(BTreeMap<u64, (usize, bool)>);
 
-impl Tallies {
+impl PendingAcks {
     pub(super) fn open(&mut self, n: u64, n_lanes: usize) {
         if n_lanes > 0 {
             self.0.insert(n, (n_lanes, true));

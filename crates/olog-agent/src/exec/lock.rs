@@ -1,0 +1,142 @@
+//! `--lock`: one run of a task at a time, for each user.
+//!
+//! The lock is an flock(2) on a file in a folder into which only that user can write, so that no other user can hold it and
+//! keep the job from running. The kernel releases it however `exec` dies. The file holds the start of the run that has the
+//! lock, for the message of the one that has to stay away; it is never removed, because a second file of that name would be a second lock.
+//!
+//! Root has [`Places::root`]. Another user has a folder of its own (0700) in the first of [`Places::shared`] that takes one. Its first
+//! name is known beforehand, so another user may have taken it: a folder that is not ours is passed over, and a random name is used.
+//! `$XDG_RUNTIME_DIR` is not used: it comes and goes with the user's logins, and a job of cron would have two locks.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::{
+        linux::fs::MetadataExt as _,
+        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use olog_proto::{At, TaskName, identity::KeyPrint};
+use rustix::fs::FlockOperation;
+
+use crate::identity::RandomSource;
+
+/// Where lock files may be.
+#[derive(Debug)]
+pub struct Places {
+    /// For root; its parent is writable by root only.
+    pub root: PathBuf,
+    /// Sticky folders in which every user can make one, best first.
+    pub shared: Vec<PathBuf>,
+}
+
+impl Places {
+    /// On this machine.
+    pub fn of_machine(folders: &[PathBuf]) -> Places {
+        let shared = folders.iter().cloned().chain(["/tmp".into(), "/var/tmp".into()]).collect();
+        Places { root: "/run/olog-exec".into(), shared }
+    }
+}
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+#[derive(Debug)]
+pub(super) enum LockError {
+    /// Another run has it.
+    Held {
+        /// Since when, if the file says so.
+        since: Option<At>,
+    },
+    Io(io::Error),
+}
+
+impl From<io::Error> for LockError {
+    fn from(error: io::Error) -> LockError {
+        LockError::Io(error)
+    }
+}
+
+/// Takes the lock of a task, or says since when another run has it.
+pub(super) fn take(
+    task: &TaskName,
+    now: At,
+    places: &Places,
+    chance: &mut dyn RandomSource,
+) -> Result<Lock, LockError> {
+    let folder = folder(places, chance)?;
+    let name = format!("{}.lock", KeyPrint::of(task.as_str().as_bytes()));
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(folder.join(name))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::Held { since: since(&mut file) }),
+        Err(error) => return Err(io::Error::from(error).into()),
+    }
+    // The lock holds without it; only the other's message would not say since when.
+    if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", now.0)) {
+        tracing::debug!(%error, "the lock file does not say since when");
+    }
+    Ok(Lock(file))
+}
+
+fn since(file: &mut File) -> Option<At> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(64).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok().map(At)
+}
+
+/// A folder into which only this user can write.
+fn folder(places: &Places, chance: &mut dyn RandomSource) -> io::Result<PathBuf> {
+    let me = rustix::process::geteuid();
+    let start = format!("lock-{}-", me.as_raw());
+    // One that is there is the one that the other run uses.
+    let root = me.is_root().then(|| places.root.clone());
+    let there = places.shared.iter().flat_map(|shared| named(shared, &start));
+    if let Some(own) = root.iter().cloned().chain(there).find(|path| is_private(path, me.as_raw())) {
+        return Ok(own);
+    }
+    let mut random = [0; 8];
+    chance.fill(&mut random)?;
+    let random: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let names = |shared: &PathBuf| ["0", &random].map(|end| shared.join(format!("{start}{end}")));
+    let mut first_error = None;
+    for path in root.into_iter().chain(places.shared.iter().flat_map(names)) {
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            // Somebody else's, or ours since a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_private(&path, me.as_raw()) => {
+                return Ok(path);
+            }
+            Err(error) => {
+                first_error.get_or_insert(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+            }
+        }
+    }
+    Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+}
+
+/// What is in a folder under such a name, in an order that every run has.
+fn named(folder: &Path, start: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_named = |entry: &std::fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(start.as_bytes());
+    let mut found: Vec<PathBuf> = entries.filter(is_named).map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+/// Is it a folder of this user, no link, that nobody else may write into?
+fn is_private(path: &Path, uid: u32) -> bool {
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && found.st_uid() == uid && found.st_mode() & 0o022 == 0)
+}

@@ -1,0 +1,455 @@
+//! The agent's side of the run files: reads what `exec` wrote, puts the events into the spool, removes the file.
+//!
+//! The files are the truth, and every look does the same: read the folder, compare with what the spool has of each run, write
+//! what is missing. The spool keeps a mark per run in the transaction of its event, so that a crash between the event and the
+//! removal of the file tells nothing twice.
+//!
+//! The folder is writable by every user, so each file is taken for hostile: no links are followed, only regular files of
+//! bounded size count, at most [`PER_USER`] runs of one user are read before those of others, and a file that makes no sense is
+//! removed. A spool that is full leaves the files where they are.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::File,
+    io::{self, Read as _},
+    os::{fd::OwnedFd, linux::fs::MetadataExt as _, unix::fs::DirBuilderExt as _},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use olog_daemon::clock::Clock;
+use olog_proto::{
+    At, Excerpt, Note, TaskName, What,
+    event::{Event, is_good_end},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{End, Ended, FILE_MAX, FORMAT, How, KEPT_MAX, Start, is_locked, names, open_file, open_folder, remove};
+use crate::{
+    boot,
+    config::Live,
+    spool::{Batch, Spool, SpoolError, Stamp},
+    text::{self, Bytes, Manner, Redactor},
+};
+
+/// A bell can be lost: the folder is looked at this often anyway …
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// … and this often while a run goes on: if `exec` is killed, nobody rings.
+const LOOK_WHILE_RUNNING: Duration = Duration::from_secs(5);
+/// Runs of one user that one look tells; the others' come first, then the rest.
+const PER_USER: usize = 100;
+/// Files of one user that are kept at all, running ones included.
+const FILES_PER_USER: usize = 2 * KEPT_MAX;
+/// A file that was begun and never renamed.
+const NEW_FOR: Duration = Duration::from_secs(24 * 3600);
+/// In the spool's meta: what is told of the run with this id.
+const MARK: &str = "run/";
+/// In the spool's meta: the start of the earlier run because of which a run of this task was not started, once told.
+const SKIPPED: &str = "run_not_started/";
+
+/// Somebody who waits until the folder has been read.
+pub type Look = oneshot::Sender<()>;
+
+/// A run that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningRun {
+    /// The task.
+    pub task: TaskName,
+    /// Since when.
+    pub since: At,
+    /// Whose it is.
+    pub uid: u32,
+}
+
+/// What the spool remembers of a run until its file is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    task: TaskName,
+    at: At,
+    boot: olog_proto::BootId,
+    ended: bool,
+}
+
+/// How a run stands, by its file.
+#[derive(Debug)]
+enum Stands {
+    Runs,
+    Ended(End),
+    /// No `exec` follows it, and it has no end.
+    Vanished,
+}
+
+struct Found {
+    folder: usize,
+    name: String,
+    start: Start,
+    stands: Stands,
+}
+
+/// Reads the folders.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// Where the files are.
+    pub folders: Vec<PathBuf>,
+    /// Where the events go.
+    pub spool: Spool,
+    /// Rung after an event was put there.
+    pub bell: Arc<Notify>,
+    /// How output is read, and the spool's bound.
+    pub live: watch::Receiver<Arc<Live>>,
+    /// Wall time.
+    pub clock: Clock,
+    /// The runs that go on, for `status`.
+    pub running: Arc<Mutex<Vec<RunningRun>>>,
+}
+
+/// Looks when asked and on a timer, until `stop`. Ends early only by a panic inside a look, which is its error.
+pub async fn run(
+    reader: Reader,
+    mut asked: mpsc::Receiver<Look>,
+    stop: CancellationToken,
+) -> Result<(), tokio::task::JoinError> {
+    reader.make_folders();
+    let mut waiting = Vec::new();
+    while !stop.is_cancelled() {
+        // A look that begins now sees what was written before it was asked for.
+        while let Ok(one) = asked.try_recv() {
+            waiting.push(one);
+        }
+        let own = reader.clone();
+        let looked = tokio::task::spawn_blocking(move || own.look()).await?;
+        for one in waiting.drain(..) {
+            if one.send(()).is_err() {
+                tracing::debug!("exec did not wait for the agent");
+            }
+        }
+        let again = match looked {
+            Ok(LookResult { is_all: false }) => continue,
+            Ok(_) if reader.running().is_empty() => LOOK_EVERY,
+            Ok(_) => LOOK_WHILE_RUNNING,
+            Err(error) => {
+                // The files stay, so nothing is lost: the disk is full or busy.
+                tracing::warn!(%error, "runs by exec cannot be recorded now");
+                LOOK_EVERY
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(again) => {}
+            Some(one) = asked.recv() => waiting.push(one),
+        }
+    }
+    Ok(())
+}
+
+/// What one look did.
+#[derive(Debug)]
+pub struct LookResult {
+    /// Nothing was left for the next one.
+    pub is_all: bool,
+}
+
+impl Reader {
+    /// The runs that go on, as of the last look.
+    pub fn running(&self) -> Vec<RunningRun> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes the folders that are not there. The shared one needs root's rights, or the package has made it.
+    fn make_folders(&self) {
+        for folder in &self.folders {
+            let is_shared = folder.as_path() == std::path::Path::new(super::SHARED);
+            let mode = if is_shared { 0o1777 } else { 0o700 };
+            let made = std::fs::DirBuilder::new().mode(mode).create(folder).and_then(|()| {
+                // The umask must not take anybody's right to report.
+                std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(mode))
+            });
+            match made {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    tracing::debug!(%error, folder = %folder.display(), "runs are not reported here");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads the folders once and writes what is new.
+    pub fn look(&self) -> Result<LookResult, SpoolError> {
+        let marks: HashMap<String, Option<Mark>> =
+            self.spool.metas(MARK)?.into_iter().map(|(key, value)| (key, serde_json::from_str(&value).ok())).collect();
+        let (mut found, mut ids, mut folders, mut is_all_read) = (Vec::new(), HashSet::new(), Vec::new(), true);
+        for path in &self.folders {
+            match open_folder(path).and_then(|folder| Ok((names(&folder, "run-")?, folder))) {
+                Ok((names, folder)) => {
+                    let n = folders.len();
+                    ids.extend(names.iter().map(|name| name.replacen("run-", MARK, 1)));
+                    found.extend(names.into_iter().filter_map(|name| read(&folder, n, name)));
+                    self.sweep(&folder);
+                    folders.push(folder);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    is_all_read = false;
+                    tracing::debug!(%error, folder = %path.display(), "the folder of runs cannot be read");
+                }
+            }
+        }
+        found.sort_by_key(|one| one.start.at);
+        let running = found.iter().filter(|one| matches!(one.stands, Stands::Runs)).map(|one| RunningRun {
+            task: one.start.task.clone(),
+            since: one.start.at,
+            uid: one.start.uid,
+        });
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running.collect();
+
+        let mut per_user: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+        let mut is_all = true;
+        for one in &found {
+            let told = marks.get(&key(&one.start.run)).and_then(Option::as_ref);
+            let (n_files, n_told) = per_user.entry(one.start.uid).or_default();
+            *n_files += 1;
+            if *n_files > FILES_PER_USER {
+                tracing::warn!(
+                    uid = one.start.uid,
+                    "more than {FILES_PER_USER} runs of one user: the newest are ignored"
+                );
+                if let Some(folder) = folders.get(one.folder) {
+                    remove(folder, &one.name);
+                }
+                continue;
+            }
+            if told.is_some() && matches!(one.stands, Stands::Runs) {
+                continue;
+            }
+            *n_told += 1;
+            if *n_told > PER_USER {
+                is_all = false;
+                continue;
+            }
+            if self.spool.held().bytes >= self.live.borrow().files.spool_max {
+                tracing::debug!("the spool is full: runs wait in their files");
+                return Ok(LookResult { is_all: true });
+            }
+            self.tell(one, told)?;
+            if let (false, Some(folder)) = (matches!(one.stands, Stands::Runs), folders.get(one.folder)) {
+                remove(folder, &one.name);
+                self.spool.forget_meta(&key(&one.start.run))?;
+            }
+        }
+        if is_all_read {
+            self.tell_removed(&marks, &ids)?;
+        }
+        Ok(LookResult { is_all })
+    }
+
+    /// The events of one run that are not in the spool yet.
+    fn tell(&self, one: &Found, told: Option<&Mark>) -> Result<(), SpoolError> {
+        let start = &one.start;
+        if told.is_some_and(|mark| mark.ended || matches!(one.stands, Stands::Runs)) {
+            return Ok(());
+        }
+        let now = boot::stamp(self.clock.now());
+        let at_start = no_later(Stamp { at: start.at, boot: start.boot, up: start.up }, now);
+        let mut batch = Batch::default();
+        if let Stands::Ended(End { how: How::NotStarted { running_since }, at, up }) = &one.stands {
+            let at = no_later(Stamp { at: *at, boot: start.boot, up: *up }, now);
+            return self.tell_skipped(&start.task, *running_since, at);
+        }
+        if told.is_none() {
+            batch.say(at_start, What::RunStarted { task: start.task.clone(), run: start.run.clone() }, None);
+        }
+        match &one.stands {
+            Stands::Runs => {}
+            Stands::Ended(End { at, up, how }) => {
+                if let How::Ended(ended) = how {
+                    let at = no_later(Stamp { at: *at, boot: start.boot, up: *up }, now);
+                    batch.say(at, ended.into_event(&start.task, &start.run, &self.live.borrow()), None);
+                }
+            }
+            Stands::Vanished => batch.say(now, vanished(&start.task, &start.run, start.boot != now.boot), None),
+        }
+        let mark = Mark {
+            task: start.task.clone(),
+            at: start.at,
+            boot: start.boot,
+            ended: !matches!(one.stands, Stands::Runs),
+        };
+        batch.set_meta(key(&start.run), serde_json::to_string(&mark).unwrap_or_default());
+        self.put(&batch)
+    }
+
+    /// Told once for each earlier run that is in the way: a job of every minute would otherwise tell it every minute.
+    fn tell_skipped(&self, task: &TaskName, since: Option<At>, at: Stamp) -> Result<(), SpoolError> {
+        let key = format!("{SKIPPED}{task}");
+        let since = since.map_or_else(|| "?".to_owned(), |since| since.0.to_string());
+        if self.spool.meta(&key)?.as_deref() == Some(since.as_str()) {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        let minutes = since.parse().ok().map(|since| at.at.since(At(since)) / 60_000);
+        let how_long = minutes.map(|minutes| format!(" after {minutes} min")).unwrap_or_default();
+        let text = format!("the run before it is still going on{how_long}: not started a second time (exec --lock)");
+        let note =
+            Note { code: "run_not_started".to_owned(), path: Some(task.to_string()), text, over: false, once: true };
+        batch.say(at, What::Note(note), None);
+        batch.set_meta(key, since);
+        self.put(&batch)
+    }
+
+    /// Runs whose file somebody removed while they went on: nobody will tell their end.
+    fn tell_removed(&self, marks: &HashMap<String, Option<Mark>>, ids: &HashSet<String>) -> Result<(), SpoolError> {
+        for (key, mark) in marks.iter().filter(|(key, _)| !ids.contains(*key)) {
+            if let Some(mark) = mark.as_ref().filter(|mark| !mark.ended) {
+                let now = boot::stamp(self.clock.now());
+                let run = key.trim_start_matches(MARK);
+                let mut batch = Batch::default();
+                batch.say(now, vanished(&mark.task, run, mark.boot != now.boot), None);
+                let ended = Mark { ended: true, ..mark.clone() };
+                batch.set_meta(key.clone(), serde_json::to_string(&ended).unwrap_or_default());
+                self.put(&batch)?;
+            }
+            self.spool.forget_meta(key)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, batch: &Batch) -> Result<(), SpoolError> {
+        let n = self.spool.put(batch)?;
+        if batch.has_events() {
+            log(batch, n);
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Removes what was begun and never finished.
+    fn sweep(&self, folder: &OwnedFd) {
+        let now = self.clock.now();
+        for name in names(folder, "new-").unwrap_or_default() {
+            let Ok(found) = rustix::fs::statat(folder, name.as_str(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let age = now.since(At(found.st_mtime.saturating_mul(1000)));
+            if u64::try_from(age).is_ok_and(|age| age > NEW_FOR.as_secs() * 1000) {
+                remove(folder, &name);
+            }
+        }
+    }
+}
+
+fn key(run: &str) -> String {
+    format!("{MARK}{run}")
+}
+
+/// One file. What makes no sense is removed, so that nobody fills the folder with it; what cannot be read now stays.
+fn read(folder: &OwnedFd, n: usize, name: String) -> Option<Found> {
+    let parsed = open_file(folder, &name).and_then(|file| match file {
+        Some(file) => parse(folder, &file, &name),
+        None => Ok(None),
+    });
+    match parsed {
+        Ok(Some((start, stands))) => return Some(Found { folder: n, name, start, stands }),
+        Ok(None) => {
+            tracing::debug!(name, "this file is no run");
+            remove(folder, &name);
+        }
+        Err(error) => tracing::warn!(%error, name, "the file of a run cannot be read"),
+    }
+    None
+}
+
+fn parse(folder: &OwnedFd, mut file: &File, name: &str) -> io::Result<Option<(Start, Stands)>> {
+    // The lock first: whoever lets it go has written the end before.
+    let is_locked = is_locked(file);
+    let mut text = Vec::new();
+    (&mut file).take(FILE_MAX).read_to_end(&mut text)?;
+    let mut lines = text.split_inclusive(|&b| b == b'\n').filter(|line| line.ends_with(b"\n"));
+    let start = lines.next().and_then(|line| serde_json::from_slice::<Start>(line).ok());
+    let is_ours = |start: &Start| {
+        start.format == FORMAT && start.run.len() <= 64 && name.strip_prefix("run-") == Some(start.run.as_str())
+    };
+    let Some(mut start) = start.filter(is_ours) else { return Ok(None) };
+    let (owner, folder_owner) = (file.metadata()?.st_uid(), rustix::fs::fstat(folder)?.st_uid);
+    if owner != 0 && owner != folder_owner {
+        start.uid = owner;
+    }
+    let end = lines.next().and_then(|line| serde_json::from_slice::<End>(line).ok());
+    let stands = match end {
+        _ if is_locked => Stands::Runs,
+        Some(end) => Stands::Ended(end),
+        None => Stands::Vanished,
+    };
+    Ok(Some((start, stands)))
+}
+
+/// A run whose end nobody wrote: neither exit code nor signal, so it is not taken for good.
+fn vanished(task: &TaskName, run: &str, rebooted: bool) -> What {
+    let why = if rebooted {
+        "the machine restarted during this run: how the run ended is unknown"
+    } else {
+        "olog-agent exec was killed during this run: how the run ended is unknown"
+    };
+    let fingerprints = olog_proto::fingerprint::fingerprints(why);
+    What::RunEnded {
+        task: task.clone(),
+        run: run.to_owned(),
+        exit: None,
+        signal: None,
+        duration: 0,
+        excerpt: Excerpt::of(why),
+        fingerprints,
+    }
+}
+
+/// The times in a file are what its user wrote: never later than now.
+fn no_later(stamp: Stamp, now: Stamp) -> Stamp {
+    let up = if stamp.boot == now.boot { stamp.up.min(now.up) } else { stamp.up };
+    Stamp { at: stamp.at.min(now.at), boot: stamp.boot, up }
+}
+
+impl Ended {
+    /// The event: its output read as a log's text is, decoded, cleaned, without secrets.
+    pub fn into_event(&self, task: &TaskName, run: &str, live: &Live) -> What {
+        let output = BASE64.decode(&self.output).unwrap_or_default();
+        let redactor = Redactor::new(live.files.redact.clone());
+        let manner = Manner { encoding: live.files.encoding, ignore: &[], redactor: &redactor };
+        let said = text::say(Bytes { head: &output, from_start: true, ..Bytes::default() }, None, manner);
+        let is_good = is_good_end(self.exit, self.signal);
+        What::RunEnded {
+            task: task.clone(),
+            run: run.to_owned(),
+            exit: self.exit,
+            signal: self.signal,
+            duration: self.duration,
+            excerpt: said.excerpt,
+            fingerprints: if is_good { Vec::new() } else { said.fingerprints },
+        }
+    }
+}
+
+/// The log's line of each run.
+pub(crate) fn log(batch: &Batch, n: u64) {
+    for what in batch.events() {
+        match what {
+            What::RunStarted { task, run } => tracing::debug!(%task, run, n, "a run started"),
+            What::RunEnded { task, run, exit, signal, duration, .. } => {
+                tracing::info!(%task, run, exit, signal, ms = duration, n, "a run ended");
+            }
+            What::Note(note) => tracing::info!(task = note.path, n, "a run was not started: {}", note.text),
+            _ => {}
+        }
+    }
+}
+
+/// Is an event made of this within the bounds of the wire?
+pub(crate) fn is_bounded(stamp: Stamp, what: &What) -> bool {
+    let event = Event { n: 0, at: stamp.at, boot: stamp.boot, up: stamp.up, what: what.clone(), pushed: None };
+    event.is_bounded()
+}
