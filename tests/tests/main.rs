@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod completions;
 mod crashes;
 mod disks;
 mod downs;

@@ -1,6 +1,7 @@
-//! Manual pages and completions: what the packages carry is what the programs understand.
+//! Manual pages and completions: the packages carry what the programs understand.
 //!
-//! They are committed, so that a package needs no program run to be built. After a change of a verb:
+//! Both are committed, so that a package can be built without running a program. The scripts for the shells only call the program, which
+//! knows its own command line. After a change of a verb:
 //! `OLOG_WRITE_MANUALS=1 cargo test -p olog-journeys manuals`.
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
 };
 
 use clap::{Command, CommandFactory as _};
-use clap_complete::Shell;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use clap_mangen::{
     Man,
     roff::{Roff, bold, roman},
@@ -81,11 +82,11 @@ fn compare(side: &str, program: &Command, more: &More) {
     let name = more.name;
     let program = &without_hidden(name, program);
     let mut made = vec![(format!("man/{name}.1"), page(program.clone(), more))];
-    for (shell, file) in
-        [(Shell::Bash, format!("{name}.bash")), (Shell::Zsh, format!("_{name}")), (Shell::Fish, format!("{name}.fish"))]
-    {
+    let shells: [(&dyn EnvCompleter, String); 3] =
+        [(&Bash, format!("{name}.bash")), (&Zsh, format!("_{name}")), (&Fish, format!("{name}.fish"))];
+    for (shell, file) in shells {
         let mut text = Vec::new();
-        clap_complete::generate(shell, &mut program.clone(), name, &mut text);
+        shell.write_registration("OLOG_COMPLETE", name, name, name, &mut text).unwrap();
         made.push((format!("completions/{file}"), text));
     }
     for (file, text) in made {

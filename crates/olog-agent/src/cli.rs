@@ -5,7 +5,8 @@
 
 use std::{ffi::OsString, fmt::Write as _, io, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use olog_daemon::{
     clock::Clock,
     config::{Invalid, parse_span},
@@ -91,6 +92,12 @@ impl Verb {
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    // A shell asks what may follow: an error of that is for nobody.
+    let folder = std::env::current_dir().ok();
+    let shell = CompleteEnv::with_factory(Cli::command).var("OLOG_COMPLETE");
+    if shell.try_complete(std::env::args_os(), folder.as_deref()).unwrap_or(true) {
+        return Exit::Ok.into();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

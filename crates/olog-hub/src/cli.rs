@@ -35,6 +35,7 @@ use crate::{
     net::enrol::{LINK_EXPIRES_MAX, LinkRequest},
 };
 
+mod complete;
 mod explain;
 mod play;
 mod show;
@@ -262,6 +263,9 @@ fn number(text: &str) -> Result<u64, String> {
 
 /// The whole program.
 pub fn main() -> Exit {
+    if complete::answered() {
+        return Exit::Ok;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -12,6 +12,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("nginx", "nginx"),
     ("setpriv", "util-linux"),
     ("python3", "python3-venv"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 /// What boots machines, where that can be.
 const MACHINES: &[(&str, &str)] = &[
