@@ -1,13 +1,15 @@
-//! The show of `cargo xtask demo`: a hub, an agent and a phone, a few files, and what the phone shows of them.
+//! The demo of `cargo xtask demo`: a hub, an agent and a phone, a few files, and what the phone shows of them.
 //!
 //! The two programs run as they would anywhere: with a configuration file, a join link, and their own processes. Only the
-//! phone is a stand-in, which takes the calls that WxPusher would take.
+//! phone is a stand-in; it takes the calls that WxPusher would take. Everything lives in one temporary folder and ends with the demo,
+//! except the page of the report under `--once`, which is kept in `target/demo`.
 
 #![expect(clippy::unwrap_used, reason = "a show that cannot go on ends with what was wrong")]
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use olog_journeys::{
+    daemon::program,
     phone::Push,
     world::{Agent, Hub, World},
 };
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 /// How long a push may take before the show says that it did not come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Show {
+struct Demo {
     world: World,
     hub: Hub,
     agent: Agent,
@@ -26,16 +28,18 @@ struct Show {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let once = std::env::args().any(|arg| arg == "--once");
-    let mut show = open().await;
+    let args: Vec<String> = std::env::args().collect();
+    let is_once = args.iter().any(|arg| arg == "--once");
+    let mut show = open(&language(&args)).await;
     show.play().await;
-    let page = show.report();
+    let page = show.report(is_once);
     let good = show.sum_up();
     say(&format!("\nThe report's page, for a browser: file://{}", page.display()));
-    if !once {
+    if !is_once {
         say("");
-        say(&format!("It goes on: write .err, .msg, .log files into {}", show.agent.log_dir.display()));
-        say(&format!("  olog-hub incident list --config {}", show.hub.daemon.config().display()));
+        say(&format!("The demo goes on. Write .err, .msg or .log files into {}", show.agent.log_dir.display()));
+        let (hub, config) = (program("olog-hub"), show.hub.daemon.config().to_path_buf());
+        say(&format!("  {} incident list --config {}", hub.display(), config.display()));
         say("Ctrl-C ends it and removes the folder.");
         if tokio::signal::ctrl_c().await.is_err() {
             return ExitCode::FAILURE;
@@ -46,13 +50,21 @@ async fn main() -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn open() -> Show {
+/// The language of the messages: the one after `--language`, else that of the terminal.
+fn language(args: &[String]) -> String {
+    let named = args.iter().skip_while(|arg| *arg != "--language").nth(1).cloned();
+    named.unwrap_or_else(|| {
+        let is_chinese = std::env::var("LANG").is_ok_and(|lang| lang.starts_with("zh"));
+        if is_chinese { "zh-CN" } else { "en" }.to_owned()
+    })
+}
+
+async fn open(language: &str) -> Demo {
     let world = World::new().await;
     world.phone.print();
     say(&format!("Everything is in {}", world.folder().display()));
     say("\n$ olog-hub run          # SQLite, loopback, a certificate of its own");
-    let chinese = std::env::var("LANG").is_ok_and(|lang| lang.starts_with("zh"));
-    let hub = world.hub_with(if chinese { "language = \"zh-CN\"" } else { "" }, "[alerts]\nover_wait = \"2s\"\n");
+    let hub = world.hub_with(&format!("language = \"{language}\""), "[alerts]\nover_wait = \"2s\"\n");
     say("$ olog-hub join-link");
     let link = hub.join_link();
     say(&format!("{link}\n"));
@@ -62,10 +74,10 @@ async fn open() -> Show {
     say("$ olog-agent run");
     agent.start();
     agent.wait_connected();
-    Show { world, hub, agent, times: Vec::new() }
+    Demo { world, hub, agent, times: Vec::new() }
 }
 
-impl Show {
+impl Demo {
     async fn play(&mut self) {
         self.act("an error", "echo 'nginx not running!' > nginx.err", Some("comsrv/nginx")).await;
         self.act("the same again: counted, not pushed", "echo 'nginx not running!' > nginx.err", None).await;
@@ -78,9 +90,19 @@ impl Show {
         self.act("a check that finds something", "echo '/dev/sda1 is 94 % full' > disk.err", Some("comsrv/disk")).await;
     }
 
-    /// What the phone gets every morning, now; gives where its page is.
-    fn report(&self) -> PathBuf {
-        let page = self.world.folder().join("report.html");
+    /// Makes the report that the phone gets every morning, and returns where its page is: in the folder of the demo, or, if that folder is
+    /// removed at once, in `target/demo`.
+    fn report(&self, is_once: bool) -> PathBuf {
+        let folder = if is_once {
+            // target/PROFILE/examples/demo
+            let exe = std::env::current_exe().unwrap();
+            let folder = exe.ancestors().nth(3).unwrap().join("demo");
+            std::fs::create_dir_all(&folder).unwrap();
+            folder
+        } else {
+            self.world.folder().to_path_buf()
+        };
+        let page = folder.join("report.html");
         say("\n# every morning at 11:00, or now:\n$ olog-hub report now --push --html report.html");
         self.hub.verb(&["report", "now", "--push", "--html", page.to_str().unwrap()]).good();
         page

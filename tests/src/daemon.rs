@@ -1,4 +1,4 @@
-//! A daemon as a process: started, killed, started again, asked by its verbs.
+//! A daemon as a process: start, kill, start again, and call its verbs.
 
 use std::{
     fs::{File, OpenOptions},

@@ -1,7 +1,7 @@
-//! Journeys: the whole road with real parts. Real daemons as processes of their own, real files, sockets and TLS, and a
+//! Building blocks of the journeys, which test the whole path with real parts: real daemons as processes, real files, sockets and TLS, and a
 //! [`Phone`] that refuses what the service would refuse.
 //!
-//! A test builds a [`World`](world::World), does what a user or a bad night does, and waits for what a person would see: a push, an
+//! A test builds a [`World`](world::World), does what a user does or what goes wrong at night, and waits for what a user would see: a push, an
 //! incident, a status. It waits for conditions with a generous limit and asserts no wall-clock time.
 
 #![expect(

@@ -1,4 +1,4 @@
-//! nginx in front of a hub: TLS by a certificate of an authority, and the hub under a path prefix, as `docs/operations.md` shows it.
+//! nginx in front of a hub, as `docs/operations.md` shows it: TLS by a certificate of an authority, and the hub under a path prefix.
 
 use std::{
     fs,

@@ -1,10 +1,10 @@
-//! A phone: WxPusher's stand-in on a real loopback port.
+//! The phone: a stand-in for WxPusher on a real loopback port.
 //!
-//! It takes what the documented service takes and refuses what that would refuse: the shape of the body (`uids` is an array, topic
-//! ids are whole numbers), the lengths, the receivers it does not know, the rate of 20 calls in 10 s. Every call is kept
-//! with its instant, and every push that a receiver got. It can be told to misbehave as services do: [`Habit`].
+//! It accepts what the documented service accepts and refuses what that would refuse: the shape of the body (`uids` is an array, topic ids are whole
+//! numbers), the lengths, receivers it does not know, more than 20 calls in 10 s. It keeps every call with its instant, and every push that a receiver
+//! got. A test can make it misbehave as services do: [`Habit`].
 //!
-//! It speaks its HTTP by hand, because it must be able to break it at any byte.
+//! It implements HTTP by hand, because it has to be able to break off at any byte.
 
 mod service;
 mod show;

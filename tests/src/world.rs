@@ -1,4 +1,4 @@
-//! A hub, agents and a phone in a temporary folder.
+//! A world for one test: a hub, agents and a phone in a temporary folder. Everything ends with it.
 
 use std::{
     fs,

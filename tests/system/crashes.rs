@@ -1,4 +1,4 @@
-//! What systemd does for a daemon that dies or hangs, and what a machine that shuts down keeps.
+//! What systemd does with a daemon that crashes or hangs, and what survives a shutdown of the machine.
 
 use crate::{
     installed::{DAEMONS, evening},

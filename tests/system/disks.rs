@@ -1,4 +1,4 @@
-//! Disks that are full, and log dirs that go away, come back or cannot be written.
+//! Full disks, and log dirs that disappear, come back, or cannot be written.
 
 use crate::{installed::evening, machine::Machine, site::Site};
 

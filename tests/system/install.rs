@@ -1,4 +1,4 @@
-//! The first evening: two packages on a bare Debian, one command, and the phone knows.
+//! The first evening on a bare Debian: two packages, one command, and a push on the phone.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Olog on a machine: installed from its packages, configured and asked as an operator does it.
+//! A machine with Olog installed from its packages, configured and queried as an operator does it.
 
 use std::fs;
 

@@ -1,11 +1,10 @@
-//! A Debian that has booted with its own systemd, as a user's machine does: in a container of `systemd-nspawn`, on the bridge of its
-//! [`Site`].
+//! A Debian that has booted with its own systemd, as a user's machine does: a container of `systemd-nspawn` on the bridge of its [`Site`].
 //!
-//! Commands enter it beside its own services; files are read through `/proc/LEADER/root`, where its mounts show. What the machine
-//! was is gone with this value, but for its journal and console if the test failed: `target/system/failed/`.
+//! Commands run in it beside its own services. Files are read through `/proc/LEADER/root`, so that the container's own mounts apply. The machine is
+//! removed when this value is dropped; if the test failed, its journal and console stay in `target/system/failed/`.
 //!
-//! Without a service manager on the host nobody else keeps machines apart: each gets a control group of its own, or the second
-//! systemd would take the first one's for its own. `--keep-unit` ends the container on a reboot instead of starting it again.
+//! On a host without a service manager nothing else keeps the machines apart: each gets its own control group, or the second systemd would use the
+//! first one's. `--keep-unit` makes a reboot end the container instead of starting it again.
 
 use std::{
     fs::{self, File},

@@ -1,7 +1,7 @@
-//! Booted machines: Debian with its own systemd, the packages as a user installs them, and a phone on the network.
+//! Tests on booted machines: Debian with its own systemd, the packages as a user installs them, and a phone on the network.
 //!
-//! `cargo xtask test --only system` makes what they are made of. Each test is marked as ignored, so that
-//! where no machine can boot they count as ignored, never as passed.
+//! `cargo xtask test --only system` makes the Debian and the packages. Each test is marked as ignored, so that on a host that cannot boot machines it
+//! counts as ignored, never as passed.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Two machines and the wire between them.
+//! Two machines, and a network between them that fails.
 
 use olog_journeys::nginx;
 

@@ -1,4 +1,4 @@
-//! What a Debian user expects of two packages: remove keeps, purge does not, an upgrade is no event.
+//! What a Debian user expects of the packages: remove keeps state and configuration, purge deletes them, an upgrade loses nothing.
 
 use crate::{
     installed::{DAEMONS, Release, evening},

@@ -1,4 +1,4 @@
-//! Machines that lack something, know another time, or have no service manager's help.
+//! Unusual machines: without some program, with a wrong clock, or without systemd.
 
 use crate::{
     installed::{DAEMONS, Release, evening},

@@ -1,4 +1,4 @@
-//! A configuration that changes while the daemons run, and one that is broken.
+//! A configuration that changes while the daemons run, and a broken one.
 
 use crate::{
     installed::{DAEMONS, evening},

@@ -1,8 +1,8 @@
-//! Where machines stand: a bridge with an address of its own, a phone that listens there, and room for so many machines.
+//! The network that machines of a test share: a bridge with its own address, and a phone that listens there.
 //!
-//! A site has a number, locked as long as it lives, and everything of it carries that number: the bridge, the addresses, the machines'
-//! folders and control groups. So runs in several working copies keep apart, and who takes a number removes what a killed
-//! run has left of it.
+//! A site has a number, which is locked while the site exists, and everything that belongs to it carries that number: the bridge, the addresses, the
+//! folders and control groups of its machines. So tests in several working copies do not meet. Whoever locks a number first removes what a killed
+//! run has left behind.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! Every answer that WxPusher can give, and what a channel makes of it: real sockets, the documented shape.
+//! Every answer that WxPusher documents, and what the channel makes of it, over real sockets.
 
 use olog_daemon::config::read_text;
 use olog_journeys::{Habit, Phone, phone};

@@ -1,6 +1,6 @@
-//! Completion in real shells: the installed scripts, called as a shell calls them at a Tab, and a hub that runs.
+//! Tab completion in real shells: the scripts that the packages install are called as a shell calls them, with a running hub.
 //!
-//! zsh and fish are asked where they are installed (`cargo xtask test` installs them); bash always.
+//! bash is required. zsh and fish are tested where they are installed; `cargo xtask test` installs them.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,4 @@
-//! `kill -9` at the rows of the crash table (docs/ARCHITECTURE.md): nothing is lost, nothing is acknowledged that is not committed.
+//! `kill -9` at the rows of the table of crashes in docs/ARCHITECTURE.md: nothing is lost, and nothing is acknowledged before it is committed.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A full disk, on either side: nothing that was acknowledged is lost, and it goes on by itself.
+//! A full disk on the device or at the hub: nothing that was acknowledged is lost, and work goes on by itself when there is room again.
 
 use std::{
     fs,

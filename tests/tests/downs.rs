@@ -1,4 +1,4 @@
-//! A hub that is down: why is told, once, and that it is back.
+//! A hub that is down: the reason is pushed once, and so is its return.
 
 use olog_journeys::world::{Hub, World};
 

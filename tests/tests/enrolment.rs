@@ -1,4 +1,4 @@
-//! How a device gets its identity, and how it loses it.
+//! How a device gets its identity at the hub, and how it loses it: links, pending devices, forget, replacement.
 
 use olog_journeys::world::World;
 

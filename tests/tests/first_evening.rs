@@ -1,4 +1,4 @@
-//! The first evening: `olog-hub setup`, by hand and by script.
+//! The first evening: `olog-hub setup` in a terminal and from a pipe.
 
 use std::{
     fs,

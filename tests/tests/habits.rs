@@ -1,4 +1,4 @@
-//! What users of the original do every day.
+//! What users do every day: crontab lines, messages, the same error again and again.
 
 use std::{fs, io::Write as _};
 

@@ -1,4 +1,4 @@
-//! Hours and weeks in seconds: both daemons inside of the test, on a clock that it moves.
+//! Hours and weeks in seconds: both daemons run inside the test process, on a clock that the test moves.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What a log dir may hold that is no text of a task.
+//! Things in a log dir that are not the text of a task: links, FIFOs, folders, NULs, foreign encodings.
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 

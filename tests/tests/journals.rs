@@ -1,4 +1,4 @@
-//! The hub's own log of a day: one line for each thing that happened, to be searched by its fields, without a secret.
+//! The hub's own log: one line for each thing that happened, with fields to search by, and without a secret.
 
 use olog_journeys::world::{Hub, World};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! `kill -9` between the service's yes and our record, again and again: a repeat for a kill, never a loss (docs/ARCHITECTURE.md, row 10).
+//! `kill -9` between the service's answer and our record of it, again and again: one kill repeats at most one message, and none is lost
+//! (docs/ARCHITECTURE.md, row 10).
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! All journeys, one binary: what users do, and what a bad night does.
+//! All journeys in one binary: what users do on a normal day, and what goes wrong in a bad night.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Names that a person changes.
+//! A user renames a device or a task: its history stays.
 
 use olog_journeys::world::World;
 

@@ -1,4 +1,4 @@
-//! One of the three is not there.
+//! The hub, an agent or the push service is unreachable for a while.
 
 use olog_journeys::{
     phone::Habit,

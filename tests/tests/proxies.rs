@@ -1,4 +1,4 @@
-//! A hub that is not at the door.
+//! A hub behind a reverse proxy: nginx, TLS of an authority, a path prefix.
 
 use std::net::TcpListener;
 

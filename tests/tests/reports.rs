@@ -1,4 +1,4 @@
-//! The daily report, over days in seconds: both daemons inside of the test, on a clock that it moves.
+//! The daily report, over several days in seconds: both daemons run inside the test process, on a clock that the test moves.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,4 +1,4 @@
-//! State folders that are older than they should be, or exist twice.
+//! State folders that were restored from an older copy, or that exist twice (a cloned machine).
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Log files that are rotated while somebody writes them.
+//! Log rotation while a program writes: rename, truncate, copytruncate.
 
 use std::{fs, io::Write as _};
 

@@ -1,4 +1,4 @@
-//! Silences as a person uses them: made, looked at, ended; an error that is none; a threshold. Real daemons and a phone.
+//! Silences as a user works with them: add, list, end; "not an error"; errors in a row. Real daemons and a phone.
 
 use olog_journeys::world::{Hub, World};
 

@@ -1,4 +1,4 @@
-//! Who watches the hub: somebody outside who expects its heartbeat, and the devices.
+//! Who notices that the hub is gone: an external watchdog that expects its heartbeat, and the devices.
 
 use std::{
     io::{Read as _, Write as _},

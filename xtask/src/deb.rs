@@ -1,9 +1,13 @@
-//! `cargo xtask deb`: the two packages for Debian, by cargo-deb.
+//! `cargo xtask deb`: the two packages for Debian, made by cargo-deb.
 //!
-//! What is in them stands in the manifests of `olog-hub` and `olog-agent` and in `packaging/`; here is only how the programs get
-//! there: built, or as they were built for the tests, and put where cargo-deb looks for what it packs.
+//! The manifests of `olog-hub` and `olog-agent` and the folder `packaging/` say what is in them. This module builds the programs (or takes those
+//! that were built for the tests), puts them where cargo-deb looks, and adds what cargo-deb leaves out: `md5sums`, the only sums that `dpkg --verify` and `debsums` read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Context as _;
 
@@ -31,8 +35,12 @@ pub(crate) struct DebArgs {
 /// Makes both, and says where they are.
 pub(crate) fn deb(args: &DebArgs) -> anyhow::Result<bool> {
     for file in packages(args)? {
-        let size = std::fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
-        say(&format!("{} ({:.1} MiB)", file.display(), size as f64 / f64::from(1 << 20)));
+        let size = fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
+        let installed = output(Command::new("dpkg-deb").arg("--field").arg(&file).arg("Installed-Size"))?;
+        let installed: u32 = installed.trim().parse().context("Installed-Size is no number")?;
+        let mib = |bytes: f64| bytes / f64::from(1 << 20);
+        let sizes = (mib(size as f64), mib(f64::from(installed) * 1024.0));
+        say(&format!("{} ({:.1} MiB; installed {:.1} MiB)", file.display(), sizes.0, sizes.1));
     }
     Ok(true)
 }
@@ -52,14 +60,14 @@ pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
     // folder of its own.
     let stage = target.join("deb");
     let programs = stage.join("release");
-    std::fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
+    fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
     let built = target.join(if args.profile == "dev" { "debug" } else { &args.profile });
     for program in PACKAGES {
-        std::fs::copy(built.join(program), programs.join(program)).with_context(|| format!("cannot copy {program}"))?;
+        fs::copy(built.join(program), programs.join(program)).with_context(|| format!("cannot copy {program}"))?;
     }
     // cargo runs in the workspace's folder, whoever asks may stand elsewhere.
     let out = std::path::absolute(args.out.clone().unwrap_or_else(|| target.join("debian")))?;
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     PACKAGES.iter().map(|package| pack(&cargo_deb, package, &stage, &out, args)).collect()
 }
 
@@ -79,7 +87,40 @@ fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &DebArg
     // It prints the path of the package.
     let printed = output(&mut pack)?;
     let file = printed.lines().last().map(PathBuf::from).with_context(|| format!("{} said nothing", shown(&pack)))?;
+    add_md5sums(&file, args.profile == "dev")?;
     Ok(file)
+}
+
+/// Replaces the sums of cargo-deb, which dpkg does not know, by `md5sums`. Configuration files have none: they are the user's to change.
+fn add_md5sums(package: &Path, is_fast: bool) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (tree, control) = (folder.path(), folder.path().join("DEBIAN"));
+    output(Command::new("dpkg-deb").arg("--raw-extract").arg(package).arg(tree))?;
+    let conffiles = fs::read_to_string(control.join("conffiles")).unwrap_or_default();
+    let mut files: Vec<String> = Vec::new();
+    let mut folders = vec![tree.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next)? {
+            let (path, kind) = entry.map(|entry| (entry.path(), entry.file_type()))?;
+            let name = path.strip_prefix(tree)?.to_string_lossy().into_owned();
+            if kind.as_ref().is_ok_and(fs::FileType::is_dir) && path != control {
+                folders.push(path);
+            } else if kind?.is_file() && !conffiles.lines().any(|line| line == format!("/{name}")) {
+                files.push(name);
+            }
+        }
+    }
+    files.sort();
+    let sums = output(Command::new("md5sum").current_dir(tree).arg("--").args(&files))?;
+    fs::write(control.join("md5sums"), sums)?;
+    let unknown_to_dpkg = control.join("sha256sums");
+    if unknown_to_dpkg.exists() {
+        fs::remove_file(unknown_to_dpkg)?;
+    }
+    let mut build = Command::new("dpkg-deb");
+    build.args(if is_fast { &["-Zgzip", "-z1"][..] } else { &["-Zxz"] }).args(["--root-owner-group", "--build"]);
+    output(build.arg(tree).arg(package))?;
+    Ok(())
 }
 
 /// cargo-deb: the one that is there, else one of our own.
@@ -101,4 +142,44 @@ fn target() -> anyhow::Result<PathBuf> {
     let told: serde_json::Value = serde_json::from_str(&told).context("cargo metadata makes no sense")?;
     let folder = told.get("target_directory").and_then(serde_json::Value::as_str);
     folder.map(PathBuf::from).context("cargo does not say where it builds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_gets_the_sums_of_its_files_that_are_no_configuration() {
+        if find("dpkg-deb", &[]).is_none() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, package) = (folder.path().join("tree"), folder.path().join("x.deb"));
+        for (file, text) in [
+            (
+                "DEBIAN/control",
+                "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.com>\nDescription: x\n",
+            ),
+            ("DEBIAN/conffiles", "/etc/x.toml\n"),
+            ("DEBIAN/sha256sums", "0 usr/bin/x\n"),
+            ("etc/x.toml", "a = 1\n"),
+            ("usr/bin/x", ""),
+            ("usr/share/doc/x/b", "b"),
+        ] {
+            let file = tree.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        output(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&tree).arg(&package)).unwrap();
+        add_md5sums(&package, true).unwrap();
+        let sums = output(Command::new("dpkg-deb").arg("--info").arg(&package).arg("md5sums")).unwrap();
+        assert_eq!(
+            sums,
+            "d41d8cd98f00b204e9800998ecf8427e  usr/bin/x\n92eb5ffee6ae2fec3ad71c777531578f  usr/share/doc/x/b\n"
+        );
+        let info = output(Command::new("dpkg-deb").arg("--info").arg(&package)).unwrap();
+        assert!(!info.contains("sha256sums"), "{info}");
+        let listed = output(Command::new("dpkg-deb").arg("--contents").arg(&package)).unwrap();
+        assert!(listed.contains("root/root") && listed.contains("./etc/x.toml"), "{listed}");
+    }
 }

@@ -1,7 +1,8 @@
-//! `cargo xtask …`: the project's own commands, so that a fresh clone needs nothing but cargo.
+//! `cargo xtask …`: the project's own commands. A fresh clone needs only cargo to run them.
 //!
-//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] packs, [`tidy`]
-//! keeps the house rules. They start programs and read files; what the product does is nowhere in here.
+//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] makes the packages, [`tidy`]
+//! checks the house rules. They start programs and read files. Nothing here depends on Olog's own crates, so that the rules run while a daemon
+//! does not compile.
 
 mod bench;
 mod deb;

@@ -1,4 +1,4 @@
-//! Starting programs, and saying so.
+//! Starting programs: cargo with a clean environment, output or success of any command, and where a program is.
 
 use std::{
     ffi::OsStr,

@@ -1,7 +1,7 @@
-//! `cargo xtask test`: every suite, with the real parts that the suites need.
+//! `cargo xtask test`: every suite, with the real programs that the suites need.
 //!
-//! First the checks that cost little, then the tests, so that the last lines are the tests'. Every check runs even when one
-//! before it failed: one run tells all. A check counts as one test.
+//! The cheap checks (tidy, fmt, clippy, doc) run first, the tests last. Every check runs even when an earlier one failed, so that one run shows
+//! everything. A check counts as one test. The last line is always `N passed, M failed`.
 
 mod needs;
 mod postgres;

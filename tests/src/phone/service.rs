@@ -1,7 +1,7 @@
-//! What the service does with a call: its checks in its order, its words, and who gets the message.
+//! What the service does with a call: its checks in its order, its texts, and who gets the message.
 //!
-//! Source: WxPusher's manual and openapi.yaml (github.com/wxpusher/wxpusher-docs @4d7ba1b). Where that names no code for a
-//! refusal, the code is 1001 and the words say what is wrong; a malformed type is 1005 with the words of its Java.
+//! Source: WxPusher's manual and openapi.yaml (github.com/wxpusher/wxpusher-docs @4d7ba1b). Where they give no code for a refusal, this uses 1001 with
+//! a text that says what is wrong; a malformed type is 1005 with the text of the service's Java.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A push as the phone shows it: the card with its 20 characters, then what opens.
+//! A push as the phone shows it: the card with its 20 characters, and the page behind it.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

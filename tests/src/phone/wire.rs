@@ -1,4 +1,4 @@
-//! Just enough of HTTP/1.1: one request after the other on a connection, and the ways to break off.
+//! The part of HTTP/1.1 that the phone needs: one request after the other on a connection, and the ways to break off.
 
 use std::sync::Arc;
 use std::time::Duration;

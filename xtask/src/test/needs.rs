@@ -1,4 +1,4 @@
-//! What the suites need beside cargo: installed as root, named to anybody else.
+//! The programs that the suites need beside cargo. As root they are installed; for anybody else the command that installs them is printed.
 
 use std::{path::PathBuf, process::Command};
 

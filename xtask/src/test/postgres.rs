@@ -1,7 +1,7 @@
-//! A real PostgreSQL for the store's suite: a cluster of its own in a temporary folder, on a free loopback port.
+//! A real PostgreSQL for the store's suite: its own cluster in a temporary folder, on a free loopback port.
 //!
-//! PostgreSQL refuses to run as root, so root hands it to the user `postgres`, which Debian's package makes. The cluster
-//! does not sync: what it holds is worth nothing after the tests.
+//! PostgreSQL refuses to run as root, so root runs it as the user `postgres`, which Debian's package creates. The cluster does not sync: its contents
+//! are worth nothing after the tests.
 
 use std::{
     net::TcpListener,

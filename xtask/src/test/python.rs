@@ -1,7 +1,7 @@
-//! A Python of the suites' own, with the real programs that channels are tested against: a mail server and Apprise.
+//! A Python environment with the real programs that channels are tested against: a mail server and Apprise.
 //!
-//! It is kept in `target/test-python-KEY`, where KEY stands for what is in it; made beside and renamed, so that it is whole or not there.
-//! Where the package index cannot be reached the tests that need it say that they did not run.
+//! It stays in `target/test-python-KEY`, where KEY is a hash of its contents. It is built beside and then renamed, so that it is complete or absent.
+//! Where the package index cannot be reached, the tests that need it say that they did not run.
 
 use std::{
     fmt::Write as _,

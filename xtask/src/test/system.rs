@@ -1,7 +1,7 @@
-//! What the system tests are made of: a Debian that `debootstrap` made, and the packages built from this tree.
+//! The parts of the system tests: a Debian made by `debootstrap`, and the packages built from this tree.
 //!
-//! The Debian is kept in `target/system/rootfs-KEY`, where KEY stands for how it is made; it is made beside and renamed, so that it
-//! is whole or not there. Machines are copies of it. Where no machine can boot, the tests are ignored, not passed.
+//! The Debian stays in `target/system/rootfs-KEY`, where KEY is a hash of its recipe. It is built beside and then renamed, so that it is complete or
+//! absent. Each machine is a copy of it. On a host that cannot boot machines the tests count as ignored, not as passed.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! Golden frames: what other versions really sent. They are added to and never edited.
+//! Golden frames: what released versions really sent. Files may be added, never edited or removed; their sums are recorded in the folder.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
