@@ -11,6 +11,7 @@ mod system;
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use anyhow::Context as _;
@@ -49,6 +50,14 @@ impl Tally {
         }
     }
 
+    /// Counts what did not start as failed, and says why.
+    fn started(&mut self, name: &str, done: anyhow::Result<()>) {
+        if let Err(error) = done {
+            say(&format!("error: {name} did not start: {error:#}"));
+            self.check(&format!("{name} did not start"), false);
+        }
+    }
+
     /// Reads a line of `cargo test`: `test result: ok. 3 passed; 0 failed; 1 ignored; …`, or `test NAME ... FAILED`.
     fn read(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
@@ -73,12 +82,15 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<bool> {
     let mut tally = Tally::default();
     let of_machines = args.only.as_deref().and_then(|only| only.strip_prefix("system"));
     let of_machines = of_machines.filter(|rest| rest.is_empty() || rest.starts_with("::"));
+    // What could not even start has failed too: the others still run, and the last line still counts.
     if of_machines.is_none() {
-        suites(args.only.as_deref(), &mut tally)?;
+        let done = suites(args.only.as_deref(), &mut tally);
+        tally.started("the suites", done);
     }
     if args.only.is_none() || of_machines.is_some() {
         let name = of_machines.and_then(|rest| rest.strip_prefix("::"));
-        machines(name, &mut tally)?;
+        let done = machines(name, &mut tally);
+        tally.started("the system tests", done);
     }
     for name in &tally.names {
         say(&format!("failed: {name}"));
@@ -96,7 +108,7 @@ fn suites(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
         checks(tally)?;
     }
     // Journeys that kill a daemon start the real programs.
-    tally.check("build", step(&mut cargo(["build", "--workspace", "--bins"]))?);
+    tally.check("build", step("build", &mut cargo(["build", "--workspace", "--bins"]))?);
     let postgres = postgres::Cluster::start()?;
     let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
     tests.env(postgres::VARIABLE, postgres.url());
@@ -130,25 +142,36 @@ fn checks(tally: &mut Tally) -> anyhow::Result<()> {
     for finding in &broken {
         say(&format!("tidy: {finding}"));
     }
+    say(&format!("tidy: {} findings", broken.len()));
     tally.check("tidy", broken.is_empty());
-    tally.check("fmt", step(&mut cargo(["fmt", "--all", "--check"]))?);
+    tally.check("fmt", step("fmt", &mut cargo(["fmt", "--all", "--check"]))?);
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--features", SYSTEM, "--", "-D", "warnings"];
-    tally.check("clippy", step(&mut cargo(clippy))?);
+    tally.check("clippy", step("clippy", &mut cargo(clippy))?);
     let mut doc = cargo(["doc", "--quiet", "--workspace", "--no-deps"]);
     // A head may point at what is private: it is read in the source as well.
     doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
-    tally.check("doc", step(&mut doc)?);
+    tally.check("doc", step("doc", &mut doc)?);
     Ok(())
 }
 
-fn step(command: &mut Command) -> anyhow::Result<bool> {
+#[expect(clippy::disallowed_methods, reason = "how long a suite takes is what is measured here")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Runs a check to its end, and closes its output with a line that says how it ended and how long it took.
+fn step(name: &str, command: &mut Command) -> anyhow::Result<bool> {
     say(&format!("== {}", shown(command)));
-    succeeds(command)
+    let start = now();
+    let good = succeeds(command)?;
+    say(&format!("{name}: {} after {} s", if good { "passed" } else { "failed" }, start.elapsed().as_secs()));
+    Ok(good)
 }
 
 /// Runs the tests, passes on what they write, and counts.
 fn run_tests(command: &mut Command, tally: &mut Tally) -> anyhow::Result<()> {
     say(&format!("== {}", shown(command)));
+    let start = now();
     let before = tally.failed;
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let stdout = child.stdout.take().context("cargo has no output")?;
@@ -163,12 +186,22 @@ fn run_tests(command: &mut Command, tally: &mut Tally) -> anyhow::Result<()> {
     if !good && tally.failed == before {
         tally.check("cargo test did not come to its end", false);
     }
+    say(&format!("cargo test: {} after {} s", if good { "passed" } else { "failed" }, start.elapsed().as_secs()));
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_start_has_failed() {
+        let mut tally = Tally::default();
+        tally.started("the suites", Ok(()));
+        tally.started("the system tests", Err(anyhow::anyhow!("no debootstrap")));
+        assert_eq!((tally.passed, tally.failed), (0, 1));
+        assert_eq!(tally.names, ["the system tests did not start"]);
+    }
 
     #[test]
     fn the_results_of_all_binaries_are_added_up() {
