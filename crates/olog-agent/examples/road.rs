@@ -13,6 +13,7 @@ use std::time::Duration;
 use olog_agent::files::{Files, FilesConfig};
 use olog_agent::spool::Spool;
 use olog_daemon::clock::Clock;
+use olog_daemon::workers::Worker;
 use olog_proto::event::Id128;
 use tokio::sync::Notify;
 
@@ -63,7 +64,8 @@ fn start(logs: &Path, state: &Path) -> Duration {
     let start = tokio::time::Instant::now();
     let (spool, _) = Spool::open(&state.join("spool.db"), Id128([1; 16])).unwrap();
     let config = FilesConfig::new(vec![logs.to_owned()], state.to_owned());
-    let files = Files::start(config, spool.clone(), Arc::new(Notify::new()), Clock::system()).unwrap();
+    let files =
+        Files::start(config, spool.clone(), Arc::new(Notify::new()), Clock::system(), Worker::default()).unwrap();
     while files.status().scans == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -79,7 +81,8 @@ fn latency(dir: &Path) {
     let (spool, _) = Spool::open(&state.join("spool.db"), Id128([1; 16])).unwrap();
     let mut config = FilesConfig::new(vec![logs.clone()], state);
     config.settle = Duration::ZERO;
-    let files = Files::start(config, spool.clone(), Arc::new(Notify::new()), Clock::system()).unwrap();
+    let files =
+        Files::start(config, spool.clone(), Arc::new(Notify::new()), Clock::system(), Worker::default()).unwrap();
     while files.status().scans == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -104,7 +104,9 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
     let spool = open_spool(state_dir)?;
     let listener = bind(&fixed.socket, 0o666).map_err(|source| SocketError { path: fixed.socket.clone(), source })?;
     let bell = Arc::new(Notify::new());
-    let files = Arc::new(Files::start(live.files.clone(), spool.clone(), bell.clone(), clock.clone())?);
+    let health = Workers::default();
+    let worker = health.register("files", FILES_STUCK_AFTER);
+    let files = Arc::new(Files::start(live.files.clone(), spool.clone(), bell.clone(), clock.clone(), worker)?);
 
     let (setup, setup_seen) = watch::channel(Setup { hub, name: live.device.clone(), address: live.address.clone() });
     let (link, link_seen) = watch::channel(ConnectionStatus::default());
@@ -120,7 +122,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         running: Arc::default(),
     };
     let uplink_pulse = Pulse::default();
-    let health = health(&files, &uplink_pulse);
+    let uplink_worker = health.watch("uplink", uplink_pulse.clone(), UPLINK_STUCK_AFTER);
     let uplink = Uplink {
         road: Dialer::new(clock.clone(), newest(&spool)),
         chance: SystemRandom,
@@ -162,6 +164,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         link: link_seen,
         context,
         health,
+        _uplink_worker: uplink_worker,
         shown: String::new(),
         reload_asked,
         workers,
@@ -208,8 +211,10 @@ struct Agent {
     setup: watch::Sender<Setup>,
     link: watch::Receiver<ConnectionStatus>,
     context: SocketContext,
-    /// The workers that the watchdog looks at; they are looked at as long as their handles are held.
-    health: (Workers, [Worker; 2]),
+    /// The workers that the watchdog looks at.
+    health: Workers,
+    /// Is looked at as long as it is held.
+    _uplink_worker: Worker,
     /// The line that the service manager shows.
     shown: String,
     reload_asked: mpsc::Receiver<ReloadAsked>,
@@ -359,7 +364,7 @@ impl Agent {
 
     /// Feeds the watchdog while everybody moves, and shows what else has changed.
     fn tick(&mut self) {
-        let stopped_by = self.health.0.stopping_the_beat(Instant::now());
+        let stopped_by = self.health.stopping_the_beat(Instant::now());
         if stopped_by.is_empty() {
             service::alive();
         } else {
@@ -402,13 +407,6 @@ fn log_changes(before: &str, after: &str) {
     } else {
         tracing::info!(now = new.join(", "), "the configuration changed");
     }
-}
-
-fn health(files: &Files, uplink: &Pulse) -> (Workers, [Worker; 2]) {
-    let workers = Workers::default();
-    let files = workers.watch("files", files.pulse(), FILES_STUCK_AFTER);
-    let uplink = workers.watch("uplink", uplink.clone(), UPLINK_STUCK_AFTER);
-    (workers, [files, uplink])
 }
 
 fn early(worker: Result<Result<&'static str, Fatal>, tokio::task::JoinError>) -> Fatal {

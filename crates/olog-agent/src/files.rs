@@ -23,11 +23,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use olog_daemon::{clock::Clock, pulse::Pulse};
+use olog_daemon::{clock::Clock, workers::Worker};
 use tokio::sync::{Notify, watch};
 
 pub use self::dry_run::{Finding, scan_dry_run};
-pub use self::health::{Duty, Failing, FilesError, FilesStatus};
+pub use self::health::{FilesError, FilesStatus};
 use self::pipeline::Pipeline;
 use self::settings::Command;
 pub use self::settings::{FilesConfig, Glob, Rule};
@@ -47,7 +47,6 @@ pub struct Files {
     inbox: Arc<Inbox<Command>>,
     status: Arc<Mutex<FilesStatus>>,
     spool: Spool,
-    pulse: Pulse,
     counted: Mutex<Counted>,
     failed: watch::Receiver<Option<String>>,
     thread: Option<JoinHandle<()>>,
@@ -55,14 +54,19 @@ pub struct Files {
 
 impl Files {
     /// Starts the thread. The first scan has begun when this returns; it is not waited for.
-    pub fn start(config: FilesConfig, spool: Spool, bell: Arc<Notify>, clock: Clock) -> Result<Files, FilesError> {
+    pub fn start(
+        config: FilesConfig,
+        spool: Spool,
+        bell: Arc<Notify>,
+        clock: Clock,
+        worker: Worker,
+    ) -> Result<Files, FilesError> {
         let inbox = Arc::new(Inbox::default());
         let status = Arc::new(Mutex::new(FilesStatus::default()));
-        let pulse = Pulse::default();
         let nudge = Arc::clone(&inbox);
         spool.on_release(Box::new(move || nudge.nudge()));
         let pipeline =
-            Pipeline::new(config, spool.clone(), bell, clock, Arc::clone(&inbox), Arc::clone(&status), pulse.clone())?;
+            Pipeline::new(config, spool.clone(), bell, clock, Arc::clone(&inbox), Arc::clone(&status), worker)?;
         let (tell, failed) = watch::channel(None);
         let run = move || {
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pipeline.run()));
@@ -81,7 +85,7 @@ impl Files {
         let thread =
             std::thread::Builder::new().name("olog-files".to_owned()).spawn(run).map_err(FilesError::Thread)?;
         let counted = Mutex::default();
-        Ok(Files { inbox, status, spool, pulse, counted, failed, thread: Some(thread) })
+        Ok(Files { inbox, status, spool, counted, failed, thread: Some(thread) })
     }
 
     /// Another configuration from now on.
@@ -111,11 +115,6 @@ impl Files {
             counted.again_at = began + 100 * (boot::now() - began);
         }
         counted.n
-    }
-
-    /// Beats at each step of the thread, and at least every half minute.
-    pub fn pulse(&self) -> Pulse {
-        self.pulse.clone()
     }
 
     /// Resolves when the thread ended before it was told to, with the reason: fatal for the process.

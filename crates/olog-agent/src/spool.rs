@@ -24,8 +24,9 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use olog_daemon::failure::{Consequence, Failure};
 use olog_proto::{At, BootId, Epoch, Event, Note, OwnPush, What};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 pub use memory::{FileKey, Folder, FolderId, Memory, Row};
@@ -95,16 +96,21 @@ pub enum SpoolError {
     },
 }
 
-impl SpoolError {
-    /// A failing disk, which may come back, and not a damaged or foreign file.
-    pub fn is_io(&self) -> bool {
-        let SpoolError::Database { source, .. } = self else { return false };
-        matches!(
-            source.sqlite_error_code(),
-            Some(
-                rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly
-            )
-        )
+impl Failure for SpoolError {
+    fn consequence(&self) -> Consequence {
+        match self {
+            SpoolError::Full { .. } | SpoolError::Busy { .. } => Consequence::Retry,
+            SpoolError::Io { source, .. } => match source.consequence() {
+                Consequence::Retry => Consequence::Retry,
+                _ => Consequence::End,
+            },
+            // A failing disk, which may come back, and not a damaged or foreign file.
+            SpoolError::Database { source, .. } => match source.sqlite_error_code() {
+                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => Consequence::Retry,
+                _ => Consequence::End,
+            },
+            SpoolError::Newer { .. } | SpoolError::Damaged { .. } | SpoolError::NeverMade { .. } => Consequence::End,
+        }
     }
 }
 

@@ -19,11 +19,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use olog_daemon::{clock::Clock, pulse::Pulse};
+use olog_daemon::{clock::Clock, workers::Worker};
 use tokio::sync::Notify;
 
 use super::event_log;
-use super::health::{Duties, Duty, FilesError, FilesStatus};
+use super::health::{Duties, FilesError, FilesStatus, Task};
 use super::inspect::InspectResult;
 use super::inspector::{FolderNames, Inspector};
 use super::notes::Notes;
@@ -76,7 +76,7 @@ pub(super) struct Pipeline {
     notes: Notes,
     duties: Duties,
     status: Arc<Mutex<FilesStatus>>,
-    pulse: Pulse,
+    worker: Worker,
     /// The spool did not take a batch: not before this.
     retry_at: Option<Duration>,
     /// The spool holds `spool_max`.
@@ -95,7 +95,7 @@ impl Pipeline {
         clock: Clock,
         inbox: Arc<Inbox<Command>>,
         status: Arc<Mutex<FilesStatus>>,
-        pulse: Pulse,
+        worker: Worker,
     ) -> Result<Pipeline, FilesError> {
         let watch = Watch::new(&inbox).map_err(FilesError::Watch)?;
         let notes = Notes::new(spool.clone(), clock.clone())?;
@@ -113,7 +113,7 @@ impl Pipeline {
             missed: false,
             folders_listed: 0,
             stopping: false,
-            duties: Duties::default(),
+            duties: Duties::of(&worker),
             config,
             spool,
             bell,
@@ -121,10 +121,10 @@ impl Pipeline {
             inbox,
             notes,
             status,
-            pulse,
+            worker,
         };
         let begun = pipeline.begin();
-        pipeline.outcome(Duty::Scan, begun)?;
+        pipeline.outcome(Task::Scan, begun)?;
         Ok(pipeline)
     }
 
@@ -154,7 +154,7 @@ impl Pipeline {
             }
             for arrival in taken.arrivals {
                 self.arrive(arrival)?;
-                self.beat();
+                self.worker.beat();
             }
             self.roots.check_walkers(&self.config, &mut self.notes);
             self.roots.timers(&self.config, &mut self.notes);
@@ -165,7 +165,7 @@ impl Pipeline {
             self.inspect_ready(now())?;
             self.store_notes()?;
             self.publish();
-            self.beat();
+            self.worker.beat();
         }
         // What is ready now is told before the end; what still settles is found by the next start.
         self.inspect_ready(now())?;
@@ -174,30 +174,16 @@ impl Pipeline {
         Ok(())
     }
 
-    /// A duty was done, or failed in a way that may pass: it is tried again. Any other failure is handed back.
-    fn outcome(&mut self, duty: Duty, done: Result<(), SpoolError>) -> Result<(), SpoolError> {
-        match done {
-            Ok(()) => {
-                self.duties.done(duty);
-                if self.duties.why().is_none() {
-                    self.notes.over("disk_full", "");
-                }
-                Ok(())
-            }
-            Err(error) => {
-                let text = error.to_string();
-                self.duties.failed(duty, error, now())?;
-                self.notes.begin("disk_full", "", text);
-                Ok(())
-            }
+    /// Writes down how a task went. One that failed in a way that may pass is tried again; any other failure is handed back.
+    fn outcome(&mut self, task: Task, result: Result<(), SpoolError>) -> Result<(), SpoolError> {
+        let why = result.as_ref().err().map(ToString::to_string);
+        self.duties.record(task, result, self.clock.now())?;
+        match why {
+            Some(why) => self.notes.begin("disk_full", "", why),
+            None if self.duties.are_done() => self.notes.over("disk_full", ""),
+            None => {}
         }
-    }
-
-    /// A sign of life, unless a duty has failed for so long that this is none.
-    fn beat(&self) {
-        if !self.duties.is_given_up(now()) {
-            self.pulse.beat();
-        }
+        Ok(())
     }
 
     fn next_due(&self) -> Option<Duration> {
@@ -225,19 +211,20 @@ impl Pipeline {
                 }
                 // The folder is scanned again: not being known, it has nothing to lose.
                 Err(error) => {
-                    self.roots.scan_again();
-                    self.outcome(Duty::Scan, Err(error))
+                    self.roots.scan_again(&self.config);
+                    self.outcome(Task::Scan, Err(error))
                 }
             },
             Arrival::Walked(walked) => {
-                let done = self.roots.walked(&walked, &self.config, &mut self.notes, &mut self.settle, &self.pulse);
+                let done =
+                    self.roots.walked(&walked, &self.config, &mut self.notes, &mut self.settle, self.worker.pulse());
                 if done.is_err() {
-                    self.roots.scan_again();
+                    self.roots.scan_again(&self.config);
                 }
                 if done.is_ok() && self.roots.is_incomplete() {
                     return Ok(());
                 }
-                self.outcome(Duty::Scan, done)
+                self.outcome(Task::Scan, done)
             }
             Arrival::Command(Command::HubClock(skew)) => {
                 self.sweep.hub_clock(skew, now(), self.clock.now());
@@ -263,7 +250,7 @@ impl Pipeline {
             done = self.roots.set_log_dirs(&self.config, &mut self.notes);
         }
         self.roots.check_obstacles(&self.config, &mut self.notes);
-        self.outcome(Duty::Scan, done)
+        self.outcome(Task::Scan, done)
     }
 
     fn change(&mut self, path: &Path, change: Change) -> Result<(), SpoolError> {
@@ -329,8 +316,8 @@ impl Pipeline {
             Ok(done) => done,
             Err(error) => {
                 // Nothing is lost: what is not remembered is met again by the next walk.
-                self.roots.scan_again();
-                self.outcome(Duty::Scan, Err(error))?;
+                self.roots.scan_again(&self.config);
+                self.outcome(Task::Scan, Err(error))?;
                 true
             }
         };
@@ -362,10 +349,11 @@ impl Pipeline {
             return Ok(());
         }
         let log_dirs = self.roots.log_dirs();
-        let swept = self.sweep.run(&self.spool, &log_dirs, self.config.keep, (now, self.clock.now()), &self.pulse);
+        let swept =
+            self.sweep.run(&self.spool, &log_dirs, self.config.keep, (now, self.clock.now()), self.worker.pulse());
         let mut swept = match swept {
             Ok(swept) => swept,
-            Err(error) => return self.outcome(Duty::CleanUp, Err(error)),
+            Err(error) => return self.outcome(Task::CleanUp, Err(error)),
         };
         if swept.ran {
             let failed: HashSet<&String> = swept.failed.iter().map(|(path, _)| path).collect();
@@ -376,7 +364,7 @@ impl Pipeline {
             let text = format!("cannot delete old log files in {path}: {why}; the agent's user needs w and x on it");
             self.notes.begin("not_cleanable", &path, text);
         }
-        self.outcome(Duty::CleanUp, swept.unnoted.take().map_or(Ok(()), Err))
+        self.outcome(Task::CleanUp, swept.unnoted.take().map_or(Ok(()), Err))
     }
 
     fn inspect_ready(&mut self, now: Duration) -> Result<(), SpoolError> {
@@ -409,7 +397,7 @@ impl Pipeline {
                     self.settle.later(key, pending, at);
                 }
                 if !batch.is_empty() {
-                    self.outcome(Duty::Spool, Ok(()))?;
+                    self.outcome(Task::Store, Ok(()))?;
                 }
             }
             Err(error) => {
@@ -417,7 +405,7 @@ impl Pipeline {
                     self.settle.again(key, pending, now + RETRY);
                 }
                 self.retry_at = Some(now + RETRY);
-                self.outcome(Duty::Spool, Err(error))?;
+                self.outcome(Task::Store, Err(error))?;
             }
         }
         if self.paced.len() > 1024 {
@@ -437,7 +425,7 @@ impl Pipeline {
         let log_dirs = self.roots.log_dirs();
         for (key, pending) in ready {
             // A read from a slow file server is work; one that never returns is not.
-            self.beat();
+            self.worker.beat();
             let Some(folder) = self.roots.folders().get(&key.folder) else { continue };
             let Some(log_dir) = log_dirs.get(folder.root).copied() else { continue };
             let mut inspector = Inspector {
@@ -474,11 +462,11 @@ impl Pipeline {
     }
 
     fn store_notes(&mut self) -> Result<(), SpoolError> {
-        if !self.notes.has_untold() && !self.duties.fails(Duty::Notes) {
+        if !self.notes.has_untold() && !self.duties.fails(Task::Notes) {
             return Ok(());
         }
         let done = self.notes.retry();
-        self.outcome(Duty::Notes, done)
+        self.outcome(Task::Notes, done)
     }
 
     /// At its bound the spool takes no more text; the files hold it.
@@ -504,6 +492,5 @@ impl Pipeline {
         status.scans = self.roots.n_walks();
         status.folders_listed = self.folders_listed;
         status.notes = self.notes.notes();
-        status.failing = self.duties.failing(now());
     }
 }

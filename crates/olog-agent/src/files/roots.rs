@@ -501,9 +501,10 @@ impl Roots {
     }
 
     /// All log dirs are scanned again soon: the spool did not take what a scan found.
-    pub(super) fn scan_again(&mut self) {
+    pub(super) fn scan_again(&mut self, config: &FilesConfig) {
+        let soon = now() + SILENT_EVERY.min(config.check_every);
         for root in &mut self.list {
-            root.next_walk = root.next_walk.min(now() + SILENT_EVERY);
+            root.next_walk = root.next_walk.min(soon);
         }
     }
 

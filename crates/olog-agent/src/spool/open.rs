@@ -74,12 +74,13 @@ fn try_open(path: &Path, new_epoch: Epoch) -> Result<State, SpoolError> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(wrong)?;
     connection.busy_timeout(Duration::from_millis(500)).map_err(wrong)?;
     connection.set_prepared_statement_cache_capacity(32);
+    // Before the first read: the index of the log then lies in memory, and a full disk does not keep the spool from being opened.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(wrong)?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
     if found > VERSION {
         return Err(SpoolError::Newer { path: path.to_owned(), found, known: VERSION });
     }
     for (pragma, value) in [
-        ("locking_mode", "EXCLUSIVE"),
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"),
         ("cache_size", "-512"),

@@ -211,3 +211,77 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_disk_is_waited_for_and_everything_else_ends_the_process() {
+    let path = PathBuf::from("/x");
+    let database = |code| SpoolError::Database {
+        path: path.clone(),
+        source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+    };
+    let io = |code| SpoolError::Io { path: path.clone(), source: std::io::Error::from_raw_os_error(code) };
+    for (error, expected) in [
+        (SpoolError::Full { path: path.clone() }, Consequence::Retry),
+        (SpoolError::Busy { path: path.clone() }, Consequence::Retry),
+        (database(rusqlite::ffi::SQLITE_IOERR), Consequence::Retry),
+        (database(rusqlite::ffi::SQLITE_READONLY), Consequence::Retry),
+        (database(rusqlite::ffi::SQLITE_CANTOPEN), Consequence::Retry),
+        (database(rusqlite::ffi::SQLITE_ERROR), Consequence::End),
+        (io(28), Consequence::Retry),
+        (io(13), Consequence::End),
+        (SpoolError::Damaged { path: path.clone() }, Consequence::End),
+        (SpoolError::Newer { path: path.clone(), found: 9, known: 1 }, Consequence::End),
+        (SpoolError::NeverMade { through: 2, last: 1 }, Consequence::End),
+    ] {
+        assert_eq!(error.consequence(), expected, "{error:?}");
+    }
+}
+
+#[test]
+fn a_file_is_found_by_its_inode_in_any_folder_of_its_file_system_and_where_it_was_renamed_away() {
+    let place = place();
+    let spool = open(&place, 1);
+    let key = |folder: FolderId| FileKey { folder, name: b"x.err".to_vec() };
+    let here = key(spool.folder(b"/a", 5, 6, |_| false).unwrap().id);
+    let other_disk = key(spool.folder(b"/b", 7, 6, |_| false).unwrap().id);
+    let away = FileKey::away(At(1_000_000_000), 5, u64::MAX);
+    let mut batch = Batch::default();
+    for key in [&here, &other_disk, &away, &FileKey::away(At(1_000_000_001), 7, u64::MAX)] {
+        batch.remember(key.clone(), memory(10));
+    }
+    spool.put(&batch).unwrap();
+    let mut found: Vec<FileKey> = spool.known_by_inode(5, u64::MAX).unwrap().into_iter().map(|(key, _)| key).collect();
+    found.sort();
+    assert_eq!(found, [away.clone(), here.clone()]);
+    assert_eq!(spool.n_files().unwrap(), 2, "what was renamed away is not watched");
+    spool.prune_away(At(1_000_000_000 + 24 * 3600 * 1000)).unwrap();
+    assert_eq!(spool.known_by_inode(5, u64::MAX).unwrap().len(), 2);
+    spool.prune_away(At(1_000_000_001 + 24 * 3600 * 1000)).unwrap();
+    assert_eq!(spool.known_by_inode(5, u64::MAX).unwrap(), [(here, memory(10))]);
+    assert_eq!(spool.known_by_inode(7, u64::MAX).unwrap().len(), 2);
+}
+
+#[test]
+fn a_spool_of_the_first_version_is_opened_and_its_files_are_known() {
+    let place = place();
+    drop(open(&place, 1));
+    let db = rusqlite::Connection::open(&place.path).unwrap();
+    db.execute_batch(
+        "DROP INDEX file_inode; ALTER TABLE file DROP COLUMN born;
+         INSERT INTO folder (id, path, device, inode) VALUES (1, x'2f61', 5, 6);
+         INSERT INTO file (folder, name, inode, size, mtime, seen, flags) VALUES (1, x'782e657272', 8, 9, 10, 0, 0);",
+    )
+    .unwrap();
+    drop(db);
+    let spool = open(&place, 2);
+    let known = spool.known_by_inode(5, 8).unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!((known[0].1.size, known[0].1.born), (9, None));
+    drop(spool);
+    // Damaged, it is carried over, also from a file without the column.
+    let db = rusqlite::Connection::open(&place.path).unwrap();
+    db.execute_batch("DROP INDEX file_inode; ALTER TABLE file DROP COLUMN born;").unwrap();
+    drop(db);
+    open::mark_damaged(&place.path);
+    assert_eq!(open(&place, 3).known_by_inode(5, 8).unwrap().len(), 1);
+}

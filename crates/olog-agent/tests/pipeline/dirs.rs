@@ -8,7 +8,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use olog_agent::read::identity_of;
-use olog_daemon::workers::Workers;
 use tokio::time::Instant;
 
 use super::world::{World, wait};
@@ -97,7 +96,6 @@ fn a_road_that_is_stopped_does_not_wait_for_a_dead_file_server() {
 #[test]
 fn a_road_that_hangs_stops_beating_and_beats_again_when_it_goes_on() {
     let world = World::new();
-    let pulse = world.files.as_ref().unwrap().pulse();
     let (hold, held) = mpsc::channel::<()>();
     let (tell, has_it) = mpsc::channel::<()>();
     let spool = world.spool().clone();
@@ -113,16 +111,13 @@ fn a_road_that_hangs_stops_beating_and_beats_again_when_it_goes_on() {
     has_it.recv().unwrap();
     // Clocks of our own: a minute a look, in which a road that lives reads what was just written.
     let mut now = Instant::now();
-    let workers = Workers::default();
-    let _files = workers.watch("files", pulse.clone(), Duration::from_secs(600));
     let mut is_stuck = || {
         world.append("x.err", "more\n");
         now += Duration::from_secs(60);
-        !workers.stuck(now).is_empty()
+        !world.workers.stuck(now).is_empty()
     };
     wait("it is found to be stuck", &mut is_stuck);
-    let count = pulse.count();
-    assert!((0..20).all(|_| is_stuck()) && pulse.count() == count, "it hangs");
+    assert!((0..20).all(|_| is_stuck()), "it hangs");
     hold.send(()).unwrap();
     holder.join().unwrap();
     wait("it is well again", || !is_stuck());
@@ -262,4 +257,39 @@ fn a_log_dirs_disk_that_fills_up_is_told_once_and_over_when_there_is_room_again(
     let told = world.events().iter().filter(|event| matches!(&event.what, olog_proto::What::Note(_))).count();
     assert_eq!(told, 2, "its begin and its end");
     world.stop();
+}
+
+#[test]
+fn what_is_mounted_below_a_log_dir_is_scanned_and_its_unmount_clears_nothing() {
+    let world = World::with(|config| config.check_every = Duration::from_millis(100));
+    fs::create_dir(world.path("sub")).unwrap();
+    world.write("sub/y.err", "y is broken\n");
+    world.expect(&["y.err created: y is broken"]);
+    let at = world.path("sub");
+    let Some(mount) = Tmpfs::new(&at, "size=1m") else {
+        eprintln!("skipped: needs the right to mount");
+        return;
+    };
+    world.write("sub/d.err", "d is broken\n");
+    let mut said = vec!["y.err created: y is broken", "d.err created: d is broken"];
+    world.expect(&said);
+    world.append("sub/d.err", "still\n");
+    said.push("d.err grown: still");
+    world.expect(&said);
+    let scans = || world.status().scans;
+    drop(mount);
+    world.append("sub/y.err", "again\n");
+    said.push("y.err grown: again");
+    world.expect(&said);
+    // Another whole scan finds nothing either.
+    world.files.as_ref().unwrap().reload(world.config.clone());
+    let before = scans();
+    world.files.as_ref().unwrap().reload({
+        let mut config = world.config.clone();
+        config.log_dirs = vec![];
+        config
+    });
+    world.files.as_ref().unwrap().reload(world.config.clone());
+    wait("another scan", || scans() > before);
+    world.expect_nothing_more(&said);
 }

@@ -1,4 +1,4 @@
-//! The road from a file to a durable event, on real folders: each row of "what a log file means".
+//! From a file to a durable event, on real folders: each row of "what a log file means".
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -6,6 +6,7 @@
 )]
 
 mod dirs;
+mod disks;
 mod rotation;
 mod world;
 
@@ -415,31 +416,6 @@ fn a_full_spool_pauses_reading_and_goes_on() {
         told >= 40
     });
     assert_eq!(told, 40);
-}
-
-#[test]
-fn a_full_disk_is_waited_for() {
-    let mut world = World::stopped(|_| {});
-    let state = world.dir.path().join("state");
-    let mount =
-        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "none"]).arg(&state).output();
-    if !mount.is_ok_and(|out| out.status.success()) {
-        eprintln!("skipped: this user may not mount a tmpfs");
-        return;
-    }
-    world.start();
-    world.settled();
-    fs::write(state.join("ballast"), vec![0; 1 << 20]).unwrap_err();
-    for i in 0..30 {
-        world.write(&format!("{i}.err"), format!("error {i}\n").repeat(200));
-    }
-    let trouble = || world.files.as_ref().unwrap().status().notes.iter().any(|note| note.code == "disk_full");
-    wait("the trouble", trouble);
-    fs::remove_file(state.join("ballast")).unwrap();
-    let texts = || world.said().iter().filter(|text| text.contains("created")).count();
-    wait("everything", || texts() == 30 && world.said().contains(&"note disk_full over".to_owned()));
-    world.stop();
-    assert!(std::process::Command::new("umount").arg(&state).status().unwrap().success());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A log dir, a state dir, and the road between them.
+//! A log dir, a state dir, and the files thread between them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use olog_agent::files::{Files, FilesConfig};
+use olog_agent::files::{Files, FilesConfig, FilesStatus};
 use olog_agent::spool::Spool;
 use olog_daemon::clock::Clock;
+use olog_daemon::workers::Workers;
 use olog_proto::event::Id128;
 use olog_proto::{Change, Event, What};
 use tokio::sync::Notify;
 
-/// A log dir, a state dir, and the road between them.
+/// A log dir, a state dir, and the files thread between them.
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) config: FilesConfig,
     pub(crate) files: Option<Files>,
     pub(crate) spool: Option<Spool>,
+    pub(crate) workers: Workers,
 }
 
 impl World {
@@ -42,7 +44,7 @@ impl World {
         config.pace = Duration::ZERO;
         config.full_above = 100;
         change(&mut config);
-        World { dir, config, files: None, spool: None }
+        World { dir, config, files: None, spool: None, workers: Workers::default() }
     }
 
     pub(crate) fn start(&mut self) {
@@ -51,7 +53,9 @@ impl World {
 
     pub(crate) fn start_at(&mut self, clock: Clock) {
         let (spool, _) = Spool::open(&self.dir.path().join("state/spool.db"), Id128([7; 16])).unwrap();
-        let files = Files::start(self.config.clone(), spool.clone(), Arc::new(Notify::new()), clock).unwrap();
+        let worker = self.workers.register("files", Duration::from_secs(600));
+        let bell = Arc::new(Notify::new());
+        let files = Files::start(self.config.clone(), spool.clone(), bell, clock, worker).unwrap();
         (self.spool, self.files) = (Some(spool), Some(files));
     }
 
@@ -66,6 +70,21 @@ impl World {
             let dirs = &self.config.log_dirs;
             dirs.iter().all(|dir| self.spool().meta(&format!("scanned:{}", dir.display())).unwrap().is_some())
         });
+    }
+
+    pub(crate) fn status(&self) -> FilesStatus {
+        self.files.as_ref().unwrap().status()
+    }
+
+    pub(crate) fn has_note(&self, code: &str) -> bool {
+        self.status().notes.iter().any(|note| note.code == code)
+    }
+
+    /// The duties that fail just now, by name.
+    pub(crate) fn failing(&self) -> Vec<String> {
+        let workers = self.workers.statuses(tokio::time::Instant::now());
+        let duties = workers.into_iter().flat_map(|worker| worker.duties);
+        duties.filter(|duty| duty.failing_since_at.is_some()).map(|duty| duty.name).collect()
     }
 
     pub(crate) fn spool(&self) -> &Spool {
@@ -146,6 +165,16 @@ pub(crate) fn wait_for(mut done: impl FnMut() -> bool) -> bool {
         std::thread::sleep(Duration::from_millis(10));
     }
     false
+}
+
+/// As [`wait_for`], of what need not come: a fifth of a second.
+pub(crate) fn wait_for_a_while(mut done: impl FnMut() -> bool) {
+    for _ in 0..20 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[track_caller]
