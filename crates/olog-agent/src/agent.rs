@@ -45,8 +45,10 @@ use crate::{
     uplink::{ConnectionStatus, Setup, Uplink, UplinkError},
 };
 
-/// How often the configuration's files and `hub.json` are looked at, the workers' pulses felt, and the line for the service manager
-/// renewed: together, because an idle agent is to sleep. What a person waits for (the link, a reload) shows itself at once.
+/// How often the files of the configuration, those with its secrets, and `hub.json` are looked at.
+const CONFIG_EVERY: Duration = Duration::from_secs(5);
+/// How often the workers' pulses are felt and the line for the service manager is renewed. What a person waits for (the link, a
+/// reload) shows itself at once.
 const TICK_EVERY: Duration = Duration::from_secs(30);
 /// The road of the files beats at every file, and every half minute without one.
 const FILES_STUCK_AFTER: Duration = Duration::from_secs(120);
@@ -225,6 +227,8 @@ impl Agent {
     async fn watch(mut self) -> Result<(), Fatal> {
         let mut tick = interval(service::watchdog_every().unwrap_or(TICK_EVERY).min(TICK_EVERY));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut config_tick = interval(CONFIG_EVERY);
+        config_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.shown = self.line();
         service::ready(Some(&self.shown));
         let (device, version) = (self.setup.borrow().name.clone(), env!("CARGO_PKG_VERSION"));
@@ -253,10 +257,8 @@ impl Agent {
                     Ok(()) => self.link_changed(),
                     Err(_) => break Err(Fatal::Ended("uplink".into())),
                 },
-                _ = tick.tick() => {
-                    self.look();
-                    self.tick();
-                }
+                _ = config_tick.tick() => self.check_config(),
+                _ = tick.tick() => self.tick(),
             }
         };
         self.stop(ended).await
@@ -285,7 +287,8 @@ impl Agent {
         ended
     }
 
-    fn look(&mut self) {
+    /// A changed file is a reload; `join` may have been called meanwhile.
+    fn check_config(&mut self) {
         let stamp = self.source.stamp();
         if stamp != self.stamp {
             let _told = self.reload();
@@ -296,8 +299,10 @@ impl Agent {
 
     /// Everything that can fail first; then all of it.
     fn reload(&mut self) -> Result<(), String> {
-        self.stamp = self.source.stamp();
-        let config = config::load(&self.source).map_err(|invalid| self.refused(&invalid.to_string()))?;
+        let before = self.source.stamp();
+        let config = config::load(&self.source);
+        self.stamp = self.source.stamp_after(before);
+        let config = config.map_err(|invalid| self.refused(&invalid.to_string()))?;
         if config.fixed != self.fixed {
             return Err(self.refused("state_dir and socket cannot change while the agent runs: it needs a restart"));
         }

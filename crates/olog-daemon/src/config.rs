@@ -17,7 +17,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::secret::{Secret, Secrets};
+use crate::secret::{Secret, SecretFiles, Secrets};
 use table::{Context, Node};
 pub use table::{Item, Table, parse_size, parse_span, show_span};
 
@@ -73,6 +73,7 @@ pub struct Source {
     main: PathBuf,
     must_exist: bool,
     has_secrets: bool,
+    secret_files: SecretFiles,
 }
 
 /// What a look at the files without reading them shows: another value means that one of them changed.
@@ -84,7 +85,7 @@ impl Source {
     pub fn new(program: &'static str, named: Option<PathBuf>) -> Source {
         let must_exist = named.is_some();
         let main = named.unwrap_or_else(|| Path::new("/etc/olog").join(format!("{program}.toml")));
-        Source { program, main, must_exist, has_secrets: true }
+        Source { program, main, must_exist, has_secrets: true, secret_files: SecretFiles::default() }
     }
 
     /// For who only asks the daemon: that need not be one who may read its secrets.
@@ -109,6 +110,13 @@ impl Source {
         Ok(parts)
     }
 
+    /// The stamp to compare with from now on, after a reading that began at `before`: the files with secrets that the reading has met
+    /// for the first time are no change, and what changed during the reading is one.
+    pub fn stamp_after(&self, before: Stamp) -> Stamp {
+        let now = self.stamp();
+        if now.goes_on_from(&before) { now } else { before }
+    }
+
     /// For noticing a change.
     pub fn stamp(&self) -> Stamp {
         let files = self.files().unwrap_or_else(|_| vec![self.main.clone()]);
@@ -116,13 +124,22 @@ impl Source {
             let found = std::fs::metadata(&path).ok();
             (path, found.as_ref().and_then(|m| m.modified().ok()), found.map_or(0, |m| m.len()))
         };
-        // A token that was corrected in its own file is a change too.
+        // A token that was corrected in its own file is a change too, wherever the configuration says that the file is.
         let secrets = std::fs::read_dir(Secrets::folder(self.folder(), self.program));
         let mut secrets: Vec<PathBuf> = secrets.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        secrets.extend(self.secret_files.paths());
         secrets.sort();
+        secrets.dedup();
         // So is what stands beside the configuration for it to read: see `Table::beside`.
         let beside = BESIDE.iter().flat_map(|folder| toml_files(&self.folder().join(folder)).unwrap_or_default());
         Stamp(files.into_iter().chain(secrets).chain(beside).map(look).collect())
+    }
+}
+
+impl Stamp {
+    /// Was everything as it is now? What `before` does not name was not looked at then.
+    fn goes_on_from(&self, before: &Stamp) -> bool {
+        before.0.iter().all(|known| self.0.contains(known))
     }
 }
 
@@ -204,7 +221,7 @@ pub fn read_draft<T>(source: &Source, draft: &Draft, take: impl FnOnce(&mut Tabl
         }
     }
     let secrets = match source.has_secrets {
-        true => Secrets::beside(source.folder(), source.program),
+        true => Secrets::beside(source.folder(), source.program, source.secret_files.clone()),
         false => Secrets::Unread,
     };
     read_texts(source.main.clone(), &texts, findings, secrets.with(draft.secrets.clone()), take)
@@ -212,7 +229,7 @@ pub fn read_draft<T>(source: &Source, draft: &Draft, take: impl FnOnce(&mut Tabl
 
 /// As [`read`], of texts that stand for files.
 pub fn read_text<T>(file: &str, text: &str, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
-    let secrets = Secrets::beside(Path::new("."), "none");
+    let secrets = Secrets::beside(Path::new("."), "none", SecretFiles::default());
     read_texts(file.into(), &[(file.into(), text.to_owned())], Vec::new(), secrets, take)
 }
 

@@ -1,8 +1,10 @@
 //! Secrets: a text that no log, page, error or debug output ever shows, and the files that hold one.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Stands for a secret that nobody is going to use and so nobody has read.
@@ -52,6 +54,8 @@ pub enum Secrets {
         credentials: Option<PathBuf>,
         /// The folder beside the configuration.
         beside: PathBuf,
+        /// Which files were looked for.
+        asked: SecretFiles,
     },
     /// Nobody is going to use one: no file is opened.
     Unread,
@@ -64,6 +68,30 @@ pub enum Secrets {
     },
 }
 
+/// The files with secrets that a configuration names, wherever they are: a correction in one of them is a changed configuration.
+#[derive(Debug, Clone, Default)]
+pub struct SecretFiles(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl SecretFiles {
+    /// All of them.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn add(&self, path: &Path) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    }
+}
+
+/// Which files were read does not make another configuration.
+impl PartialEq for SecretFiles {
+    fn eq(&self, _: &SecretFiles) -> bool {
+        true
+    }
+}
+
+impl Eq for SecretFiles {}
+
 impl Secrets {
     /// The folder beside the configuration: `secrets/PROGRAM/`.
     pub fn folder(beside: &Path, program: &str) -> PathBuf {
@@ -71,9 +99,9 @@ impl Secrets {
     }
 
     /// In systemd's `$CREDENTIALS_DIRECTORY`, else in `secrets/PROGRAM/` beside the configuration.
-    pub fn beside(folder: &Path, program: &str) -> Secrets {
+    pub fn beside(folder: &Path, program: &str, asked: SecretFiles) -> Secrets {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Secrets::In { credentials, beside: Secrets::folder(folder, program) }
+        Secrets::In { credentials, beside: Secrets::folder(folder, program), asked }
     }
 
     /// As if these files were there.
@@ -83,8 +111,8 @@ impl Secrets {
 
     /// Reads one; the error says which file it looked for.
     pub fn read(&self, file: &Path) -> Result<Secret, String> {
-        let (credentials, beside) = match self {
-            Secrets::In { credentials, beside } => (credentials, beside),
+        let (credentials, beside, asked) = match self {
+            Secrets::In { credentials, beside, asked } => (credentials, beside, asked),
             Secrets::Unread => return Ok(Secret(UNREAD.to_owned())),
             Secrets::Drafted { drafted, others } => {
                 let found = drafted.iter().find(|(name, _)| name == file);
@@ -93,6 +121,7 @@ impl Secrets {
         };
         let credential = credentials.as_ref().map(|folder| folder.join(file)).filter(|path| path.exists());
         let path = credential.unwrap_or_else(|| beside.join(file));
+        asked.add(&path);
         let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
         Secret::new(&text).ok_or_else(|| format!("{}: is empty, expected a secret", path.display()))
     }
@@ -118,7 +147,7 @@ mod tests {
         std::fs::write(beside.join("a.token"), "beside\n").unwrap();
         let credentials = folder.path().join("credentials");
         std::fs::create_dir(&credentials).unwrap();
-        let secrets = Secrets::In { credentials: Some(credentials.clone()), beside };
+        let secrets = Secrets::In { credentials: Some(credentials.clone()), beside, asked: SecretFiles::default() };
         assert_eq!(secrets.read(Path::new("a.token")).unwrap().reveal(), "beside");
         std::fs::write(credentials.join("a.token"), "credential").unwrap();
         assert_eq!(secrets.read(Path::new("a.token")).unwrap().reveal(), "credential");

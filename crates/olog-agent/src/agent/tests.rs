@@ -119,6 +119,26 @@ async fn a_good_new_configuration_is_taken_and_what_is_fixed_needs_a_restart() {
     running.stop().await;
 }
 
+/// Nobody asks for a reload: the agent looks at the files every 5 s. The limit of the wait is less than half a minute.
+#[tokio::test]
+async fn a_changed_file_is_a_new_configuration_without_being_asked_for() {
+    let running = Running::start("device = 'comsrv'\n").await;
+    write_config(running.folder.path(), "device = 'renamed'\n");
+    running.until(|s| s.device == "renamed").await;
+    // So is a corrected secret, wherever its file is.
+    let secret = running.folder.path().join("elsewhere.token");
+    let channel = format!(
+        "[[push.channel]]\nname = 'me'\ntype = 'wxpusher'\nuids = ['UID_x']\ntoken_file = '{}'\n",
+        secret.display()
+    );
+    write_config(running.folder.path(), &format!("device = 'third'\n{channel}"));
+    let refused = running.until(|s| s.last > 0).await;
+    assert_eq!(refused.device, "renamed", "the secret is not there");
+    fs::write(&secret, "AT_aaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
+    running.until(|s| s.device == "third").await;
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn sighup_reads_the_configuration_anew() {
     let running = Running::start("device = 'comsrv'\n").await;

@@ -157,3 +157,30 @@ fn a_changed_file_changes_the_stamp() {
     std::fs::write(folder.path().join("agent.d/1.toml"), "").unwrap();
     assert_ne!(after, source.stamp());
 }
+
+#[test]
+fn a_corrected_secret_file_changes_the_stamp_wherever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (main, secret) = (folder.path().join("hub.toml"), elsewhere.path().join("token"));
+    std::fs::write(&main, format!("token_file = '{}'", secret.display())).unwrap();
+    let source = Source::new("hub", Some(main));
+    let load = || {
+        let before = source.stamp();
+        let read = read(&source, |root| root.take_secret("token")).is_ok();
+        (read, source.stamp_after(before))
+    };
+    // It is not there yet: what is met for the first time is no change, that it comes is one.
+    let (read, stamp) = load();
+    assert!(!read && stamp == source.stamp());
+    std::fs::write(&secret, "wrong").unwrap();
+    assert_ne!(stamp, source.stamp());
+    let (read, stamp) = load();
+    assert!(read && stamp == source.stamp());
+    std::fs::write(&secret, "corrected").unwrap();
+    assert_ne!(stamp, source.stamp());
+    // Corrected while it is read: that is seen by the next look.
+    let before = source.stamp();
+    std::fs::write(&secret, "again, corrected").unwrap();
+    assert_ne!(source.stamp_after(before), source.stamp());
+}

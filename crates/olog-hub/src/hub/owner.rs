@@ -101,9 +101,9 @@ impl Owner {
             if !is_asked && newer == stamp {
                 continue;
             }
-            stamp = newer;
             service::reloading();
             let outcome = self.reload(&bells, clock.now()).await;
+            stamp = self.source.stamp_after(newer);
             service::ready(None);
             // Who asked may have gone.
             request.map(|reply| reply.send(outcome).is_ok());
