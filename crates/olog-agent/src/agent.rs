@@ -148,6 +148,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         runs: runs.clone(),
         reload,
         clock: clock.clone(),
+        workers: health.clone(),
     };
     let fallback =
         Fallback { spool: spool.clone(), link: link_seen.clone(), live, clock: clock.clone(), chance: SystemRandom };

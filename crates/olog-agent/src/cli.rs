@@ -14,6 +14,7 @@ use olog_daemon::{
     log,
     service::{self, Exit},
     socket::{AskError, Client},
+    workers::WorkerState,
 };
 use olog_proto::{JoinLink, TaskName};
 use tokio::runtime::{Builder, Runtime};
@@ -361,21 +362,39 @@ fn show(status: &Status) -> String {
         let path = note.path.as_deref().map(|path| format!("{path}: ")).unwrap_or_default();
         out += &format!("trouble: {path}{}\n", note.text);
     }
+    for worker in &status.workers {
+        if worker.state == WorkerState::Stuck {
+            out += &format!("stuck: {} makes no step\n", worker.name);
+        }
+        for duty in worker.duties.iter().filter(|duty| duty.failing_since_at.is_some()) {
+            let lasts = duty.failing_for().map_or(0, |span| span.as_secs());
+            let why = duty.error.as_deref().unwrap_or_default();
+            out += &format!("failing for {lasts} s: {} ({}): {why}\n", duty.name, worker.name);
+        }
+    }
     out
 }
 
 fn scan(config: &Config) -> Exit {
     let mut stdout = io::BufWriter::new(io::stdout().lock());
-    let mut broken = None;
+    let (mut broken, mut n_silent) = (None, 0_u64);
     let mut tell = |found: files::Finding| {
-        let line =
-            writeln!(stdout, "{} {}: {} ({} bytes): {}", found.suffix, found.task, found.path, found.size, found.says);
+        let Some(says) = &found.says else {
+            n_silent += 1;
+            return;
+        };
+        let line = writeln!(stdout, "{} {}: {} ({} bytes): {says}", found.suffix, found.task, found.path, found.size);
         if let Err(error) = line {
             broken.get_or_insert(error);
         }
     };
     let notes = files::scan_dry_run(&config.live.files, Clock::system().now(), &mut tell);
     let flushed = stdout.flush();
+    if n_silent > 0 {
+        complain(&format!(
+            "nothing would be told of {n_silent} files: they are empty or blank, or a rule ignores all they hold"
+        ));
+    }
     for note in &notes {
         complain(&format!("{}: {}", note.path.as_deref().unwrap_or_default(), note.text));
     }

@@ -12,14 +12,18 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use olog_daemon::{clock::Clock, socket::Peer};
+use olog_daemon::{
+    clock::Clock,
+    socket::Peer,
+    workers::{WorkerStatus, Workers},
+};
 use olog_proto::{Epoch, Note, TaskName, What};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +82,9 @@ pub struct Status {
     pub runs: Vec<RunningRun>,
     /// Troubles that are open.
     pub notes: Vec<Note>,
+    /// The workers and their duties: which of them fail, since when, and why.
+    #[serde(default)]
+    pub workers: Vec<WorkerStatus>,
 }
 
 /// A run by `exec`, as it is reported.
@@ -121,6 +128,8 @@ pub struct SocketContext {
     pub reload: mpsc::Sender<ReloadAsked>,
     /// Wall time.
     pub clock: Clock,
+    /// How each worker is.
+    pub workers: Workers,
 }
 
 /// Why the socket cannot be.
@@ -232,6 +241,7 @@ impl SocketContext {
             watched_folders: files.watched_folders,
             runs: self.runs.running(),
             notes,
+            workers: self.workers.statuses(Instant::now()),
         }
     }
 

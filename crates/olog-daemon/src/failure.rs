@@ -13,7 +13,7 @@
 use std::{error::Error, io};
 
 /// What follows from an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Consequence {
     /// The same work succeeds later without any change to it.

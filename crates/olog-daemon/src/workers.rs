@@ -23,7 +23,7 @@ use std::{
 };
 
 use olog_proto::At;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
@@ -107,7 +107,7 @@ pub enum ItemResult<T, E> {
 }
 
 /// A worker, as `status --json` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its name in the wiring.
     pub name: String,
@@ -118,7 +118,7 @@ pub struct WorkerStatus {
 }
 
 /// What a worker does now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     /// It waits until somebody wakes it.
@@ -130,7 +130,7 @@ pub enum WorkerState {
 }
 
 /// A duty, as `status --json` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DutyStatus {
     /// Its worker's name.
     #[serde(skip)]

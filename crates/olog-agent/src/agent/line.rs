@@ -91,6 +91,7 @@ mod tests {
             watched_folders: 12,
             runs: Vec::new(),
             notes: Vec::new(),
+            workers: Vec::new(),
         }
     }
 

@@ -27,8 +27,8 @@ pub struct Finding {
     pub size: u64,
     /// When it was last changed.
     pub changed_at: At,
-    /// What would be said of it.
-    pub says: String,
+    /// What would be told of it; `None`: nothing, since it holds no text.
+    pub says: Option<String>,
 }
 
 /// Looks at every file once and writes nothing: what would be said of each if it had just been written. Returns what is wrong.
@@ -79,16 +79,47 @@ fn finding(
         redactor,
     };
     let quiet = u64::try_from(now.since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
+    let suffix = rule.and_then(|rule| rule.as_suffix).unwrap_or(suffix);
     let says = match read::read(Place { log_dir, path }, None, quiet >= config.settle_max) {
-        Ok(reading) => text::say(reading.bytes(), None, manner).excerpt.head().to_owned(),
-        Err(error) => error.to_string(),
+        Ok(reading) => {
+            let said = text::say(reading.bytes(), None, manner);
+            // A run without output is a run all the same.
+            let is_told = !said.is_blank() || suffix == Suffix::Log;
+            is_told.then(|| said.excerpt.head().to_owned())
+        }
+        Err(error) => Some(error.to_string()),
     };
     Finding {
         path: path_text(bytes),
         task: task.as_str().to_owned(),
-        suffix: rule.and_then(|rule| rule.as_suffix).unwrap_or(suffix),
+        suffix,
         size: stat.size,
         changed_at: stat.changed_at(),
         says,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_holds_no_text_is_not_told_but_for_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("a.err", "broken\n"), ("b.err", ""), ("c.msg", " \n"), ("d.log", ""), ("e.txt", "x")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let config = FilesConfig::new(vec![folder.path().to_owned()], "/nowhere".into());
+        let mut found = Vec::new();
+        let notes = scan_dry_run(&config, At(i64::MAX), &mut |finding| found.push((finding.task, finding.says)));
+        found.sort();
+        let told = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            found,
+            [("a".into(), told("broken")), ("b".into(), None), ("c".into(), None), ("d".into(), told(""))]
+        );
+        assert_eq!(notes, []);
     }
 }

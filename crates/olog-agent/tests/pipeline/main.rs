@@ -1,8 +1,10 @@
 //! From a file to a durable event, on real folders: each row of "what a log file means".
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a test may panic, and writes files with the system's own times"
+    reason = "a test may panic, says why it is skipped, and writes files with the system's own times"
 )]
 
 mod dirs;
