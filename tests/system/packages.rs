@@ -15,6 +15,11 @@ async fn remove_keeps_what_a_later_install_goes_on_with() {
     machine.all_told(&site).await;
     machine.write("/etc/olog/agent.toml", "# mine\naddress = \"ubuntu@pi\"\n");
     let key = machine.read("/var/lib/olog-agent/device.key");
+    for daemon in DAEMONS {
+        // What `dpkg --verify` and `debsums` compare.
+        machine.good(&format!("cd / && grep -q usr/bin/{daemon} /var/lib/dpkg/info/{daemon}.md5sums && md5sum --quiet --check /var/lib/dpkg/info/{daemon}.md5sums"));
+        assert!(machine.path(&format!("/usr/share/doc/{daemon}/channels.md")).exists());
+    }
     machine.apt("remove olog-hub olog-agent");
     for daemon in DAEMONS {
         assert_eq!(machine.property(daemon, "ActiveState"), "inactive");

@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: builds release binaries, measures, and writes docs/performance.md.
+//! `cargo xtask bench`: builds the release programs, measures them, and writes docs/performance.md.
 //!
-//! Each figure stands beside a peer or a limit that was measured in the same run, so that the machine's speed cancels out.
-//! What is measured, and how, is in `olog-bench` (crates/olog-swarm).
+//! Each figure is compared with another program or a limit of the machine that is measured in the same run, so that the speed of the machine
+//! cancels out. The measurements themselves are in `olog-bench` (crates/olog-swarm).
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -13,17 +13,16 @@ use crate::run::say;
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Only these, comma-separated: road, big, flood, memory, cold, idle, ingest, history, report, sessions; docs/performance.md stays as it is
+    /// Only these, comma-separated: road, big, flood, memory, cold, idle, ingest, history, report, storm, sessions; docs/performance.md is not written
     #[arg(long)]
     only: Option<String>,
-    /// Seconds of idleness that are watched
+    /// For how many seconds the idle programs are watched
     #[arg(long, default_value_t = 600)]
     idle: u64,
 }
 
-const HEAD: &str = "# Performance\n\nMeasured by `cargo xtask bench` (release build, loopback). Every figure stands beside a peer or a \
-    limit taken in the same run; the bar is what the ratio may be at most. Absolute figures are this run's, on this machine; the \
-    ratios are what to compare.\n\n";
+const HEAD: &str = "# Performance\n\nMeasured by `cargo xtask bench` (release build, loopback). Every figure is compared with another program or a limit of the machine, measured in \
+    the same run; the bar is the highest ratio that is accepted. Absolute figures depend on the machine; compare the ratios.\n\n";
 
 /// Measures.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<bool> {
