@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// How long a condition may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Waits until the condition gives a value. On the limit it panics with `what` and what `context` has to tell.
+/// Waits until the condition returns a value. After [`PATIENCE`] it panics with `what` and the text of `context`.
 #[track_caller]
 pub fn wait_for<T>(what: &str, context: impl Fn() -> String, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -27,7 +27,7 @@ pub fn wait_for<T>(what: &str, context: impl Fn() -> String, mut condition: impl
     }
 }
 
-/// One of the two programs, built if need be.
+/// The path of one of the two programs, which is built if necessary.
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
@@ -36,10 +36,10 @@ pub fn program(name: &str) -> PathBuf {
         let beside = exe.parent().unwrap();
         let is_inner = beside.ends_with("deps") || beside.ends_with("examples");
         let folder = if is_inner { beside.parent().unwrap() } else { beside }.to_path_buf();
-        // Who measures has built what is measured.
+        // The benchmark has already built the release programs.
         if !folder.ends_with("release") {
             let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            // What cargo says of this test would make build scripts run anew, here and then again outside.
+            // With cargo's variables of this test, build scripts would run again, here and at the next build outside.
             std::env::vars_os().map(|(key, _)| key).filter(is_of_a_package).for_each(|key| {
                 build.env_remove(key);
             });
@@ -59,14 +59,14 @@ fn is_of_a_package(key: &std::ffi::OsString) -> bool {
         .any(|start| key.starts_with(start))
 }
 
-/// What a verb said.
+/// The result of a verb.
 #[derive(Debug)]
 pub struct Said {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// Its output.
+    /// Its stdout.
     pub out: String,
-    /// Its complaints.
+    /// Its stderr.
     pub err: String,
 }
 
@@ -124,7 +124,7 @@ impl Daemon {
         self.child = Some(command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 
-    /// `kill -9`, and nothing else: no time to write anything down.
+    /// `kill -9`: the daemon has no time to write anything.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();

@@ -47,7 +47,7 @@ impl Nginx {
         Nginx { child, folder, port }
     }
 
-    /// What the hub is to name itself.
+    /// The hub's `public_url`.
     pub fn url(&self) -> String {
         format!("https://localhost:{}/olog", self.port)
     }
@@ -60,7 +60,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM lets the master take its workers along.
+        // At SIGTERM the master ends its workers too.
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().try_into().unwrap()) {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         }
@@ -68,14 +68,14 @@ impl Drop for Nginx {
     }
 }
 
-/// What stands in the server's block for a hub on this loopback port: what the operator's page shows.
+/// The location block for a hub on this loopback port, as docs/operations.md shows it.
 pub fn location(hub: u16) -> String {
     let page = include_str!("../../docs/operations.md");
     let location = page.split("```nginx").nth(1).and_then(|rest| rest.split("```").next()).expect("the page shows it");
     location.replace("8765", &hub.to_string())
 }
 
-/// `cert.pem` and `key.pem` of this host, and `ca.pem` of the authority that says so.
+/// `cert.pem` and `key.pem` of this host, and `ca.pem` of the authority that signed them.
 pub fn certificates(folder: &Path, host: &str) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -24,32 +24,32 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// The application's token that a phone knows unless told otherwise.
+/// The application's token that the phone accepts by default.
 pub const TOKEN: &str = "AT_phoneOfTheJourneys0123456789ab";
-/// The user that it knows.
+/// The user that it knows by default.
 pub const UID: &str = "UID_me";
 
 /// How long [`Phone::wait`] waits: a limit for what never comes, not an expectation.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How it answers.
+/// How the service answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Habit {
     /// As documented.
     Well,
     /// HTTP 200 and this code for the whole call.
     Code(i64, &'static str),
-    /// The whole call is taken, but this receiver's row has this code.
+    /// The call is accepted, but this receiver's row has this code.
     Row(&'static str, i64),
     /// This HTTP status and no JSON.
     Status(u16),
     /// Reads the call and resets the connection.
     Reset,
-    /// Takes the call, tells the receivers, and resets the connection instead of answering.
+    /// Accepts the call, delivers the message, and resets the connection instead of answering.
     TakeAndReset,
     /// Reads the call and never answers.
     Hang,
-    /// Takes the call, and answers when [`Phone::behave`] is told anything else.
+    /// Accepts the call, and answers only after the next [`Phone::behave`].
     TakeAndHold,
     /// Answers one byte each 200 ms.
     Drip,
@@ -64,13 +64,13 @@ pub enum Habit {
 pub struct Push {
     /// When the call had arrived.
     pub at: Instant,
-    /// The same by the wall.
+    /// The same as wall-clock time.
     pub wall: At,
     /// The uid, the topic as `topic:N`, or the SPT.
     pub receiver: String,
-    /// What the card shows.
+    /// The text of the card.
     pub summary: String,
-    /// What opens.
+    /// The text behind the card.
     pub content: String,
     /// 1 text, 2 HTML, 3 Markdown.
     pub content_type: i64,
@@ -78,7 +78,7 @@ pub struct Push {
     pub call: usize,
 }
 
-/// One call, taken or not.
+/// One call, accepted or not.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// When its last byte had arrived.
@@ -92,7 +92,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whom it named.
+    /// The receivers that it names.
     pub fn named(&self) -> Vec<String> {
         let list = |key: &str| self.body.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
         let one = self.body.get("spt").cloned();
@@ -102,7 +102,7 @@ impl Call {
     }
 }
 
-/// The stand-in. Dropped, it is gone with its port and connections.
+/// The stand-in. When it is dropped, its port and connections are closed.
 #[derive(Debug)]
 pub struct Phone {
     shared: Arc<Shared>,
@@ -123,7 +123,7 @@ struct Kept {
     topics: BTreeSet<i64>,
     spts: BTreeSet<String>,
     habit: Habit,
-    /// Habits of the next calls, before `habit` holds again.
+    /// Habits of the next calls, one each; then `habit` applies again.
     next: VecDeque<Habit>,
     recent: VecDeque<Instant>,
     rate_limited: bool,
@@ -146,12 +146,12 @@ impl Shared {
 }
 
 impl Phone {
-    /// One that knows [`TOKEN`] and [`UID`], on a loopback port of its own.
+    /// A phone that knows [`TOKEN`] and [`UID`], on its own loopback port.
     pub async fn start() -> std::io::Result<Phone> {
         Phone::start_on(Ipv4Addr::LOCALHOST.into()).await
     }
 
-    /// One that other machines reach: on a port of its own of this address.
+    /// A phone that other machines can reach: on its own port of this address.
     pub async fn start_on(address: IpAddr) -> std::io::Result<Phone> {
         let kept = Kept {
             token: TOKEN.to_owned(),
@@ -195,32 +195,32 @@ impl Phone {
         )
     }
 
-    /// This user is there from now on.
+    /// Adds this user.
     pub fn subscribe(&self, uid: &str) {
         self.shared.change(|kept| kept.uids.insert(uid.to_owned()));
     }
 
-    /// This user is gone: a row of its own fails.
+    /// Removes this user: from now on the row of this receiver fails.
     pub fn unsubscribe(&self, uid: &str) {
         self.shared.change(|kept| kept.uids.remove(uid));
     }
 
-    /// This topic is there.
+    /// Adds this topic.
     pub fn add_topic(&self, topic: i64) {
         self.shared.change(|kept| kept.topics.insert(topic));
     }
 
-    /// This token of simple push is there.
+    /// Adds this token of simple push.
     pub fn add_spt(&self, spt: &str) {
         self.shared.change(|kept| kept.spts.insert(spt.to_owned()));
     }
 
-    /// Another application's token.
+    /// Accepts another application's token.
     pub fn set_token(&self, token: &str) {
         self.shared.change(|kept| token.clone_into(&mut kept.token));
     }
 
-    /// Takes calls at any rate: for measuring.
+    /// Removes the rate limit, for benchmarks.
     pub fn without_rate(&self) {
         self.shared.change(|kept| kept.rate_limited = false);
     }
@@ -240,13 +240,13 @@ impl Phone {
         self.shared.change(|kept| kept.prints = true);
     }
 
-    /// Gone: the port is closed, connections are reset.
+    /// Closes the port and resets all connections.
     pub async fn down(&self) {
         let mut server = std::mem::take(&mut *self.server.lock().unwrap_or_else(PoisonError::into_inner));
         server.shutdown().await;
     }
 
-    /// Back on the same port.
+    /// Opens the same port again.
     pub async fn up(&self) -> std::io::Result<()> {
         let listener = TcpListener::bind(self.address).await?;
         self.serve(listener);
@@ -268,12 +268,12 @@ impl Phone {
         self.shared.kept().n_connections
     }
 
-    /// The pushes, once `until` holds for them; ends the test with what came instead.
+    /// Waits until `until` is true for the pushes, and returns them; else the test fails with the pushes that came.
     pub async fn wait(&self, what: &str, until: impl Fn(&[Push]) -> bool) -> Vec<Push> {
         self.wait_for(what, |kept| until(&kept.pushes).then(|| kept.pushes.clone())).await
     }
 
-    /// The calls, once `until` holds for them.
+    /// Waits until `until` is true for the calls, and returns them.
     pub async fn wait_calls(&self, what: &str, until: impl Fn(&[Call]) -> bool) -> Vec<Call> {
         self.wait_for(what, |kept| until(&kept.calls).then(|| kept.calls.clone())).await
     }
@@ -283,7 +283,7 @@ impl Phone {
             loop {
                 let changed = self.shared.changed.notified();
                 tokio::pin!(changed);
-                // Registered before the look: a change in between wakes.
+                // Registered before the check, so that no change in between is missed.
                 changed.as_mut().enable();
                 if let Some(found) = look(&self.shared.kept()) {
                     return found;
@@ -298,7 +298,7 @@ impl Phone {
         }
     }
 
-    /// Everything that came, for a person to read.
+    /// All pushes and calls as text, for the message of a failed test.
     pub fn story(&self) -> String {
         let kept = self.shared.kept();
         let mut story = String::new();

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct World {
     folder: TempDir,
-    /// The person.
+    /// The user's phone.
     pub phone: Phone,
 }
 
@@ -46,8 +46,8 @@ impl World {
         self.phone.pushes().iter().filter(|push| push.summary.contains(text) || push.text().contains(text)).count()
     }
 
-    /// When this returns, everything that the agent's files said before has been told, if it had to be told: a message that is
-    /// written now is told after it.
+    /// Returns after everything that was written before has been pushed, if it had to be: it writes a message and waits for its push, and pushes
+    /// keep their order.
     pub async fn all_told(&self, agent: &Agent) {
         let n = self.n_pushes("nothing else to tell");
         let text = format!("nothing else to tell {}", "i".repeat(n + 1));
@@ -55,8 +55,8 @@ impl World {
         self.push(&text).await;
     }
 
-    /// As [`World::all_told`], and every end that may be inferred by now has been: an error that begins and is cleared now ends
-    /// after it.
+    /// Like [`World::all_told`], and also after every recovery that was due: it opens and clears an incident of its own, which ends
+    /// after them.
     pub async fn all_over(&self, agent: &Agent) {
         let n = self.n_pushes("an error to end");
         let name = format!("end{n}.err");
@@ -109,7 +109,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Configured, not started. Waits are short where only their being over matters.
+    /// A hub that is configured and not started. Its waiting times are short where a test only needs them to be over.
     pub fn new(world: &World, name: &str, top: &str, more: &str) -> Hub {
         let port = free_port();
         let folder = world.folder().join(name);
@@ -122,7 +122,7 @@ impl Hub {
         };
         let language = if top.contains("language") { "" } else { "language = \"en\"\n" };
         let alerts = if more.contains("[alerts]") { "" } else { "[alerts]\nover_wait = \"1s\"\n" };
-        // Who waits for a report says when; nobody else is to be surprised by one at eleven.
+        // A test that wants reports says when; in all others no report may come at 11:00.
         let report = if more.contains("[report]") { "" } else { "[report]\nschedule = \"0 0 29 2 *\"\n" };
         let text = format!(
             "listen = \"127.0.0.1:{port}\"\n{public_url}state_dir = \"{}\"\nsocket = \"{}\"\n{language}timezone = \"UTC\"\n{top}\n\
@@ -188,7 +188,7 @@ impl Hub {
         self.list(&["incident", "list", "--all"])
     }
 
-    /// What a query of its store gives (SQLite, read beside the daemon).
+    /// The rows of a query of its store (SQLite, read while the daemon runs).
     #[track_caller]
     pub fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> Vec<T> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -199,7 +199,7 @@ impl Hub {
         rows.collect::<Result<_, _>>().unwrap()
     }
 
-    /// The texts of all events of this kind, by what the devices saw.
+    /// The contents of all events of this kind.
     #[track_caller]
     pub fn events(&self, kind: &str) -> Vec<Value> {
         let rows: Vec<String> =
@@ -261,7 +261,7 @@ impl Agent {
         self.daemon.start();
     }
 
-    /// What `status --json` says; `None` while nobody answers.
+    /// `status --json`; `None` while the agent does not answer.
     pub fn status(&self) -> Option<Value> {
         let said = self.daemon.verb(&["status", "--json"]);
         said.status.success().then(|| serde_json::from_str(&said.out).unwrap())
@@ -274,13 +274,13 @@ impl Agent {
         wait_for(what, context, || self.status().filter(|status| condition(status)))
     }
 
-    /// Waits until the hub has taken it in.
+    /// Waits until it is connected to the hub.
     #[track_caller]
     pub fn wait_connected(&self) {
         self.wait("the agent is connected", |status| status["connected"] == true);
     }
 
-    /// Waits until the hub has everything.
+    /// Waits until the hub has acknowledged everything.
     #[track_caller]
     pub fn wait_sent(&self) {
         self.wait("the spool is empty", |status| status["connected"] == true && status["spool"] == 0);
@@ -301,7 +301,7 @@ impl Agent {
     /// A line of a crontab, in the log dir.
     pub fn sh(&self, line: &str) {
         let status = Command::new("sh").arg("-c").arg(line).current_dir(&self.log_dir).status().unwrap();
-        // What fails on purpose leaves its trace in a file.
+        // A command that fails on purpose writes its error into a file.
         assert!(status.code().is_some(), "{line}");
     }
 }

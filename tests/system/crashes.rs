@@ -11,7 +11,7 @@ fn process(machine: &Machine, daemon: &str) -> String {
     machine.property(daemon, "MainPID")
 }
 
-/// Waits until systemd has started it anew.
+/// Waits until systemd has started it again.
 fn wait_restarted(machine: &Machine, daemon: &str, before: &str) {
     machine.wait(&format!("{daemon} is restarted"), |machine| {
         let now = process(machine, daemon);
@@ -53,7 +53,7 @@ async fn a_daemon_that_hangs_misses_its_watchdog_and_is_restarted() {
     let site = Site::new().await;
     let machine = evening(&site, "pi");
     for daemon in DAEMONS {
-        // As shipped, but sooner.
+        // The shipped values, but shorter.
         let soon = "[Service]\nWatchdogSec=6s\nTimeoutAbortSec=1s\nRestartSec=100ms\n";
         machine.write(&format!("/etc/systemd/system/{daemon}.service.d/soon.conf"), soon);
     }
@@ -71,7 +71,7 @@ async fn a_daemon_that_hangs_misses_its_watchdog_and_is_restarted() {
     }
 }
 
-/// Of different words: the same error with another number is the same error.
+/// Errors with different words, because the same error with another number is the same error.
 const UNSENT: [&str; 3] = ["coffee", "paper", "patience"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +79,7 @@ const UNSENT: [&str; 3] = ["coffee", "paper", "patience"];
 async fn a_reboot_keeps_what_the_hub_has_not_yet() {
     let site = Site::new().await;
     let mut machine = evening(&site, "pi");
-    // The hub is away: what is seen now waits in the spool, on the disk of a machine that shuts down.
+    // The hub is down: new events wait in the spool, on the disk of a machine that shuts down.
     machine.good("systemctl stop olog-hub && systemctl disable olog-hub");
     for what in UNSENT {
         machine.good(&format!("echo 'no {what} left' > /var/log/olog/{what}.err"));

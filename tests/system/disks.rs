@@ -2,7 +2,7 @@
 
 use crate::{installed::evening, machine::Machine, site::Site};
 
-/// The daemon's state on a small disk from now on, and its watchdog as impatient as it may be.
+/// Moves the daemon's state to a small disk, and sets the shortest watchdog that is allowed.
 fn move_to_a_small_disk(machine: &Machine, daemon: &str) {
     let soon = "[Service]\nWatchdogSec=6s\nTimeoutAbortSec=1s\n";
     machine.write(&format!("/etc/systemd/system/{daemon}.service.d/soon.conf"), soon);
@@ -15,7 +15,7 @@ fn move_to_a_small_disk(machine: &Machine, daemon: &str) {
 }
 
 fn fill(machine: &Machine, daemon: &str) {
-    // It ends with an error when the disk is full: that is its task here.
+    // It fails when the disk is full, as intended.
     machine.sh(&format!("dd if=/dev/zero of=/var/lib/{daemon}/ballast bs=4k"));
     // More than the slack that a database keeps.
     let many = "for n in $(seq 400); do head -c 900 /dev/urandom | base64 --wrap=0 > /var/log/olog/job$n.scanerr; done";
@@ -23,7 +23,7 @@ fn fill(machine: &Machine, daemon: &str) {
     machine.good("echo 'while the disk was full' > /var/log/olog/svc.err");
 }
 
-/// Waits until systemd has heard of the daemon for longer than the watchdog waits.
+/// Waits for longer than the watchdog's timeout, while systemd hears from the daemon.
 fn wait_alive(machine: &Machine, daemon: &str) {
     let fed = || machine.property(daemon, "WatchdogTimestampMonotonic").parse::<u64>().unwrap();
     let start = fed();
@@ -56,7 +56,7 @@ async fn an_agent_with_a_full_disk_feeds_its_watchdog_and_goes_on_when_there_is_
     let site = Site::new().await;
     let machine = evening(&site, "pi");
     move_to_a_small_disk(&machine, "olog-agent");
-    // What is sent at once needs no room for long.
+    // An event that is acknowledged at once needs its room only briefly.
     machine.good("systemctl stop olog-hub");
     fill(&machine, "olog-agent");
     machine.wait_status("it says so", |status| status["notes"].as_array().is_some_and(|notes| !notes.is_empty()));
@@ -92,7 +92,7 @@ async fn a_log_dir_may_go_come_back_be_full_or_read_only() {
     assert!(machine.good("olog-agent scan --dry-run").contains("there is room"));
     machine.good("mount -o remount,rw /var/log/olog && echo 'writable again' > /var/log/olog/writable.err");
     site.push("writable again").await;
-    // And without it: what lies below is still there.
+    // Unmounted: the files below it are still there.
     machine.good("umount /var/log/olog && echo 'the old disk' > /var/log/olog/old.err");
     site.push("the old disk").await;
     assert_eq!(machine.property("olog-agent", "NRestarts"), "0");

@@ -19,7 +19,7 @@ async fn two_packages_on_a_bare_debian_leave_both_daemons_serving() {
         assert_eq!(machine.property(daemon, "UnitFileState"), "enabled");
         assert_eq!(machine.property(daemon, "NRestarts"), "0");
     }
-    // Who looks first is told what comes next.
+    // The status says what to do next.
     assert!(machine.good("systemctl status olog-agent").contains("`olog-hub join-link --local | olog-agent join`"));
     assert!(machine.good("systemctl status olog-hub").contains("`olog-hub setup`"));
     assert!(machine.hub("check").good().contains("no [[channel]]"));
@@ -48,7 +48,8 @@ async fn the_sandboxes_leave_little_to_fear() {
     machine.good("systemd-analyze verify --man=no olog-hub.service olog-agent.service");
 }
 
-/// As Debian has it: nobody opens another user's file for writing in a sticky folder of all. The kernel has one such setting.
+/// Sets `fs.protected_regular` as Debian does: in a sticky folder, nobody opens another user's file for writing. The setting belongs to the
+/// whole kernel.
 struct ProtectedRegular(String);
 
 impl ProtectedRegular {
@@ -88,7 +89,7 @@ async fn every_users_files_reach_the_phone_and_belong_to_who_made_them() {
         assert!(!said.status.success() && said.err.contains("Permission denied"), "{user}: {}", said.err);
     }
     assert_eq!(machine.read("/var/log/olog/@backup@.err"), "no space left\n");
-    // Nor may one user remove another's.
+    // Nor may a user remove another user's file.
     assert!(!machine.sh_as("nobody", "rm -f /var/log/olog/@backup@.err").status.success());
 }
 
@@ -105,7 +106,7 @@ async fn verbs_know_who_asks() {
     let said = machine.sh_as("nobody", "olog-hub device list");
     assert_eq!(said.status.code(), Some(1));
     assert!(said.err.contains("/run/olog-hub/hub.sock") && said.err.contains("olog-admin"), "{}", said.err);
-    // On the agent's socket anybody may read how it is and report a run.
+    // Anybody may read the agent's status and report a run.
     for user in ["root", "olog-agent", "alice", "nobody"] {
         let said = machine.sh_as(user, "olog-agent status");
         assert!(said.status.success() && said.out.contains("connected"), "{user}: {}{}", said.out, said.err);
@@ -113,12 +114,12 @@ async fn verbs_know_who_asks() {
     let said = machine.sh_as("nobody", "olog-agent exec --task sweep -- sh -c 'echo broom broke >&2; exit 3'");
     assert_eq!(said.status.code(), Some(3), "{}", said.err);
     site.push("ERR pi/sweep").await;
-    // Who may not join is told why, and nothing is half done.
+    // A user without the right to join is told why, and nothing has changed.
     let link = machine.hub("join-link --local").good();
     let said = machine.sh_as("nobody", &format!("echo '{}' | olog-agent join", link.trim()));
     assert_eq!(said.status.code(), Some(1), "{}{}", said.out, said.err);
     assert!(said.err.contains("/var/lib/olog-agent"), "{}", said.err);
-    // The link is still good: for the agent's own user, who has the right.
+    // The link is still valid, and the agent's own user may use it.
     machine.sh_as("olog-agent", &format!("echo '{}' | olog-agent join", link.trim())).good();
     let owners = machine.good("find /var/lib/olog-agent -printf '%u:%g\\n' | sort --unique");
     assert_eq!(owners.trim(), "olog-agent:olog-agent");

@@ -31,7 +31,7 @@ impl Release {
     }
 }
 
-/// A machine of this name with hub and agent: installed, joined by one command, telling the phone.
+/// A machine of this name with hub and agent: installed, joined by one command, pushing to the phone.
 #[track_caller]
 pub(crate) fn evening(site: &Site, name: &str) -> Machine {
     let machine = site.boot(name);
@@ -66,7 +66,7 @@ impl Machine {
         self.good(&format!("DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --allow-downgrades {line}"))
     }
 
-    /// The hub tells the phone, in English and without waiting long; `more` stands behind that. In force when this returns.
+    /// Configures the hub to push to the phone, in English and with short waiting times, followed by `more`. In force when this returns.
     pub(crate) fn configure_hub(&self, site: &Site, more: &str) {
         self.write("/etc/olog/secrets/hub/phone.token", &format!("{TOKEN}\n"));
         self.good("chgrp olog-hub /etc/olog/secrets/hub/phone.token && chmod 0640 /etc/olog/secrets/hub/phone.token");
@@ -97,7 +97,7 @@ impl Machine {
         self.sh(&format!("olog-hub {verb}"))
     }
 
-    /// What `olog-agent status --json` says; `None` while nobody answers.
+    /// `olog-agent status --json`; `None` while the agent does not answer.
     pub(crate) fn status(&self) -> Option<Value> {
         let said = self.sh("olog-agent status --json");
         said.status.success().then(|| serde_json::from_str(&said.out).unwrap())
@@ -109,13 +109,13 @@ impl Machine {
         self.wait(what, |machine| machine.status().filter(|status| condition(status)))
     }
 
-    /// Waits until the hub has taken the agent in.
+    /// Waits until the agent is connected.
     #[track_caller]
     pub(crate) fn wait_connected(&self) {
         self.wait_status("the agent is connected", |status| status["connected"] == true);
     }
 
-    /// Waits until the hub has everything.
+    /// Waits until the hub has acknowledged everything.
     #[track_caller]
     pub(crate) fn wait_sent(&self) {
         self.wait_status("the spool is empty", |status| status["connected"] == true && status["spool"] == 0);
@@ -143,8 +143,8 @@ impl Machine {
         self.query::<i64>(&format!("SELECT count(*) FROM events WHERE body LIKE '%{text}%'")).into_iter().sum()
     }
 
-    /// When this returns, everything that this machine's files said before has been told, if it had to be told: a message that is
-    /// written now is told after it.
+    /// Returns after everything that was written on this machine before has been pushed, if it had to be: it writes a message and waits for its
+    /// push, and pushes keep their order.
     pub(crate) async fn all_told(&self, site: &Site) {
         let n = site.n_pushes("nothing else to tell");
         let text = format!("nothing else to tell {}", "i".repeat(n + 1));

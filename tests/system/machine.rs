@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use crate::site::{Site, ip};
 
-/// What a single command may take, in seconds: a limit for what never ends.
+/// How many seconds a single command may take, so that a hanging command fails the test.
 const LIMIT: &str = "120";
-/// What systemd-nspawn ends with when its machine wants to be booted anew.
+/// The exit code of systemd-nspawn when its machine asks for a reboot.
 const REBOOT: i32 = 133;
 
 /// A machine; powered off and removed with this value.
@@ -44,7 +44,7 @@ pub(crate) fn name(site: u8, name: &str) -> String {
     format!("ol{site}-{name}")
 }
 
-/// Its end of the wire, at the switch.
+/// The host's end of its network cable.
 fn link(full_name: &str) -> String {
     format!("vb-{full_name}")
 }
@@ -99,7 +99,7 @@ impl Machine {
         run(entered(self.leader).args(["runuser", "-u", user, "--", "sh", "-c", line]))
     }
 
-    /// `sh -c LINE` as root, which has to succeed; gives its output.
+    /// `sh -c LINE` as root, which has to succeed; returns its output.
     #[track_caller]
     pub(crate) fn good(&self, line: &str) -> String {
         let Said { status, out, err } = self.sh(line);
@@ -112,7 +112,7 @@ impl Machine {
         Path::new("/proc").join(self.leader.to_string()).join("root").join(path.trim_start_matches('/'))
     }
 
-    /// A path of its disk, without what is mounted over it; one that the kernel finds by its name.
+    /// A path on its disk, without the file systems mounted over it.
     pub(crate) fn disk(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
@@ -146,7 +146,7 @@ impl Machine {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Waits until the condition gives a value; tells what was awaited and what the journal said last.
+    /// Waits until the condition returns a value; else the test fails with `what` and the end of the journal.
     #[track_caller]
     pub(crate) fn wait<T>(&self, what: &str, mut condition: impl FnMut(&Machine) -> Option<T>) -> T {
         wait_for(what, || self.last_words(), || condition(self))
@@ -200,7 +200,7 @@ impl Machine {
             .good();
     }
 
-    /// Keeps what tells why the test failed.
+    /// Keeps the files that show why the test failed.
     fn keep_evidence(&self) {
         let test = std::thread::current().name().unwrap_or("a test").replace("::", "-");
         let folder = self.root.parent().and_then(|site| site.parent()?.parent()).unwrap().join("failed");
@@ -218,7 +218,7 @@ impl Drop for Machine {
         if std::thread::panicking() {
             self.keep_evidence();
         }
-        // Nothing of it is needed any more: no shutdown.
+        // Nothing on it is needed any more, so it is not shut down in order.
         end(self.site, &self.name);
         self.nspawn.wait().ok();
         fs::remove_dir_all(&self.root).ok();
@@ -226,7 +226,7 @@ impl Drop for Machine {
 }
 
 fn spawn(full_name: &str, bridge: &str, root: &Path, console: &Path) -> Child {
-    // The kernel takes its time with what a machine of the same name has left.
+    // The kernel needs some time to remove the network device of an earlier machine of this name.
     let link = link(full_name);
     wait_for(&format!("{link} is free"), String::new, || {
         run(Command::new("ip").args(["link", "delete", &link]));
@@ -238,7 +238,7 @@ fn spawn(full_name: &str, bridge: &str, root: &Path, console: &Path) -> Child {
         fs::create_dir_all(&group).unwrap();
         line.push_str(&format!("echo $$ > {}/cgroup.procs && ", group.display()));
     }
-    // When the thread of its test ends, however that ends, the machine is shut down.
+    // The machine is killed when the thread of its test ends, however it ends.
     line.push_str("exec setpriv --pdeathsig TERM -- systemd-nspawn \"$@\"");
     let log = File::options().create(true).append(true).open(console).unwrap();
     let mut command = Command::new("sh");
@@ -291,7 +291,7 @@ fn remove_group(group: &Path) -> bool {
     fs::remove_dir(group).is_ok() || !group.exists()
 }
 
-/// A command that runs inside, and not for ever.
+/// A command that runs in the machine, with a time limit.
 fn entered(leader: u32) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", LIMIT, "nsenter", "--all", "--target"]).arg(leader.to_string());

@@ -8,7 +8,7 @@ use crate::{
     site::Site,
 };
 
-/// A second machine with an agent only, of the hub on the first.
+/// A second machine that has only an agent, which joined the hub on the first.
 fn remote(site: &Site, hub: &Machine, name: &str) -> Machine {
     let machine = site.boot(name);
     machine.install(Release::This, &["olog-agent"]);
@@ -19,7 +19,7 @@ fn remote(site: &Site, hub: &Machine, name: &str) -> Machine {
     machine
 }
 
-/// What is written on the machine is read on the phone.
+/// An error on the machine reaches the phone.
 async fn reaches_the_phone(site: &Site, machine: &Machine, words: &str) {
     machine.good(&format!("echo '{words}' > '/var/log/olog/{words}.msg'"));
     site.push(words).await;
@@ -61,7 +61,7 @@ async fn a_machine_that_shuts_down_says_bye_and_is_not_lost() {
     pi.reboot(|| {
         let bye = hub.query::<Option<String>>("SELECT bye FROM devices WHERE name = 'pi'");
         assert!(matches!(bye.as_slice(), [Some(_)]), "{bye:?}");
-        // Whoever goes without a word after it is lost before it.
+        // A device that vanishes after this one would be lost before it.
         hub.good("systemctl kill --signal KILL olog-agent && systemctl stop olog-agent");
         hub.wait("the other one is lost", |_| (site.n_pushes("LOST hub") == 1).then_some(()));
     });
@@ -95,7 +95,7 @@ async fn behind_nginx_the_agent_trusts_whom_its_machine_trusts() {
     pi.good(&format!("echo '{} hub.example.com' >> /etc/hosts", hub.address));
     let link = hub.hub("join-link").good();
     let join = format!("echo '{}' | olog-agent join", link.trim());
-    // An authority that nobody knows.
+    // An authority that no machine trusts.
     let said = pi.sh(&join);
     assert!(!said.status.success() && said.err.contains("certificate"), "{}{}", said.out, said.err);
     pi.write(
@@ -106,7 +106,7 @@ async fn behind_nginx_the_agent_trusts_whom_its_machine_trusts() {
     pi.good(&join);
     pi.wait_connected();
     reaches_the_phone(&site, &pi, "through nginx").await;
-    // By its own address, not the proxy's.
+    // The device's own address, not the proxy's.
     let peers = hub.query::<String>("SELECT peer FROM devices WHERE name = 'pi'");
     assert!(peers.iter().all(|peer| peer.starts_with(&pi.address.to_string())), "{peers:?}");
     hub.good("systemctl restart nginx");

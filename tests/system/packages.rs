@@ -45,7 +45,7 @@ async fn purge_leaves_the_logs_of_others_and_nothing_of_its_own() {
     let machine = evening(&site, "pi");
     machine.good("echo 'worth keeping' > /var/log/olog/mine.log");
     machine.all_told(&site).await;
-    // What a person wrote beside what came with the packages.
+    // A file that the user added.
     machine.write("/etc/olog/agent.d/50-mine.toml", "log_keep_days = 30\n");
     machine.good("rm /etc/olog/hub.d/20-phone.toml");
     machine.apt("purge olog-hub olog-agent");
@@ -61,7 +61,7 @@ async fn purge_leaves_the_logs_of_others_and_nothing_of_its_own() {
     let left = machine
         .good("find /etc /usr /var /run /tmp -xdev -name '*olog*' -not -name '*nologin*' -not -name 10-olog.network");
     assert_eq!(left.trim(), "/etc/olog\n/var/log/olog");
-    // And again: a machine that knows nothing of the first time.
+    // A new installation finds nothing of the first one.
     machine.install(Release::This, &DAEMONS);
     for daemon in DAEMONS {
         assert_eq!(machine.property(daemon, "ActiveState"), "active", "{}", machine.log(daemon));
@@ -78,7 +78,7 @@ async fn an_upgrade_keeps_state_and_configuration_and_loses_nothing() {
     machine.configure_hub(&site, "");
     machine.join_itself();
     machine.wait_connected();
-    // Changed conffiles: nobody is asked, nobody's words are lost.
+    // Changed conffiles: no question is asked, and the changes stay.
     let mine = "# mine\naddress = \"ubuntu@pi\"\n";
     machine.write("/etc/olog/agent.toml", mine);
     machine.write("/etc/olog/hub.toml", "# mine too\nevent_keep_days = 30\n");
@@ -100,7 +100,7 @@ async fn an_upgrade_keeps_state_and_configuration_and_loses_nothing() {
     assert_eq!(machine.good("find /etc/olog -name '*.dpkg-*'").trim(), "");
     machine.wait_sent();
     machine.all_told(&site).await;
-    // Every byte of the file once, in order, by whichever version.
+    // Every byte of the file once and in order, whichever version read it.
     assert_eq!(machine.query::<i64>("SELECT missing FROM epochs"), [0]);
     let counted = "SELECT count(*) - count(DISTINCT n) FROM events";
     assert_eq!(machine.query::<i64>(counted), [0]);

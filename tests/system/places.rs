@@ -31,7 +31,7 @@ async fn without_ipv6_everything_works() {
     machine.disable_ipv6();
     assert_eq!(machine.good("ip -6 address").trim(), "");
     for daemon in DAEMONS {
-        // As of a kernel that has none.
+        // As on a kernel without it.
         let none = "[Service]\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET\n";
         machine.write(&format!("/etc/systemd/system/{daemon}.service.d/ipv4.conf"), none);
     }
@@ -59,7 +59,7 @@ async fn the_state_of_a_newer_version_is_left_alone_with_words() {
         machine.wait(&format!("{daemon} says why"), |machine| machine.log(daemon).contains(words).then_some(()));
         assert_ne!(machine.property(daemon, "ActiveState"), "active");
     }
-    // Nothing was put aside, nothing begun anew.
+    // No file was set aside, and no numbering began again.
     let files = machine.good("ls /var/lib/olog-agent /var/lib/olog-hub");
     assert!(!files.contains("damaged") && !files.contains("aside"), "{files}");
 }
@@ -71,13 +71,13 @@ async fn a_user_runs_both_programs_by_hand() {
     let machine = site.boot("pi");
     machine.install(Release::This, &DAEMONS);
     machine.good("systemctl disable --now olog-hub olog-agent && useradd --create-home alice");
-    // With the defaults of a daemon: what she may not do is said, with the place and what would help.
+    // With the defaults of the daemon, she is told what she is not allowed to do, where, and what would help.
     for (program, place) in [("olog-hub", "/var/lib/olog-hub"), ("olog-agent", "/var/lib/olog-agent")] {
         let said = machine.sh_as("alice", &format!("timeout 20 {program} run"));
         assert_eq!(said.status.code(), Some(1), "{program}: {}{}", said.out, said.err);
         assert!(said.err.contains(place) && said.err.contains("ermission denied"), "{program}: {}", said.err);
     }
-    // With her own.
+    // With her own configuration.
     let hub = format!(
         "listen = \"127.0.0.1:9876\"\npublic_url = \"https://127.0.0.1:9876\"\nstate_dir = \"hub\"\nlanguage = \"en\"\ntimezone = \"UTC\"\n{}",
         site.phone.channel("channel", "me").replace("\n\n", "\n")
@@ -103,7 +103,7 @@ async fn a_user_runs_both_programs_by_hand() {
     }
 }
 
-/// The nearest to a clock that is wrong: the kernel's is that of the whole host, so the agent alone sees another.
+/// A wrong clock for the agent alone, because the kernel's clock belongs to the whole host.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "boots a machine"]
 async fn a_clock_before_1980_that_jumps_deletes_nothing_and_reaches_the_hub() {

@@ -10,7 +10,7 @@ use crate::{
 async fn a_reload_takes_a_good_file_and_refuses_a_bad_one_with_words() {
     let site = Site::new().await;
     let machine = evening(&site, "pi");
-    // The agent: another folder from now on, without a restart.
+    // The agent watches another folder, without a restart.
     let process = machine.property("olog-agent", "MainPID");
     machine.good("mkdir --mode 1777 /srv/jobs");
     machine.write("/etc/olog/agent.d/20-jobs.toml", "log_dirs = [\"/var/log/olog\", \"/srv/jobs\"]\n");
@@ -19,14 +19,14 @@ async fn a_reload_takes_a_good_file_and_refuses_a_bad_one_with_words() {
     machine.good("echo 'in the new folder' > /srv/jobs/nightly.err");
     site.push("in the new folder").await;
     assert_eq!(machine.property("olog-agent", "MainPID"), process);
-    // A bad one: `systemctl reload` fails, the journal says where, the old one stays in force.
+    // A configuration with a mistake: `systemctl reload` fails, the journal says where, the old one stays in force.
     machine.write("/etc/olog/agent.d/20-jobs.toml", "log_dirs = [\"/var/log/olog\", \"/srv/jobs\"]\nsetle = \"1s\"\n");
     let said = machine.sh("systemctl reload olog-agent");
     assert!(!said.status.success(), "{}{}", said.out, said.err);
     let place = "/etc/olog/agent.d/20-jobs.toml:2:1";
     let log = machine.log("olog-agent");
     assert!(log.contains(place) && log.contains("setle") && log.contains("settle"), "{log}");
-    // The daemon itself, told to read it anew, refuses it too, and tells the phone.
+    // On SIGHUP the daemon itself refuses it too, and pushes that.
     machine.good("systemctl kill --kill-who main --signal HUP olog-agent");
     let push = site.push("20-jobs.toml:2:1").await;
     assert!(push.text().contains("setle"), "{}", push.text());
@@ -34,7 +34,7 @@ async fn a_reload_takes_a_good_file_and_refuses_a_bad_one_with_words() {
     site.push("the old one stays").await;
     machine.write("/etc/olog/agent.d/20-jobs.toml", "log_dirs = [\"/var/log/olog\", \"/srv/jobs\"]\n");
     machine.good("systemctl reload olog-agent");
-    // The hub: another channel from now on.
+    // The hub uses another channel.
     let process = machine.property("olog-hub", "MainPID");
     let second = site.phone.channel("channel", "second");
     machine.write("/etc/olog/hub.d/30-second.toml", &second);
@@ -76,14 +76,14 @@ async fn a_hub_that_cannot_start_says_why_once_and_waits() {
     assert!(log.contains("/etc/olog/hub.toml:5:1") && log.contains("tokne") && log.contains("token"), "{log}");
     let push = site.push("hub.toml:5:1").await;
     assert!(push.text().contains("tokne") && push.text().contains("token"), "{}", push.text());
-    // Another start finds the same, and has nothing new to tell.
+    // Another start finds the same mistake and pushes nothing new.
     machine.wait_property("olog-hub-failed", "ActiveState", "inactive");
     assert!(!machine.sh("systemctl start olog-hub").status.success());
     machine.wait("that was looked into too", |machine| {
         (machine.journal("UNIT=olog-hub-failed.service JOB_TYPE=start JOB_RESULT=done").len() >= 2).then_some(())
     });
     assert_eq!(site.n_pushes("hub.toml:5:1"), 1, "{}", site.phone.story());
-    // What happened meanwhile comes with its return.
+    // Events of the meantime are pushed after its return.
     machine.good("echo 'while the hub was down' > /var/log/olog/down.err");
     machine.write("/etc/olog/hub.toml", &good);
     machine.good("systemctl start olog-hub");
@@ -105,6 +105,6 @@ async fn an_agent_that_cannot_start_says_why_and_does_not_try_again() {
     for place in ["10-mine.toml:3:1", "10-mine.toml:4:6"] {
         assert!(log.contains(place), "{place}: {log}");
     }
-    // A job runs all the same.
+    // `exec` runs the job anyway.
     assert_eq!(machine.sh("olog-agent exec --task dump -- sh -c 'exit 7'").status.code(), Some(7));
 }

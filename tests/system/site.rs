@@ -17,15 +17,15 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::machine::{self, Machine};
 
-/// Machines that run at a time, over all tests.
+/// How many machines may run at the same time, over all tests.
 static ROOM: Semaphore = Semaphore::const_new(2);
-/// As many sites as one host may have: of all its working copies.
+/// How many sites one host may have, over all working copies.
 const SITES: u8 = 32;
 
-/// A switch, and the person who is told.
+/// A switch, and the user's phone.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// The person; reached by what stands here.
+    /// The user's phone, which the machines can reach.
     pub(crate) phone: Phone,
     number: u8,
     folder: PathBuf,
@@ -103,14 +103,14 @@ fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 213, number, 1)
 }
 
-/// The lock of a number; `None` if somebody has it.
+/// The lock of a number; `None` if it is taken.
 fn take(number: u8) -> Option<File> {
     let file = File::create(format!("/run/lock/olog-system-{number}")).unwrap();
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     Some(file)
 }
 
-/// Removes whatever stands under this number: its holder does so before and after.
+/// Removes everything that carries this number; the holder of the lock does it before and after a test.
 fn clear(number: u8, folder: &Path) {
     machine::end(number, "");
     run(Command::new("ip").args(["link", "delete", &bridge(number)]));

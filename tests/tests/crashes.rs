@@ -7,7 +7,7 @@ use olog_journeys::{
     world::{Agent, Hub, World},
 };
 
-/// The tasks of which the hub has an event with text.
+/// The tasks for which the hub has an event with text.
 fn told(hub: &Hub) -> BTreeSet<String> {
     hub.events("text").iter().map(|event| event["what"]["text"]["file"]["task"].as_str().unwrap().to_owned()).collect()
 }
@@ -44,7 +44,7 @@ async fn an_agent_killed_anywhere_reads_and_sends_what_is_missing() {
     let mut pi = world.agent("pi", &hub);
     for round in 0..6 {
         write(&pi, round * 40..(round + 1) * 40);
-        // Each time a little later in the road.
+        // Each time a little later on the path.
         tokio::time::sleep(Duration::from_millis(40 * round as u64)).await;
         pi.daemon.kill();
         pi.start();
@@ -70,7 +70,7 @@ async fn a_hub_killed_anywhere_has_committed_what_it_acknowledged() {
     check_complete(&hub, &pi, 240);
 }
 
-/// Rows 7 and 9: the incident and its notice are committed together, and sent by whoever comes next.
+/// Rows 7 and 9: the incident and its notification are committed together; after the crash, the next process sends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_the_hub_could_not_send_before_it_died_is_sent_by_the_next() {
     let world = World::new().await;
@@ -89,7 +89,7 @@ async fn a_push_that_the_hub_could_not_send_before_it_died_is_sent_by_the_next()
     assert_eq!(world.n_pushes("the last words before the crash"), 1);
 }
 
-/// Row 10: the one place where a push may come twice, and never not at all.
+/// Row 10: the only place where a push may come twice. It never gets lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_killed_between_the_services_yes_and_its_own_record_may_repeat_the_push() {
     let world = World::new().await;

@@ -12,7 +12,7 @@ use olog_journeys::world::{Agent, Hub, World};
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` where nobody may mount: then there is no such disk to be had.
+    /// `None` where mounting is not allowed.
     pub(crate) fn mount(at: &Path) -> Option<SmallDisk> {
         fs::create_dir_all(at).unwrap();
         let options = ["-t", "tmpfs", "-o", "size=32m", "olog-small"];
@@ -24,7 +24,7 @@ impl SmallDisk {
     }
 
     pub(crate) fn fill(&self) {
-        // dd ends with an error when the disk is full: that is its task here.
+        // dd fails when the disk is full, as intended.
         let ballast = format!("of={}", self.0.join("ballast").display());
         Command::new("dd").args(["if=/dev/zero", &ballast, "bs=4k"]).output().unwrap();
     }

@@ -2,7 +2,7 @@
 
 use olog_journeys::world::{Hub, World};
 
-/// What systemd starts when the unit has failed, with what it says of the end.
+/// Runs what systemd runs when the unit has failed, with the variables that describe the failure.
 fn look_after(hub: &mut Hub, result: &str, status: &str) -> Option<i32> {
     hub.daemon.env("MONITOR_SERVICE_RESULT", result);
     hub.daemon.env("MONITOR_EXIT_CODE", "exited");
@@ -44,7 +44,7 @@ async fn a_store_that_cannot_be_opened_is_told_in_the_hubs_own_words() {
     let mut hub = world.hub();
     world.push("HUB started").await;
     hub.daemon.stop();
-    // The service is away at first, as the network is that comes up.
+    // The service is unreachable at first, as while the network comes up.
     world.phone.behave_next([olog_journeys::Habit::Reset]);
     let database = hub.state_dir.join("olog.db");
     std::fs::rename(&database, hub.state_dir.join("olog.kept")).unwrap();

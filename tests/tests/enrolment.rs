@@ -91,7 +91,7 @@ async fn a_hub_that_is_another_one_gets_no_event() {
     let mut hub = world.hub();
     let pi = world.agent("pi", &hub);
     pi.wait_sent();
-    // Somebody else at the same address, with another identity and another certificate.
+    // Another hub at the same address, with another identity and another certificate.
     hub.daemon.kill();
     std::fs::remove_dir_all(&hub.state_dir).unwrap();
     std::fs::create_dir_all(&hub.state_dir).unwrap();

@@ -29,7 +29,7 @@ fn set_up(world: &World, hub: &Hub, answers: &[&str]) -> Said {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // It may end before it has read everything.
+    // The program may end before it has read all input.
     drop(stdin.write_all(format!("{}\n", answers.join("\n")).as_bytes()));
     drop(stdin);
     let out = child.wait_with_output().unwrap();
@@ -70,15 +70,15 @@ async fn setup_writes_two_files_sends_the_first_push_and_says_what_the_service_a
     assert_eq!(fs::metadata(secret.parent().unwrap()).unwrap().permissions().mode() & 0o7777, 0o750);
     assert_eq!(fs::read_to_string(hub.daemon.config()).unwrap(), hub_toml, "hub.toml is the user's");
 
-    // Again, with Enter for everything: nothing changes.
+    // Enter for every question: nothing changes.
     let again = set_up(&world, &hub, &[""; 7]).good();
     assert!(again.contains("accepted"), "{again}");
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
-    // Another answer changes what it is about.
+    // One different answer changes only that value.
     let other = set_up(&world, &hub, &["", "", "", "1", "", "", "", "y"]).good();
     assert!(other.contains("accepted"), "{other}");
     assert!(!fs::read_to_string(&file).unwrap().contains("per_day"));
-    // Who may read the folder of secrets may read what is written there.
+    // The group that may read the folder of secrets may read the new file.
     let secrets = secret.parent().unwrap();
     let group = if rustix::process::geteuid().is_root() { 12345 } else { fs::metadata(secrets).unwrap().gid() };
     std::os::unix::fs::chown(secrets, None, Some(group)).unwrap();
@@ -121,7 +121,7 @@ async fn setup_that_does_not_come_to_its_end_changes_nothing() {
         assert!(said.err.contains(words), "{said:?}");
     }
     assert!(!folder.join("hub.d").exists() && !folder.join("secrets").exists());
-    // What a person wrote there is theirs.
+    // A file that was edited by hand is kept.
     fs::create_dir(folder.join("hub.d")).unwrap();
     let file = folder.join("hub.d/10-phone.toml");
     fs::write(&file, "# mine\nlanguage = \"en\"\n").unwrap();
@@ -153,7 +153,7 @@ async fn in_a_terminal_a_wrong_answer_is_asked_again_and_the_token_is_not_shown(
     let world = World::new().await;
     let mut hub = bare(&world);
     hub.start();
-    // A pseudo-terminal; a person types an answer when it is asked for.
+    // A pseudo-terminal: each answer is typed when its question appears.
     let master = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
     rustix::pty::grantpt(&master).unwrap();
     rustix::pty::unlockpt(&master).unwrap();
@@ -172,7 +172,7 @@ async fn in_a_terminal_a_wrong_answer_is_asked_again_and_the_token_is_not_shown(
     let mut until = |words: &str| {
         let mut bytes = [0; 4096];
         loop {
-            // A character that is cut between two reads spoils only how it looks.
+            // A character that is split between two reads only looks wrong.
             if let Some((at, _)) = shown.match_indices(words).find(|(at, _)| *at >= seen) {
                 seen = at + words.len();
                 return;

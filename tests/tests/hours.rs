@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 const MINUTE: i64 = 60_000;
 
-/// A hub and an agent that live by one clock.
+/// A hub and an agent that share one manual clock.
 pub(crate) struct Hours {
     pub(crate) world: World,
     pub(crate) hub: Hub,
@@ -39,14 +39,14 @@ impl Hours {
         Hours::begin_declared("").await
     }
 
-    /// With `tasks` declared of the device.
+    /// With these declared tasks of the device.
     async fn begin_declared(tasks: &str) -> Hours {
         let world = World::new().await;
         let hub = Hub::new(&world, "hub", "", &format!("{}{tasks}\n[report]\n", Hours::DEVICE));
         Hours::begin_with(world, hub, Clock::system().now()).await
     }
 
-    /// The hand jumps further than any device may be silent.
+    /// The clock jumps further than any `offline_after`.
     pub(crate) const DEVICE: &str = "[[device]]\nname = \"pi\"\noffline_after = \"never\"\n";
 
     /// With this hub, whose configuration holds [`Hours::DEVICE`], from this instant.
@@ -92,12 +92,12 @@ impl Hours {
         self.hub.query::<i64>("SELECT count(*) FROM events WHERE kind IN ('text', 'seen')")[0]
     }
 
-    /// How many pushes begin with `text`: a report may speak of the same.
+    /// How many pushes begin with `text`; a report may contain the same text elsewhere.
     fn n_titled(&self, text: &str) -> usize {
         self.world.phone.pushes().iter().filter(|push| push.summary.starts_with(text)).count()
     }
 
-    /// Seconds pass until so many pushes begin with `text`: a device that is asked answers in its own time.
+    /// Moves the clock by seconds until `n` pushes begin with `text`: a device that is pinged answers in real time.
     fn pushed(&self, text: &str, n: usize) {
         self.hub.wait(&format!("{n} pushes with {text:?}"), |_| {
             self.hand.advance(1000);
@@ -173,7 +173,7 @@ async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs
     hours.world.push("OVER pi/backup").await;
     hours.hub.wait("it is well again", |_| due("OK").filter(|(next, _)| *next > first));
     assert_eq!(hours.n_titled("LOST pi/sync"), 0, "it has 26 hours");
-    // A person has enough of the other one, whose 26 hours are over then.
+    // The operator stops expecting the other task, whose 26 hours are over then.
     hours.hub.verb(&["task", "expect", "pi", "sync", "off"]).good();
     hours.hand.advance(30 * 60 * MINUTE);
     hours.pushed("LOST pi/backup", 2);

@@ -22,7 +22,7 @@ async fn a_day_at_the_hub_is_one_line_for_each_thing_that_happened() {
     let link = hub.join_link();
     let mut pi = world.agent_off("pi", "", "");
     pi.join_by(&link).good();
-    // `join` tries the way once.
+    // `join` connects once to test the way.
     hub.wait("the try is over", |hub| hub.daemon.log_text().contains("device gone").then_some(()));
     pi.start();
     pi.wait_connected();
@@ -66,7 +66,7 @@ async fn a_day_at_the_hub_is_one_line_for_each_thing_that_happened() {
         (&over["task"], &over["incident"], &over["why"]),
         (&"backup".into(), &begun["incident"], &"cleared".into())
     );
-    // Each message once, with what the service said, and whose incident it was.
+    // Each message once, with the service's answer and its incident.
     let accepted: Vec<&Value> =
         told.iter().filter(|(what, _)| what == "notification accepted").map(|(_, fields)| fields).collect();
     assert_eq!(accepted.len(), world.phone.pushes().len(), "{accepted:#?}");

@@ -15,7 +15,7 @@ async fn a_hub_that_is_killed_many_times_repeats_at_most_once_for_each_kill_and_
     let pi = world.agent("pi", &hub);
     world.all_told(&pi).await;
     for round in 0..KILLS {
-        // Taken and not answered, read and not answered, or in the midst of it all.
+        // The call was accepted or only read, and not answered; or the kill comes at any moment.
         world.phone.behave(match round % 3 {
             0 => Habit::TakeAndHold,
             1 => Habit::Hang,
@@ -50,7 +50,7 @@ async fn a_hub_that_is_killed_many_times_repeats_at_most_once_for_each_kill_and_
     assert!(n_repeats <= KILLS, "{n_repeats} messages repeat something:\n{}", world.phone.story());
 }
 
-/// A word that no other text holds.
+/// A word that is in no other text.
 fn word(n: usize) -> String {
     let letters = [n / 26, n % 26].map(|i| char::from(b'a' + u8::try_from(i).unwrap_or(0)));
     format!("zq{}{}qz", letters[0], letters[1])

@@ -18,7 +18,7 @@ use clap_mangen::{
 
 const WRITE: &str = "OLOG_WRITE_MANUALS";
 
-/// What no definition of a command line says.
+/// The parts of a manual page that are not in the definition of the command line.
 struct More {
     name: &'static str,
     files: &'static [(&'static str, &'static str)],
@@ -101,7 +101,7 @@ fn compare(side: &str, program: &Command, more: &More) {
     }
 }
 
-/// Without the verbs that only a unit calls: a shell would offer them.
+/// Without the hidden verbs, which only a unit calls.
 fn without_hidden(name: &'static str, program: &Command) -> Command {
     Command::new(name)
         .about(program.get_about().cloned().unwrap_or_default())
@@ -112,7 +112,7 @@ fn without_hidden(name: &'static str, program: &Command) -> Command {
         .subcommands(program.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned())
 }
 
-/// One page with every verb: whoever looks for one finds it without knowing its page's name.
+/// One page with every verb, so that nobody has to know the names of several pages.
 fn page(mut program: Command, more: &More) -> Vec<u8> {
     program.build();
     let man = Man::new(program.clone()).manual("Olog");
@@ -141,7 +141,7 @@ fn page(mut program: Command, more: &More) -> Vec<u8> {
     said_once(&String::from_utf8(text).unwrap())
 }
 
-/// Each part begins with how to write an apostrophe; the page needs that once.
+/// Each part begins with the same definition of an apostrophe; the page needs it once.
 fn said_once(page: &str) -> Vec<u8> {
     let (mut text, mut said) = (String::new(), Vec::new());
     for line in page.lines() {

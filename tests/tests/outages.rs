@@ -132,7 +132,7 @@ async fn a_receiver_who_left_costs_the_other_nothing() {
     world.phone.unsubscribe("UID_gone");
     pi.write("svc.err", "one of two gets this\n");
     world.push("one of two gets this").await;
-    // What happened to the other one is told, and no later call names him.
+    // The refused receiver is reported, and no later call names it.
     world.push("UID_gone").await;
     let before = world.phone.calls().len();
     world.all_told(&pi).await;
@@ -155,7 +155,7 @@ async fn the_agent_pushes_itself_while_the_hub_is_away_and_the_hub_does_not_repe
     hub.daemon.stop();
     pi.write("svc.err", "the hub is asleep\n");
     let push = world.push("the hub is asleep").await;
-    // Marked as its own; in the agent's language, which is Chinese unless the hub has said otherwise.
+    // Marked as sent by the device, in the agent's language, which is Chinese unless the hub has set another.
     assert!(push.text().contains("设备") || push.text().contains("device"), "{}", push.text());
     hub.start();
     pi.wait_sent();

@@ -20,7 +20,7 @@ async fn behind_nginx_with_tls_and_a_path_prefix_everything_works() {
     let link = hub.join_link();
     assert!(link.starts_with(&format!("{url}/join#")), "{link}");
     let mut pi = world.agent_off("pi", "", "");
-    // Without the authority among the roots the agent must not believe it.
+    // Without the authority among its roots, the agent must refuse the certificate.
     assert!(!pi.join_by(&link).status.success());
     pi.daemon.env("SSL_CERT_FILE", &nginx.authority());
     pi.join_by(&link).good();

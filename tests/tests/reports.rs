@@ -28,7 +28,7 @@ const ELEVEN: At = At(1_795_316_400_000);
 const TEN_PM: At = At(ELEVEN.0 - 13 * HOUR);
 const ZONE: &str = "timezone = \"Asia/Shanghai\"";
 
-/// A hub of that zone, with `report` for its `[report]`.
+/// A hub in that time zone, with this `[report]` section.
 fn hub(world: &World, report: &str) -> Hub {
     let hub = Hub::new(world, "hub", "", &format!("{}[report]\n{report}\n", Hours::DEVICE));
     let text = std::fs::read_to_string(hub.daemon.config()).unwrap();
@@ -46,7 +46,7 @@ fn is_report(push: &Push) -> bool {
     push.summary.starts_with("REPORT") && !push.summary.starts_with("REPORT page")
 }
 
-/// Waits until there are so many reports, and gives the last.
+/// Waits until there are `n` reports, and returns the last one.
 async fn reports(hours: &Hours, n: usize) -> Push {
     let enough = |pushes: &[Push]| pushes.iter().filter(|push| is_report(push)).count() >= n;
     let pushes = hours.world.phone.wait(&format!("{n} reports"), enough).await;
@@ -176,7 +176,7 @@ async fn a_hub_in_clear_by_choice_serves_the_page_behind_a_link_that_nobody_gues
     hours.end().await;
 }
 
-/// A web server of one folder that says which pages are asked for; while it is told to, it keeps who asks waiting.
+/// A web server for one folder. It records which pages are requested, and can hold its answers back.
 fn serve(folder: &Path, waits: Arc<AtomicBool>) -> (u16, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -200,7 +200,7 @@ fn serve(folder: &Path, waits: Arc<AtomicBool>) -> (u16, mpsc::Receiver<String>)
             }
             let status = if page.is_empty() { "404 Not Found" } else { "200 OK" };
             let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());
-            // Whoever was killed hears no answer.
+            // A client that was killed gets no answer.
             drop(stream.write_all((head + &page).as_bytes()));
         }
     });

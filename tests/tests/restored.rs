@@ -47,7 +47,7 @@ async fn two_machines_with_one_state_folder_lose_nothing_and_it_is_told() {
     copy(&pi.state_dir, &clone.state_dir);
     pi.start();
     clone.start();
-    // Its log dir is new to the copied spool: what lies there at the first look is history.
+    // The copied spool does not know this log dir: files that are there at the first scan are history.
     for machine in [&pi, &clone] {
         machine.wait("it watches", |status| status["watched_folders"].as_u64() >= Some(1));
     }
@@ -86,7 +86,7 @@ async fn a_hub_restored_from_an_older_backup_takes_what_follows_and_tells_the_ga
     hub.wait("the gap is told", |_| (world.n_pushes("missing") + world.n_pushes("gap") > 0).then_some(()));
 }
 
-/// The hub knows nothing of a device that joined after the backup; the device's key proves that it belongs to this hub.
+/// The hub does not know a device that joined after the backup; the device's proof shows that it joined this hub.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_a_restored_hub_does_not_know_waits_until_a_person_accepts_it() {
     let world = World::new().await;

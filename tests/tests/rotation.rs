@@ -21,7 +21,7 @@ async fn rotation_by_rename_loses_nothing_and_ends_nothing() {
     for suffix in ["log", "err"] {
         fs::rename(pi.log_dir.join(format!("svc.{suffix}")), pi.log_dir.join(format!("svc.{suffix}.1"))).unwrap();
     }
-    // Until it is told to reopen, the daemon writes to what it has open.
+    // Until it is told to reopen its log, the daemon writes to the file that it has open.
     writeln!(err, "words for the old file").unwrap();
     let mut new = daemon_log(&pi, "svc.err");
     writeln!(new, "words for the new file").unwrap();

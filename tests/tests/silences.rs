@@ -2,7 +2,7 @@
 
 use olog_journeys::world::{Hub, World};
 
-/// What `silence add` and `silence end` print: a line a field.
+/// The output of `silence add` and `silence end`: one field per line.
 fn field<'a>(printed: &'a str, name: &str) -> &'a str {
     let line = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     line.unwrap_or_else(|| panic!("no {name} in {printed}"))
@@ -25,7 +25,7 @@ async fn a_silence_is_kept_over_a_kill_and_what_still_fails_is_told_when_it_ends
     hub.wait("both are held", |hub| (outcomes(hub) == ["silenced", "silenced"]).then_some(()));
     agent.sh("rm quick.err");
     hub.verb(&["incident", "close", "2"]).good();
-    // Neither its death nor its restart ends a silence, or forgets what it held.
+    // A kill and a restart neither end the silence nor lose what it holds.
     hub.daemon.kill();
     hub.start();
     let list = hub.list(&["silence", "list"]);
@@ -36,7 +36,7 @@ async fn a_silence_is_kept_over_a_kill_and_what_still_fails_is_told_when_it_ends
     let push = world.push("no space left").await;
     assert!(push.text().contains("1") && push.text().contains("silence add --device pi --task backup"), "{push:?}");
     assert_eq!(world.n_pushes("it passes"), 0);
-    // It is over, and may not end twice.
+    // It has ended, and cannot end again.
     assert!(hub.list(&["silence", "list"]).is_empty());
     assert_eq!(hub.list(&["silence", "list", "--all"]).len(), 1);
     let twice = hub.verb(&["silence", "end", "1"]);

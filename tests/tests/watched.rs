@@ -11,7 +11,7 @@ use std::{
 
 use olog_journeys::{daemon::wait_for, world::World};
 
-/// Somebody who expects the hub, at this address; the number is what he answers.
+/// An external watchdog at this address; the number is the HTTP status that it answers.
 fn somebody() -> (String, Arc<AtomicU16>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/ping/a-secret", listener.local_addr().unwrap());
@@ -29,7 +29,7 @@ fn somebody() -> (String, Arc<AtomicU16>) {
             }
             let status = answers.load(Ordering::Relaxed);
             let reply = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-            // Who hung up needs no answer.
+            // A client that hung up gets no answer.
             drop(stream.write_all(reply.as_bytes()));
         }
     });
@@ -43,8 +43,8 @@ async fn a_heartbeat_that_nobody_takes_is_told_and_so_is_its_end() {
     let mut hub = world.hub_with("", &format!("[watchdog]\nurl = \"{url}\"\nevery = \"1s\"\n"));
     let push = world.push("WATCHDOG fails").await;
     assert!(push.text().contains("HTTP 500") && !push.text().contains("a-secret"), "{}", push.text());
-    // It is on record: a restart tells neither it again nor forgets its end. In order: a kill before the answer is written down may
-    // repeat the message.
+    // The message is recorded, so a restart neither repeats it nor forgets to tell the end. The agent is stopped, not killed: a kill before the
+    // answer is recorded may repeat the message.
     hub.daemon.stop();
     hub.start();
     status.store(204, Ordering::Relaxed);
@@ -67,7 +67,7 @@ async fn a_device_tells_once_that_its_hub_is_gone_and_once_that_it_is_back() {
     world.push("HUB gone pi").await;
     let log = || pi.daemon.log_text();
     wait_for("the push is on record", log, || log().contains("pushed by this device").then_some(()));
-    // Told already, whoever starts again; what happens meanwhile does not wait for anything.
+    // The message is not repeated, whichever daemon restarts; other errors in the meantime are pushed without delay.
     pi.daemon.stop();
     pi.start();
     pi.write("svc.err", "nobody else hears this\n");

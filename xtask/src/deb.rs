@@ -13,7 +13,7 @@ use anyhow::Context as _;
 
 use crate::run::{cargo, find, output, root, say, shown, succeeds};
 
-/// What packs. A newer one may ask for another form of the metadata.
+/// The version of cargo-deb. A newer one may expect other metadata.
 const CARGO_DEB: &str = "3.8.0";
 /// The packages, each named as its program and its crate.
 const PACKAGES: [&str; 2] = ["olog-hub", "olog-agent"];
@@ -21,7 +21,7 @@ const PACKAGES: [&str; 2] = ["olog-hub", "olog-agent"];
 /// How to make them.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DebArgs {
-    /// The profile of the programs; "dev": as the tests build them, quickly and large
+    /// The profile of the programs; "dev" builds quickly, but large programs
     #[arg(long, default_value = "release")]
     pub(crate) profile: String,
     /// Instead of the version in the manifest: to try an upgrade
@@ -32,7 +32,7 @@ pub(crate) struct DebArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// Makes both, and says where they are.
+/// Makes both packages, and prints where they are and how large.
 pub(crate) fn deb(args: &DebArgs) -> anyhow::Result<bool> {
     for file in packages(args)? {
         let size = fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
@@ -45,9 +45,9 @@ pub(crate) fn deb(args: &DebArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Makes both: where they are.
+/// Makes both packages and returns their paths.
 pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
-    // Which version of the C library a program needs is read with this.
+    // cargo-deb uses it to find out which version of the C library a program needs.
     anyhow::ensure!(find("dpkg-shlibdeps", &[]).is_some(), "dpkg-shlibdeps is not there: apt-get install dpkg-dev");
     let cargo_deb = cargo_deb()?;
     let target = target()?;
@@ -56,8 +56,8 @@ pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
     say(&format!("== {}", shown(&build)));
     anyhow::ensure!(succeeds(&mut build)?, "the programs do not build");
 
-    // cargo-deb packs what was built for a release. So that another profile gets the same package, it is shown a target
-    // folder of its own.
+    // cargo-deb packs programs from `release/` of a target folder. So that every profile gives the same package, it gets its own
+    // target folder.
     let stage = target.join("deb");
     let programs = stage.join("release");
     fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
@@ -65,7 +65,7 @@ pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
     for program in PACKAGES {
         fs::copy(built.join(program), programs.join(program)).with_context(|| format!("cannot copy {program}"))?;
     }
-    // cargo runs in the workspace's folder, whoever asks may stand elsewhere.
+    // cargo runs in the workspace's folder, and the caller may be in another one.
     let out = std::path::absolute(args.out.clone().unwrap_or_else(|| target.join("debian")))?;
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     PACKAGES.iter().map(|package| pack(&cargo_deb, package, &stage, &out, args)).collect()
@@ -123,7 +123,7 @@ fn add_md5sums(package: &Path, is_fast: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// cargo-deb: the one that is there, else one of our own.
+/// The path of cargo-deb: the one that is installed, else one that is installed into `target/tools`.
 fn cargo_deb() -> anyhow::Result<PathBuf> {
     let tools = root().join("target/tools");
     if let Some(found) = find("cargo-deb", &[tools.join("bin")]) {
@@ -136,7 +136,7 @@ fn cargo_deb() -> anyhow::Result<PathBuf> {
     find("cargo-deb", &[tools.join("bin")]).context("cargo-deb was installed and is not there")
 }
 
-/// Where cargo builds.
+/// Cargo's target folder.
 fn target() -> anyhow::Result<PathBuf> {
     let told = output(&mut cargo(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
     let told: serde_json::Value = serde_json::from_str(&told).context("cargo metadata makes no sense")?;

@@ -18,7 +18,7 @@ use anyhow::Context as _;
 
 use crate::run::{cargo, say, shown, succeeds};
 
-/// Builds the tests that boot machines.
+/// The feature that builds the tests that boot machines.
 const SYSTEM: &str = "olog-journeys/system";
 
 /// What to run.
@@ -30,7 +30,7 @@ pub(crate) struct TestArgs {
     only: Option<String>,
 }
 
-/// What came out.
+/// The results so far.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Tally {
     passed: u64,
@@ -82,7 +82,7 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<bool> {
     let mut tally = Tally::default();
     let of_machines = args.only.as_deref().and_then(|only| only.strip_prefix("system"));
     let of_machines = of_machines.filter(|rest| rest.is_empty() || rest.starts_with("::"));
-    // What could not even start has failed too: the others still run, and the last line still counts.
+    // A part that cannot start counts as failed; the other part still runs, and the last line is printed.
     if of_machines.is_none() {
         let done = suites(args.only.as_deref(), &mut tally);
         tally.started("the suites", done);
@@ -123,7 +123,7 @@ fn suites(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
 
 /// The tests that boot machines. They are marked as ignored, and so they are counted where no machine boots.
 fn machines(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
-    // With the features of the whole workspace, or half of it would be compiled anew.
+    // With the features of the whole workspace, or half of it would be compiled again.
     let mut tests = cargo(["test", "--workspace", "--features", SYSTEM, "--test", "system", "--"]);
     tests.args(only);
     match system::obstacle() {

@@ -16,7 +16,7 @@ const URL_MAX: usize = 1000;
 
 type Refused = (i64, String);
 
-/// Checks one call, tells the receivers, keeps what happened, and gives the answer's body.
+/// Checks one call, delivers its message, records it, and returns the body of the answer.
 pub(super) fn take(shared: &Shared, connection: usize, path: &str, body: &[u8], habit: &Habit) -> String {
     let (at, wall) = now();
     shared.change(|kept| {
@@ -85,7 +85,7 @@ fn known(kept: &Kept, to: &To) -> bool {
     }
 }
 
-/// What the row of one receiver says: 1000, or that it is not there.
+/// The code in the row of one receiver: 1000, or that the receiver is unknown.
 fn row_code(kept: &Kept, habit: &Habit, to: &To) -> i64 {
     match habit {
         Habit::Row(receiver, code) if to.to_string() == *receiver => *code,

@@ -17,12 +17,12 @@ impl Push {
         }
     }
 
-    /// What opens, as a person reads it.
+    /// The page behind the card, as plain text.
     pub fn text(&self) -> String {
         if self.content_type == 2 { plain(&self.content) } else { self.content.clone() }
     }
 
-    /// Both, framed.
+    /// Card and page in a frame.
     pub fn card(&self) -> String {
         let mut card = String::new();
         let seconds = self.wall.0.rem_euclid(86_400_000) / 1000;
@@ -42,12 +42,12 @@ impl Push {
 
     /// Shows it in the terminal.
     pub fn print(&self) {
-        // A closed terminal is no reason for a phone to stop.
+        // The phone goes on when the terminal is closed.
         let _written = std::io::stdout().lock().write_all(self.card().as_bytes());
     }
 }
 
-/// HTML as a phone lays it out: blocks end lines, the rest of the tags is gone.
+/// HTML as a phone shows it: the end of a block ends the line, all other tags are removed.
 fn plain(html: &str) -> String {
     let mut text = String::new();
     let mut rest = html;

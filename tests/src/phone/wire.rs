@@ -11,7 +11,7 @@ use super::{Habit, Shared, service};
 
 const REQUEST_MAX: usize = 1024 * 1024;
 
-/// Takes connections until dropped; they end with it.
+/// Accepts connections until it is dropped, which closes them.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {

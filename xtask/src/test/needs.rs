@@ -15,7 +15,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("zsh", "zsh"),
     ("fish", "fish"),
 ];
-/// What boots machines, where that can be.
+/// The programs that boot machines.
 const MACHINES: &[(&str, &str)] = &[
     ("debootstrap", "debootstrap"),
     ("dpkg-shlibdeps", "dpkg-dev"),
@@ -24,12 +24,12 @@ const MACHINES: &[(&str, &str)] = &[
     ("nsenter", "util-linux"),
 ];
 
-/// Makes sure that what the suites need is here.
+/// Makes sure that the programs for the suites are installed.
 pub(crate) fn provide() -> anyhow::Result<()> {
     install(NEEDS)
 }
 
-/// Makes sure that what the machines of the system tests need is here.
+/// Makes sure that the programs for the system tests are installed.
 pub(crate) fn provide_machines() -> anyhow::Result<()> {
     install(MACHINES)
 }
@@ -50,7 +50,7 @@ fn install(needs: &[(&str, &'static str)]) -> anyhow::Result<()> {
         command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
         command
     };
-    // The lists may be old or not there at all: that shows in the second step, with apt's own words.
+    // Without the lists the second step fails, with apt's own error.
     if !succeeds(apt().args(["update", "--quiet"]))? {
         say("apt-get update failed; trying with the lists that are here");
     }
@@ -75,14 +75,14 @@ fn missing(needs: &[(&str, &'static str)]) -> Vec<&'static str> {
     packages
 }
 
-/// Debian has Python without the part that makes an environment with pip in it.
+/// Debian ships Python without the module that creates an environment with pip.
 fn makes_environments() -> bool {
     let mut ask = Command::new("python3");
     ask.args(["-c", "import ensurepip"]).stderr(std::process::Stdio::null());
     succeeds(&mut ask).unwrap_or(false)
 }
 
-/// Debian keeps the server's programs out of the PATH, a folder for each version; the newest first.
+/// Debian keeps the server's programs outside the PATH, in a folder for each version. The newest comes first.
 pub(crate) fn postgres_folders() -> Vec<PathBuf> {
     let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") else { return Vec::new() };
     let mut folders: Vec<(u32, PathBuf)> = versions

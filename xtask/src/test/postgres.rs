@@ -15,10 +15,10 @@ use anyhow::Context as _;
 use super::needs::postgres_folders;
 use crate::run::{find, output};
 
-/// Where the store's suite looks for its database. One that is set already is used as it is.
+/// The variable with the database for the store's suite. If it is set already, that database is used.
 pub(crate) const VARIABLE: &str = "OLOG_TEST_POSTGRES";
 
-/// A running cluster; stopped and removed with this value.
+/// A running cluster, which is stopped and removed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     url: String,
@@ -76,7 +76,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// How to reach it.
+    /// Its URL.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -120,7 +120,7 @@ fn as_postgres(program: &str) -> anyhow::Result<Command> {
     } else {
         Command::new(path)
     };
-    // Wherever cargo was started: the other user may not be allowed to look there.
+    // The other user may not be allowed to enter the current folder.
     command.current_dir(Path::new("/")).env("LC_ALL", "C.UTF-8");
     Ok(command)
 }

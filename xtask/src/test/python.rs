@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::run::{root, say, shown, succeeds};
 
-/// Where the tests look for it. One that is set already is used as it is.
+/// The variable with the Python for the tests. If it is set already, that Python is used.
 pub(crate) const VARIABLE: &str = "OLOG_TEST_PYTHON";
 
-/// What is in it.
+/// The packages in it.
 const PACKAGES: [&str; 2] = ["aiosmtpd==1.4.6", "apprise==2.2.0"];
 
 /// The program, if there is one.
@@ -56,7 +56,7 @@ fn make(folder: &Path) -> anyhow::Result<bool> {
             return Ok(false);
         }
     }
-    // Scripts name their interpreter: they move with it.
+    // Scripts contain the path of their interpreter, which changes with the rename.
     for entry in fs::read_dir(new.join("bin"))?.filter_map(Result::ok) {
         let Ok(text) = fs::read_to_string(entry.path()) else { continue };
         let moved = text.replace(&new.display().to_string(), &folder.display().to_string());

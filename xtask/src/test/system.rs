@@ -17,16 +17,16 @@ use crate::deb;
 use crate::run::{output, root, say, shown, succeeds};
 
 const SUITE: &str = "bookworm";
-/// A version before every other.
+/// A version that is lower than every other.
 const OLDER: &str = "0.0.9-1";
-/// Beside what is essential: what a user's machine has, and what the tests look with.
+/// Packages beside the essential ones: what a user's machine has, and what the tests use to look inside.
 const PACKAGES: &str =
     "ca-certificates,dbus,iproute2,libfaketime,nginx-light,openssl,procps,systemd,systemd-sysv,tzdata";
-/// Done to it once: the network is systemd's, nothing starts that a test does not ask for, and no copy carries caches.
+/// Run in it once: systemd manages the network, no service starts by itself, and no copy contains caches.
 const FINISH: &str = "systemctl enable systemd-networkd.service && systemctl disable nginx.service && \
     systemctl mask apt-daily.timer apt-daily-upgrade.timer && apt-get clean && rm -rf /var/lib/apt/lists/*";
 
-/// Folders that the tests are told of.
+/// The folders that the tests need.
 #[derive(Debug)]
 pub(crate) struct Parts {
     rootfs: PathBuf,
@@ -34,13 +34,13 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Tells a test where they are.
+    /// Passes them to the tests, in variables.
     pub(crate) fn tell(&self, tests: &mut Command) {
         tests.env("OLOG_ROOTFS", &self.rootfs).env("OLOG_DEBS", &self.debs);
     }
 }
 
-/// Why no machine boots here, if none does.
+/// The reason why this host cannot boot machines, if it cannot.
 pub(crate) fn obstacle() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("booting machines needs root".to_owned());
@@ -62,12 +62,12 @@ pub(crate) fn provide() -> anyhow::Result<Parts> {
     Ok(Parts { rootfs: rootfs(&folder)?, debs: debs(&folder)? })
 }
 
-/// The packages of this tree as they are, and the same under a lower version, to be upgraded.
+/// The packages of this tree, and the same with a lower version, to test upgrades.
 fn debs(folder: &Path) -> anyhow::Result<PathBuf> {
     let debs = folder.join("debs");
     for (name, version) in [("this", None), ("older", Some(OLDER))] {
         let out = debs.join(name);
-        // Of other versions.
+        // Packages of other versions.
         if out.exists() {
             fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
         }
@@ -86,7 +86,7 @@ fn rootfs(folder: &Path) -> anyhow::Result<PathBuf> {
     if rootfs.exists() {
         return Ok(rootfs);
     }
-    // Of other recipes, and what was not finished.
+    // A Debian of another recipe, and one that was not finished.
     for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
         if entry.file_name().to_string_lossy().starts_with("rootfs-") {
             fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
