@@ -30,6 +30,8 @@ use crate::text;
 
 /// Bytes that are read at each end of what is new.
 pub const WINDOW: usize = 64 * 1024;
+/// Bytes before what is new that are looked at for the beginning of a secret: more than a private key has. Even, for UTF-16.
+const BEFORE: u64 = 16 * 1024;
 /// Bytes at each end of what was read that are compared, to tell an appended file from another.
 const END: usize = 256;
 
@@ -130,6 +132,8 @@ pub struct Reading {
     pub between: u64,
     /// The last, if any were left out.
     pub tail: Vec<u8>,
+    /// What stands right before the new bytes: a secret may have begun there.
+    pub before: Vec<u8>,
     /// Hash of the file's first bytes.
     pub head_hash: u64,
     /// Hash of the last bytes before `to`.
@@ -141,7 +145,13 @@ pub struct Reading {
 impl Reading {
     /// For [`text::say`].
     pub fn bytes(&self) -> text::Bytes<'_> {
-        text::Bytes { head: &self.head, between: self.between, tail: &self.tail, from_start: self.from == 0 }
+        text::Bytes {
+            head: &self.head,
+            between: self.between,
+            tail: &self.tail,
+            from_start: self.from == 0,
+            before: &self.before,
+        }
     }
 
     /// Bytes stay behind that its writer has not finished.
@@ -169,6 +179,7 @@ pub fn read(place: Place<'_>, memory: Option<&Memory>, closed: bool) -> Result<R
     };
     let size = stat.size;
     let (head, between, tail) = windows(&file, from, size)?;
+    let before = bytes(&file, from.saturating_sub(BEFORE), from.min(BEFORE))?;
     let mut reading = Reading {
         stat,
         change,
@@ -178,6 +189,7 @@ pub fn read(place: Place<'_>, memory: Option<&Memory>, closed: bool) -> Result<R
         head,
         between,
         tail,
+        before,
         head_hash: 0,
         tail_hash: 0,
         content: 0,
@@ -314,7 +326,8 @@ fn windows(file: &std::fs::File, from: u64, size: u64) -> Result<(Vec<u8>, u64, 
 /// Of a file that is still open, the line that is being written stays for later, unless it fills the window.
 fn leave_unfinished(reading: &mut Reading, memory: Option<&Memory>) {
     let kept = memory.filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
-    let encoding = kept.or_else(|| text::decide(&reading.head, true, None));
+    let cut = text::Cut { start: reading.from > 0, end: true };
+    let encoding = kept.or_else(|| text::decide(&reading.head, cut, None));
     let last = if reading.between > 0 { &mut reading.tail } else { &mut reading.head };
     let finished = text::finished(last, encoding);
     if finished == 0 && last.len() >= WINDOW {

@@ -1,11 +1,15 @@
-//! Bytes of a log file into text that a person may read: decoded, cleaned, redacted, and cut to an excerpt.
+//! Turns bytes of a log file into text for a person: decoded, cleaned, without secrets, and cut to an excerpt.
 //!
-//! Pure: no file, no clock. The order matters and is the same for every file: decode (the encoding is decided at a file's
-//! start and kept), take out escapes and control characters, drop the lines that a rule ignores, take out secrets, and
-//! only then make fingerprints and excerpt. So no secret reaches the spool by any way.
+//! The order is the same for every file: decode, remove escape sequences and control characters, drop the lines that a rule
+//! ignores, remove secrets, and only then make fingerprints and the excerpt. So no secret reaches the spool on any path.
 //!
-//! What comes in is bounded by the reader (at most two windows of [`crate::read::WINDOW`]); what goes out by [`Excerpt`].
-//! Any bytes at all give a text; nothing in here can fail.
+//! The encoding is decided once, where a file first has a non-ASCII byte, and kept for the rest of the file: a byte order mark;
+//! `encoding = "utf-8"`; UTF-16 by its NULs; UTF-8 if its non-ASCII bytes are almost all well-formed UTF-8 (a broken character
+//! becomes U+FFFD); the key `encoding`; else detection with the hint of Chinese. A window that begins inside a character is
+//! aligned before anything is guessed.
+//!
+//! Pure: no file, no clock. The reader bounds what comes in (two windows of [`crate::read::WINDOW`], and what stands before them),
+//! [`Excerpt`] bounds what goes out. Any bytes give a text, in time that grows with their number and not with its square.
 
 mod redact;
 #[cfg(test)]
@@ -18,7 +22,7 @@ use olog_proto::name::is_unprintable;
 use olog_proto::{Excerpt, FingerprintText};
 use regex::Regex;
 
-pub use redact::Redactor;
+pub use redact::{Before, Redactor};
 
 /// New bytes of a file: all of them in `head`, or its two ends.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +35,8 @@ pub struct Bytes<'a> {
     pub tail: &'a [u8],
     /// They begin at the file's start.
     pub from_start: bool,
+    /// What stands in the file right before `head`, told before: a secret may have begun there.
+    pub before: &'a [u8],
 }
 
 /// What an operator wants of this file's text.
@@ -65,13 +71,24 @@ impl Said {
 /// Reads the bytes of one event; `kept` is the encoding that was decided at the file's start.
 pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: Manner<'_>) -> Said {
     let whole = bytes.between == 0;
-    let by_head = || decide(bytes.head, !whole, manner.encoding);
-    let encoding = kept.or_else(by_head).or_else(|| decide(bytes.tail, false, manner.encoding));
+    let by_head = || decide(bytes.head, Cut { start: !bytes.from_start, end: !whole }, manner.encoding);
+    let by_tail = || decide(bytes.tail, Cut { start: true, end: false }, manner.encoding);
+    // An operator who names UTF-8 means it, whatever was guessed before the key was set.
+    let named = manner.encoding.filter(|encoding| *encoding == UTF_8 && kept.is_some_and(is_code_page));
+    let encoding = named.or(kept).or_else(by_head).or_else(by_tail);
     let with = encoding.unwrap_or(UTF_8);
-    let read = |text: String, cut_start| manner.redactor.redact(&drop_ignored(clean(&text), manner.ignore), cut_start);
-    let head = if bytes.from_start { without_bom(bytes.head, with) } else { bytes.head };
-    let head = read(decode(head, with, !whole), false);
-    let tail = if whole { String::new() } else { read(decode(sync(bytes.tail, with), with, false), true) };
+    let cleaned = |text: String| drop_ignored(clean(&text), manner.ignore);
+    let head = match bytes.from_start {
+        true => without_bom(bytes.head, with),
+        false if with == UTF_8 => aligned(bytes.head, with),
+        false => bytes.head,
+    };
+    let before = Before::of(&clean(&decode(aligned(bytes.before, with), with, true)));
+    let head = manner.redactor.redact(&cleaned(decode(head, with, !whole)), &before);
+    let tail = match whole {
+        true => String::new(),
+        false => manner.redactor.redact(&cleaned(decode(aligned(bytes.tail, with), with, false)), &Before::Unknown),
+    };
     let text = head.trim_start_matches(['\n', ' ', '\t']);
     let text = if whole { text.trim_end() } else { text };
     let mut found = fingerprints(text);
@@ -83,6 +100,10 @@ pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: Manner<'_>
         }
     }
     Said { excerpt: Excerpt::around(text, bytes.between, tail.trim_end()), fingerprints: found, encoding }
+}
+
+fn is_code_page(encoding: &'static Encoding) -> bool {
+    ![UTF_8, UTF_16LE, UTF_16BE].contains(&encoding)
 }
 
 /// Bytes up to and with the last line end: what a file that is still open has finished.
@@ -97,27 +118,79 @@ pub fn finished(bytes: &[u8], encoding: Option<&'static Encoding>) -> usize {
     }
 }
 
-/// The encoding of a file that starts like this, perhaps `cut` in the middle of a character; none while it is all ASCII.
-pub fn decide(start: &[u8], cut: bool, configured: Option<&'static Encoding>) -> Option<&'static Encoding> {
-    if let Some((encoding, _)) = Encoding::for_bom(start) {
+/// Where a window of a file may begin or end inside a character.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// At its beginning.
+    pub start: bool,
+    /// At its end.
+    pub end: bool,
+}
+
+/// The encoding of a file of which this is the first part that says one; none while it is all ASCII.
+pub fn decide(part: &[u8], cut: Cut, configured: Option<&'static Encoding>) -> Option<&'static Encoding> {
+    if let Some((encoding, _)) = Encoding::for_bom(part).filter(|_| !cut.start) {
         return Some(encoding);
     }
-    if let Some(wide) = wide_by_nuls(start) {
+    if configured == Some(UTF_8) {
+        return configured;
+    }
+    if let Some(wide) = wide_by_nuls(part) {
         return Some(wide);
     }
-    if start.is_ascii() {
+    if part.is_ascii() {
         return None;
     }
-    if decodes(start, cut, UTF_8) {
+    let aligned_to = |encoding| if cut.start { aligned(part, encoding) } else { part };
+    if is_mostly_utf8(aligned_to(UTF_8), cut.end) {
         return Some(UTF_8);
     }
-    if let Some(encoding) = configured.filter(|encoding| decodes(start, cut, encoding)) {
+    let part = aligned_to(encoding_rs::GBK);
+    if let Some(encoding) = configured.filter(|encoding| decodes(part, cut.end, encoding)) {
         return Some(encoding);
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    detector.feed(start, true);
-    // Short texts are ambiguous; without the hint GBK is taken for a Western or Cyrillic code page.
-    Some(detector.guess(Some(b"cn"), Utf8Detection::Deny))
+    detector.feed(part, true);
+    // Short texts are ambiguous; without the hint GBK is taken for a Western or Cyrillic code page. With it, Big5 and Shift JIS are taken
+    // for GBK, and make characters of it that no text has.
+    let guesses = [b"cn", b"tw", b"jp"].map(|hint| detector.guess(Some(hint), Utf8Detection::Deny));
+    let fits = |encoding: &&'static Encoding| {
+        let text = decode(part, encoding, cut.end);
+        let is_chinese = [encoding_rs::GBK, encoding_rs::GB18030].contains(encoding);
+        !text.contains(|c| matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fffd}'))
+            && (!is_chinese || is_common_chinese(part))
+    };
+    guesses.iter().copied().find(|guess| fits(guess)).or(guesses.first().copied())
+}
+
+/// Of text in GBK: are most characters among those of GB 2312, as all common ones are? Kana of Shift JIS are not.
+fn is_common_chinese(part: &[u8]) -> bool {
+    let (mut n, mut n_common, mut bytes) = (0, 0, part.iter());
+    while let Some(lead) = bytes.next() {
+        if *lead > 0x80 {
+            n += 1;
+            n_common += usize::from(bytes.next().is_some_and(|trail| *lead > 0xa0 && *trail > 0xa0));
+        }
+    }
+    2 * n_common >= n
+}
+
+/// Are almost all non-ASCII bytes part of well-formed UTF-8? Each broken place counts once. Text of a Chinese code page has about a fifth of them by accident, nearly
+/// all in sequences of two bytes; so longer sequences, which every Chinese character in UTF-8 is, count twice.
+fn is_mostly_utf8(bytes: &[u8], cut_end: bool) -> bool {
+    let (mut well, mut ill, mut at) = (0, 0, 0);
+    for chunk in bytes.utf8_chunks() {
+        well += chunk
+            .valid()
+            .chars()
+            .map(|c| if c.len_utf8() > 2 { 2 * c.len_utf8() } else { c.len_utf8() & 2 })
+            .sum::<usize>();
+        at += chunk.valid().len() + chunk.invalid().len();
+        // A character that the window cuts at its end is not broken.
+        let is_cut = cut_end && at == bytes.len() && decodes(chunk.invalid(), true, UTF_8);
+        ill += usize::from(!is_cut && !chunk.invalid().is_empty());
+    }
+    well >= 4 * ill
 }
 
 /// UTF-16 without a mark: NULs at one parity only, the other half of every ASCII character.
@@ -167,18 +240,18 @@ fn decode(bytes: &[u8], encoding: &'static Encoding, cut: bool) -> String {
     out
 }
 
-/// The tail window from a place where a character certainly begins.
-fn sync<'a>(tail: &'a [u8], encoding: &'static Encoding) -> &'a [u8] {
+/// A window from a place where a character certainly begins.
+fn aligned<'a>(window: &'a [u8], encoding: &'static Encoding) -> &'a [u8] {
     let skip = if encoding == UTF_16LE || encoding == UTF_16BE {
         // The reader cuts at even offsets.
         0
     } else if encoding == UTF_8 {
-        tail.iter().take(3).take_while(|&&b| b & 0xc0 == 0x80).count()
+        window.iter().take(3).take_while(|&&b| b & 0xc0 == 0x80).count()
     } else {
         // In every multi-byte code page, bytes below 0x30 are themselves: spaces, line ends, punctuation.
-        tail.iter().take(4096).position(|&b| b < 0x30).unwrap_or(0)
+        window.iter().take(4096).position(|&b| b < 0x30).unwrap_or(0)
     };
-    tail.get(skip..).unwrap_or_default()
+    window.get(skip..).unwrap_or_default()
 }
 
 /// Takes out what moves a terminal: escape sequences, controls, marks that turn the direction of writing.
@@ -212,16 +285,19 @@ fn after_escape(text: &str) -> &str {
     let rest = text.get(kind.len_utf8()..).unwrap_or_default();
     match kind {
         '[' => after_csi(rest),
-        // Strings of the terminal's own (titles, links) end with BEL or ST, on their line.
-        ']' | 'P' | 'X' | '^' | '_' => {
-            let line = rest.split('\n').next().unwrap_or_default();
-            let end = line.find('\x07').map(|i| i + 1).into_iter().chain(line.find("\x1b\\").map(|i| i + 2)).min();
-            end.and_then(|end| rest.get(end..)).unwrap_or(rest)
-        }
+        ']' | 'P' | 'X' | '^' | '_' => after_terminal_string(rest),
         ' '..='/' => rest.strip_prefix(|c: char| matches!(c, '0'..='~')).unwrap_or(rest),
         '0'..='~' => rest,
         _ => text,
     }
+}
+
+/// What follows a string for the terminal (a title, a link): it ends with BEL or ST, on its line. One that does not end is text.
+/// The search stops at the next ESC, so many strings without an end do not search the same text again and again.
+fn after_terminal_string(text: &str) -> &str {
+    let Some(end) = text.find(['\x07', '\x1b', '\n']) else { return text };
+    let rest = text.get(end..).unwrap_or_default();
+    rest.strip_prefix('\x07').or_else(|| rest.strip_prefix("\x1b\\")).unwrap_or(text)
 }
 
 fn after_csi(text: &str) -> &str {

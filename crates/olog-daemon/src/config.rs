@@ -1,12 +1,11 @@
-//! Configuration files: from text to tables that are read key by key, with every mistake found at once.
+//! Reads configuration files, key by key, and reports every mistake at once.
 //!
-//! A [`Source`] is a main file and the `X.d/*.toml` beside it, in the order of their names. Later files override single
-//! keys; arrays of tables (`[[channel]]`) append. [`read`] hands the merged [`Table`] to whoever knows the keys; that code takes
-//! what it wants, reports what is wrong in the table itself, and always comes to an end: nothing returns at the first
-//! mistake. Only a configuration without any [`Finding`] leaves [`read`]: there is no half-good one.
+//! A [`Source`] is a main file and the `X.d/*.toml` files beside it, in the order of their names. A later file overrides single
+//! keys; arrays of tables (`[[channel]]`) are appended. [`read`] hands the merged [`Table`] to a closure that knows the keys. The
+//! closure takes the values that it wants and reports mistakes in the table itself; it never returns at the first one. Only a
+//! configuration without any [`Finding`] leaves [`read`].
 //!
-//! The two types of every program live with it: what was typed ends in the closure given to [`read`], what it returns
-//! is trusted.
+//! Unvalidated values exist only inside the closure given to [`read`]; what the closure returns is validated.
 
 mod table;
 

@@ -34,7 +34,7 @@ impl std::str::FromStr for Format {
 pub fn start(format: Option<Format>) {
     const DEFAULT: &str = "warn,olog_agent=info,olog_hub=info,olog_push=info,olog_daemon=info,olog_proto=info";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let journal = if format.is_none() && stderr_is_the_journal() { journal::Journal::open().ok() } else { None };
+    let journal = if format.is_none() && stderr_is_the_journal() { journal::layer().ok() } else { None };
     let layer = match (journal, format.unwrap_or_default()) {
         (Some(journal), _) => journal.boxed(),
         (None, Format::Json) => tracing_subscriber::fmt::layer().json().with_writer(io::stderr).boxed(),

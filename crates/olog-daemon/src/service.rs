@@ -1,4 +1,6 @@
-//! What the service manager is told, and how a program ends. All of it does nothing without systemd.
+//! Talks to the service manager: ready, status line, reload, stop, watchdog. Also the exit codes, and why a daemon was stopped.
+//!
+//! Without systemd all of these functions are no-ops.
 
 use std::{
     path::Path,
@@ -8,7 +10,7 @@ use std::{
 
 use sd_notify::NotifyState;
 
-/// How a program ends (DESIGN §6).
+/// How a program ends; scripts and units rely on these numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -34,12 +36,12 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Does a service manager listen? Without one nobody has to be told.
+/// Does a service manager listen?
 pub fn is_there() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Started (or reloaded), with a line for `systemctl status`; without one, the line stays that somebody else writes.
+/// The daemon has started, or has finished a reload. `status` sets the line of `systemctl status`; `None` leaves it as it is.
 pub fn ready(status: Option<&str>) {
     match status {
         Some(status) => notify(&[NotifyState::Ready, NotifyState::Status(status)]),
@@ -47,7 +49,7 @@ pub fn ready(status: Option<&str>) {
     }
 }
 
-/// A line for `systemctl status`.
+/// Sets the line that `systemctl status` shows.
 pub fn status(status: &str) {
     notify(&[NotifyState::Status(status)]);
 }
@@ -77,7 +79,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Asked while it stops; takes at most a second.
+    /// Finds out while the daemon stops; takes at most a second.
     pub fn why() -> Stop {
         // A file that was replaced while it runs is told so by the kernel (proc_pid_exe(5)).
         let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
@@ -100,7 +102,7 @@ impl Stop {
     }
 }
 
-/// Does systemd say that the machine goes down? No file says it; over the bus it answers everybody.
+/// Does systemd say that the machine goes down? No file shows it; `systemctl` may ask without rights.
 fn machine_stops() -> bool {
     const LOOKS: u32 = 100;
     const LOOK: Duration = Duration::from_millis(10);
@@ -126,7 +128,7 @@ pub fn watchdog_every() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
-/// Still working.
+/// Feeds the watchdog: the daemon works.
 pub fn alive() {
     notify(&[NotifyState::Watchdog]);
 }

@@ -1,7 +1,7 @@
-//! The Unix socket on which the verbs speak to a running daemon: where it is, who asks, and how to ask.
+//! The Unix socket over which the verbs (`status`, `incident ack` …) call a running daemon: where it is, who calls, how to call.
 //!
-//! The kernel says who is at the other end ([`Peer`]); no password travels. Only the daemon that is really gone loses its
-//! socket file: [`bind`] first asks whether somebody answers on it.
+//! The kernel says who is at the other end ([`Peer`]), so no password is needed. A stale socket file is removed only if nobody
+//! answers on it ([`bind`]). What a verb means is not known here.
 
 use std::{
     io,

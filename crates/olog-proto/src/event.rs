@@ -9,7 +9,9 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
-use crate::{EXCERPT_END, EXCERPT_WHOLE, FINGERPRINTS_MAX, FingerprintText, PATH_MAX, Suffix, TEXT_MAX, TaskName};
+use crate::{
+    EXCERPT_END, EXCERPT_WHOLE, FINGERPRINTS_MAX, FingerprintText, PATH_MAX, Suffix, TEXT_MAX, TaskName, clean,
+};
 
 /// An instant: milliseconds since 1970-01-01 UTC, by whose clock the field says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -165,6 +167,7 @@ pub enum What {
         /// Its suffix.
         suffix: Suffix,
         /// Where it is, or was.
+        #[serde(deserialize_with = "clean::decode_line")]
         path: String,
         /// Deleted, not emptied.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -175,6 +178,7 @@ pub enum What {
         /// Its task.
         task: TaskName,
         /// The run's own id.
+        #[serde(deserialize_with = "clean::decode_line")]
         run: String,
     },
     /// A run by `exec` ended. With neither exit code nor signal, how it ended is unknown: `exec` was killed, or the machine restarted.
@@ -182,6 +186,7 @@ pub enum What {
         /// Its task.
         task: TaskName,
         /// The run's own id.
+        #[serde(deserialize_with = "clean::decode_line")]
         run: String,
         /// Its exit code, if it exited.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,6 +254,7 @@ pub struct File {
     /// What its text means: its suffix, or what a rule (`as = "scanerr"`) makes of it.
     pub suffix: Suffix,
     /// Its path, escaped, at most [`PATH_MAX`] bytes.
+    #[serde(deserialize_with = "clean::decode_line")]
     pub path: String,
     /// What happened to it.
     pub change: Change,
@@ -304,7 +310,7 @@ impl TryFrom<RawExcerpt> for Excerpt {
         if raw.head.chars().nth(bound).is_some() || raw.tail.chars().nth(EXCERPT_END).is_some() {
             return Err("the excerpt is longer than its bound");
         }
-        Ok(Excerpt { head: raw.head, left_out: raw.left_out, tail: raw.tail })
+        Ok(Excerpt { head: clean::text(raw.head), left_out: raw.left_out, tail: clean::text(raw.tail) })
     }
 }
 
@@ -366,11 +372,13 @@ impl Excerpt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// What kind of trouble, e.g. `log_dir_missing`; one trouble is one code and path.
+    #[serde(deserialize_with = "clean::decode_line")]
     pub code: String,
     /// The path it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "clean::decode_optional_line")]
     pub path: Option<String>,
     /// What a person should know, in English.
+    #[serde(deserialize_with = "clean::decode_text")]
     pub text: String,
     /// The trouble is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -410,6 +418,17 @@ mod tests {
         let cut = Excerpt::around(&"a".repeat(600), 1000, &"b".repeat(700));
         assert_eq!((cut.head().len(), cut.left_out(), cut.tail().len()), (500, 1000 + 100 + 200, 500));
         assert_eq!(Excerpt::around("x", 10, "y").left_out(), 10);
+    }
+
+    #[test]
+    fn what_a_hostile_device_says_is_clean_once_it_is_decoded() {
+        let what = r#"{"text":{"file":{"task":"x","suffix":"err","path":"/a\u001b[2Jb","change":"created"},
+            "excerpt":{"head":"a\u001b]0;t\u0007b\nc\u202ed"}}}"#;
+        let Ok(What::Text { file, excerpt }) = serde_json::from_str(what) else { panic!("it decodes") };
+        assert_eq!((file.path.as_str(), excerpt.head()), ("/a[2Jb", "a]0;tb\ncd"));
+        let note = r#"{"code":"c\u001b","path":"p\u0000","text":"t\u001b[1m\nu"}"#;
+        let note: Note = serde_json::from_str(note).unwrap();
+        assert_eq!((note.code.as_str(), note.path.as_deref(), note.text.as_str()), ("c", Some("p"), "t[1m\nu"));
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! Fingerprints: what stays of an error when times, numbers, ids and paths are gone.
+//! Fingerprints: what remains of an error without times, numbers, ids and paths. Two events with the same fingerprint are the
+//! same error (deduplication).
 //!
-//! The same error written a minute later must count as the same, another error as another, and a block that was cut in two
-//! because its writer paused as the same block. So each *line* is judged by itself: what only says where (a stack's frames, the
-//! head of a traceback) is left out (`frames`), the rest is reduced to the words that do not change (`reduce`), and the hub
-//! keys what it knows by a hash of those words. The agent reduces, because only it has the whole text and must choose
-//! the first [`FINGERPRINTS_MAX`] distinct ones; the hub reduces again what it gets, so that a hub with better rules
-//! improves agents that have older ones. Reducing twice changes nothing.
+//! The same error a minute later must count as the same, a different error as different, and a block that was split because
+//! its writer paused as the same. So each line is judged by itself: lines that only say where (stack frames, the head of a traceback)
+//! are left out (`frames`), the others are reduced to the words that do not change (`reduce`, `times`), and the hub uses a
+//! hash of those words as its key.
+//!
+//! The agent reduces, because only it has the whole text and must choose the first [`FINGERPRINTS_MAX`] distinct lines. The hub reduces
+//! again what it gets, so that a newer hub improves the fingerprints of older agents. Reducing twice changes nothing.
 
 mod frames;
 mod reduce;
 #[cfg(test)]
 mod tests;
+mod times;
+mod token;
 
 use std::fmt;
 use std::ops::Range;

@@ -17,7 +17,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{At, BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX};
+use crate::{
+    At, BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX, clean,
+};
 
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,7 @@ pub enum AgentFrame {
     /// It goes, on purpose: shutdown, stop, upgrade.
     Bye {
         /// `shutdown`, `stop` or `upgrade`.
+        #[serde(deserialize_with = "clean::decode_line")]
         why: String,
     },
 }
@@ -47,9 +50,10 @@ pub struct Auth {
     /// The name that it would like to have.
     pub name: DeviceName,
     /// How to reach it by ssh, if it was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "clean::decode_optional_line")]
     pub address: Option<String>,
     /// Of the program.
+    #[serde(deserialize_with = "clean::decode_line")]
     pub version: String,
     /// The epoch of its spool.
     pub epoch: Epoch,
@@ -81,6 +85,7 @@ pub enum HubFrame {
         /// The hub's clock.
         time: At,
         /// The protocol versions that it speaks.
+        #[serde(deserialize_with = "clean::decode_lines")]
         versions: Vec<String>,
     },
     /// The device is known, and this is the hub that it knows.
@@ -120,7 +125,7 @@ pub enum Refusal {
     /// The spool's numbers cannot be trusted (restored from an older copy, or cloned): make a new epoch and renumber.
     NewEpoch {
         /// What was seen, for a person.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "clean::decode_line")]
         detail: String,
     },
     /// The signature is not the key's.
@@ -128,7 +133,7 @@ pub enum Refusal {
     /// A frame that the hub does not take.
     BadFrame {
         /// What was wrong with it.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "clean::decode_line")]
         detail: String,
     },
     /// Another session of the same key took over.
@@ -136,7 +141,7 @@ pub enum Refusal {
     /// The hub cannot take events now (starting, full disk): try again later.
     Busy {
         /// Why.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "clean::decode_line")]
         detail: String,
     },
     /// A reason that this version does not know: try again later.

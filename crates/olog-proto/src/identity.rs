@@ -1,4 +1,4 @@
-//! Who a device is, who a hub is, and how each proves it.
+//! The identities of devices and hubs, and the proofs that they exchange.
 //!
 //! A device and a hub each hold an Ed25519 key. In the handshake both sign the same things: both nonces, the device's name,
 //! the device's key and the hub's key, each under its own label, so that a proof can neither be replayed in another

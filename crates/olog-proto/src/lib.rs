@@ -4,12 +4,13 @@
 //! says the *task* and what its text means ([`name`]). What it saw becomes an [`Event`], numbered within an
 //! [`Epoch`] ([`event`]); the error text in it is reduced to *fingerprints*, so that the same error with another
 //! date is the same error ([`fingerprint`]). Events travel in JSON text frames over a websocket ([`frame`]): the hub
-//! says hello, both sides prove their keys, the agent sends within the window, the hub acknowledges what it has
-//! committed, and nothing else ever comes back.
+//! says hello, both sides prove their keys, the agent sends events within the window, and the hub acknowledges what it has
+//! committed. The hub never sends commands. Texts are cleaned as they are decoded ([`clean`]).
 //!
 //! This crate does no IO, reads no clock, spawns nothing. Every bound is a constant below; a decoder checks it before
 //! it allocates.
 
+pub mod clean;
 pub mod event;
 pub mod fingerprint;
 pub mod frame;

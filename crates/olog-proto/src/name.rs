@@ -1,7 +1,7 @@
 //! Names: of devices, of tasks, and what a log file's name says.
 //!
-//! Parsing is the only constructor, so a name that exists is a good one: not empty, bounded, without control
-//! characters. A file name is any bytes; [`escape`] makes text of it without losing which file was meant.
+//! Parsing is the only constructor, so every value of the type is valid: not empty, bounded, without control characters or
+//! characters that nobody sees. A file name is any bytes; [`escape`] makes text of it without losing which file was meant.
 
 use std::fmt;
 
@@ -18,25 +18,37 @@ pub enum NameError {
     /// Longer than the bound.
     #[error("a name has at most {0} characters")]
     TooLong(usize),
-    /// A control character, or one that changes the direction of writing.
-    #[error("a name must not contain control characters")]
+    /// A control character, one that changes the direction of writing, or one that nobody sees.
+    #[error("a name must not contain control characters or invisible ones")]
     Control,
 }
 
 /// Characters that would move the text around them: controls, and the marks that turn the direction of writing.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text of a path or file name: UTF-8 as it is; other bytes and unprintable characters as `\xNN`, byte by byte.
+/// Characters without a look of their own (Unicode: default ignorable): two names that differ only in them look the same. In a
+/// text they are harmless, and some scripts and pictures need them.
+pub fn is_invisible(c: char) -> bool {
+    is_unprintable(c)
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        )
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
+        || matches!(c, '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The text of a path or file name: UTF-8 as it is; other bytes and characters that nobody sees as `\xNN`, byte by byte.
 pub fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if is_unprintable(c) {
-                let mut buffer = [0; 4];
-                c.encode_utf8(&mut buffer).bytes().for_each(|b| push_byte(&mut out, b));
+            if is_invisible(c) {
+                push_escaped(&mut out, c);
             } else {
                 out.push(c);
             }
@@ -44,6 +56,11 @@ pub fn escape(bytes: &[u8]) -> String {
         chunk.invalid().iter().for_each(|&b| push_byte(&mut out, b));
     }
     out
+}
+
+fn push_escaped(out: &mut String, c: char) {
+    let mut buffer = [0; 4];
+    c.encode_utf8(&mut buffer).bytes().for_each(|b| push_byte(out, b));
 }
 
 fn push_byte(out: &mut String, byte: u8) {
@@ -145,7 +162,14 @@ impl TryFrom<String> for TaskName {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, NameError> {
-        check(&text)?;
+        if text.trim().is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.contains(char::is_control) {
+            return Err(NameError::Control);
+        }
+        // What a file's name would show as `\xNN` is shown so here too: a look-alike of another task is told apart from it.
+        let text = if text.contains(is_invisible) { escape(text.as_bytes()) } else { text };
         if text.len() > TASK_NAME_MAX { Err(NameError::TooLong(TASK_NAME_MAX)) } else { Ok(TaskName(text)) }
     }
 }
@@ -166,22 +190,17 @@ impl TryFrom<String> for DeviceName {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, NameError> {
-        check(&text)?;
+        if text.trim().is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.contains(is_invisible) {
+            return Err(NameError::Control);
+        }
         if text.chars().count() > DEVICE_NAME_MAX {
             Err(NameError::TooLong(DEVICE_NAME_MAX))
         } else {
             Ok(DeviceName(text))
         }
-    }
-}
-
-fn check(text: &str) -> Result<(), NameError> {
-    if text.trim().is_empty() {
-        Err(NameError::Empty)
-    } else if text.chars().any(is_unprintable) {
-        Err(NameError::Control)
-    } else {
-        Ok(())
     }
 }
 
@@ -251,6 +270,18 @@ mod tests {
         check(b"a\xffb\nc.err", Some(("a\\xffb\\x0ac", Suffix::Err)));
         let longest = [&[0xff_u8; 251][..], b".err"].concat();
         assert_eq!(TaskName::of_file(&longest).unwrap().0.as_str().len(), 251 * 4);
+    }
+
+    #[test]
+    fn a_character_that_nobody_sees_makes_no_second_name_that_looks_the_same() {
+        for c in ['\u{200b}', '\u{2060}', '\u{ad}', '\u{fe0f}', '\u{61c}', '\u{e0041}', '\u{200d}', '\u{202e}'] {
+            assert!(DeviceName::try_from(format!("honest{c}")).is_err(), "{c:?}");
+            let (task, _) = TaskName::of_file(format!("backup{c}.err").as_bytes()).unwrap();
+            assert!(task.as_str().starts_with("backup\\x"), "{task}");
+            let said = TaskName::try_from(format!("backup{c}"));
+            assert_eq!(said.unwrap(), task, "{c:?}");
+        }
+        assert_eq!(DeviceName::try_from("数据库 1".to_owned()).unwrap().as_str(), "数据库 1");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Simulated agents: keys, sessions and events without files, so that one process can be a thousand devices.
+//! Simulated agents for load tests and the benchmark: keys, sessions and events without files, so that one process is a thousand
+//! devices.
 //!
-//! Speaks `olog.2` through `olog-proto` and real sockets, and nothing else of Olog. For load and for measuring: it does not
-//! check the hub's certificate (the hub's proof it does), and any trouble ends it.
+//! It speaks `olog.2` with the types of `olog-proto` over real sockets. It checks the hub's proof, but not its certificate, and ends at
+//! the first error: never use it as an agent.
 
 use std::sync::Arc;
 

@@ -81,7 +81,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             &["channel"],
         ]),
     ),
-    ("olog-proto", Within::Floors(&[&["fingerprint", "name"], &["event", "identity"], &["frame"]])),
+    ("olog-proto", Within::Floors(&[&["fingerprint", "name"], &["clean"], &["event", "identity"], &["frame"]])),
 ];
 
 /// A crate, and those of ours that it may use.
@@ -117,6 +117,7 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("chardetng", &[("olog-agent", &["text"])]),
     ("rcgen", &[("olog-hub", &["net/listener"])]),
     ("croner", &[("olog-hub", &["rules/schedule"])]),
+    ("tracing_journald", &[("olog-daemon", &["log"])]),
 ];
 
 /// Where SQL may stand; a measurement asks the database beside the daemon.
@@ -136,8 +137,10 @@ pub(crate) fn is_sql(text: &str) -> bool {
         || (starts("update ") && text.contains(" set "))
 }
 
-/// Where Chinese may stand in a string outside the catalogues: the words of dates, and those by which a service refuses.
-pub(crate) const WORD_HOMES: &[(&str, &str)] = &[("olog-proto", "fingerprint"), ("olog-push", "wxpusher")];
+/// Where Chinese may stand in a string outside the catalogues: the words of dates, those by which a service refuses, and
+/// the names of secrets.
+pub(crate) const WORD_HOMES: &[(&str, &str)] =
+    &[("olog-proto", "fingerprint"), ("olog-push", "wxpusher"), ("olog-agent", "text")];
 
 /// Han characters.
 pub(crate) fn is_chinese(c: char) -> bool {

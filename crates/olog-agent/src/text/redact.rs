@@ -1,55 +1,113 @@
-//! Secrets that programs write into their logs: out, before anything keeps them.
+//! Takes out secrets that programs write into their logs, before anything keeps the text.
+//!
+//! Four kinds are known: *blocks* (private keys, from their first line to their last), *forms* (tokens that are known by their own
+//! look), *places* (values that are known by what stands before them: `password=`, `Authorization:`, `mysql -p`), and the patterns
+//! of the operator. All of them are looked for in the same text; what they cover is replaced by `***`, once for each run.
+//!
+//! A secret may have begun in text that was told before: a key that is appended line by line, a value split between two writes.
+//! [`Before`] says what stands in front of the text, and the search covers both.
+//!
+//! An error line without a secret stays whole: a value that is a common word ("password: incorrect") is no secret. Both sides have a
+//! corpus beside this file. What is searched at once is bounded, or ends where it was found, so that no text costs the square of
+//! its length.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
+mod places;
 
-use regex::{Captures, Regex, RegexBuilder};
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
+
+use regex::{Regex, RegexBuilder};
 
 /// What stands in a secret's place.
 const MASK: &str = "***";
 
-/// Secrets that are known by their own form; taken out whole.
+/// The longest unfinished line that is looked at together with what follows it, in bytes.
+const LINE_MAX: usize = 1_024;
+
+/// Private keys in several lines: how they begin, and how they end.
+const BLOCK_BEGIN: &str = "-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[0-9]";
+const BLOCK_END: &str = "-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC:[ \\t]*[0-9a-f]*";
+
+/// Secrets that are known by their own form, as the services document them.
 const FORMS: &[&str] = &[
-    // AWS access keys: docs.aws.amazon.com/IAM, "unique identifiers".
+    // AWS, Alibaba Cloud, Tencent Cloud: access key ids.
     "(?-u:\\b)(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\\b)",
-    // GitHub and GitLab token prefixes, as both document them.
-    "(?-u:\\b)(?:gh[pousr]_|github_pat_|glpat-|gldt-|glrt-)[A-Za-z0-9_-]{16,255}",
-    "(?-u:\\b)xox[abeoprs]-[A-Za-z0-9-]{10,255}",
-    "hooks\\.slack\\.com/(?:services|workflows)/[A-Za-z0-9/_-]+",
-    // WxPusher: application, user and simple-push tokens.
-    "(?-u:\\b)(?:AT|UID|SPT)_[A-Za-z0-9]{8,255}",
-    "(?-u:\\b)eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]*",
-    "(?-u:\\b)(?:sk-|sk_live_|rk_live_|npm_|pypi-|AIza)[A-Za-z0-9_-]{20,255}",
-    // Telegram's bot tokens.
-    "(?-u:\\b)[0-9]{8,10}:[A-Za-z0-9_-]{35}(?-u:\\b)",
-    "(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\\z)",
+    "(?-u:\\b)(?:LTAI|AKID)[A-Za-z0-9]{12,48}",
+    // GitHub, GitLab, Docker Hub, npm, PyPI, RubyGems.
+    "(?-u:\\b)(?:gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas|ffct|sa)[-_]|dckr_(?:pat|oat)_)[A-Za-z0-9_.-]{16,}",
+    "(?-u:\\b)(?:pypi-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}|rubygems_[0-9a-f]{48}|dapi[0-9a-f]{32})",
+    // Slack, Discord, Telegram.
+    "(?-u:\\b)(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,}",
+    "hooks\\.slack\\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]+",
+    "(?-u:\\b)[MNO][A-Za-z0-9_-]{23,27}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27,45}",
+    "(?-u:\\b)(?:bot)?[0-9]{6,12}:[A-Za-z0-9_-]{30,50}",
+    // WxPusher, ServerChan, ntfy, and an enrolment link of Olog.
+    "(?-u:\\b)(?:AT|UID|SPT)_[A-Za-z0-9]{8,}",
+    "(?-u:\\b)(?:SC[TU][0-9]{1,8}[TU]|sctp[0-9]{1,8}t)[A-Za-z0-9]{10,64}",
+    "(?-u:\\b)tk_[a-z0-9]{29}(?-u:\\b)",
+    // JSON web tokens: once the second part has begun, the rest belongs to it.
+    "(?-u:\\b)eyJ[A-Za-z0-9_-]{8,1024}\\.[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*",
+    // Google, OpenAI and others of the same form, Stripe, SendGrid, Twilio, Hugging Face, DigitalOcean, Vault, Shopify, Atlassian.
+    "(?-u:\\b)(?:sk-|sk_live_|sk_test_|rk_live_|rk_test_|AIza)[A-Za-z0-9_-]{20,}",
+    "(?-u:\\b)(?:GOCSPX-|ya29\\.|hv[sbr]\\.|ATATT3)[A-Za-z0-9_=-]{20,}",
+    "(?-u:\\b)whsec_[A-Za-z0-9+/=]{16,}",
+    "(?-u:\\b)SG\\.[A-Za-z0-9_-]{16,32}\\.[A-Za-z0-9_-]{16,64}",
+    "(?-u:\\b)SK[0-9a-f]{32}(?-u:\\b)",
+    "(?-u:\\b)hf_[A-Za-z0-9]{20,64}",
+    "(?-u:\\b)do[opr]_v1_[0-9a-f]{32,64}",
+    "(?-u:\\b)shp(?:at|ss|ca|pa)_[0-9a-fA-F]{32}",
+    "AGE-SECRET-KEY-1[A-Z0-9]{20,80}",
+    // Hashed passwords, as in /etc/shadow, htpasswd and LDAP.
+    "\\$(?:1|2[abxy]|5|6|7|y|gy|apr1|argon2(?:id|i|d))\\$[A-Za-z0-9./$=,+_-]{8,}",
+    "\\{S?SHA(?:256|512)?\\}[A-Za-z0-9+/=]{20,128}",
 ];
-
-/// Secrets that are known by what stands before them: group 1 stays, group 2 goes, group 3 stays.
-const PLACES: &[&str] = &[
-    "((?-u:\\b)[A-Za-z][A-Za-z0-9+.-]*://[^/\\n\\t :@]*:)([^/\\n\\t @]+)(@)",
-    "((?i:authorization)[\"']?[ \\t]*[:=][ \\t]*[\"']?(?:(?i:bearer|basic|token|digest|apikey)[ \\t]+)?)([!-~]+)",
-    "((?-u:\\b)(?i:bearer)[ \\t]+)([A-Za-z0-9._~+/=-]{8,})",
-    "((?i:password|passwd|passphrase|secret|secret_key|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?[ \\t]*[:=][ \\t]*)(\"[^\"\\n]+\"|'[^'\\n]+'|[^\\n\\t \"',;&)]+)",
-    "((?i:token|pwd|pass)[\"']?=|(?i:token)[\"'][ \\t]*:[ \\t]*)(\"[^\"\\n]+\"|'[^'\\n]+'|[^\\n\\t \"',;&)]+)",
-    "(--(?i:password|passwd|token|secret|api-key)[ \\t]+)([^\\n\\t ]+)",
-];
-
-/// The end of a key block whose beginning lies in a part that was not read, or was told before.
-const KEY_END: &str = "-----END [A-Z0-9 ]*PRIVATE KEY-----";
 
 struct Known {
     forms: Regex,
+    triggers: Regex,
     places: Regex,
-    key_end: Regex,
+    block_begin: Regex,
+    block_end: Regex,
 }
 
 static KNOWN: LazyLock<Option<Known>> = LazyLock::new(|| {
     // One regex for each kind; a small DFA, since agents run on small machines.
-    let build = |pattern: &str| RegexBuilder::new(pattern).dfa_size_limit(1 << 18).build().ok();
-    let places: Vec<String> = PLACES.iter().map(|place| format!("(?:{place})")).collect();
-    Some(Known { forms: build(&FORMS.join("|"))?, places: build(&places.join("|"))?, key_end: build(KEY_END)? })
+    let build = |pattern: &str| RegexBuilder::new(pattern).dfa_size_limit(1 << 19).build().ok();
+    Some(Known {
+        forms: build(&FORMS.join("|"))?,
+        triggers: build(&places::triggers())?,
+        places: build(&places::pattern())?,
+        block_begin: build(BLOCK_BEGIN)?,
+        block_end: build(BLOCK_END)?,
+    })
 });
+
+/// What stands in front of a text, and was told before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing, or finished lines.
+    #[default]
+    Nothing,
+    /// Text that was not read.
+    Unknown,
+    /// The beginning of the text's first line.
+    Line(String),
+    /// A private key that has not ended.
+    Block,
+}
+
+impl Before {
+    /// What the text before says of the text behind it.
+    pub fn of(before: &str) -> Before {
+        let Some(known) = &*KNOWN else { return Before::Nothing };
+        let begun = known.block_begin.find_iter(before).last();
+        if begun.and_then(|begun| before.get(begun.end()..)).is_some_and(|rest| !known.block_end.is_match(rest)) {
+            return Before::Block;
+        }
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let line = line.get(line.ceil_char_boundary(line.len().saturating_sub(LINE_MAX))..).unwrap_or_default();
+        if line.is_empty() { Before::Nothing } else { Before::Line(line.to_owned()) }
+    }
+}
 
 /// Takes secrets out of text: the well-known ones, and what the operator named.
 #[derive(Debug, Clone, Default)]
@@ -63,40 +121,62 @@ impl Redactor {
         Redactor { patterns }
     }
 
-    /// The text without secrets. `cut_start`: it begins in the middle of a file, perhaps of a secret.
-    pub fn redact(&self, text: &str, cut_start: bool) -> String {
-        let mut text = Cow::Borrowed(text);
+    /// The text without secrets.
+    pub fn redact(&self, text: &str, before: &Before) -> String {
+        let (whole, start) = match before {
+            Before::Line(line) => (Cow::Owned(format!("{line}{text}")), line.len()),
+            _ => (Cow::Borrowed(text), 0),
+        };
+        let mut found = Vec::new();
         if let Some(known) = &*KNOWN {
-            replace(&mut text, &known.forms, |_| MASK.to_owned());
-            replace(&mut text, &known.places, place);
-            let end = known.key_end.find(&text).filter(|_| cut_start || !text.contains("-----BEGIN"));
-            if let Some(rest) = end.and_then(|end| text.get(end.end()..)) {
-                text = Cow::Owned(format!("{MASK}{rest}"));
-            }
+            blocks(known, &whole, *before == Before::Block, &mut found);
+            found.extend(known.forms.find_iter(&whole).filter(|form| is_form(form.as_str())).map(|form| form.range()));
+            places::find(&known.triggers, &known.places, &whole, &mut found);
         }
         for pattern in &self.patterns {
-            replace(&mut text, pattern, |_| MASK.to_owned());
+            found.extend(pattern.find_iter(&whole).map(|secret| secret.range()));
         }
-        text.into_owned()
+        masked(&whole, start, found)
     }
 }
 
-fn place(found: &Captures<'_>) -> String {
-    let whole = found.get(0).map_or("", |m| m.as_str());
-    let mut groups = found.iter().skip(1).flatten();
-    let (Some(before), Some(value)) = (groups.next(), groups.next()) else { return MASK.to_owned() };
-    // "using password: YES" tells something, and no secret.
-    let bare = value.as_str().trim_matches(['"', '\'', '(', ')', '[', ']', '*', '.']);
-    let harmless = ["", "yes", "no", "true", "false", "null", "none", "nil"];
-    if harmless.iter().any(|word| bare.eq_ignore_ascii_case(word)) {
-        whole.to_owned()
-    } else {
-        format!("{}{MASK}{}", before.as_str(), groups.next().map_or("", |after| after.as_str()))
+/// Private keys; `inside`: the text begins in one.
+fn blocks(known: &Known, text: &str, inside: bool, found: &mut Vec<Range<usize>>) {
+    let first_begin = known.block_begin.find(text).map_or(text.len(), |begin| begin.start());
+    // An end without a begin: the begin lies in what was not read.
+    let is_end_only = known.block_end.find(text).is_some_and(|end| end.start() < first_begin);
+    let mut begin =
+        if inside || is_end_only { Some(0) } else { known.block_begin.find(text).map(|begin| begin.start()) };
+    while let Some(start) = begin {
+        let end = known.block_end.find_at(text, start).map_or(text.len(), |end| end.end());
+        found.push(start..end);
+        begin = known.block_begin.find_at(text, end).map(|next| next.start());
     }
 }
 
-fn replace(text: &mut Cow<'_, str>, pattern: &Regex, with: impl Fn(&Captures<'_>) -> String) {
-    if let Cow::Owned(replaced) = pattern.replace_all(text, |found: &Captures<'_>| with(found)) {
-        *text = Cow::Owned(replaced);
-    }
+/// `AT_RECURSIVE` is a constant of C: a token of WxPusher is not all capital letters.
+fn is_form(text: &str) -> bool {
+    let rest = ["AT_", "UID_", "SPT_"].iter().find_map(|prefix| text.strip_prefix(prefix));
+    rest.is_none_or(|rest| rest.bytes().any(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
+
+/// The text from `start` on, with each run of what was found replaced.
+fn masked(text: &str, start: usize, mut found: Vec<Range<usize>>) -> String {
+    found.retain(|secret| secret.end > start && secret.end > secret.start);
+    found.sort_unstable_by_key(|secret| secret.start);
+    let mut out = String::with_capacity(text.len());
+    let (mut at, mut last_end) = (start, None);
+    for secret in found {
+        if last_end != Some(secret.start) && (secret.start > at || last_end.is_none()) {
+            out.push_str(text.get(at..secret.start.max(at)).unwrap_or_default());
+            out.push_str(MASK);
+        }
+        at = at.max(secret.end);
+        last_end = Some(at);
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,29 @@ fn each_suffix_says_what_it_means() {
 }
 
 #[test]
+fn a_secret_that_is_written_in_pieces_reaches_no_event() {
+    let world = World::new();
+    world.write("key.err", "-----BEGIN RSA PRIVATE KEY-----\n");
+    let mut expected = vec!["key.err created: ***"];
+    world.expect(&expected);
+    for line in ["b3BlbnNzaC1rZXktdjE\n", "-----END RSA PRIVATE KEY-----\nupload failed\n"] {
+        world.append("key.err", line);
+        expected.push(if line.ends_with("failed\n") {
+            "key.err grown: ***\nupload failed"
+        } else {
+            "key.err grown: ***"
+        });
+        world.expect(&expected);
+    }
+    world.append("key.err", "login password=hun");
+    expected.push("key.err grown: login password=***");
+    world.expect(&expected);
+    world.append("key.err", "ter2 refused\n");
+    expected.push("key.err grown: *** refused");
+    world.expect(&expected);
+}
+
+#[test]
 fn an_alarm_that_is_written_every_minute_is_seen_again() {
     let world = World::new();
     for n in 1..=3_usize {

@@ -1,4 +1,7 @@
-//! A table of a configuration as a cursor: every key that is asked for is known, whatever is left at the end is not.
+//! Wraps a table of a configuration and records which keys were read; the others are reported as unknown, each with the nearest
+//! known key.
+//!
+//! A value of the wrong kind is reported and treated as absent, so that reading goes on to the end. It knows no key by itself.
 
 use std::{
     cell::RefCell,

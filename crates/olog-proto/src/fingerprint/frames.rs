@@ -1,7 +1,8 @@
-//! Which lines of an error say *what*, and which only *where*: stack frames, the head of a traceback, the code that it quotes.
+//! Finds the lines of an error that say what happened, and leaves out those that only say where: stack frames, the head of a
+//! traceback, the code that it quotes.
 //!
-//! A frame is known by its look alone, in the notation of its language, so that a block that was cut in two between any of its lines
-//! says the same as the whole. Where a look is not enough (the code that Python quotes under a frame) the lines around decide.
+//! A frame is recognised by its own form, in the notation of its language, so that a split block yields the same fingerprints as
+//! the whole. Where the form is not enough (the code that Python quotes under a frame), the lines around it decide.
 
 /// The lines that say what happened, in order; blank ones are none.
 pub(super) fn telling(text: &str) -> impl Iterator<Item = &str> {

@@ -1,49 +1,25 @@
-//! One line less what changes: dates, times, numbers with their units, ids, addresses, paths, the host's name in front of it.
+//! Reduces one line to the words that do not change: takes out dates, times, relative times ("5 minutes ago", `5分钟前`), numbers
+//! with their units, ids, addresses, paths, random temporary names, and the host name of a syslog line.
 //!
-//! A line is cut into *words*, *changing* parts and marks. What stays are the words in their order, with one `#` for each run of
-//! changing parts. Reducing what is already reduced changes nothing.
+//! A line is cut into words, changing parts and marks. The words stay, in their order, with one `#` for each run of changing
+//! parts. Only the first [`LINE_MAX`] bytes of a line count. Reducing a reduced line again changes nothing, and the work grows
+//! with the length of the line, never with its square: a minified JSON file of one line must not stall the agent.
 
 use std::ops::Range;
 
+use super::{
+    times,
+    token::{Kind, Token},
+};
 use crate::FINGERPRINT_TEXT_MAX;
 
 /// What stays of a line in which everything changes.
 pub(super) const NOTHING: &str = "#";
 
-/// Quoted paths are looked for their end this far.
-const QUOTED_MAX: usize = 1_024;
-
-/// Words of a date or a time of day, and units: they change with the number beside which they stand.
-#[rustfmt::skip]
-const BESIDE_NUMBERS: &[&str] = &[
-    "mon", "tue", "wed", "thu", "fri", "sat", "sun", "monday", "tuesday", "wednesday", "thursday", "friday",
-    "saturday", "sunday", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "sept", "oct", "nov",
-    "dec", "january", "february", "march", "april", "june", "july", "august", "september", "october",
-    "november", "december", "am", "pm", "utc", "gmt", "cst", "cest", "cet", "est", "edt", "pst", "pdt", "bst",
-    "ist", "jst", "hkt", "t", "z", "星期", "上午", "下午", "年", "月", "日", "时", "分", "秒", "一", "二", "三", "四", "五",
-    "六", "周", "ns", "us", "µs", "ms", "s", "sec", "secs", "second", "seconds", "m", "min", "mins", "minute",
-    "minutes", "h", "hr", "hrs", "hour", "hours", "d", "day", "days", "week", "weeks", "b", "byte", "bytes",
-    "k", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "g",
-];
-
-/// Parts of a Chinese date: each is a word by itself, also when another ideograph follows.
-const DATE_IDEOGRAPHS: [&str; 9] = ["星期", "上午", "下午", "年", "月", "日", "时", "分", "秒"];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Word,
-    /// Another one in the same error's next line.
-    Changes,
-    Mark,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Token<'a> {
-    kind: Kind,
-    text: &'a str,
-    /// Where it begins in the line, in bytes.
-    at: usize,
-}
+/// Bytes of a line that are reduced; [`FINGERPRINT_TEXT_MAX`] characters of them stay.
+const LINE_MAX: usize = 2_048;
+/// Characters within which a quoted path must end.
+const QUOTED_MAX: usize = 256;
 
 /// What stays, at most [`FINGERPRINT_TEXT_MAX`] characters.
 pub(super) fn reduced(line: &str) -> String {
@@ -77,7 +53,7 @@ pub(super) fn taken_out(line: &str) -> Vec<Range<usize>> {
     let mut parts: Vec<Range<usize>> = Vec::new();
     let mut joins = false;
     for token in read(line) {
-        let end = token.at + token.text.len();
+        let end = token.end();
         match (token.kind, parts.last_mut()) {
             (Kind::Changes, Some(part)) if joins => part.end = end,
             (Kind::Changes, _) => parts.push(token.at..end),
@@ -90,12 +66,14 @@ pub(super) fn taken_out(line: &str) -> Vec<Range<usize>> {
 
 fn read(line: &str) -> Vec<Token<'_>> {
     let mut tokens = tokens(line);
-    drop_beside_numbers(&mut tokens);
+    times::drop_relative(&mut tokens);
+    times::drop_beside_numbers(&mut tokens);
     drop_host(&mut tokens);
     tokens
 }
 
 fn tokens(line: &str) -> Vec<Token<'_>> {
+    let line = first_part(line);
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
@@ -122,6 +100,15 @@ fn tokens(line: &str) -> Vec<Token<'_>> {
     tokens
 }
 
+/// The part of a long line that is reduced: [`LINE_MAX`] bytes, and no word of them cut if that can be helped.
+fn first_part(line: &str) -> &str {
+    if line.len() <= LINE_MAX {
+        return line;
+    }
+    let part = line.get(..line.floor_char_boundary(LINE_MAX)).unwrap_or_default();
+    part.rfind(char::is_whitespace).and_then(|end| part.get(..end)).filter(|whole| !whole.is_empty()).unwrap_or(part)
+}
+
 /// One run of letters and digits, or one mark. Gives where it ends.
 fn run<'a>(tokens: &mut Vec<Token<'a>>, line: &'a str, at: usize, rest: &str) -> usize {
     let Some(c) = rest.chars().next() else { return at + 1 };
@@ -129,8 +116,15 @@ fn run<'a>(tokens: &mut Vec<Token<'a>>, line: &'a str, at: usize, rest: &str) ->
         let kind = if c == '#' { Kind::Changes } else { Kind::Mark };
         return push(tokens, kind, line, at, c.len_utf8());
     }
+    let touches_number = tokens.last().is_some_and(|token| token.kind == Kind::Changes && token.end() == at);
+    if let Some(length) = times::chinese(rest, touches_number) {
+        return push(tokens, Kind::Changes, line, at, length);
+    }
     let length = run_end(rest);
     let word = rest.get(..length).unwrap_or(rest);
+    if is_random_name(word) || follows_tmp(tokens, at) && (6..=12).contains(&word.len()) {
+        return push(tokens, Kind::Changes, line, at, length);
+    }
     if let Some(letters) = numbered_word(word) {
         let at = push(tokens, Kind::Word, line, at, letters);
         return push(tokens, Kind::Changes, line, at, length - letters);
@@ -158,16 +152,15 @@ fn quoted_path(rest: &str) -> Option<usize> {
         return None;
     }
     let open = rest.len() - inside.len();
-    let (end, _) = inside.char_indices().take(QUOTED_MAX).find(|&(_, c)| c == close)?;
+    let (end, _) = counted(inside.char_indices().take(QUOTED_MAX)).find(|&(_, c)| c == close)?;
     Some(open + end + close.len_utf8())
 }
 
 /// The length of what is judged together: to the next blank, or past a mark behind which a path or an id may begin.
 fn chunk(rest: &str) -> usize {
     let opens = |c: char| matches!(c, '=' | '(' | '[' | '{' | '<' | '"' | '\'' | '`' | '“' | '‘');
-    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-    let opening = rest.char_indices().find(|&(_, c)| opens(c)).map_or(end, |(i, c)| i + c.len_utf8());
-    end.min(opening)
+    let last = counted(rest.char_indices()).find(|&(_, c)| opens(c) || c.is_whitespace());
+    last.map_or(rest.len(), |(i, c)| if c.is_whitespace() { i } else { i + c.len_utf8() })
 }
 
 fn bare(chunk: &str) -> &str {
@@ -177,17 +170,57 @@ fn bare(chunk: &str) -> &str {
 /// Where a run of letters and digits ends. A change between ASCII and other writing ends it: `22日` is a number and a word.
 fn run_end(text: &str) -> usize {
     let first_is_ascii = text.starts_with(|c: char| c.is_ascii());
-    if !first_is_ascii && let Some(word) = DATE_IDEOGRAPHS.iter().find(|word| text.starts_with(**word)) {
-        return word.len();
+    if !first_is_ascii && let Some(length) = times::date_word(text) {
+        return length;
     }
-    text.char_indices()
+    counted(text.char_indices())
         .skip(1)
-        .find(|&(_, c)| {
+        .find(|&(i, c)| {
             !(c.is_alphanumeric() || c == '_')
                 || c.is_ascii() != first_is_ascii
-                || (!first_is_ascii && matches!(c, '年' | '月' | '日' | '时' | '分' | '秒'))
+                || !first_is_ascii && text.get(i..).is_some_and(times::breaks_run)
         })
         .map_or(text.len(), |(i, _)| i)
+}
+
+/// `aBcDeFgHiJ`, as mktemp(1) makes them: letters whose case changes at nearly every step. `NullPointerException` is a name.
+fn is_random_name(word: &str) -> bool {
+    let pairs = word.bytes().zip(word.bytes().skip(1));
+    let n_changes = pairs.filter(|(a, b)| a.is_ascii_uppercase() != b.is_ascii_uppercase());
+    // Python's tempfile: eight of these behind `tmp`. Without a digit among them it may be a word (`tmpfs_error`).
+    let is_python = word.strip_prefix("tmp").is_some_and(|rest| {
+        rest.len() == 8
+            && rest.bytes().any(|b| b.is_ascii_digit())
+            && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    });
+    is_python
+        || (8..=16).contains(&word.len())
+            && word.bytes().all(|b| b.is_ascii_alphabetic())
+            && n_changes.count() * 2 > word.len()
+}
+
+/// Is this what follows `tmp.`, in the name that mktemp(1) makes by default?
+fn follows_tmp(tokens: &[Token<'_>], at: usize) -> bool {
+    let [.., tmp, dot] = tokens else { return false };
+    let is_dot = dot.text == "." && dot.end() == at && tmp.end() == dot.at;
+    is_dot && ["tmp", "temp"].contains(&tmp.text)
+}
+
+/// The characters that are looked at: a test counts them.
+#[cfg(not(test))]
+fn counted<T>(characters: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    characters
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many characters [`counted`] has passed on in this thread.
+    pub(super) static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+fn counted<T>(characters: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    characters.inspect(|_| STEPS.with(|steps| steps.set(steps.get() + 1)))
 }
 
 /// How many letters come before the number of `sda1`, `eth0`, `worker12`; none of what may be an id (`beef12`, `x2`).
@@ -219,26 +252,6 @@ fn is_hex_word(word: &str) -> bool {
     word.len() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// Words of dates and units change when they stand in a row with a number, with marks at most between: "Sun Nov 22",
-/// "PM UTC 2026", "1 minute".
-fn drop_beside_numbers(tokens: &mut [Token<'_>]) {
-    let belongs = |token: &Token<'_>| token.kind != Kind::Word || is_beside_numbers(token.text);
-    let mut i = 0;
-    while i < tokens.len() {
-        let run = tokens.iter().skip(i).take_while(|token| belongs(token)).count();
-        let has_number = tokens.iter().skip(i).take(run).any(|token| token.kind == Kind::Changes);
-        if has_number {
-            let words = tokens.iter_mut().skip(i).take(run).filter(|token| token.kind == Kind::Word);
-            words.for_each(|token| token.kind = Kind::Changes);
-        }
-        i += run.max(1);
-    }
-}
-
-fn is_beside_numbers(word: &str) -> bool {
-    BESIDE_NUMBERS.iter().any(|known| known.eq_ignore_ascii_case(word))
-}
-
 /// syslog's `DATE HOST PROGRAM[PID]: text`: one error of twelve machines is one error.
 fn drop_host(tokens: &mut [Token<'_>]) {
     let Some(first) = tokens.iter().position(|token| token.kind == Kind::Word) else { return };
@@ -264,11 +277,11 @@ fn drop_host(tokens: &mut [Token<'_>]) {
 
 /// How many further tokens belong to the host's name: those that touch it.
 fn host_length(host: &Token<'_>, rest: &[Token<'_>]) -> usize {
-    let mut end = host.at + host.text.len();
+    let mut end = host.end();
     rest.iter()
         .take_while(|token| {
             let touches = token.at == end;
-            end = token.at + token.text.len();
+            end = token.end();
             touches
         })
         .count()

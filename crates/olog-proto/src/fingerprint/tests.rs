@@ -86,6 +86,89 @@ fn the_same_error_at_another_time_is_the_same() {
 }
 
 #[test]
+fn a_chinese_date_makes_no_new_error() {
+    same("周五 11月 27 19:22:04 CST 2026 备份失败", "周六 11月 28 03:02:59 CST 2026 备份失败");
+    same("礼拜五 备份失败", "礼拜天 备份失败");
+    same("星期五备份失败", "星期天备份失败");
+    same("今天周五备份失败", "今天周一备份失败");
+    same("11月27日凌晨3点05分 备份失败", "12月3日晚上11点40分 备份失败");
+    same("11月27日凌晨3点05分备份失败", "11月28日下午2点备份失败");
+    same("容器退出 5分钟前", "容器退出 刚刚");
+    same("容器退出 2小时前", "容器退出 三天前");
+    same("3个月前的备份损坏", "11个月前的备份损坏");
+    // The same characters in other words.
+    assert_eq!(FingerprintText::of("周日志轮转失败").as_str(), "周 日 志轮转失败");
+    assert_eq!(FingerprintText::of("点击失败").as_str(), "点击失败");
+    other("天气服务失败", "天线服务失败");
+    other("3前端失败", "3后端失败");
+}
+
+#[test]
+fn a_relative_time_makes_no_new_error() {
+    same("web Exited (137) About a minute ago", "web Exited (137) 5 minutes ago");
+    same("web Exited (137) About a minute ago", "web Exited (1) Less than a second ago");
+    same("web Exited (1) About an hour ago", "web Exited (1) 2 weeks ago");
+    same("web Exited (1) 3 months ago", "web Exited (1) 1 year ago");
+    same("web Up About a minute", "web Up 12 hours");
+    same("last seen a few seconds ago by peer", "last seen a couple of minutes ago by peer");
+    // An ordinal, and words that only look like a span.
+    other("failed to lock a second time", "failed to lock a third time");
+    other("talk about a file", "talk about a folder");
+}
+
+#[test]
+fn a_random_temporary_name_makes_no_new_error() {
+    same("cannot write tmp.aBcDeFgHiJ", "cannot write tmp.Xq3Rb0ZkPa");
+    same("cannot write tmp.aBcDeFgHiJ", "cannot write tmp.abcdefghij");
+    same("no such file: tmpabcdef12", "no such file: tmp3f_9k2la");
+    same("rename aBcDeFgHiJ failed", "rename KlMnOpQrSt failed");
+    other("NullPointerException in PyQtGui", "ClassCastException in PyQtGui");
+    other("tmpfs_error on x", "tmpfs_quota on x");
+}
+
+/// The characters that are looked at while this line is reduced.
+fn steps(line: &str) -> usize {
+    reduce::STEPS.with(|steps| steps.set(0));
+    fingerprints(line);
+    reduce::STEPS.with(std::cell::Cell::get)
+}
+
+#[test]
+fn the_work_grows_with_the_length_of_a_line_and_not_with_its_square() {
+    for piece in ["1 ", "x y ", "words and words ", "{\"a\":1,", "aB", "周日五", "ago ", "(", "a=", "'/", "about a "]
+    {
+        let line = |bytes: usize| piece.repeat(bytes / piece.len());
+        // Within the part of a line that is reduced, and beyond it.
+        for bytes in [1_000, 64 * 1024] {
+            let (once, twice) = (steps(&line(bytes)), steps(&line(2 * bytes)));
+            assert!(twice < 3 * once.max(1), "{piece:?} × {bytes}: {once} then {twice}");
+        }
+        assert!(steps(&line(128 * 1024)) < 400_000, "{piece:?}");
+    }
+}
+
+#[test]
+fn what_follows_the_first_part_of_a_long_line_does_not_count() {
+    let line = |end: &str| format!("disk failed {}{end}", "7 ".repeat(2_000));
+    same(&line("now"), &line("again"));
+    let words = |last: &str| format!("{} {last}", "word ".repeat(500));
+    same(&words("one"), &words("other"));
+}
+
+#[test]
+fn tasks_that_share_a_first_line_are_told_apart_by_the_others() {
+    let preamble = "bash: warning: setlocale: LC_ALL: cannot change locale (en_US.UTF-8)";
+    let name = |i: usize| {
+        [i / 26 % 26, i % 26].map(|n| char::from(b'g' + u8::try_from(n % 20).unwrap())).iter().collect::<String>()
+    };
+    let errors: BTreeSet<_> =
+        (0..200).map(|i| set(&format!("{preamble}\njob {} of task {} failed", name(i), name(i / 7)))).collect();
+    assert!(errors.len() > 150, "{}", errors.len());
+    let shared = FingerprintText::of(preamble);
+    assert!(errors.iter().all(|error| error.contains(&shared) && error.len() == 2));
+}
+
+#[test]
 fn another_error_is_another() {
     other("nginx not running!", "mysql not running!");
     other("磁盘满", "内存不足");
@@ -138,6 +221,12 @@ proptest! {
     fn numbers_never_make_another_error(a in 0_u32.., b in 0_u32.., words in "[g-z]{3,8}( [g-z]{3,8}){1,4}") {
         prop_assert_eq!(fingerprints(&format!("{words} {a} x")), fingerprints(&format!("{words} {b} x")));
         prop_assert_eq!(fingerprints(&format!("{words}={a}")), fingerprints(&format!("{words}={b}")));
+    }
+
+    #[test]
+    fn reducing_twice_changes_nothing(line in "[a-zA-Z0-9 年月日时分秒周星期礼拜五天点前后刚几小钟上午凌晨.,:()#'/=-]{0,60}") {
+        let once = FingerprintText::of(&line);
+        prop_assert_eq!(FingerprintText::of(once.as_str()), once);
     }
 
     #[test]
