@@ -55,7 +55,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Window", "to be renamed"),
     ("type", "olog-push/Arg", "to be renamed"),
     // References to a page that is not in the repository.
-    ("reference", "crates/olog-daemon/src/service.rs", "to be stated"),
     ("reference", "crates/olog-hub/src/rules/budget.rs", "to be stated"),
     ("reference", "crates/olog-hub/src/rules/expect.rs", "to be stated"),
     ("reference", "crates/olog-hub/src/rules/expect/cadence.rs", "to be stated"),
