@@ -153,8 +153,7 @@ mod tests {
         let caught = Caught::default();
         let layers = tracing_subscriber::registry().with(Readable(caught.clone()));
         tracing::subscriber::with_default(layers, say);
-        let fields = caught.0.lock().unwrap().clone();
-        fields
+        caught.0.lock().unwrap().clone()
     }
 
     #[test]
