@@ -1,15 +1,17 @@
-//! The wiring: starts the workers, owns them, reloads, stops.
+//! The wiring: starts the workers, owns them, reloads the configuration, stops them in order. It decides nothing.
 //!
 //! ```text
-//! files (a thread) → spool → uplink        spool ‖ fallback        socket → spool
+//! files (a thread) → spool → uplink        spool ‖ fallback        socket, runs → spool
 //! ```
 //!
-//! Everything that can fail comes first, in the order in which an operator would check it: state_dir, key, spool, socket, folders.
-//! A worker that ends early ends the process, and the service manager starts it anew. A reload loads and checks on
-//! the side; then every worker gets the new values at once, or none does and the old ones stay in force.
+//! At the start everything that can fail comes first, in the order in which an operator would check it: state_dir, key, spool,
+//! socket, folders. A worker that ends early ends the process, and the service manager starts it again.
 //!
-//! The service manager's watchdog is fed while every worker moves ([`Workers`]): the loop here is not enough, a thread that
-//! hangs in a file would still leave it turning.
+//! The files of the configuration, and those with its secrets, are looked at every 5 s. A reload loads and checks on the side; then
+//! every worker gets the new values at once, or none does and the old ones stay in force.
+//!
+//! The service manager's watchdog is fed while every worker moves and no duty has failed for good ([`Workers`]): the loop here is
+//! not enough, since a thread that hangs in a file would leave it turning.
 
 pub(crate) mod line;
 
@@ -50,7 +52,7 @@ const CONFIG_EVERY: Duration = Duration::from_secs(5);
 /// How often the workers' pulses are felt and the line for the service manager is renewed. What a person waits for (the link, a
 /// reload) shows itself at once.
 const TICK_EVERY: Duration = Duration::from_secs(30);
-/// The road of the files beats at every file, and every half minute without one.
+/// The files thread beats at every file, and every half minute without one.
 const FILES_STUCK_AFTER: Duration = Duration::from_secs(120);
 /// The link's longest step is a dial with its every address.
 const UPLINK_STUCK_AFTER: Duration = Duration::from_secs(300);
@@ -265,7 +267,7 @@ impl Agent {
         self.stop(ended).await
     }
 
-    /// Says goodbye, lets the workers end, then the road of the files; the spool holds the rest.
+    /// Says goodbye, lets the workers end, then the files thread; the spool holds the rest.
     async fn stop(mut self, ended: Result<(), Fatal>) -> Result<(), Fatal> {
         service::stopping();
         self.handle.stop.cancel();
@@ -279,7 +281,7 @@ impl Agent {
         if let Err(error) = std::fs::remove_file(&self.fixed.socket) {
             tracing::debug!(%error, "the socket's file stays");
         }
-        // The socket's context holds the road too.
+        // The socket's context holds the files thread too.
         let Agent { files, context, .. } = self;
         drop(context);
         if let Some(files) = Arc::into_inner(files) {

@@ -1,4 +1,5 @@
-//! This boot of the device: its id, and how long it lasts.
+//! This boot of the device: its id, and the time since it began. Events carry both beside the wall clock, so that the hub can tell
+//! a clock that was set from time that passed.
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -1,11 +1,20 @@
-//! The road from a file to a durable event: one thread that owns *watch → settle → read → text → spool*.
+//! From a log file to a durable event: one thread that owns *watch → settle → read → text → spool*.
 //!
-//! Everything in it is blocking and in one order, so that what happens to a file has one story. It sleeps until the
-//! kernel tells of a change or the next file, rescan or retry is due; with nothing to do it does not wake. After each
-//! commit it rings the bell that the uplink waits for. RAM holds the folders, and the files that settle just now; what is
-//! known of all others lies in the spool.
+//! All of it is blocking and in one order, so that the changes of a file are handled in sequence. The thread sleeps until the kernel
+//! tells of a change or the next file, scan or retry is due; with nothing to do it does not wake. After each commit it rings the
+//! bell that the uplink waits for. RAM holds the folders and the files that settle just now; what is known of all others is
+//! in the spool.
 //!
-//! A thread that ends before [`Files::stop`] is a fault that the wiring must see: [`Files::failed`].
+//! | part | does |
+//! |---|---|
+//! | `pipeline` | the loop: changes in, batches of events out |
+//! | `roots`, `scan` | log dirs, their scans, and what a scan found against what is known |
+//! | `inspector`, `inspect` | one file: which event it makes, and what is remembered of it |
+//! | `rotation` | a file that was renamed, copied or linked is known again |
+//! | `health`, `notes` | duties that fail, troubles that are told |
+//! | `settings`, `dry_run`, `event_log` | configuration; `scan --dry-run`; the log's line of each event |
+//!
+//! It must not talk to the hub. A thread that ends before [`Files::stop`] is a fault that the wiring must see: [`Files::failed`].
 
 mod dry_run;
 mod event_log;
@@ -41,7 +50,7 @@ struct Counted {
     again_at: Duration,
 }
 
-/// The running road.
+/// The running files thread.
 #[derive(Debug)]
 pub struct Files {
     inbox: Arc<Inbox<Command>>,

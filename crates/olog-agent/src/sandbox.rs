@@ -1,10 +1,10 @@
-//! What stands between the agent and a log dir: the service manager's sandbox, a mount, a missing right; and what helps.
+//! Finds out what stands between the agent and a log dir: the service manager's sandbox, a mount, a missing right; and says the cure.
 //!
-//! Two ways to know it. The daemon looks at itself ([`Inside`]): its own mounts say what is really so, whatever a unit or a
-//! drop-in asked for. `check`, typed in a shell, is not in the sandbox: it reasons from the unit's settings
-//! ([`Unit`], as `systemctl show` prints them). Both end in a sentence with the lines that cure it.
+//! Two ways to know it. The daemon reads its own mount table ([`OwnMounts`]), which says what is really so, whatever a unit or a
+//! drop-in asked for. `check`, typed in a shell, is not in the sandbox: it reasons from the unit's settings ([`Unit`], as
+//! `systemctl show` prints them). Both produce a message with the drop-in lines that fix it.
 //!
-//! Only looks; nothing is tried out on anybody's files.
+//! It only looks; nothing is tried out on anybody's files.
 
 mod unit;
 
@@ -54,7 +54,7 @@ fn beneath_any(dir: &Path, folders: &[&str]) -> bool {
 
 /// The mounts that this process sees.
 #[derive(Debug, Default)]
-pub struct Inside {
+pub struct OwnMounts {
     mounts: Vec<Mount>,
 }
 
@@ -72,15 +72,15 @@ struct Mount {
     all_read_only: bool,
 }
 
-impl Inside {
+impl OwnMounts {
     /// As it is now; nothing is known without `/proc`.
-    pub fn look() -> Inside {
-        Inside::parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
+    pub fn read() -> OwnMounts {
+        OwnMounts::parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
     }
 
     /// Lines of proc_pid_mountinfo(5).
-    fn parse(text: &[u8]) -> Inside {
-        Inside { mounts: text.split(|&b| b == b'\n').filter_map(Mount::parse).collect() }
+    fn parse(text: &[u8]) -> OwnMounts {
+        OwnMounts { mounts: text.split(|&b| b == b'\n').filter_map(Mount::parse).collect() }
     }
 
     /// The mount in which a path lies: of those over the same point the last one.
@@ -205,7 +205,7 @@ fn path(text: &[u8]) -> PathBuf {
 pub fn findings(log_dirs: &[PathBuf], cleans: bool) -> Vec<String> {
     let in_unit = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default().contains("olog-agent.service");
     let unit = if in_unit { None } else { Unit::ask() };
-    let inside = Inside::look();
+    let inside = OwnMounts::read();
     let mut found = Vec::new();
     for dir in log_dirs {
         let hidden = match &unit {
@@ -247,7 +247,7 @@ mod tests {
 
     #[track_caller]
     fn hides(dir: &str, expected: Option<&str>) {
-        let said = Inside::parse(SANDBOX.as_bytes()).hides(Path::new(dir), false);
+        let said = OwnMounts::parse(SANDBOX.as_bytes()).hides(Path::new(dir), false);
         match expected {
             None => assert_eq!(said, None),
             Some(part) => assert!(said.as_ref().is_some_and(|said| said.contains(part)), "{said:?}"),
@@ -271,15 +271,15 @@ mod tests {
         let text = |options: &str, of_all: &str| {
             format!("1 1 0:1 / / rw - ext4 x rw\n2 1 0:2 / {} {options} - ext4 y {of_all}\n", folder.path().display())
         };
-        let keeps = |options, of_all| Inside::parse(text(options, of_all).as_bytes()).keeps(folder.path());
+        let keeps = |options, of_all| OwnMounts::parse(text(options, of_all).as_bytes()).keeps(folder.path());
         assert_eq!(keeps("rw", "rw"), None);
         assert!(keeps("ro", "rw").unwrap().contains("read-only"));
         assert!(keeps("ro", "ro").unwrap().contains("file system that is mounted read-only"));
-        assert_eq!(Inside::parse(text("ro", "ro").as_bytes()).keeps(Path::new("/no/such/folder")), None);
+        assert_eq!(OwnMounts::parse(text("ro", "ro").as_bytes()).keeps(Path::new("/no/such/folder")), None);
     }
 
     #[test]
     fn this_machines_mounts_can_be_read() {
-        assert!(Inside::look().over(Path::new("/")).is_some());
+        assert!(OwnMounts::read().over(Path::new("/")).is_some());
     }
 }

@@ -1,8 +1,16 @@
-//! When is a file ready to be read? Pure: changes and `now` in, ready files out.
+//! Debounces the changes of a file: when is it quiet enough to be read? Pure: changes and `now` in, ready files out.
 //!
-//! `settle` after its last close or removal; 1 s after the last write of a file that is still open; and, however busy, `settle_max`
-//! after the first change. What happens to a file in between is one change: `rm x.err; echo … > x.err` never was a
-//! removal. A file that may not speak yet (the pace of a `.log`) waits until it may.
+//! | what happened | ready |
+//! |---|---|
+//! | its writer closed it, it was moved in, or its metadata changed | after `settle` |
+//! | it is gone from its name | after `settle`, at least 50 ms: it may be written again in the same breath |
+//! | it was written and is still open | 1 s after the last write |
+//! | a scan found it changed | when its bytes have been quiet for 1 s |
+//! | a scan did not find it | after everything that the scan found |
+//! | it is busy all the time | `settle_max` after the first change |
+//!
+//! What happens to a file in between is one change: `rm x.err; echo … > x.err` never was a removal. A file that has used its event
+//! rate (one a minute for a growing `.log`) waits until it may speak again.
 //!
 //! Time is the time since boot, so that no clock change moves anything.
 

@@ -1,7 +1,7 @@
 //! The agent's Unix socket: `GET /status`, `POST /run` and `POST /runs` for anybody on this device, `POST /reload` for administrators.
 //!
 //! A run that was reported is in the spool, synced, before the answer goes out. Knows HTTP and who asks; what a verb does is
-//! done by the spool, the road of the files and the wiring, which it holds by handles.
+//! done by the spool, the files thread and the wiring, which it holds by handles.
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 

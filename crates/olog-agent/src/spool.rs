@@ -1,20 +1,20 @@
-//! The spool: one SQLite file that holds the events which the hub has not acknowledged, and what is known of every file.
+//! The spool: one SQLite file with the events that the hub has not acknowledged, and with what is known of every log file.
 //!
-//! The invariant that the promise rests on: an event and the offset of the file that it was read from are **one
+//! The promise "at least once" rests on one invariant: an event and the new offset of the file that it was read from are **one
 //! transaction** ([`Spool::put`], synced before it returns). After a crash either both are there, and the event is sent
-//! under the same number, or neither is, and the file is read again. Numbers are 1, 2, 3 … within an epoch, without
-//! gaps; `acked < n ≤ last` is what is held, and only the hub's acknowledgement of something that was made releases it.
+//! under the same number, or neither is, and the file is read again. Numbers are 1, 2, 3 … within an epoch, without gaps;
+//! `acked < n ≤ last` is what is held, and only an acknowledgement of a number that was issued deletes it.
 //!
-//! What is stored of an event is its JSON without its number (renumbering touches no body); its own pushes lie beside it,
-//! because they alone change. The file memory lives in `spool/memory.rs`, tables and all.
+//! What is stored of an event is its JSON without its number (renumbering touches no body). The marks of the agent's own push are in a
+//! separate column, because only they change. The file memory is in `spool/memory.rs`, tables and all.
 //!
-//! A `Spool` is a handle, cheap to clone. Its lock is held for one statement or one transaction, never while a file is
-//! read. The database is locked for this process: a second agent on the same folder is refused, since two writers of
-//! one epoch would give one number twice.
+//! A `Spool` is a handle, cheap to clone. Its lock is held for one statement or one transaction, never while a file is read. The
+//! database is locked for this process: a second agent on the same folder is refused, since two writers of one epoch would
+//! give one number twice.
 //!
-//! Trouble: a file that is no database or is damaged is set aside under another name, what can still be read of it is
-//! carried over under a new epoch, and `recovered_aside` in the meta table says so until somebody has told it. A file
-//! of a newer version is refused. A full disk is an error value; nothing changes, in memory or on disk.
+//! Trouble: a file that is no database, or is damaged, is set aside under another name; what can still be read of it is carried over
+//! under a new epoch, and `recovered_aside` in the meta table says so until somebody has told it. A file of a newer version is
+//! refused. A full disk is an error value that says "retry"; nothing changes, in memory or on disk.
 
 mod memory;
 mod open;

@@ -1,12 +1,17 @@
-//! Deletes log files that are older than `log_keep_days`. The only code of Olog that deletes users' files.
+//! Deletes log files that are older than `log_keep_days` (retention). The only code of Olog that deletes users' files.
 //!
-//! What may go: a file with a watched suffix that the agent knows, really inside a log dir (resolved without links), a
-//! regular file, unchanged since it was known, and old by the later of its mtime and when the agent first saw
-//! it. What stays: a file of which events still wait, and the newest error of a task (an incident may be open).
-//! When: once an hour, while the hub has confirmed the clock; at most a tenth of the known files an hour.
+//! | may go | stays |
+//! |---|---|
+//! | a regular file with a watched suffix, really inside a log dir (resolved without links) | everything else |
+//! | unchanged since it was known, and old by the later of its mtime and when the agent first saw it | changed, or not dated yet |
+//! | | a file of which events still wait for the hub |
+//! | | the newest error of a task: its incident may be open |
 //!
-//! A clock is confirmed by what the hub's said at the session's start, less what this one has jumped since. Files are dated
-//! by such a clock only, in a run: what a device without a clock of its own met in 1970 was met when its clock came right.
+//! It runs once an hour, only while the hub has confirmed the clock, and deletes at most a tenth of the known files. The clock is
+//! confirmed if it agreed with the hub's at the session's start (± 1 h) and has not jumped since. Files are dated by such a clock
+//! only: what a device without a clock of its own met in 1970 was met when its clock came right.
+//!
+//! A full disk does not stop it, since it is what frees the disk: what the spool could not note is remembered until it can.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -1,13 +1,14 @@
-//! What the kernel and the walk say of the log dirs: "look at this path". Never drops; only merges.
+//! Watches the log dirs: what the kernel (inotify) and the scans say becomes "look at this path".
 //!
-//! [`Inbox`] is the one place where everything arrives that may wake the files thread: changes from the kernel, listings
-//! of the walk, commands. It is bounded: when changes come faster than they are taken, they become one flag, "scan
-//! everything", as the kernel's own overflow does; a walk waits until its last listings are taken.
+//! [`Inbox`] is the one place where everything arrives that may wake the files thread: changes from the kernel, listings of a scan,
+//! commands. It is bounded. Beyond 16,384 changes the list is cleared and a full scan is asked for, as after an overflow of the
+//! kernel's own queue; a scan waits until its last listings are taken. So nothing is missed, whatever is discarded.
 //!
-//! [`Watch`] puts one inotify watch on each folder that the walk meets, **before** it lists the folder: what comes later is
-//! told, what came earlier is listed. Links are not followed. File systems that tell no events (by statfs(2)) get no
-//! watch and are walked again every 10 s. `notify` asks the kernel for opens too; they are passed over here and
-//! wake nobody behind this module.
+//! [`Watch`] puts one inotify watch on each folder that a scan meets, **before** it lists the folder: what comes later is told, what
+//! came earlier is listed. Links are not followed. File systems that tell no events (NFS, CIFS, FUSE, 9p: by statfs(2)) get no watch
+//! and are scanned every 10 s. `notify` also asks the kernel for opens; they are dropped here and wake nobody.
+//!
+//! It must not open log files.
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;

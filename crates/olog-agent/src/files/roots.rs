@@ -25,7 +25,7 @@ use super::scan::{Comparison, Missing};
 use super::settings::{Command, FilesConfig};
 use crate::boot::now;
 use crate::read::{self, as_path};
-use crate::sandbox::Inside;
+use crate::sandbox::OwnMounts;
 use crate::settle::{Settle, Touch};
 use crate::spool::{FileKey, FolderId, Spool, SpoolError};
 use crate::watch::{Disk, FOLDERS_MAX, Inbox, Listing, Walk, Walked, Watch};
@@ -139,7 +139,7 @@ impl Roots {
         self.walks.clear();
         self.list.clear();
         let dirs = config.log_dirs.clone();
-        let mount_table = Inside::look();
+        let mount_table = OwnMounts::read();
         // Whatever else fails, the log dirs are watched.
         let mut stored = Ok(());
         for (i, dir) in dirs.iter().enumerate() {
@@ -180,7 +180,7 @@ impl Roots {
 
     /// What hides a log dir from this process, or keeps it from cleaning up there.
     pub(super) fn check_obstacles(&mut self, config: &FilesConfig, notes: &mut Notes) {
-        let (inside, cleans) = (Inside::look(), config.keep.is_some());
+        let (inside, cleans) = (OwnMounts::read(), config.keep.is_some());
         if !cleans {
             self.not_cleanable.clear();
             notes.only("not_cleanable", |_| false);
@@ -464,7 +464,7 @@ impl Roots {
 
     /// Is what is mounted at the log dirs, and below them, still what was scanned?
     fn check_mounts(&mut self) {
-        let inside = Inside::look();
+        let inside = OwnMounts::read();
         for i in 0..self.list.len() {
             let Some(root) = self.list.get_mut(i) else { return };
             // The mount table has no links in its paths. Not asked of a file server that may be away.

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use encoding_rs::Encoding;
+use globset::{GlobBuilder, GlobMatcher};
 use olog_proto::Suffix;
 use regex::Regex;
+
+use crate::read::as_path;
 
 /// What the files thread is to do; every value is trusted.
 #[derive(Debug, Clone)]
@@ -77,10 +80,11 @@ pub struct Rule {
     pub encoding: Option<&'static Encoding>,
 }
 
-/// A pattern of file names: `*`, `?`, `[a-z]`; with a `/` in it, of the end of the path, where `**` passes folders.
+/// A pattern of file names: `*`, `?`, `[a-z]`, `{a,b}`; with a `/` in it, of the end of the path, where `**` passes folders. Bytes that
+/// are no text match as themselves.
 #[derive(Debug, Clone)]
 pub struct Glob {
-    pattern: regex::bytes::Regex,
+    pattern: GlobMatcher,
     whole_path: bool,
 }
 
@@ -90,36 +94,17 @@ impl Glob {
         if pattern.is_empty() {
             return Err("expected a file name or pattern, e.g. \"svc.err\" or \"*.log\"".to_owned());
         }
-        let mut regex = String::from("(?s-u)");
-        regex.push_str(if pattern.starts_with('/') { "^" } else { "(?:^|/)" });
-        let mut chars = pattern.chars().peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                '*' if chars.next_if_eq(&'*').is_some() => regex.push_str(".*"),
-                '*' => regex.push_str("[^/]*"),
-                '?' => regex.push_str("[^/]"),
-                '[' => {
-                    let class: String = chars.by_ref().take_while(|&c| c != ']').collect();
-                    let (not, class) = class.strip_prefix('!').map_or(("", class.as_str()), |class| ("^", class));
-                    regex.push_str(&format!("[{not}{}]", class.replace('\\', "\\\\").replace('[', "\\[")));
-                }
-                // Byte by byte, so that a name in any encoding can be matched without Unicode mode.
-                c => {
-                    let mut buffer = [0; 4];
-                    c.encode_utf8(&mut buffer).bytes().for_each(|b| regex.push_str(&format!("\\x{b:02x}")));
-                }
-            }
-        }
-        regex.push('$');
-        let compiled = regex::bytes::RegexBuilder::new(&regex).unicode(false).size_limit(1 << 16).build();
-        let pattern_error = |_| format!("\"{pattern}\" is not a pattern of file names");
-        Ok(Glob { pattern: compiled.map_err(pattern_error)?, whole_path: pattern.contains('/') })
+        let whole_path = pattern.contains('/');
+        let from = if whole_path && !pattern.starts_with('/') { "**/" } else { "" };
+        let built = GlobBuilder::new(&format!("{from}{pattern}")).literal_separator(true).build();
+        let pattern = built.map_err(|e| format!("\"{pattern}\" is not a pattern of file names: {}", e.kind()))?;
+        Ok(Glob { pattern: pattern.compile_matcher(), whole_path })
     }
 
     /// Does it name this file?
     pub fn matches(&self, path: &[u8]) -> bool {
         let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
-        self.pattern.is_match(if self.whole_path { path } else { name })
+        self.pattern.is_match(as_path(if self.whole_path { path } else { name }))
     }
 }
 
@@ -132,4 +117,33 @@ pub(super) enum Command {
     HubClock(Option<i64>),
     /// Finish what is in hand and end.
     Stop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, matching: &[&str], others: &[&str]) {
+        let glob = Glob::parse(pattern).unwrap_or_else(|e| panic!("{e}"));
+        matching.iter().for_each(|path| assert!(glob.matches(path.as_bytes()), "{pattern} names {path}"));
+        others.iter().for_each(|path| assert!(!glob.matches(path.as_bytes()), "{pattern} does not name {path}"));
+    }
+
+    #[test]
+    fn a_pattern_names_files_or_the_ends_of_paths() {
+        check("svc.err", &["/log/svc.err", "/log/a/svc.err"], &["/log/xsvc.err", "/log/svc.err.1", "/svc.err/x"]);
+        check("*.log", &["/log/a.log", "/log/b/数据.log"], &["/log/a.err"]);
+        check("svc?.err", &["/log/svc1.err"], &["/log/svc.err", "/log/svc12.err"]);
+        check("svc[0-9].err", &["/log/svc7.err"], &["/log/svcx.err"]);
+        check("svc[!0-9].err", &["/log/svcx.err"], &["/log/svc7.err"]);
+        check("{a,b}.err", &["/log/a.err", "/log/b.err"], &["/log/c.err"]);
+        check("web/*.err", &["/log/web/a.err"], &["/log/a.err", "/log/web/deep/a.err", "/log/xweb/a.err"]);
+        check("/log/**/x.err", &["/log/x.err", "/log/a/b/x.err"], &["/other/log/x.err"]);
+        let odd = Glob::parse("bad*.err").unwrap_or_else(|e| panic!("{e}"));
+        assert!(odd.matches(b"/log/bad\xff.err"), "bytes that are no text");
+        for wrong in ["", "[a", "{a"] {
+            assert!(Glob::parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }

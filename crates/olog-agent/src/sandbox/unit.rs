@@ -82,7 +82,7 @@ impl Unit {
         })
     }
 
-    /// As [`super::Inside::hides`].
+    /// As [`super::OwnMounts::hides`].
     pub fn hides(&self, dir: &Path, cleans: bool) -> Option<String> {
         let mut bound = self.bound.iter().chain(&self.bound_read_only);
         if bound.any(|place| dir.starts_with(place)) {
@@ -95,7 +95,7 @@ impl Unit {
         (hides_homes && beneath_any(dir, HOMES)).then(|| hidden_by(dir, "ProtectHome", cleans))
     }
 
-    /// As [`super::Inside::keeps`], by the rights of the unit's user.
+    /// As [`super::OwnMounts::keeps`], by the rights of the unit's user.
     pub fn keeps(&self, dir: &Path) -> Option<String> {
         if self.bound_read_only.iter().any(|place| dir.starts_with(place)) {
             let places = listed(&self.bound_read_only);

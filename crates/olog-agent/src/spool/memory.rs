@@ -1,7 +1,11 @@
-//! What is known of every file: the rows that make "what is new" a question with an answer.
+//! The file memory: one row for every log file, from which "what is new in it" is answered.
 //!
-//! A million files must cost no RAM and little disk: a row is found by (folder, name), lies beside its neighbours of the
+//! A million files must cost no RAM and little disk: a row is found by (folder, name) or by inode, lies beside its neighbours of the
 //! same folder, and what a file that was never read does not have is NULL, which takes one byte.
+//!
+//! A file is known by its inode on its file system, not by its name. When it gets another name, its row moves there and keeps the
+//! first name (`origin`). When it was renamed to where it has not been met, its row waits in a place of its own
+//! ([`FileKey::away`]) for a day.
 
 use encoding_rs::Encoding;
 use olog_proto::At;
