@@ -21,8 +21,10 @@ use crate::store::tasks::{self, Columns, Task, TaskId};
 use crate::store::{StoreError, Tx};
 
 pub mod declared_tasks;
+pub mod ghosts;
 mod held;
 pub mod operator;
+pub mod unreadable;
 
 pub use held::{release, to_release};
 
@@ -192,6 +194,11 @@ pub fn expectations(
                     incidents::end(tx, number, at, came_text(recovery))?;
                     tx.note(line("task BACK", number, Subject::Lost, device, task).why(came_text(recovery)));
                 }
+            }
+            expect::Outcome::RunVanished { at } => {
+                let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
+                let errors = task.facts.run_vanished(at, now, &policy);
+                self::outcomes(tx, rules, device, task, errors, now)?;
             }
             expect::Outcome::Notify { kind, number, at, content } => {
                 let notice = Notice {

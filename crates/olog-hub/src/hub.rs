@@ -403,7 +403,18 @@ pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
     })
 }
 
-/// Tells that the store was damaged and kept aside.
+/// What an older version could not read is sent now; what log rotation made of tasks is proposed to be merged. Neither is a
+/// reason not to start.
+async fn tidy_up_after_older_versions(store: &Store, rules: Arc<Rules>, now: At) {
+    if let Err(error) = apply::unreadable::release_set_aside(store, now).await {
+        tracing::warn!(%error, "what an older version could not read is not sent yet: the next start tries again");
+    }
+    if let Err(error) = store.write(move |tx| apply::ghosts::propose(tx, &rules, now)).await {
+        tracing::warn!(%error, "tasks that log rotation made were not looked for");
+    }
+}
+
+/// Tells that the store was damaged and kept aside; then what a new version does once with an older one's store.
 async fn tell_recovered(
     store: &Store,
     url: &str,
@@ -411,6 +422,7 @@ async fn tell_recovered(
     opened: Opened,
     now: At,
 ) -> Result<(), StartError> {
+    tidy_up_after_older_versions(store, rules.clone(), now).await;
     let Opened::Recovered { aside } = opened else { return Ok(()) };
     let path = [("path", aside.display().to_string())];
     let notice = apply::affair(None, SystemCode::StoreRecovered, &path, now);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_proto::{At, BootId, DeviceName, Epoch, Event, PublicKey, What};
+use olog_proto::{At, DeviceName, Epoch, Event, What};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::journal::Line;
 use crate::pulse::Pulse;
-use crate::store::devices::{self, Device, DeviceId, DeviceState};
+use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
 use notes::{note_begins, take_note};
@@ -42,33 +42,6 @@ const QUEUE: usize = 256;
 const GROUP_MAX: usize = 2_000;
 /// How long a group waits after the disk failed, at first and at most.
 const DISK_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-
-/// What a device has proven, and what it says of itself.
-#[derive(Debug, Clone)]
-pub struct Hello {
-    /// Its key.
-    pub key: PublicKey,
-    /// The name that it would like.
-    pub name: DeviceName,
-    /// How to reach it by ssh.
-    pub address: Option<String>,
-    /// Of its program.
-    pub version: String,
-    /// The epoch of its spool.
-    pub epoch: Epoch,
-    /// The highest number that its spool ever gave.
-    pub last: u64,
-    /// Its boot.
-    pub boot: BootId,
-    /// Milliseconds since that boot.
-    pub up: u64,
-    /// Where it comes from.
-    pub peer: IpAddr,
-    /// Its clock less ours, in ms.
-    pub skew_ms: i64,
-    /// Our clock.
-    pub now: At,
-}
 
 /// Who a device is to the hub.
 #[derive(Debug)]
@@ -159,9 +132,9 @@ impl Ingest {
     }
 
     /// Who is it? Records what it says of itself.
-    pub async fn connect(&self, hello: Hello) -> Result<Connected, IngestError> {
+    pub async fn connect(&self, start: SessionStart) -> Result<Connected, IngestError> {
         let rules = self.rules.borrow().clone();
-        let connected = self.store.write(move |tx| connect(tx, &rules, &hello)).await.map_err(busy)?;
+        let connected = self.store.write(move |tx| connect(tx, &rules, &start)).await.map_err(busy)?;
         self.bells.outbox.ring();
         self.bells.watchman.ring();
         Ok(connected)
@@ -204,7 +177,8 @@ impl Ingest {
         let written = self.store.write(move |tx| {
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };
             let text = peers.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
-            note_begins(tx, &rules, &device, "two_machines", SystemCode::TwoMachines, &[("addresses", text)], now)
+            let args = [("addresses", text)];
+            note_begins(tx, &rules, &device, "two_machines", (SystemCode::TwoMachines, &args), now, now)
         });
         if let Err(error) = written.await {
             tracing::error!(%error, "two machines use one key, and that was not recorded");
@@ -217,12 +191,12 @@ fn busy(error: StoreError) -> IngestError {
     IngestError::Busy(error.to_string())
 }
 
-fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, StoreError> {
-    let Some(device) = devices::by_key(tx, &hello.key)? else {
-        if devices::add_pending(tx, hello)? {
-            tx.note(Line::new("a device asks to join").device(&hello.name).from(hello.peer, &hello.version));
-            let devices = [("devices", hello.name.to_string())];
-            apply::tell(tx, rules, &apply::affair(None, SystemCode::PendingDevices, &devices, hello.now), hello.now)?;
+fn connect(tx: &mut Tx<'_>, rules: &Rules, start: &SessionStart) -> Result<Connected, StoreError> {
+    let Some(device) = devices::by_key(tx, &start.key)? else {
+        if devices::add_pending(tx, start)? {
+            tx.note(Line::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
+            let devices = [("devices", start.name.to_string())];
+            apply::tell(tx, rules, &apply::affair(None, SystemCode::PendingDevices, &devices, start.now), start.now)?;
         }
         return Ok(Connected::Pending);
     };
@@ -231,21 +205,24 @@ fn connect(tx: &mut Tx<'_>, rules: &Rules, hello: &Hello) -> Result<Connected, S
         DeviceState::Forgotten => return Ok(Connected::Revoked),
         DeviceState::Joined => {}
     }
-    let stream = events::stream(tx, device.id, hello.epoch, hello.now)?;
-    if stream.acked > hello.last {
+    let stream = events::stream(tx, device.id, start.epoch, start.now)?;
+    if stream.acked > start.last {
         let detail = format!(
             "the hub has committed through {}, this spool ends at {}: it was restored from an older copy, or cloned",
-            stream.acked, hello.last
+            stream.acked, start.last
         );
-        epoch_refused(tx, rules, &device, stream.epoch, &detail, hello.now)?;
+        epoch_refused(tx, rules, &device, stream.epoch, &detail, start.now)?;
         return Ok(Connected::NewEpoch { detail });
     }
-    let name = devices::connected(tx, &device, stream.epoch, hello)?;
+    let name = devices::connected(tx, &device, stream.epoch, start)?;
     let mut device = device;
     device.name = name.clone();
-    declared_tasks::apply(tx, rules, &device, hello.now)?;
-    declared_tasks::device_back(tx, rules, &device, hello.now)?;
-    tx.note(Line::new("device connected").device(&name).from(hello.peer, &hello.version));
+    declared_tasks::apply(tx, rules, &device, start.now)?;
+    declared_tasks::device_back(tx, rules, &device, start.now)?;
+    if device.boot.is_some_and(|boot| boot != start.boot) {
+        declared_tasks::device_rebooted(tx, rules, &device, start.boot, start.now)?;
+    }
+    tx.note(Line::new("device connected").device(&name).from(start.peer, &start.version));
     Ok(Connected::Known { device: device.id, name, acked: stream.acked })
 }
 
@@ -324,15 +301,15 @@ impl Worker {
         let batches: Arc<[Batch]> = batches.into();
         let rules = self.rules.borrow().clone();
         match self.write(stop, &batches, &rules, commit).await {
-            Err(StoreError::Refused(why)) => {
-                tracing::warn!(why, n_batches = batches.len(), "a group was refused: tried one by one");
+            Err(error @ (StoreError::Refused(_) | StoreError::Row(_))) => {
+                tracing::warn!(%error, n_batches = batches.len(), "a group was refused: tried one by one");
                 let mut done = Vec::with_capacity(batches.len());
                 for i in 0..batches.len() {
                     done.push(self.commit_alone(stop, &batches, i, &rules).await?);
                 }
                 Ok(done)
             }
-            Err(error @ (StoreError::Disk(_) | StoreError::Closed)) => {
+            Err(error) if error.is_passing() => {
                 Ok(batches.iter().map(|_| Err(IngestError::Busy(error.to_string()))).collect())
             }
             done => done,
@@ -352,7 +329,9 @@ impl Worker {
         };
         match self.write(stop, batches, rules, whole).await {
             Err(StoreError::Refused(_)) => {}
-            Err(error @ (StoreError::Disk(_) | StoreError::Closed)) => return Ok(Err(busy(error))),
+            // Not the events are bad but a row that the hub needs for them: the device keeps them until that row is mended.
+            Err(error @ StoreError::Row(_)) => return Ok(Err(self.row_unreadable(batches.get(i), error))),
+            Err(error) if error.is_passing() => return Ok(Err(busy(error))),
             done => return done,
         }
         let n_events = batches.get(i).map_or(0, |b| b.events.len());
@@ -361,21 +340,35 @@ impl Worker {
             let alone = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
                 batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, n..n + 1, now))
             };
-            committed = match self.write(stop, batches, rules, alone).await {
-                Err(StoreError::Refused(why)) => {
-                    let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
-                        batches.get(i).map_or(Ok(Ok(0)), |batch| commit_unreadable(tx, rules, batch, n, &why, now))
-                    };
-                    self.write(stop, batches, rules, unreadable).await?
+            let mut written = self.write(stop, batches, rules, alone).await;
+            if let Err(StoreError::Refused(why)) = written {
+                let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
+                    batches.get(i).map_or(Ok(Ok(0)), |batch| commit_unreadable(tx, rules, batch, n, &why, now))
+                };
+                written = self.write(stop, batches, rules, unreadable).await;
+            }
+            committed = match written {
+                Ok(committed) => committed,
+                // The next try goes on with this event: those before it are committed.
+                Err(error @ (StoreError::Row(_) | StoreError::Refused(_))) => {
+                    Err(self.row_unreadable(batches.get(i), error))
                 }
-                Err(error @ (StoreError::Disk(_) | StoreError::Closed)) => return Ok(Err(busy(error))),
-                done => done?,
+                Err(error) if error.is_passing() => Err(busy(error)),
+                Err(error) => return Err(error),
             };
             if committed.is_err() {
                 break;
             }
         }
         Ok(committed)
+    }
+
+    /// A device's events wait because of a row that cannot be read. The other devices are not affected.
+    fn row_unreadable(&self, batch: Option<&Batch>, error: StoreError) -> IngestError {
+        let device = batch.map_or(0, |batch| batch.device.0);
+        tracing::error!(%error, device, "events of this device are not committed; it keeps them and sends them again");
+        metrics::counter!("olog_batches_unreadable_total").increment(1);
+        busy(error)
     }
 
     /// Runs a step, again and again while the disk does not take it; what it cost is told when it does.

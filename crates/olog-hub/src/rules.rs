@@ -4,6 +4,7 @@
 
 pub mod budget;
 pub mod expect;
+pub mod ghosts;
 pub mod incident;
 pub mod liveness;
 pub mod report;

@@ -13,6 +13,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use olog_daemon::failure::{Consequence, Failure};
 use olog_proto::At;
 
 use crate::journal::Line;
@@ -20,12 +21,14 @@ use crate::journal::Line;
 pub mod devices;
 pub mod enrolment;
 pub mod events;
+mod ids;
 pub mod incidents;
 pub mod ledger;
 pub mod outbox;
 mod postgres;
 pub mod renames;
 pub mod reports;
+pub mod set_aside;
 pub mod settings;
 pub mod silences;
 mod sqlite;
@@ -79,7 +82,21 @@ pub enum StoreError {
 impl StoreError {
     /// Would the same be taken later?
     pub fn is_passing(&self) -> bool {
-        matches!(self, StoreError::Disk(_) | StoreError::Again(_) | StoreError::Closed)
+        self.consequence() == Consequence::Retry
+    }
+}
+
+/// The one place that says what a worker does about an error of the store.
+impl Failure for StoreError {
+    fn consequence(&self) -> Consequence {
+        match self {
+            StoreError::Disk(_) | StoreError::Forbidden(_) | StoreError::Again(_) | StoreError::Closed => {
+                Consequence::Retry
+            }
+            StoreError::Refused(_) | StoreError::Row(_) => Consequence::SetAside,
+            // Only a restart mends a damaged database, and nothing may be written to a later version's.
+            StoreError::Damaged(_) | StoreError::Newer { .. } => Consequence::End,
+        }
     }
 }
 

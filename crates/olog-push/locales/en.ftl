@@ -336,6 +336,16 @@ system-expired = { $n } { $n ->
     [one] notification
    *[other] notifications
 } for channel { $channel } were given up after 7 days. They stand in the list of incidents.
+system-ghost-tasks-title = TASKS by rotation
+system-ghost-tasks = { $n ->
+    [one] 1 task looks like an old name of another task
+   *[other] { $n } tasks look like old names of other tasks
+}, made by log rotation: { $what }. To merge the first: { $command }. To drop a task instead: olog-hub task forget
+system-values-unreadable-title = NOT READABLE
+system-values-unreadable = This version of Olog cannot read { $n ->
+    [one] 1 stored value
+   *[other] { $n } stored values
+} ({ $what }): { $why }. It is kept and everything else goes on. If you went back to an older version, install the newer one again: it sends what is still waiting. List: olog-hub status
 system-store-trouble-title = DISK was in trouble
 system-store-trouble = The hub could not store for a while, and can again: { $text }. Devices have kept what happened meanwhile.
 system-store-recovered-title = DATABASE damaged

@@ -331,6 +331,10 @@ pub enum SystemCode {
     TwoMachines,
     /// An event that the store cannot take was recorded as unreadable. `n`: its number.
     Unreadable,
+    /// Stored values that this version cannot read were set aside. `n`: how many, `what`: the first, `why`.
+    ValuesUnreadable,
+    /// Tasks look like names that log rotation made. `n`: how many, `what`: some of them, `command`: what merges the first.
+    GhostTasks,
     /// The agent's own trouble. `code`, `path`, `text`.
     AgentNote,
     /// That trouble is over. `code`, `path`, `text`.

@@ -15,11 +15,9 @@ pub(crate) type Known = (&'static str, &'static str, &'static str);
 
 pub(crate) const KNOWN: &[Known] = &[
     // Cycles between files.
-    ("cycle", "apply/declared_tasks", "the store reads what a device says of itself in the type of `ingest`"),
     ("cycle", "channel", "a channel holds the registry of types that makes channels"),
     ("cycle", "words/missed", "the words for a missed task and for one notice call each other"),
     ("arrow", "olog-push/described->channel", "the same registry of types"),
-    ("arrow", "olog-hub/store->ingest", "the same type of `ingest`"),
     // Type names with two meanings.
     ("type", "olog-daemon/Source", "to be renamed"),
     ("type", "olog-hub/Asked", "to be renamed"),

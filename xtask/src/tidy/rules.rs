@@ -116,7 +116,7 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("encoding_rs", &[("olog-agent", &["spool", "text", "files", "config"])]),
     ("chardetng", &[("olog-agent", &["text"])]),
     ("rcgen", &[("olog-hub", &["net/listener"])]),
-    ("croner", &[("olog-hub", &["rules/schedule"])]),
+    ("cron", &[("olog-hub", &["rules/schedule"])]),
     ("tracing_journald", &[("olog-daemon", &["log"])]),
 ];
 

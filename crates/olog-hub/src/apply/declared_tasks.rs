@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use olog_proto::{At, TaskName};
+use olog_proto::{At, BootId, TaskName};
 
 use crate::apply::{self, Rules};
 use crate::journal::Line;
@@ -88,6 +88,22 @@ pub fn device_back(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> 
         let known = apply::known(rules, device, &task);
         task.expect.device_back(now, &known);
         apply::task(tx, rules, device, &mut task, now)?;
+    }
+    Ok(())
+}
+
+/// The device is back with another boot: its runs that were under way have ended, one way or another.
+pub fn device_rebooted(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    boot: BootId,
+    now: At,
+) -> Result<(), StoreError> {
+    for mut task in tasks::running(tx, device.id)? {
+        if task.expect.device_rebooted(boot, now) {
+            apply::task(tx, rules, device, &mut task, now)?;
+        }
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use olog_push::{Content, Kind, Notice, Reason};
 
 use super::Rules;
 use crate::journal::Line;
-use crate::rules::liveness::Absence;
 use crate::rules::silence::{self, About, Silence, Verdict, Word};
 use crate::store::silences::{self, Holding, Matter};
 use crate::store::{StoreError, Tx, devices, incidents, outbox, tasks};
@@ -39,7 +38,7 @@ pub(super) fn tell(
         return tell_of_devices(tx, rules, notice, devices, &silences, now);
     }
     let matter = matter(tx, notice)?;
-    let before = matter.map(|matter| silences::held(tx, matter)).transpose()?.flatten();
+    let before = matter.map(|matter| silences::held(tx, matter, now)).transpose()?.flatten();
     let about = About { device: notice.device.as_deref(), task: notice.task.as_deref(), fingerprints: of };
     let by = silence::held_by(&silences, about, now);
     let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::word(notice), by);
@@ -138,7 +137,7 @@ fn tell_of_devices(
             continue;
         };
         let matter = Matter { incident: notice.incident.unwrap_or(0), about: device.id.0 };
-        let before = silences::held(tx, matter)?;
+        let before = silences::held(tx, matter, now)?;
         let about = About { device: Some(name), task: None, fingerprints: &[] };
         let by = silence::held_by(silences, about, now);
         let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::word(notice), by);
@@ -154,7 +153,7 @@ fn tell_of_devices(
             }
         }
     }
-    let notice = &without_unheard(tx, notice)?;
+    let notice = &without_unheard(tx, notice, now)?;
     let Some(by) = first_by else { return put(tx, rules, notice, false, now) };
     let held = of_devices(tx, notice, &held_names)?;
     put_held(tx, rules, &held, by, now)?;
@@ -166,13 +165,13 @@ fn tell_of_devices(
 }
 
 /// Nobody misses a device of which nobody heard that it went.
-fn without_unheard(tx: &mut Tx<'_>, notice: &Notice) -> Result<Notice, StoreError> {
+fn without_unheard(tx: &mut Tx<'_>, notice: &Notice, now: At) -> Result<Notice, StoreError> {
     let mut notice = notice.clone();
     let Content::DevicesBack { missing, .. } = &mut notice.content else { return Ok(notice) };
     let mut heard = Vec::with_capacity(missing.len());
     for name in missing.drain(..) {
         let about = devices::by_name(tx, &name)?.map_or(0, |device| device.id.0);
-        let held = silences::held(tx, Matter { incident: notice.incident.unwrap_or(0), about })?;
+        let held = silences::held(tx, Matter { incident: notice.incident.unwrap_or(0), about }, now)?;
         if held.is_none_or(|holding| holding.held.knew) {
             heard.push(name);
         }
@@ -216,7 +215,7 @@ pub struct Progress {
 pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreError> {
     let after = Matter { incident: 0, about: 0 };
     let all = !silences::over(tx, now)?.is_empty();
-    let is_any = all || !silences::holdings(tx, false, after, now, 1)?.is_empty();
+    let is_any = all || silences::is_any_loose(tx, now)?;
     Ok(is_any.then_some(Progress { all, after }))
 }
 
@@ -224,10 +223,8 @@ pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreErr
 pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> Result<Option<Progress>, StoreError> {
     let silences = silences::kept(tx, now)?;
     let page = silences::holdings(tx, progress.all, progress.after, now, PAGE)?;
-    let last = page.last().map(|(matter, _)| *matter);
-    let is_last = page.len() < PAGE as usize;
     let mut of_devices: Vec<(Matter, Holding)> = Vec::new();
-    for (matter, holding) in page {
+    for (matter, holding) in page.found {
         let Holding { held, notice, fingerprints } = &holding;
         let about = About { device: notice.device.as_deref(), task: notice.task.as_deref(), fingerprints };
         match silence::held_by(&silences, about, now) {
@@ -247,7 +244,7 @@ pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> R
         release_devices(tx, rules, first.incident, group, now)?;
         rest = others;
     }
-    if let Some(after) = last.filter(|_| !is_last) {
+    if let Some(after) = page.next {
         return Ok(Some(Progress { after, ..progress }));
     }
     for silence in silences::over(tx, now)? {
@@ -310,7 +307,7 @@ fn release_devices(
     group: &[(Matter, Holding)],
     now: At,
 ) -> Result<(), StoreError> {
-    let absence: Option<Absence> = incidents::facts_if_open(tx, incident)?;
+    let absence = incidents::open_absence(tx, incident)?;
     let member = |about: i64| absence.as_ref()?.members.iter().find(|member| member.device == about);
     let (mut lost, mut back): (Option<Notice>, Option<Notice>) = (None, None);
     for (matter, holding) in group {

@@ -7,12 +7,16 @@ use crate::{
     apply::declared_tasks,
     apply::{self, Rules},
     journal::Line,
-    rules::{expect::Facts, incident::TaskFacts},
+    rules::{
+        expect::Facts,
+        incident::TaskFacts,
+        silence::{self, About},
+    },
     store::{
         StoreError, Tx, devices,
         incidents::{self, Incident},
         renames,
-        tasks::{self, Task},
+        tasks::{self, Task, TaskId},
     },
 };
 
@@ -164,6 +168,67 @@ pub fn rename(
     // What is declared is declared by name.
     declared_tasks::apply(tx, rules, &device, now)?;
     Ok(Renamed::Yes)
+}
+
+/// What came of putting a task into another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merged {
+    /// It is done.
+    Yes,
+    /// There is no such device.
+    UnknownDevice,
+    /// The device has no task of this name.
+    Unknown(String),
+    /// Both names are one task's already.
+    Same,
+    /// hub.toml declares the one that would go.
+    Declared,
+}
+
+/// Puts task `old` into task `new`: its incidents are over, and events under its name go to `new` from now on. For names that
+/// log rotation made. What is known of `new` stays as it is; nobody is notified.
+pub fn merge(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &str,
+    old: &str,
+    new: &str,
+    now: At,
+) -> Result<Merged, StoreError> {
+    let Some(device) = devices::by_name(tx, device)? else { return Ok(Merged::UnknownDevice) };
+    let find = |tx: &mut Tx<'_>, name: &str| -> Result<Option<(TaskId, TaskName)>, StoreError> {
+        let task = tasks::find(tx, device.id, name)?.filter(is_there);
+        Ok(task.and_then(|task| Some((task.id?, task.name))))
+    };
+    let Some((from, name)) = find(tx, old)? else { return Ok(Merged::Unknown(old.to_owned())) };
+    let Some((into, into_name)) = find(tx, new)? else { return Ok(Merged::Unknown(new.to_owned())) };
+    if from == into {
+        return Ok(Merged::Same);
+    }
+    if rules.expect.plan(device.name.as_str(), name.as_str()).is_some() {
+        return Ok(Merged::Declared);
+    }
+    incidents::end_of_task(tx, from, now, "merged")?;
+    renames::merge(tx, device.id, (from, &name), into, now)?;
+    tx.note(Line::new("task merged").device(&device.name).task(&into_name).why(format!("it was {name}")));
+    Ok(Merged::Yes)
+}
+
+/// The incident of an error of which the user said that it is none: over, without a notification, if silences hold back each
+/// of its errors now. True: it was ended.
+pub fn end_as_no_error(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<bool, StoreError> {
+    let Some(mut task) = tasks::of_incident(tx, id)?.filter(|task| !is_of_missing(task, id)) else { return Ok(false) };
+    let Some(device) = devices::get(tx, task.device)? else { return Ok(false) };
+    let Some(incident) = task.facts.incident() else { return Ok(false) };
+    let errors = incident.fingerprints();
+    let about = About { device: Some(device.name.as_str()), task: Some(task.name.as_str()), fingerprints: &errors };
+    if silence::held_by(&crate::store::silences::kept(tx, now)?, about, now).is_none() {
+        return Ok(false);
+    }
+    let outcomes = task.facts.dismiss(now);
+    apply::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
+    apply::task(tx, rules, &device, &mut task, now)?;
+    Ok(true)
 }
 
 /// Does a person see it in a list?

@@ -30,7 +30,7 @@ pub(super) fn take_note(
     }
     let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
     if !note.over {
-        return note_begins(tx, rules, device, &name, SystemCode::AgentNote, &args, at);
+        return note_begins(tx, rules, device, &name, (SystemCode::AgentNote, &args), at, now);
     }
     if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), &name)? {
         incidents::end(tx, number, at, "over")?;
@@ -49,9 +49,9 @@ pub(super) fn note_begins(
     rules: &Rules,
     device: &Device,
     name: &str,
-    code: SystemCode,
-    args: &[(&str, String)],
+    (code, args): (SystemCode, &[(&str, String)]),
     at: At,
+    now: At,
 ) -> Result<(), StoreError> {
     if incidents::open_of(tx, Subject::Note, Some(device.id), name)?.is_some() {
         return Ok(());
@@ -63,5 +63,5 @@ pub(super) fn note_begins(
     tx.note(line.device(&device.name).why(name));
     let mut notice = apply::affair(Some(device), code, args, at);
     notice.incident = Some(number);
-    apply::tell(tx, rules, &notice, at)
+    apply::tell(tx, rules, &notice, now)
 }

@@ -1,7 +1,8 @@
 mod groups;
 mod names;
+mod unreadable;
 
-use olog_proto::{Change, Excerpt, File, Note, SecretKey, Suffix, fingerprint::fingerprints};
+use olog_proto::{Change, Excerpt, File, Note, PublicKey, SecretKey, Suffix, fingerprint::fingerprints};
 
 use super::*;
 use crate::store::tests::{TestStore, stores};
@@ -51,8 +52,8 @@ async fn join(store: &Store, n: u8) -> DeviceId {
     DeviceId(id)
 }
 
-fn hello(n: u8, epoch: u8, last: u64) -> Hello {
-    Hello {
+fn hello(n: u8, epoch: u8, last: u64) -> SessionStart {
+    SessionStart {
         key: key(n),
         name: format!("dev{n}").parse().unwrap(),
         address: None,
@@ -324,5 +325,25 @@ async fn a_task_that_was_forgotten_is_recreated_by_nothing_older() {
         let row = bench.store.store.read(|tx| tx.query_one("SELECT expect FROM tasks", &[])).await.unwrap().unwrap();
         let facts: crate::rules::expect::Facts = row.json(0).unwrap();
         assert!(facts.forgets(NOW) && !facts.forgets(NOW.plus(1)));
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_vanished_with_its_machine_does_not_stand_as_running() {
+    for bench in benches().await {
+        let start = |boot: u8| SessionStart { boot: olog_proto::event::Id128([boot; 16]), ..hello(1, 1, 1) };
+        bench.ingest.connect(start(1)).await.unwrap();
+        bench.put(vec![event(1, What::RunStarted { task: "x".parse().unwrap(), run: "r".into() })]).await.unwrap();
+        let running = |bench: &Bench| {
+            let (store, device) = (bench.store.store.clone(), bench.device);
+            async move {
+                let task = store.read(move |tx| tasks::find(tx, device, "x")).await.unwrap().unwrap();
+                (task.expect.running_since(), store.read(tasks::next_due).await.unwrap())
+            }
+        };
+        bench.ingest.connect(start(1)).await.unwrap();
+        assert_eq!(running(&bench).await.0, Some(NOW), "the same boot");
+        bench.ingest.connect(start(2)).await.unwrap();
+        assert_eq!(running(&bench).await, (None, Some(NOW.plus(600_000))), "judged in 10 min");
     }
 }

@@ -37,8 +37,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ingest::{Connected, Hello, Ingest, IngestError},
+    ingest::{Connected, Ingest, IngestError},
     net::sessions::{Newcomer, Order, Place, Roster},
+    store::devices::SessionStart,
 };
 
 /// Events that may be on their way or waiting for the commit; `welcome` says so.
@@ -168,7 +169,7 @@ where
     };
     let now = desk.clock.now();
     let ticket = desk.roster.ticket();
-    let hello = Hello {
+    let hello = SessionStart {
         key: auth.key,
         name: auth.name.clone(),
         address: auth.address.clone(),

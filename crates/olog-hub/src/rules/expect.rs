@@ -15,7 +15,7 @@
 //! to who was told of the begin; facts of an older version are read.
 
 use chrono_tz::Tz;
-use olog_proto::{At, Event, Suffix, What, event::is_good_end};
+use olog_proto::{At, BootId, Event, Suffix, What, event::is_good_end};
 use olog_push::{Cadence, Content, Expected, Kind, Recovery};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,11 @@ pub enum Outcome {
         /// Why.
         recovery: Recovery,
     },
+    /// A run by `exec` did not end, because its machine restarted: an error of the task.
+    RunVanished {
+        /// The machine was seen with its new boot then.
+        at: At,
+    },
     /// Somebody has to be told.
     Notify {
         /// Its kind.
@@ -81,7 +86,7 @@ pub enum Outcome {
 
 /// All that is remembered of what is expected of one task; stored as one JSON column.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Facts {
     /// The declared plan, and since when it is that one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +190,14 @@ pub enum Standing<'a> {
 }
 
 impl Facts {
+    /// Expectations of a task whose stored ones cannot be read: the declared plan, not judged before `not_before`, and the
+    /// open incident. What was learnt is gone.
+    pub fn remade(declared: Option<String>, since: At, not_before: Option<At>, missed: Option<Missed>) -> Facts {
+        let declared = declared.map(|plan| Declared { plan, since });
+        let missed = missed.map(|missed| Missed { told_at: missed.told_at.max(missed.due_at), ..missed });
+        Facts { declared, not_before, missed, ..Facts::default() }
+    }
+
     /// One event of the task; `at` is its time in the hub's time.
     pub fn observe(&mut self, event: &Event, at: At, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
@@ -204,6 +217,9 @@ impl Facts {
     /// Time has passed, the device is here and the hub has all that it held.
     pub fn look(&mut self, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
+        if let Some(at) = self.running.vanished(now) {
+            out.push(Outcome::RunVanished { at });
+        }
         if let Some((since, usual)) = self.running.tell(now) {
             let content = Content::TaskRuns { since, usual };
             out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, content });
@@ -245,6 +261,11 @@ impl Facts {
             out.push(Outcome::Update);
             out.push(Outcome::Notify { kind: Kind::Remind, number, at: now, content });
         }
+    }
+
+    /// The device is back with another boot. True: a run was under way in the one before.
+    pub fn device_rebooted(&mut self, boot: BootId, now: At) -> bool {
+        self.running.rebooted(boot, now)
     }
 
     /// The device is away: what falls due is not judged.

@@ -14,6 +14,7 @@
 //! Invariants: every list is bounded; an incident's end is told only to who was told of its begin; facts of an older
 //! version are read (each field has a default), and [`TaskFacts::due`] leaves nothing due at or before its `now`.
 
+mod phase;
 mod signs;
 mod telling;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What, event::is_
 use olog_push::{Content, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
+use phase::{Good, Pending, Phase};
 use signs::{ErrorSign, Moment, RunSign};
 pub use telling::Incident;
 use texts::Texts;
@@ -106,7 +108,7 @@ pub enum Outcome {
 
 /// All that the hub remembers of one task; stored as one JSON column.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct TaskFacts {
     /// Anything but messages was seen: it is a task.
     is_task: bool,
@@ -134,43 +136,21 @@ pub struct TaskFacts {
     days: Days,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Phase {
-    #[default]
-    Calm,
-    /// An error came and is not over. Without an incident: it was there at the agent's first start, nobody is told.
-    Trouble {
-        incident: Option<Box<Incident>>,
-        /// An end that is inferred and not yet believed.
-        pending: Option<Pending>,
-        /// When the hub last heard of an error.
-        heard_at: At,
-        /// An alarm is not quiet before: its device was away.
-        #[serde(default)]
-        not_quiet_before: Option<At>,
-    },
-    /// Over, but not for long enough to be another incident if it begins again.
-    Over { incident: Box<Incident>, ground: ResolvedBy, at: At, decided_at: At },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Pending {
-    ground: ResolvedBy,
-    at: At,
-    until: At,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Good {
-    ground: ResolvedBy,
-    /// When the run began that shows it; unknown for a log that merely grew.
-    began_at: Option<At>,
-    at: At,
-    heard_at: At,
-}
-
 impl TaskFacts {
+    /// Facts of a task whose stored ones cannot be read: with its open incident, if it has one. What was learnt is gone.
+    /// It counts as a task with runs: of an alarm, silence would end the incident without any proof of health.
+    pub fn remade(is_task: bool, open: Option<Incident>) -> TaskFacts {
+        let Some(incident) = open else { return TaskFacts { is_task, ..TaskFacts::default() } };
+        let last = incident.last_error_at;
+        TaskFacts {
+            is_task: true,
+            has_runs: true,
+            last_error_at: Some(last),
+            phase: Phase::trouble(Some(Box::new(incident.remade())), None, last),
+            ..TaskFacts::default()
+        }
+    }
+
     /// One event of the task: `at` is its time in the hub's time. Events come in the order of their numbers.
     pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
@@ -224,6 +204,14 @@ impl TaskFacts {
             }
             What::Note(_) => {}
         }
+        out
+    }
+
+    /// A run by `exec` did not end: its machine restarted, and the agent did not say more.
+    pub fn run_vanished(&mut self, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
+        let mut out = Vec::new();
+        self.has_runs = true;
+        self.error(ErrorSign::of_vanished_run(Moment { at, now }), policy, &mut out);
         out
     }
 
@@ -305,6 +293,14 @@ impl TaskFacts {
             incident.calmed();
         }
         out
+    }
+
+    /// A person says that its errors are none: it is over, and its end is not told.
+    pub fn dismiss(&mut self, now: At) -> Vec<Outcome> {
+        if let Some(incident) = self.phase.incident_mut() {
+            incident.forget_told();
+        }
+        self.close(now)
     }
 
     /// The word.
@@ -564,24 +560,6 @@ impl TaskFacts {
             _ => QUIET_UNKNOWN,
         };
         wait.saturating_add(policy.over_wait.max(0))
-    }
-}
-
-impl Phase {
-    fn trouble(incident: Option<Box<Incident>>, pending: Option<Pending>, heard_at: At) -> Phase {
-        Phase::Trouble { incident, pending, heard_at, not_quiet_before: None }
-    }
-
-    fn pending(&self) -> Option<Pending> {
-        if let Phase::Trouble { pending, .. } = self { *pending } else { None }
-    }
-
-    fn incident_mut(&mut self) -> Option<&mut Incident> {
-        match self {
-            Phase::Calm => None,
-            Phase::Trouble { incident, .. } => incident.as_deref_mut(),
-            Phase::Over { incident, .. } => Some(incident),
-        }
     }
 }
 

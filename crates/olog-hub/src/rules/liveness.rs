@@ -358,6 +358,21 @@ impl Roll {
 }
 
 impl Absence {
+    /// An absence whose stored facts cannot be read: these devices (row, name, last heard) are away, and that was told.
+    pub fn remade(since: At, away: Vec<(i64, String, At)>) -> Absence {
+        let n_gone = away.len() as u64;
+        let member = |(device, name, heard_at): (i64, String, At)| Member {
+            device,
+            name,
+            since: heard_at,
+            n_times: 1,
+            lost_at: since,
+            told: (since, 1),
+            ..Member::default()
+        };
+        Absence { since, members: away.into_iter().map(member).collect(), n_gone, same_site: false }
+    }
+
     /// The devices that are away now.
     pub fn missing(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|m| m.returned_at.is_none())

@@ -1,7 +1,11 @@
 //! Schedules: when something has to run, as crontab(5) says it, in a time zone.
 //!
-//! A text becomes fields, each the set of its values, checked here against what Debian's cron takes; `croner` only searches
-//! them, on *floating* local time that knows no zone. What it finds is localised afterwards:
+//! A text becomes fields, each the set of its values, checked here against what Debian's cron takes. The `cron` crate only
+//! searches them, on *floating* local time that knows no zone. Three of its rules differ from crontab(5) and are translated:
+//! it counts Sunday as 1; it joins day of month and day of week by *and*, so where crontab(5) means *or* two schedules are
+//! searched; its years end in 2100, so a later year is searched in an earlier one with the same calendar.
+//!
+//! What it finds is localised afterwards:
 //!
 //! - A time that does not exist (clocks go forward) runs at the first instant that does. Where the minute or the hour begins
 //!   with `*`, it does not run at all: it runs so often that nothing was missed. cron(8) does the same.
@@ -14,13 +18,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{
-    DateTime, Duration, LocalResult, NaiveDateTime, NaiveTime, Offset as _, TimeZone as _, Timelike as _, Utc,
+    DateTime, Datelike as _, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeZone as _,
+    Timelike as _, Utc,
 };
 use chrono_tz::Tz;
-use croner::{
-    Cron,
-    parser::{CronParser, Seconds, Year},
-};
 use olog_proto::At;
 
 #[cfg(test)]
@@ -31,6 +32,10 @@ const TEXT_MAX: usize = 500;
 /// What must run within [`RUNS_WITHIN`] days after 2000-01-01: that day is followed by each month, weekday and leap day.
 const PROBE: (i32, u32, u32) = (2000, 1, 1);
 const RUNS_WITHIN: i64 = 5 * 366;
+/// Years that are searched as they are: those of the `cron` crate, less a margin at both ends.
+const YEARS: std::ops::Range<i32> = 1971..2095;
+/// Years that are searched for a run where each is looked at by itself.
+const YEARS_TRIED: i32 = 9;
 /// No local time is further than this from UTC.
 const OFFSET_MAX: i64 = 26;
 
@@ -63,10 +68,10 @@ pub struct Schedule {
     parts: Vec<Part>,
 }
 
-/// One line of a crontab.
+/// What one search of the `cron` crate finds: a line of a crontab, or half of one with two fields of days.
 #[derive(Debug, Clone)]
 struct Part {
-    cron: Cron,
+    cron: cron::Schedule,
     /// Neither minute nor hour begins with `*`: a run that falls into no time is made up for.
     is_fixed: bool,
 }
@@ -89,7 +94,7 @@ impl std::str::FromStr for Schedule {
     type Err = ScheduleError;
 
     fn from_str(text: &str) -> Result<Schedule, ScheduleError> {
-        let schedule = Schedule { text: text.trim().to_owned(), parts: vec![part(text.trim())?] };
+        let schedule = Schedule { text: text.trim().to_owned(), parts: line(text.trim())? };
         if schedule.runs() { Ok(schedule) } else { Err(ScheduleError::Never(schedule.text)) }
     }
 }
@@ -97,17 +102,17 @@ impl std::str::FromStr for Schedule {
 impl Schedule {
     /// Every day at these times; `None` if there is none.
     pub fn daily(times: &[NaiveTime]) -> Option<Schedule> {
-        let line = |time: &NaiveTime| format!("{} {} {} * * *", time.second(), time.minute(), time.hour());
-        let parts = times.iter().map(|time| part(&line(time))).collect::<Result<Vec<_>, _>>().ok()?;
+        let words = |time: &NaiveTime| format!("{} {} {} * * *", time.second(), time.minute(), time.hour());
+        let parts = times.iter().map(|time| line(&words(time))).collect::<Result<Vec<_>, _>>().ok()?.concat();
         let text = times.iter().map(|time| time.format("%H:%M").to_string()).collect::<Vec<_>>().join(", ");
         (!parts.is_empty()).then_some(Schedule { text, parts })
     }
 
     /// Each week at these times; weekday 0 is Monday. `None` if there is none.
     pub fn weekly(slots: &[(u32, NaiveTime)]) -> Option<Schedule> {
-        let line = |(day, time): &(u32, NaiveTime)| format!("{} {} * * {}", time.minute(), time.hour(), (day + 1) % 7);
-        let parts = slots.iter().map(|slot| part(&line(slot))).collect::<Result<Vec<_>, _>>().ok()?;
-        let text = slots.iter().map(line).collect::<Vec<_>>().join("; ");
+        let words = |(day, time): &(u32, NaiveTime)| format!("{} {} * * {}", time.minute(), time.hour(), (day + 1) % 7);
+        let parts = slots.iter().map(|slot| line(&words(slot))).collect::<Result<Vec<_>, _>>().ok()?.concat();
+        let text = slots.iter().map(words).collect::<Vec<_>>().join("; ");
         (!parts.is_empty()).then_some(Schedule { text, parts })
     }
 
@@ -156,8 +161,34 @@ impl Part {
 
     /// The next run of floating time, which is dressed as UTC.
     fn find(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.cron.find_next_occurrence(&after, false).ok()
+        if YEARS.contains(&after.year()) {
+            return self.cron.after(&after).next();
+        }
+        // The last second of the year before has the runs of a whole year after it.
+        let first = after.year();
+        let starts = std::iter::once(Some(after)).chain((1..YEARS_TRIED).map(|n| {
+            NaiveDate::from_ymd_opt(first + n, 1, 1)?
+                .and_hms_opt(0, 0, 0)?
+                .and_utc()
+                .checked_sub_signed(Duration::seconds(1))
+        }));
+        starts.zip(first..).find_map(|(start, year)| self.find_in_year(start?, year))
     }
+
+    /// The next run in `year`, searched in a year of the same calendar.
+    fn find_in_year(&self, after: DateTime<Utc>, year: i32) -> Option<DateTime<Utc>> {
+        let january = |year| NaiveDate::from_ymd_opt(year, 1, 1);
+        let (own, alike) = (january(year)?, january(2000 + (0..28).find(|n| is_alike(2000 + n, year))?)?);
+        let shift = own.signed_duration_since(alike);
+        let run = self.cron.after(&(after.checked_sub_signed(shift)?)).next()?;
+        (run.year() == alike.year()).then(|| run.checked_add_signed(shift)).flatten()
+    }
+}
+
+/// Has each date of the one year the weekday that it has in the other?
+fn is_alike(year: i32, other: i32) -> bool {
+    let shape = |year| NaiveDate::from_ymd_opt(year, 1, 1).map(|first| (first.weekday(), first.leap_year()));
+    shape(year) == shape(other)
 }
 
 /// The first instant whose local time is `floating` or later, where `floating` itself does not exist.
@@ -207,7 +238,7 @@ struct Values {
 }
 
 /// One line: `30 3 * * *`, with seconds before it, or a name.
-fn part(text: &str) -> Result<Part, ScheduleError> {
+fn line(text: &str) -> Result<Vec<Part>, ScheduleError> {
     let shape = || ScheduleError::Shape(text.chars().take(100).collect());
     if text.len() > TEXT_MAX {
         return Err(shape());
@@ -230,32 +261,29 @@ fn part(text: &str) -> Result<Part, ScheduleError> {
     let values: Vec<Values> =
         FIELDS.iter().zip(words).map(|(field, word)| field.values(word)).collect::<Result<_, _>>()?;
     let [minute, hour, day, month, weekday] = values.as_slice() else { return Err(shape()) };
-    let columns = [
-        second.list(),
-        minute.list(),
-        hour.list(),
-        // Only a field that asks for nothing is left out of the "or" of the two.
-        day.list_or_star(&FIELDS[2]),
-        month.list(),
-        weekday.list_or_star(&FIELDS[4]),
-    ];
-    let parser = CronParser::builder()
-        .seconds(Seconds::Required)
-        .year(Year::Disallowed)
-        .dom_and_dow(day.is_star || weekday.is_star)
-        .build();
-    let cron = parser.parse(&columns.join(" ")).map_err(|_| shape())?;
-    Ok(Part { cron, is_fixed: !(second.is_star || minute.is_star || hour.is_star) })
+    // The crate's week begins with Sunday as 1.
+    let weekdays: BTreeSet<u8> = weekday.set.iter().map(|day| day % 7 + 1).collect();
+    let weekdays = if weekday.is_whole(&FIELDS[4]) { "*".to_owned() } else { list(&weekdays) };
+    let times = [&second, minute, hour].map(|values| list(&values.set)).join(" ");
+    let (days, months) = (list(&day.set), list(&month.set));
+    let both = |days: &str, weekdays: &str| format!("{times} {days} {months} {weekdays}");
+    // One of the two fields begins with `*`: both must fit. Else a day that fits one of them is enough.
+    let lines = if day.is_star || weekday.is_star {
+        vec![both(&days, &weekdays)]
+    } else {
+        vec![both(&days, "*"), both("*", &weekdays)]
+    };
+    let is_fixed = !(second.is_star || minute.is_star || hour.is_star);
+    lines.iter().map(|line| Ok(Part { cron: line.parse().map_err(|_| shape())?, is_fixed })).collect()
+}
+
+fn list(values: &BTreeSet<u8>) -> String {
+    values.iter().map(u8::to_string).collect::<Vec<_>>().join(",")
 }
 
 impl Values {
-    fn list(&self) -> String {
-        self.set.iter().map(u8::to_string).collect::<Vec<_>>().join(",")
-    }
-
-    fn list_or_star(&self, field: &Field) -> String {
-        let is_whole = (field.low..=field.high).all(|value| self.set.contains(&value));
-        if self.is_star && is_whole { "*".to_owned() } else { self.list() }
+    fn is_whole(&self, field: &Field) -> bool {
+        (field.low..=field.high).all(|value| self.set.contains(&value) || value == 7)
     }
 }
 

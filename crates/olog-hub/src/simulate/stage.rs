@@ -26,13 +26,13 @@ use crate::apply::Rules;
 use crate::bell::Bell;
 use crate::config::Live;
 use crate::hub;
-use crate::ingest::{Bells, Connected, Hello, Ingest};
+use crate::ingest::{Bells, Connected, Ingest};
 use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
 use crate::net::sessions::{Newcomer, Place, Roster};
 use crate::outbox::{self, Dispatcher, Next, StandIn};
 use crate::pulse::Pulses;
 use crate::rules::liveness::Patience;
-use crate::store::devices::DeviceId;
+use crate::store::devices::{DeviceId, SessionStart};
 use crate::store::{Store, StoreError};
 use crate::timed::reporter::Reporter;
 use crate::timed::watchman::Watchman;
@@ -331,7 +331,7 @@ impl Stage {
             return Ok(());
         }
         let ticket = self.roster.ticket();
-        let hello = Hello {
+        let hello = SessionStart {
             key: actor.key.public(),
             name: actor.device.name.clone(),
             address: actor.device.address.clone(),

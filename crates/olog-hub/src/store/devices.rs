@@ -1,11 +1,13 @@
 //! Devices: who they are, how they joined, what was last known of them.
 
-use olog_proto::{At, DeviceName, PublicKey};
+use std::net::IpAddr;
 
-use super::events::EpochId;
+use olog_proto::{At, BootId, DeviceName, Epoch, PublicKey};
+
+pub use super::ids::DeviceId;
+use super::ids::EpochId;
 use super::renames::TOLD_NAME;
 use super::{Row, StoreError, Tx};
-use crate::ingest::Hello;
 use crate::values;
 
 /// Devices that may wait to be accepted; beyond it the one that was heard longest ago makes room.
@@ -13,10 +15,6 @@ pub const PENDING_MAX: u32 = 1_000;
 
 /// One that has not come for this long (ms) waits no more.
 const PENDING_FOR: i64 = 7 * 86_400_000;
-
-/// A device's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DeviceId(pub i64);
 
 /// How a device stands to the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +64,8 @@ pub struct Device {
     pub joined_at: At,
     /// A person forgot it then, and it came back.
     forgotten_at: Option<At>,
+    /// Its boot when its last session began.
+    pub boot: Option<BootId>,
     /// The name that its agent last asked for.
     asked: Option<String>,
 }
@@ -75,6 +75,33 @@ impl Device {
     pub fn forgets(&self, at: At) -> bool {
         self.forgotten_at.is_some_and(|forgotten| at <= forgotten)
     }
+}
+
+/// What a device has proven at the start of a session, and what it says of itself.
+#[derive(Debug, Clone)]
+pub struct SessionStart {
+    /// Its key.
+    pub key: PublicKey,
+    /// The name that it would like.
+    pub name: DeviceName,
+    /// How to reach it by ssh.
+    pub address: Option<String>,
+    /// Of its program.
+    pub version: String,
+    /// The epoch of its spool.
+    pub epoch: Epoch,
+    /// The highest number that its spool ever gave.
+    pub last: u64,
+    /// Its boot.
+    pub boot: BootId,
+    /// Milliseconds since that boot.
+    pub up: u64,
+    /// Where it comes from.
+    pub peer: IpAddr,
+    /// Its clock less ours, in ms.
+    pub skew_ms: i64,
+    /// Our clock.
+    pub now: At,
 }
 
 /// What a device held when its last session began, and how much of it is committed.
@@ -88,7 +115,7 @@ pub struct Backlog {
     pub acked: u64,
 }
 
-const COLUMNS: &str = "id, name, state, address, asked, joined_at, forgotten_at FROM devices";
+const COLUMNS: &str = "id, name, state, address, asked, joined_at, forgotten_at, boot FROM devices";
 
 fn device(row: &Row) -> Result<Device, StoreError> {
     Ok(Device {
@@ -99,6 +126,7 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         asked: row.text_or_null(4)?.map(str::to_owned),
         joined_at: row.at_or_null(5)?.unwrap_or(At(0)),
         forgotten_at: row.at_or_null(6)?,
+        boot: row.text_or_null(7)?.and_then(|boot| boot.parse().ok()),
     })
 }
 
@@ -136,18 +164,18 @@ pub fn is_first_epoch(tx: &mut Tx<'_>, id: DeviceId, epoch: EpochId) -> Result<b
 }
 
 /// Lets a device wait to be accepted. True if it is new there.
-pub fn add_pending(tx: &mut Tx<'_>, hello: &Hello) -> Result<bool, StoreError> {
-    tx.execute("DELETE FROM devices WHERE state = 'pending' AND heard_at < $1", values![hello.now.plus(-PENDING_FOR)])?;
+pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<bool, StoreError> {
+    tx.execute("DELETE FROM devices WHERE state = 'pending' AND heard_at < $1", values![start.now.plus(-PENDING_FOR)])?;
     let added = tx.execute(
         "INSERT INTO devices (name, asked, key, state, address, version, made_at, heard_at, peer)
          VALUES ($1, $1, $2, 'pending', $3, $4, $5, $5, $6) ON CONFLICT (key) DO NOTHING",
         values![
-            hello.name.as_str(),
-            hello.key.to_string(),
-            hello.address.clone(),
-            hello.version.as_str(),
-            hello.now,
-            hello.peer.to_string(),
+            start.name.as_str(),
+            start.key.to_string(),
+            start.address.clone(),
+            start.version.as_str(),
+            start.now,
+            start.peer.to_string(),
         ],
     )?;
     tx.execute(
@@ -160,16 +188,21 @@ pub fn add_pending(tx: &mut Tx<'_>, hello: &Hello) -> Result<bool, StoreError> {
 
 /// Records what a connected device says of itself, and gives its name: the one it asks for, if it asks for another
 /// than last time and that one is free.
-pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello) -> Result<DeviceName, StoreError> {
-    let asks_anew = device.asked.as_deref().is_some_and(|asked| asked != hello.name.as_str());
+pub fn connected(
+    tx: &mut Tx<'_>,
+    device: &Device,
+    epoch: EpochId,
+    start: &SessionStart,
+) -> Result<DeviceName, StoreError> {
+    let asks_anew = device.asked.as_deref().is_some_and(|asked| asked != start.name.as_str());
     let is_free = asks_anew
         && tx
             .query_one(
                 "SELECT id FROM devices WHERE name = $1 AND state = 'joined' AND id <> $2",
-                values![hello.name.as_str(), device.id.0],
+                values![start.name.as_str(), device.id.0],
             )?
             .is_none();
-    let name = if is_free { &hello.name } else { &device.name };
+    let name = if is_free { &start.name } else { &device.name };
     let sql = format!(
         "UPDATE devices SET name = $2, asked = $3, address = $4, version = $5, heard_at = $6, boot = $7, peer = $8,
          skew = $9, bye = NULL, epoch_id = $10, booted_at = $11, back_at = $6, named = $12, 
@@ -181,16 +214,16 @@ pub fn connected(tx: &mut Tx<'_>, device: &Device, epoch: EpochId, hello: &Hello
         values![
             device.id.0,
             name.as_str(),
-            hello.name.as_str(),
-            hello.address.clone(),
-            hello.version.as_str(),
-            hello.now,
-            hello.boot.to_string(),
-            hello.peer.to_string(),
-            hello.skew_ms,
+            start.name.as_str(),
+            start.address.clone(),
+            start.version.as_str(),
+            start.now,
+            start.boot.to_string(),
+            start.peer.to_string(),
+            start.skew_ms,
             epoch.0,
-            hello.now.plus(-i64::try_from(hello.up).unwrap_or(0)),
-            hello.last,
+            start.now.plus(-i64::try_from(start.up).unwrap_or(0)),
+            start.last,
         ],
     )?;
     Ok(name.clone())

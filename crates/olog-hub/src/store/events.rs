@@ -7,17 +7,13 @@ use std::collections::HashMap;
 
 use olog_proto::{At, Epoch, Event};
 
-use super::devices::DeviceId;
-use super::tasks::TaskId;
+pub use super::ids::EpochId;
+use super::ids::{DeviceId, TaskId};
 use super::{Insert, StoreError, Tx, Value};
 use crate::values;
 
 /// How many of the last numbers are compared with what comes again (DESIGN §9). Older ones are taken as known.
 pub const COMPARED: u64 = 10_000;
-
-/// An epoch's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EpochId(pub i64);
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

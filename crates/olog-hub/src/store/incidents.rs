@@ -3,9 +3,9 @@
 use olog_proto::{At, Excerpt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::devices::DeviceId;
-use super::tasks::TaskId;
+use super::ids::{DeviceId, TaskId};
 use super::{Row, StoreError, Tx, Value};
+use crate::rules::liveness::Absence;
 use crate::values;
 
 /// What an incident is about.
@@ -176,17 +176,40 @@ pub fn open_of(
     row.map(|row| row.count(0)).transpose()
 }
 
-/// The facts of the open incidents of a subject.
-pub fn open_facts<F: DeserializeOwned>(tx: &mut Tx<'_>, subject: Subject) -> Result<Vec<(u64, F)>, StoreError> {
+/// The open incidents of devices that are away. Facts that cannot be read are made anew from the devices that name the
+/// incident: each of them counts as away, and its return is told.
+pub fn open_absences(tx: &mut Tx<'_>) -> Result<Vec<(u64, Absence)>, StoreError> {
     let rows = tx.query(
-        "SELECT id, facts FROM incidents WHERE subject = $1 AND ended_at IS NULL ORDER BY id",
-        values![subject.as_str()],
+        "SELECT id, facts, began_at FROM incidents WHERE subject = $1 AND ended_at IS NULL ORDER BY id",
+        values![Subject::Device.as_str()],
     )?;
-    rows.iter().map(|row| Ok((row.count(0)?, row.json(1)?))).collect()
+    rows.iter().map(|row| Ok((row.count(0)?, absence(tx, row)?))).collect()
 }
 
-/// What every subject's facts may say of the latest text.
-#[derive(Deserialize)]
+/// The absence of an open incident of devices.
+pub fn open_absence(tx: &mut Tx<'_>, id: u64) -> Result<Option<Absence>, StoreError> {
+    let row =
+        tx.query_one("SELECT id, facts, began_at FROM incidents WHERE id = $1 AND ended_at IS NULL", values![id])?;
+    row.map(|row| absence(tx, &row)).transpose()
+}
+
+fn absence(tx: &mut Tx<'_>, row: &Row) -> Result<Absence, StoreError> {
+    let why = match row.json(1) {
+        Ok(absence) => return Ok(absence),
+        Err(why) => why,
+    };
+    let number = row.int(0)?;
+    tracing::error!(incident = number, %why, "the facts of an absence cannot be read: made anew from its devices");
+    let away = tx.query("SELECT id, name, heard_at FROM devices WHERE absence_id = $1 ORDER BY id", values![number])?;
+    let began = row.at(2)?;
+    let away = away
+        .iter()
+        .map(|device| Ok((device.int(0)?, device.text(1)?.to_owned(), device.at_or_null(2)?.unwrap_or(began))));
+    Ok(Absence::remade(began, away.collect::<Result<_, StoreError>>()?))
+}
+
+/// What every subject's facts may say of the latest text; nothing, if they cannot be read.
+#[derive(Default, Deserialize)]
 struct Latest {
     excerpt: Option<Excerpt>,
     path: Option<String>,
@@ -216,7 +239,7 @@ pub fn stand(tx: &mut Tx<'_>, id: u64) -> Result<Option<Stand>, StoreError> {
         values![id],
     )?;
     let Some(row) = row else { return Ok(None) };
-    let Latest { excerpt, path } = row.json(5)?;
+    let Latest { excerpt, path } = row.json(5).unwrap_or_default();
     Ok(Some(Stand {
         subject: row.text(0)?.to_owned(),
         ended_at: row.at_or_null(1)?,
@@ -231,12 +254,6 @@ pub fn stand(tx: &mut Tx<'_>, id: u64) -> Result<Option<Stand>, StoreError> {
 pub fn facts<F: DeserializeOwned>(tx: &mut Tx<'_>, id: u64) -> Result<F, StoreError> {
     let row = tx.query_one("SELECT facts FROM incidents WHERE id = $1", values![id])?;
     row.ok_or_else(|| StoreError::Row(format!("no incident {id}")))?.json(0)
-}
-
-/// The facts of an incident that is open.
-pub fn facts_if_open<F: DeserializeOwned>(tx: &mut Tx<'_>, id: u64) -> Result<Option<F>, StoreError> {
-    let row = tx.query_one("SELECT facts FROM incidents WHERE id = $1 AND ended_at IS NULL", values![id])?;
-    row.map(|row| row.json(0)).transpose()
 }
 
 const COLUMNS: &str = "i.id, i.subject, d.name, i.name, i.began_at, i.last_at, i.ended_at, i.ground, i.n_seen, i.n_begun, i.acknowledged_at, i.facts
@@ -271,6 +288,6 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
         n_seen: row.count(8)?,
         n_begun: row.count(9)?,
         acknowledged_at: row.at_or_null(10)?,
-        text: row.json::<Latest>(11)?.excerpt.map(|excerpt| excerpt.head().to_owned()),
+        text: row.json::<Latest>(11).unwrap_or_default().excerpt.map(|excerpt| excerpt.head().to_owned()),
     })
 }

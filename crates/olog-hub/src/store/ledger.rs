@@ -64,16 +64,21 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
     })
 }
 
+/// Those that this version can read; the others are listed in `set_aside`.
+fn entries(rows: &[Row]) -> Vec<Entry> {
+    rows.iter().filter_map(|row| entry(row).ok()).collect()
+}
+
 /// Every notice of an incident, in the order of their making; at most `limit`.
 pub fn of_incident(tx: &mut Tx<'_>, incident: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE incident_id = $1 ORDER BY id LIMIT $2");
-    tx.query(&sql, values![incident, limit])?.iter().map(entry).collect()
+    Ok(entries(&tx.query(&sql, values![incident, limit])?))
 }
 
 /// What waits for any channel, in the order of their making, from row `after` on; at most `limit`.
 pub fn waiting(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE done_at IS NULL AND id > $1 ORDER BY id LIMIT $2");
-    tx.query(&sql, values![after, limit])?.iter().map(entry).collect()
+    Ok(entries(&tx.query(&sql, values![after, limit])?))
 }
 
 /// Calls after number `after`, the earliest first; at most `limit`.
@@ -107,6 +112,6 @@ fn sent(row: &Row) -> Result<Sent, StoreError> {
         channel: row.text(1)?.to_owned(),
         at: row.at(2)?,
         title: row.text(3)?.to_owned(),
-        n_notices: row.json::<Vec<i64>>(4)?.len(),
+        n_notices: row.json::<Vec<i64>>(4).unwrap_or_default().len(),
     })
 }

@@ -10,7 +10,7 @@ use olog_proto::At;
 use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::{EARLIEST, StoreError, Tx, Value};
+use super::{EARLIEST, Row, StoreError, Tx, Value, set_aside};
 use crate::rules::budget::Urgency;
 use crate::values;
 
@@ -253,34 +253,71 @@ pub fn claim(
             which.push_str(&format!(" AND {column} = ${}", values.len()));
         }
     }
-    let rows = tx.query(
-        &format!(
-            "SELECT id, notice, receivers, place, n_attempts FROM outbox
-             WHERE channel = $1 AND done_at IS NULL AND (claimed_until IS NULL OR claimed_until <= $2){which}
-             ORDER BY place, urgency, id LIMIT $3 FOR UPDATE SKIP LOCKED"
-        ),
-        &values,
-    )?;
+    let sql = format!(
+        "SELECT id, notice, receivers, place, n_attempts FROM outbox
+         WHERE channel = $1 AND done_at IS NULL AND (claimed_until IS NULL OR claimed_until <= $2){which}
+         ORDER BY place, urgency, id LIMIT $3 FOR UPDATE SKIP LOCKED"
+    );
+    loop {
+        let rows = tx.query(&sql, &values)?;
+        let (claimed, n_unreadable) = readable(tx, channel, &rows, now)?;
+        if claimed.is_empty() && n_unreadable > 0 {
+            // Behind rows that cannot be read others may wait.
+            continue;
+        }
+        hold(tx, &ids(&claimed), Some((by, until)))?;
+        return Ok(claimed);
+    }
+}
+
+/// Of rows in the order of a claim those that go together. A row that cannot be read is set aside.
+fn readable(tx: &mut Tx<'_>, channel: &str, rows: &[Row], now: At) -> Result<(Vec<Claimed>, usize), StoreError> {
     let mut claimed: Vec<Claimed> = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let left = row.text_or_null(2)?.map(|_| row.json(2)).transpose()?;
+    let mut n_unreadable = 0;
+    for row in rows {
+        let id = row.int(0)?;
+        let left: Result<Option<Vec<String>>, StoreError> = row.text_or_null(2)?.map(|_| row.json(2)).transpose();
+        let left = match left {
+            Ok(left) => left,
+            Err(why) => {
+                unreadable(tx, id, channel, &why, now)?;
+                n_unreadable += 1;
+                continue;
+            }
+        };
         let place = Place::of(row.int(3)?);
         if claimed.first().is_some_and(|first| first.left != left || first.place != place) {
             continue;
         }
-        claimed.push(Claimed {
-            id: row.int(0)?,
-            notice: row.json(1)?,
-            left,
-            place,
-            n_attempts: u32::try_from(row.int(4)?).unwrap_or(u32::MAX),
-        });
+        let notice = match row.json(1) {
+            Ok(notice) => notice,
+            Err(why) => {
+                unreadable(tx, id, channel, &why, now)?;
+                n_unreadable += 1;
+                continue;
+            }
+        };
+        let n_attempts = u32::try_from(row.int(4)?).unwrap_or(u32::MAX);
+        claimed.push(Claimed { id, notice, left, place, n_attempts });
         if claimed.len() >= place.holds() {
             break;
         }
     }
-    hold(tx, &ids(&claimed), Some((by, until)))?;
-    Ok(claimed)
+    Ok((claimed, n_unreadable))
+}
+
+/// A row that this version cannot read leaves the queue and stays in its table: a later version can send it.
+fn unreadable(tx: &mut Tx<'_>, id: i64, channel: &str, why: &StoreError, now: At) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE outbox SET done_at = $2, outcome = 'unreadable', claim = NULL, claimed_until = NULL WHERE id = $1",
+        values![id, now],
+    )?;
+    let kind = set_aside::Kind::Notification;
+    set_aside::put(
+        tx,
+        &set_aside::UnreadableValue { kind, row: id, name: channel, value: None, why: &why.to_string() },
+        now,
+    )
 }
 
 /// The ids of claimed rows.
@@ -443,7 +480,8 @@ pub fn channel(tx: &mut Tx<'_>, name: &str) -> Result<ChannelFacts, StoreError> 
         failing_at: row.at_or_null(2)?,
         paused_at: row.at_or_null(3)?,
         why: row.text_or_null(4)?.map(str::to_owned),
-        refused: row.text_or_null(5)?.map(|_| row.json(5)).transpose()?.unwrap_or_default(),
+        // In doubt a receiver is tried again.
+        refused: row.text_or_null(5)?.and_then(|_| row.json(5).ok()).unwrap_or_default(),
         config: row.text_or_null(6)?.map(str::to_owned),
         rearmed_at: row.at_or_null(7)?,
         held_through: row.int_or_null(8)?,

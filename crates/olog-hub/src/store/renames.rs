@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use olog_proto::{At, TaskName};
 
-use super::devices::DeviceId;
-use super::tasks::TaskId;
+use super::ids::{DeviceId, TaskId};
 use super::{StoreError, Tx};
 use crate::values;
 
@@ -42,6 +41,23 @@ pub fn rename(
 pub fn make_way(tx: &mut Tx<'_>, task: TaskId, for_task: TaskId) -> Result<(), StoreError> {
     tx.execute("UPDATE task_aliases SET task_id = $2 WHERE task_id = $1", values![task.0, for_task.0])?;
     tx.execute("DELETE FROM tasks WHERE id = $1", values![task.0])?;
+    Ok(())
+}
+
+/// Puts a task into another one of the same device: its incidents are that one's, and events under its names go there.
+pub fn merge(
+    tx: &mut Tx<'_>,
+    device: DeviceId,
+    (task, name): (TaskId, &TaskName),
+    into: TaskId,
+    now: At,
+) -> Result<(), StoreError> {
+    make_way(tx, task, into)?;
+    tx.execute(
+        "INSERT INTO task_aliases (device_id, name, task_id, made_at) VALUES ($1, $2, $3, $4)",
+        values![device.0, name.as_str(), into.0, now],
+    )?;
+    tx.execute("UPDATE incidents SET task_id = $2 WHERE task_id = $1", values![task.0, into.0])?;
     Ok(())
 }
 

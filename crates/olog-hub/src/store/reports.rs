@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::devices::{self, DeviceId};
 use super::tasks::{TASK, Task, TaskId, task};
+use super::value::read_json;
 use super::{StoreError, Tx, Value};
 use crate::rules::liveness::Absence;
 use crate::rules::state::Days;
@@ -150,7 +151,7 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: At) -> Result<
             renamed_at: row.at_or_null(9)?,
             joined_at: row.at_or_null(12)?.unwrap_or(row.at(13)?),
             is_known: row.at_or_null(10)?.is_some_and(|at| at <= told_at),
-            days: row.text_or_null(11)?.and_then(|days| serde_json::from_str(days).ok()).unwrap_or_default(),
+            days: row.text_or_null(11)?.and_then(|days| read_json(days).ok()).unwrap_or_default(),
             tasks: Vec::new(),
         });
     }
@@ -160,8 +161,8 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: At) -> Result<
             values![device.id],
         )?;
         for row in &rows {
-            // A task that cannot be read is no reason to have no report; the watchman tells of it.
-            let Ok(task) = task(row, 0) else { continue };
+            // A row that cannot be read at all is no reason to have no report.
+            let Ok(task) = task(tx, row, 0) else { continue };
             device.tasks.push(TaskOf {
                 task,
                 is_known: row.at_or_null(5)?.is_some_and(|at| at <= told_at),
@@ -327,7 +328,8 @@ fn made(row: &super::Row) -> Result<Made, StoreError> {
 /// Reports, the newest first; at most `limit`.
 pub fn list(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Made>, StoreError> {
     let rows = tx.query(&format!("SELECT {MADE} ORDER BY id DESC LIMIT $1"), values![limit])?;
-    rows.iter().map(made).collect()
+    // The page of a report whose facts a later version wrote is still there; only its figures are not.
+    Ok(rows.iter().filter_map(|row| made(row).ok()).collect())
 }
 
 /// One report.
@@ -374,7 +376,7 @@ pub fn forget_file(tx: &mut Tx<'_>, path: &str) -> Result<(), StoreError> {
 pub fn days(tx: &mut Tx<'_>, device: i64) -> Result<Days, StoreError> {
     let row = tx.query_one("SELECT days FROM devices WHERE id = $1", values![device])?;
     let text = row.as_ref().map(|row| row.text_or_null(0)).transpose()?.flatten();
-    Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+    Ok(text.and_then(|text| read_json(text).ok()).unwrap_or_default())
 }
 
 /// Writes that.

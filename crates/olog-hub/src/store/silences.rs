@@ -5,7 +5,7 @@ use olog_proto::{At, Fingerprint};
 use olog_push::Notice;
 use serde::Serialize;
 
-use super::{Row, StoreError, Tx, Value};
+use super::{Row, StoreError, Tx, Value, set_aside};
 use crate::rules::silence::{Every, Held, Period, Scope, Silence};
 use crate::values;
 
@@ -243,12 +243,26 @@ const HOLDING: &str =
     "h.incident_id, h.about_id, h.silence_id, h.knew, h.is_over, h.notice, h.fingerprints FROM held h";
 
 /// What is held of a matter.
-pub fn held(tx: &mut Tx<'_>, matter: Matter) -> Result<Option<Holding>, StoreError> {
+pub fn held(tx: &mut Tx<'_>, matter: Matter, now: At) -> Result<Option<Holding>, StoreError> {
     let row = tx.query_one(
         &format!("SELECT {HOLDING} WHERE h.incident_id = $1 AND h.about_id = $2"),
         values![matter.incident, matter.about],
     )?;
-    row.map(|row| Ok(holding(&row)?.1)).transpose()
+    let Some(row) = row else { return Ok(None) };
+    match holding(&row) {
+        Ok((_, holding)) => Ok(Some(holding)),
+        Err(StoreError::Row(why)) => unreadable(tx, matter, &row, &why, now).map(|()| None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What was held and cannot be read is set aside: in doubt the user is told what comes next.
+fn unreadable(tx: &mut Tx<'_>, matter: Matter, row: &Row, why: &str, now: At) -> Result<(), StoreError> {
+    let (row_id, name) = (matter.incident.cast_signed(), format!("#{}", matter.incident));
+    let value = row.text_or_null(5)?;
+    let kind = set_aside::Kind::Suppressed;
+    set_aside::put(tx, &set_aside::UnreadableValue { kind, row: row_id, name: &name, value, why }, now)?;
+    let_go(tx, matter)
 }
 
 /// Is anything held at all?
@@ -289,23 +303,45 @@ pub fn let_go(tx: &mut Tx<'_>, matter: Matter) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What no silence that holds now has held back: `h` is held, `s` its silence, `$1` is now.
+const LOOSE: &str =
+    "(s.id IS NULL OR s.ended_at IS NOT NULL OR s.released_at IS NOT NULL OR s.from_at > $1 OR s.until_at <= $1)";
+
+/// Is there anything that no silence holds back any more?
+pub fn is_any_loose(tx: &mut Tx<'_>, now: At) -> Result<bool, StoreError> {
+    let sql =
+        format!("SELECT h.silence_id FROM held h LEFT JOIN silences s ON s.id = h.silence_id WHERE {LOOSE} LIMIT 1");
+    Ok(tx.query_one(&sql, values![now])?.is_some())
+}
+
+/// Some of what is held.
+#[derive(Debug)]
+pub struct Page {
+    /// In order.
+    pub found: Vec<(Matter, Holding)>,
+    /// Where the next page begins; `None`: this is the last one.
+    pub next: Option<Matter>,
+}
+
 /// What is held, after `after`, in order: by silences that do not hold now, or `all`; at most `limit`.
-pub fn holdings(
-    tx: &mut Tx<'_>,
-    all: bool,
-    after: Matter,
-    now: At,
-    limit: u32,
-) -> Result<Vec<(Matter, Holding)>, StoreError> {
+pub fn holdings(tx: &mut Tx<'_>, all: bool, after: Matter, now: At, limit: u32) -> Result<Page, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {HOLDING} LEFT JOIN silences s ON s.id = h.silence_id
-             WHERE (h.incident_id > $1 OR (h.incident_id = $1 AND h.about_id > $2))
-               AND ($5 = 1 OR s.id IS NULL OR s.ended_at IS NOT NULL OR s.released_at IS NOT NULL
-                    OR s.from_at > $3 OR s.until_at <= $3)
+             WHERE (h.incident_id > $2 OR (h.incident_id = $2 AND h.about_id > $3)) AND ($5 = 1 OR {LOOSE})
              ORDER BY h.incident_id, h.about_id LIMIT $4"
         ),
-        values![after.incident, after.about, now, limit, all],
+        values![now, after.incident, after.about, limit, all],
     )?;
-    rows.iter().map(holding).collect()
+    let mut page = Page { found: Vec::with_capacity(rows.len()), next: None };
+    for row in &rows {
+        let matter = Matter { incident: row.count(0)?, about: row.int(1)? };
+        match holding(row) {
+            Ok(one) => page.found.push(one),
+            Err(StoreError::Row(why)) => unreadable(tx, matter, row, &why, now)?,
+            Err(error) => return Err(error),
+        }
+        page.next = Some(matter).filter(|_| rows.len() == limit as usize);
+    }
+    Ok(page)
 }

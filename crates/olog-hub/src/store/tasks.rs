@@ -1,16 +1,18 @@
 //! Tasks: their facts, and when those must be looked at again.
+//!
+//! Facts that cannot be read ([`StoreError::Row`]) are replaced by facts made from the other columns of the row and from its
+//! open incidents, so that an incident stays open and is neither forgotten nor opened twice. [`put`] keeps the unreadable
+//! text in `set_aside` before it writes the new one.
 
 use olog_proto::{At, TaskName};
 
-use super::devices::DeviceId;
-use super::{Row, StoreError, Tx, renames};
-use crate::rules::expect::Facts;
-use crate::rules::incident::TaskFacts;
+use super::ids::DeviceId;
+pub use super::ids::TaskId;
+use super::value::read_json;
+use super::{Row, StoreError, Tx, renames, set_aside};
+use crate::rules::expect::{self, Facts};
+use crate::rules::incident::{Incident, TaskFacts};
 use crate::values;
-
-/// A task's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(pub i64);
 
 /// A task as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,16 @@ pub struct Task {
     pub facts: TaskFacts,
     /// What is expected of it.
     pub expect: Facts,
+    /// Columns of its row that could not be read.
+    unreadable: Vec<Unreadable>,
+}
+
+/// A column of a task's row that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unreadable {
+    kind: set_aside::Kind,
+    text: String,
+    why: String,
 }
 
 /// The columns of a task that are computed from its facts.
@@ -61,6 +73,7 @@ pub fn load(tx: &mut Tx<'_>, device: DeviceId, name: &TaskName) -> Result<Task, 
         name: name.clone(),
         facts: TaskFacts::default(),
         expect: Facts::default(),
+        unreadable: Vec::new(),
     }))
 }
 
@@ -74,11 +87,19 @@ pub fn find(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Option<Task
             None => None,
         },
     };
-    row.map(|row| task(&row, 0)).transpose()
+    row.map(|row| task(tx, &row, 0)).transpose()
 }
 
 /// Writes the task, with what is computed from its facts.
 pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: At) -> Result<TaskId, StoreError> {
+    for Unreadable { kind, text, why } in std::mem::take(&mut task.unreadable) {
+        let row = task.id.map_or(0, |id| id.0);
+        set_aside::put(
+            tx,
+            &set_aside::UnreadableValue { kind, row, name: task.name.as_str(), value: Some(&text), why: &why },
+            now,
+        )?;
+    }
     let Columns { is_task, incident, due_at, late_at } = columns;
     let lost = task.expect.missed().and_then(|missed| missed.number);
     let declared = task.expect.declared().map(str::to_owned);
@@ -134,7 +155,7 @@ pub fn of_incident(tx: &mut Tx<'_>, incident: u64) -> Result<Option<Task>, Store
     };
     super::devices::lock(tx, DeviceId(row.int(0)?))?;
     let row = tx.query_one(&format!("SELECT {TASK} FROM tasks t {of}"), values![incident])?;
-    row.map(|row| task(&row, 0)).transpose()
+    row.map(|row| task(tx, &row, 0)).transpose()
 }
 
 /// Tasks of a device that fell due by now and did not come. Its device's row is locked already.
@@ -143,7 +164,18 @@ pub fn late(tx: &mut Tx<'_>, device: DeviceId, now: At) -> Result<Vec<Task>, Sto
         &format!("SELECT {TASK} FROM tasks t WHERE device_id = $1 AND late_at <= $2 ORDER BY id"),
         values![device.0, now],
     )?;
-    rows.iter().map(|row| task(row, 0)).collect()
+    rows.iter().map(|row| task(tx, row, 0)).collect()
+}
+
+/// Tasks of a device with a run under way. Its device's row is locked already.
+pub fn running(tx: &mut Tx<'_>, device: DeviceId) -> Result<Vec<Task>, StoreError> {
+    let rows = tx.query(
+        &format!(
+            "SELECT {TASK} FROM tasks t WHERE device_id = $1 AND expect LIKE '%\"running\":{{\"now\"%' ORDER BY id"
+        ),
+        values![device.0],
+    )?;
+    rows.iter().map(|row| task(tx, row, 0)).collect()
 }
 
 /// What hub.toml said when it was last applied: device, its name, task, plan; of one device or of all.
@@ -180,7 +212,17 @@ pub fn list(tx: &mut Tx<'_>, device: Option<&str>, after: (&str, &str), limit: u
         ),
         values![device, after.0, after.1, limit],
     )?;
-    rows.iter().map(listed).collect()
+    rows.iter().map(|row| listed(tx, row)).collect()
+}
+
+/// Devices that have joined and their tasks, by name.
+pub fn names(tx: &mut Tx<'_>) -> Result<Vec<(String, String)>, StoreError> {
+    let rows = tx.query(
+        "SELECT d.name, t.name FROM tasks t JOIN devices d ON d.id = t.device_id
+         WHERE t.is_task = 1 AND d.state = 'joined' ORDER BY d.name, t.name",
+        &[],
+    )?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))).collect()
 }
 
 /// One task of a device that has joined, by their names; the task also by one that it had.
@@ -193,12 +235,12 @@ pub fn get(tx: &mut Tx<'_>, device: &str, name: &str) -> Result<Option<Listed>, 
         ),
         values![device, name],
     )?;
-    row.map(|row| listed(&row)).transpose()
+    row.map(|row| listed(tx, &row)).transpose()
 }
 
-fn listed(row: &Row) -> Result<Listed, StoreError> {
+fn listed(tx: &mut Tx<'_>, row: &Row) -> Result<Listed, StoreError> {
     Ok(Listed {
-        task: task(row, 0)?,
+        task: task(tx, row, 0)?,
         device_name: row.text(5)?.to_owned(),
         incident: row.int_or_null(6)?.map(i64::cast_unsigned),
         joined_at: row.at_or_null(7)?.unwrap_or(At(0)),
@@ -209,12 +251,73 @@ fn listed(row: &Row) -> Result<Listed, StoreError> {
 pub(super) const TASK: &str = "t.id, t.device_id, t.name, t.facts, t.expect";
 
 /// A task from its columns.
-pub(super) fn task(row: &Row, first: usize) -> Result<Task, StoreError> {
-    Ok(Task {
-        id: Some(TaskId(row.int(first)?)),
+pub(super) fn task(tx: &mut Tx<'_>, row: &Row, first: usize) -> Result<Task, StoreError> {
+    let (facts, expect) = (row.json(first + 3), row.json(first + 4));
+    let id = TaskId(row.int(first)?);
+    let mut task = Task {
+        id: Some(id),
         device: DeviceId(row.int(first + 1)?),
         name: row.parse(first + 2)?,
-        facts: row.json(first + 3)?,
-        expect: row.json(first + 4)?,
-    })
+        facts: TaskFacts::default(),
+        expect: Facts::default(),
+        unreadable: Vec::new(),
+    };
+    let mut unreadable = |kind, column, why: StoreError| -> Result<(), StoreError> {
+        let text = row.text_or_null(column)?.unwrap_or_default().to_owned();
+        task.unreadable.push(Unreadable { kind, text, why: why.to_string() });
+        Ok(())
+    };
+    task.facts = match facts {
+        Ok(facts) => facts,
+        Err(why) => {
+            unreadable(set_aside::Kind::TaskFacts, first + 3, why)?;
+            facts_of_columns(tx, id)?
+        }
+    };
+    task.expect = match expect {
+        Ok(expect) => expect,
+        Err(why) => {
+            unreadable(set_aside::Kind::TaskExpectations, first + 4, why)?;
+            expectations_of_columns(tx, id)?
+        }
+    };
+    Ok(task)
+}
+
+/// Facts of a task whose own cannot be read: its open incident, from the incident's row.
+fn facts_of_columns(tx: &mut Tx<'_>, task: TaskId) -> Result<TaskFacts, StoreError> {
+    let row = tx.query_one(
+        "SELECT t.is_task, i.id, i.began_at, i.last_at, i.n_seen, i.n_begun, i.acknowledged_at, i.facts FROM tasks t
+         LEFT JOIN incidents i ON i.id = t.incident_id AND i.ended_at IS NULL WHERE t.id = $1",
+        values![task.0],
+    )?;
+    let Some(row) = row else { return Ok(TaskFacts::default()) };
+    let Some(number) = row.int_or_null(1)? else { return Ok(TaskFacts::remade(row.int(0)? == 1, None)) };
+    let mut incident = read_json::<Incident>(row.text(7)?).unwrap_or_default();
+    incident.number = Some(number.cast_unsigned());
+    (incident.began_at, incident.last_error_at) = (row.at(2)?, row.at(3)?);
+    (incident.n_seen, incident.acknowledged_at) = (row.count(4)?, row.at_or_null(6)?);
+    incident.n_begun = u32::try_from(row.int(5)?).unwrap_or(u32::MAX);
+    Ok(TaskFacts::remade(row.int(0)? == 1, Some(incident)))
+}
+
+/// Expectations of a task whose own cannot be read: what hub.toml declares, and its open incident.
+fn expectations_of_columns(tx: &mut Tx<'_>, task: TaskId) -> Result<Facts, StoreError> {
+    let row = tx.query_one(
+        "SELECT t.declared, t.made_at, t.late_at, i.id, i.began_at, i.n_seen, i.acknowledged_at, i.facts FROM tasks t
+         LEFT JOIN incidents i ON i.id = t.lost_id AND i.ended_at IS NULL WHERE t.id = $1",
+        values![task.0],
+    )?;
+    let Some(row) = row else { return Ok(Facts::default()) };
+    let missed = match row.int_or_null(3)? {
+        None => None,
+        Some(number) => {
+            let mut missed = read_json::<expect::Missed>(row.text(7)?).unwrap_or_default();
+            (missed.number, missed.due_at) = (Some(number.cast_unsigned()), row.at(4)?);
+            (missed.n_missed, missed.acknowledged_at) = (row.count(5)?, row.at_or_null(6)?);
+            Some(missed)
+        }
+    };
+    let declared = row.text_or_null(0)?.map(str::to_owned);
+    Ok(Facts::remade(declared, row.at(1)?, row.at_or_null(2)?, missed))
 }

@@ -1,5 +1,7 @@
 //! One suite, both databases. PostgreSQL's part runs where `OLOG_TEST_POSTGRES` names a server (`cargo xtask test` starts one).
 
+mod unreadable;
+
 use olog_proto::At;
 
 use super::*;

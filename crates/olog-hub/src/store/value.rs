@@ -1,5 +1,9 @@
-//! Values and rows, as both databases understand them: integers of 64 bits, text, and nothing else. What has more
-//! structure is JSON text.
+//! Values and rows, as both databases understand them: 64-bit integers and text. Everything with more structure is JSON text.
+//!
+//! **Format number.** A JSON object is stored with `"format": N` as its first key ([`FORMAT`]). Raise the number when an older
+//! version would misread what is written from now on. Objects without the number were written before the number existed and
+//! are read as format 1. A value with a higher number, or one that does not parse, is [`StoreError::Row`]: the caller sets
+//! that value aside (`set_aside`) and goes on with the other rows.
 
 use std::error::Error;
 
@@ -9,6 +13,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_postgres::types::{IsNull, Type, private::BytesMut};
 
 use super::StoreError;
+
+/// The format of JSON objects that this version writes, and the highest that it reads.
+pub(super) const FORMAT: u32 = 1;
+/// How an object of that format begins.
+const HEAD: &str = "{\"format\":1,";
 
 /// A parameter or a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +31,9 @@ pub enum Value {
 }
 
 impl Value {
-    /// As JSON text.
+    /// As JSON text, an object with the format number.
     pub fn json<T: Serialize>(value: &T) -> Result<Value, StoreError> {
-        serde_json::to_string(value).map(Value::Text).map_err(|e| StoreError::Refused(e.to_string()))
+        write_json(value).map(Value::Text)
     }
 }
 
@@ -163,6 +172,76 @@ impl Row {
 
     /// What the JSON of a column says.
     pub fn json<T: DeserializeOwned>(&self, i: usize) -> Result<T, StoreError> {
-        serde_json::from_str(self.text(i)?).map_err(|e| StoreError::Row(format!("column {i}: {e}")))
+        read_json(self.text(i)?)
+    }
+}
+
+/// The JSON text of a value. An object carries the format number.
+pub(super) fn write_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    let mut text = serde_json::to_string(value).map_err(|e| StoreError::Refused(e.to_string()))?;
+    if text.starts_with("{\"") {
+        text.replace_range(..1, HEAD);
+    }
+    Ok(text)
+}
+
+/// Reads what [`write_json`] wrote, and what versions without a format number wrote.
+pub(super) fn read_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    let unreadable = |error: serde_json::Error| StoreError::Row(error.to_string());
+    if let Some(rest) = text.strip_prefix(HEAD) {
+        return serde_json::from_str(&format!("{{{rest}")).map_err(unreadable);
+    }
+    if !text.contains("\"format\"") {
+        return serde_json::from_str(text).map_err(unreadable);
+    }
+    let mut value: serde_json::Value = serde_json::from_str(text).map_err(unreadable)?;
+    let format = value.as_object_mut().and_then(|fields| fields.remove("format"));
+    if let Some(format) = format.filter(|format| format.as_u64().is_none_or(|format| format > u64::from(FORMAT))) {
+        let why = format!("a later version of Olog wrote it (format {format}; this version reads up to {FORMAT})");
+        return Err(StoreError::Row(why));
+    }
+    serde_json::from_value(value).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Facts {
+        n: u64,
+    }
+
+    #[test]
+    fn an_object_is_stored_with_its_format_and_read_back() {
+        assert_eq!(write_json(&Facts { n: 7 }).unwrap(), "{\"format\":1,\"n\":7}");
+        assert_eq!(write_json(&[1, 2]).unwrap(), "[1,2]");
+        assert!(HEAD.contains(&FORMAT.to_string()));
+        let text = write_json(&Facts { n: 7 }).unwrap();
+        assert_eq!(read_json::<Facts>(&text).unwrap(), Facts { n: 7 });
+    }
+
+    #[test]
+    fn a_value_without_a_format_is_read_and_one_of_a_later_format_is_not() {
+        let table = [
+            ("{\"n\":7}", Some(7)),
+            ("{}", Some(0)),
+            ("{\"n\":7, \"format\": 1}", Some(7)),
+            ("{\"format\": 2, \"n\": 7}", None),
+            ("{\"format\": \"x\", \"n\": 7}", None),
+            ("{\"format\":1,\"n\":7,\"later\":1}", None),
+            ("{\"later\":1}", None),
+            ("not JSON", None),
+            ("", None),
+        ];
+        for (text, n) in table {
+            let read = read_json::<Facts>(text);
+            assert_eq!(read.as_ref().ok().map(|facts| facts.n), n, "{text}: {read:?}");
+            assert!(n.is_some() || matches!(read, Err(StoreError::Row(_))), "{text}");
+        }
+        assert_eq!(read_json::<Vec<String>>("[\"format\"]").unwrap(), ["format"]);
     }
 }

@@ -2,8 +2,7 @@
 
 use olog_proto::{At, BootId, TaskName};
 
-use super::devices::DeviceId;
-use super::tasks::TaskId;
+use super::ids::{DeviceId, TaskId};
 use super::{StoreError, Tx};
 use crate::values;
 

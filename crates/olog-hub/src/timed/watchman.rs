@@ -35,10 +35,10 @@ use crate::rules::liveness::{Absence, Patience, Presence, Roll, Step};
 use crate::rules::state::day_of;
 use crate::store::devices::{self, DeviceId};
 use crate::store::incidents::{self, Begin, Subject};
-use crate::store::silences;
 use crate::store::tasks::{self as task_store, TaskId};
 use crate::store::watch::{self, LastSeen};
 use crate::store::{Store, StoreError, Tx};
+use crate::store::{set_aside, silences};
 use tasks::{Looked, Whereabouts};
 
 const SECOND: i64 = 1000;
@@ -199,6 +199,7 @@ impl Watchman {
         let devices = self.look_at_devices().await?;
         let tasks = self.look_at_tasks().await?;
         let silences = self.look_at_silences().await?;
+        self.tell_unreadable().await?;
         let rules = self.rules.borrow().clone();
         let now = self.clock.now();
         let new_devices = self.store.read(affairs::new_devices_due).await?;
@@ -208,6 +209,17 @@ impl Watchman {
         }
         let new_devices = new_devices.filter(|due| *due > now);
         Ok([devices, tasks, silences, new_devices].into_iter().flatten().min())
+    }
+
+    /// Tells once that stored values cannot be read.
+    async fn tell_unreadable(&self) -> Result<(), StoreError> {
+        let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
+        if self.store.read(set_aside::is_any_untold).await?
+            && self.store.write(move |tx| apply::unreadable::tell_set_aside(tx, &rules, now)).await?
+        {
+            self.outbox.ring();
+        }
+        Ok(())
     }
 
     /// Brings what is declared into the store, after a start and after each change.
@@ -229,10 +241,7 @@ impl Watchman {
     }
 
     async fn look_at_devices(&mut self) -> Result<Option<At>, StoreError> {
-        let (seen, open) = self
-            .store
-            .read(|tx| Ok((watch::last_seen(tx)?, incidents::open_facts::<Absence>(tx, Subject::Device)?)))
-            .await?;
+        let (seen, open) = self.store.read(|tx| Ok((watch::last_seen(tx)?, incidents::open_absences(tx)?))).await?;
         self.note_patience();
         let presences = self.presences(&seen, &open);
         let now = self.clock.now();
@@ -272,7 +281,7 @@ impl Watchman {
                 .await?;
             self.outbox.ring();
         }
-        let open = self.store.read(|tx| incidents::open_facts::<Absence>(tx, Subject::Device)).await?;
+        let open = self.store.read(incidents::open_absences).await?;
         Ok(self.roll.due_at(&presences, &open, now))
     }
 

@@ -129,6 +129,8 @@ fn system(code: SystemCode) -> Notice {
         ("answer", "1001 业务异常"),
         ("receiver", "UID_gone"),
         ("host", "hc-ping.com"),
+        ("what", "notification me"),
+        ("command", "olog-hub task merge nas x-2026-11-27 x"),
     ];
     let args: BTreeMap<String, String> = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     use SystemCode::{
@@ -148,7 +150,7 @@ fn system(code: SystemCode) -> Notice {
     }
 }
 
-const CODES: [SystemCode; 26] = {
+const CODES: [SystemCode; 28] = {
     use SystemCode::*;
     [
         HubFirstStart,
@@ -169,6 +171,8 @@ const CODES: [SystemCode; 26] = {
         ReceiverRefused,
         Expired,
         StoreTrouble,
+        ValuesUnreadable,
+        GhostTasks,
         StoreRecovered,
         ReportPage,
         ReportListing,

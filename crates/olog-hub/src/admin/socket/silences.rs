@@ -161,7 +161,12 @@ async fn not_an_error(
     let (wide, made_by) = (request.wide, user(peer.uid));
     let read = move |tx: &mut Tx<'_>| operator::not_an_error(tx, id, only, wide, &made_by, now);
     match verbs.store.read(read).await? {
-        operator::Errors::These(new) => Ok(Json(make(&verbs, new, now).await?)),
+        operator::Errors::These(new) => {
+            let made = make(&verbs, new, now).await?;
+            let rules = verbs.rules.borrow().clone();
+            verbs.store.write(move |tx| operator::end_as_no_error(tx, &rules, id, now)).await?;
+            Ok(Json(made))
+        }
         operator::Errors::Unknown => Err(no_incident(id)),
         operator::Errors::NoTask => {
             let words = format!("incident #{id} is of no task: only errors of tasks may be no errors");

@@ -1,7 +1,7 @@
 //! Tasks that a person renamed or forgot, and devices that were forgotten and came back.
 
 use super::*;
-use crate::apply::operator::{self, Forgotten, Renamed};
+use crate::apply::operator::{self, Forgotten, Merged, Renamed};
 use crate::rules::expect::{self, Plan};
 use crate::store::enrolment::{self, Newcomer};
 
@@ -154,5 +154,74 @@ async fn a_forgotten_device_that_comes_back_brings_nothing_of_before() {
         assert_eq!((bench.names().await, bench.n_events().await), ((vec![], vec![]), 2), "stored, and no task");
         let known = bench.store.store.read(|tx| tx.query_one("SELECT known_at FROM devices", &[])).await.unwrap();
         assert_eq!(known.unwrap().int_or_null(0).unwrap(), None, "[NEW] again");
+    }
+}
+
+#[tokio::test]
+async fn a_ghost_of_rotation_is_merged_into_its_task_and_its_later_events_are_that_ones() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "x", "x is broken"), err(2, "x-2026-11-27", "x is broken")]).await.unwrap();
+        let merge = async |old: &'static str, new: &'static str, rules: Rules| {
+            let store = bench.store.store.clone();
+            store.write(move |tx| operator::merge(tx, &rules, "dev1", old, new, NOW)).await.unwrap()
+        };
+        assert_eq!(merge("y", "x", Rules::default()).await, Merged::Unknown("y".into()));
+        assert_eq!(merge("x", "y", Rules::default()).await, Merged::Unknown("y".into()));
+        assert_eq!(merge("x", "x", Rules::default()).await, Merged::Same);
+        assert_eq!(merge("x-2026-11-27", "x", declaring("x-2026-11-27")).await, Merged::Declared);
+        assert_eq!(merge("x-2026-11-27", "x", Rules::default()).await, Merged::Yes);
+        assert_eq!(bench.names().await, (vec!["x".to_owned()], vec!["x".to_owned()]));
+        assert_eq!(merge("x-2026-11-27", "x", Rules::default()).await, Merged::Same);
+        bench.put(vec![err(3, "x-2026-11-27", "another error")]).await.unwrap();
+        assert_eq!(bench.names().await.0, ["x"]);
+        assert_eq!(bench.told().await, ["Err x", "Err x-2026-11-27", "Err x"], "no end of the ghost is told");
+    }
+}
+
+#[tokio::test]
+async fn ghosts_are_proposed_once_and_new_ones_again() {
+    for bench in benches().await {
+        bench
+            .put(vec![err(1, "x", "boom"), err(2, "x-2026-11-26", "boom"), err(3, "y-2026-11-26", "boom")])
+            .await
+            .unwrap();
+        let propose = async || {
+            let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
+            bench.store.store.write(move |tx| crate::apply::ghosts::propose(tx, &rules, NOW)).await.unwrap()
+        };
+        assert_eq!((propose().await, propose().await), (true, false));
+        bench.put(vec![err(4, "x-2026-11-27", "boom")]).await.unwrap();
+        assert_eq!((propose().await, propose().await), (true, false));
+        let told = bench.told().await;
+        assert_eq!(
+            told.iter().filter(|told| told.starts_with("Ghost")).collect::<Vec<_>>(),
+            ["GhostTasks 1", "GhostTasks 1"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_incident_whose_errors_are_none_is_over_and_nobody_is_told_so() {
+    for bench in benches().await {
+        bench.put(vec![err(1, "x", "file has vanished\nno space left")]).await.unwrap();
+        let end = async |only: bool| {
+            let made = bench.store.store.write(move |tx| {
+                let task = tasks::of_incident(tx, 1)?.unwrap();
+                let one = task.facts.incident().unwrap().fingerprints()[0];
+                let only = only.then_some(one);
+                let operator::Errors::These(new) =
+                    operator::not_an_error(tx, 1, only, operator::Wide::Task, "me", NOW)?
+                else {
+                    panic!("no errors")
+                };
+                new.iter().try_for_each(|new| operator::silence(tx, new, NOW).map(|_| ()))?;
+                operator::end_as_no_error(tx, &Rules::default(), 1, NOW)
+            });
+            made.await.unwrap()
+        };
+        assert!(!end(true).await, "its other error is one");
+        assert!(end(false).await);
+        assert_eq!(bench.names().await, (vec!["x".to_owned()], vec![]));
+        assert_eq!(bench.told().await, ["Err x"]);
     }
 }

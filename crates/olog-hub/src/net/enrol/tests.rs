@@ -2,9 +2,11 @@ use olog_daemon::clock::Hand;
 
 use super::*;
 use crate::{
-    ingest::Hello,
     net::sessions::{self, Order},
-    store::{Opened, StoreUrl, devices},
+    store::{
+        Opened, StoreUrl,
+        devices::{self, SessionStart},
+    },
 };
 
 struct World {
@@ -54,11 +56,11 @@ impl World {
     }
 }
 
-fn hello(name: &str, key: [u8; 32], now: At) -> Hello {
+fn hello(name: &str, key: [u8; 32], now: At) -> SessionStart {
     let id = olog_proto::event::Id128([1; 16]);
     let (version, address) = (String::new(), None);
     let name = name.parse().unwrap();
-    Hello {
+    SessionStart {
         key: PublicKey(key),
         name,
         address,

@@ -1,4 +1,8 @@
-//! Runs under way: a task that runs is not missing, unless it runs far longer than it ever does.
+//! Runs by `exec` that are under way: a task that runs is not missing, unless it runs far longer than it ever does.
+//!
+//! A run does not survive its machine. After a restart the agent says how the run ended, or that nobody knows. Where no such
+//! event comes within [`REPORTED_WITHIN`] of the return, the run counts as vanished, which is an error: it must neither
+//! stand as running for ever nor leave its task OK.
 
 use olog_proto::{At, BootId, Event, What};
 use serde::{Deserialize, Serialize};
@@ -12,6 +16,8 @@ const USUAL_FROM: usize = 3;
 /// Far longer than usual: so many times as long, and this much longer.
 const TIMES: i64 = 3;
 const LONGER: i64 = 10 * MINUTE;
+/// The agent has this long to say what became of a run that its machine's restart ended.
+const REPORTED_WITHIN: i64 = 10 * MINUTE;
 /// Far too long where nothing is known.
 const UNKNOWN: i64 = 24 * HOUR;
 
@@ -32,16 +38,18 @@ struct Run {
     since: At,
     boot: BootId,
     told: bool,
+    /// Its machine was seen with another boot then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone_at: Option<At>,
 }
 
 impl Running {
     /// An event of the task.
     pub(super) fn observe(&mut self, event: &Event, at: At) {
-        // Another boot: what ran then does not run any more, whatever became of it.
-        self.now.take_if(|now| now.boot != event.boot);
+        self.rebooted(event.boot, at);
         match &event.what {
             What::RunStarted { run, .. } => {
-                self.now = Some(Run { run: run.clone(), since: at, boot: event.boot, told: false });
+                self.now = Some(Run { run: run.clone(), since: at, boot: event.boot, told: false, gone_at: None });
             }
             What::RunEnded { run, duration, exit, .. } => {
                 self.now.take_if(|now| now.run == *run);
@@ -57,19 +65,36 @@ impl Running {
         }
     }
 
+    /// Its machine is up with this boot: what ran in another one does not run any more. True: something did.
+    pub(super) fn rebooted(&mut self, boot: BootId, at: At) -> bool {
+        let Some(run) = self.now.as_mut().filter(|run| run.boot != boot) else { return false };
+        run.gone_at.get_or_insert(at);
+        true
+    }
+
+    /// When a run vanished of whose end nobody spoke, if its time is over. It is forgotten then.
+    pub(super) fn vanished(&mut self, now: At) -> Option<At> {
+        let run = self.now.take_if(|run| run.gone_at.is_some_and(|gone| gone.plus(REPORTED_WITHIN) <= now))?;
+        run.gone_at
+    }
+
     /// Since when it runs, while that is no longer than a run may take: it cannot be missing.
     pub(super) fn until(&self) -> Option<At> {
-        self.now.as_ref().filter(|now| !now.told).map(|now| now.since.plus(self.longest()))
+        let run = self.now.as_ref()?;
+        match run.gone_at {
+            Some(gone) => Some(gone.plus(REPORTED_WITHIN)),
+            None => Some(run.since.plus(self.longest())).filter(|_| !run.told),
+        }
     }
 
     /// Since when it runs.
     pub(super) fn since(&self) -> Option<At> {
-        self.now.as_ref().map(|now| now.since)
+        self.now.as_ref().filter(|run| run.gone_at.is_none()).map(|run| run.since)
     }
 
     /// It has run for far too long, and nobody was told: since when, and what is usual.
     pub(super) fn tell(&mut self, now: At) -> Option<(At, Option<i64>)> {
-        if self.until().is_none_or(|until| until > now) {
+        if self.since().is_none() || self.until().is_none_or(|until| until > now) {
             return None;
         }
         let usual = self.usual();

@@ -105,6 +105,7 @@ fn told(outcomes: &[Outcome]) -> Vec<String> {
             let usual = usual.map_or("?".to_owned(), |usual| (usual / MINUTE).to_string());
             Some(format!("runs {}:{:02} {usual}", minutes / 60 % 24, minutes % 60))
         }
+        Outcome::RunVanished { .. } => Some("vanished".to_owned()),
         Outcome::Notify { content: Content::TaskCame { recovery, .. }, .. } => Some(match recovery {
             Recovery::Ran { failed: false, .. } => "ran".to_owned(),
             Recovery::Ran { failed: true, .. } => "failed".to_owned(),

@@ -61,6 +61,23 @@ impl<'a> ErrorSign<'a> {
         }
     }
 
+    /// A run by `exec` that was under way when its machine restarted. The words are the agent's own for this, so that both
+    /// are one error.
+    pub(super) fn of_vanished_run(moment: Moment) -> ErrorSign<'static> {
+        let excerpt = Excerpt::of("the machine restarted during this run: how the run ended is unknown");
+        ErrorSign {
+            moment,
+            times: 1,
+            path: "",
+            fingerprints: hashes(&[], &excerpt),
+            excerpt,
+            is_silent: false,
+            is_told: false,
+            is_more: false,
+            is_unfinished: false,
+        }
+    }
+
     /// A run by `exec` that failed.
     pub(super) fn of_run(event: &Event, moment: Moment, texts: &[FingerprintText], excerpt: Excerpt) -> Self {
         let fingerprints = hashes(texts, &excerpt);

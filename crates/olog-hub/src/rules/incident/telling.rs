@@ -100,6 +100,12 @@ impl Incident {
         Incident { began_at, n_begun: 1, last_error_at: began_at, ..Incident::default() }
     }
 
+    /// An open incident whose facts could not be read: the user counts as notified, so that its end is told.
+    pub(super) fn remade(self) -> Incident {
+        let told_at = self.told_at.max(self.last_error_at);
+        Incident { is_told: true, told_at, n_begun_told: self.n_begun, ..self }
+    }
+
     pub(super) fn reopen(&mut self, policy: &Policy) {
         self.n_begun = self.n_begun.saturating_add(1);
         // What was too short to be told does not come and go.
@@ -160,6 +166,11 @@ impl Incident {
     /// A person closed it: should it begin again, that is news.
     pub(super) fn calmed(&mut self) {
         self.n_reopened = 0;
+    }
+
+    /// Nobody is told of it any more, nor of what waits to be told with others.
+    pub(super) fn forget_told(&mut self) {
+        (self.is_told, self.held) = (false, None);
     }
 
     pub(super) fn tell_error(

@@ -473,8 +473,9 @@ fn a_run_whose_end_is_unknown_is_an_error() {
 }
 
 #[test]
-fn facts_of_another_version_are_read() {
-    let facts: TaskFacts = serde_json::from_str(r#"{"is_task": true, "phase": "calm", "added_later": 1}"#).unwrap();
+fn facts_of_an_older_version_are_read_and_those_of_a_later_one_are_not_taken_for_a_new_task() {
+    assert!(serde_json::from_str::<TaskFacts>(r#"{"is_task": true, "phase": "calm", "added_later": 1}"#).is_err());
+    let facts: TaskFacts = serde_json::from_str(r#"{"is_task": true, "phase": "calm"}"#).unwrap();
     assert!(facts.is_task());
     assert_eq!(serde_json::from_str::<TaskFacts>("{}").unwrap(), TaskFacts::default());
 }

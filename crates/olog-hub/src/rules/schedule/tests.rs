@@ -48,6 +48,27 @@ fn a_sixth_field_stands_before_the_others_and_means_seconds() {
 }
 
 #[test]
+fn a_clock_at_1970_or_2106_changes_nothing_about_the_calendar() {
+    let days = |text, after| {
+        runs(text, Tz::UTC, after, 2)
+            .into_iter()
+            .map(|run| run.chars().take(10).collect::<String>())
+            .collect::<Vec<_>>()
+    };
+    let table = [
+        ("0 3 * * 1", "1970-01-01T00:00:00Z", ["1970-01-05", "1970-01-12"]),
+        ("0 3 29 2 *", "1970-01-01T00:00:00Z", ["1972-02-29", "1976-02-29"]),
+        ("0 3 * * 1", "2106-02-07T06:28:15Z", ["2106-02-08", "2106-02-15"]),
+        ("0 3 1 1 *", "2106-02-07T06:28:15Z", ["2107-01-01", "2108-01-01"]),
+        ("0 3 29 2 *", "2096-03-01T00:00:00Z", ["2104-02-29", "2108-02-29"]),
+        ("0 3 31 12 *", "2099-12-31T12:00:00Z", ["2100-12-31", "2101-12-31"]),
+    ];
+    for (text, after, expected) in table {
+        assert_eq!(days(text, after), expected, "{text} after {after}");
+    }
+}
+
+#[test]
 fn daily_times_are_a_union() {
     let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").unwrap();
     let schedule = Schedule::daily(&[time("18:30"), time("11:00")]).unwrap();

@@ -256,7 +256,7 @@ fn why(tx: &mut Tx<'_>, row: &Row, channel: &Channel, now: At) -> Result<Waits, 
         return Ok(Waits::BackOff { until, why: facts.why });
     }
     if row.text_or_null(6)?.is_some() {
-        return Ok(Waits::Receivers { left: row.json(6)?, until: held });
+        return Ok(Waits::Receivers { left: row.json(6).unwrap_or_default(), until: held });
     }
     if Place::of(row.int(4)?) != Place::Fresh {
         return Ok(Waits::Refused { until: held });

@@ -49,17 +49,17 @@ pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, was_told_down: bool, now: 
     if let Some(notice) = notice {
         apply::tell(tx, rules, &notice, now)?;
     }
-    write(tx, LIFE, &Life { at: now, stopped: false })
+    write(tx, LIFE, &Life { at: now, stopped: false }, now)
 }
 
 /// The hub is alive.
 pub(super) fn alive(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
-    write(tx, LIFE, &Life { at: now, stopped: false })
+    write(tx, LIFE, &Life { at: now, stopped: false }, now)
 }
 
 /// The hub stops in order.
 pub(super) fn stopped(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
-    write(tx, LIFE, &Life { at: now, stopped: true })
+    write(tx, LIFE, &Life { at: now, stopped: true }, now)
 }
 
 /// When new devices have to be told, if there are any.
@@ -79,7 +79,7 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Resul
     let through = joined.iter().map(|(_, at)| *at).max().unwrap_or(told.through);
     let names = list(joined.iter().map(|(name, _)| name.as_str()));
     apply::tell(tx, rules, &apply::affair(None, SystemCode::NewDevices, &[("devices", names)], now), now)?;
-    write(tx, NEW_DEVICES, &Told { at: now, through })
+    write(tx, NEW_DEVICES, &Told { at: now, through }, now)
 }
 
 /// Names with commas; beyond [`NAMES_MAX`] only how many more.
@@ -93,11 +93,14 @@ pub(super) fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String 
 }
 
 fn read<T: for<'de> Deserialize<'de>>(tx: &mut Tx<'_>, key: &str) -> Result<Option<T>, StoreError> {
-    // What is not readable was never written by a hub; it is written anew.
-    Ok(settings::get(tx, key)?.and_then(|text| serde_json::from_str(&text).ok()))
+    settings::get_json(tx, key)
 }
 
-fn write<T: Serialize>(tx: &mut Tx<'_>, key: &str, value: &T) -> Result<(), StoreError> {
-    let text = serde_json::to_string(value).map_err(|error| StoreError::Refused(error.to_string()))?;
-    settings::set(tx, key, &text)
+fn write<T: Serialize + for<'de> Deserialize<'de>>(
+    tx: &mut Tx<'_>,
+    key: &str,
+    value: &T,
+    now: At,
+) -> Result<(), StoreError> {
+    settings::set_json(tx, key, value, now)
 }

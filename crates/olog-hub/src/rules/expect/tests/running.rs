@@ -65,6 +65,24 @@ fn a_reboot_ends_what_ran() {
 }
 
 #[test]
+fn a_run_that_its_machines_restart_ended_is_an_error_unless_the_agent_says_what_became_of_it() {
+    let mut life = scheduled("0 3 * * *", 30);
+    life.starts(at(0, 3, 0));
+    assert!(!life.facts.device_rebooted(Id128([1; 16]), at(0, 3, 5)), "the same boot: it runs on");
+    assert_eq!(life.facts.running_since(), Some(at(0, 3, 0)));
+    assert!(life.facts.device_rebooted(Id128([2; 16]), at(0, 4, 0)));
+    assert_eq!(life.facts.running_since(), None, "nothing runs any more");
+    assert_eq!(life.pass(at(0, 4, 9)), NOTHING, "the agent may still say how it ended");
+    assert_eq!(life.pass(at(0, 4, 10)), ["vanished"]);
+    assert_eq!(life.pass(at(1, 3, 0)), NOTHING, "told once");
+
+    life.starts(at(1, 3, 10));
+    life.facts.device_rebooted(Id128([2; 16]), at(1, 4, 0));
+    life.ends(at(1, 3, 10), 5);
+    assert_eq!(life.pass(at(1, 5, 0)), NOTHING, "its end was in the spool");
+}
+
+#[test]
 fn a_run_teaches_when_it_starts_and_its_end_teaches_nothing() {
     let mut life = life(None);
     for day in 0..7 {

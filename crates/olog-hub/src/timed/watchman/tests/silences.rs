@@ -299,7 +299,7 @@ async fn an_incident_is_made_no_error_by_its_number() {
         assert_eq!((one.device.as_str(), one.task.as_deref(), one.until_at), ("*", Some("*"), None));
         assert_eq!(one.fingerprint, Some(print_of("file has vanished").to_string()));
         assert!(one.comment.contains("#1") && one.comment.contains("vanished"), "{}", one.comment);
-        // Who heard of it hears that it is over; then no more.
+        // The silences are here and nobody closed the incident: who heard of it hears that it is over; then no more.
         world.pass_with(&[&place], 30 * HOUR).await;
         world.ends(nas, "rsync", 0, "").await;
         world.ends(nas, "other", 1, "file has vanished").await;

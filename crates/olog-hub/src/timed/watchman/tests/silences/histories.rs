@@ -118,7 +118,7 @@ async fn play(steps: Vec<Step>) {
         world.end(n).await;
     }
     world.pass(0).await;
-    let open = world.store.store.read(|tx| incidents::open_facts::<Absence>(tx, Subject::Device)).await.unwrap();
+    let open = world.store.store.read(incidents::open_absences).await.unwrap();
     // Whether they are back for good is not known yet; then their end is told, or that they are gone.
     let between: BTreeSet<(u64, String)> = open
         .iter()

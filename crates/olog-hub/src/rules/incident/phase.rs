@@ -1,0 +1,61 @@
+//! The phases of a task: calm, in trouble, or over for less than a day. Part of the stored facts; decides nothing.
+
+use olog_proto::At;
+use olog_push::ResolvedBy;
+use serde::{Deserialize, Serialize};
+
+use super::telling::Incident;
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    #[default]
+    Calm,
+    /// An error came and is not over. Without an incident: it was there at the agent's first start, nobody is told.
+    Trouble {
+        incident: Option<Box<Incident>>,
+        /// An end that is inferred and not yet believed.
+        pending: Option<Pending>,
+        /// When the hub last heard of an error.
+        heard_at: At,
+        /// An alarm is not quiet before: its device was away.
+        #[serde(default)]
+        not_quiet_before: Option<At>,
+    },
+    /// Over, but not for long enough to be another incident if it begins again.
+    Over { incident: Box<Incident>, ground: ResolvedBy, at: At, decided_at: At },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pending {
+    pub(super) ground: ResolvedBy,
+    pub(super) at: At,
+    pub(super) until: At,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Good {
+    pub(super) ground: ResolvedBy,
+    /// When the run began that shows it; unknown for a log that merely grew.
+    pub(super) began_at: Option<At>,
+    pub(super) at: At,
+    pub(super) heard_at: At,
+}
+
+impl Phase {
+    pub(super) fn trouble(incident: Option<Box<Incident>>, pending: Option<Pending>, heard_at: At) -> Phase {
+        Phase::Trouble { incident, pending, heard_at, not_quiet_before: None }
+    }
+
+    pub(super) fn pending(&self) -> Option<Pending> {
+        if let Phase::Trouble { pending, .. } = self { *pending } else { None }
+    }
+
+    pub(super) fn incident_mut(&mut self) -> Option<&mut Incident> {
+        match self {
+            Phase::Calm => None,
+            Phase::Trouble { incident, .. } => incident.as_deref_mut(),
+            Phase::Over { incident, .. } => Some(incident),
+        }
+    }
+}
