@@ -27,5 +27,6 @@ mod proxies;
 mod reports;
 mod restored;
 mod rotation;
+mod runs;
 mod silences;
 mod watched;

@@ -48,6 +48,7 @@ const AGENT: More = More {
         ("/etc/olog/agent.toml, /etc/olog/agent.d/*.toml", "The configuration; later files override, lists add."),
         ("/etc/olog/secrets/agent/", "Tokens that the configuration names; readable by root and the agent only."),
         ("/var/lib/olog-agent/", "The device's key, its hub, and what the hub has not acknowledged."),
+        ("/var/lib/olog-exec/", "The runs that exec reports, until the agent has read them."),
         ("/run/olog-agent/agent.sock", "Where the verbs ask: anybody may report a run and read the status."),
     ],
     environment: &[

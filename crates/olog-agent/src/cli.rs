@@ -1,7 +1,7 @@
-//! The command line: what every verb is called, and what it does.
+//! The command line: the verbs of `olog-agent` and what each one does.
 //!
-//! One definition feeds help, completions and manual pages. A verb of the running daemon asks its socket; `run`, `check`, `join`
-//! and `scan` work without one. Errors are told on stderr with their causes, in this place only.
+//! One definition feeds the parser, help, completions and manual pages. `status` and `exec` talk to the running daemon's socket; `run`, `check`,
+//! `join` and `scan` need no running daemon. Errors are printed to stderr with their causes, in this module only.
 
 use std::{ffi::OsString, fmt::Write as _, io, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -29,11 +29,11 @@ use crate::{
     socket::Status,
 };
 
-/// The Olog daemon on every device: watches folders, tells the hub.
+/// The Olog agent: watches log folders on this device and reports to the hub.
 #[derive(Debug, Parser)]
 #[command(name = "olog-agent", version, propagate_version = true)]
 pub struct Cli {
-    /// The configuration [default: /etc/olog/agent.toml]; more may stand in agent.d/*.toml beside it.
+    /// The configuration file [default: /etc/olog/agent.toml]; files in agent.d/*.toml beside it are read too.
     #[arg(long, global = true, value_name = "FILE", env = "OLOG_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -48,35 +48,35 @@ enum Verb {
         #[arg(long, value_name = "FORMAT")]
         log_format: Option<log::Format>,
     },
-    /// Check the configuration: print it as it is understood, and what is found.
+    /// Check the configuration: print the effective values, and problems with folders and rights.
     Check,
-    /// Join a hub with the line that `olog-hub join-link` printed.
+    /// Join a hub, with the link that `olog-hub join-link` printed.
     Join {
-        /// The link; without it, it is asked for (or read from stdin), so that it stays out of the shell's history.
+        /// The link; without it, you are asked for it, or it is read from stdin, so that it stays out of the shell's history.
         link: Option<String>,
     },
-    /// Print how the running agent is.
+    /// Show the state of the running agent: connection, waiting events, running jobs, problems.
     Status {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Run a command whose end is the state of a task: good with exit code 0, else an error.
+    /// Run a command and report its start and its end as a run of a task: OK with exit code 0, else an error.
     Exec {
-        /// The task's name.
+        /// The task.
         #[arg(long, value_name = "NAME")]
         task: TaskName,
-        /// End it after this time, e.g. "10m".
+        /// End the command after this time, e.g. "10m": SIGTERM, 10 s later SIGKILL; exit code 124.
         #[arg(long, value_name = "D", value_parser = parse_span)]
         timeout: Option<Duration>,
-        /// Do not start it while an earlier run of the same task is still going on.
+        /// Do not start the command while an earlier run of the same task by the same user is still going on; exit code 1.
         #[arg(long)]
         lock: bool,
         /// The command and its arguments.
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
-    /// Look at every log file once and print what would be told.
+    /// Read every log file once and print what would be reported.
     Scan {
         /// Write nothing, send nothing (required: a running agent scans by itself).
         #[arg(long, required = true)]
@@ -85,7 +85,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// Does it push, or judge what is needed for that?
+    /// Does it push, or check what is needed for that?
     fn needs_secrets(&self) -> bool {
         matches!(self, Verb::Run { .. } | Verb::Check)
     }
@@ -112,12 +112,12 @@ pub fn main() -> ExitCode {
     let config = match config::load(&source) {
         Ok(config) => config,
         Err(invalid) => {
-            // A job must run even if the agent's configuration is broken; and who asks only may not be able to read all of it.
+            // A job must run even if the agent's configuration is broken, and whoever asks for the status may not be able to read all of it.
             if !matches!(cli.verb, Verb::Exec { .. } | Verb::Status { .. }) {
                 let n = invalid.0.len();
                 complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
                 if is_denied(&invalid) {
-                    complain("some of it may not be read by this user: become root");
+                    complain("this user cannot read all of it: become root");
                 }
                 if matches!(cli.verb, Verb::Run { .. })
                     && let Some(first) = invalid.0.first()
@@ -257,7 +257,7 @@ fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
     };
     line(format_args!("# {}: {joined}", state_dir.display()));
     if config.live.push.channels.is_empty() {
-        line(format_args!("# no [[push.channel]]: nothing is told while the hub is away"));
+        line(format_args!("# no [[push.channel]]: nobody is notified while the hub cannot be reached"));
     }
     print(&out)
 }
@@ -288,7 +288,7 @@ async fn join_verb(link: Option<String>, config: &Config) -> Exit {
             Some(trouble) => format!("the running agent is not connected yet: {trouble}"),
         },
         Err(AskError::Away { .. }) => "start the agent: systemctl enable --now olog-agent".to_owned(),
-        Err(_) => "the running agent takes it within half a minute".to_owned(),
+        Err(_) => "the running agent connects to it within half a minute".to_owned(),
     };
     print(&format!("{} joined {}; {next}\n", live.device, joined.base))
 }
@@ -311,7 +311,7 @@ async fn until_connected(agent: &Client) -> Option<String> {
 fn ask_for_link() -> io::Result<String> {
     if io::IsTerminal::is_terminal(&io::stdin()) {
         let mut stderr = io::stderr();
-        write!(stderr, "the line that `olog-hub join-link` printed: ")?;
+        write!(stderr, "join link (from `olog-hub join-link` on the hub): ")?;
         stderr.flush()?;
     }
     let mut line = String::new();
@@ -360,7 +360,7 @@ fn show(status: &Status) -> String {
     }
     for note in &status.notes {
         let path = note.path.as_deref().map(|path| format!("{path}: ")).unwrap_or_default();
-        out += &format!("trouble: {path}{}\n", note.text);
+        out += &format!("problem: {path}{}\n", note.text);
     }
     for worker in &status.workers {
         if worker.state == WorkerState::Stuck {

@@ -1,14 +1,14 @@
-//! The road to the hub: DNS, TCP, TLS, in this order, and in words which of them failed.
+//! Connects to the hub: DNS, TCP, TLS, in this order. An error says which of the three steps failed.
 //!
-//! A hub with a self-signed certificate is known by its public key, as the join link carried it; names and dates are then
-//! not looked at, but whoever answers must hold the key. Otherwise the system's roots and the host's name decide, and dates are
-//! judged at the latest time that is known to have passed: a device whose clock fell back to 1970 must not be locked out, nor
-//! led back to certificates long expired.
+//! A hub with a self-signed certificate is known by its public key, which the join link carried: the certificate's name and dates are not
+//! checked, but the server must hold that key. Otherwise the system's root certificates and the host's name decide. Certificate
+//! dates are compared with the later of the device's clock and the latest time known to have passed, so that a device whose
+//! clock was reset to 1970 neither rejects valid certificates nor accepts expired ones.
 //!
-//! A name with several addresses is dialled without waiting for each: the next one begins a moment later while the first still tries,
-//! IPv6 and IPv4 in turn, so that a line without IPv6 costs a moment and not a time limit (RFC 8305).
+//! If a name has several addresses, the next one is tried after 300 ms while the first is still being tried, IPv6 and IPv4 in turn
+//! ("happy eyeballs", RFC 8305). Decision 0183 says why this is not a library's connector.
 //!
-//! Roots are read only when they are needed, for each connection anew: it is rare, and they are most of a small agent's memory.
+//! Root certificates are loaded for each connection: connections are rare, and the roots are most of a small agent's memory.
 
 use std::{
     fmt, io,

@@ -1,16 +1,17 @@
-//! The agent's own push: when no session with the hub comes about for `push.after`, somebody is told all the same.
+//! The agent's own push: notifies people directly while the hub cannot be reached.
 //!
-//! What goes out are the events that nobody acknowledged and that would be pushed at once by a hub: text of an `.err` or `.msg`, a
-//! failed run; no history. One error is told once in an outage, whatever the number of its events; what waits for a receiver
-//! goes together as one message. Before a call its events are recorded as *tried*, after it, if every receiver
-//! accepted, as *accepted*; both travel with the event, and the hub withholds only what was accepted: in doubt it is
-//! told twice, not never.
+//! It starts when the device has had no session for `push.after`. It pushes those unacknowledged events that a hub would push at once: text
+//! of an `.err` or `.msg`, a failed run; never what was found at the first start. In one outage each error is pushed once, however many
+//! events repeat it, and everything that waits for one receiver goes as one message.
 //!
-//! That the hub is gone is told beside them, later and by chance (`hub`), and that it is back once the link has held for a
-//! while: a hub that is restarted, or flaps, is no news.
+//! An event is marked as *tried* before the call, and as *accepted* after it if every receiver accepted. Both marks are sent to the hub
+//! with the event, and the hub suppresses only what was accepted: in doubt a notification comes twice rather than never.
 //!
-//! Owns nothing that must last: the marks lie in the spool. The outage's memory is made anew from them after a restart.
-//! Without a channel, or while the hub is there, it sleeps.
+//! That the hub is unreachable, and later reachable again, is notified too, after a longer random delay (`hub`), so that a hub that restarts
+//! causes no message.
+//!
+//! Stores nothing but these marks and who was notified, both in the spool; what was pushed in an outage is worked out again from them after a
+//! restart. Without a channel, or while a session is open, it sleeps.
 
 mod hub;
 mod outage;

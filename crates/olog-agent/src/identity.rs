@@ -1,8 +1,10 @@
-//! What makes this device itself, in `state_dir`: its key (`device.key`), and the hub that it belongs to (`hub.json`).
+//! The device's identity, in `state_dir`: its key (`device.key`), and the hub that it belongs to (`hub.json`).
 //!
-//! Both files are readable by their owner only, and belong to whoever owns the folder: `join` may run as root while the
-//! daemon runs under its own user. They are written beside and moved into place, so that a crash leaves the old one or the
-//! new one, and so that a folder which takes no file says so before anything was consumed ([`stage_hub`]). The key is made once; whoever loses the race to make it takes the winner's.
+//! Both files are readable by their owner only, and belong to the owner of the folder, because `join` may run as root while the
+//! daemon runs as its own user. They are written under another name and moved into place, so a crash leaves the old file or the
+//! new one. [`stage_hub`] writes without moving yet: a folder that cannot be written to is found before a join link is used up.
+//!
+//! The key is made once and never replaced; of two processes that make it at the same time, both use the first one's.
 
 use std::{
     fs, io,

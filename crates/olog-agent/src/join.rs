@@ -1,11 +1,12 @@
-//! `join`: from the line that `olog-hub join-link` printed to a device that its hub knows.
+//! `join`: makes this device known to the hub of a join link.
 //!
-//! The steps are those of every later connection, one at a time, so that the first one that fails can be named: DNS, TCP,
-//! TLS, upgrade, key. Only when the hub has shown that it is the one in the link, and `state_dir` has taken what is to be
-//! stored, does it get the secret; so a proxy that loses websockets, somebody in the hub's place, or a missing right costs no link. Once the hub has taken the secret, where it is is
-//! stored: from then on the device belongs to it, whatever happens next.
+//! It takes the same steps as every later connection, one at a time, so that the error names the first step that failed: DNS, TCP, TLS,
+//! upgrade, key. The link's secret is sent last, after two checks: the hub has shown the key that is named in the link,
+//! and `state_dir` has accepted the files that will be stored. So a proxy that blocks websockets, a server in
+//! the hub's place, or missing permissions do not use up the link. When the hub has accepted the secret, the hub's
+//! address and key are stored; from then on the device belongs to that hub.
 //!
-//! Works without a running daemon, and beside one, which then takes the new hub by itself.
+//! Works without a running daemon. A running daemon notices the new hub by itself.
 
 use std::path::Path;
 

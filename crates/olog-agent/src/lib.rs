@@ -1,4 +1,4 @@
-//! The daemon on every device: files in, events to the hub.
+//! The daemon on every device: reads log files, sends events to the hub. `docs/ARCHITECTURE.md` has the path of an event.
 
 pub mod agent;
 pub mod boot;

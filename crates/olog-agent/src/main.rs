@@ -1,4 +1,4 @@
-//! `olog-agent`: the daemon on every device, and its verbs.
+//! `olog-agent`: the daemon on every device, and its verbs. Everything is in the library.
 
 use std::process::ExitCode;
 

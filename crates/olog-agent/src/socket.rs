@@ -1,7 +1,9 @@
-//! The agent's Unix socket: `GET /status`, `POST /run` and `POST /runs` for anybody on this device, `POST /reload` for administrators.
+//! The agent's Unix socket: `GET /status`, `POST /run` and `POST /runs` for every user of this device, `POST /reload` for
+//! administrators (root, the daemon's user, the group `olog-admin`).
 //!
-//! A run that was reported is in the spool, synced, before the answer goes out. Knows HTTP and who asks; what a verb does is
-//! done by the spool, the files thread and the wiring, which it holds by handles.
+//! `POST /runs` means "read the run files now" and carries nothing. `POST /run` carries a run, for reporters that cannot write a run file; it
+//! is in the spool, synced, before the answer is sent. This module knows HTTP and the peer's user; the work is done by the
+//! spool, the files and the wiring.
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 

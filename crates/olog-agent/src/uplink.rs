@@ -1,12 +1,16 @@
-//! The link to the hub: sends what the spool holds, releases what the hub has acknowledged, and never gives up.
+//! The connection to the hub: sends the events of the spool, deletes what the hub has acknowledged, reconnects for ever.
 //!
-//! A session sends all that is held, in the order of the numbers, within the hub's window; after a break the next one
-//! sends it again under the same numbers. Only an `ack` of what this very session sent releases anything: an ack of more
-//! is a mistake of the hub, ends the session and releases nothing. Whatever ends a session, the next one is tried after a
-//! back-off that is jittered and never longer than [`BACK_OFF_MAX`] (a revoked device waits longer; a new
-//! configuration or a `join` ends every wait).
+//! One session after the other. A session sends every event that the spool holds, in the order of their numbers, at most a window of
+//! them without an acknowledgement. After a broken connection the next session sends the rest again under the same numbers, so delivery is
+//! at least once, and the hub recognises repetitions by the number.
 //!
-//! Owns the connection; knows the spool only through its verbs, nothing of files, and reads no clock but its own.
+//! Only an `ack` for something that this session has sent deletes events from the spool. An `ack` for more is an error of the hub: it ends
+//! the session and deletes nothing.
+//!
+//! Between two sessions there is a jittered back-off of at most 10 s ([`BACK_OFF_MAX`]), 5 min for a device that the hub has
+//! forgotten ([`REVOKED_AFTER`]). A new configuration or a `join` ends the wait.
+//!
+//! Owns the connection. Uses the spool only through its public functions, knows nothing of log files, and reads no clock but its own.
 
 mod enter;
 

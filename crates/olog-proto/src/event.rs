@@ -234,6 +234,15 @@ pub fn is_good_end(exit: Option<i32>, signal: Option<i32>) -> bool {
     exit == Some(0) && signal.is_none()
 }
 
+/// How a run ended, as a shell would say it; empty if that is unknown.
+pub fn end_text(exit: Option<i32>, signal: Option<i32>) -> String {
+    match (exit, signal) {
+        (_, Some(signal)) => format!("signal {signal}"),
+        (Some(exit), None) => format!("exit status {exit}"),
+        (None, None) => String::new(),
+    }
+}
+
 /// What happened to a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

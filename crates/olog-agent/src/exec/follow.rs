@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
+use olog_proto::event::end_text;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Stderr, Stdout},
@@ -225,12 +226,8 @@ pub(super) async fn follow(
 }
 
 fn ended_in_terminal(status: Option<&ExitStatus>) -> String {
-    let how = match status.map(|status| (status.code(), status.signal())) {
-        Some((Some(exit), _)) => format!("exit status {exit}"),
-        Some((_, Some(signal))) => format!("signal {signal}"),
-        _ => "ended".to_owned(),
-    };
-    format!("{how}; its output went to the terminal in which it ran")
+    let (exit, signal) = status.map_or((None, None), |status| (status.code(), status.signal()));
+    format!("{}; its output went to the terminal in which it ran", end_text(exit, signal))
 }
 
 /// Reads what the command left in its pipes.

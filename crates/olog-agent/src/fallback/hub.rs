@@ -1,8 +1,7 @@
-//! What of the hub itself a device tells: that it is gone, and that it is back, once each and to the same receivers. Pure but for
-//! the memory of who was told, a small fact of the spool: it outlives the agent, so that a restart repeats nothing.
+//! The notifications about the hub itself: unreachable, and reachable again, once each and to the same receivers.
 //!
-//! A receiver that accepted "gone" is owed "back", and only that one. What was accepted and not written down for a crash is
-//! told again.
+//! A receiver that accepted "unreachable" is owed "reachable", and no other receiver is. Who is owed it is stored in the spool, so that a
+//! restart of the agent repeats nothing. If a crash prevents recording an acceptance, that notification is repeated.
 
 use std::collections::BTreeMap;
 

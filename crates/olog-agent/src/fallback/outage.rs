@@ -1,8 +1,11 @@
-//! What of an outage has to be told: events in, notices out. Pure.
+//! Decides which events of an outage are notified: events in, notices out. Pure.
 
 use std::collections::{HashMap, HashSet};
 
-use olog_proto::{At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What, event::is_good_end};
+use olog_proto::{
+    At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What,
+    event::{end_text, is_good_end},
+};
 use olog_push::{Content, Kind, Notice, Reason};
 
 /// The same `.msg` text again within this time is counted only.
@@ -86,6 +89,7 @@ impl Outage {
                 Suffix::Log | Suffix::Scanerr => None,
             },
             What::RunEnded { task, exit, signal, excerpt, fingerprints, .. } if !is_good_end(exit, signal) => {
+                let excerpt = if excerpt.is_blank() { Excerpt::of(&end_text(exit, signal)) } else { excerpt };
                 let prints = fingerprints.iter().map(|text| text.fingerprint()).collect();
                 let content = self.error(&task, prints, excerpt, String::new(), at)?;
                 Some((Kind::Err, task, content))
@@ -184,6 +188,23 @@ mod tests {
         let Content::Error { why, n_seen, began_at, .. } = &said[0].notice.content else { panic!() };
         assert_eq!((*why, *n_seen, *began_at), (Reason::NewFingerprint, 3, At(1000)));
         assert_eq!(said[0].notice.address.as_deref(), Some("me@here"));
+    }
+
+    #[test]
+    fn a_failed_run_without_a_word_says_how_it_ended_and_a_good_one_says_nothing() {
+        let ended = |n: u64, exit: Option<i32>, signal: Option<i32>| {
+            let (task, run, excerpt) = ("job".parse().unwrap(), String::new(), Excerpt::default());
+            let what = What::RunEnded { task, run, exit, signal, duration: 1, excerpt, fingerprints: vec![] };
+            Event { what, ..event(n, "job", Suffix::Err, "") }
+        };
+        let take = |event| Outage::default().take(vec![event], &"comsrv".parse().unwrap(), None, At(0)).pop();
+        for (exit, signal, words) in [(Some(3), None, "exit status 3"), (None, Some(9), "signal 9")] {
+            let said = take(ended(1, exit, signal)).unwrap();
+            let Content::Error { excerpt, .. } = said.notice.content else { panic!() };
+            assert_eq!(excerpt.head(), words);
+        }
+        assert!(take(ended(1, None, None)).is_some(), "an unknown end is not good");
+        assert!(take(ended(1, Some(0), None)).is_none());
     }
 
     #[test]

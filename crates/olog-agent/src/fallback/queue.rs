@@ -1,4 +1,4 @@
-//! One receiver of one channel: what waits for it, its pace, its budget of a day, and what its calls came to.
+//! The send queue of one receiver of one channel: the notices that wait, the rate limit, the quota of a day, the results of its calls.
 
 use std::{
     collections::{BTreeMap, HashMap},

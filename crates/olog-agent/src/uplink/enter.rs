@@ -1,7 +1,7 @@
-//! From a stream of bytes to a session: the websocket upgrade, then both proofs.
+//! Opens a session on a connected stream: the websocket upgrade, then the proofs of both sides.
 //!
-//! The hub is believed only after its signature over both nonces has been checked against the key that the join link
-//! vouched for. Until then nothing is sent but who this device is.
+//! The hub is trusted only after its signature over both nonces was checked against the key that the join link named. Before
+//! that the agent sends nothing but its own introduction. Every failure is an [`EnterError`] whose text says what to do.
 
 use std::time::Duration;
 

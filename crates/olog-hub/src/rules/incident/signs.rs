@@ -1,7 +1,8 @@
 //! What an event says about its task, whatever event it is: an error, a run, or nothing.
 
 use olog_proto::{
-    At, Change, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Suffix, fingerprint,
+    At, Change, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Suffix, event::end_text,
+    fingerprint,
 };
 
 /// When something happened, and when the hub heard of it.
@@ -117,11 +118,7 @@ pub(super) fn is_told(event: &Event) -> bool {
 
 /// What a shell would say of a run that ended without a word.
 pub(super) fn exit_line(exit: Option<i32>, signal: Option<i32>) -> Excerpt {
-    Excerpt::of(&match (exit, signal) {
-        (_, Some(signal)) => format!("signal {signal}"),
-        (Some(exit), None) => format!("exit status {exit}"),
-        (None, None) => String::new(),
-    })
+    Excerpt::of(&end_text(exit, signal))
 }
 
 /// A path as the facts remember it. FNV-1a: stored, so it has to be the same in every build; the paths of one task are few.
