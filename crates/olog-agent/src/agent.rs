@@ -20,10 +20,9 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 use olog_daemon::{
     clock::Clock,
     config::{Source, Stamp},
-    pulse::Pulse,
     service,
     socket::bind,
-    workers::{Worker, Workers},
+    workers::Workers,
 };
 use olog_proto::{At, Note, event::Id128};
 use tokio::{
@@ -40,7 +39,7 @@ use crate::{
     fallback::{Fallback, FallbackError},
     files::{Files, FilesError},
     identity::{self, IdentityError, RandomSource as _, SystemRandom},
-    runs,
+    runs::{self, RunsError},
     socket::{self, ReloadAsked, SocketContext, SocketError},
     spool::{Spool, SpoolError, spool_path},
     sweep::SKEW_MAX,
@@ -54,6 +53,8 @@ const CONFIG_EVERY: Duration = Duration::from_secs(5);
 const TICK_EVERY: Duration = Duration::from_secs(30);
 /// The files thread beats at every file, and every half minute without one.
 const FILES_STUCK_AFTER: Duration = Duration::from_secs(120);
+/// The others wait idle, or for one call.
+const STUCK_AFTER: Duration = Duration::from_secs(300);
 /// The link's longest step is a dial with its every address.
 const UPLINK_STUCK_AFTER: Duration = Duration::from_secs(300);
 /// In the spool's meta: the newest time on which this device and its hub agreed.
@@ -80,6 +81,12 @@ pub enum Fatal {
     /// The own push cannot go on.
     #[error(transparent)]
     Fallback(#[from] FallbackError),
+    /// The runs of `exec` cannot be recorded.
+    #[error(transparent)]
+    Runs(#[from] RunsError),
+    /// The socket accepts no connection any more.
+    #[error("the socket of the verbs cannot be used any more")]
+    Accept(#[source] io::Error),
     /// No random bytes for a new epoch.
     #[error("no random bytes")]
     RandomBytes(#[source] io::Error),
@@ -117,16 +124,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
     let (live_sender, live) = watch::channel(live);
     let (reload, reload_asked) = mpsc::channel(4);
     let (look, look_asked) = mpsc::channel(16);
-    let runs = runs::Reader {
-        folders: runs::folders(state_dir),
-        spool: spool.clone(),
-        bell: bell.clone(),
-        live: live.clone(),
-        clock: clock.clone(),
-        running: Arc::default(),
-    };
-    let uplink_pulse = Pulse::default();
-    let uplink_worker = health.watch("uplink", uplink_pulse.clone(), UPLINK_STUCK_AFTER);
+    let runs = runs::Reader::new(state_dir, spool.clone(), bell.clone(), live.clone(), clock.clone());
     let uplink = Uplink {
         road: Dialer::new(clock.clone(), newest(&spool)),
         chance: SystemRandom,
@@ -137,7 +135,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         setup: setup_seen.clone(),
         link,
         why: || service::Stop::why().as_str(),
-        pulse: uplink_pulse.clone(),
+        worker: health.register("uplink", UPLINK_STUCK_AFTER),
     };
     let context = SocketContext {
         spool: spool.clone(),
@@ -152,9 +150,16 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         clock: clock.clone(),
         workers: health.clone(),
     };
-    let fallback =
-        Fallback { spool: spool.clone(), link: link_seen.clone(), live, clock: clock.clone(), chance: SystemRandom };
-    let workers = spawn_workers(uplink, fallback, (runs, look_asked), (listener, context.clone()), &handle.stop);
+    let fallback = Fallback {
+        spool: spool.clone(),
+        link: link_seen.clone(),
+        live,
+        clock: clock.clone(),
+        chance: SystemRandom,
+        worker: health.register("own push", STUCK_AFTER),
+    };
+    let workers =
+        spawn_workers(uplink, fallback, (runs, look_asked), (listener, context.clone()), &health, &handle.stop);
     let agent = Agent {
         source,
         stamp,
@@ -169,7 +174,6 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         link: link_seen,
         context,
         health,
-        _uplink_worker: uplink_worker,
         shown: String::new(),
         reload_asked,
         workers,
@@ -183,6 +187,7 @@ fn spawn_workers(
     fallback: Fallback<SystemRandom>,
     (runs, look_asked): (runs::Reader, mpsc::Receiver<runs::Look>),
     (listener, context): (tokio::net::UnixListener, SocketContext),
+    health: &Workers,
     stop: &CancellationToken,
 ) -> JoinSet<Result<&'static str, Fatal>> {
     let mut workers = JoinSet::new();
@@ -191,14 +196,13 @@ fn spawn_workers(
     let own = stop.clone();
     workers.spawn(async move { fallback.run(own).await.map_err(Fatal::from).map(|()| "own push") });
     let own = stop.clone();
-    workers.spawn(async move {
-        let ended = runs::run(runs, look_asked, own).await;
-        ended.map_err(|panic| Fatal::Ended(format!("runs ({panic})"))).map(|()| "runs")
-    });
+    let worker = health.register("runs", STUCK_AFTER);
+    workers.spawn(async move { runs::run(runs, look_asked, worker, own).await.map_err(Fatal::from).map(|()| "runs") });
     let own = stop.clone();
+    let worker = health.register("socket", STUCK_AFTER);
     workers.spawn(async move {
-        socket::run(listener, context, own).await;
-        Ok("socket")
+        let ended = socket::run(listener, context, worker, own).await;
+        ended.map_err(Fatal::Accept).map(|()| "socket")
     });
     workers
 }
@@ -218,8 +222,6 @@ struct Agent {
     context: SocketContext,
     /// The workers that the watchdog looks at.
     health: Workers,
-    /// Is looked at as long as it is held.
-    _uplink_worker: Worker,
     /// The line that the service manager shows.
     shown: String,
     reload_asked: mpsc::Receiver<ReloadAsked>,

@@ -192,24 +192,25 @@ async fn not_started(task: TaskName, error: LockError, start: &Start, report: &R
     };
     let file = RunFile::begin(&report.folders, start);
     match file.and_then(|file| file.end(&End { at: start.at, up: start.up, how })) {
-        Ok(file) => settle(&file, report).await,
+        Ok(file) => settle(&file, None, report).await,
         Err(error) => tracing::debug!(%error, "that the task was not started is not recorded"),
     }
     error
 }
 
-/// Reports the start while the command runs.
-async fn tell_start(start: &Start, file: Option<&RunFile>, report: &Report<'_>) -> Result<(), String> {
+/// Reports the start while the command runs. Returns how the agent answered the bell.
+async fn tell_start(start: &Start, file: Option<&RunFile>, report: &Report<'_>) -> Result<Rung, String> {
     let Some(file) = file else {
         let run = Run::Started { task: start.task.clone(), run: start.run.clone() };
-        return post(report.agent, &run).await;
+        return post(report.agent, &run).await.map(|()| Rung::Read);
     };
-    if !ring(report.agent).await
+    let rung = ring(report.agent).await;
+    if rung != Rung::Read
         && let Err(error) = file.sync()
     {
         tracing::debug!(%error, "a power cut now would hide this run");
     }
-    Ok(())
+    Ok(rung)
 }
 
 /// Reports the end.
@@ -217,7 +218,7 @@ async fn tell_end(
     start: &Start,
     ended: runs::Ended,
     file: io::Result<RunFile>,
-    started: Result<(), String>,
+    started: Result<Rung, String>,
     report: &Report<'_>,
 ) -> Result<(), String> {
     let no_file = match file {
@@ -225,29 +226,45 @@ async fn tell_end(
             let stamp = boot::stamp(report.clock.now());
             let end = End { at: stamp.at, up: stamp.up, how: How::Ended(ended) };
             let file = file.end(&end).map_err(|error| format!("the run file cannot be written: {error}"))?;
-            settle(&file, report).await;
+            settle(&file, started.ok(), report).await;
             return Ok(());
         }
         Err(error) => error,
     };
     let run = Run::Ended(Box::new(runs::Reported { task: start.task.clone(), run: start.run.clone(), ended }));
-    let told = started.and(post(report.agent, &run).await);
+    let told = match started {
+        Ok(_) => post(report.agent, &run).await,
+        Err(error) => Err(error),
+    };
     told.map_err(|error| format!("{error}; and no folder takes its run file ({no_file})"))
 }
 
-/// The agent has read it, or the disk has it for later.
-async fn settle(file: &EndedFile, report: &Report<'_>) {
-    if !ring(report.agent).await
+/// The agent has read it, or the disk has it for later. An agent that hung at the start is not waited for again.
+async fn settle(file: &EndedFile, before: Option<Rung>, report: &Report<'_>) {
+    if (before == Some(Rung::Hangs) || ring(report.agent).await != Rung::Read)
         && let Err(error) = file.sync()
     {
         tracing::debug!(%error, "a power cut now would hide this end");
     }
 }
 
-/// Has the agent read the run files?
-async fn ring(agent: &Client) -> bool {
-    let rung = timeout(RING_AFTER, agent.post::<serde_json::Value>("/runs", &())).await;
-    matches!(rung, Ok(Ok(_)))
+/// How the agent answered the bell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rung {
+    /// It has read the run files.
+    Read,
+    /// It is not there, or cannot read them now.
+    Away,
+    /// It does not answer.
+    Hangs,
+}
+
+async fn ring(agent: &Client) -> Rung {
+    match timeout(RING_AFTER, agent.post::<serde_json::Value>("/runs", &())).await {
+        Ok(Ok(_)) => Rung::Read,
+        Ok(Err(_)) => Rung::Away,
+        Err(_) => Rung::Hangs,
+    }
 }
 
 async fn post(agent: &Client, run: &Run) -> Result<(), String> {

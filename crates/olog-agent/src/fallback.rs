@@ -17,9 +17,9 @@ mod hub;
 mod outage;
 mod queue;
 
-use std::{io, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use olog_daemon::clock::Clock;
+use olog_daemon::{clock::Clock, workers::Worker};
 use olog_proto::{At, OwnPush};
 use olog_push::{
     Notice,
@@ -40,7 +40,6 @@ use crate::{
 use hub::OwedRecovery;
 use outage::Outage;
 use queue::{CallResult, PendingAcks, ReceiverQueue, SendLog};
-use std::sync::Arc;
 
 /// How often new events are looked for in an outage.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -61,12 +60,20 @@ pub struct Fallback<C> {
     pub clock: Clock,
     /// For jitter.
     pub chance: C,
+    /// How it is.
+    pub worker: Worker,
 }
 
-/// Why the worker ended.
+/// Why the worker ends, and with it the process.
 #[derive(Debug, thiserror::Error)]
-#[error("own push: no random bytes")]
-pub struct FallbackError(#[from] io::Error);
+pub enum FallbackError {
+    /// No jitter can be made.
+    #[error("own push: no random bytes")]
+    RandomBytes(#[from] io::Error),
+    /// The spool cannot be used any more; the next start sets a damaged one aside.
+    #[error("own push")]
+    Spool(#[from] SpoolError),
+}
 
 impl<C: RandomSource> Fallback<C> {
     /// Watches the link until `stop`.
@@ -80,7 +87,7 @@ impl<C: RandomSource> Fallback<C> {
             let outage = async {
                 tokio::select! {
                     () = away(&mut link, when.push, &self.clock, &mut lost_at) => {}
-                    () = self.welcome(&live, &send_log, when.back) => {}
+                    failed = self.welcome(&live, &send_log, when.back) => match failed? {},
                 }
                 if live.push.channels.is_empty() {
                     std::future::pending::<()>().await;
@@ -89,16 +96,17 @@ impl<C: RandomSource> Fallback<C> {
                 let mut back = self.link.clone();
                 tokio::select! {
                     () = connected(&mut back) => {}
-                    () = self.push(&live, &send_log, since, when.gone.saturating_sub(when.push)) => {}
+                    failed = self.push(&live, &send_log, since, when.gone.saturating_sub(when.push)) => match failed? {},
                 }
                 lost_at = None;
+                Ok::<_, SpoolError>(())
             };
             let mut changed = self.live.clone();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 // New channels: whatever was tried is marked, the rest is found again.
                 Ok(()) = changed.changed() => {}
-                () = outage => {}
+                ended = outage => ended?,
             }
         }
     }
@@ -117,17 +125,18 @@ impl<C: RandomSource> Fallback<C> {
         })
     }
 
-    /// Tells those who heard that the hub was gone that it is back, once the link has held for `after`. Goes on until it is dropped.
-    async fn welcome(&self, live: &Live, send_log: &SendLog, after: Duration) {
+    /// Notifies those who heard that the hub is unreachable that it is reachable again, once the connection has held for `after`. Goes on until it is
+    /// dropped, or until the spool cannot be used any more.
+    async fn welcome(&self, live: &Live, send_log: &SendLog, after: Duration) -> Result<Infallible, SpoolError> {
         let mut link = self.link.clone();
         connected(&mut link).await;
         let at = self.clock.now();
-        let owed = hub::met(&self.spool).and_then(|()| OwedRecovery::load(&self.spool));
-        let mut told = match owed {
-            Ok(told) => told,
-            Err(error) => {
-                tracing::error!(%error, "who was told that the hub is gone cannot be read");
-                return std::future::pending().await;
+        let duty = self.worker.duty("who is owed that the hub is back");
+        let mut told = loop {
+            let owed = hub::met(&self.spool).and_then(|()| OwedRecovery::load(&self.spool));
+            match duty.round(owed, self.clock.now())? {
+                Some(told) => break told,
+                None => sleep(duty.retry_after()).await,
             }
         };
         let mut queues: Vec<ReceiverQueue<'_>> =
@@ -142,58 +151,61 @@ impl<C: RandomSource> Fallback<C> {
         }
         queues.retain(|queue| !queue.waiting.is_empty());
         let owed: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
-        if let Err(error) = told.keep(&owed, &self.spool) {
-            tracing::warn!(%error, "who is owed no news of the hub stays on record");
-        }
+        // A receiver that is not in the configuration any more stays on record until this can be written.
+        duty.round(told.keep(&owed, &self.spool), self.clock.now())?;
         sleep(after).await;
         let mut pending = PendingAcks::default();
         while !queues.is_empty() {
             for queue in &mut queues {
                 // Not in a moment without the hub: it may be gone again.
                 connected(&mut link).await;
-                self.turn(queue, &mut pending).await;
-                if queue.waiting.is_empty()
-                    && let Err(error) = told.back(queue.name(), &self.spool)
-                {
-                    tracing::warn!(%error, "that the hub is back is told again after a restart");
+                self.turn(queue, &mut pending).await?;
+                if queue.waiting.is_empty() {
+                    // What cannot be written is told again after a restart.
+                    duty.round(told.back(queue.name(), &self.spool), self.clock.now())?;
                 }
             }
             queues.retain(|queue| !queue.waiting.is_empty());
             let due = queues.iter().map(|queue| queue.not_before).min();
+            self.worker.idle();
             sleep_until(due.map_or_else(Instant::now, |due| due.max(Instant::now() + LOOK_EVERY))).await;
         }
         std::future::pending().await
     }
 
-    /// Pushes until it is dropped; `since` then there is no session, after `gone_after` that is told too.
-    async fn push(&self, live: &Live, send_log: &SendLog, since: At, gone_after: Duration) {
+    /// Pushes until it is dropped, or until the spool cannot be used any more. There is no session since `since`; after `gone_after` that is
+    /// notified too.
+    async fn push(
+        &self,
+        live: &Live,
+        send_log: &SendLog,
+        since: At,
+        gone_after: Duration,
+    ) -> Result<Infallible, SpoolError> {
         tracing::warn!(after = ?live.push.after, "the hub is away: this device pushes by itself");
+        let duty = self.worker.duty("own push");
         let mut gone_due = Some(Instant::now() + gone_after);
         let mut queues: Vec<ReceiverQueue<'_>> =
             live.push.channels.iter().flat_map(|c| ReceiverQueue::of(c, send_log)).collect();
         let mut outage = Outage::default();
         let mut pending = PendingAcks::default();
         loop {
+            self.worker.beat();
             if gone_due.is_some_and(|due| due <= Instant::now()) {
-                gone_due = None;
-                if let Err(error) = self.miss(&mut queues, live, since) {
-                    tracing::error!(%error, "that the hub is gone is not told");
-                }
+                let missed = duty.round(self.miss(&mut queues, live, since), self.clock.now())?;
+                gone_due = missed.is_none().then(|| Instant::now() + duty.retry_after());
             }
-            if let Err(error) = self.gather(&mut outage, &mut pending, &mut queues, live) {
-                tracing::error!(%error, "what should be pushed cannot be read");
-            }
+            duty.round(self.gather(&mut outage, &mut pending, &mut queues, live), self.clock.now())?;
             for queue in &mut queues {
-                if self.turn(queue, &mut pending).await.is_gone_accepted {
-                    let told = OwedRecovery::load(&self.spool)
-                        .and_then(|mut told| told.gone(queue.name(), since, &self.spool));
-                    if let Err(error) = told {
-                        tracing::error!(%error, "who was told that the hub is gone is not on record");
-                    }
+                if self.turn(queue, &mut pending).await?.is_gone_accepted {
+                    let told = OwedRecovery::load(&self.spool);
+                    let told = told.and_then(|mut told| told.gone(queue.name(), since, &self.spool));
+                    duty.round(told, self.clock.now())?;
                 }
             }
             let due = queues.iter().filter(|queue| !queue.waiting.is_empty()).map(|queue| queue.not_before).min();
             let look = gone_due.map_or(Instant::now() + LOOK_EVERY, |due| due.min(Instant::now() + LOOK_EVERY));
+            self.worker.idle();
             sleep_until(due.map_or(look, |due| due.min(look))).await;
         }
     }
@@ -242,10 +254,10 @@ impl<C: RandomSource> Fallback<C> {
     }
 
     /// One call of one queue, if it is its turn.
-    async fn turn(&self, queue: &mut ReceiverQueue<'_>, pending: &mut PendingAcks) -> TurnResult {
+    async fn turn(&self, queue: &mut ReceiverQueue<'_>, pending: &mut PendingAcks) -> Result<TurnResult, SpoolError> {
         let now = self.clock.now();
         if queue.waiting.is_empty() || Instant::now() < queue.not_before || !queue.has_budget(now) {
-            return TurnResult::default();
+            return Ok(TurnResult::default());
         }
         let notices: Vec<Notice> = queue.waiting.iter().map(|(_, notice)| notice.clone()).collect();
         let context = Context {
@@ -261,26 +273,25 @@ impl<C: RandomSource> Fallback<C> {
         let places = || told.iter().filter_map(|&i| queue.waiting.get(i));
         let numbers: Vec<u64> = places().filter_map(|(n, _)| *n).collect();
         let speaks_of_hub = places().any(|(n, _)| n.is_none());
-        if let Err(error) = self.mark(&numbers, OwnPush { tried_at: now, accepted_at: None }) {
-            // Unmarked it would be told again after every restart.
-            tracing::error!(%error, "an own push cannot be recorded, so it is not made");
+        let duty = self.worker.duty("marks of own pushes");
+        if duty.round(self.mark(&numbers, OwnPush { tried_at: now, accepted_at: None }), now)?.is_none() {
+            // Without the mark it would be pushed again after every restart, so it waits.
             queue.failed(None);
-            return TurnResult::default();
+            return Ok(TurnResult::default());
         }
         let is_accepted = match queue.call(&message).await {
             CallResult::Accepted => true,
             CallResult::Refused => false,
             CallResult::Later(after) => {
                 queue.failed(after);
-                return TurnResult::default();
+                return Ok(TurnResult::default());
             }
         };
         queue.done(&told, now, is_accepted);
         let accepted = pending.close(&numbers, is_accepted);
-        if let Err(error) = self.mark(&accepted, OwnPush { tried_at: now, accepted_at: Some(self.clock.now()) }) {
-            tracing::error!(%error, "an accepted push cannot be recorded: the hub will tell it again");
-        }
-        TurnResult { is_gone_accepted: speaks_of_hub && is_accepted }
+        // If this cannot be written, the hub notifies once more.
+        duty.round(self.mark(&accepted, OwnPush { tried_at: now, accepted_at: Some(self.clock.now()) }), now)?;
+        Ok(TurnResult { is_gone_accepted: speaks_of_hub && is_accepted })
     }
 
     fn mark(&self, numbers: &[u64], push: OwnPush) -> Result<(), SpoolError> {

@@ -33,7 +33,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use reader::{Look, Reader, RunningRun, run};
+pub use reader::{Look, Reader, RunningRun, RunsError, run};
 pub(crate) use reader::{is_bounded, log};
 
 /// Where every user of the machine may report a run, if the agent's `state_dir` is the default one. Sticky, owned by the agent.

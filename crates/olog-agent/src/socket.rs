@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use olog_daemon::{
     clock::Clock,
     socket::Peer,
-    workers::{WorkerStatus, Workers},
+    workers::{Worker, WorkerStatus, Workers},
 };
 use olog_proto::{Epoch, Note, TaskName, What};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -145,23 +145,31 @@ pub struct SocketError {
     pub source: std::io::Error,
 }
 
-/// Answers until `stop`.
-pub async fn run(listener: UnixListener, context: SocketContext, stop: CancellationToken) {
+/// Answers until `stop`, or until the socket cannot be used any more.
+pub async fn run(
+    listener: UnixListener,
+    context: SocketContext,
+    worker: Worker,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let duty = worker.duty("accept");
     let mut connections = JoinSet::new();
     loop {
         let may_accept = connections.len() < CONNECTIONS_MAX;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if may_accept => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(timeout(CONNECTION_AFTER, serve(stream, context.clone())));
-                }
-                Err(error) => {
-                    // Out of descriptors, most likely: those that are open must end first.
-                    tracing::warn!(%error, "the socket takes no connection");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+        worker.idle();
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept(), if may_accept => accepted,
+        };
+        match duty.round(accepted, context.clock.now())? {
+            Some((stream, _)) => {
+                connections.spawn(timeout(CONNECTION_AFTER, serve(stream, context.clone())));
+            }
+            // Too many open files, most likely: some must be closed first.
+            None => tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(duty.retry_after()) => {}
             },
         }
     }

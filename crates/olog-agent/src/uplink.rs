@@ -17,7 +17,11 @@ mod enter;
 use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::{Sink as _, SinkExt as _, Stream as _};
-use olog_daemon::{clock::Clock, pulse::Pulse};
+use olog_daemon::{
+    clock::Clock,
+    failure::{Consequence, Failure},
+    workers::Worker,
+};
 use olog_proto::{
     AgentFrame, DeviceName, FRAME_EVENTS_MAX, HubFrame, Nonce, Note, SecretKey, WINDOW_MAX, frame::Refusal,
 };
@@ -96,14 +100,20 @@ pub struct Uplink<R, C> {
     pub link: watch::Sender<ConnectionStatus>,
     /// What to say in `bye` once it is stopped: `stop`, `shutdown`, `upgrade`.
     pub why: fn() -> &'static str,
-    /// Beats at each step, and while there is nothing to do.
-    pub pulse: Pulse,
+    /// How it is. Beats at each step, and while there is nothing to do; its duty is the session.
+    pub worker: Worker,
 }
 
-/// What the worker cannot live with.
+/// Why the worker ends, and with it the process.
 #[derive(Debug, thiserror::Error)]
-#[error("uplink: no random bytes")]
-pub struct UplinkError(#[from] io::Error);
+pub enum UplinkError {
+    /// No nonce can be made.
+    #[error("uplink: no random bytes")]
+    RandomBytes(#[from] io::Error),
+    /// The spool cannot be used any more; the next start sets a damaged one aside.
+    #[error("uplink")]
+    Spool(#[from] SpoolError),
+}
 
 /// Why a session ended, or none began.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +140,17 @@ enum Disconnect {
     RandomBytes(#[from] io::Error),
 }
 
+impl Failure for Disconnect {
+    /// Whatever the hub or the network does, the next session may succeed.
+    fn consequence(&self) -> Consequence {
+        match self {
+            Disconnect::Spool(error) if error.consequence() == Consequence::End => Consequence::End,
+            Disconnect::RandomBytes(_) => Consequence::End,
+            _ => Consequence::Retry,
+        }
+    }
+}
+
 impl Disconnect {
     fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -144,7 +165,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), UplinkError> {
         let mut back_off = BackOff::default();
         loop {
-            self.pulse.beat();
+            self.worker.beat();
             let setup = self.setup.borrow_and_update().clone();
             let wait = match &setup.hub {
                 None => None,
@@ -155,34 +176,39 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
                         back_off = BackOff::default();
                         continue;
                     }
-                    Disconnect::RandomBytes(e) => return Err(e.into()),
-                    ended => Some(self.settle(hub, &ended, &mut back_off)?),
+                    ended => Some(self.session_ended(hub, ended, &mut back_off)?),
                 },
             };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = rest(&self.pulse, wait) => {}
+                () = rest(&self.worker, wait) => {}
                 () = changed(&mut self.setup) => back_off = BackOff::default(),
             }
         }
     }
 
-    /// Tells why there is no session, does what the hub asked for, and says how long to wait.
-    fn settle(&mut self, hub: &Hub, ended: &Disconnect, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
+    /// Records why there is no session, does what the hub asked for, and says how long to wait.
+    fn session_ended(&mut self, hub: &Hub, ended: Disconnect, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
         let words = ended.to_string();
-        let revoked = matches!(ended.refusal(), Some(Refusal::Revoked));
+        let refusal = ended.refusal().cloned();
+        let revoked = matches!(refusal, Some(Refusal::Revoked));
         let news = self.link.send_if_modified(|link| {
             let new = ConnectionStatus { connected: false, trouble: Some(words.clone()), revoked, ..link.clone() };
             let differs = *link != new;
             *link = new;
             differs
         });
-        // The same trouble every few seconds is one line in the log, not a thousand.
+        // The same problem every few seconds is one line in the log, not a thousand.
         if news {
             tracing::warn!(hub = hub.base, why = words, "no session with the hub");
         }
-        match ended.refusal() {
-            Some(Refusal::NewEpoch { detail }) => self.renew_epoch(detail)?,
+        match self.worker.duty("session").round(Err::<(), _>(ended), self.clock.now()) {
+            Err(Disconnect::Spool(error)) => return Err(error.into()),
+            Err(Disconnect::RandomBytes(error)) => return Err(error.into()),
+            _ => {}
+        }
+        match refusal {
+            Some(Refusal::NewEpoch { detail }) => self.renew_epoch(&detail)?,
             Some(Refusal::Revoked) => {
                 back_off.ease();
                 return Ok(jittered(REVOKED_AFTER, &mut self.chance)?);
@@ -213,6 +239,8 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
         let renewed = self.spool.renew(olog_proto::event::Id128(epoch));
         match renewed.and_then(|n_held| self.spool.put_note(note, stamp).map(|_| n_held)) {
             Ok(n_held) => tracing::warn!(n_held, detail, "a new epoch begins"),
+            Err(error) if error.consequence() == Consequence::End => return Err(error.into()),
+            // The hub asks again at the next session.
             Err(error) => tracing::error!(%error, "a new epoch cannot begin"),
         }
         Ok(())
@@ -238,10 +266,11 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
         *back_off = BackOff::default();
         let skew = welcome.time.since(self.clock.now());
         self.link.send_replace(ConnectionStatus { connected: true, trouble: None, skew: Some(skew), revoked: false });
+        self.worker.duty("session").succeeded(self.clock.now());
         tracing::info!(hub = hub.base, acked = welcome.acked, held = self.spool.held().events, "connected");
         let mut session = Session::new(socket, &welcome, &self.spool);
         loop {
-            self.pulse.beat();
+            self.worker.beat();
             let turn = tokio::select! {
                 biased;
                 () = stop.cancelled() => Err(Disconnect::Stopped),
@@ -409,12 +438,12 @@ impl<'a> Session<'a> {
 }
 
 /// Waits, for ever without a time, and is alive all the while.
-async fn rest(pulse: &Pulse, wait: Option<Duration>) {
+async fn rest(worker: &Worker, wait: Option<Duration>) {
     let over = wait.map(|wait| Instant::now() + wait);
     loop {
         let step = Instant::now() + REST_STEP;
         sleep_until(over.map_or(step, |over| over.min(step))).await;
-        pulse.beat();
+        worker.beat();
         if over.is_some_and(|over| over <= Instant::now()) {
             return;
         }

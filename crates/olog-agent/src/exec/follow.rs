@@ -18,6 +18,8 @@ use super::{NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT, signals, signals::ForwardedSig
 
 /// Bytes of the output's end that are reported: more than an excerpt shows.
 const OUTPUT_MAX: usize = 16 * 1024;
+/// Bytes that are read at once: each read is passed on before the next one.
+const READ_MAX: usize = 32 * 1024;
 /// From SIGTERM to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(10);
 /// How long what the command left behind may still write.
@@ -56,7 +58,7 @@ struct Output<F, T> {
     name: &'static str,
     from: Option<F>,
     to: T,
-    bytes: Box<[u8; 4096]>,
+    bytes: Vec<u8>,
     /// Read, and not yet passed on.
     pending: VecDeque<u8>,
     /// Bytes that the command is known to have written and that are not read yet.
@@ -66,7 +68,7 @@ struct Output<F, T> {
 
 impl<F: AsyncRead + std::os::fd::AsFd + Unpin, T: AsyncWrite + Unpin> Output<F, T> {
     fn new(name: &'static str, from: Option<F>, to: T) -> Output<F, T> {
-        let bytes = Box::new([0; 4096]);
+        let bytes = vec![0; READ_MAX];
         Output { name, from, to, bytes, pending: VecDeque::new(), owed: 0, complaint: None }
     }
 
@@ -82,7 +84,7 @@ impl<F: AsyncRead + std::os::fd::AsFd + Unpin, T: AsyncWrite + Unpin> Output<F, 
     /// Returns what was read; never, after the end.
     async fn read(&mut self) -> &[u8] {
         let Some(from) = &mut self.from else { return std::future::pending().await };
-        let n = from.read(&mut *self.bytes).await.unwrap_or(0);
+        let n = from.read(&mut self.bytes).await.unwrap_or(0);
         if n == 0 {
             (self.from, self.owed) = (None, 0);
         }

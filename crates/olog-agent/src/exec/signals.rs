@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 /// ForwardedSignals that wait while one is handled; more of them are merged by the kernel too.
 const QUEUE: usize = 64;
 
-/// What is forwarded. SIGCHLD is ours; SIGKILL and SIGSTOP cannot be caught; SIGSEGV and its like are the program's own.
+/// What is forwarded. SIGCHLD is not; it is caught all the same, because a command whose parent ignores it cannot be waited for. SIGKILL and SIGSTOP cannot be caught; SIGSEGV and its like are the program's own.
 const FORWARDED: [Signal; 17] = [
     Signal::HUP,
     Signal::INT,
@@ -85,12 +85,13 @@ fn listen(in_terminal: bool, sender: mpsc::Sender<Signal>) -> io::Result<Handle>
     let ignored = ignored();
     let tstp = (!in_terminal).then_some(Signal::TSTP);
     let numbers = FORWARDED.into_iter().chain(tstp).map(Signal::as_raw).filter(|n| ignored & (1 << (n - 1)) == 0);
-    let mut signals = SignalsInfo::<WithOrigin>::new(numbers)?;
+    let mut signals = SignalsInfo::<WithOrigin>::new(numbers.chain([Signal::CHILD.as_raw()]))?;
     let handle = signals.handle();
     std::thread::Builder::new().name("olog-signals".to_owned()).spawn(move || {
         for received in &mut signals {
             let is_from_terminal = in_terminal && matches!(received.cause, Cause::Kernel);
-            let signal = Signal::from_named_raw(received.signal).filter(|_| !is_from_terminal);
+            let signal = Signal::from_named_raw(received.signal);
+            let signal = signal.filter(|signal| !is_from_terminal && *signal != Signal::CHILD);
             // Nobody listens any more: the program is about to end.
             if signal.is_some_and(|signal| sender.blocking_send(signal).is_err()) {
                 return;

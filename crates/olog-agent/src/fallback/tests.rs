@@ -58,7 +58,14 @@ impl Away {
         let (link, seen) = watch::channel(ConnectionStatus { connected, ..ConnectionStatus::default() });
         let (live_sender, live) = watch::channel(live);
         let stop = CancellationToken::new();
-        let fallback = Fallback { spool: spool.clone(), link: seen, live, clock: Clock::system(), chance: Zeros };
+        let fallback = Fallback {
+            spool: spool.clone(),
+            link: seen,
+            live,
+            clock: Clock::system(),
+            chance: Zeros,
+            worker: Worker::default(),
+        };
         let until = stop.clone();
         tasks.spawn(async move { fallback.run(until).await.unwrap() });
         Away { folder, spool, link, pushes, stop, tasks, _live: live_sender }

@@ -19,7 +19,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use olog_daemon::clock::Clock;
+use olog_daemon::{
+    clock::Clock,
+    workers::{Duty, Worker},
+};
 use olog_proto::{
     At, Excerpt, Note, TaskName, What,
     event::{Event, is_good_end},
@@ -110,36 +113,48 @@ pub struct Reader {
     pub running: Arc<Mutex<Vec<RunningRun>>>,
 }
 
-/// Looks when asked and on a timer, until `stop`. Ends early only by a panic inside a look, which is its error.
+/// Why the worker ends, and with it the process.
+#[derive(Debug, thiserror::Error)]
+pub enum RunsError {
+    /// The spool cannot be used any more; the next start sets a damaged one aside.
+    #[error("runs")]
+    Spool(#[from] SpoolError),
+    /// A look panicked.
+    #[error("runs: {0}")]
+    Panic(#[from] tokio::task::JoinError),
+}
+
+/// Looks when asked and on a timer, until `stop`. While the disk is full or busy the files stay, and nothing is lost.
 pub async fn run(
     reader: Reader,
     mut asked: mpsc::Receiver<Look>,
+    worker: Worker,
     stop: CancellationToken,
-) -> Result<(), tokio::task::JoinError> {
+) -> Result<(), RunsError> {
     reader.make_folders();
+    let duty: Duty = worker.duty("read run files");
     let mut waiting = Vec::new();
     while !stop.is_cancelled() {
+        worker.beat();
         // A look that begins now sees what was written before it was asked for.
         while let Ok(one) = asked.try_recv() {
             waiting.push(one);
         }
         let own = reader.clone();
         let looked = tokio::task::spawn_blocking(move || own.look()).await?;
-        for one in waiting.drain(..) {
+        let is_read = looked.is_ok();
+        let again = match duty.round(looked, reader.clock.now())? {
+            Some(LookResult { is_all: false }) => Duration::ZERO,
+            Some(_) if reader.running().is_empty() => LOOK_EVERY,
+            Some(_) => LOOK_WHILE_RUNNING,
+            None => duty.retry_after(),
+        };
+        for one in waiting.drain(..).filter(|_| is_read) {
             if one.send(()).is_err() {
                 tracing::debug!("exec did not wait for the agent");
             }
         }
-        let again = match looked {
-            Ok(LookResult { is_all: false }) => continue,
-            Ok(_) if reader.running().is_empty() => LOOK_EVERY,
-            Ok(_) => LOOK_WHILE_RUNNING,
-            Err(error) => {
-                // The files stay, so nothing is lost: the disk is full or busy.
-                tracing::warn!(%error, "runs by exec cannot be recorded now");
-                LOOK_EVERY
-            }
-        };
+        worker.idle();
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep(again) => {}
@@ -157,6 +172,18 @@ pub struct LookResult {
 }
 
 impl Reader {
+    /// For the agent with this `state_dir`.
+    pub fn new(
+        state_dir: &std::path::Path,
+        spool: Spool,
+        bell: Arc<Notify>,
+        live: watch::Receiver<Arc<Live>>,
+        clock: Clock,
+    ) -> Reader {
+        let folders = super::folders(state_dir);
+        Reader { folders, spool, bell, live, clock, running: Arc::default() }
+    }
+
     /// The runs that go on, as of the last look.
     pub fn running(&self) -> Vec<RunningRun> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -76,7 +76,7 @@ impl World {
             setup: setup_seen,
             link,
             why: || "stop",
-            pulse: Pulse::default(),
+            worker: Worker::default(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(uplink.run(stop.clone()));
@@ -468,5 +468,25 @@ fn the_back_off_is_quick_at_first_and_never_over_its_bound() {
     for _ in 0..100 {
         let wait = jittered(BACK_OFF_MAX, &mut most).unwrap();
         assert!(wait >= BACK_OFF_MAX / 2 && wait <= BACK_OFF_MAX);
+    }
+}
+
+#[test]
+fn whatever_hub_and_network_do_is_tried_again_and_only_a_broken_spool_or_no_randomness_ends_the_process() {
+    let path = std::path::PathBuf::from("/s");
+    let again = [
+        Disconnect::Broken("reset".into()),
+        Disconnect::Silent(Duration::from_secs(1)),
+        Disconnect::Protocol("no text".into()),
+        Disconnect::Refused(Refusal::Revoked),
+        Disconnect::Enter(EnterError::BadProof),
+        Disconnect::Spool(SpoolError::Full { path: path.clone() }),
+    ];
+    for disconnect in again {
+        assert_eq!(disconnect.consequence(), Consequence::Retry, "{disconnect}");
+    }
+    for disconnect in [Disconnect::Spool(SpoolError::Damaged { path }), Disconnect::RandomBytes(io::Error::other("x"))]
+    {
+        assert_eq!(disconnect.consequence(), Consequence::End, "{disconnect}");
     }
 }

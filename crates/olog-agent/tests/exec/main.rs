@@ -93,6 +93,15 @@ fn a_signal_that_was_ignored_stays_ignored() {
 }
 
 #[test]
+fn a_parent_that_ignores_the_end_of_its_children_hides_no_exit_code() {
+    let world = World::with_folder();
+    let mut command = std::process::Command::new("bash");
+    let exec = world.exec("t", "exit 3");
+    command.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]).arg(exec.get_program()).args(exec.get_args());
+    assert_eq!(command.output().unwrap().status.code(), Some(3));
+}
+
+#[test]
 fn a_slow_reader_gets_all_that_the_command_wrote() {
     let world = World::with_folder();
     // More than a pipe holds, and the command ends at once after its last byte.
