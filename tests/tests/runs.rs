@@ -15,9 +15,7 @@ async fn a_run_that_fails_while_its_agent_is_down_is_an_error_at_the_hub_and_on_
     let mut exec = Command::new(program("olog-agent"));
     exec.arg("exec").arg("--config").arg(pi.daemon.config()).args(["--task", "long2", "--", "sh", "-c"]);
     let mut run = exec.arg("echo disk broken; read x; exit 2").stdin(Stdio::piped()).spawn().unwrap();
-    let task = |hub: &olog_journeys::world::Hub| {
-        hub.list(&["task", "list", "--json"]).into_iter().find(|t| t["task"] == "long2")
-    };
+    let task = |hub: &olog_journeys::world::Hub| hub.list(&["task", "list"]).into_iter().find(|t| t["task"] == "long2");
     hub.wait("it runs", |hub| task(hub).filter(|task| !task["running_at"].is_null()));
     pi.daemon.stop();
     run.stdin.take().unwrap().write_all(b"\n").unwrap();
@@ -44,7 +42,7 @@ async fn a_run_that_vanished_is_not_ok_at_the_hub() {
     pi.start();
     world.push("how the run ended is unknown").await;
     hub.wait("its error", |hub| {
-        let mut tasks = hub.list(&["task", "list", "--json"]).into_iter();
+        let mut tasks = hub.list(&["task", "list"]).into_iter();
         tasks.find(|task| task["task"] == "gone" && task["state"] == "ERR" && task["running_at"].is_null())
     });
 }
