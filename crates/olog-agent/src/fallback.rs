@@ -269,8 +269,8 @@ impl<C: RandomSource> Fallback<C> {
             budget: None,
             limits: queue.channel.limits(),
         };
-        let Composed { message, told } = compose(&notices, &context);
-        let places = || told.iter().filter_map(|&i| queue.waiting.get(i));
+        let Composed { message, included, shown } = compose(&notices, &context);
+        let places = || included.iter().filter_map(|&i| queue.waiting.get(i));
         let numbers: Vec<u64> = places().filter_map(|(n, _)| *n).collect();
         let speaks_of_hub = places().any(|(n, _)| n.is_none());
         let duty = self.worker.duty("marks of own pushes");
@@ -287,8 +287,14 @@ impl<C: RandomSource> Fallback<C> {
                 return Ok(TurnResult::default());
             }
         };
-        queue.done(&told, now, is_accepted);
-        let accepted = pending.close(&numbers, is_accepted);
+        // What the message only counts is notified again, by the hub.
+        let number = |i: &usize| queue.waiting.get(*i).and_then(|(n, _)| *n);
+        let (in_words, counted): (Vec<usize>, Vec<usize>) = included.iter().partition(|i| shown.contains(i));
+        let in_words: Vec<u64> = in_words.iter().filter_map(number).collect();
+        let counted: Vec<u64> = counted.iter().filter_map(number).collect();
+        queue.done(&included, now, is_accepted);
+        let mut accepted = pending.close(&in_words, is_accepted);
+        accepted.extend(pending.close(&counted, false));
         // If this cannot be written, the hub notifies once more.
         duty.round(self.mark(&accepted, OwnPush { tried_at: now, accepted_at: Some(self.clock.now()) }), now)?;
         Ok(TurnResult { is_gone_accepted: speaks_of_hub && is_accepted })

@@ -433,8 +433,8 @@ impl Dispatcher {
         } else {
             in_words()
         };
-        if composed.told.len() < rows.len() {
-            let told: HashSet<usize> = composed.told.into_iter().collect();
+        if composed.included.len() < rows.len() {
+            let told: HashSet<usize> = composed.included.into_iter().collect();
             let (kept, back): (Vec<_>, Vec<_>) = rows.into_iter().enumerate().partition(|(i, _)| told.contains(i));
             rows = kept.into_iter().map(|(_, row)| row).collect();
             self.release(back.into_iter().map(|(_, row)| row.id).collect()).await?;

@@ -1,5 +1,5 @@
-# Words for phones, in English. Every key stands in every catalogue; a test compares them with the code.
-# The person was woken up and sees 20 characters first.
+# Texts for phones, in English. Both catalogues have the same keys; a test compares them with the code.
+# The reader may just have been woken up, and sees 20 characters first.
 
 ## States: the first word of a title
 state-err = ERR
@@ -13,15 +13,17 @@ state-quiet = QUIET
 state-remind = REMIND
 state-system = OLOG
 state-late = LATE
+title-telling = { $title } — { $telling }
 
 ## Names and counts in titles
 count-state = { $state } { $n }
-count-devices = { $n } devs
+count-devices = { $n } devices
 count-tasks = { $n } tasks
-count-signs = { $n } msgs
+count-signs = { $n } notices
 lost-of-site = { $n }/{ $all } same site
 lost-of = { $n }/{ $all } devices
-back-of = { $n } devs
+back-of = { $n } dev.
+back-part = { $n }/{ $all } dev.
 away = { $span } away
 short-s = { $n }s
 short-min = { $n }m
@@ -43,61 +45,75 @@ span-d-h = { $n } { $n ->
     [one] day
    *[other] days
 } { $h } h
+span-range = { $from } to { $to }
 late = { $span } late: { $what }
 list-comma = ,
+telling-comma = ;{ " " }
 sentence-space = { " " }
 
 ## An error
 failed = { $when ->
-    [now] { $subject } has just failed.
+    [now] { $subject } has failed.
    *[late] { $subject } failed at { $time }.
 }
 failed-otherwise = { $when ->
-    [now] { $subject } shows another error.
-   *[late] { $subject } showed another error at { $time }.
+    [now] { $subject } reported a different error.
+   *[late] { $subject } reported a different error at { $time }.
 }
 failed-again = { $when ->
-    [now] { $subject } has failed again, soon after it was over.
-   *[late] { $subject } failed again at { $time }, soon after it was over.
+    [now] { $subject } has failed again, soon after recovering.
+   *[late] { $subject } failed again at { $time }, soon after recovering.
 }
+began-again = Failure number { $n } of this incident; the first was at { $time }.
+history = It recovered at { $over } and failed again at { $again }.
 in-a-row = { $subject } has failed { $n } times in a row.
-comes-and-goes = { $subject } comes and goes: it has failed and recovered { $n } times. Told every 6 h from now on, until it has been calm for a day.
-known-first = First time seen.
+run-failed = { $how ->
+    [signal] Ended by signal { $code } after { $span }.
+   *[exit] Exit code { $code } after { $span }.
+}
+comes-and-goes = { $subject } is flapping: it has failed { $n } times. From now on you are notified every 6 h, until it has been stable for 24 h.
+known-first = Never seen before.
 known-again = Seen before.
-last-good = Last good { $time } ({ $span } ago).
+last-good = Last OK { $time } ({ $span } ago).
 open-since = Open since { $time }, { $n } { $n ->
     [one] error
    *[other] errors
 } so far.
 more-errors = { $n } more new { $n ->
-    [one] error
-   *[other] errors
-} came after it, below with the first.
+    [one] error followed; it is
+   *[other] errors followed; they are
+} listed below.
 left-out = … { $n } bytes left out …
 device-itself = Olog
 
 ## A message
-msg-times = The same text came { $n } times.
+msg-times = The same text was received { $n } times.
 
 ## Something went missing, something is back
 lost-one = Nothing heard from { $devices } since { $time }.
-lost-many = { $n } devices gone since { $time }.
-lost-many-site = { $n } devices gone since { $time }, all behind { $behind }.
-lost-others = The other { $n } are connected.
-lost-bye = Shutdown, stop or upgrade was announced.
-lost-no-bye = No shutdown announced.
-lost-comes-and-goes = It comes and goes: gone { $n } times within a day. Told every 6 h from now on, or when it stays away for an hour, until it has been here for a day.
+lost-many = { $n } devices offline since { $time }.
+lost-many-site = { $n } devices offline since { $time }, all behind { $behind }.
+lost-others = { $n ->
+    [one] The other one is connected.
+   *[other] The other { $n } are connected.
+}
+lost-bye = A shutdown, stop or upgrade was announced.
+lost-no-bye = No shutdown was announced.
+lost-comes-and-goes = It is flapping: it went offline { $n } times within 24 h. From now on you are notified every 6 h, and when it has been offline for 1 h, until it has stayed online for 24 h.
 lost-tasks = { $n ->
-    [one] Its
-   *[other] Their
-} tasks stay quiet; missed runs are checked on return.
+    [one] No separate alerts for its tasks; missed runs are checked when it reconnects.
+   *[other] No separate alerts for their tasks; missed runs are checked when they reconnect.
+}
 lost-summary-site = power or network?
 lost-summary = silent since { $time }
-back-one = { $devices } is connected again, away { $span } since { $time }.
-back-calm = { $devices } has been here for a whole day, after it had gone { $n } times.
-back-many = { $n } devices connected again, away { $span } since { $time }.
-back-all = All back.
-back-missing = Still missing: { $devices }
+back-one = { $devices } is connected again after { $span } offline (since { $time }).
+back-calm = { $devices } has stayed online for 24 h, after going offline { $n } times.
+back-many = { $n ->
+    [one] 1 device is
+   *[other] { $n } devices are
+} connected again after { $span } offline (since { $time }).
+back-all = All are back.
+back-missing = Still offline: { $devices }.
 back-summary-all = { $how ->
     [all] all back, all rebooted
     [none] all back, no reboot
@@ -107,35 +123,37 @@ back-summary-one = { $how ->
     [none] no reboot
    *[all] rebooted
 }
-back-summary-missing = { $n } still missing
+back-summary-missing = { $devices } still offline
 back-rebooted = { $how ->
-    [it] It rebooted.
-    [all] All rebooted.
+    [it] It rebooted meanwhile.
+    [all] All of them rebooted.
     [none] No reboot.
    *[some] { $n } rebooted.
 }
-back-bye = It was announced.
+back-bye = The disconnect had been announced.
 
 ## A task that did not come
 task-lost = { $how ->
-    [first] { $subject } was due { $due } and has not run.
-   *[still] { $subject } was due { $due } and still has not run, { $span } later.
+    [first] { $subject } was due at { $due } and has not run.
+   *[still] { $subject } was due at { $due } and still has not run, { $span } later.
 }
-task-last-seen = Last seen { $time } ({ $span } ago).
-task-never-seen = It was never seen.
+task-device-offline = Its device was offline { $range }.
+task-last-seen = Last run { $time } ({ $span } ago).
+task-never-seen = It has never run.
 task-missed = Missed { $n } times.
-task-lost-summary = due { $due }
-task-stop-expecting = Stop expecting it:
+task-lost-summary = due at { $due }
+task-stop-expecting = Stop watching this task:
 task-came = { $how ->
     [late] { $subject } ran at { $time }, { $span } after it was due.
-    [in-time] { $subject } had run in time, at { $time }; it was heard of only now.
-   *[failed] { $subject } ran at { $time }, and failed: that is told by itself. It was due { $due }.
+    [in-time] { $subject } ran on time, at { $time }; the hub heard of it only now.
+   *[failed] { $subject } ran at { $time } and failed (see the separate error). It was due at { $due }.
 }
 task-came-summary = ran { $time }
-task-unexpected = Nothing is expected of { $subject } any more.
+task-unexpected = { $subject } is no longer expected to run.
 task-unexpected-summary = no longer expected
-over-untold-lost = That it was missing was still waiting to be told: this tells both.
-why-task-schedule = it has to run by { $schedule } (hub.toml).
+over-untold-lost = The alert that it was missing had not been sent yet; this message covers both.
+why-task-schedule = hub.toml schedules it: { $schedule }.
+schedule-words = { $words } ({ $line })
 task-runs = { $how ->
     [known] { $subject } has been running since { $time }, for { $span }; usually it takes { $usual }.
    *[unknown] { $subject } has been running since { $time }, for { $span }.
@@ -144,9 +162,9 @@ task-runs-summary = { $how ->
     [known] for { $span }, usually { $usual }
    *[unknown] for { $span }
 }
-why-task-learnt = it does so by habit: { $cadence }.
-why-task-runs = a run takes far longer than usual. Told once.
-proposal = { $cadence } (learnt from { $n } runs in { $span }). From tomorrow it is LOST when it does not come. To refuse: { $command }
+why-task-learnt = learnt from its past runs: { $cadence }.
+why-task-runs = this run is taking far longer than usual. You are told only once.
+proposal = { $cadence } (learnt from { $n } runs in { $span }). From tomorrow it is reported LOST if it does not run. To decline: { $command }
 cadence-every = every { $span }
 cadence-daily = daily { $when }
 weekday = { $n ->
@@ -158,28 +176,35 @@ weekday = { $n ->
     [5] Sat
    *[6] Sun
 }
-why-task-report = hub.toml expects it between two reports.
+why-task-report = hub.toml expects at least one run between two reports.
 
 ## An end
 over-was = { $range }, { $n } { $n ->
     [one] error
    *[other] errors
 }.
+over-were = { $range }, { $n } { $n ->
+    [one] error
+   *[other] errors
+} { $how ->
+    [each] each.
+   *[total] in total.
+}
 over-summary = after { $span }, { $n } { $n ->
     [one] error
    *[other] errors
 }
 over-acknowledged = Acknowledged { $time }.
-over-untold-devices = That it was gone was still waiting to be told: this tells both.
-over-untold = Its begin was still waiting: this tells both.
-ground = Ground: { $ground }
-ground-run-ended = a run ended with 0.
-ground-new-log = a new log came, no error since.
-ground-cleared = the error file was cleared.
-ground-log-grew = the log goes on, no error for a while.
-ground-closed = closed by a person.
-ground-quiet = Not seen since { $time }; no proof of health.
-quiet-summary = not seen since { $time }
+over-untold-devices = The alert that it was offline had not been sent yet; this message covers both.
+over-untold = The failure itself had not been sent yet; this message covers both.
+ground = Reason: { $ground }
+ground-run-ended = a run ended with exit code 0.
+ground-new-log = a new log appeared, with no error since.
+ground-cleared = its error file was emptied.
+ground-log-grew = the log kept growing without errors for a while.
+ground-closed = closed manually.
+ground-quiet = No error since { $time }, but nothing proves that it is healthy.
+quiet-summary = no error since { $time }
 
 ## Still open
 remind = { $subject } is still failing, for { $span } now.
@@ -194,148 +219,140 @@ log-in = Log in
 copy = copy
 address = Address: { $address }
 details = Details #{ $n }
-acknowledge = #{ $n } · acknowledge:
+acknowledge = Acknowledge #{ $n }:
 silence = Silence it for 2 h:
-acknowledge-n = Acknowledge one (N as above):
+acknowledge-all = Acknowledge all:
 why = Why: { $why }
 why-first = first sign.
 why-known = first sign of a known error.
-why-new = another error in an open incident.
-why-more = new errors in an open incident; there were many within an hour, so these come together.
-why-reopened = began again within a day.
-why-comes-and-goes = it comes and goes.
-why-in-a-row = so many in a row, as hub.toml asks for.
-was-silenced = Silence { $n } held it back until now.
+why-new = a different error in an open incident.
+why-more = more new errors in an open incident; after several alerts within an hour the rest are grouped.
+why-reopened = the incident reopened within 24 h.
+why-comes-and-goes = it is flapping.
+why-in-a-row = the number of consecutive errors set in hub.toml was reached.
+was-silenced = Silence { $n } held this back until now.
 why-msg = a message, not an error; every .msg is pushed.
-why-lost = nothing heard for too long.
-why-back = its loss was pushed.
-why-over = its begin was pushed.
-why-came = that it was missing was pushed.
-why-over-both = begin and end together.
+why-lost = nothing heard for longer than offline_after.
+why-back = you were alerted that it was offline.
+why-over = you were alerted when it began.
+why-came = you were alerted that it was missing.
+why-over-both = start and end in one message.
 why-remind = still open; a reminder.
-why-system = Olog's own affair.
-why-merged = { $n } together.
+why-system = about Olog itself.
+why-merged = { $n } notices in one message.
 error-times = Error { $at }, sent { $now }.
 event-times = { $at }, sent { $now }.
 event-now = Sent { $now }.
 budget-waited = { $n ->
-    [1] It waited
-   *[other] { $n } notices of these waited
-} for the budget{ $used ->
+    [one] 1 of these notices
+   *[other] { $n } of these notices
+} waited for the message budget{ $used ->
     [0] .
-   *[other] : { $used } of { $all } messages of 24 h were sent.
+   *[other] { " " }({ $used } of { $all } used in 24 h).
 }
 budget-low = { $n ->
-    [0] None of the { $all } messages of 24 h is left: what comes now waits
-   *[other] { $n } of { $all } messages of 24 h are left, for new incidents and the report; the rest waits
-} for a slot, or until a person rearms the channel (read inside WeChat: write to the bot first): olog-hub channel rearm { $channel }
+    [0] The budget of { $all } messages per 24 h is used up; new notices wait.
+    [one] 1 of { $all } messages per 24 h is left, reserved for new incidents and the report; other notices wait.
+   *[other] { $n } of { $all } messages per 24 h are left, reserved for new incidents and the report; other notices wait.
+} To reset the budget (inside WeChat, first send the bot a message): olog-hub channel rearm { $channel }
 by-device = Sent by the device itself: its hub cannot be reached.
 by-device-again = Sent by the device itself.
 
 ## Several together
-merged = { $n } things to tell, worst first.
+merged = { $n } notices, worst first.
 merged-same = One error, { $where }, { $range }, { $n } { $n ->
     [one] time
    *[other] times
 }.
-merged-digest = { $n } things waited until now. Still open first, each with its own time.
+merged-digest = { $n } notices were delayed until now. Open incidents first; each shows its own time.
 where-devices = { $n } devices
 where-tasks = { $n } tasks
 where-both = { $devices } devices, { $tasks } tasks
-and-more = and { $n } more, in the next message
+and-more = and { $n } more in the next message
 names-more = { $n } more (olog-hub incident list --all)
-counted = { $n } more are only counted here: { $devices }.
-counted-devices = { $n } more devices
-counted-where = So much came at once that this message tells the worst and counts the rest. Each stands in: olog-hub incident list --all; the texts of messages (.msg) in their files.
+counted = { $n ->
+    [one] 1 more is
+   *[other] { $n } more are
+} only counted here: { $devices }.
+counted-devices = { $n ->
+    [one] 1 more device
+   *[other] { $n } more devices
+}
+counted-where = Too much arrived at once: the worst is shown, the rest is only counted. Full list: olog-hub incident list --all. The texts of messages (.msg) are in their files.
 
 ## Olog's own affairs
 system-hub-first-start-title = HUB started
-system-hub-first-start = The hub runs for the first time. From now on this channel hears of trouble.
+system-hub-first-start = The hub started for the first time. Alerts will arrive on this channel from now on.
 system-hub-unclean-title = HUB restarted
-system-hub-unclean = The hub starts after an unclean stop (crash, kill or power). It was last alive { $since }. Devices have kept what happened since and send it now.
+system-hub-unclean = The hub restarted after an unclean stop (crash, kill or power loss). It was last alive at { $since }. Devices kept what happened meanwhile and are sending it.
 system-hub-away-title = HUB is back
-system-hub-away = The hub was away since { $since }. Devices have kept what happened since and send it now.
+system-hub-away = The hub was down from { $since } until now. Devices kept what happened meanwhile and are sending it.
 system-hub-down-title = HUB down
 system-hub-down = { $code ->
-    [watchdog] It did not answer for too long, systemd ended it
-    [signal] It was killed: { $text }
-    [core-dump] It crashed: { $text }
-    [oom-kill] The machine ran out of memory and the kernel killed it
-    [timeout] It did not start or stop in time
-    [exit] It ended with code { $text } and left no words
-    [unknown] It does not run, and nothing says why
+    [watchdog] The hub stopped responding and systemd killed it
+    [signal] The hub was killed: { $text }
+    [core-dump] The hub crashed: { $text }
+    [oom-kill] The machine ran out of memory and the kernel killed the hub
+    [timeout] The hub did not start or stop in time
+    [exit] The hub exited with code { $text } and no message
+    [unknown] The hub is not running, for an unknown reason
    *[other] { $text }
-}. The hub does not run: until it does, nothing is pushed. Devices keep what happens. See: journalctl -u olog-hub
+}. Nothing is pushed until it is back; devices keep what happens. See: journalctl -u olog-hub
 system-new-devices-title = NEW device
 system-new-devices = Joined: { $devices }.
-system-pending-devices-title = JOIN waits
+system-pending-devices-title = JOIN pending
 system-pending-devices = Waiting to be accepted: { $devices }. See: olog-hub device list --pending
-system-config-refused-title = CONFIG refused
-system-config-refused = { $findings }. So the old configuration stays in force{ $n ->
+system-config-refused-title = CONFIG rejected
+system-config-refused = { $findings }. The old configuration stays in force{ $n ->
     [one] .
    *[other] ; the new one has { $n } mistakes.
 }
-system-epoch-renewed-title = SPOOL renewed
-system-epoch-renewed = { $device } numbers its events anew: { $why }. What it holds is sent again; nothing is lost, something may come twice.
-system-gap-title = GAP
-system-gap = { $n } { $n ->
-    [one] event
-   *[other] events
-} of { $device } are missing: the hub may have been restored from a backup.
-system-two-machines-title = TWO machines
-system-two-machines = Two machines use the key of { $device }: { $addresses }. One is a copy: on it, delete state_dir and join again.
-system-unreadable-title = UNREADABLE
-system-unreadable = The store could not take event { $n } of { $device }. It is recorded as unreadable; the next ones go on.
+system-epoch-renewed-title = EVENTS renumbered
+system-epoch-renewed = { $device } restarts its event numbering: { $why }. Unacknowledged events are sent again; nothing is lost, but some may arrive twice.
+system-gap-title = EVENTS missing
+system-gap = { $n ->
+    [one] 1 event of { $device } is
+   *[other] { $n } events of { $device } are
+} missing: the hub may have been restored from a backup.
+system-two-machines-title = SAME key twice
+system-two-machines = Two machines use the key of { $device }: { $addresses }. One is a clone: on that one, delete state_dir and join again.
+system-unreadable-title = EVENT not stored
+system-unreadable = The database rejected event { $n } of { $device }. It is recorded as unreadable; later events are not affected.
+agent-problem = { $code ->
+    [log_dir_missing] the log dir { $path } is missing
+    [log_dir_unreadable] the log dir { $path } cannot be read
+    [log_dir_hidden] the log dir { $path } is hidden by the sandbox
+    [log_dir_full] the disk of { $path } is over 90 % full
+    [file_unreadable] { $path } cannot be read
+    [watch_limit] the inotify limit is reached, so some folders are only polled
+    [too_many_folders] there are more folders than it can watch
+    [spool_full] the spool is full; reading is paused
+    [disk_full] the disk cannot be written to
+    [not_cleanable] old logs in { $path } cannot be deleted
+    [spool_damaged] the spool was damaged and has been set aside
+    [spool_unreadable] a part of the spool could not be read
+    [epoch_renewed] the event numbering was restarted
+    [config_refused] a new configuration was rejected; the old one stays in force
+   *[other] see the details
+}
 system-agent-note-title = AGENT
-system-agent-note = The agent on { $device } has trouble: { $code ->
-    [log_dir_missing] a log dir is missing
-    [log_dir_unreadable] a log dir cannot be read
-    [log_dir_hidden] a log dir is hidden by the sandbox
-    [log_dir_full] the disk of a log dir is over 90 % full
-    [file_unreadable] a file cannot be read
-    [watch_limit] not all folders can be watched at once, so it looks at them from time to time
-    [too_many_folders] there are more folders than are watched
-    [spool_full] the spool is full, reading waits
-    [disk_full] the disk does not take what is seen
-    [not_cleanable] old logs cannot be deleted
-    [spool_damaged] the spool was damaged and is kept aside
-    [spool_unreadable] a part of the spool could not be read
-    [epoch_renewed] the numbering began anew
-    [config_refused] a new configuration was refused, the old one stays in force
-   *[other] see its own words
-}{ $at }. In its words: { $text }
+system-agent-note = The agent on { $device } has a problem: { $problem }. Details: { $text }
 system-agent-note-over-title = AGENT ok
-system-agent-note-over = The agent on { $device } is rid of this trouble: { $code ->
-    [log_dir_missing] a log dir is missing
-    [log_dir_unreadable] a log dir cannot be read
-    [log_dir_hidden] a log dir is hidden by the sandbox
-    [log_dir_full] the disk of a log dir is over 90 % full
-    [file_unreadable] a file cannot be read
-    [watch_limit] not all folders can be watched at once, so it looks at them from time to time
-    [too_many_folders] there are more folders than are watched
-    [spool_full] the spool is full, reading waits
-    [disk_full] the disk does not take what is seen
-    [not_cleanable] old logs cannot be deleted
-    [spool_damaged] the spool was damaged and is kept aside
-    [spool_unreadable] a part of the spool could not be read
-    [epoch_renewed] the numbering began anew
-    [config_refused] a new configuration was refused, the old one stays in force
-   *[other] see its own words
-}{ $at }. It had said: { $text }
-system-channel-failing-title = CHANNEL fails
-system-channel-failing = Channel { $channel } does not take messages. Its answer: { $answer }. What waits there is kept for 7 days.
+system-agent-note-over = The agent on { $device } has recovered from: { $problem }. It had reported: { $text }
+system-channel-failing-title = CHANNEL failing
+system-channel-failing = Channel { $channel } does not accept messages: { $answer }. Waiting messages are kept for 7 days and sent when it works again.
 system-channel-back-title = CHANNEL ok
 system-channel-back = { $since ->
-    [none] Channel { $channel } takes messages again.
-   *[other] Channel { $channel } takes messages again. It took none since { $since }; what waited is sent now.
+    [none] Channel { $channel } accepts messages again.
+   *[other] Channel { $channel } accepts messages again. It had accepted none since { $since }; the backlog is being sent.
 }
-system-receiver-refused-title = RECEIVER refused
-system-receiver-refused = Channel { $channel } refuses { $receiver } for good: { $answer }. The other receivers go on. Subscribe again, or take it out of the configuration.
-system-expired-title = EXPIRED
-system-expired = { $n } { $n ->
-    [one] notification
-   *[other] notifications
-} for channel { $channel } were given up after 7 days. They stand in the list of incidents.
+system-receiver-refused-title = RECEIVER rejected
+system-receiver-refused = Channel { $channel } permanently rejects { $receiver }: { $answer }. Other receivers are not affected. Subscribe it again, or remove it from the configuration.
+system-expired-title = NOTICES expired
+system-expired = { $n ->
+    [one] 1 notification for channel { $channel } was
+   *[other] { $n } notifications for channel { $channel } were
+} given up after 7 days. See: olog-hub incident list --all
 system-ghost-tasks-title = TASKS by rotation
 system-ghost-tasks = { $n ->
     [one] 1 task looks like an old name of another task
@@ -346,24 +363,24 @@ system-values-unreadable = This version of Olog cannot read { $n ->
     [one] 1 stored value
    *[other] { $n } stored values
 } ({ $what }): { $why }. It is kept and everything else goes on. If you went back to an older version, install the newer one again: it sends what is still waiting. List: olog-hub status
-system-store-trouble-title = DISK was in trouble
-system-store-trouble = The hub could not store for a while, and can again: { $text }. Devices have kept what happened meanwhile.
+system-store-trouble-title = DISK had errors
+system-store-trouble = For a while the hub could not write to its database; it can again: { $text }. Devices kept what happened meanwhile.
 system-store-recovered-title = DATABASE damaged
-system-store-recovered = The database was damaged and is kept aside as { $path }. The hub goes on with a new one: what was only in the old one is missing here.
+system-store-recovered = The database was damaged and has been moved to { $path }. The hub continues with a new one; data that was only in the old one is missing.
 system-report-page-title = REPORT page
-system-report-page = There is no page of the report that a link could open, so it comes whole in the message: { $why }
+system-report-page = The report's page cannot be opened by a link, so this message contains the whole report: { $why }
 system-report-listing-title = REPORTS listed
-system-report-listing = { $path } shows the list of its files: whoever finds it reads every report. Turn the listing off (nginx: autoindex off).
-system-watchdog-failing-title = WATCHDOG fails
-system-watchdog-failing = { $host }, which expects the hub's heartbeat, has not taken it three times in a row: { $why }. The hub itself is well; but whoever waits there will call it dead, and nobody would notice if it were.
-system-watchdog-back-title = WATCHDOG ok
-system-watchdog-back = { $host } takes the hub's heartbeat again.
-system-hub-unreachable-title = HUB gone
-system-hub-unreachable = { $device } has not reached its hub since { $since }: { $why }. Until it does, it pushes its own errors and messages; nobody reports what is LOST.
+system-report-listing = Directory listing is enabled for { $path }: anyone who finds it can read every report. Disable it (nginx: autoindex off).
+system-watchdog-failing-title = HEARTBEAT failing
+system-watchdog-failing = The heartbeat to { $host } has failed three times in a row: { $why }. The hub itself is running, but { $host } will report it as down, and a real failure would go unnoticed.
+system-watchdog-back-title = HEARTBEAT ok
+system-watchdog-back = { $host } accepts the hub's heartbeat again.
+system-hub-unreachable-title = HUB unreachable
+system-hub-unreachable = { $device } has not reached its hub since { $since }: { $why }. Until it does, it sends its own errors and messages itself; LOST devices and tasks are not reported.
 system-hub-reachable-title = HUB back
-system-hub-reachable = { $device } reaches its hub again, after { $span } (since { $since }). What the hub had not heard, it hears now.
+system-hub-reachable = { $device } reaches its hub again after { $span } (since { $since }). The hub now receives what it missed.
 system-channel-test-title = TEST
-system-channel-test = This is a test of channel { $channel }. It took the same road as an alert.
+system-channel-test = This is a test of channel { $channel }, sent the same way as an alert.
 
 ## The report's push
 state-report = REPORT
@@ -372,7 +389,8 @@ state-task-lost = LOST
 state-note = AGENT
 state-channel = CHANNEL
 report-all-ok = all OK
-report-all-ok-of = all OK { $devices } dev
+report-all-ok-of = all OK { $devices } dev.
+report-ok-now = OK, { $n } over
 report-no-devices = no device yet
 report-n-err = { $n } ERR
 report-n-lost = { $n } LOST
@@ -380,63 +398,60 @@ report-n-task-lost = { $n } LOST
 report-n-ok = { $n } OK
 report-n-to-do = { $n } to do
 report-telling-task-lost = { $name } has not run for { $span }
-report-telling-task-err = { $name } is failing, { $span }
-report-telling-device-lost = { $name } is gone, { $span }
-report-telling-devices-lost = { $n } devices are gone, { $span }
-report-telling-note = the agent on { $name } cannot do all of its work
-report-telling-channel = channel { $name } takes nothing
-report-window-good = { $span } to { $to }: no error, nothing lost. { $devices } { $devices ->
+report-telling-task-err = { $name } has been failing for { $span }
+report-telling-device-lost = { $name } has been offline for { $span }
+report-telling-devices-lost = { $n } devices have been offline for { $span }
+report-telling-note = the agent on { $name } is not fully working
+report-telling-channel = channel { $name } does not accept messages
+report-window-good = { $span } up to { $to }: no errors, nothing lost. { $devices } { $devices ->
     [one] device
    *[other] devices
 }, { $tasks } { $tasks ->
     [one] task
    *[other] tasks
 }.
-report-window-over = { $span } to { $to }: there was trouble, and all of it is over. { $devices } { $devices ->
+report-window-over = { $span } up to { $to }: there were problems, all resolved. { $devices } { $devices ->
     [one] device
    *[other] devices
 }, { $tasks } { $tasks ->
     [one] task
    *[other] tasks
 }.
-report-window-bad = { $span } to { $to }: { $devices } { $devices ->
+report-window-bad = { $span } up to { $to }: { $devices } { $devices ->
     [one] device
    *[other] devices
 }, { $tasks } { $tasks ->
     [one] task
    *[other] tasks
 }.
-report-to-do = To do now, { $n }:
-report-over = Over since the last report: { $n }.
-report-last-done = Last run done { $time }, { $name }.
-report-changed = New { $new }, gone { $gone }.
+report-to-do = To do now ({ $n }):
+report-over = Resolved since the last report: { $n }.
+report-last-done = Last completed run: { $time }, { $name }.
+report-changed = New: { $new }, gone: { $gone }.
 report-sent = Sent { $sent }, refused { $refused }.
 report-waiting = Waiting: { $n }.
-report-channels-failing = Not working: { $channels }.
+report-channels-failing = Channels not working: { $channels }.
 report-open = Open the report
-report-due = due { $time }
-report-last-good = last good { $time }
+report-due = due at { $time }
+report-last-good = last OK { $time }
 report-not-acknowledged = not acknowledged
 report-more = and { $n } more
-report-head-over = Over
+report-head-over = Resolved
 report-head-new = New
 report-head-gone = Gone
 report-head-devices = Devices
-report-inline = The page of a report: olog-hub report show N --html FILE
+report-inline = To save a report's page: olog-hub report show { $number } --html report.html
 
 ## The report's page
 format-day-only = %-d %b
 page-all-ok = All OK
 page-no-devices = No device has joined yet
-page-to-do = { $n } { $n ->
-    [one] thing
-   *[other] things
-} to do
+page-to-do = { $n } to do
 page-made = made { $time }
 page-devices = Devices
 page-tasks = Tasks
-page-over = Over
-page-over-title = Over since the last report
+page-over = Resolved
+page-over-title = Resolved since the last report
 page-changed = Changed
 page-new = New
 page-new-mark = NEW
@@ -444,7 +459,7 @@ page-gone = Gone
 page-now = To do now
 page-proof = Ran well
 page-since = since { $time } ({ $span })
-page-times = { $n } { $n ->
+page-times = seen { $n } { $n ->
     [one] time
    *[other] times
 }
@@ -453,9 +468,9 @@ page-same-site = { $n } devices (same address)
 page-fleet = { $n } { $n ->
     [one] day
    *[other] days
-}, { $good } of them without trouble
+}, { $good } without problems
 page-strip = 30 days: { $ok } OK, { $err } ERR, { $lost } LOST
-page-proposal = Learnt
+page-proposal = New schedules
 page-proposed = { $name }: { $reason }
 page-disk-full = { $name }, since { $time }: { $text }
 page-renamed = Renamed
@@ -464,32 +479,38 @@ page-n-ok = { $n } OK
 page-heard = last heard { $time }
 page-next = next { $time }
 page-last-error = last error { $time }
-page-devices-left = { $n } more devices:
-page-key = Each strip is 30 days, today at its right: low = OK, full = ERR, hollow = LOST, thin line = nothing came.
-page-health = Is Olog itself well?
-page-well = All well.
-page-no-channel = No channel: nobody is told of anything.
-page-one-channel = One channel only: if it fails, nobody is told that it does.
+page-devices-left = { $n ->
+    [one] 1 more device:
+   *[other] { $n } more devices:
+}
+page-key = Each strip shows 30 days, today on the right: short = OK, tall = ERR, hollow = LOST, thin line = no data.
+page-health = Olog's own health
+page-well = All OK.
+page-no-channel = No channel is configured: nobody will be notified.
+page-one-channel = Only one channel: if it fails, nobody will be notified.
 page-channel = { $sent } sent, { $refused } refused
 page-waiting = { $n } waiting
 page-left-today = { $n } left today
-page-next-slot = the next at { $time }
-page-channel-gone = { $n } waiting; it is not in the configuration any more. They wait for its return and are given up after 7 days.
-page-failing = does not work: { $why }
+page-next-slot = next one at { $time }
+page-channel-gone = { $n } waiting. The channel is no longer configured; what waits is kept for 7 days in case it returns.
+page-failing = not working: { $why }
 page-no-link = There is no link to this page: { $why }
 page-clock-ahead = The clock of { $name } is { $span } ahead.
 page-clock-behind = The clock of { $name } is { $span } behind.
-page-other-versions = Another version than the hub: { $names }
+page-other-versions = Version differs from the hub's: { $names }
 page-backup = Last backup { $time }.
 page-next-report = Next report: { $time }.
 page-lives = This page is kept for { $n } { $n ->
     [one] day
    *[other] days
 }.
-page-how = To silence something for a while: olog-hub silence add --device NAME --for 2h. No more reminders of an incident: olog-hub incident ack N. A device that is gone for good: olog-hub device forget NAME.
+page-how = To silence something for a while: olog-hub silence add --device NAME --for 2h. To stop reminders of an incident: olog-hub incident ack N. To remove a device for good: olog-hub device forget NAME.
 report-telling-never-joined = { $name } has never joined
 report-never-joined = never joined
-page-due-since = due { $time } ({ $span } ago)
-page-missed = missed { $n } times
+page-due-since = due at { $time } ({ $span } ago)
+page-missed = missed { $n } { $n ->
+    [one] time
+   *[other] times
+}
 report-comma = ,
-report-over-site = Over since the last report: { $n } ({ $devices } devices were gone for { $span }).
+report-over-site = Resolved since the last report: { $n } ({ $devices } devices were offline for { $span }).

@@ -17,21 +17,10 @@ use crate::described::{ChannelTypeDef, TemplateChannel};
 use crate::exec::Exec;
 use crate::http::Endpoint;
 use crate::mail::{self, Mail};
+use crate::notice::KINDS;
 use crate::rate_limit::Rate;
 use crate::wxpusher::Wxpusher;
 use crate::{Answer, ChannelCatalog, Kind, Limits, Message, Receiver, Unit};
-
-/// Every kind, in the order in which a configuration lists them.
-pub const KINDS: [(&str, Kind); 8] = [
-    ("err", Kind::Err),
-    ("msg", Kind::Msg),
-    ("lost", Kind::Lost),
-    ("back", Kind::Back),
-    ("over", Kind::Over),
-    ("remind", Kind::Remind),
-    ("report", Kind::Report),
-    ("system", Kind::System),
-];
 
 /// Calls that may follow each other at once after a rest, where a service says nothing else.
 const BURST: NonZeroU32 = match NonZeroU32::new(10) {
@@ -59,11 +48,6 @@ enum Type {
     Exec,
     /// Without a description: its file is wrong, and that has been reported.
     TemplateChannel(Option<Arc<ChannelTypeDef>>),
-}
-
-/// Is this the name of a type that is code?
-pub(crate) fn is_in_code(name: &str) -> bool {
-    IN_CODE.iter().any(|(word, _)| *word == name)
 }
 
 impl Backend {
@@ -326,33 +310,49 @@ fn type_names(types: &ChannelCatalog) -> String {
     words.join(" or ")
 }
 
-/// `*` is any text, `?` any character, all else itself.
+/// Matches a name against a pattern: `*` is any text, `?` any character, `\` makes the character after it an ordinary one.
 pub fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    #[derive(Clone, Copy)]
+    enum Part {
+        AnyText,
+        AnyChar,
+        Char(char),
+    }
+    let mut chars = pattern.chars();
+    let mut parts = Vec::new();
+    while let Some(c) = chars.next() {
+        parts.push(match c {
+            '*' => Part::AnyText,
+            '?' => Part::AnyChar,
+            '\\' => Part::Char(chars.next().unwrap_or('\\')),
+            c => Part::Char(c),
+        });
+    }
+    let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
-    // Where the last star was, and how much it has taken so far.
+    // Where the last star was, and how much it has matched so far.
     let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
+    while let Some(c) = text.get(t) {
+        let fits = match parts.get(p) {
+            Some(Part::AnyText) => {
                 star = Some((p, t));
                 p += 1;
+                continue;
             }
-            Some(c) if *c == '?' || text.get(t) == Some(c) => {
-                p += 1;
-                t += 1;
-            }
-            _ => match &mut star {
-                Some((at, taken)) => {
-                    *taken += 1;
-                    p = *at + 1;
-                    t = *taken;
-                }
-                None => return false,
-            },
+            Some(Part::AnyChar) => true,
+            Some(Part::Char(expected)) => expected == c,
+            None => false,
+        };
+        if fits {
+            (p, t) = (p + 1, t + 1);
+        } else if let Some((at, matched)) = &mut star {
+            *matched += 1;
+            (p, t) = (*at + 1, *matched);
+        } else {
+            return false;
         }
     }
-    pattern.iter().skip(p).all(|c| *c == '*')
+    parts.iter().skip(p).all(|part| matches!(part, Part::AnyText))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! A channel of a described type: one file says what its keys are, what is sent where, and how the answer is read.
 //!
-//! [`types::Types`] holds the descriptions, built in (`channels/*.toml`) or beside the configuration (`channels.d/*.toml`).
+//! [`known::ChannelCatalog`] holds the descriptions, built in (`channels/*.toml`) or beside the configuration (`channels.d/*.toml`).
 //! Here one of them and a channel's own keys become calls. Each receiver gets a call of its own.
 //!
-//! No secret of a channel leaves it but in its call: what the service says, and what goes wrong, is masked first.
+//! A channel's secrets appear only in its HTTP request; answers and errors are masked before they are stored or shown.
 
 mod answer;
+mod body;
 mod call;
 mod description;
 pub(crate) mod known;
@@ -24,7 +25,8 @@ use olog_proto::At;
 use crate::http::{Call, Endpoint, one_line, url_masked};
 use crate::rate_limit::Rate;
 use crate::{Answer, Form, Limits, Message, Receiver, Refusal};
-use call::{Body, Parts};
+use body::{Body, Fault};
+use call::Parts;
 pub(crate) use description::ChannelTypeDef;
 use description::{Key, KeyType};
 use template::{Escape, Template, Values, percent_encoded, url_piece};
@@ -121,7 +123,7 @@ impl TemplateChannel {
     }
 
     /// The call for one receiver; what would make it larger than the service takes is cut from the body.
-    fn call(&self, message: &Message, receiver: &Receiver, now: At) -> Result<Call, call::Fault> {
+    fn call(&self, message: &Message, receiver: &Receiver, now: At) -> Result<Call, Fault> {
         let Limits { unit, plain, .. } = self.of.limits;
         let place = self.receivers().iter().position(|it| it == receiver).unwrap_or_default();
         let keys = self.key_values(place);

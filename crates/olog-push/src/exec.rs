@@ -48,22 +48,22 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(crate) struct Exec {
     program: String,
     /// They may hold secrets: shown only as masked.
-    args: Vec<Arg>,
+    args: Vec<Argument>,
     /// What is masked in them.
     secrets: Vec<Secret>,
     input: Input,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Arg(String);
+struct Argument(String);
 
-impl std::fmt::Debug for Arg {
+impl std::fmt::Debug for Argument {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.masked())
     }
 }
 
-impl Arg {
+impl Argument {
     /// Of an address (`tgram://TOKEN/CHAT`) and of `--key=VALUE` the beginning.
     fn masked(&self) -> String {
         match self.0.find("://") {
@@ -116,11 +116,11 @@ impl Exec {
         if program.contains('/') && !program.starts_with('/') {
             table.fault("command", "expected a program's name, or its path from /");
         }
-        Some(Exec::new(program, words.map(Arg).collect(), input))
+        Some(Exec::new(program, words.map(Argument).collect(), input))
     }
 
-    fn new(program: String, args: Vec<Arg>, input: Input) -> Exec {
-        let secrets = args.iter().filter_map(Arg::secret).collect();
+    fn new(program: String, args: Vec<Argument>, input: Input) -> Exec {
+        let secrets = args.iter().filter_map(Argument::secret).collect();
         Exec { program, args, secrets, input }
     }
 

@@ -21,7 +21,10 @@ mod wxpusher;
 pub use channel::{Channel, ChannelFilter};
 pub use described::known::ChannelCatalog;
 pub use message::{About, Form, Limits, Message, Unit};
-pub use notice::{Cadence, Content, Expected, Kind, Notice, Reason, Recovery, ReportFacts, ResolvedBy, SystemCode};
+pub use notice::{
+    Cadence, Content, ErrorFacts, Expected, FailedRun, Kind, Notice, Reason, Recovery, Reopened, ReportFacts,
+    ResolvedBy, SystemCode,
+};
 
 /// Somebody a channel reaches. Its `id` is safe to store and to show (a secret one is masked).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

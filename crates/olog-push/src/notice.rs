@@ -36,6 +36,18 @@ pub enum Kind {
     System,
 }
 
+/// Every kind, in the order in which a configuration lists them.
+pub const KINDS: [(&str, Kind); 8] = [
+    ("err", Kind::Err),
+    ("msg", Kind::Msg),
+    ("lost", Kind::Lost),
+    ("back", Kind::Back),
+    ("over", Kind::Over),
+    ("remind", Kind::Remind),
+    ("report", Kind::Report),
+    ("system", Kind::System),
+];
+
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -85,6 +97,9 @@ pub enum Content {
         began_at: At,
         /// How often an error was seen in this incident, this one included.
         n_seen: u64,
+        /// Further facts.
+        #[serde(default, skip_serializing_if = "ErrorFacts::is_empty")]
+        facts: ErrorFacts,
     },
     /// The text of a `.msg`.
     Message {
@@ -99,13 +114,16 @@ pub enum Content {
     Over {
         /// What shows it.
         ground: ResolvedBy,
-        /// When the incident began.
+        /// When the incident began; when it was reopened, its latest beginning.
         began_at: At,
         /// How often an error was seen in it.
         n_seen: u64,
         /// When a person acknowledged it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         acknowledged_at: Option<At>,
+        /// Set if it began more than once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reopened: Option<Reopened>,
     },
     /// A task's incident is still open.
     Remind {
@@ -117,6 +135,9 @@ pub enum Content {
         last_error_at: At,
         /// The latest text.
         excerpt: Excerpt,
+        /// Set if it began more than once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reopened: Option<Reopened>,
     },
     /// A task did not come when it was expected.
     TaskLost {
@@ -131,6 +152,9 @@ pub enum Content {
         n_missed: u64,
         /// It was told before.
         is_reminder: bool,
+        /// From when to when its device was offline, if the run was due then: that explains it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device_offline: Option<(At, At)>,
     },
     /// A task that did not come has come, or is no longer waited for.
     TaskCame {
@@ -178,6 +202,9 @@ pub enum Content {
         missing: Vec<String>,
         /// Since when they were away.
         since: At,
+        /// When the first and the last of them were back: how long each was away is measured to its own return, not to this notice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        returned: Option<(At, At)>,
         /// How many of them rebooted meanwhile.
         n_rebooted: u64,
         /// They had said that they go.
@@ -196,6 +223,50 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         args: BTreeMap<String, String>,
     },
+}
+
+/// Further facts about an error. Rows of an older store have none of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorFacts {
+    /// The fingerprints of the whole text, at most 20. Only notices whose fingerprints all agree are shown as one error:
+    /// two errors may share a first line and differ in the one that matters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<Fingerprint>,
+    /// Set if the incident began more than once; `began_at` is then its latest beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reopened: Option<Reopened>,
+    /// How the run ended, if a run by `exec` failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<FailedRun>,
+}
+
+impl ErrorFacts {
+    fn is_empty(&self) -> bool {
+        *self == ErrorFacts::default()
+    }
+}
+
+/// An incident that was closed and began again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reopened {
+    /// How often it has begun, the first time included.
+    pub n_begun: u32,
+    /// When it began for the first time.
+    pub first_at: At,
+}
+
+/// How a run by `exec` failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRun {
+    /// The exit code, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// … or the signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// How long it ran, in ms.
+    pub duration: i64,
 }
 
 /// Why an error is pushed.

@@ -13,7 +13,9 @@ mod entry;
 mod missed;
 mod one;
 mod page;
+mod rendered;
 mod report;
+pub(crate) mod safe;
 mod several;
 
 use chrono_tz::Tz;
@@ -80,13 +82,20 @@ pub struct BudgetUse {
     pub per_day: u64,
 }
 
-/// A message, and which of the notices it tells.
+/// A message, and what became of each notice.
+///
+/// For the caller: once the service has accepted the message, the rows of all `included` notices leave the outbox. But an error
+/// counts as notified only if it is in `shown` as well. The fingerprints of a notice that is in `included` and not in `shown`
+/// must not stay in the incident's list of pushed fingerprints, so that the same error is notified when it comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Composed {
     /// What to send.
     pub message: Message,
-    /// Places of the notices that it tells, ascending; the others go with the next one.
-    pub told: Vec<usize>,
+    /// Indices of the notices that leave with this message, ascending; the others go with the next one.
+    pub included: Vec<usize>,
+    /// Those of them whose own text is in the message, ascending: alone, or as one of several with the same fingerprints.
+    /// Of the others the message says only how many there are.
+    pub shown: Vec<usize>,
 }
 
 pub use cut::shell_word;
@@ -105,7 +114,7 @@ pub fn proposal(cadence: &Cadence, n_runs: u64, span: i64, device: &str, task: &
 /// Why a notice is told, as its message says it. A report is its own reason.
 pub fn why(notice: &Notice, language: Language, timezone: Tz) -> String {
     let say = Localizer { language, timezone, now: notice.at };
-    entry::fold(std::slice::from_ref(notice)).first().map_or_else(String::new, |entry| one::words(&say, entry).why)
+    entry::merge(std::slice::from_ref(notice)).first().map_or_else(String::new, |entry| one::rendered(&say, entry).why)
 }
 
 /// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.
@@ -114,7 +123,7 @@ pub fn why(notice: &Notice, language: Language, timezone: Tz) -> String {
 /// hold (one, where messages are few), one message is made that tells the worst and what most devices share, and counts the rest.
 pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     let say = Localizer { language: context.language, timezone: context.timezone, now: context.now };
-    let mut entries = entry::fold(notices);
+    let mut entries = entry::merge(notices);
     // Worst first, so a report is the last; it goes with a message of its own.
     if entries.len() > 1 {
         entries.retain(|entry| !entry.is_alone());
@@ -151,11 +160,15 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
         let full = [None, Some(500), Some(200), Some(100)];
         let page = full.into_iter().map(|budget| write(&say, context, chosen, &rest, budget).2);
         let page = page.into_iter().find(|page| size(page) <= max).unwrap_or(smallest);
-        let told = if rest.are_counted { &entries } else { chosen };
-        let mut told: Vec<usize> = told.iter().flat_map(|entry| entry.places.iter().copied()).collect();
-        told.sort_unstable();
+        let places = |entries: &[MessageItem<'_>]| {
+            let mut places: Vec<usize> = entries.iter().flat_map(|entry| entry.places.iter().copied()).collect();
+            places.sort_unstable();
+            places
+        };
+        let included = places(if rest.are_counted { &entries } else { chosen });
+        let shown = places(chosen);
         let about = chosen.get(..ABOUT_MAX).unwrap_or(chosen);
-        return Composed { message: message(context, title, &telling, &page, about), told };
+        return Composed { message: message(&say, context, title, &telling, &page, about), included, shown };
     }
 }
 
@@ -195,10 +208,18 @@ fn of_the_budget(say: &Localizer, context: &Context<'_>) -> Vec<String> {
     facts
 }
 
-fn message(context: &Context<'_>, title: String, telling: &str, page: &Page, told: &[MessageItem<'_>]) -> Message {
-    let telling: String = telling.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let telling = telling.trim();
-    let summary = if telling.is_empty() { title.clone() } else { format!("{title} — {telling}") };
+fn message(
+    say: &Localizer,
+    context: &Context<'_>,
+    title: String,
+    telling: &str,
+    page: &Page,
+    told: &[MessageItem<'_>],
+) -> Message {
+    let title = safe::one_line(&title);
+    let telling = safe::one_line(telling);
+    let both = || say.text("title-telling", &[("title", title.as_str().into()), ("telling", telling.as_str().into())]);
+    let summary = if telling.is_empty() { title.clone() } else { both() };
     let summary = cut::end(&summary, context.limits.summary_chars);
     let Limits { unit, form, body: max, plain, .. } = context.limits;
     let html = if form == Form::HtmlWithCopy { form } else { Form::Html };

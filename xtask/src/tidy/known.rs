@@ -15,9 +15,6 @@ pub(crate) type Known = (&'static str, &'static str, &'static str);
 
 pub(crate) const KNOWN: &[Known] = &[
     // Cycles between files.
-    ("cycle", "channel", "a channel holds the registry of types that makes channels"),
-    ("cycle", "words/missed", "the words for a missed task and for one notice call each other"),
-    ("arrow", "olog-push/described->channel", "the same registry of types"),
     // Type names with two meanings.
     ("type", "olog-daemon/Source", "to be renamed"),
     ("type", "olog-hub/Asked", "to be renamed"),
@@ -51,7 +48,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Watchdog", "to be renamed"),
     ("type", "olog-hub/Which", "to be renamed"),
     ("type", "olog-hub/Window", "to be renamed"),
-    ("type", "olog-push/Arg", "to be renamed"),
     // References to a page that is not in the repository.
     ("reference", "crates/olog-hub/src/rules/budget.rs", "to be stated"),
     ("reference", "crates/olog-hub/src/rules/expect.rs", "to be stated"),

@@ -6,7 +6,7 @@ use olog_proto::{
     At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What,
     event::{end_text, is_good_end},
 };
-use olog_push::{Content, Kind, Notice, Reason};
+use olog_push::{Content, ErrorFacts, Kind, Notice, Reason};
 
 /// The same `.msg` text again within this time is counted only.
 const SAME_MESSAGE: i64 = 10 * 60 * 1000;
@@ -114,13 +114,23 @@ impl Outage {
         *n_seen += 1;
         let prints = if prints.is_empty() { vec![Fingerprint(0)] } else { prints };
         let first = prints.first().copied();
+        let all: Vec<Fingerprint> = prints.iter().copied().filter(|print| print.0 != 0).collect();
         let news: Vec<_> = prints.into_iter().filter(|print| self.errors.insert((task.clone(), *print))).collect();
         let fingerprint = news.first().copied().or(first).filter(|print| print.0 != 0);
         if news.is_empty() {
             return None;
         }
         let why = if *n_seen == 1 { Reason::First } else { Reason::NewFingerprint };
-        Some(Content::Error { why, excerpt, path, fingerprint, last_good_at: None, began_at, n_seen: *n_seen })
+        Some(Content::Error {
+            why,
+            excerpt,
+            path,
+            fingerprint,
+            last_good_at: None,
+            began_at,
+            n_seen: *n_seen,
+            facts: ErrorFacts { fingerprints: all, ..ErrorFacts::default() },
+        })
     }
 
     fn message(&mut self, task: &TaskName, excerpt: Excerpt, path: String, now: At) -> Option<Content> {

@@ -357,10 +357,18 @@ fn join(told: &mut Option<Notice>, one: Notice) {
             }
         }
         (
-            Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times },
-            Content::DevicesBack { devices: more, since: earlier, n_rebooted: rebooted, said_bye: bye, .. },
+            Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times, returned },
+            Content::DevicesBack {
+                devices: more,
+                since: earlier,
+                n_rebooted: rebooted,
+                said_bye: bye,
+                returned: other,
+                ..
+            },
         ) => {
             *n_times = None;
+            *returned = returned.zip(other).map(|((a, b), (x, y))| (a.min(x), b.max(y)));
             missing.retain(|name| !more.contains(name));
             devices.extend(more);
             (*n_rebooted, *since, *said_bye) = (*n_rebooted + rebooted, (*since).min(earlier), *said_bye && bye);

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use olog_proto::{Excerpt, Fingerprint};
+use olog_proto::{Excerpt, FINGERPRINTS_MAX, Fingerprint};
 use olog_push::{Content, Notice};
 use tokio::time::Instant;
 
@@ -53,7 +53,7 @@ impl Storm {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     /// Whose incident carries the text of an error.
-    carried: HashMap<Fingerprint, Option<u64>>,
+    carried: HashMap<Vec<Fingerprint>, Option<u64>>,
     n_whole: usize,
 }
 
@@ -62,9 +62,12 @@ impl Texts {
     pub(super) fn lighten(&mut self, notice: &mut Notice) -> usize {
         let incident = notice.incident;
         match &mut notice.content {
-            Content::Error { excerpt, path, fingerprint, .. } => {
+            Content::Error { excerpt, path, facts, .. } => {
                 // The same incident's later notice takes the place of an earlier one, and then has to carry the text.
-                let carrier = fingerprint.map(|f| *self.carried.entry(f).or_insert(incident));
+                // Only texts whose fingerprints all agree are one; at the bound a text may have more of them.
+                let all = &facts.fingerprints;
+                let is_known = !all.is_empty() && all.len() < FINGERPRINTS_MAX;
+                let carrier = is_known.then(|| *self.carried.entry(all.clone()).or_insert(incident));
                 if carrier.is_some_and(|carrier| carrier != incident) {
                     (*excerpt, *path) = (Excerpt::of(""), String::new());
                 } else {

@@ -522,6 +522,7 @@ impl Missed {
             expected,
             n_missed: self.n_missed,
             is_reminder,
+            device_offline: None,
         }
     }
 }

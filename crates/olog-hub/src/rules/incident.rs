@@ -23,7 +23,7 @@ mod texts;
 
 use chrono_tz::Tz;
 use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What, event::is_good_end};
-use olog_push::{Content, Kind, Reason, ResolvedBy};
+use olog_push::{Content, FailedRun, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
 use phase::{Good, Pending, Phase};
@@ -194,8 +194,13 @@ impl TaskFacts {
                 self.closed_at = self.closed_at.max(Some(at));
                 // Neither code nor signal: how it ended is unknown, and what is unknown is not good.
                 if !is_good_end(*exit, *signal) {
+                    let run = FailedRun {
+                        exit: *exit,
+                        signal: *signal,
+                        duration: i64::try_from(*duration).unwrap_or(i64::MAX),
+                    };
                     let excerpt = if excerpt.is_blank() { signs::exit_line(*exit, *signal) } else { excerpt.clone() };
-                    self.error(ErrorSign::of_run(event, moment, fingerprints, excerpt), policy, &mut out);
+                    self.error(ErrorSign::of_run(event, moment, fingerprints, excerpt, run), policy, &mut out);
                 } else if self.last_error_at.is_none_or(|error| error <= at) {
                     let began_at = at.plus(i64::try_from(*duration).map_or(i64::MIN, |ms| -ms));
                     self.is_good(Good { ground: ResolvedBy::RunEnded, began_at: Some(began_at), at, heard_at: now });
@@ -480,7 +485,7 @@ impl TaskFacts {
                 return;
             }
             Phase::Over { mut incident, .. } => {
-                incident.reopen(policy);
+                incident.reopen(at, policy);
                 out.push(Outcome::Reopen);
                 incident
             }

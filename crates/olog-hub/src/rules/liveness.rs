@@ -414,6 +414,10 @@ impl Absence {
         Some(Content::DevicesBack {
             n_times: if let [only] = back.as_slice() { only.comes_and_goes() } else { None },
             since: back.iter().map(|m| m.since).min()?,
+            returned: {
+                let returned = || back.iter().filter_map(|m| m.returned_at);
+                returned().min().zip(returned().max())
+            },
             n_rebooted: back.iter().filter(|m| m.rebooted).count() as u64,
             said_bye: back.iter().all(|m| m.said_bye),
             devices: back.into_iter().map(|m| m.name).collect(),

@@ -82,3 +82,8 @@ fn a_channel_with_another_token_is_another_channel() {
     assert_eq!(channel(GOOD).unwrap(), channel(GOOD).unwrap());
     assert_ne!(channel(GOOD).unwrap(), channel(&GOOD.replace("AT_abc", "AT_xyz")).unwrap());
 }
+
+#[test]
+fn no_file_may_take_the_name_of_a_type_that_is_code() {
+    assert_eq!(IN_CODE.map(|(name, _)| name), crate::described::known::IN_CODE);
+}

@@ -6,43 +6,12 @@ use chrono::{DateTime, SecondsFormat};
 use minijinja::value::Value;
 use olog_proto::At;
 
+use super::body::{Body, Fault};
 use super::description::{ChannelTypeDef, KeyType};
-use super::template::{Template, Tree, Values, url_piece};
-use crate::channel::KINDS;
+use super::template::{Template, Values, url_piece};
 use crate::http::Call;
+use crate::notice::KINDS;
 use crate::{About, Form, Kind, Message};
-
-/// What every template may name beside the type's own keys.
-pub(super) const NAMES: [&str; 16] = [
-    "about",
-    "api_url",
-    "api_url_is_own",
-    "body",
-    "device",
-    "form",
-    "html",
-    "incident",
-    "kind",
-    "markdown",
-    "now_ms",
-    "now_s",
-    "summary",
-    "task",
-    "text",
-    "title",
-];
-
-/// What goes out as the body.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Body {
-    Nothing,
-    Tree(Tree),
-    /// A text; if it is to be JSON, that is looked at before it goes.
-    Text(Template, bool),
-}
-
-/// What stands in the way of a call: in which template, and why.
-pub(super) type Fault = (&'static str, String);
 
 /// The templates of a call, the channel's own before the type's.
 pub(super) struct Parts<'a> {
@@ -78,23 +47,6 @@ impl Parts<'_> {
         }
         let headers = headers.into_values().filter(|(_, value)| !value.is_empty()).collect();
         Ok(Call { method: of.method, url, headers, body })
-    }
-}
-
-impl Body {
-    fn render(&self, values: &Values) -> Result<Vec<u8>, String> {
-        Ok(match self {
-            Body::Nothing => Vec::new(),
-            Body::Tree(tree) => tree.render(values)?.unwrap_or_default().to_string().into_bytes(),
-            Body::Text(template, is_json) => {
-                let text = template.render(values)?;
-                if *is_json {
-                    serde_json::from_str::<serde::de::IgnoredAny>(&text)
-                        .map_err(|why| format!("what comes out is not JSON: {why} (a value brings its own quotes)"))?;
-                }
-                text.into_bytes()
-            }
-        })
     }
 }
 

@@ -8,11 +8,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use olog_daemon::config::Table;
-use serde_json::Value as Json;
 
 use super::answer::AnswerRules;
-use super::call::{self, Body};
-use super::template::{Escape, Template, Tree};
+use super::body::{self, Body, Fault};
+use super::template::{Escape, Template};
 use crate::http::Method;
 use crate::rate_limit::Rate;
 use crate::{Form, Limits, Unit};
@@ -69,9 +68,12 @@ pub(super) enum KeyType {
     Body,
 }
 
+/// Puts the templates of a type together with made-up values (`call::try_out`).
+pub(super) type TryOut = fn(&ChannelTypeDef) -> Result<(), Fault>;
+
 impl ChannelTypeDef {
     /// Reads a whole file; `None` when something in it is wrong, and reported.
-    pub(crate) fn take(name: &str, table: &mut Table) -> Option<ChannelTypeDef> {
+    pub(crate) fn take(name: &str, table: &mut Table, try_out: TryOut) -> Option<ChannelTypeDef> {
         let api_url = table.take_as("api_url", |text| crate::http::service_url(text, "https://push.example.com"));
         let keys = take_keys(table);
         let request = table.take_table("request");
@@ -115,7 +117,7 @@ impl ChannelTypeDef {
             rate: rate.unwrap_or(Rate { every: Duration::from_secs(1), burst }),
             per_day,
         };
-        let faults = description.faults();
+        let faults = description.faults(try_out);
         for (key, why) in &faults {
             request.fault(key, why);
         }
@@ -126,11 +128,11 @@ impl ChannelTypeDef {
     /// The names that its templates may use.
     pub(super) fn known(&self) -> BTreeSet<&str> {
         let keys = self.keys.iter().filter(|key| !matches!(key.is, KeyType::Headers | KeyType::Body));
-        call::NAMES.into_iter().chain(keys.map(|key| key.name.as_str())).collect()
+        body::NAMES.into_iter().chain(keys.map(|key| key.name.as_str())).collect()
     }
 
     /// What is wrong with its templates, by their key in `[request]`.
-    fn faults(&self) -> Vec<(&'static str, String)> {
+    fn faults(&self, try_out: TryOut) -> Vec<Fault> {
         let known = self.known();
         let headers = self.headers.iter().try_for_each(|(_, template)| template.faults(&known));
         let checked = [
@@ -142,7 +144,7 @@ impl ChannelTypeDef {
         let mut faults: Vec<_> =
             checked.into_iter().filter_map(|(key, checked)| checked.err().map(|why| (key, why))).collect();
         if faults.is_empty() {
-            faults.extend(call::try_out(self).err());
+            faults.extend(try_out(self).err());
         }
         faults
     }
@@ -186,7 +188,7 @@ fn take_keys(table: &mut Table) -> Option<Vec<Key>> {
                 "only a text or a secret names receivers",
             ),
             (
-                COMMON.contains(&name.as_str()) || is_value && call::NAMES.contains(&name.as_str()),
+                COMMON.contains(&name.as_str()) || is_value && body::NAMES.contains(&name.as_str()),
                 "is",
                 "this name is taken: choose another key",
             ),
@@ -232,23 +234,4 @@ fn take_limits(mut table: Table) -> Option<(Limits, usize, usize)> {
     let request = size(&mut table, "request", 1000).unwrap_or(usize::MAX);
     table.finish();
     Some((Limits { unit, form, body, plain, summary_chars: title.min(LIMITS.summary_chars) }, title, request))
-}
-
-impl Body {
-    /// A tree, or a text that is a template.
-    pub(super) fn new(json: Json, is_json: bool) -> Body {
-        match json {
-            Json::String(text) if is_json => Body::Text(Template::new(&text, Escape::Json), true),
-            Json::String(text) => Body::Text(Template::new(&text, Escape::Nothing), false),
-            tree => Body::Tree(Tree::new(tree)),
-        }
-    }
-
-    pub(super) fn faults(&self, known: &BTreeSet<&str>) -> Result<(), String> {
-        match self {
-            Body::Nothing => Ok(()),
-            Body::Tree(tree) => tree.faults(known),
-            Body::Text(template, _) => template.faults(known),
-        }
-    }
 }

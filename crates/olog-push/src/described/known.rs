@@ -1,11 +1,16 @@
-//! The types of channels that are described by a file: those built in, and those of `channels.d` beside the configuration.
+//! The catalogue of channel types: those described by a file, built in or in `channels.d` beside the configuration, and the names of
+//! those that are code. A file in `channels.d` replaces the built-in type of its name; it cannot replace a type that is code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use olog_daemon::config::{Table, read_text};
 
+use super::call;
 use super::description::ChannelTypeDef;
+
+/// The types that are code, as `type` names them: no file may take such a name.
+pub(crate) const IN_CODE: [&str; 3] = ["wxpusher", "mail", "exec"];
 
 /// The folder beside the configuration.
 const FOLDER: &str = "channels.d";
@@ -41,12 +46,12 @@ impl ChannelCatalog {
         for (file, mut table) in root.beside(FOLDER) {
             let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-            if !is_name || crate::channel::is_in_code(&name) {
+            if !is_name || IN_CODE.contains(&name.as_str()) {
                 table.fault("the file", "the file's name is the type's: expected letters, digits, - and _, and no type that is built in as code");
                 known.beside.insert(name, None);
                 continue;
             }
-            let description = ChannelTypeDef::take(&name, &mut table).map(Arc::new);
+            let description = ChannelTypeDef::take(&name, &mut table, call::try_out).map(Arc::new);
             table.finish();
             known.beside.insert(name, description);
         }
@@ -69,7 +74,7 @@ impl ChannelCatalog {
         }
         let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
         // A test reads every one of them.
-        let read = read_text(name, text, |table| ChannelTypeDef::take(name, table));
+        let read = read_text(name, text, |table| ChannelTypeDef::take(name, table, call::try_out));
         Some(read.ok().flatten().map(Arc::new))
     }
 }

@@ -8,7 +8,8 @@ use olog_daemon::secret::{Secret, UNREAD};
 use serde_json::Value as Json;
 
 use super::TemplateChannel;
-use super::call::{self, Body};
+use super::body::Body;
+use super::call;
 use super::description::{ChannelTypeDef, Key, KeyType, is_json};
 use crate::http::{Endpoint, url_masked};
 

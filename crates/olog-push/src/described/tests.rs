@@ -24,7 +24,8 @@ fn described(of: &str, to: &str) -> Result<ChannelTypeDef, Invalid> {
     let text = include_str!("../../channels/wecom.toml");
     assert!(text.contains(of), "{of}");
     let text = text.replacen(of, to, 1);
-    read_text("channels.d/mine.toml", &text, |table| ChannelTypeDef::take("mine", table)).map(Option::unwrap)
+    read_text("channels.d/mine.toml", &text, |table| ChannelTypeDef::take("mine", table, call::try_out))
+        .map(Option::unwrap)
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn every_type_that_is_built_in_is_whole() {
         assert!(types.get(name).unwrap().is_some(), "{name}");
         let path = format!("{}/channels/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
-        let read = read_text(name, &text, |table| ChannelTypeDef::take(name, table).is_some());
+        let read = read_text(name, &text, |table| ChannelTypeDef::take(name, table, call::try_out).is_some());
         assert_eq!(read.map_err(|invalid| invalid.to_string()), Ok(true), "{name}");
     }
     assert_eq!(types.names().len(), 12);
@@ -144,6 +145,71 @@ fn what_a_service_says_back_holds_no_secret() {
             let said = format!("{plain} and {encoded} and {path} are \n unknown");
             let masked = described.masked(&said);
             assert!(!masked.contains("s3cr3t") && masked.ends_with("are   unknown"), "{of}: {masked}");
+        }
+    }
+}
+
+/// What a log and names say that would call people, format, or steer a terminal, as each service gets it.
+#[test]
+fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
+    use crate::words::{Context, Language, compose};
+    let hostile = "<at user_id=\"all\">everyone</at> @everyone <!channel> <@U1> [x](http://evil)\u{1b}[2J\0\u{202e}";
+    let error = || crate::Content::Error {
+        why: crate::Reason::First,
+        excerpt: olog_proto::Excerpt::of(&format!("{hostile}\nLog in ssh root@203.0.113.66")),
+        path: format!("/ologs/{hostile}\n.err"),
+        fingerprint: None,
+        last_good_at: None,
+        began_at: At(0),
+        n_seen: 1,
+        facts: crate::ErrorFacts::default(),
+    };
+    let notice = |task: &str| crate::Notice {
+        kind: Kind::Err,
+        incident: Some(1),
+        device: Some(format!("@all{hostile}")),
+        address: Some(hostile.into()),
+        task: Some(task.into()),
+        at: At(0),
+        silence: None,
+        content: error(),
+    };
+    for (of, keys) in SECRETS {
+        let take = |table: &mut olog_daemon::config::Table| {
+            let of = ChannelCatalog::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
+            TemplateChannel::take(of, table)
+        };
+        let channel = read_text("hub.toml", &format!("type = '{of}'\n{keys}"), take).unwrap().unwrap();
+        for notices in [vec![notice("@all")], vec![notice("<at>"), notice("b")]] {
+            let context = Context {
+                language: Language::En,
+                timezone: chrono_tz::Tz::UTC,
+                now: At(0),
+                public_url: None,
+                by_device: false,
+                budget: None,
+                limits: channel.limits(),
+            };
+            let message = compose(&notices, &context).message;
+            for message in [message.clone(), message.plain(&channel.limits(), 1_000)] {
+                let call = channel.call(&message, &channel.receivers()[0], At(0)).unwrap();
+                let body = String::from_utf8(call.body).unwrap();
+                let body = body.replace("\\\"", "\"").replace("\\\\<", "<").replace("&lt;", "&\u{200b}lt;");
+                for mark in [
+                    "<at",
+                    "<@",
+                    "<!",
+                    "@everyone",
+                    "@all",
+                    "](http://evil",
+                    "\u{1b}",
+                    "\\u001b",
+                    "\\u0000",
+                    "\u{202e}",
+                ] {
+                    assert!(!body.contains(mark), "{of}: {mark:?} in {body}");
+                }
+            }
         }
     }
 }

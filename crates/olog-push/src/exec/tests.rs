@@ -12,7 +12,7 @@ fn exec(text: &str) -> Result<Exec, Invalid> {
 }
 
 fn shell(script: &str) -> Exec {
-    Exec::new("sh".into(), vec![Arg("-c".into()), Arg(script.into())], Input::Json)
+    Exec::new("sh".into(), vec![Argument("-c".into()), Argument(script.into())], Input::Json)
 }
 
 fn message() -> Message {
@@ -177,7 +177,7 @@ fn title_and_summary_stand_where_they_are_named_and_nothing_else_does() {
 #[tokio::test]
 async fn a_secret_that_the_program_repeats_is_masked() {
     let words = ["-c", "echo \"failed: $1\" >&2; exit 1", "sh", "tgram://123456:ABCDEF/42"];
-    let exec = Exec::new("sh".into(), words.map(|word| Arg(word.into())).to_vec(), Input::Json);
+    let exec = Exec::new("sh".into(), words.map(|word| Argument(word.into())).to_vec(), Input::Json);
     let answer = format!("{:?}", run(&exec).await);
     assert!(answer.contains("tgram://") && !answer.contains("ABCDEF"), "{answer}");
 }

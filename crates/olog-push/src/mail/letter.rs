@@ -1,13 +1,20 @@
 //! A message as a letter: headers in ASCII whatever the words are, plain text and HTML side by side.
+//!
+//! No header line is longer than 78 bytes where it can be divided, so that a letter to many receivers is not refused: RFC 5322
+//! allows 998.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Address;
+use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use olog_proto::At;
 
 use crate::Message;
+
+/// Bytes of a header's line, where it can be divided.
+const LINE_MAX: usize = 78;
 
 /// The letter's bytes, or why there is none.
 pub(super) fn write(from: &Mailbox, to: &[&Address], message: &Message, now: At) -> Result<Vec<u8>, String> {
@@ -19,9 +26,12 @@ pub(super) fn write(from: &Mailbox, to: &[&Address], message: &Message, now: At)
         .message_id(Some(message_id(from)?))
         // RFC 3834: no out-of-office answers, please.
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()));
-    for address in to {
-        builder = builder.to(Mailbox::new(None, (*address).clone()));
-    }
+    // The envelope comes from the conversation; here the builder only asks that there is one.
+    let envelope = Envelope::new(Some(from.email.clone()), to.iter().map(|address| (*address).clone()).collect());
+    builder = builder.envelope(envelope.map_err(|error| format!("this cannot be written as a letter: {error}"))?);
+    let raw: Vec<&str> = to.iter().map(|address| address.as_ref()).collect();
+    let name = HeaderName::new_from_ascii_str("To");
+    builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(name, raw.join(", "), folded("To: ", &raw)));
     let text = message.text.replace('\0', "");
     let letter = if message.html.is_empty() {
         builder.singlepart(SinglePart::plain(text))
@@ -36,6 +46,24 @@ pub(super) fn write(from: &Mailbox, to: &[&Address], message: &Message, now: At)
     letter.map(|letter| letter.formatted()).map_err(|error| format!("this cannot be written as a letter: {error}"))
 }
 
+/// Addresses as the value of a header, a new line before what would make one longer than [`LINE_MAX`].
+fn folded(name: &str, addresses: &[&str]) -> String {
+    let mut value = String::new();
+    let mut length = name.len();
+    for (place, address) in addresses.iter().enumerate() {
+        let comma = usize::from(place + 1 < addresses.len());
+        if place > 0 {
+            let fits = length + 1 + address.len() + comma <= LINE_MAX;
+            value.push_str(if fits { " " } else { "\r\n " });
+            length = if fits { length + 1 } else { 1 };
+        }
+        value.push_str(address);
+        value.push_str(if comma == 1 { "," } else { "" });
+        length += address.len() + comma;
+    }
+    value
+}
+
 /// What ends a line ends a header.
 fn on_one_line(words: &str) -> String {
     let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -47,4 +75,34 @@ fn message_id(from: &Mailbox) -> Result<String, String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| format!("no random bytes: {error}"))?;
     Ok(format!("<{:032x}@{}>", u128::from_le_bytes(random), from.email.domain()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_to_many_receivers_has_short_header_lines_and_names_all_of_them() {
+        let of = |n: usize| format!("operator-number-{n:04}@mail.example.com").parse::<Address>().unwrap();
+        let addresses: Vec<Address> = (0..60).map(of).collect();
+        let to: Vec<&Address> = addresses.iter().collect();
+        let message = Message {
+            title: "ERR".into(),
+            summary: "异常 comsrv/mysql — 无法连接数据库服务器，磁盘空间不足".repeat(2),
+            html: "<p>x</p>".into(),
+            markdown: String::new(),
+            text: "x".into(),
+            about: Vec::new(),
+        };
+        let letter = write(&"olog@example.com".parse().unwrap(), &to, &message, At(0)).unwrap();
+        let letter = String::from_utf8(letter).unwrap();
+        let head = letter.split("\r\n\r\n").next().unwrap();
+        for line in head.split("\r\n") {
+            assert!(line.len() <= 78, "{} bytes: {line}", line.len());
+        }
+        let unfolded = head.replace("\r\n ", " ");
+        let line = unfolded.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
+        let named: Vec<&str> = line.split(", ").collect();
+        assert_eq!(named, addresses.iter().map(|address| address.as_ref()).collect::<Vec<&str>>());
+    }
 }

@@ -13,6 +13,9 @@ pub struct ReportFacts {
     pub from: At,
     /// … to here.
     pub to: At,
+    /// Its number at the hub, once it is stored: `olog-hub report show N`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// When it was made.
     pub made_at: At,
     /// Devices by their word.

@@ -119,17 +119,15 @@ impl Localizer {
         local.format(&pattern).to_string()
     }
 
-    /// `03:10–03:12`; of the same minute or day only what differs.
+    /// `03:10–03:12`; a range that crosses midnight shows both dates.
     pub fn range(&self, from: At, to: At) -> String {
         let (from, to) = (from.min(to), from.max(to));
-        let (first, last) = (self.time(from), self.time(to));
-        if first == last {
-            return first;
-        }
         let (a, b) = (self.local(from), self.local(to));
-        let same_day = (a.year(), a.ordinal()) == (b.year(), b.ordinal());
-        let last = if same_day { b.format("%H:%M").to_string() } else { last };
-        format!("{first}–{last}")
+        if (a.year(), a.ordinal()) != (b.year(), b.ordinal()) {
+            return format!("{}–{}", self.day_time(from), self.day_time(to));
+        }
+        let (first, last) = (a.format("%H:%M").to_string(), b.format("%H:%M").to_string());
+        if first == last { self.time(from) } else { format!("{}–{last}", self.time(from)) }
     }
 
     /// `2 h 4 min`.

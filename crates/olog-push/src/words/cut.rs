@@ -1,4 +1,9 @@
-//! What is shortened, and how: names in their middle, excerpts in theirs, never a fact.
+//! Truncation: names and excerpts are cut in the middle, titles to 20 characters; facts are never cut. And the commands that a
+//! message offers: the ssh line, and names as words of a shell.
+//!
+//! An excerpt is cut at line ends, and the line that says what happened is always in the part that is shown. A command is copied
+//! and run by a person, and the names in it were chosen by others: each is one word of the shell and never an option, and where a
+//! pattern is expected it means itself only.
 
 use olog_proto::Excerpt;
 
@@ -52,7 +57,7 @@ pub(super) fn title(state: &str, device: Option<&str>, task: Option<&str>) -> St
 /// The last line that says something, without the time that its writer put before it.
 pub(super) fn telling_line(excerpt: &Excerpt) -> String {
     let lines = excerpt.tail().lines().rev().chain(excerpt.head().lines().rev());
-    let line = lines.map(str::trim).find(|line| line.chars().any(char::is_alphabetic)).unwrap_or_default();
+    let line = lines.map(str::trim).find(|line| says_something(line)).unwrap_or_default();
     let mut rest = line;
     while let Some((word, after)) = rest.split_once(char::is_whitespace) {
         let digits = word.chars().filter(char::is_ascii_digit).count();
@@ -65,7 +70,12 @@ pub(super) fn telling_line(excerpt: &Excerpt) -> String {
     if rest.is_empty() { line.to_owned() } else { rest.to_owned() }
 }
 
-/// At most about `max` characters of an excerpt: its beginning and its end around a line that says what is left out.
+fn says_something(line: &str) -> bool {
+    line.chars().any(char::is_alphabetic)
+}
+
+/// At most about `max` characters of an excerpt: its first and its last lines, the line that says what happened among them, around
+/// a line that says how much is left out.
 pub(super) fn excerpt(say: &Localizer, excerpt: &Excerpt, max: usize) -> String {
     let (head, tail) = (excerpt.head().trim_end(), excerpt.tail().trim_end());
     let left_out = |bytes: u64| say.text("left-out", &[("n", bytes.into())]);
@@ -76,19 +86,48 @@ pub(super) fn excerpt(say: &Localizer, excerpt: &Excerpt, max: usize) -> String 
             bytes => format!("{head}\n{}\n{}", left_out(bytes), tail.trim_start_matches('\n')),
         };
     }
-    let half = max / 2;
-    let start_end = head.char_indices().nth(half).map_or(head.len(), |(i, _)| i);
-    let end = if tail.is_empty() { head } else { tail };
-    let mut end_start = end.char_indices().rev().nth(half.saturating_sub(1)).map_or(0, |(i, _)| i);
-    let between = if tail.is_empty() {
-        end_start = end_start.max(start_end);
-        end_start - start_end
+    let last = if tail.is_empty() { head } else { tail };
+    // The line that says what happened, with all that stands behind it, comes first; the beginning takes what room is left.
+    let telling = last.lines().rev().position(says_something).map_or(0, |n| n + 1);
+    let end = last_lines(last, max.div_ceil(2), telling);
+    let start = first_lines(head, max.saturating_sub(end.chars().count()));
+    let (start, end) = if tail.is_empty() && start.len() + end.len() > head.len() {
+        (start, head.get(start.len()..).unwrap_or_default())
     } else {
-        head.len() - start_end + end_start
+        (start, end)
     };
-    let bytes = excerpt.left_out().saturating_add(between as u64);
-    let (start, end) = (head.get(..start_end).unwrap_or_default(), end.get(end_start..).unwrap_or_default());
-    format!("{}\n{}\n{}", start.trim_end(), left_out(bytes), end.trim_start_matches('\n'))
+    let shown = start.len() + end.len();
+    let all = (head.len() + tail.len()) as u64 + excerpt.left_out();
+    let bytes = all.saturating_sub(shown as u64);
+    let parts = [start.trim_end().to_owned(), left_out(bytes), end.trim_matches('\n').to_owned()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// Whole lines from the beginning, at most `max` characters; of a first line that is longer, its beginning.
+fn first_lines(text: &str, max: usize) -> &str {
+    let at = text.char_indices().nth(max).map_or(text.len(), |(at, _)| at);
+    let cut = text.get(..at).unwrap_or_default();
+    if at == text.len() || text.get(at..).is_some_and(|rest| rest.starts_with('\n')) {
+        return cut;
+    }
+    cut.rfind('\n').map_or(cut, |line_end| cut.get(..line_end).unwrap_or_default())
+}
+
+/// Whole lines from the end, at most `max` characters, but at least the last `n` lines if they fit; of a line that is longer than
+/// that, its end.
+fn last_lines(text: &str, max: usize, n: usize) -> &str {
+    let from = |n: usize| text.char_indices().rev().nth(n.saturating_sub(1)).map_or(0, |(at, _)| at);
+    if max == 0 {
+        return "";
+    }
+    let at = from(max);
+    let cut = text.get(at..).unwrap_or_default();
+    let is_at_line_start = at == 0 || text.get(..at).is_some_and(|before| before.ends_with('\n'));
+    if is_at_line_start {
+        return cut;
+    }
+    let whole = cut.split_once('\n').map_or("", |(_, rest)| rest);
+    if whole.lines().count() < n { cut } else { whole }
 }
 
 /// `ssh -p PORT user@host` for an address like `user@host:port`; nothing for what is not one, because a person pastes this
@@ -119,12 +158,50 @@ pub fn ssh(address: &str) -> Option<String> {
 
 /// A word for a shell: a name is somebody's choice, and the command that holds it is copied and run.
 pub fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.@%+=:,/".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.%+=:,/".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
     } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+        // Between the quotes that end and begin anew no service sees a mention or a tag.
+        let quoted = text.replace('\'', r"'\''").replace('@', "@''").replace('<', "<''").replace("](", "]''(");
+        format!("'{quoted}'")
     }
+}
+
+/// An option of a command and its value. A value that begins with `-` is joined to it, or it would be an option of its own.
+pub(super) fn option(name: &str, value: &str) -> String {
+    let sign = if value.starts_with('-') { '=' } else { ' ' };
+    format!("--{name}{sign}{}", shell_word(value))
+}
+
+/// A name where a pattern is expected: it matches only itself.
+pub(super) fn literal(name: &str) -> String {
+    let mut pattern = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+/// Numbers for a verb that takes lists and ranges: `15-53 60`.
+pub(super) fn ranges(numbers: impl IntoIterator<Item = u64>) -> String {
+    let numbers: std::collections::BTreeSet<u64> = numbers.into_iter().collect();
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for n in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if last.saturating_add(1) == n => *last = n,
+            _ => ranges.push((n, n)),
+        }
+    }
+    let shown = |(first, last): (u64, u64)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first} {last}"),
+        _ => format!("{first}-{last}"),
+    };
+    ranges.into_iter().map(shown).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -190,5 +267,41 @@ mod tests {
         assert_eq!(shell_word("$(reboot)"), "'$(reboot)'");
         assert_eq!(shell_word("it's; rm"), r"'it'\''s; rm'");
         assert_eq!(shell_word("备份"), "'备份'");
+        assert_eq!(shell_word("@all<at>"), "'@''all<''at>'");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_pattern_or_an_option_means_itself() {
+        assert_eq!(option("task", &literal("*")), r"--task '\*'");
+        assert_eq!(option("task", &literal("-rf")), "--task=-rf");
+        assert_eq!(option("task", &literal("a?[b]")), r"--task 'a\?\[b\]'");
+        assert_eq!(option("task", &literal("mysql")), "--task mysql");
+        for name in ["*", "-rf", "a?[b]", r"a\b", "{x,y}"] {
+            assert!(crate::channel::glob(&literal(name), name), "{name}");
+            assert!(!crate::channel::glob(&literal(name), "other"), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_become_ranges() {
+        assert_eq!(ranges([17]), "17");
+        assert_eq!(ranges([53, 15, 16, 17, 60, 61, 15]), "15-17 53 60 61");
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_at_line_ends_and_shows_the_line_that_says_what_happened() {
+        let say = super::super::tests::say();
+        let text = format!(
+            "Traceback (most recent call last):\n{}ValueError: disk full\n---\n",
+            "  File \"x.py\", line 1\n".repeat(60)
+        );
+        let cut = excerpt(&say, &Excerpt::of(&text), 200);
+        assert!(cut.starts_with("Traceback (most recent call last):\n"), "{cut}");
+        assert!(cut.ends_with("ValueError: disk full\n---"), "{cut}");
+        for line in cut.lines() {
+            assert!(line.contains("left out") || text.lines().any(|whole| whole == line), "{line:?} is not whole");
+        }
+        let chinese = format!("开始\n{}磁盘已满", "第一行日志内容比较长\n".repeat(50));
+        assert!(excerpt(&say, &Excerpt::of(&chinese), 60).ends_with("磁盘已满"));
     }
 }

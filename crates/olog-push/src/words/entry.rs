@@ -1,9 +1,15 @@
-//! What belongs together: a begin and its end, an error that came again, a reminder of what was never told.
+//! Merges related notices into one item of a message, before anything is put into words.
+//!
+//! An incident has one state in a message, its newest: an error and its recovery that both wait become one item, and so do a
+//! recovery and the error that followed it. A repeated error replaces the earlier one, a reminder adds nothing to the alert
+//! that still waits. Errors that differ are never merged: two notices are the same error only if all fingerprints of their texts
+//! agree, because two texts may share a first line. What an item has absorbed stays in `earlier`, so that every
+//! error's own text is still shown.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use olog_proto::{At, Fingerprint};
+use olog_proto::{At, Excerpt, FINGERPRINTS_MAX};
 
 use crate::{About, Content, Notice, Reason, ResolvedBy, SystemCode};
 
@@ -12,19 +18,41 @@ use crate::{About, Content, Notice, Reason, ResolvedBy, SystemCode};
 pub(super) struct MessageItem<'a> {
     /// The notices that it stands for.
     pub(super) places: Vec<usize>,
-    /// What is told.
+    /// The newest of them: its state is the item's.
     pub(super) notice: &'a Notice,
-    /// The begin that still waited when the end came.
-    pub(super) begin: Option<&'a Notice>,
+    /// Older notices of the same incident that were still waiting, oldest first; without repeated ones.
+    pub(super) earlier: Vec<&'a Notice>,
 }
 
-impl MessageItem<'_> {
-    /// The error's fingerprint, if it is an error.
-    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
-        match &self.notice.content {
-            Content::Error { fingerprint, .. } => *fingerprint,
-            _ => None,
+impl<'a> MessageItem<'a> {
+    /// Which error it is, if it is one and has nothing else to say.
+    pub(super) fn error(&self) -> Option<SameError<'a>> {
+        if self.earlier.is_empty() { SameError::of(self.notice) } else { None }
+    }
+
+    /// The alert that was still waiting when the recovery came.
+    pub(super) fn has_start(&self) -> bool {
+        use Content::{DevicesLost, Error, Remind, TaskLost};
+        let starts =
+            |n: &&Notice| matches!(n.content, Error { .. } | Remind { .. } | TaskLost { .. } | DevicesLost { .. });
+        self.earlier.iter().any(starts)
+    }
+
+    /// The texts of all errors that it stands for, oldest first, each once.
+    pub(super) fn texts(&self) -> Vec<&'a Excerpt> {
+        let mut texts: Vec<&'a Excerpt> = Vec::new();
+        for notice in self.earlier.iter().chain([&self.notice]) {
+            let text = match &notice.content {
+                Content::Error { excerpt, .. } | Content::Remind { excerpt, .. } | Content::Message { excerpt, .. } => {
+                    excerpt
+                }
+                _ => continue,
+            };
+            if !text.is_blank() && !texts.contains(&text) {
+                texts.push(text);
+            }
         }
+        texts
     }
 
     /// What it is about, for programs.
@@ -104,35 +132,36 @@ impl MessageItem<'_> {
 }
 
 /// Entries of notices that stand in the order of their making; worst first, then by device, then by time.
-pub(super) fn fold(notices: &[Notice]) -> Vec<MessageItem<'_>> {
+pub(super) fn merge(notices: &[Notice]) -> Vec<MessageItem<'_>> {
     // What an earlier one was taken into leaves a hole.
     let mut entries: Vec<Option<MessageItem<'_>>> = Vec::with_capacity(notices.len());
     let mut kin: HashMap<MergeKey<'_>, Vec<usize>> = HashMap::new();
     for (place, notice) in notices.iter().enumerate() {
-        let mut entry = MessageItem { places: vec![place], notice, begin: None };
+        let mut entry = MessageItem { places: vec![place], notice, earlier: Vec::new() };
         let mut is_told_by_an_earlier = false;
         let earlier: BTreeSet<usize> =
             MergeKey::asked_by(notice).filter_map(|matter| kin.get(&matter)).flatten().copied().collect();
         for slot in earlier {
             let Some(slot) = entries.get_mut(slot) else { continue };
             let Some(earlier) = slot.as_mut() else { continue };
-            match takes(notice, earlier.notice) {
+            match merge_rule(notice, earlier.notice) {
                 Merge::Nothing => {}
-                Merge::It => {
-                    entry.begin = earlier.begin.or(entry.begin);
+                Merge::Replace => {
+                    entry.earlier.append(&mut earlier.earlier);
                     entry.places.append(&mut earlier.places);
                     *slot = None;
                 }
-                Merge::ItAsBegin => {
-                    entry.begin = entry.begin.or(earlier.begin).or(Some(earlier.notice));
+                Merge::Absorb => {
+                    entry.earlier.append(&mut earlier.earlier);
+                    entry.earlier.push(earlier.notice);
                     entry.places.append(&mut earlier.places);
                     *slot = None;
                 }
-                Merge::ItsPlaceInThat if !is_told_by_an_earlier => {
+                Merge::IntoEarlier if !is_told_by_an_earlier => {
                     is_told_by_an_earlier = true;
                     earlier.places.push(place);
                 }
-                Merge::ItsPlaceInThat => {}
+                Merge::IntoEarlier => {}
             }
         }
         if !is_told_by_an_earlier {
@@ -189,41 +218,76 @@ impl<'a> MergeKey<'a> {
     }
 }
 
-/// What a later notice makes of an earlier one that still waits.
+/// What a later notice does with an earlier one that is still waiting.
 enum Merge {
+    /// Nothing: both are shown.
     Nothing,
-    It,
-    ItAsBegin,
-    ItsPlaceInThat,
+    /// It says all that the earlier one said.
+    Replace,
+    /// It has the newer state of the same incident; the earlier one's text is still shown.
+    Absorb,
+    /// The earlier one says all that it says.
+    IntoEarlier,
 }
 
-fn takes(later: &Notice, earlier: &Notice) -> Merge {
+fn merge_rule(later: &Notice, earlier: &Notice) -> Merge {
+    use Content::{DevicesBack, DevicesLost, Error, Over, Remind, Report, System, TaskCame, TaskLost};
     let same_incident = later.incident.is_some()
         && (later.incident, &later.device, &later.task) == (earlier.incident, &earlier.device, &earlier.task);
     match (&later.content, &earlier.content) {
-        (Content::Over { .. }, Content::Error { .. } | Content::Remind { .. }) if same_incident => Merge::ItAsBegin,
-        (Content::Over { .. }, Content::Over { .. }) if same_incident => Merge::It,
-        (Content::TaskCame { .. }, Content::TaskLost { .. }) if same_incident => Merge::ItAsBegin,
-        (Content::TaskLost { .. }, Content::TaskLost { .. }) if same_incident => Merge::It,
-        (Content::DevicesBack { devices, missing, .. }, Content::DevicesLost { devices: lost, .. })
+        (Over { .. }, Error { .. } | Remind { .. }) if same_incident => Merge::Absorb,
+        // It is open again: one incident has one state, the newest.
+        (Error { .. } | Remind { .. }, Over { .. }) | (TaskLost { .. }, TaskCame { .. }) if same_incident => {
+            Merge::Absorb
+        }
+        (Over { .. }, Over { .. }) if same_incident => Merge::Replace,
+        (TaskCame { .. }, TaskLost { .. }) if same_incident => Merge::Absorb,
+        (TaskLost { .. }, TaskLost { .. }) if same_incident => Merge::Replace,
+        (DevicesBack { devices, missing, .. }, DevicesLost { devices: lost, .. })
             if missing.is_empty() && (same_incident || lost.iter().all(|name| devices.contains(name))) =>
         {
-            Merge::ItAsBegin
+            Merge::Absorb
         }
-        // A later report knows all that an earlier one that nobody has read said of now.
-        (Content::Report(_), Content::Report(_)) => Merge::It,
-        (Content::Remind { .. }, Content::Remind { .. }) if same_incident => Merge::It,
-        (Content::Remind { .. }, Content::Error { .. }) if same_incident => Merge::ItsPlaceInThat,
-        (Content::Error { fingerprint: a, .. }, Content::Error { fingerprint: b, .. })
-            if same_incident && a.is_some() && a == b =>
+        // The later report contains the current state of everything that the earlier one, still unsent, listed as open.
+        (Report(_), Report(_)) => Merge::Replace,
+        (Remind { .. }, Remind { .. }) if same_incident => Merge::Replace,
+        (Remind { .. }, Error { .. }) if same_incident => Merge::IntoEarlier,
+        (Error { .. }, Error { .. })
+            if same_incident && SameError::of(later).is_some_and(|it| Some(it) == SameError::of(earlier)) =>
         {
-            Merge::It
+            Merge::Replace
         }
-        (Content::System { code: a, args: x }, Content::System { code: b, args: y })
+        (System { code: a, args: x }, System { code: b, args: y })
             if a == b && x == y && later.device == earlier.device =>
         {
-            Merge::It
+            Merge::Replace
         }
         _ => Merge::Nothing,
+    }
+}
+
+/// By what two notices are the same error: all fingerprints of their texts, or the text itself where those are not known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum SameError<'a> {
+    /// In ascending order.
+    Fingerprints(Vec<String>),
+    Text(&'a str, &'a str),
+}
+
+impl<'a> SameError<'a> {
+    pub(super) fn of(notice: &'a Notice) -> Option<SameError<'a>> {
+        let Content::Error { excerpt, facts, why, .. } = &notice.content else { return None };
+        // Several errors in one notice, or a count of its own: it is shown by itself.
+        if matches!(why, Reason::MoreFingerprints { .. } | Reason::ComesAndGoes { .. } | Reason::InARow { .. }) {
+            return None;
+        }
+        // At the bound there may be more of them than the notice holds.
+        if !facts.fingerprints.is_empty() && facts.fingerprints.len() < FINGERPRINTS_MAX {
+            let mut all: Vec<String> = facts.fingerprints.iter().map(|f| f.to_string()).collect();
+            all.sort_unstable();
+            all.dedup();
+            return Some(SameError::Fingerprints(all));
+        }
+        (!excerpt.is_blank()).then(|| SameError::Text(excerpt.head(), excerpt.tail()))
     }
 }

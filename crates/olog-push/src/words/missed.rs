@@ -1,21 +1,25 @@
-//! A task that did not come, and one that came after all.
+//! Wording for missed tasks, late runs, overlong runs and learnt schedules.
 
 use super::catalogue::Localizer;
 use super::cut;
 use super::entry::MessageItem;
-use super::one::{RenderedItem, event_times, subject, title};
 use super::page::{Page, Part};
+use super::rendered::{RenderedItem, event_times, subject, title};
 use crate::{Cadence, Content, Expected, Notice, Recovery};
 
 pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Content::TaskLost { due_at, last_run_at, expected, n_missed, is_reminder } = &notice.content else {
+    let Content::TaskLost { due_at, last_run_at, expected, n_missed, is_reminder, device_offline } = &notice.content
+    else {
         return RenderedItem::default();
     };
     let due = ("due", say.time(*due_at).into());
     let span = ("span", say.span(say.now.since(*due_at)).into());
     let how = ("how", if *is_reminder { "still" } else { "first" }.into());
     let what = say.text("task-lost", &[how, ("subject", subject(say, notice).into()), due.clone(), span]);
+    let offline = device_offline.map_or_else(String::new, |(from, to)| {
+        say.text("task-device-offline", &[("range", say.range(from, to).into())])
+    });
     let last = last_run_at.map_or_else(
         || say.word("task-never-seen"),
         |at| {
@@ -27,14 +31,14 @@ pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem
     RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
         telling: say.text("task-lost-summary", &[due]),
-        sentence: say.sentences([what, missed, last]),
-        log: None,
+        sentence: say.sentences([what, offline, missed, last]),
         why: match expected {
-            Expected::Schedule { text } => say.text("why-task-schedule", &[("schedule", cut::end(text, 100).into())]),
+            Expected::Schedule { text } => say.text("why-task-schedule", &[("schedule", schedule(say, text).into())]),
             Expected::EachReport => say.word("why-task-report"),
             Expected::Learnt { cadence } => say.text("why-task-learnt", &[("cadence", habit(say, cadence).into())]),
         },
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+        ..RenderedItem::default()
     }
 }
 
@@ -70,14 +74,14 @@ pub(super) fn recovery<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Rendered
     let missed = if *n_missed > 1 { say.text("task-missed", &[("n", (*n_missed).into())]) } else { String::new() };
     let seen =
         acknowledged_at.map_or_else(String::new, |at| say.text("over-acknowledged", &[("time", say.time(at).into())]));
-    let untold = if entry.begin.is_some() { say.word("over-untold-lost") } else { String::new() };
+    let untold = if entry.has_start() { say.word("over-untold-lost") } else { String::new() };
     RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
         telling,
         sentence: say.sentences([first, missed, seen, untold]),
-        log: None,
-        why: say.word(if entry.begin.is_some() { "why-over-both" } else { "why-came" }),
+        why: say.word(if entry.has_start() { "why-over-both" } else { "why-came" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+        ..RenderedItem::default()
     }
 }
 
@@ -99,9 +103,33 @@ pub(super) fn runs<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
         telling: say.text("task-runs-summary", &args),
         sentence: say.text("task-runs", &args),
-        log: None,
         why: say.word("why-task-runs"),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+        ..RenderedItem::default()
+    }
+}
+
+/// A schedule of hub.toml in words, with the line itself; the line alone where no words are known for it.
+fn schedule(say: &Localizer, line: &str) -> String {
+    let shown = cut::end(line, 100);
+    let number = |text: &str, max: u32| text.parse::<u32>().ok().filter(|n| *n <= max);
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let known = match fields.as_slice() {
+        ["@daily" | "@midnight"] => Some(Cadence::Daily { minute: 0, jitter: 0 }),
+        [minute, hour, "*", "*", days] => number(minute, 59).zip(number(hour, 23)).and_then(|(minute, hour)| {
+            let minute = hour * 60 + minute;
+            match (*days, number(days, 7)) {
+                ("*", _) => Some(Cadence::Daily { minute, jitter: 0 }),
+                // crontab(5): 0 and 7 are Sunday; here 0 is Monday.
+                (_, Some(day)) => Some(Cadence::Weekly { slots: vec![((day + 6) % 7, minute)], jitter: 0 }),
+                _ => None,
+            }
+        }),
+        _ => None,
+    };
+    match known {
+        Some(known) => say.text("schedule-words", &[("words", habit(say, &known).into()), ("line", shown.into())]),
+        None => shown,
     }
 }
 
@@ -148,7 +176,9 @@ pub(super) fn proposal(
 }
 
 fn off(device: &str, task: &str) -> String {
-    format!("olog-hub task expect {} {} off", cut::shell_word(device), cut::shell_word(task))
+    // What begins with `-` would be an option.
+    let ends_options = if device.starts_with('-') || task.starts_with('-') { "-- " } else { "" };
+    format!("olog-hub task expect {ends_options}{} {} off", cut::shell_word(device), cut::shell_word(task))
 }
 
 /// What to do if it need not come any more.
@@ -197,6 +227,7 @@ mod tests {
             },
             n_missed,
             is_reminder,
+            device_offline: None,
         };
         notice(if is_reminder { Kind::Remind } else { Kind::Lost }, content)
     }
@@ -266,10 +297,10 @@ mod tests {
         let words = |language| crate::words::proposal(&daily, 7, 6 * 24 * 60 * MINUTE, "nas", "it's", language);
         assert_eq!(
             words(Language::En),
-            r"daily 02:10 ± 4 min (learnt from 7 runs in 6 days). From tomorrow it is LOST when it does not come. To refuse: olog-hub task expect nas 'it'\''s' off"
+            r"daily 02:10 ± 4 min (learnt from 7 runs in 6 days). From tomorrow it is reported LOST if it does not run. To decline: olog-hub task expect nas 'it'\''s' off"
         );
         assert!(
-            words(Language::ZhCn).starts_with("每天 02:10 ± 4 分钟(7 次运行学得,历时 6 天)"),
+            words(Language::ZhCn).starts_with("每天 02:10 ± 4 分钟（根据 6 天内的 7 次运行得出）"),
             "{}",
             words(Language::ZhCn)
         );

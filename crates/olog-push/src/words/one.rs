@@ -1,29 +1,22 @@
-//! One matter, told whole: what happened, the error, what to do, why it is pushed, the facts.
+//! Wording of a message with a single item: what happened, the error, what to do, why it is sent, the facts.
+//!
+//! [`rendered`] gives the words of an item, without layout; `several` uses it too. Numbers in a sentence are about what the sentence
+//! says: the age of a reopened incident counts from its latest beginning, and the time offline ends with the device's return.
 
-use olog_proto::{At, Excerpt};
+use olog_proto::At;
 
-use super::catalogue::Localizer;
+use super::catalogue::{Arg, Localizer};
 use super::entry::MessageItem;
 use super::page::{Page, Part};
-use super::{Context, LATE_AFTER, TITLE_MAX, cut, missed, of_the_budget};
-use crate::{Content, Notice, Reason, ResolvedBy, SystemCode};
+use super::rendered::{RenderedItem, event_times, subject, title};
+use super::{Context, LATE_AFTER, TITLE_MAX, cut, missed, of_the_budget, safe};
+use crate::{Content, FailedRun, Notice, Reason, Reopened, ResolvedBy, SystemCode};
+
+const MINUTE: i64 = 60_000;
 
 /// What the sentences of Olog's own affairs may speak of.
 const SYSTEM_ARGS: [&str; 11] =
     ["code", "devices", "findings", "why", "addresses", "path", "text", "channel", "answer", "receiver", "host"];
-
-/// The words of one entry, before they are laid out.
-#[derive(Debug, Default)]
-pub(super) struct RenderedItem<'a> {
-    pub(super) title: String,
-    /// Goes on after the title.
-    pub(super) telling: String,
-    /// What happened.
-    pub(super) sentence: String,
-    pub(super) log: Option<&'a Excerpt>,
-    pub(super) why: String,
-    pub(super) facts: Vec<String>,
-}
 
 /// Title, telling line and page.
 pub(super) fn write(
@@ -32,7 +25,7 @@ pub(super) fn write(
     entry: &MessageItem<'_>,
     budget: Option<usize>,
 ) -> (String, String, Page) {
-    let words = words(say, entry);
+    let words = rendered(say, entry);
     let late_at = entry.late_at(say.now);
     let mut page = Page::default();
     // A message's own text is what happened; it needs no sentence before it.
@@ -42,8 +35,11 @@ pub(super) fn write(
         say.late(late_at, words.sentence.clone())
     };
     page.push(Part::Text(sentence));
-    if let Some(log) = words.log {
-        page.push(Part::Log(cut::excerpt(say, log, budget.unwrap_or(usize::MAX))));
+    page.push(Part::Text(words.names));
+    page.push(Part::Text(words.then));
+    let budget = budget.map_or(usize::MAX, |budget| budget / words.logs.len().max(1));
+    for log in words.logs {
+        page.push(Part::Log(cut::excerpt(say, log, budget)));
     }
     log_in(say, entry.notice, &mut page);
     acknowledge(say, context, entry, &mut page);
@@ -97,10 +93,11 @@ fn silence(say: &Localizer, context: &Context<'_>, notice: &Notice, page: &mut P
         _ => false,
     };
     let Some(device) = notice.device.as_deref().filter(|_| may_go_on && !context.by_device) else { return };
-    let task = notice.task.as_deref().map_or_else(String::new, |task| format!(" --task {}", cut::shell_word(task)));
+    let option = |name, value: &str| format!(" {}", cut::option(name, &cut::literal(value)));
+    let task = notice.task.as_deref().map_or_else(String::new, |task| option("task", task));
     page.push(Part::Command {
         label: say.word("silence"),
-        command: format!("olog-hub silence add --device {}{task} --for 2h", cut::shell_word(device)),
+        command: format!("olog-hub silence add{}{task} --for 2h", option("device", device)),
         copy: say.word("copy"),
     });
 }
@@ -112,28 +109,29 @@ pub(super) fn is_open(notice: &Notice) -> bool {
 }
 
 /// The words of an entry; sentences do not say how late they are.
-pub(super) fn words<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
+pub(super) fn rendered<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
     let now = say.time_exact(say.now);
     match &notice.content {
-        Content::Error { .. } => error(say, notice),
+        Content::Error { .. } => error(say, entry),
         Content::Message { excerpt, path, n_seen } => {
             let again = if *n_seen > 1 { say.text("msg-times", &[("n", (*n_seen).into())]) } else { String::new() };
             RenderedItem {
                 title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
                 telling: cut::telling_line(excerpt),
-                sentence: String::new(),
-                log: Some(excerpt),
+                logs: vec![excerpt],
                 why: say.word("why-msg"),
-                facts: vec![again, event_times(say, notice, &now), path.clone()],
+                facts: vec![again, event_times(say, notice, &now), safe::one_line(path)],
+                ..RenderedItem::default()
             }
         }
         Content::Over { .. } => over(say, entry),
-        Content::Remind { began_at, n_seen, last_error_at, excerpt } => {
+        Content::Remind { began_at, n_seen, last_error_at, excerpt, reopened } => {
             let span = say.span(say.now.since(*began_at));
             let last = [("n", (*n_seen).into()), ("time", say.time(*last_error_at).into())];
             let sentence = [
                 say.text("remind", &[("subject", subject(say, notice).into()), ("span", span.clone().into())]),
+                began_again(say, *reopened),
                 say.text("remind-last", &last),
             ];
             RenderedItem {
@@ -144,9 +142,10 @@ pub(super) fn words<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedIte
                     cut::telling_line(excerpt)
                 ),
                 sentence: say.sentences(sentence),
-                log: Some(excerpt),
+                logs: entry.texts(),
                 why: say.word("why-remind"),
                 facts: vec![event_times(say, notice, &now)],
+                ..RenderedItem::default()
             }
         }
         Content::TaskLost { .. } => missed::lost(say, entry),
@@ -169,14 +168,15 @@ pub(super) fn words<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedIte
             let path = one_line(args.get("path"));
             named.push(("at", if path.is_empty() { path } else { format!(" ({path})") }.into()));
             let key = system_key(*code);
+            named.push(("problem", say.text("agent-problem", &named).into()));
             let sentence = say.text(&key, &named);
             RenderedItem {
                 title: cut::title(&say.word(&format!("{key}-title")), notice.device.as_deref(), None),
-                telling: sentence.clone(),
+                telling: system_telling(say, &key, &named, &sentence),
                 sentence,
-                log: None,
                 why: say.word("why-system"),
                 facts: vec![event_times(say, notice, &now)],
+                ..RenderedItem::default()
             }
         }
     }
@@ -188,30 +188,22 @@ pub(super) fn system_key(code: SystemCode) -> String {
     format!("system-{}", code.unwrap_or_default())
 }
 
+/// What goes on after the title: of an agent's problem what is wrong and where, of all else the sentence.
+fn system_telling(say: &Localizer, key: &str, named: &[Arg<'_>], sentence: &str) -> String {
+    match key {
+        "system-agent-note" | "system-agent-note-over" => say.text("agent-problem", named),
+        _ => sentence.trim_end_matches(['。', '.']).to_owned(),
+    }
+}
+
 fn one_line(text: Option<&String>) -> String {
     let text = text.map_or("", String::as_str);
     cut::end(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)
 }
 
-/// Who it is about: the task, else the device.
-pub(super) fn subject(say: &Localizer, notice: &Notice) -> String {
-    let own = || say.word("device-itself");
-    notice.task.clone().or_else(|| notice.device.clone()).map_or_else(own, |name| cut::middle(&name, 60))
-}
-
-pub(super) fn title(say: &Localizer, entry: &MessageItem<'_>, device: Option<&str>, task: Option<&str>) -> String {
-    cut::title(&say.word(entry.state()), device, task)
-}
-
-pub(super) fn event_times(say: &Localizer, notice: &Notice, now: &str) -> String {
-    let at = say.time_exact(notice.at);
-    // Of what is told in its own second one time says all.
-    let key = if at == now { "event-now" } else { "event-times" };
-    say.text(key, &[("at", at.into()), ("now", now.into())])
-}
-
-fn error<'a>(say: &Localizer, notice: &'a Notice) -> RenderedItem<'a> {
-    let Content::Error { why, excerpt, path, last_good_at, began_at, n_seen, .. } = &notice.content else {
+fn error<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
+    let notice = entry.notice;
+    let Content::Error { why, excerpt, path, last_good_at, began_at, n_seen, facts, .. } = &notice.content else {
         return RenderedItem::default();
     };
     // What was held back to go together is told with its time, though it is not late.
@@ -234,10 +226,12 @@ fn error<'a>(say: &Localizer, notice: &'a Notice) -> RenderedItem<'a> {
             let more = if *n_more == 0 { String::new() } else { say.text("more-errors", &[("n", (*n_more).into())]) };
             (vec![say.text("failed-otherwise", &when), more, open()], "why-more")
         }
-        Reason::Reopened => (vec![say.text("failed-again", &when), open(), good], "why-reopened"),
+        Reason::Reopened => {
+            (vec![say.text("failed-again", &when), began_again(say, facts.reopened), open(), good], "why-reopened")
+        }
         Reason::ComesAndGoes { n_times } => {
             let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
-            (vec![say.text("comes-and-goes", &args), open()], "why-comes-and-goes")
+            (vec![say.text("comes-and-goes", &args), began_again(say, facts.reopened), open()], "why-comes-and-goes")
         }
         Reason::InARow { n_times } => {
             let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
@@ -248,23 +242,51 @@ fn error<'a>(say: &Localizer, notice: &'a Notice) -> RenderedItem<'a> {
     RenderedItem {
         title: cut::title(&say.word("state-err"), notice.device.as_deref(), notice.task.as_deref()),
         telling: cut::telling_line(excerpt),
-        sentence: say.sentences(sentence),
-        log: Some(excerpt),
+        sentence: say.sentences(sentence.into_iter().chain([run_end(say, facts.run), history(say, entry)])),
+        logs: entry.texts(),
         why: say.word(reason),
-        facts: vec![say.text("error-times", &times), path.clone()],
+        facts: vec![say.text("error-times", &times), safe::one_line(path)],
+        ..RenderedItem::default()
     }
+}
+
+/// `Exit code 3 after 7 min.`
+fn run_end(say: &Localizer, run: Option<FailedRun>) -> String {
+    let Some(FailedRun { exit, signal, duration }) = run else { return String::new() };
+    let how = if signal.is_some() { "signal" } else { "exit" };
+    let Some(code) = signal.or(exit) else { return String::new() };
+    say.text(
+        "run-failed",
+        &[("how", how.into()), ("code", code.to_string().into()), ("span", say.span(duration).into())],
+    )
+}
+
+/// `The 2nd time; the first was at 07:00.`
+fn began_again(say: &Localizer, reopened: Option<Reopened>) -> String {
+    reopened.map_or_else(String::new, |Reopened { n_begun, first_at }| {
+        say.text("began-again", &[("n", n_begun.into()), ("time", say.time(first_at).into())])
+    })
+}
+
+/// What happened in the incident before its newest notice, where that was still waiting.
+fn history(say: &Localizer, entry: &MessageItem<'_>) -> String {
+    let over =
+        entry.earlier.iter().rev().find(|n| matches!(n.content, Content::Over { .. } | Content::TaskCame { .. }));
+    over.map_or_else(String::new, |over| {
+        say.text("history", &[("over", say.time(over.at).into()), ("again", say.time(entry.notice.at).into())])
+    })
 }
 
 fn over<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Content::Over { ground, began_at, n_seen, acknowledged_at } = &notice.content else {
+    let Content::Over { ground, began_at, n_seen, acknowledged_at, reopened } = &notice.content else {
         return RenderedItem::default();
     };
     let n = ("n", (*n_seen).into());
     let was = say.text("over-was", &[("range", say.range(*began_at, notice.at).into()), n.clone()]);
     let seen =
         acknowledged_at.map_or_else(String::new, |at| say.text("over-acknowledged", &[("time", say.time(at).into())]));
-    let untold = if entry.begin.is_some() { say.word("over-untold") } else { String::new() };
+    let untold = if entry.has_start() { say.word("over-untold") } else { String::new() };
     let (ground, telling) = match ground {
         ResolvedBy::Quiet => {
             let time = ("time", say.time(notice.at).into());
@@ -279,19 +301,11 @@ fn over<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
         telling,
-        sentence: say.sentences([ground, was, seen, untold]),
-        log: entry.begin.and_then(text_of),
-        why: say.word(if entry.begin.is_some() { "why-over-both" } else { "why-over" }),
+        sentence: say.sentences([ground, was, began_again(say, *reopened), seen, untold]),
+        logs: entry.texts(),
+        why: say.word(if entry.has_start() { "why-over-both" } else { "why-over" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
-    }
-}
-
-fn text_of(notice: &Notice) -> Option<&Excerpt> {
-    match &notice.content {
-        Content::Error { excerpt, .. } | Content::Remind { excerpt, .. } | Content::Message { excerpt, .. } => {
-            Some(excerpt)
-        }
-        _ => None,
+        ..RenderedItem::default()
     }
 }
 
@@ -338,30 +352,41 @@ fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     };
     let others = n_known.saturating_sub(n);
     let others = if others > 0 && n > 1 { say.text("lost-others", &[("n", others.into())]) } else { String::new() };
-    let names = if n > 1 { format!("\n{}\n", say.list(devices)) } else { String::new() };
+    let names = if n > 1 { say.list(devices) } else { String::new() };
     let bye = say.word(if *said_bye { "lost-bye" } else { "lost-no-bye" });
     let what = say.sentences([bye, say.text("lost-tasks", &[("n", n.into())])]);
     let again = n_times.map_or_else(String::new, |n| say.text("lost-comes-and-goes", &[("n", n.into())]));
     let head = say.sentences([first, again, others]);
-    let gap = if names.is_empty() { say.word("sentence-space") } else { String::new() };
+    // One device's name is in the sentence, and what follows goes on behind it.
+    let (sentence, then) = if names.is_empty() { (say.sentences([head, what]), String::new()) } else { (head, what) };
     RenderedItem {
         title: title(say, entry, Some(&name), None),
         telling,
-        sentence: format!("{head}{names}{gap}{what}"),
-        log: None,
+        sentence,
+        names,
+        then,
         why: say.word(if n_times.is_some() { "why-comes-and-goes" } else { "why-lost" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+        ..RenderedItem::default()
     }
 }
 
 fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } = &notice.content else {
+    let Content::DevicesBack { devices, missing, since, returned, n_rebooted, said_bye, n_times } = &notice.content
+    else {
         return RenderedItem::default();
     };
     let n = devices.len() as u64;
-    let away = notice.at.since(*since);
-    let args = [("n", n.into()), ("span", say.span(away).into()), ("time", say.time(*since).into())];
+    // Each to its own return; of several the range.
+    let (first_back, last_back) = returned.unwrap_or((notice.at, notice.at));
+    let (shortest, away) = (first_back.since(*since), last_back.since(*since));
+    let span = if shortest / MINUTE == away / MINUTE || n < 2 {
+        say.span(away)
+    } else {
+        say.text("span-range", &[("from", say.span(shortest).into()), ("to", say.span(away).into())])
+    };
+    let args = [("n", n.into()), ("span", span.into()), ("time", say.time(*since).into())];
     let (name, first) = match (devices.as_slice(), n_times) {
         ([one], Some(n)) => {
             let args = [("devices", one.as_str().into()), ("n", (*n).into())];
@@ -371,7 +396,11 @@ fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
             let [_, span, time] = args;
             (cut::middle(one, 10), say.text("back-one", &[("devices", one.as_str().into()), span, time]))
         }
-        _ => (say.text("back-of", &[("n", n.into())]), say.text("back-many", &args)),
+        _ if missing.is_empty() => (say.text("back-of", &[("n", n.into())]), say.text("back-many", &args)),
+        _ => {
+            let all = ("all", (n + missing.len() as u64).into());
+            (say.text("back-part", &[("n", n.into()), all]), say.text("back-many", &args))
+        }
     };
     let how = match *n_rebooted {
         0 => "none",
@@ -381,28 +410,26 @@ fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     };
     let rebooted = say.text("back-rebooted", &[("how", how.into()), ("n", (*n_rebooted).into())]);
     let bye = if *said_bye { say.word("back-bye") } else { String::new() };
-    let names = if n > 1 { format!("\n{}", say.list(devices)) } else { String::new() };
+    let names = if n > 1 { say.list(devices) } else { String::new() };
     let (missed, telling) = if missing.is_empty() {
         let all = if n > 1 { say.word("back-all") } else { String::new() };
         let key = if n > 1 { "back-summary-all" } else { "back-summary-one" };
         (all, say.text(key, &[("how", how.into()), ("n", (*n_rebooted).into())]))
     } else {
-        let n_missing = ("n", (missing.len() as u64).into());
-        (
-            say.text("back-missing", &[("devices", say.list(missing).into())]),
-            say.text("back-summary-missing", &[n_missing]),
-        )
+        let missing = ("devices", say.list(missing).into());
+        (say.text("back-missing", std::slice::from_ref(&missing)), say.text("back-summary-missing", &[missing]))
     };
     let away_name = format!("{name} {}", say.text("away", &[("span", say.short_span(away).into())]));
     let state = say.word(entry.state());
     let fits = n_times.is_none() && state.chars().count() + 1 + away_name.chars().count() <= TITLE_MAX;
-    let untold = if entry.begin.is_some() { say.word("over-untold-devices") } else { String::new() };
+    let untold = if entry.has_start() { say.word("over-untold-devices") } else { String::new() };
     RenderedItem {
         title: cut::title(&state, Some(if fits { &away_name } else { &name }), None),
         telling,
-        sentence: format!("{}{names}", say.sentences([first, rebooted, bye, missed, untold])),
-        log: None,
-        why: say.word(if entry.begin.is_some() { "why-over-both" } else { "why-back" }),
+        sentence: say.sentences([first, rebooted, bye, missed, untold]),
+        names,
+        why: say.word(if entry.has_start() { "why-over-both" } else { "why-back" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
+        ..RenderedItem::default()
     }
 }

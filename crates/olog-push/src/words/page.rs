@@ -1,10 +1,17 @@
-//! The body of a message, as an HTML fragment, as Markdown and as plain text from one list of parts. Whatever a text holds,
-//! it is escaped.
+//! The body of a message, written as an HTML fragment, as Markdown and as plain text from one list of parts.
 //!
-//! Of Markdown only what every service shows is used: bold, links, code in a line and fenced. A run of backticks in a text is
-//! broken by a character without width, because not every service knows longer fences.
+//! Text from logs and names is never taken for more than text: hidden characters, mentions and tags are broken first (`safe`), then
+//! each form escapes what means something in it. In plain text every line of a log begins with `│ `, so that a log cannot
+//! imitate the lines of the message around it.
+//!
+//! Of Markdown only what every service shows is used: bold, links, inline and fenced code. A zero-width space is inserted into
+//! runs of backticks, because not every service knows longer fences.
 
+use super::safe;
 use crate::Form;
+
+/// What a line of a log begins with in plain text.
+const LOG_MARK: &str = "│ ";
 
 /// A part of a body, from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +35,14 @@ pub(super) struct Page(pub(super) Vec<Part>);
 
 impl Page {
     pub(super) fn push(&mut self, part: Part) {
+        let part = match part {
+            Part::Text(text) => Part::Text(safe::text(&text)),
+            Part::Head(text) => Part::Head(safe::text(&text)),
+            Part::Log(text) => Part::Log(safe::text(&text)),
+            Part::Small(text) => Part::Small(safe::text(&text)),
+            Part::Command { label, command, copy } => Part::Command { label, command: safe::command(&command), copy },
+            link @ Part::Link { .. } => link,
+        };
         let is_empty = match &part {
             Part::Text(text) | Part::Head(text) | Part::Log(text) | Part::Small(text) => text.trim().is_empty(),
             Part::Command { .. } | Part::Link { .. } => false,
@@ -35,6 +50,13 @@ impl Page {
         if !is_empty {
             self.0.push(part);
         }
+    }
+
+    #[cfg(test)]
+    fn of(parts: Vec<Part>) -> Page {
+        let mut page = Page::default();
+        parts.into_iter().for_each(|part| page.push(part));
+        page
     }
 
     pub(super) fn write(&self, form: Form) -> String {
@@ -50,7 +72,7 @@ impl Page {
         let mut html = String::new();
         for part in &self.0 {
             html.push_str(&match part {
-                Part::Text(text) => format!("<p>{}</p>", escaped(text)),
+                Part::Text(text) => format!("<p>{}</p>", escaped(text.trim()).replace('\n', "<br>")),
                 Part::Head(text) => format!("<p><b>{}</b></p>", escaped(text)),
                 Part::Log(text) => {
                     format!("<pre style=\"white-space:pre-wrap;word-break:break-word\">{}</pre>", escaped(text))
@@ -76,11 +98,9 @@ impl Page {
             Part::Text(text) | Part::Small(text) => markdown(text),
             Part::Head(text) => format!("**{}**", markdown(text.trim())),
             Part::Log(text) => {
-                let text: String = text.chars().map(|c| if is_layout(c) { ' ' } else { c }).collect();
                 format!("```\n{}\n```", text.replace("``", "`\u{200b}`").trim_end())
             }
             Part::Command { label, command, .. } => {
-                let command = command.replace(char::is_control, " ");
                 let code = if command.contains('`') { format!("`` {command} ``") } else { format!("`{command}`") };
                 format!("{} {code}", markdown(label))
             }
@@ -94,7 +114,10 @@ impl Page {
 
     fn text(&self) -> String {
         let lines = self.0.iter().map(|part| match part {
-            Part::Text(text) | Part::Head(text) | Part::Log(text) | Part::Small(text) => text.clone(),
+            Part::Text(text) | Part::Head(text) | Part::Small(text) => text.clone(),
+            Part::Log(text) => {
+                text.trim_end().split('\n').map(|line| format!("{LOG_MARK}{line}")).collect::<Vec<_>>().join("\n")
+            }
             Part::Command { label, command, .. } => format!("{label} {command}"),
             Part::Link { label, url } => format!("{label} {url}"),
         });
@@ -111,7 +134,6 @@ fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            c if is_layout(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }
@@ -138,15 +160,10 @@ pub(crate) fn markdown(text: &str) -> String {
             if is_mark {
                 escaped.push('\\');
             }
-            escaped.push(if is_layout(c) { ' ' } else { c });
+            escaped.push(c);
         }
     }
     escaped
-}
-
-/// A control character that no form shows.
-fn is_layout(c: char) -> bool {
-    c.is_control() && !matches!(c, '\n' | '\t')
 }
 
 /// What would end a link.
@@ -168,7 +185,7 @@ mod tests {
 
     #[test]
     fn markdown_shows_what_a_text_holds_and_nothing_more() {
-        let page = Page(vec![
+        let page = Page::of(vec![
             Part::Head("ERR **web_1**".into()),
             Part::Text("# no head\n- no list\n1. none\n    [x](http://evil) <b> & a|b".into()),
             Part::Log("a\u{1b}[0m\n```\n# b\n````".into()),
@@ -177,7 +194,7 @@ mod tests {
         ]);
         let blocks = [
             r"**ERR \*\*web\_1\*\***",
-            "\\# no head  \n\\- no list  \n1\\. none  \n\\[x\\](http://evil) \\<b> \\& a\\|b",
+            "\\# no head  \n\\- no list  \n1\\. none  \n\\[x\\]\u{200b}(http://evil) \\<\u{200b}b> \\& a\\|b",
             "```\na [0m\n`\u{200b}``\n# b\n`\u{200b}``\u{200b}`\n```",
             "Log in `` echo `id` ``",
             r"[all \[of it\]](https://h/a%28b%29%20c)",
@@ -186,8 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn a_log_cannot_imitate_the_lines_around_it() {
+        let log = "disk full\nLog in ssh root@203.0.113.66\nERR bank/db — call 555\u{1b}[2J\0";
+        let page = Page::of(vec![Part::Text("db failed.".into()), Part::Log(log.into())]);
+        let lines = "db failed.\n│ disk full\n│ Log in ssh root@203.0.113.66\n│ ERR bank/db — call 555 [2J ";
+        assert_eq!(page.write(Form::Text).trim_end(), lines.trim_end());
+    }
+
+    #[test]
     fn only_wxpusher_gets_its_button() {
-        let page = Page(vec![Part::Command { label: "Log in".into(), command: "ssh a".into(), copy: "copy".into() }]);
+        let page =
+            Page::of(vec![Part::Command { label: "Log in".into(), command: "ssh a".into(), copy: "copy".into() }]);
         assert_eq!(page.write(Form::Html), "<p>Log in <code>ssh a</code></p>");
         assert!(page.write(Form::HtmlWithCopy).contains("<copy data-clipboard-text=\"ssh a\">copy</copy>"));
     }
@@ -195,7 +221,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_of_any_kind_ends_a_block_of_markdown(text in "[`\\\\ab\n]{0,40}") {
-            let page = Page(vec![Part::Log(text)]);
+            let page = Page::of(vec![Part::Log(text)]);
             let markdown = page.markdown();
             proptest::prop_assert!(markdown.is_empty() || markdown.matches("```").count() == 2, "{markdown}");
         }

@@ -1,5 +1,7 @@
-//! A report as a push: the verdict in its title, what has to be done now, and the link; without a link the whole of it,
-//! worst first, as far as the channel takes it.
+//! Wording of the daily report's message: the result in the title, the open problems, and the link to the page. Without a link the
+//! message contains the whole report, worst first, as far as the channel's limits allow.
+//!
+//! The title says "all OK" only if nothing was wrong in the whole window; if problems were resolved in it, the title counts them.
 
 use super::catalogue::{Arg, Localizer};
 use super::entry::MessageItem;
@@ -53,7 +55,13 @@ fn title(say: &Localizer, facts: &ReportFacts) -> String {
     let fits = |title: &String| title.chars().count() <= TITLE_MAX;
     if facts.n_now == 0 {
         let args = [("devices", facts.devices.all().into()), ("tasks", facts.tasks.all().into())];
-        let key = if facts.devices.all() == 0 { "report-no-devices" } else { "report-all-ok-of" };
+        let key = match (facts.devices.all(), facts.n_over) {
+            (0, _) => "report-no-devices",
+            (_, 0) => "report-all-ok-of",
+            (_, n_over) => {
+                return cut::end(&format!("{state} {}", say.text("report-ok-now", &[n(n_over)])), TITLE_MAX);
+            }
+        };
         let whole = format!("{state} {}", say.text(key, &args));
         return if fits(&whole) { whole } else { format!("{state} {}", say.word("report-all-ok")) };
     }
@@ -172,7 +180,8 @@ fn whole(say: &Localizer, facts: &ReportFacts, lines: usize, page: &mut Page) {
         facts.listed.iter().take(lines).for_each(|device| page.push(Part::Text(device_line(say, device))));
         more(say, facts.devices.all(), facts.listed.len().min(lines), page);
     }
-    page.push(Part::Small(say.word("report-inline")));
+    let number = facts.number.map_or_else(|| "N".to_owned(), |number| number.to_string());
+    page.push(Part::Small(say.text("report-inline", &[("number", number.into())])));
 }
 
 fn more(say: &Localizer, all: u64, shown: usize, page: &mut Page) {

@@ -1,17 +1,20 @@
-//! Several matters in one message: the same error of many devices or tasks as one block, the others each by itself; every
-//! one with its own name, number and time.
+//! Wording of a message with several items: the same error of many devices or tasks is one block, every other item stands by itself
+//! with its own name, number and time.
+//!
+//! Errors form one block only if all their fingerprints agree ([`SameError`]), so that no error is hidden behind the text of another.
+//! The recoveries of one block share their reason; their counts are summed, or given once where all are alike.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use olog_proto::{At, Fingerprint};
+use olog_proto::At;
 
 use super::catalogue::Localizer;
-use super::entry::MessageItem;
+use super::entry::{MessageItem, SameError};
 use super::one::{self, is_open};
 use super::page::{Page, Part};
 use super::{Context, DIGEST_AFTER, LATE_AFTER, TITLE_MAX, cut, of_the_budget};
-use crate::{Content, Notice};
+use crate::{Content, Notice, ResolvedBy};
 
 /// Characters of a name in a list of names.
 const NAME_MAX: usize = 80;
@@ -106,24 +109,23 @@ fn counted(say: &Localizer, rest: &Omitted<'_, '_>, page: &mut Page) {
 
 /// The order in which a storm is told: worst first, what most devices share before what one has alone. Gives where each block ends.
 pub(super) fn by_weight(entries: &mut [MessageItem<'_>]) -> Vec<usize> {
-    let mut n_of: HashMap<Fingerprint, u64> = HashMap::new();
-    for fingerprint in entries.iter().filter_map(MessageItem::fingerprint) {
-        *n_of.entry(fingerprint).or_default() += 1;
+    let mut n_of: HashMap<SameError<'_>, u64> = HashMap::new();
+    for error in entries.iter().filter_map(MessageItem::error) {
+        *n_of.entry(error).or_default() += 1;
     }
-    let weight = |entry: &MessageItem<'_>| {
-        let fingerprint = entry.fingerprint();
-        let n = fingerprint.and_then(|f| n_of.get(&f)).copied().unwrap_or(1);
-        (entry.rank(), Reverse(n), fingerprint.map(|f| f.to_string()).filter(|_| n > 1))
-    };
-    entries.sort_by_cached_key(weight);
+    entries.sort_by_cached_key(|entry| {
+        let error = entry.error().filter(|error| n_of.get(error).is_some_and(|n| *n > 1));
+        let n = error.as_ref().and_then(|error| n_of.get(error)).copied().unwrap_or(1);
+        (entry.rank(), Reverse(n), error)
+    });
     let mut ends = Vec::new();
-    let mut last: Option<Fingerprint> = None;
+    let mut last: Option<SameError<'_>> = None;
     for (i, entry) in entries.iter().enumerate() {
-        let fingerprint = entry.fingerprint();
-        if i > 0 && (fingerprint.is_none() || fingerprint != last) {
+        let error = entry.error();
+        if i > 0 && (error.is_none() || error != last) {
             ends.push(i);
         }
-        last = fingerprint;
+        last = error;
     }
     ends.push(entries.len());
     ends
@@ -131,23 +133,24 @@ pub(super) fn by_weight(entries: &mut [MessageItem<'_>]) -> Vec<usize> {
 
 type Block<'e, 'a> = Vec<&'e MessageItem<'a>>;
 
-/// What makes several matters one block.
+/// What makes several items one block.
 #[derive(PartialEq, Eq, Hash)]
-enum Same {
-    Error(Fingerprint),
-    /// Ends of which the same is said.
-    End(&'static str, String),
+enum Same<'a> {
+    Error(SameError<'a>),
+    /// Recoveries with the same state, reason and times.
+    End(&'static str, String, String),
 }
 
-fn same(say: &Localizer, entry: &MessageItem<'_>) -> Option<Same> {
-    if let Some(fingerprint) = entry.fingerprint() {
-        return Some(Same::Error(fingerprint));
+fn same<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Option<Same<'a>> {
+    if let Some(error) = entry.error() {
+        return Some(Same::Error(error));
     }
-    if !is_end(entry) {
+    let Content::Over { ground, began_at, acknowledged_at: None, reopened: None, .. } = &entry.notice.content else {
         return None;
-    }
-    let words = one::words(say, entry);
-    words.log.is_none().then_some(Same::End(entry.state(), words.sentence))
+    };
+    let ground = say.ground(*ground, entry.notice.at);
+    let is_plain = entry.earlier.is_empty();
+    is_plain.then(|| Same::End(entry.state(), ground, say.range(*began_at, entry.notice.at)))
 }
 
 fn is_end(entry: &MessageItem<'_>) -> bool {
@@ -157,7 +160,7 @@ fn is_end(entry: &MessageItem<'_>) -> bool {
 /// Errors with one fingerprint together, and ends with one sentence, at the place of the first.
 fn blocks<'e, 'a>(say: &Localizer, entries: &'e [MessageItem<'a>]) -> Vec<Block<'e, 'a>> {
     let mut blocks: Vec<Block<'e, 'a>> = Vec::new();
-    let mut of: HashMap<Same, usize> = HashMap::new();
+    let mut of: HashMap<Same<'a>, usize> = HashMap::new();
     for entry in entries {
         let same = same(say, entry);
         match same.as_ref().and_then(|same| of.get(same)).and_then(|at| blocks.get_mut(*at)) {
@@ -195,7 +198,7 @@ fn numbered(name: String, notice: &Notice) -> String {
 }
 
 fn alone(say: &Localizer, entry: &MessageItem<'_>, budget: usize, page: &mut Page) {
-    let words = one::words(say, entry);
+    let words = one::rendered(say, entry);
     let head = match &entry.notice.content {
         Content::System { .. } => words.title.clone(),
         _ => format!("{} {}", say.word(entry.state()), name(say, entry.notice)),
@@ -209,7 +212,10 @@ fn alone(say: &Localizer, entry: &MessageItem<'_>, budget: usize, page: &mut Pag
     };
     page.push(Part::Head(format!("{head} {time}").trim().to_owned()));
     page.push(Part::Text(words.sentence));
-    if let Some(log) = words.log {
+    page.push(Part::Text(words.names));
+    page.push(Part::Text(words.then));
+    let budget = budget / words.logs.len().max(1);
+    for log in words.logs {
         page.push(Part::Log(short_log(say, log, budget)));
     }
 }
@@ -217,6 +223,14 @@ fn alone(say: &Localizer, entry: &MessageItem<'_>, budget: usize, page: &mut Pag
 /// With little room the telling line says more than two ends.
 fn short_log(say: &Localizer, log: &olog_proto::Excerpt, budget: usize) -> String {
     if budget >= 200 { cut::excerpt(say, log, budget) } else { cut::end(&cut::telling_line(log), budget) }
+}
+
+/// How often an error was seen in its incident.
+fn n_seen(entry: &MessageItem<'_>) -> u64 {
+    match &entry.notice.content {
+        Content::Error { n_seen, .. } | Content::Over { n_seen, .. } => *n_seen,
+        _ => 1,
+    }
 }
 
 /// One error of many: where, when, how often, the text once, and every name.
@@ -230,11 +244,7 @@ fn together(
     let Some(first) = entries.first() else { return };
     let times = || entries.iter().map(|entry| entry.notice.at);
     let range = say.range(times().min().unwrap_or(say.now), times().max().unwrap_or(say.now));
-    let n_seen = |entry: &&MessageItem<'_>| match &entry.notice.content {
-        Content::Error { n_seen, .. } => *n_seen,
-        _ => 1,
-    };
-    let total: u64 = entries.iter().map(n_seen).fold(0, u64::saturating_add);
+    let total: u64 = entries.iter().map(|entry| n_seen(entry)).fold(0, u64::saturating_add);
     let (devices, tasks) = sets(entries.iter().copied());
     let (n_devices, n_tasks) = (devices.len() as u64, tasks.len() as u64);
     let place = match (n_devices, n_tasks) {
@@ -265,7 +275,20 @@ fn ended(say: &Localizer, entries: &[&MessageItem<'_>], rest: &Omitted<'_, '_>, 
     let Some(first) = entries.first() else { return };
     let (devices, tasks) = sets(entries.iter().copied());
     page.push(Part::Head(format!("{} {}", say.word(first.state()), place_name(say, &devices, &tasks))));
-    page.push(Part::Text(one::words(say, first).sentence));
+    let counts: Vec<u64> = entries.iter().map(|entry| n_seen(entry)).collect();
+    // What is true of each is said of each, else the sum.
+    let (how, n) = match counts.first() {
+        Some(n) if counts.iter().all(|other| other == n) => ("each", *n),
+        _ => ("total", counts.iter().copied().fold(0, u64::saturating_add)),
+    };
+    let Content::Over { ground, began_at, .. } = &first.notice.content else { return };
+    let range = say.range(*began_at, first.notice.at);
+    let reason = match ground {
+        ResolvedBy::Quiet => say.ground(*ground, first.notice.at),
+        ground => say.text("ground", &[("ground", say.ground(*ground, first.notice.at).into())]),
+    };
+    let was = say.text("over-were", &[("how", how.into()), ("range", range.into()), ("n", n.into())]);
+    page.push(Part::Text(say.sentences([reason, was])));
     page.push(names(say, entries, rest));
 }
 
@@ -329,6 +352,9 @@ fn title(say: &Localizer, entries: &[MessageItem<'_>], is_digest: bool) -> Strin
         };
         let device = counted("count-devices", &devices);
         let several = || say.text("count-signs", &[("n", (entries.len() as u64).into())]);
+        if entries.iter().all(|entry| matches!(entry.notice.content, Content::System { .. })) {
+            return cut::title(&format!("{late}{state}"), None, Some(&several()));
+        }
         // What names no task differs in nothing that a title could count.
         let task = counted("count-tasks", &tasks).or_else(|| (devices.len() < 2).then(several));
         return cut::title(&format!("{late}{state}"), device.as_deref(), task.as_deref());
@@ -350,9 +376,16 @@ fn telling(say: &Localizer, entries: &[MessageItem<'_>], blocks: &[Block<'_, '_>
     if let ([_], Some(Content::Error { excerpt, .. })) = (blocks, entries.first().map(|entry| &entry.notice.content)) {
         return cut::telling_line(excerpt);
     }
-    let names: Vec<String> =
-        entries.iter().take(8).map(|entry| name(say, entry.notice)).filter(|n| !n.is_empty()).collect();
-    say.list(&names)
+    let is_system = |entry: &MessageItem<'_>| matches!(entry.notice.content, Content::System { .. });
+    if entries.iter().all(is_system) {
+        let short = |entry| cut::end(&one::rendered(say, entry).telling, 40);
+        return entries.iter().take(4).map(short).collect::<Vec<_>>().join(&say.word("telling-comma"));
+    }
+    let names = entries.iter().take(8).map(|entry| match is_system(entry) {
+        true => one::rendered(say, entry).title,
+        false => name(say, entry.notice),
+    });
+    say.list(&names.filter(|n| !n.is_empty()).collect::<Vec<_>>())
 }
 
 fn log_ins(say: &Localizer, entries: &[MessageItem<'_>], page: &mut Page) {
@@ -366,8 +399,13 @@ fn log_ins(say: &Localizer, entries: &[MessageItem<'_>], page: &mut Page) {
 }
 
 fn acknowledge(say: &Localizer, context: &Context<'_>, entries: &[MessageItem<'_>], page: &mut Page) {
-    let open = entries.iter().filter(|entry| is_open(entry.notice)).any(|entry| entry.notice.incident.is_some());
-    if open && !context.by_device {
-        page.push(Part::Text(format!("{} olog-hub incident ack N", say.word("acknowledge-n"))));
+    let open = entries.iter().filter(|entry| is_open(entry.notice)).filter_map(|entry| entry.notice.incident);
+    let numbers = cut::ranges(open);
+    if !numbers.is_empty() && !context.by_device {
+        page.push(Part::Command {
+            label: say.word("acknowledge-all"),
+            command: format!("olog-hub incident ack {numbers}"),
+            copy: say.word("copy"),
+        });
     }
 }

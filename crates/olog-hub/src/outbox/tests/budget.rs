@@ -11,7 +11,8 @@ const PER_DAY: &str = "per_day = 10\n";
 
 /// The end of an incident of that task.
 fn over(task: &str) -> Notice {
-    let content = Content::Over { ground: ResolvedBy::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None };
+    let content =
+        Content::Over { ground: ResolvedBy::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None, reopened: None };
     Notice { kind: Kind::Over, content, ..error(task) }
 }
 
@@ -100,7 +101,16 @@ async fn the_last_slots_are_for_first_signs_and_the_very_last_for_the_report() {
 fn other_error() -> Content {
     let Content::Error { excerpt, path, last_good_at, began_at, .. } = error("task0").content else { unreachable!() };
     let why = Reason::NewFingerprint;
-    Content::Error { why, excerpt, path, fingerprint: None, last_good_at, began_at, n_seen: 2 }
+    Content::Error {
+        why,
+        excerpt,
+        path,
+        fingerprint: None,
+        last_good_at,
+        began_at,
+        n_seen: 2,
+        facts: olog_push::ErrorFacts::default(),
+    }
 }
 
 #[tokio::test]

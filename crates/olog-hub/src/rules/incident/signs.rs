@@ -5,6 +5,8 @@ use olog_proto::{
     fingerprint,
 };
 
+use olog_push::FailedRun;
+
 /// When something happened, and when the hub heard of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
@@ -23,6 +25,8 @@ pub(super) struct ErrorSign<'a> {
     pub(super) path: &'a str,
     pub(super) excerpt: Excerpt,
     pub(super) fingerprints: Vec<Fingerprint>,
+    /// How the run ended, if it is one by `exec`.
+    pub(super) run: Option<FailedRun>,
     /// For the report only.
     pub(super) is_silent: bool,
     /// A channel of the agent's own has accepted it.
@@ -55,6 +59,7 @@ impl<'a> ErrorSign<'a> {
             path: &file.path,
             fingerprints: hashes(&file.fingerprints, &excerpt),
             excerpt,
+            run: None,
             is_silent: file.suffix == Suffix::Scanerr,
             is_told: is_told(event),
             is_more: file.change == Change::Grown,
@@ -80,7 +85,13 @@ impl<'a> ErrorSign<'a> {
     }
 
     /// A run by `exec` that failed.
-    pub(super) fn of_run(event: &Event, moment: Moment, texts: &[FingerprintText], excerpt: Excerpt) -> Self {
+    pub(super) fn of_run(
+        event: &Event,
+        moment: Moment,
+        texts: &[FingerprintText],
+        excerpt: Excerpt,
+        run: FailedRun,
+    ) -> Self {
         let fingerprints = hashes(texts, &excerpt);
         ErrorSign {
             moment,
@@ -88,6 +99,7 @@ impl<'a> ErrorSign<'a> {
             path: "",
             excerpt,
             fingerprints,
+            run: Some(run),
             is_silent: false,
             is_told: is_told(event),
             is_more: false,

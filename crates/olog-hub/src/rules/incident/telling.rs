@@ -5,7 +5,7 @@
 //! then every six hours until it has been calm for a day.
 
 use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
-use olog_push::{Content, Kind, Reason, ResolvedBy};
+use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
 use super::signs::{ErrorSign, Moment, hash};
@@ -38,6 +38,9 @@ pub struct Incident {
     pub n_seen: u64,
     /// How often it began.
     pub n_begun: u32,
+    /// When it began the last time, if it was reopened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reopened_at: Option<At>,
     /// When its latest error happened.
     pub last_error_at: At,
     /// The latest text.
@@ -106,7 +109,8 @@ impl Incident {
         Incident { is_told: true, told_at, n_begun_told: self.n_begun, ..self }
     }
 
-    pub(super) fn reopen(&mut self, policy: &Policy) {
+    pub(super) fn reopen(&mut self, at: At, policy: &Policy) {
+        self.reopened_at = Some(at);
         self.n_begun = self.n_begun.saturating_add(1);
         // What was too short to be told does not come and go.
         if self.n_row.max(1) >= policy.errors_in_a_row {
@@ -156,6 +160,16 @@ impl Incident {
     /// Were all of these pushed in this incident?
     pub(super) fn has_pushed(&self, fingerprints: &[Fingerprint]) -> bool {
         fingerprints.iter().all(|f| self.pushed.contains(f))
+    }
+
+    /// Its latest beginning: what its age is counted from.
+    fn last_began_at(&self) -> At {
+        self.reopened_at.unwrap_or(self.began_at)
+    }
+
+    fn reopened(&self) -> Option<Reopened> {
+        let first_at = self.began_at;
+        self.reopened_at.map(|_| Reopened { n_begun: self.n_begun, first_at })
     }
 
     /// Its ends are not told before it has been calm for a day.
@@ -223,8 +237,9 @@ impl Incident {
             path: sign.path.to_owned(),
             fingerprint,
             last_good_at,
-            began_at: self.began_at,
+            began_at: self.last_began_at(),
             n_seen: self.n_seen,
+            facts: ErrorFacts { fingerprints: sign.fingerprints.clone(), reopened: self.reopened(), run: sign.run },
         };
         let of = if why == Reason::NewFingerprint { new } else { sign.fingerprints.clone() };
         out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, content, of });
@@ -279,8 +294,9 @@ impl Incident {
             path: held.path,
             fingerprint: held.fingerprint,
             last_good_at: None,
-            began_at: self.began_at,
+            began_at: self.last_began_at(),
             n_seen: self.n_seen,
+            facts: ErrorFacts { fingerprints: held.of.clone(), reopened: self.reopened(), run: None },
         };
         out.push(Outcome::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
     }
@@ -301,9 +317,10 @@ impl Incident {
         self.told_at = moment.now;
         let content = Content::Over {
             ground,
-            began_at: self.began_at,
+            began_at: self.last_began_at(),
             n_seen: self.n_seen,
             acknowledged_at: self.acknowledged_at,
+            reopened: self.reopened(),
         };
         out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, content, of: Vec::new() });
     }
@@ -347,16 +364,18 @@ impl Incident {
                 path: self.path.clone(),
                 fingerprint: None,
                 last_good_at: None,
-                began_at: self.began_at,
+                began_at: self.last_began_at(),
                 n_seen: self.n_seen,
+                facts: ErrorFacts { fingerprints: self.pushed.clone(), reopened: self.reopened(), run: None },
             };
             out.push(Outcome::Notify { kind: Kind::Err, at: now, content, of: self.pushed.clone() });
         } else {
             let content = Content::Remind {
-                began_at: self.began_at,
+                began_at: self.last_began_at(),
                 n_seen: self.n_seen,
                 last_error_at: self.last_error_at,
                 excerpt,
+                reopened: self.reopened(),
             };
             out.push(Outcome::Notify { kind: Kind::Remind, at: now, content, of: self.pushed.clone() });
         }

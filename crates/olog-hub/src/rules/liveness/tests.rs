@@ -133,7 +133,7 @@ fn words(content: &Content) -> String {
             let times = n_times.map_or(String::new(), |n| format!(" times {n}"));
             format!("lost {} of {n_known} since {}{behind}{bye}{times}", devices.join(" "), since.0 / SECOND)
         }
-        Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times } => {
+        Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times, .. } => {
             let missing = if missing.is_empty() { String::new() } else { format!(" missing {}", missing.join(" ")) };
             let bye = if *said_bye { " bye" } else { "" };
             let times = n_times.map_or(String::new(), |n| format!(" times {n}"));

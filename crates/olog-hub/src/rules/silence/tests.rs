@@ -163,14 +163,29 @@ fn notice(content: Content) -> Notice {
 fn error_of(why: Reason) -> Notice {
     let excerpt = Excerpt::of("down");
     let path = String::new();
-    notice(Content::Error { why, excerpt, path, fingerprint: None, last_good_at: None, began_at: NOW, n_seen: 1 })
+    notice(Content::Error {
+        why,
+        excerpt,
+        path,
+        fingerprint: None,
+        last_good_at: None,
+        began_at: NOW,
+        n_seen: 1,
+        facts: olog_push::ErrorFacts::default(),
+    })
 }
 
 #[test]
 fn the_first_sign_says_more_than_a_reminder_of_it() {
     let excerpt = Excerpt::of("down");
-    let remind = notice(Content::Remind { began_at: NOW, n_seen: 2, last_error_at: NOW, excerpt });
-    let over = notice(Content::Over { ground: ResolvedBy::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None });
+    let remind = notice(Content::Remind { began_at: NOW, n_seen: 2, last_error_at: NOW, excerpt, reopened: None });
+    let over = notice(Content::Over {
+        ground: ResolvedBy::Cleared,
+        began_at: NOW,
+        n_seen: 1,
+        acknowledged_at: None,
+        reopened: None,
+    });
     assert!(keeps(&error_of(Reason::First), &error_of(Reason::NewFingerprint)));
     assert!(keeps(&error_of(Reason::First), &remind));
     assert!(!keeps(&remind, &error_of(Reason::NewFingerprint)));

@@ -127,10 +127,10 @@ fn a_report_goes_by_itself_and_only_the_latest_goes() {
     let older = told(ReportFacts { n_over: 99, ..good() });
     let notices = [older, first("mysql"), told(bad())];
     let composed = compose(&notices, &at_eleven(Language::En));
-    assert_eq!((composed.told, composed.message.title.as_str()), (vec![1], "ERR comsrv/mysql"));
+    assert_eq!((composed.included, composed.message.title.as_str()), (vec![1], "ERR comsrv/mysql"));
     let notices = [notices[0].clone(), notices[2].clone()];
     let composed = compose(&notices, &at_eleven(Language::En));
-    assert_eq!((composed.told, composed.message.title.as_str()), (vec![0, 1], "REPORT 2 ERR 1 LOST"));
+    assert_eq!((composed.included, composed.message.title.as_str()), (vec![0, 1], "REPORT 2 ERR 1 LOST"));
 }
 
 #[test]
