@@ -99,7 +99,7 @@ pub enum Content {
         n_seen: u64,
         /// Further facts.
         #[serde(default, skip_serializing_if = "ErrorFacts::is_empty")]
-        facts: ErrorFacts,
+        facts: Box<ErrorFacts>,
     },
     /// The text of a `.msg`.
     Message {

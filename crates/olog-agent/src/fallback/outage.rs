@@ -129,7 +129,7 @@ impl Outage {
             last_good_at: None,
             began_at,
             n_seen: *n_seen,
-            facts: ErrorFacts { fingerprints: all, ..ErrorFacts::default() },
+            facts: Box::new(ErrorFacts { fingerprints: all, ..ErrorFacts::default() }),
         })
     }
 

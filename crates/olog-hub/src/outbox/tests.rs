@@ -123,7 +123,7 @@ fn error(task: &str) -> Notice {
         last_good_at: None,
         began_at: NOW,
         n_seen: 1,
-        facts: olog_push::ErrorFacts::default(),
+        facts: Box::default(),
     };
     Notice {
         kind: Kind::Err,

@@ -162,7 +162,7 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
         last_good_at: None,
         began_at: At(0),
         n_seen: 1,
-        facts: crate::ErrorFacts::default(),
+        facts: Box::default(),
     };
     let notice = |task: &str| crate::Notice {
         kind: Kind::Err,

@@ -55,7 +55,7 @@ fn error_of(device: &str, task: &str, at: At, text: &str, why: Reason) -> Notice
             last_good_at: Some(at.plus(-11 * MINUTE)),
             began_at: at.plus(-2 * HOUR),
             n_seen: 3,
-            facts: crate::ErrorFacts { fingerprints: all, ..Default::default() },
+            facts: Box::new(crate::ErrorFacts { fingerprints: all, ..Default::default() }),
         },
     }
 }

@@ -101,16 +101,7 @@ async fn the_last_slots_are_for_first_signs_and_the_very_last_for_the_report() {
 fn other_error() -> Content {
     let Content::Error { excerpt, path, last_good_at, began_at, .. } = error("task0").content else { unreachable!() };
     let why = Reason::NewFingerprint;
-    Content::Error {
-        why,
-        excerpt,
-        path,
-        fingerprint: None,
-        last_good_at,
-        began_at,
-        n_seen: 2,
-        facts: olog_push::ErrorFacts::default(),
-    }
+    Content::Error { why, excerpt, path, fingerprint: None, last_good_at, began_at, n_seen: 2, facts: Box::default() }
 }
 
 #[tokio::test]

@@ -239,7 +239,11 @@ impl Incident {
             last_good_at,
             began_at: self.last_began_at(),
             n_seen: self.n_seen,
-            facts: ErrorFacts { fingerprints: sign.fingerprints.clone(), reopened: self.reopened(), run: sign.run },
+            facts: Box::new(ErrorFacts {
+                fingerprints: sign.fingerprints.clone(),
+                reopened: self.reopened(),
+                run: sign.run,
+            }),
         };
         let of = if why == Reason::NewFingerprint { new } else { sign.fingerprints.clone() };
         out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, content, of });
@@ -296,7 +300,7 @@ impl Incident {
             last_good_at: None,
             began_at: self.last_began_at(),
             n_seen: self.n_seen,
-            facts: ErrorFacts { fingerprints: held.of.clone(), reopened: self.reopened(), run: None },
+            facts: Box::new(ErrorFacts { fingerprints: held.of.clone(), reopened: self.reopened(), run: None }),
         };
         out.push(Outcome::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
     }
@@ -366,7 +370,7 @@ impl Incident {
                 last_good_at: None,
                 began_at: self.last_began_at(),
                 n_seen: self.n_seen,
-                facts: ErrorFacts { fingerprints: self.pushed.clone(), reopened: self.reopened(), run: None },
+                facts: Box::new(ErrorFacts { fingerprints: self.pushed.clone(), reopened: self.reopened(), run: None }),
             };
             out.push(Outcome::Notify { kind: Kind::Err, at: now, content, of: self.pushed.clone() });
         } else {

@@ -171,7 +171,7 @@ fn error_of(why: Reason) -> Notice {
         last_good_at: None,
         began_at: NOW,
         n_seen: 1,
-        facts: olog_push::ErrorFacts::default(),
+        facts: Box::default(),
     })
 }
 

@@ -35,7 +35,7 @@ fn error(at: At) -> Notice {
         last_good_at: None,
         began_at: at,
         n_seen: 1,
-        facts: olog_push::ErrorFacts::default(),
+        facts: Box::default(),
     };
     serde_json::from_value(serde_json::json!({
         "kind": Kind::Err, "incident": 1, "device": "comsrv", "task": "mysql", "at": at, "saying": content
