@@ -77,6 +77,7 @@ impl<'a> ErrorSign<'a> {
             path: "",
             fingerprints: hashes(&[], &excerpt),
             excerpt,
+            run: None,
             is_silent: false,
             is_told: false,
             is_more: false,
