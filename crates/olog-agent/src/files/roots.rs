@@ -280,7 +280,7 @@ impl Roots {
             } else if !walker.stuck && now.saturating_sub(walker.moved_at) >= config.stuck_after {
                 walker.stuck = true;
                 let dir = text_of(&walker.log_dir);
-                let text = format!("{dir} does not answer: is the file server behind it away?");
+                let text = format!("{dir} does not respond: is the file server down?");
                 notes.begin("log_dir_unreadable", &dir, text);
             }
         }

@@ -13,7 +13,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use olog_proto::{Change, What};
+use olog_proto::{Change, Suffix, What};
 
 use super::inspector::{Inspector, LogFile};
 use crate::read::{self, Place, Sibling, Stat, as_path};
@@ -227,7 +227,7 @@ impl Inspector<'_> {
 
     /// Is this new file the copy that rotation made of a file which it has just truncated?
     fn copy_of(&mut self, key: &FileKey, path: &Path, stat: Stat) -> Result<Option<Memory>, SpoolError> {
-        for name in names_before_rotation(&key.name) {
+        for name in names_before_rotation(&key.name).filter(|name| Suffix::of(name).is_some()) {
             let original = FileKey { folder: key.folder, name };
             let Some(memory) = self.memory(&original)?.filter(|m| m.offset > 0 && m.head.is_some()) else { continue };
             let original_path = self.folder.path.join(as_path(&original.name));

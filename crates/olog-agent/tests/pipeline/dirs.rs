@@ -68,7 +68,7 @@ fn a_log_dir_on_a_dead_file_server_is_told_and_holds_up_no_other() {
     };
     world.start();
     let notes = |world: &World| world.files.as_ref().unwrap().status().notes;
-    wait("the note", || notes(&world).iter().any(|note| note.text.contains("does not answer")));
+    wait("the note", || notes(&world).iter().any(|note| note.text.contains("does not respond")));
     world.write("alive.err", "the other log dir is watched all the same\n");
     wait("the other", || world.said().iter().any(|said| said.starts_with("alive.err created")));
     mount.die();

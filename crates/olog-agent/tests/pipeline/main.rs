@@ -424,6 +424,26 @@ fn twenty_thousand_files_make_twenty_thousand_events() {
 }
 
 #[test]
+fn two_hundred_tasks_that_share_a_first_line_are_told_apart_by_their_own_words() {
+    let world = World::new();
+    let preamble = "bash: warning: setlocale: LC_ALL: cannot change locale (en_US.UTF-8)";
+    let own = |i: usize| format!("{}: no such table", ["alpha", "beta", "gamma", "delta"].get(i % 4).unwrap());
+    for i in 0..200 {
+        world.write(&format!("task{i}.err"), format!("{preamble}\n{}\n", own(i)));
+    }
+    wait("all", || world.said().len() == 200);
+    let mut seen: std::collections::HashMap<String, std::collections::HashSet<String>> = Default::default();
+    for event in world.events() {
+        let What::Text { file, excerpt } = event.what else { panic!("{:?}", event.what) };
+        assert_eq!(file.fingerprints.len(), 2, "{:?}", file.fingerprints);
+        let words = excerpt.head().lines().last().unwrap().to_owned();
+        seen.entry(words).or_default().insert(format!("{:?}", file.fingerprints));
+    }
+    let all: std::collections::HashSet<&String> = seen.values().flatten().collect();
+    assert!(seen.len() == 4 && seen.values().all(|prints| prints.len() == 1) && all.len() == 4, "{seen:#?}");
+}
+
+#[test]
 fn a_full_spool_pauses_reading_and_goes_on() {
     let world = World::with(|config| config.spool_max = 2_000);
     for i in 0..40 {
