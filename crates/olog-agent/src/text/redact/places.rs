@@ -140,28 +140,37 @@ pub(super) fn triggers() -> String {
 
 /// Adds what is found in the text.
 pub(super) fn find(triggers: &Regex, pattern: &Regex, text: &str, found: &mut Vec<Range<usize>>) {
-    let mut searched = 0;
-    for trigger in triggers.find_iter(text) {
-        if searched > 0 && trigger.end() + BEFORE <= searched {
-            continue;
-        }
-        let before = text.get(..trigger.start()).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        let start = text.ceil_char_boundary(line_start.max(trigger.start().saturating_sub(BEFORE)));
-        let rest = text.get(trigger.start()..text.floor_char_boundary(trigger.start() + SEGMENT)).unwrap_or_default();
-        let line_end = rest.find('\n').map_or(trigger.start() + rest.len(), |end| trigger.start() + end);
+    for (segment, is_cut) in segments(triggers, text) {
+        let (start, end) = (segment.start, segment.end);
         let first = found.len();
-        find_in_segment(pattern, text.get(start..line_end).unwrap_or_default(), found);
+        find_in_segment(pattern, text.get(segment).unwrap_or_default(), found);
         for secret in found.iter_mut().skip(first) {
             (secret.start, secret.end) = (start + secret.start, start + secret.end);
             // A value that the segment cuts goes on to its end.
-            if secret.end == line_end && rest.len() >= SEGMENT - 3 {
-                let more = text.get(line_end..).unwrap_or_default();
+            if is_cut && secret.end == end {
+                let more = text.get(end..).unwrap_or_default();
                 secret.end += more.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(more.len());
             }
         }
-        searched = line_end;
     }
+}
+
+/// The parts of a text that are searched, each within a line; true: it ends before its line does.
+fn segments(triggers: &Regex, text: &str) -> Vec<(Range<usize>, bool)> {
+    let mut segments: Vec<(Range<usize>, bool)> = Vec::new();
+    for trigger in triggers.find_iter(text) {
+        let at = trigger.start();
+        let searched = segments.last().map_or(0, |(last, is_cut)| if *is_cut { last.end - BEFORE } else { last.end });
+        if trigger.end() <= searched {
+            continue;
+        }
+        let start = text.ceil_char_boundary(at.saturating_sub(BEFORE));
+        let start = text.get(start..at).and_then(|before| before.rfind('\n')).map_or(start, |end| start + end + 1);
+        let end = text.floor_char_boundary(at + SEGMENT);
+        let line_end = text.get(at..end).and_then(|rest| rest.find('\n')).map(|length| at + length);
+        segments.push((start..line_end.unwrap_or(end), line_end.is_none() && end < text.len()));
+    }
+    segments
 }
 
 fn find_in_segment(pattern: &Regex, text: &str, found: &mut Vec<Range<usize>>) {
@@ -273,6 +282,18 @@ fn is_word(name: &str, bare: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_searched_grows_with_the_length_of_a_line_and_not_with_its_square() {
+        let triggers = Regex::new(&triggers()).unwrap();
+        let searched = |text: &str| segments(&triggers, text).iter().map(|(part, _)| part.len()).sum::<usize>();
+        for piece in ["key", "password=", "https://a:b", "token=1 ", "words and words ", "curl -u ", "密码：", "key\n"]
+        {
+            let text = |n: usize| piece.repeat(n / piece.len());
+            let (once, twice) = (searched(&text(64 * 1024)), searched(&text(128 * 1024)));
+            assert!(twice < 3 * once.max(1) && twice <= 2 * 128 * 1024, "{piece:?}: {once} then {twice}");
+        }
+    }
 
     #[test]
     fn the_words_are_in_order_for_the_search() {

@@ -122,6 +122,15 @@ fn a_value_that_is_split_between_two_writes_is_taken_out_of_both() {
     assert_eq!(after("all is well", " so far\n"), " so far\n");
 }
 
+#[test]
+fn a_secret_far_into_a_long_line_is_taken_out() {
+    for n in [0, 10, 700, 1_000, 1_020, 3_000, 40_000] {
+        let line = format!("key {} password={} end", "x ".repeat(n), "hunter2pass".repeat(300));
+        assert!(!redact(&line).contains("hunter2"), "{n}");
+        assert!(redact(&line).ends_with("password=*** end"), "{n}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_comes_out_bounded_and_never_fails(text in ".{0,300}", before in ".{0,100}") {
