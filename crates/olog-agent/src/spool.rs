@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use olog_daemon::failure::{Consequence, Failure};
-use olog_proto::{At, BootId, Epoch, Event, Note, OwnPush, What};
+use olog_proto::{At, BootId, DeviceTime, Epoch, Event, Note, OwnPush, What};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
@@ -510,11 +510,18 @@ fn encode(stamp: Stamp, what: &What) -> rusqlite::Result<Vec<u8>> {
 fn decode(n: u64, body: &[u8], pushed: Option<&[u8]>) -> Event {
     let pushed = pushed.and_then(|json| serde_json::from_slice(json).ok());
     match serde_json::from_slice::<OwnedBody>(body) {
-        Ok(body) => Event { n, at: body.at, boot: body.boot, up: body.up, what: body.what, pushed },
+        Ok(body) => Event { n, at: DeviceTime(body.at), boot: body.boot, up: body.up, what: body.what, pushed },
         Err(error) => {
             let text = format!("event {n} of the spool cannot be read: {error}");
             let note = Note { code: "spool_unreadable".to_owned(), path: None, text, over: false, once: true };
-            Event { n, at: At(0), boot: olog_proto::event::Id128([0; 16]), up: 0, what: What::Note(note), pushed }
+            Event {
+                n,
+                at: DeviceTime(At(0)),
+                boot: olog_proto::event::Id128([0; 16]),
+                up: 0,
+                what: What::Note(note),
+                pushed,
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_proto::{At, DeviceName, Epoch, Event, What};
+use olog_proto::{At, DeviceName, DeviceTime, Epoch, Event, What};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -551,8 +551,8 @@ fn commit_unreadable(
 }
 
 /// A device's instant in the hub's time. What cannot be (the future, or before its clock was set) happened now.
-fn hub_time(at: At, skew_ms: i64, now: At) -> At {
-    let at = at.plus(skew_ms.saturating_neg());
+fn hub_time(at: DeviceTime, skew_ms: i64, now: At) -> At {
+    let at = at.in_hub_time(skew_ms);
     if at > now || at < EARLIEST { now } else { at }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     EXCERPT_END, EXCERPT_WHOLE, FINGERPRINTS_MAX, FingerprintText, PATH_MAX, Suffix, TEXT_MAX, TaskName, clean,
 };
 
-/// An instant: milliseconds since 1970-01-01 UTC, by whose clock the field says.
+/// An instant: milliseconds since 1970-01-01 UTC, by the clock of the machine that reads it ([`DeviceTime`]: by a device's).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct At(pub i64);
@@ -27,6 +27,24 @@ impl At {
     /// Milliseconds from `earlier` to this instant; negative when `earlier` is later.
     pub fn since(self, earlier: At) -> i64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// An instant by a device's own clock, which may be minutes or decades off. It is a type of its own, so that it is not compared
+/// with the hub's time by mistake: the hub turns it into its own time once, in `ingest`, by the skew that it has measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceTime(pub At);
+
+impl DeviceTime {
+    /// This instant in the hub's time, `skew_ms` being how far the device's clock is ahead of the hub's.
+    pub fn in_hub_time(self, skew_ms: i64) -> At {
+        self.0.plus(skew_ms.saturating_neg())
+    }
+
+    /// Milliseconds from `earlier` to this instant; both are of one clock.
+    pub fn since(self, earlier: DeviceTime) -> i64 {
+        self.0.since(earlier.0)
     }
 }
 
@@ -89,8 +107,8 @@ impl<'de> Deserialize<'de> for Id128 {
 pub struct Event {
     /// Its number in the epoch: 1, 2, 3 …
     pub n: u64,
-    /// When it happened, by the device's clock: a file's mtime, a run's end.
-    pub at: At,
+    /// When it happened: a file's mtime, a run's end.
+    pub at: DeviceTime,
     /// The boot during which the agent made it.
     pub boot: BootId,
     /// Milliseconds from that boot to its making: an age that no clock change touches.
@@ -106,7 +124,7 @@ impl Event {
     /// 64 bits over everything but [`Event::pushed`]: the same number with another digest is another event.
     pub fn digest(&self) -> u64 {
         #[derive(Serialize)]
-        struct Immutable<'a>(u64, At, BootId, u64, &'a What);
+        struct Immutable<'a>(u64, DeviceTime, BootId, u64, &'a What);
         let mut hasher = HashWriter(Sha256::new());
         let written = serde_json::to_writer(&mut hasher, &Immutable(self.n, self.at, self.boot, self.up, &self.what));
         debug_assert!(written.is_ok(), "an event is always JSON");
@@ -267,9 +285,9 @@ pub struct File {
     pub path: String,
     /// What happened to it.
     pub change: Change,
-    /// When it was created or last truncated, by the device's clock, where the agent knows: the beginning of the run that wrote it.
+    /// When it was created or last truncated, where the agent knows: the beginning of the run that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began_at: Option<At>,
+    pub began_at: Option<DeviceTime>,
     /// Its writer has closed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,

@@ -17,7 +17,7 @@ pub mod frame;
 pub mod identity;
 pub mod name;
 
-pub use event::{At, BootId, Change, Epoch, Event, Excerpt, File, Note, OwnPush, What};
+pub use event::{At, BootId, Change, DeviceTime, Epoch, Event, Excerpt, File, Note, OwnPush, What};
 pub use fingerprint::{Fingerprint, FingerprintText};
 pub use frame::{AgentFrame, FrameError, HubFrame};
 pub use identity::{JoinLink, Nonce, PublicKey, SecretKey, Signature};

@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use olog_proto::{
-    AgentFrame, At, Change, Event, Excerpt, File, FingerprintText, FrameError, HubFrame, JoinLink, Note, OwnPush,
-    Suffix, TaskName, What,
+    AgentFrame, At, Change, DeviceTime, Event, Excerpt, File, FingerprintText, FrameError, HubFrame, JoinLink, Note,
+    OwnPush, Suffix, TaskName, What,
     event::Id128,
     fingerprint::fingerprints,
     frame::{Auth, Refusal},
@@ -127,7 +127,7 @@ fn every_bound_is_kept() {
 
 fn note(n: u64, text: String) -> Event {
     let what = What::Note(Note { code: "log_dir_missing".into(), path: None, text, over: false, once: false });
-    Event { n, at: At(0), boot: Id128([0; 16]), up: 0, what, pushed: None }
+    Event { n, at: DeviceTime(At(0)), boot: Id128([0; 16]), up: 0, what, pushed: None }
 }
 
 /// What may be one line of a frame: anything that no decoder would clean.
@@ -157,7 +157,7 @@ fn file() -> impl Strategy<Value = File> {
             suffix,
             path,
             change,
-            began_at: began_at.map(At),
+            began_at: began_at.map(|at| DeviceTime(At(at))),
             closed,
             sibling_err,
             history,
@@ -198,7 +198,7 @@ fn event() -> impl Strategy<Value = Event> {
     (1..i64::MAX as u64 - 1, any::<i64>(), any::<[u8; 16]>(), any::<u64>(), what(), pushed).prop_map(
         |(n, at, boot, up, what, pushed)| {
             let pushed = pushed.map(|(t, a)| OwnPush { tried_at: At(t), accepted_at: a.map(At) });
-            Event { n, at: At(at), boot: Id128(boot), up, what, pushed }
+            Event { n, at: DeviceTime(At(at)), boot: Id128(boot), up, what, pushed }
         },
     )
 }

@@ -123,7 +123,14 @@ impl Session {
             while self.next < end && self.next - 1 - acked + a_frame <= self.window {
                 let from = self.next;
                 let until = end.min(from + a_frame);
-                let event = |n| Event { n, at, boot: Id128([7; 16]), up: n, what: make(n), pushed: None };
+                let event = |n| Event {
+                    n,
+                    at: olog_proto::DeviceTime(at),
+                    boot: Id128([7; 16]),
+                    up: n,
+                    what: make(n),
+                    pushed: None,
+                };
                 let events = (from..until).map(event).collect();
                 self.send(&AgentFrame::Events { from, events }).await?;
                 self.next = until;

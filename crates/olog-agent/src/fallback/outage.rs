@@ -53,7 +53,7 @@ impl Outage {
         let mut said = Vec::new();
         for event in events {
             self.seen = event.n;
-            let (at, n, tried) = (event.at, event.n, event.pushed.is_some());
+            let (at, n, tried) = (event.at.0, event.n, event.pushed.is_some());
             let Some((kind, task, content)) = self.content(event.what, at, now) else { continue };
             // Tried before a restart: known from then on, and never tried twice by the device.
             if tried {
@@ -163,7 +163,7 @@ mod tests {
             fingerprints: vec![FingerprintText::of(text)],
         };
         let what = What::Text { file, excerpt: Excerpt::of(text) };
-        Event { n, at: At(n as i64 * 1000), boot: Id128([0; 16]), up: 0, what, pushed: None }
+        Event { n, at: olog_proto::DeviceTime(At(n as i64 * 1000)), boot: Id128([0; 16]), up: 0, what, pushed: None }
     }
 
     fn told(outage: &mut Outage, events: Vec<Event>, now: i64) -> Vec<u64> {

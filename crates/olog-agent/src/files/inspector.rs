@@ -107,7 +107,7 @@ impl<'a> Inspector<'a> {
             suffix: log_file.suffix,
             path: self.path_text(log_file),
             change,
-            began_at: began,
+            began_at: began.map(olog_proto::DeviceTime),
             closed,
             sibling_err,
             history,

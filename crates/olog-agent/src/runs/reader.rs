@@ -477,6 +477,13 @@ pub(crate) fn log(batch: &Batch, n: u64) {
 
 /// Is an event made of this within the bounds of the wire?
 pub(crate) fn is_bounded(stamp: Stamp, what: &What) -> bool {
-    let event = Event { n: 0, at: stamp.at, boot: stamp.boot, up: stamp.up, what: what.clone(), pushed: None };
+    let event = Event {
+        n: 0,
+        at: olog_proto::DeviceTime(stamp.at),
+        boot: stamp.boot,
+        up: stamp.up,
+        what: what.clone(),
+        pushed: None,
+    };
     event.is_bounded()
 }

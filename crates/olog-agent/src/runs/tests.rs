@@ -53,9 +53,9 @@ impl World {
         let events = self.reader.spool.after(0, 10_000, usize::MAX).unwrap();
         let minutes = |at: At| at.since(At(T)) / 60_000;
         let line = |event: olog_proto::Event| match event.what {
-            olog_proto::What::RunStarted { task, .. } => format!("{task} started {}", minutes(event.at)),
+            olog_proto::What::RunStarted { task, .. } => format!("{task} started {}", minutes(event.at.0)),
             olog_proto::What::RunEnded { task, exit, excerpt, .. } => {
-                format!("{task} ended {} {exit:?} {}", minutes(event.at), excerpt.head())
+                format!("{task} ended {} {exit:?} {}", minutes(event.at.0), excerpt.head())
             }
             olog_proto::What::Note(note) => format!("{} {} {}", note.code, note.path.unwrap(), note.text),
             what => panic!("{what:?}"),

@@ -173,7 +173,7 @@ fn a_run_is_a_log_with_its_beginning_and_its_siblings_text() {
     };
     let file = world.events().into_iter().find_map(of_log).unwrap();
     assert!(file.closed && file.sibling_err);
-    assert!(file.began_at.unwrap().0 >= before.0 - 20, "{:?} {before:?}", file.began_at);
+    assert!(file.began_at.unwrap().0.0 >= before.0 - 20, "{:?} {before:?}", file.began_at);
     world.write("job.err", "");
     world.write("job.log", "output again\n");
     wait("the good run", || world.said().iter().any(|text| text.contains("again")));
@@ -382,7 +382,7 @@ fn what_happened_while_it_was_away_is_told_late_with_its_own_time() {
     said.sort();
     assert_eq!(said, ["gone.err deleted", "new.err created: new", "svc.err grown: two"]);
     let now = Clock::system().now();
-    let ages: Vec<i64> = world.events().iter().skip(2).map(|event| now.since(event.at) / 100_000).collect();
+    let ages: Vec<i64> = world.events().iter().skip(2).map(|event| now.since(event.at.0) / 100_000).collect();
     assert!(ages.contains(&6) && ages.contains(&3), "{ages:?}");
     world.stop();
     world.start();

@@ -88,7 +88,7 @@ fn err(n: u64, task: &str, text: &str) -> Event {
 }
 
 fn event(n: u64, what: What) -> Event {
-    Event { n, at: NOW, boot: olog_proto::event::Id128([1; 16]), up: n, what, pushed: None }
+    Event { n, at: DeviceTime(NOW), boot: olog_proto::event::Id128([1; 16]), up: n, what, pushed: None }
 }
 
 impl Bench {
@@ -271,9 +271,13 @@ async fn many_agents_share_commits_and_every_event_counts() {
 
 #[test]
 fn an_instant_that_cannot_be_happened_now() {
-    assert_eq!(hub_time(At(NOW.0 - 5000), -2000, NOW), At(NOW.0 - 3000), "a clock that is late is corrected");
-    assert_eq!(hub_time(At(NOW.0 + 60_000), 0, NOW), NOW, "the future");
-    assert_eq!(hub_time(At(1000), 0, NOW), NOW, "a clock that was never set");
+    assert_eq!(
+        hub_time(DeviceTime(At(NOW.0 - 5000)), -2000, NOW),
+        At(NOW.0 - 3000),
+        "a clock that is late is corrected"
+    );
+    assert_eq!(hub_time(DeviceTime(At(NOW.0 + 60_000)), 0, NOW), NOW, "the future");
+    assert_eq!(hub_time(DeviceTime(At(1000)), 0, NOW), NOW, "a clock that was never set");
 }
 
 #[tokio::test]

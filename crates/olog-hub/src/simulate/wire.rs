@@ -20,7 +20,7 @@ pub(super) fn log(files: &mut Files, log: &Log, at: At, n: u64, clock: &str) -> 
         suffix: log.suffix,
         path: log.path.clone(),
         change,
-        began_at: (is_log && change != Change::Grown).then(|| at.plus(-log.took)),
+        began_at: (is_log && change != Change::Grown).then(|| olog_proto::DeviceTime(at.plus(-log.took))),
         closed: !log.is_open,
         sibling_err: is_log && sibling_err,
         history: false,

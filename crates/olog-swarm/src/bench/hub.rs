@@ -45,7 +45,7 @@ fn seen(n: u64) -> What {
         suffix: Suffix::Log,
         path: format!("/var/log/olog/task{}.log", n % 20),
         change: Change::Rewritten,
-        began_at: Some(At(1_700_000_000_000)),
+        began_at: Some(olog_proto::DeviceTime(At(1_700_000_000_000))),
         closed: true,
         sibling_err: false,
         history: false,

@@ -112,7 +112,7 @@ fn text(i: u64, suffix: Suffix, text: &str, at: At) -> What {
         suffix,
         path: format!("/var/log/olog/task{i}"),
         change: Change::Rewritten,
-        began_at: Some(at.plus(-HOUR / 10)),
+        began_at: Some(olog_proto::DeviceTime(at.plus(-HOUR / 10))),
         closed: true,
         sibling_err: false,
         history: false,

@@ -39,7 +39,7 @@ fn error(device: usize, n: u64) -> What {
         suffix: Suffix::Err,
         path: format!("/var/log/olog/task{n}.err"),
         change: Change::Rewritten,
-        began_at: Some(At(1_700_000_000_000)),
+        began_at: Some(olog_proto::DeviceTime(At(1_700_000_000_000))),
         closed: true,
         sibling_err: false,
         history: false,

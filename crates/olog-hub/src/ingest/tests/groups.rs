@@ -13,7 +13,7 @@ fn text_of(task: usize, suffix: Suffix, word: usize) -> What {
         suffix,
         path: format!("/ologs/task{task}.{suffix}"),
         change: if word.is_multiple_of(2) { Change::Rewritten } else { Change::Grown },
-        began_at: Some(NOW.plus(-(word as i64) * 60_000)),
+        began_at: Some(olog_proto::DeviceTime(NOW.plus(-(word as i64) * 60_000))),
         closed: word != 3,
         sibling_err: word == 1,
         history: false,
@@ -85,7 +85,7 @@ proptest! {
         let events: Vec<Event> = whats
             .into_iter()
             .enumerate()
-            .map(|(i, what)| Event { at: at(i), ..event(i as u64 + 1, what) })
+            .map(|(i, what)| Event { at: olog_proto::DeviceTime(at(i)), ..event(i as u64 + 1, what) })
             .collect();
         let mut batches = Vec::new();
         let mut sent = 0;

@@ -117,7 +117,7 @@ async fn a_note_from_before_the_hubs_hour_is_put_into_the_outbox_with_the_hubs_t
             once: false,
         };
         let mut note = event(1, What::Note(note));
-        note.at = NOW.plus(-8 * 86_400_000);
+        note.at = DeviceTime(NOW.plus(-8 * 86_400_000));
         bench.put(vec![note]).await.unwrap();
         let row = bench.store.store.read(|tx| tx.query_one("SELECT made_at FROM outbox", &[])).await.unwrap().unwrap();
         assert_eq!(row.at(0).unwrap(), NOW, "an age of 8 days would expire it before it is sent");

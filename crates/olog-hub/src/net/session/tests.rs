@@ -133,7 +133,7 @@ async fn next(socket: &mut Socket) -> Option<HubFrame> {
 
 fn event(n: u64) -> Event {
     let run = What::RunStarted { task: "t".to_owned().try_into().unwrap(), run: "r".into() };
-    Event { n, at: At(1_800_000_000_000), boot: Id128([1; 16]), up: n, what: run, pushed: None }
+    Event { n, at: olog_proto::DeviceTime(At(1_800_000_000_000)), boot: Id128([1; 16]), up: n, what: run, pushed: None }
 }
 
 fn events(from: u64, n: u64) -> AgentFrame {

@@ -95,8 +95,7 @@ pub(super) fn run_of(event: &Event, at: At, seen_at: Option<At>) -> Option<At> {
                 return (file.closed && seen_at.is_some_and(|seen| at.since(seen) >= PAUSE)).then_some(at);
             }
             // The beginning is by the same clock as the event.
-            let shift = at.since(event.at);
-            Some(file.began_at.map_or(at, |began| began.plus(shift).min(at)))
+            Some(file.began_at.map_or(at, |began| at.plus(began.since(event.at)).min(at)))
         }
         What::Cleared { suffix: Suffix::Log, deleted: false, .. } | What::RunStarted { .. } => Some(at),
         _ => None,

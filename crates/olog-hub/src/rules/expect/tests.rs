@@ -38,7 +38,7 @@ fn scheduled(text: &str, grace_minutes: i64) -> Life {
 }
 
 fn event(at: At, what: What) -> Event {
-    Event { n: 1, at, boot: Id128([1; 16]), up: 0, what, pushed: None }
+    Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, pushed: None }
 }
 
 fn file(suffix: Suffix) -> File {

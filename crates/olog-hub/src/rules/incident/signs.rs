@@ -1,8 +1,8 @@
 //! What an event says about its task, whatever event it is: an error, a run, or nothing.
 
 use olog_proto::{
-    At, Change, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Suffix, event::end_text,
-    fingerprint,
+    At, Change, DeviceTime, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Suffix,
+    event::end_text, fingerprint,
 };
 
 use olog_push::FailedRun;
@@ -113,10 +113,10 @@ impl RunSign {
     /// A log that was written.
     pub(super) fn of_file(event: &Event, file: &File, moment: Moment) -> RunSign {
         // The beginning is by the same clock as the event.
-        let shift = moment.at.since(event.at);
+        let began_at = |began: DeviceTime| moment.at.plus(began.since(event.at));
         RunSign {
             moment,
-            began_at: file.began_at.map(|began| began.plus(shift)),
+            began_at: file.began_at.map(began_at),
             is_new: file.change != Change::Grown,
             is_closed: file.closed,
             beside_error: file.sibling_err,

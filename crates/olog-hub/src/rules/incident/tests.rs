@@ -48,7 +48,8 @@ impl Sim {
         self.n_events += 1;
         let at = self.now.plus(-self.late);
         let boot = Id128([0; 16]);
-        let event = Event { n: self.n_events, at, boot, up: 0, what, pushed: self.pushed.clone() };
+        let event =
+            Event { n: self.n_events, at: olog_proto::DeviceTime(at), boot, up: 0, what, pushed: self.pushed.clone() };
         let out = self.facts.observe(&event, at, self.now, &self.policy);
         self.take(out);
     }
@@ -133,7 +134,7 @@ fn file(name: &str, change: Change, began: At) -> File {
         suffix,
         path: format!("/ologs/{name}"),
         change,
-        began_at: Some(began),
+        began_at: Some(olog_proto::DeviceTime(began)),
         closed: true,
         sibling_err: false,
         history: false,

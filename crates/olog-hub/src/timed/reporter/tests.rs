@@ -81,14 +81,14 @@ impl World {
             suffix,
             path: format!("/ologs/{task}"),
             closed: true,
-            began_at: Some(now.plus(-MINUTE)),
+            began_at: Some(olog_proto::DeviceTime(now.plus(-MINUTE))),
             change: Change::Rewritten,
             sibling_err: false,
             fingerprints: Vec::new(),
             history: false,
         };
         let what = What::Text { file, excerpt: Excerpt::of(text) };
-        let event = Event { n: 1, at: now, boot: Id128([1; 16]), up: 0, what, pushed: None };
+        let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, pushed: None };
         let write = move |tx: &mut Tx<'_>| {
             let mut task = tasks::load(tx, device, &name)?;
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };

@@ -104,7 +104,7 @@ impl World {
     async fn event(&self, device: DeviceId, task: &str, what: What) {
         let (name, now): (TaskName, At) = (task.parse().unwrap(), self.clock.now());
         let rules = self.watchman.rules.borrow().clone();
-        let event = Event { n: 1, at: now, boot: Id128([1; 16]), up: 0, what, pushed: None };
+        let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, pushed: None };
         let write = self.store.store.write(move |tx| {
             let device = devices::get(tx, device)?.unwrap();
             let mut task = task_store::load(tx, device.id, &name)?;

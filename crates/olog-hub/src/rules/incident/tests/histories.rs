@@ -133,7 +133,8 @@ fn play(steps: &[Step], reads_again: bool) -> (TaskFacts, Vec<Outcome>) {
                 let at = now.plus(-late);
                 let what = event_of(step, at).unwrap();
                 let n = n_errors(&what);
-                let event = Event { n: 1, at, boot: Id128([0; 16]), up: 0, what, pushed: None };
+                let event =
+                    Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([0; 16]), up: 0, what, pushed: None };
                 outcomes = facts.observe(&event, at, now, &policy);
                 ledger.check(&facts, &outcomes);
                 if n > 0 {
@@ -174,7 +175,12 @@ fn facts_are_bounded_whatever_comes() {
             file.fingerprints = (0..20).map(|i| FingerprintText::of(&format!("{word} {}", TEXTS[i % 8]))).collect();
             let what = What::Text { file, excerpt: Excerpt::of(&format!("{word} {long}")) };
             let at = At(i64::from(n) * SECOND);
-            facts.observe(&Event { n: 1, at, boot: Id128([0; 16]), up: 0, what, pushed: None }, at, at, &policy);
+            facts.observe(
+                &Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([0; 16]), up: 0, what, pushed: None },
+                at,
+                at,
+                &policy,
+            );
         }
     }
     let size = serde_json::to_vec(&facts).unwrap().len();

@@ -31,7 +31,7 @@ fn file(task: &str, suffix: Suffix, at: At) -> File {
         suffix,
         path: format!("/var/log/olog/{task}.{suffix}"),
         change: Change::Rewritten,
-        began_at: Some(at.plus(-MINUTE)),
+        began_at: Some(olog_proto::DeviceTime(at.plus(-MINUTE))),
         closed: true,
         sibling_err: false,
         history: false,
@@ -202,7 +202,7 @@ impl Month {
     pub(super) async fn said(&mut self, at: At, skew_ms: i64, what: What) {
         self.n_events += 1;
         let n = self.n_events;
-        let event = Event { n, at, boot: Id128([1; 16]), up: 0, what, pushed: None };
+        let event = Event { n, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, pushed: None };
         let committed = self.ingest.events(self.device, Id128([1; 16]), skew_ms, vec![event]).await;
         assert_eq!(committed.unwrap(), n);
     }
