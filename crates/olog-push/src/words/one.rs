@@ -15,8 +15,21 @@ use crate::{Content, FailedRun, Notice, Reason, Reopened, ResolvedBy, SystemCode
 const MINUTE: i64 = 60_000;
 
 /// What the sentences of Olog's own affairs may speak of.
-const SYSTEM_ARGS: [&str; 11] =
-    ["code", "devices", "findings", "why", "addresses", "path", "text", "channel", "answer", "receiver", "host"];
+const SYSTEM_ARGS: [&str; 13] = [
+    "code",
+    "devices",
+    "findings",
+    "why",
+    "addresses",
+    "path",
+    "text",
+    "channel",
+    "answer",
+    "receiver",
+    "host",
+    "what",
+    "command",
+];
 
 /// Title, telling line and page.
 pub(super) fn write(
