@@ -20,12 +20,17 @@
 mod reader;
 
 use std::{
-    fs::File,
+    fs::{DirBuilder, File},
     io::{self, Write as _},
-    os::{fd::OwnedFd, linux::fs::MetadataExt as _},
+    os::{
+        fd::OwnedFd,
+        linux::fs::MetadataExt as _,
+        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
+use olog_daemon::socket::owner_of;
 use olog_proto::{At, BootId, TaskName};
 use rustix::{
     fs::{AtFlags, FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid},
@@ -60,6 +65,25 @@ const DROPPED: usize = 100;
 pub fn folders(state_dir: &Path) -> Vec<PathBuf> {
     let shared = (state_dir == Path::new(DEFAULT_STATE_DIR)).then(|| PathBuf::from(SHARED));
     shared.into_iter().chain([state_dir.join(OWN)]).collect()
+}
+
+/// Makes a folder of run files that is not there, as a start of the agent does: an agent that was never started may be started later. It
+/// belongs to the owner of the `state_dir`, under whom the agent runs.
+fn make_folder(path: &Path) -> io::Result<()> {
+    let is_shared = path == Path::new(SHARED);
+    let state_dir = if is_shared { Path::new(DEFAULT_STATE_DIR) } else { path.parent().unwrap_or(Path::new("/")) };
+    let (uid, gid) = owner_of(state_dir)?;
+    let mode = if is_shared { 0o1777 } else { 0o700 };
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
+    }
+    // The umask must not take anybody's right to report.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
 /// The first line: what was started, and when.
@@ -156,7 +180,13 @@ impl RunFile {
     }
 
     fn begin_in(path: &Path, start: &Start) -> io::Result<RunFile> {
-        let folder = open_folder(path)?;
+        let folder = match open_folder(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_folder(path)?;
+                open_folder(path)?
+            }
+            opened => opened?,
+        };
         let n_forgotten = make_room(&folder)?;
         let (new, name) = (format!("new-{}", start.run), format!("run-{}", start.run));
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -19,13 +19,14 @@ struct Machine {
     folder: tempfile::TempDir,
     client: Client,
     clock: Clock,
+    runs: &'static str,
 }
 
 impl Machine {
     fn new() -> Machine {
         let folder = tempfile::tempdir().unwrap();
         let client = Client::new("olog-agent", folder.path().join("agent.sock"));
-        Machine { folder, client, clock: Clock::system() }
+        Machine { folder, client, clock: Clock::system(), runs: "no/state_dir/exec" }
     }
 
     fn path(&self) -> &Path {
@@ -35,12 +36,12 @@ impl Machine {
     fn taking_runs() -> Machine {
         let machine = Machine::new();
         std::fs::create_dir(machine.path().join("exec")).unwrap();
-        machine
+        Machine { runs: "exec", ..machine }
     }
 
     fn report(&self) -> Report<'_> {
         let locks = Places { root: self.path().join("root"), shared: vec![self.path().to_owned()] };
-        Report { folders: vec![self.path().join("exec")], locks, agent: &self.client, clock: &self.clock }
+        Report { folders: vec![self.path().join(self.runs)], locks, agent: &self.client, clock: &self.clock }
     }
 
     async fn exec(&self, what: Exec) -> Result<ExecResult, ExecError> {

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     io::{self, Read as _},
-    os::{fd::OwnedFd, linux::fs::MetadataExt as _, unix::fs::DirBuilderExt as _},
+    os::{fd::OwnedFd, linux::fs::MetadataExt as _},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -34,7 +34,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{End, Ended, FILE_MAX, FORMAT, How, KEPT_MAX, Start, is_locked, names, open_file, open_folder, remove};
+use super::{
+    End, Ended, FILE_MAX, FORMAT, How, KEPT_MAX, Start, is_locked, make_folder, names, open_file, open_folder, remove,
+};
 use crate::{
     boot,
     config::Live,
@@ -192,17 +194,8 @@ impl Reader {
     /// Makes the folders that are not there. The shared one needs root's rights, or the package has made it.
     fn make_folders(&self) {
         for folder in &self.folders {
-            let is_shared = folder.as_path() == std::path::Path::new(super::SHARED);
-            let mode = if is_shared { 0o1777 } else { 0o700 };
-            let made = std::fs::DirBuilder::new().mode(mode).create(folder).and_then(|()| {
-                // The umask must not take anybody's right to report.
-                std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(mode))
-            });
-            match made {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    tracing::debug!(%error, folder = %folder.display(), "runs are not reported here");
-                }
-                _ => {}
+            if let Err(error) = make_folder(folder) {
+                tracing::debug!(%error, folder = %folder.display(), "runs are not reported here");
             }
         }
     }

@@ -127,6 +127,14 @@ fn a_run_that_ended_while_the_agent_was_down_is_told_when_it_is_back() {
 }
 
 #[test]
+fn a_run_before_the_agents_first_start_waits_for_it() {
+    let world = World::new();
+    std::fs::remove_dir(world.path()).unwrap();
+    world.begin(1).end(&end(1, 2)).unwrap();
+    assert_eq!(world.look(), ["t1 started 1", "t1 ended 2 Some(2) "]);
+}
+
+#[test]
 fn a_run_whose_exec_was_killed_is_not_good() {
     let world = World::new();
     drop(world.begin(1));
