@@ -184,7 +184,7 @@ async fn in_a_terminal_a_wrong_answer_is_asked_again_and_the_token_is_not_shown(
     };
     for (question, answer) in [
         ("zh-CN or en [en]: ", "fr"),
-        ("expected zh-CN or en", "en"),
+        ("应为: zh-CN or en", "en"),
         ("Time zone [", "UTC"),
         ("public_url [", ""),
         ("2: inside WeChat [1]: ", ""),

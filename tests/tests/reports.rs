@@ -130,7 +130,7 @@ async fn a_full_folder_and_a_missing_one_bring_the_whole_report_and_say_so() {
     assert!(text.contains("--html FILE") && text.contains("nginx not running!"), "{text}");
     hours.world.push("REPORT page").await;
     let status = hours.hub.verb(&["status"]).good();
-    assert!(status.contains("report_without_link: html_dir"), "{status}");
+    assert!(status.contains("The last report came without a link: html_dir"), "{status}");
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["ballast"], "half a page is no page");
     drop(disk);

@@ -92,6 +92,11 @@ impl Source {
         Source { has_secrets: false, ..self }
     }
 
+    /// Was a file named that is not there?
+    pub fn is_missing(&self) -> bool {
+        self.must_exist && matches!(self.main.try_exists(), Ok(false))
+    }
+
     /// The main file.
     pub fn main(&self) -> &Path {
         &self.main

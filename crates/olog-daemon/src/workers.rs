@@ -11,10 +11,7 @@
 //!
 //! A duty that has failed for [`INCIDENT_AFTER`] is an incident. Such a duty stops the beat, except where it waits for the outside
 //! world (`Retry`): a restart does not free a disk, so only the external heartbeat stops then, and the service manager's goes on.
-//!
-//! How the hub's own `pulse` module is replaced by this one: `Pulses` by [`Workers`], `pulses.of(name)` by
-//! `workers.register(name, STUCK_AFTER)`, `pulse.rest()` by [`Worker::idle`], `pulses.stuck(now)` by [`Workers::stuck`]. A worker
-//! whose last handle is dropped is looked at no more. A test registers with a short limit instead of setting the clock.
+//! A worker whose last handle is dropped is looked at no more.
 
 use std::{
     fmt,
@@ -31,6 +28,8 @@ use crate::{
     pulse::Pulse,
 };
 
+/// The longest between two signs of a worker that works, unless its wiring says otherwise.
+pub const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// A duty that has failed for so long is an incident.
 pub const INCIDENT_AFTER: Duration = Duration::from_secs(600);
 /// The first wait before a failed duty is tried again; doubled with each failure in a row, up to the second.

@@ -1,6 +1,7 @@
-//! A bell wakes whoever listens, and carries nothing: whoever hears it looks at the store.
+//! A wake-up signal without content: whoever hears it reads the database, which alone says what there is to do.
 //!
-//! Rung twice before anybody looked, it has rung once; rung while nobody listens, it is heard by the next look.
+//! Several rings before a listener wakes count as one. A ring while a listener is busy is heard at its next wait. A worker
+//! also wakes on a timer, so that a ring that was lost (a crash between commit and ring) delays its work and loses nothing.
 
 use tokio::sync::watch;
 

@@ -1,52 +1,58 @@
-//! The command line: what every verb is called, and what it prints.
+//! The command line: what every verb is called, and where it is done.
 //!
-//! One definition feeds help, completions and manual pages. `run` and `check` work on files; every other verb asks the
-//! running hub on its socket, never its database. What a program may read goes to stdout, words to the person to stderr;
-//! errors are told with their causes, in this place only.
+//! One definition feeds help, completions and man pages. `run` and `check` work on files; every other verb asks the running hub
+//! on its socket, never its database, and needs of its configuration only where that socket is: a mistake in `hub.toml` must
+//! not keep anybody from acknowledging an incident. What a program may read goes to stdout, sentences for a person that are
+//! no result to stderr. Errors are printed with their causes, here only. Nothing reaches a terminal that `show::clean` has not seen.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
-    path::{Path, PathBuf},
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
-use hyper::Method;
 use olog_daemon::{
     clock::Clock,
-    config::{Invalid, Source, parse_span},
-    log, service,
+    config::{Invalid, Source},
+    failure::chain,
+    log,
     service::Exit,
-    socket::{AskError, Client},
+    socket::Client,
 };
 use olog_proto::DeviceName;
 use serde_json::Value;
-use tokio::{
-    runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    admin::{
-        channel_test, crash_report, setup,
-        socket::{Explained, LinkAnswer, Rename, Shown, Who},
-    },
+    admin::{crash_report, setup, socket::Status},
     config::Config,
-    hub::{self, Hub},
-    net::enrol::{LINK_EXPIRES_MAX, LinkRequest},
+    net::enrol::LinkRequest,
 };
 
+mod channels;
 mod complete;
+mod devices;
 mod explain;
-mod play;
+mod incidents;
+mod reports;
+mod run;
 mod show;
-mod silence;
+mod silences;
+mod simulate;
+mod status;
 mod tasks;
+#[cfg(test)]
+mod tests;
+mod words;
 
-/// The Olog daemon in the middle: gathers devices, raises incidents, pushes.
+use words::{Context, VerbOutput, VerbResult};
+
+/// The Olog hub: collects events from devices, raises incidents, sends notifications.
 #[derive(Debug, Parser)]
 #[command(name = "olog-hub", version, propagate_version = true)]
 pub struct Cli {
-    /// The configuration [default: /etc/olog/hub.toml]; more may stand in hub.d/*.toml beside it.
+    /// Configuration file [default: /etc/olog/hub.toml]; files in hub.d/*.toml next to it are read too.
     #[arg(long, global = true, value_name = "FILE", env = "OLOG_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -55,208 +61,74 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the daemon, in the foreground.
+    /// Run the daemon in the foreground.
     Run {
-        /// Log to stderr as "text" or "json" (default: to the journal when systemd reads it, else text).
+        /// Log to stderr as "text" or "json" (default: journal under systemd, otherwise text).
         #[arg(long, value_name = "FORMAT")]
         log_format: Option<log::Format>,
     },
-    /// Check the configuration: print it as it is understood, and what is found.
+    /// Check the configuration: print the effective values and all findings.
     Check,
-    /// Ask for what the hub needs to reach your phone, write it down, and send the first push.
+    /// Set up notifications interactively: ask for what is needed to reach your phone, save it, send a first push.
     Setup {
-        /// Scheme and host of a WxPusher that is not at its usual address.
+        /// Base URL of a WxPusher server other than the default.
         #[arg(long, value_name = "URL")]
         api_url: Option<String>,
     },
-    /// Print a link with which one device may join.
+    /// Print a join link (for one device, or several with --uses).
     JoinLink {
-        /// For this device only: a new one, or one that it replaces.
+        /// Only for the device of this name: a new one, or a replacement for the one that has the name now.
         #[arg(long, value_name = "NAME")]
         device: Option<DeviceName>,
-        /// How long it holds, like "1h" or "7d".
-        #[arg(long, value_name = "D", value_parser = span, default_value = "1h")]
-        expires: std::time::Duration,
-        /// How many devices may join by it.
+        /// How long the link is valid, e.g. "1h" or "7d".
+        #[arg(long, value_name = "D", value_parser = devices::link_span, default_value = "1h")]
+        expires: Duration,
+        /// How many devices may use it.
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         uses: u32,
         /// For the agent on this machine: `olog-hub join-link --local | olog-agent join`.
         #[arg(long)]
         local: bool,
     },
-    /// Tell, once, why the hub is down: what olog-hub-failed.service runs.
+    /// Send one notification that says why the hub is down: run by olog-hub-failed.service.
     #[command(hide = true)]
     Failed,
-    /// Devices: who belongs to the hub.
+    /// Devices: the machines that belong to this hub.
     #[command(subcommand)]
-    Device(DeviceVerb),
-    /// Tasks: what the devices told of.
+    Device(devices::DeviceVerb),
+    /// Tasks: the jobs that devices report on.
     #[command(subcommand)]
     Task(tasks::TaskVerb),
     /// Incidents: what is or was wrong.
     #[command(subcommand)]
-    Incident(IncidentVerb),
-    /// Silences: what is not pushed for a while.
+    Incident(incidents::IncidentVerb),
+    /// Silences: what is not pushed for a time.
     #[command(subcommand)]
-    Silence(silence::SilenceVerb),
-    /// Reports: made every day, or now.
+    Silence(silences::SilenceVerb),
+    /// Reports: the daily ones, or one now.
     #[command(subcommand)]
-    Report(ReportVerb),
+    Report(reports::ReportVerb),
     /// Channels: where notifications go.
     #[command(subcommand)]
-    Channel(ChannelVerb),
-    /// Play a scenario and print what would have been pushed when, what was held back, and why. Needs no hub that runs.
+    Channel(channels::ChannelVerb),
+    /// Run a scenario and print what would be pushed, when and why, and what would be held back. Needs no running hub.
     Simulate {
-        /// A file of JSON lines, or the name of a scenario that is shipped; without it those are listed.
+        /// A JSON Lines file, or the name of a bundled scenario; without it the bundled ones are listed.
         #[arg(value_name = "EVENTS")]
         scenario: Option<PathBuf>,
         /// The language of the messages: "zh-CN" or "en".
         #[arg(long, value_name = "LANGUAGE")]
         language: Option<String>,
     },
-    /// Print how the running hub is.
+    /// Print the status of the running hub: what needs attention, worst first, and what to do.
     Status {
-        /// As JSON.
+        /// As JSON; times are milliseconds since 1970.
         #[arg(long)]
         json: bool,
     },
 }
 
-impl Verb {
-    /// Does the running daemon do it?
-    fn only_asks(&self) -> bool {
-        !matches!(self, Verb::Run { .. } | Verb::Check | Verb::Setup { .. } | Verb::Simulate { .. } | Verb::Failed)
-    }
-}
-
-#[derive(Debug, Subcommand)]
-enum DeviceVerb {
-    /// Print the devices.
-    List {
-        /// Those that wait to be accepted.
-        #[arg(long)]
-        pending: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Accept a device that waits.
-    Accept {
-        /// Its name, or its key if several have that name.
-        #[arg(value_name = "NAME|KEY")]
-        who: String,
-    },
-    /// Forget a device: its key is refused from now on.
-    Forget {
-        /// Its name.
-        name: String,
-    },
-    /// Give a device another name.
-    Rename {
-        /// The name it has.
-        old: String,
-        /// The name it gets.
-        new: DeviceName,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum IncidentVerb {
-    /// Print the open incidents.
-    List {
-        /// Those that are over too.
-        #[arg(long)]
-        all: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print one incident: what was told of it and why, what the services answered, and what was held back by what.
-    Show {
-        /// Its number, as in `#17`.
-        #[arg(value_parser = number)]
-        n: u64,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Acknowledge an incident: no reminders until its end.
-    Ack {
-        /// Its number.
-        #[arg(value_parser = number)]
-        n: u64,
-    },
-    /// Never push its errors again: silences without an end, as `silence list` shows them and `silence end` undoes them.
-    NotAnError(silence::NotAnErrorOf),
-    /// Close an incident: it is over because you say so.
-    Close {
-        /// Its number.
-        #[arg(value_parser = number)]
-        n: u64,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum ReportVerb {
-    /// Print a report of the last 24 hours. The next one comes as if nobody had asked.
-    Now {
-        /// Keep it, and push it to every channel that takes reports.
-        #[arg(long)]
-        push: bool,
-        /// Write its page here ("-": print it).
-        #[arg(long, value_name = "FILE")]
-        html: Option<PathBuf>,
-        /// As JSON.
-        #[arg(long, conflicts_with = "html")]
-        json: bool,
-    },
-    /// Print which reports were made.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print a report that was made.
-    Show {
-        /// Its number, as in the list.
-        #[arg(value_parser = number)]
-        id: u64,
-        /// Write its page here ("-": print it), while it is kept.
-        #[arg(long, value_name = "FILE")]
-        html: Option<PathBuf>,
-        /// As JSON.
-        #[arg(long, conflicts_with = "html")]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum ChannelVerb {
-    /// Print the channels.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Send a test by the road that every notification takes, and print what the service answers.
-    Test {
-        /// The channel.
-        name: String,
-    },
-    /// Try a paused channel, and receivers that were refused, again now.
-    Rearm {
-        /// The channel.
-        name: String,
-    },
-}
-
-fn span(text: &str) -> Result<std::time::Duration, String> {
-    match parse_span(text)? {
-        span if span.is_zero() || span > LINK_EXPIRES_MAX => Err("expected at least 1s and at most 30d".to_owned()),
-        span => Ok(span),
-    }
-}
-
+/// `17` or `#17`.
 fn number(text: &str) -> Result<u64, String> {
     text.trim_start_matches('#').parse().map_err(|_| "expected a number like 17".to_owned())
 }
@@ -266,7 +138,7 @@ pub fn main() -> Exit {
     if complete::answered() {
         return Exit::Ok;
     }
-    let cli = match Cli::try_parse() {
+    let Cli { config: named, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" too; clap knows where each goes.
@@ -274,44 +146,73 @@ pub fn main() -> Exit {
             return if error.print().is_ok() { exit } else { Exit::Failed };
         }
     };
-    if let Verb::Simulate { scenario, language } = cli.verb {
-        return play::simulate(scenario, language.as_deref(), cli.config);
+    let source = Source::new("hub", named.clone());
+    match verb {
+        Verb::Simulate { scenario, language } => simulate::simulate(scenario, language.as_deref(), named),
+        Verb::Run { log_format } => run::run(source, log_format),
+        Verb::Check => with_runtime(|runtime| run::check(runtime, &source)),
+        Verb::Setup { api_url } => with_runtime(|runtime| setup::run(runtime, &source, api_url)),
+        Verb::Failed => {
+            log::start(None);
+            let loaded = Config::load(&source);
+            with_runtime(|runtime| runtime.block_on(crash_report::tell(&source, loaded, Clock::system())))
+        }
+        verb => with_runtime(|runtime| ask(runtime, verb, source)),
     }
-    let source = Source::new("hub", cli.config);
-    let source = if cli.verb.only_asks() { source.without_secrets() } else { source };
-    let loaded = Config::load(&source);
-    if let Verb::Failed = cli.verb {
-        log::start(None);
-        return match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(crash_report::tell(&source, loaded, Clock::system())),
-            Err(error) => failed(&error),
-        };
+}
+
+fn with_runtime(what: impl FnOnce(&Runtime) -> Exit) -> Exit {
+    match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => what(&runtime),
+        Err(error) => failed(&error),
     }
-    if let Verb::Setup { api_url } = cli.verb {
-        return match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => setup::run(&runtime, &source, api_url),
-            Err(error) => failed(&error),
-        };
+}
+
+/// A verb of the running hub.
+fn ask(runtime: &Runtime, verb: Verb, source: Source) -> Exit {
+    let source = source.without_secrets();
+    // A file that was named and is not there may be a misspelt name: then the default socket would be another hub's.
+    if source.is_missing() {
+        return Config::load(&source).err().map_or(Exit::Config, |invalid| refused(&invalid));
     }
-    let config = match loaded {
-        Ok(config) => config,
-        Err(invalid) => {
-            if let Verb::Run { .. } = cli.verb {
-                not_run(&Config::state_dir(&source), &crash_report::mistakes(&source, &invalid));
+    let client = Client::new("olog-hub", Config::places(&source).socket);
+    match runtime.block_on(answer(&client, verb)) {
+        Ok(answer) => {
+            answer.remarks.iter().for_each(|remark| complain(remark));
+            match print(&answer.out) {
+                Exit::Ok => answer.exit(),
+                exit => exit,
             }
-            return refused(&invalid);
         }
-    };
-    match cli.verb {
-        Verb::Run { log_format } => {
-            log::start(log_format);
-            run(source, config)
+        Err(error) => failed(&error),
+    }
+}
+
+async fn answer(client: &Client, verb: Verb) -> VerbResult {
+    let hub = &Context::of(client).await?;
+    match verb {
+        // Done before.
+        Verb::Run { .. } | Verb::Check | Verb::Setup { .. } | Verb::Simulate { .. } | Verb::Failed => {
+            Ok(VerbOutput::default())
         }
-        Verb::Check => check(&source, &config),
-        verb => match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => ask(&runtime, verb, &config),
-            Err(error) => failed(&error),
-        },
+        Verb::JoinLink { device, expires, uses, local } => {
+            let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local };
+            devices::join_link(hub, request).await
+        }
+        Verb::Device(verb) => devices::answer(hub, verb).await,
+        Verb::Task(verb) => tasks::answer(hub, verb).await,
+        Verb::Silence(verb) => silences::answer(hub, verb).await,
+        Verb::Incident(verb) => incidents::answer(hub, verb).await,
+        Verb::Report(verb) => reports::answer(hub, verb).await,
+        Verb::Channel(verb) => channels::answer(hub, verb).await,
+        Verb::Status { json: true } => {
+            let status: Value = hub.client.get("/status").await?;
+            Ok(show::json(&status).into())
+        }
+        Verb::Status { json: false } => {
+            let status: Status = hub.client.get("/status").await?;
+            Ok(status::sentences(hub, &status))
+        }
     }
 }
 
@@ -321,218 +222,8 @@ fn refused(invalid: &Invalid) -> Exit {
     Exit::Config
 }
 
-/// `run` ends: said where the service manager and the next push find it.
-fn not_run(state_dir: &Path, why: &str) {
-    crash_report::leave(state_dir, why);
-    service::status(&format!("not running: {why}"));
-}
-
-fn run(source: Source, config: Config) -> Exit {
-    hub::settle_process();
-    let state_dir = config.boot.state_dir.clone();
-    let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
-    };
-    for remark in config.remarks() {
-        tracing::warn!("{remark}");
-    }
-    runtime.block_on(async {
-        let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-        let [Ok(mut term), Ok(mut int), Ok(mut hup)] = signals else {
-            tracing::error!("cannot listen for signals");
-            return Exit::Failed;
-        };
-        let mut hub = match Hub::start(config, Some(source), Clock::system()).await {
-            Ok(hub) => hub,
-            Err(error) => {
-                let why = hub::chain(&error);
-                tracing::error!("{why}");
-                not_run(&state_dir, &why);
-                return Exit::Failed;
-            }
-        };
-        service::ready(None);
-        let fatal = loop {
-            tokio::select! {
-                fatal = hub.failed() => break Some(fatal),
-                _ = term.recv() => break None,
-                _ = int.recv() => break None,
-                _ = hup.recv() => hub.reload().ring(),
-            }
-        };
-        service::stopping();
-        if let Some(fatal) = fatal {
-            // No stop in order: the next start says that there was none.
-            let why = hub::chain(&fatal);
-            tracing::error!("{why}");
-            not_run(&state_dir, &why);
-            return Exit::Failed;
-        }
-        if hub.stop().await { Exit::Ok } else { Exit::Failed }
-    })
-}
-
-fn check(source: &Source, config: &Config) -> Exit {
-    let mut out = String::new();
-    let read: Vec<_> = source.files().unwrap_or_default().into_iter().filter(|file| file.exists()).collect();
-    let mut line = |text: String| {
-        out.push_str(&text);
-        out.push('\n');
-    };
-    if read.is_empty() {
-        line(format!("# {} is not there: these are the defaults", source.main().display()));
-    }
-    read.iter().for_each(|file| line(format!("# from {}", file.display())));
-    line(config.effective());
-    if let Err(error) = std::fs::read_dir(&config.boot.state_dir) {
-        line(format!("# state_dir {}: cannot be read: {error}", config.boot.state_dir.display()));
-    }
-    config.schedules(Clock::system().now()).into_iter().for_each(|words| line(format!("# {words}")));
-    config.remarks().into_iter().for_each(|remark| line(format!("# {remark}")));
-    print(&out)
-}
-
-fn ask(runtime: &Runtime, verb: Verb, config: &Config) -> Exit {
-    let client = Client::new("olog-hub", config.boot.socket.clone());
-    if let Verb::Channel(ChannelVerb::Test { name }) = verb {
-        return match runtime.block_on(channel_test::send(&client, &name)) {
-            Ok(outcome) if outcome.is_accepted => print(&outcome.words),
-            Ok(outcome) => {
-                complain(outcome.words.trim_end());
-                Exit::Failed
-            }
-            Err(error) => failed(&error),
-        };
-    }
-    match runtime.block_on(answer(&client, verb, config)) {
-        Ok(out) => print(&out),
-        Err(error) => failed(&error),
-    }
-}
-
-/// What a verb prints.
-async fn answer(client: &Client, verb: Verb, config: &Config) -> Result<String, AskError> {
-    let show = show::Show { zone: config.live.timezone };
-    let rows = async |target: &str, json: bool, columns: &[show::Column]| {
-        let rows: Value = client.get(target).await?;
-        Ok(if json { show::json(&rows) } else { show.table(&rows, columns) })
-    };
-    match verb {
-        // Done before.
-        Verb::Run { .. }
-        | Verb::Check
-        | Verb::Setup { .. }
-        | Verb::Simulate { .. }
-        | Verb::Failed
-        | Verb::Channel(ChannelVerb::Test { .. }) => Ok(String::new()),
-        Verb::JoinLink { device, expires, uses, local } => {
-            let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local };
-            let answer: LinkAnswer = client.post("/join-link", &request).await?;
-            answer.word.iter().for_each(|word| complain(word));
-            // Into a pipe goes the link alone, and its reader speaks.
-            if !local || io::stdout().is_terminal() {
-                complain(&link_words(&request));
-            }
-            Ok(answer.link + "\n")
-        }
-        Verb::Device(DeviceVerb::List { pending, json }) => {
-            rows(&format!("/devices?pending={pending}"), json, if pending { show::PENDING } else { show::DEVICES })
-                .await
-        }
-        Verb::Device(DeviceVerb::Accept { who }) => {
-            client.post::<()>("/device/accept", &Who { who }).await.map(|()| String::new())
-        }
-        Verb::Device(DeviceVerb::Forget { name }) => {
-            client.post::<()>("/device/forget", &Who { who: name }).await.map(|()| String::new())
-        }
-        Verb::Device(DeviceVerb::Rename { old, new }) => {
-            client.post::<()>("/device/rename", &Rename { old, new }).await.map(|()| String::new())
-        }
-        Verb::Task(verb) => tasks::answer(client, verb, show).await,
-        Verb::Silence(verb) => silence::silence(client, verb, show).await,
-        Verb::Incident(IncidentVerb::NotAnError(of)) => silence::not_an_error(client, of, show).await,
-        Verb::Incident(IncidentVerb::List { all, json }) => {
-            rows(&format!("/incidents?all={all}"), json, show::INCIDENTS).await
-        }
-        Verb::Incident(IncidentVerb::Show { n, json }) => {
-            let mut incident: Value = client.get(&format!("/incident/{n}")).await?;
-            if !json {
-                let why: Explained = client.get(&format!("/incident/{n}/why")).await?;
-                return Ok(explain::incident(show, &incident, &why));
-            }
-            for (field, from) in [("sent", "sent"), ("explained", "why")] {
-                let value: Value = client.get(&format!("/incident/{n}/{from}")).await?;
-                incident.as_object_mut().map(|fields| fields.insert(field.to_owned(), value));
-            }
-            Ok(show::json(&incident))
-        }
-        Verb::Incident(IncidentVerb::Ack { n }) => {
-            let done: Value = client.json(Method::POST, &format!("/incident/{n}/ack"), None::<&()>).await?;
-            Ok(show.fields(&done))
-        }
-        Verb::Incident(IncidentVerb::Close { n }) => {
-            let done: Value = client.json(Method::POST, &format!("/incident/{n}/close"), None::<&()>).await?;
-            Ok(show.fields(&done))
-        }
-        Verb::Report(ReportVerb::List { json }) => rows("/reports", json, show::REPORTS).await,
-        Verb::Report(ReportVerb::Now { push, html, json }) => {
-            let answer = if push { client.post("/report/push", &()).await? } else { client.get("/report/now").await? };
-            report(answer, html, json)
-        }
-        Verb::Report(ReportVerb::Show { id, html, json }) => {
-            report(client.get(&format!("/report/{id}")).await?, html, json)
-        }
-        Verb::Channel(ChannelVerb::List { json }) => rows("/channels", json, show::CHANNELS).await,
-        Verb::Channel(ChannelVerb::Rearm { name }) => {
-            client.post::<()>("/channel/rearm", &Who { who: name }).await.map(|()| String::new())
-        }
-        Verb::Status { json } => {
-            let status: Value = client.get("/status").await?;
-            Ok(if json { show::json(&status) } else { show.fields(&status) })
-        }
-    }
-}
-
-/// A report as words, as its page, or as facts.
-fn report(shown: Shown, html: Option<PathBuf>, json: bool) -> Result<String, AskError> {
-    if json {
-        let facts = serde_json::to_value(&shown.facts).unwrap_or_default();
-        return Ok(show::json(&facts));
-    }
-    let Some(file) = html else { return Ok(shown.text) };
-    let Some(page) = shown.page else {
-        complain("its page is kept no more (report.keep_days); this is what it said");
-        return Ok(shown.text);
-    };
-    if file.as_os_str() == "-" {
-        return Ok(page);
-    }
-    match std::fs::write(&file, page) {
-        Ok(()) => {
-            complain(&format!("written: {}", file.display()));
-            Ok(shown.text)
-        }
-        Err(error) => {
-            complain(&format!("{}: {error}; this is what it says", file.display()));
-            Ok(shown.text)
-        }
-    }
-}
-
-fn link_words(request: &LinkRequest) -> String {
-    let times = if request.uses == 1 { "once".to_owned() } else { format!("{} times", request.uses) };
-    let until = olog_daemon::config::show_span(std::time::Duration::from_secs(request.expires));
-    let how = if request.local {
-        "On this machine: olog-hub join-link --local | olog-agent join"
-    } else {
-        "On the device: sudo olog-agent join 'LINK'"
-    };
-    format!("{how}. The link works {times}, for {until}.")
-}
-
 fn print(text: &str) -> Exit {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    match io::stdout().lock().write_all(show::clean(text).as_bytes()) {
         Ok(()) => Exit::Ok,
         // Whoever reads has read enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
@@ -541,12 +232,12 @@ fn print(text: &str) -> Exit {
 }
 
 fn complain(words: &str) {
-    if writeln!(io::stderr(), "{words}").is_err() {
+    if writeln!(io::stderr(), "{}", show::clean(words)).is_err() {
         // There is nobody to tell it to.
     }
 }
 
 fn failed(error: &dyn std::error::Error) -> Exit {
-    complain(&format!("olog-hub: {}", hub::chain(error)));
+    complain(&format!("olog-hub: {}", chain(error)));
     Exit::Failed
 }

@@ -1,11 +1,11 @@
-//! The hub's configuration: `hub.toml` and `hub.d/*.toml`, from what was typed to what the hub trusts.
+//! The hub's configuration: `hub.toml` and `hub.d/*.toml`, parsed and validated.
 //!
-//! [`Config::load`] finds every mistake at once; there is no half-good configuration. What can change while the hub runs is
-//! [`Live`], published whole; what cannot is [`Boot`]. Two things follow from the types alone: a reload cannot apply a
-//! part, and nobody can hand a live value to something that was set up once.
+//! [`Config::load`] reports every mistake at once; either the whole configuration is accepted or none of it. What may change while
+//! the hub runs is [`Live`], published as a whole; what may not is [`Boot`]. So the types alone keep a reload from applying a
+//! part, and a live value from being handed to something that was set up once.
 //!
-//! Keys of later features (`[legacy]`, `[backup]`) are known and checked here already, so that a file that is right today stays
-//! right.
+//! Keys of later features (`[legacy]`, `[backup]`) are known and validated already; `check`, the log and `status` say that they
+//! have no effect yet ([`Live::without_effect`]). Must not: read a secret where only the places are asked for ([`Config::places`]).
 
 use std::{
     fmt, io,
@@ -60,6 +60,15 @@ pub struct Boot {
     pub store: StoreUrl,
     /// The certificate; `None`: in clear.
     pub tls: Option<Tls>,
+    /// The Unix socket of the verbs.
+    pub socket: PathBuf,
+}
+
+/// Two keys of [`Boot`] that are needed even if the rest cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Where the hub keeps its files.
+    pub state_dir: PathBuf,
     /// The Unix socket of the verbs.
     pub socket: PathBuf,
 }
@@ -219,11 +228,16 @@ impl Config {
         read(source, |table| Config::take(table, source.folder()))
     }
 
-    /// Where the hub would keep its files, even if the rest of its configuration is wrong.
-    pub fn state_dir(source: &Source) -> PathBuf {
-        let mut found = default_state_dir();
-        let taken = read(source, |table| found = Config::take(table, source.folder()).boot.state_dir);
-        // The mistakes are somebody else's affair.
+    /// Where the hub keeps its files and listens for verbs, even if other keys are wrong: for whoever only asks a running hub, and
+    /// for a hub that does not start.
+    pub fn places(source: &Source) -> Places {
+        let state_dir = default_state_dir();
+        let mut found = Places { socket: default_socket(&state_dir), state_dir };
+        let taken = read(source, |table| {
+            let Boot { state_dir, socket, .. } = Config::take(table, source.folder()).boot;
+            found = Places { state_dir, socket };
+        });
+        // `run` and `check` report the mistakes.
         drop(taken);
         found
     }
@@ -295,6 +309,12 @@ impl Live {
     /// The channel of that name.
     pub fn channel(&self, name: &str) -> Option<&Arc<Channel>> {
         self.channels.iter().find(|channel| channel.name == name)
+    }
+
+    /// Tables that are accepted so that the file stays valid, but that this version does not act on yet.
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let tables = [("[legacy]", self.legacy != Legacy::default()), ("[backup]", self.backup.is_some())];
+        tables.into_iter().filter(|(_, is_there)| *is_there).map(|(table, _)| table).collect()
     }
 
     /// Is this other end a proxy whose headers count?

@@ -1,12 +1,11 @@
-//! The wiring of the hub: what is started, in which order, who ends what. Knows all, known by nobody.
+//! The wiring of the hub: what is started, in which order, and what ends what. It knows every room; nothing knows it.
 //!
-//! Start: store, identity, certificate and ports first (each may fail, and says why), then the workers. Stop, in order: no new
-//! connection, sessions end and what they brought is committed; then ingest, outbox and the watchman, who notes that this
-//! stop was in order. A worker that ends before the stop, or panics, ends the process: the service manager starts it
-//! again, and the next start repairs the rest.
+//! Start: store, identity, certificate and ports first (each may fail, and says why), then the workers, each by name in a
+//! `JoinSet`. Stop, in order: no new connection, sessions end and their events are committed; then ingest, outbox and the
+//! watchman, which records that this stop was in order. A worker that ends before the stop, or panics, ends the process: the
+//! service manager starts it again, and the next start repairs the rest.
 //!
-//! One owner of the configuration: it is loaded and checked on the side, then published whole, or refused, told and
-//! the old one stays in force.
+//! The configuration has one owner (`owner`): it is validated first, then published as a whole, or refused.
 
 use std::{
     future::Future,
@@ -16,21 +15,26 @@ use std::{
     time::Duration,
 };
 
-use olog_daemon::{clock::Clock, config::Source, socket as unix};
+use olog_daemon::{
+    clock::Clock,
+    config::Source,
+    socket as unix,
+    workers::{STUCK_AFTER, Workers},
+};
 use olog_proto::At;
 use olog_push::SystemCode;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use tokio::{
     net::UnixListener,
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinError, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 mod alive;
+mod heartbeat;
 mod owner;
-mod watchdog;
 
 use crate::{
     admin::{
@@ -48,7 +52,6 @@ use crate::{
         sessions::Roster,
     },
     outbox,
-    pulse::Pulses,
     rules::{
         expect::{self, Plan},
         incident::Policy,
@@ -129,8 +132,8 @@ pub enum Fatal {
 }
 
 use alive::StatusLine;
-use owner::{Asked, Owner, Published};
-use watchdog::Watchdog;
+use heartbeat::HeartbeatWorker;
+use owner::{Owner, Published, ReloadRequests};
 
 type Ended = (&'static str, Result<(), StoreError>);
 
@@ -148,6 +151,7 @@ pub struct Hub {
 
 impl Hub {
     /// Starts a hub. With `source` it rereads its configuration.
+    #[expect(clippy::too_many_lines, reason = "one list of what is started, in its order")]
     pub async fn start(config: Config, source: Option<Source>, clock: Clock) -> Result<Hub, StartError> {
         // Before anything counts.
         web::figures();
@@ -160,23 +164,26 @@ impl Hub {
         let address = listener.address();
 
         let (published, (live, rules, patience)) = Published::new(&config.live);
-        let (bells, roster, pulses) = (Bells::default(), Roster::new(), Pulses::default());
+        let (bells, roster, workers) = (Bells::default(), Roster::new(), Workers::default());
+        let worker = |name: &str| workers.register(name, STUCK_AFTER);
         tell_recovered(&store, &store_url, rules_of(&config.live), opened, clock.now()).await?;
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
-        let enrol = Arc::new(Enrol::new(
-            store.clone(),
-            roster.clone(),
-            clock.clone(),
-            identity.public(),
-            bells.watchman.clone(),
-        ));
+        let bell = bells.watchman.clone();
+        let enrol = Arc::new(Enrol::new(store.clone(), roster.clone(), clock.clone(), identity.public(), bell));
         let print = certificate.as_ref().and_then(tls::Certificate::print);
         let (seats, refusals) = (roster.clone(), Refusals::default());
         let desk = Desk { ingest, roster: seats, identity, clock: clock.clone(), stop: stop_edge.clone(), refusals };
-        let web = Web { desk: Arc::new(desk), enrol: enrol.clone(), store: store.clone(), live: live.clone() };
+        let web = Web {
+            desk: Arc::new(desk),
+            enrol: enrol.clone(),
+            store: store.clone(),
+            live: live.clone(),
+            workers: workers.clone(),
+        };
         let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
+        let (refused_sender, refused) = watch::channel(None);
         let reporter = Reporter::new(&store, &rules, &live, &roster, &clock, &bells.outbox);
         let verbs = Verbs {
             reporter: reporter.clone(),
@@ -192,13 +199,15 @@ impl Hub {
             print,
             store_url,
             reload: reload_asks,
+            refused,
+            workers: workers.clone(),
         };
 
         let mut core = JoinSet::new();
         let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), stop_core.clone());
         named(&mut core, "retention", kept);
-        endless(&mut core, "watchdog", Watchdog::new(&verbs, &pulses).run(stop_core.clone()));
-        named(&mut core, "ingest", ingest_worker.with_pulse(pulses.of("ingest")).run(stop_core.clone()));
+        endless(&mut core, "heartbeat", HeartbeatWorker::new(&verbs).run(stop_core.clone()));
+        named(&mut core, "ingest", ingest_worker.with_pulse(worker("ingest")).run(stop_core.clone()));
         let mut edge = JoinSet::new();
         endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));
         let socket_path = boot.socket.clone();
@@ -213,17 +222,18 @@ impl Hub {
             bells.outbox.clone(),
         );
         // Everything that can fail is behind us.
-        let watchman = watchman.was_told_down(crash_report::clear(&boot.state_dir)).with_pulse(pulses.of("watchman"));
+        let watchman = watchman.was_told_down(crash_report::clear(&boot.state_dir)).with_pulse(worker("watchman"));
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
         named(&mut core, "reporter", reporter.run(stop_core.clone()));
-        let (bell, pulse) = (bells.outbox.clone(), pulses.clone());
-        named(&mut core, "outbox", outbox::run(store.clone(), rules, bell, clock.clone(), pulse, stop_core.clone()));
-        endless(&mut core, "alive", alive::feed_watchdog(store.clone(), pulses, stop_core.clone()));
+        let (bell, of_outbox) = (bells.outbox.clone(), workers.clone());
+        let outbox = outbox::run(store.clone(), rules, bell, clock.clone(), of_outbox, stop_core.clone());
+        named(&mut core, "outbox", outbox);
+        endless(&mut core, "alive", alive::feed_watchdog(store.clone(), workers.clone(), stop_core.clone()));
         endless(&mut edge, "status", status.run(stop_edge.clone()));
         let reload = Bell::default();
         if let Some(source) = source {
-            let asked = Asked { bell: reload.clone(), requests: reload_requests };
-            let owner = Owner { source, config, published, store: store.clone() };
+            let asked = ReloadRequests { bell: reload.clone(), requests: reload_requests };
+            let owner = Owner { source, config, published, store: store.clone(), refused: refused_sender };
             let owner = owner.run(asked, bells, certificate.take(), clock.clone(), stop_edge.clone());
             endless(&mut edge, "configuration", owner);
         } else {
@@ -428,18 +438,6 @@ async fn tell_recovered(
     let notice = apply::affair(None, SystemCode::StoreRecovered, &path, now);
     let told = store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await;
     told.map_err(|source| StartError::Store { url: url.to_owned(), source })
-}
-
-/// An error with its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
 }
 
 /// For `run`: the files that it makes are its own (the store holds the hub's identity), and it may open as many as the system

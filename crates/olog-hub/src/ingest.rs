@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use olog_daemon::clock::Clock;
+use olog_daemon::{clock::Clock, workers};
 use olog_proto::{At, DeviceName, DeviceTime, Epoch, Event, What};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,7 +29,6 @@ use crate::apply::declared_tasks;
 use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::journal::Line;
-use crate::pulse::Pulse;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
@@ -126,7 +125,7 @@ impl Ingest {
             queue,
             bells: bells.clone(),
             clock,
-            pulse: Pulse::default(),
+            pulse: workers::Worker::default(),
         };
         (Ingest { store, rules, requests, bells }, worker)
     }
@@ -250,7 +249,7 @@ pub struct Worker {
     queue: mpsc::Receiver<Request>,
     bells: Bells,
     clock: Clock,
-    pulse: Pulse,
+    pulse: workers::Worker,
 }
 
 /// What became of a batch.
@@ -258,14 +257,14 @@ type Committed = Result<u64, IngestError>;
 
 impl Worker {
     /// Looked at by whoever gave this.
-    pub fn with_pulse(self, pulse: Pulse) -> Worker {
+    pub fn with_pulse(self, pulse: workers::Worker) -> Worker {
         Worker { pulse, ..self }
     }
 
     /// Commits until `stop`; then what has arrived, and ends.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         loop {
-            self.pulse.rest();
+            self.pulse.idle();
             let first = tokio::select! {
                 biased;
                 request = self.queue.recv() => request,

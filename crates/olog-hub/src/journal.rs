@@ -1,13 +1,13 @@
-//! What happened to devices and incidents, one line each in the hub's own log: what `journalctl -u olog-hub` shows of a day.
+//! Log lines about devices, incidents and notifications: the audit trail that `journalctl -u olog-hub` shows.
 //!
-//! A step notes a [`Line`] beside what it writes ([`crate::store::Tx::note`]); the store tells the lines when, and only when, the
-//! transaction is committed: a step that is undone or repeated says nothing. The fields are what somebody searches by
-//! (`journalctl OLOG_DEVICE=pi`, `OLOG_INCIDENT=17`); texts of logs stay in the store.
+//! A transaction notes a [`Line`] beside what it writes ([`crate::store::Tx::note`]); the store logs it only if the transaction
+//! commits, so that a step that is rolled back or repeated logs nothing. The fields are for searching:
+//! `journalctl OLOG_DEVICE=pi`, `OLOG_INCIDENT=17`. The text of log files stays in the database.
 //!
-//! Bounded: in a storm (a thousand devices come back, a disk fills up everywhere) the first [`LINES`] of [`WINDOW`] are told, of the
-//! others how many they were. Nothing is lost by that, `incident list` and `device list` have every one.
+//! Rate-limited: of each [`WINDOW`] the first [`LINES`] are logged and the rest is counted, so that a storm (a thousand devices
+//! reconnect) does not push other lines out of the journal. `incident list` and `device list` still have everything.
 //!
-//! Must not: decide anything, hold up a commit.
+//! Must not: decide anything, or hold up a commit.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

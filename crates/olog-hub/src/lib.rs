@@ -1,4 +1,4 @@
-//! The daemon in the middle: events of devices come in, incidents are opened and closed, notifications go out.
+//! The Olog hub: collects events from devices, opens and closes incidents, sends notifications.
 //!
 //! The folders are rooms. A room uses the rooms above it in this list and never one below it:
 //!
@@ -16,7 +16,7 @@
 //! | `hub` | the wiring: start, reload, stop |
 //! | `cli`, `simulate` | the command line; the same workers on a stage |
 //!
-//! `bell` (a wake-up without content), `journal` (lines written after a commit) and `pulse` belong to no room.
+//! `bell` (a wake-up without content) and `journal` (log lines written after a commit) belong to no room.
 
 pub mod admin;
 pub mod apply;
@@ -28,7 +28,6 @@ pub mod ingest;
 pub mod journal;
 pub mod net;
 pub mod outbox;
-pub mod pulse;
 pub mod rules;
 pub mod simulate;
 pub mod store;

@@ -1,4 +1,4 @@
-//! `olog-hub`: the daemon in the middle, and its verbs.
+//! `olog-hub`: the daemon that collects events and sends notifications, and its command line.
 
 use std::process::ExitCode;
 

@@ -27,6 +27,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use olog_daemon::clock::Clock;
+use olog_daemon::workers::{STUCK_AFTER, Worker, Workers};
 use olog_proto::At;
 use olog_push::rate_limit::{RateLimiter, RateLimiters};
 use olog_push::words::BudgetUse;
@@ -38,7 +39,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{self, Rules};
 use crate::bell::{Bell, Listener};
-use crate::pulse::{Pulse, Pulses};
 use crate::rules::budget::{Budget, Urgency};
 use crate::store::outbox::{self, ChannelFacts, Claimed, Pick, Place};
 use crate::store::{Store, StoreError, Tx};
@@ -80,7 +80,7 @@ pub async fn run(
     mut rules: watch::Receiver<Arc<Rules>>,
     bell: Bell,
     clock: Clock,
-    pulses: Pulses,
+    workers: Workers,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let mut limiters = RateLimiters::default();
@@ -95,7 +95,7 @@ pub async fn run(
                 channel.clone(),
                 bell.clone(),
                 clock.clone(),
-                pulses.of(format!("outbox of {}", channel.name)),
+                workers.register(format!("outbox of {}", channel.name), STUCK_AFTER),
                 round.clone(),
             );
             let limiter = limiters.of(&channel.name, channel.rate, Instant::now());
@@ -173,7 +173,7 @@ pub struct Dispatcher {
     storm: Mutex<Storm>,
     /// Who holds its claims.
     me: String,
-    pulse: Pulse,
+    pulse: Worker,
     stop: CancellationToken,
     /// Answers in the place of the service, and then no back-off is left to chance.
     stand_in: Option<Arc<dyn StandIn>>,
@@ -198,7 +198,7 @@ impl Dispatcher {
         channel: Arc<Channel>,
         bell: Bell,
         clock: Clock,
-        pulse: Pulse,
+        pulse: Worker,
         stop: CancellationToken,
     ) -> Dispatcher {
         let mut me = [0; 8];
@@ -239,7 +239,7 @@ impl Dispatcher {
         while !self.stop.is_cancelled() {
             self.pulse.beat();
             let turn = self.turn(Instant::now()).await;
-            self.pulse.rest();
+            self.pulse.idle();
             let next = match turn {
                 Ok(next) => next,
                 Err(error) if error.is_passing() => {

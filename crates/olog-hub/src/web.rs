@@ -1,8 +1,9 @@
-//! What the hub serves over HTTP: its health, its figures, the agents' way in, the page that shows how to join.
+//! What the hub serves over HTTP: health, metrics, the agents' websocket endpoint, the join page, the pages of reports.
 //!
-//! Every answer carries the headers that keep a browser from making more of it than was meant; every body is bounded;
-//! every error is `application/problem+json`. Who asks is the other end of the connection, or what a trusted proxy says it
-//! is. A session is handed over here and then belongs to `session`; nothing here knows SQL.
+//! Every response carries a Content-Security-Policy and the other headers that keep a browser from running or caching more
+//! than the page itself; every body is bounded; every error is `application/problem+json`. The client's address is the other
+//! end of the connection, or what a trusted proxy says in `X-Forwarded-For`. A websocket is handed over to
+//! `net::session` here. Must not: know SQL, or change anything but through `net::enrol`.
 
 use std::{
     net::IpAddr,
@@ -22,6 +23,7 @@ use axum::{
     routing::get,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use olog_daemon::workers::{WorkerState, Workers};
 use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL};
 use tokio::{sync::watch, time::timeout};
 
@@ -58,6 +60,8 @@ pub struct Web {
     pub store: Store,
     /// The configuration in force.
     pub live: watch::Receiver<Arc<Live>>,
+    /// How the workers are, for `/metrics`.
+    pub workers: Workers,
 }
 
 /// An error as the API tells it.
@@ -132,9 +136,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/agent", get(agent))
         .route("/reports/{token}", get(report_page))
         .route("/join", get(async || Html(pages::JOIN)).post(join))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here"))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not found"))
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not accept that method")
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn(within_limits))
@@ -160,9 +164,9 @@ async fn within_limits(request: Request, next: Next) -> Response {
     response
 }
 
-/// Who asks: the other end, or, if that is a trusted proxy, the last address in `X-Forwarded-For` that is not one.
-pub fn asker(connection: &Connection, headers: &HeaderMap, live: &Live) -> IpAddr {
-    let mut asker = connection.ip();
+/// The client's address: the other end's, or, if that is a trusted proxy, the last one in `X-Forwarded-For` that is not one.
+pub fn client_address(other_end: IpAddr, headers: &HeaderMap, live: &Live) -> IpAddr {
+    let mut asker = other_end;
     let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
     let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
     while live.trusts(asker) {
@@ -191,20 +195,36 @@ async fn metrics_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let live = web.live.borrow().clone();
-    if !asker(&connection, &headers, &live).is_loopback() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "the figures are for this machine only: ask from loopback"));
+    if !client_address(connection.ip(), &headers, &live).is_loopback() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "metrics are for this machine only: ask from loopback"));
     }
+    figures_of(&web.workers);
     let figures = figures();
     figures.run_upkeep();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, text)], figures.render()).into_response())
 }
 
+/// Each duty: for how many seconds it fails (0: it does not), and how many items it has set aside; each worker: is it stuck?
+fn figures_of(workers: &Workers) {
+    for worker in workers.statuses(tokio::time::Instant::now()) {
+        let is_stuck = worker.state == WorkerState::Stuck;
+        metrics::gauge!("olog_worker_stuck", "worker" => worker.name).set(if is_stuck { 1.0 } else { 0.0 });
+        for duty in worker.duties {
+            let failing = duty.failing_for().map_or(0.0, |span| span.as_secs_f64());
+            let labels = [("worker", duty.worker), ("duty", duty.name)];
+            metrics::gauge!("olog_duty_failing_seconds", &labels).set(failing);
+            metrics::counter!("olog_duty_set_aside_total", &labels).absolute(duty.n_set_aside);
+        }
+    }
+}
+
 /// The page of a report. Its address is its secret: nobody guesses it, and only who has it comes here.
 async fn report_page(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Result<Response, Problem> {
     let page = web.store.read(move |tx| reports::page(tx, &token)).await?;
-    let page =
-        page.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such report, or it is kept no more"))?;
+    let page = page.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "there is no such report, or its page is no longer stored")
+    })?;
     let policy = format!("{}; frame-ancestors 'none'", report::page::policy());
     Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response())
 }
@@ -217,7 +237,7 @@ async fn join(
 ) -> Result<Json<JoinAnswer>, Problem> {
     let Json(request) = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let live = web.live.borrow().clone();
-    let from = asker(&connection, &headers, &live);
+    let from = client_address(connection.ip(), &headers, &live);
     Ok(Json(web.enrol.join(from, request).await?))
 }
 
@@ -246,7 +266,7 @@ async fn agent(
         Err(error) => return Problem::from(error).into_response(),
     };
     let live = web.live.clone();
-    let peer = asker(&connection, &headers, &live.borrow());
+    let peer = client_address(connection.ip(), &headers, &live.borrow());
     let desk = web.desk.clone();
     upgrade
         .read_buffer_size(SESSION_BUFFER)

@@ -1,11 +1,12 @@
-//! A test through a channel, and what the service said to it, in words: `channel test`, and the end of `setup`.
+//! Waits for a service's answer to a notification, and says it in words: `channel test`, `report now --push`, the end of `setup`.
 //!
-//! The test is an outbox row like any other; this module asks the running hub until the service has answered, and knows
-//! neither store nor service.
+//! A test is an outbox row like any other; this module asks the running hub until the service has answered. Must not: know the
+//! store or a service, or say more of the answer than the service said.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use olog_daemon::socket::{AskError, Client};
+use olog_push::words::Localizer;
 use tokio::time::Instant;
 
 use crate::admin::socket::{Test, Tested, Who};
@@ -14,67 +15,61 @@ use crate::admin::socket::{Test, Tested, Who};
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What came of a test.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Everybody was reached.
-    pub is_accepted: bool,
-    /// Lines for a person.
-    pub words: String,
+/// Sends a test through a channel of the running hub and waits for the answer.
+pub async fn send(client: &Client, channel: &str) -> Result<Tested, AskError> {
+    let test: Test = client.post("/channel/test", &Who { who: channel.to_owned() }).await?;
+    wait(client, test.row).await
 }
 
-/// Sends a test through a channel of the running hub and waits for the answer.
-pub async fn send(client: &Client, channel: &str) -> Result<Outcome, AskError> {
-    let test: Test = client.post("/channel/test", &Who { who: channel.to_owned() }).await?;
+/// Waits until the services have answered to this outbox row, or for [`PATIENCE`].
+pub async fn wait(client: &Client, row: i64) -> Result<Tested, AskError> {
     let start = Instant::now();
     loop {
-        let tested: Tested = client.get(&format!("/channel/test/{}", test.row)).await?;
+        let tested: Tested = client.get(&format!("/channel/test/{row}")).await?;
         if tested.is_done || !tested.attempts.is_empty() || start.elapsed() >= PATIENCE {
-            return Ok(outcome(channel, &tested));
+            return Ok(tested);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn outcome(channel: &str, tested: &Tested) -> Outcome {
-    let mut words = String::new();
-    let mut say = |line: String| {
-        if writeln!(words, "{line}").is_err() {
-            // Writing into a text cannot fail.
-        }
-    };
+/// Did the service accept it for everybody?
+pub fn is_accepted(tested: &Tested) -> bool {
+    !tested.attempts.is_empty() && tested.attempts.iter().all(|attempt| attempt.outcome == "accepted")
+}
+
+/// The answers, a line each, and what to do where one is no acceptance.
+pub fn words(say: &Localizer, channel: &str, tested: &Tested) -> String {
+    let mut lines = Vec::new();
     for attempt in &tested.attempts {
-        let (receiver, answer) = (&attempt.receiver, olog_proto::name::escape(attempt.answer.as_bytes()));
-        match attempt.outcome.as_str() {
-            "accepted" => say(format!("{receiver}: the service accepted it ({answer}): look at your phone")),
-            "refused" => say(format!("{receiver}: the service refused it: {answer}")),
-            _ => say(format!("{receiver}: not accepted yet: {answer}")),
-        }
+        let key = match attempt.outcome.as_str() {
+            "accepted" => "sent-accepted",
+            "refused" => "sent-refused",
+            _ => "sent-later",
+        };
+        let answer = olog_proto::name::escape(attempt.answer.as_bytes());
+        lines.push(say.text(key, &[("receiver", attempt.receiver.as_str().into()), ("answer", answer.into())]));
     }
-    let all = |outcome: &str| tested.attempts.iter().all(|attempt| attempt.outcome == outcome);
-    let is_accepted = !tested.attempts.is_empty() && all("accepted");
+    let channel = [("channel", channel.into())];
     if tested.attempts.is_empty() {
-        say(format!(
-            "no answer yet: {channel} may be busy or out of reach. The hub goes on trying; see: olog-hub channel list"
-        ));
+        lines.push(say.text("sent-no-answer", &channel));
     } else if tested.attempts.iter().any(|attempt| attempt.outcome == "refused") {
-        say(format!(
-            "What to do: check that the token is the one of {channel} and that the receiver has subscribed; `olog-hub setup` asks for both again."
-        ));
-    } else if !is_accepted {
-        say("What to do: check that this machine reaches the service (DNS, firewall, proxy). The hub goes on trying, for 7 days.".to_owned());
+        lines.push(say.text("sent-check-token", &channel));
+    } else if !is_accepted(tested) {
+        lines.push(say.text("sent-check-network", &channel));
     }
-    Outcome { is_accepted, words }
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use olog_proto::At;
+    use olog_push::words::Language;
 
     use super::*;
     use crate::store::outbox::Attempt;
 
-    fn words(outcomes: &[(&str, &str)]) -> Outcome {
+    fn told(outcomes: &[(&str, &str)]) -> (bool, String) {
         let attempt = |(outcome, answer): &(&str, &str)| Attempt {
             message: 1,
             title: "TEST".to_owned(),
@@ -84,17 +79,19 @@ mod tests {
             outcome: (*outcome).to_owned(),
             answer: (*answer).to_owned(),
         };
-        outcome("phone", &Tested { is_done: false, attempts: outcomes.iter().map(attempt).collect() })
+        let tested = Tested { is_done: false, attempts: outcomes.iter().map(attempt).collect() };
+        let say = Localizer { language: Language::En, timezone: chrono_tz::Tz::UTC, now: At(0) };
+        (is_accepted(&tested), words(&say, "phone", &tested))
     }
 
     #[test]
     fn each_answer_is_told_with_the_services_own_words_and_what_to_do() {
-        let good = words(&[("accepted", "1000 ok")]);
-        assert!(good.is_accepted && good.words.contains("(1000 ok): look at your phone"), "{good:?}");
-        let bad = words(&[("accepted", "1000 ok"), ("refused", "1001 no such token")]);
-        assert!(!bad.is_accepted && bad.words.contains("1001 no such token") && bad.words.contains("setup"), "{bad:?}");
-        let later = words(&[("later", "error sending request")]);
-        assert!(!later.is_accepted && later.words.contains("firewall"), "{later:?}");
-        assert!(words(&[]).words.contains("no answer yet"));
+        let (is_good, words) = told(&[("accepted", "1000 ok")]);
+        assert!(is_good && words.contains("(1000 ok)"), "{words}");
+        let (is_good, words) = told(&[("accepted", "1000 ok"), ("refused", "1001 no such token")]);
+        assert!(!is_good && words.contains("1001 no such token") && words.contains("setup"), "{words}");
+        let (is_good, words) = told(&[("later", "error sending request")]);
+        assert!(!is_good && words.contains("firewall"), "{words}");
+        assert!(told(&[]).1.contains("no answer yet"));
     }
 }

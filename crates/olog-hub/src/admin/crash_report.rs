@@ -1,12 +1,11 @@
-//! The hub is down: why, told once. What `olog-hub failed` does, started by the service manager when the unit has failed.
+//! `olog-hub failed`: sends one notification that says why the hub is down. The service manager starts it when the unit has failed.
 //!
-//! It finds the cause: the words that `run` left (`traces`), else the first mistake in the configuration, else what systemd
-//! says of the end (`$MONITOR_…`, systemd.exec(5)). A process that was killed left no words, so there systemd comes first. It
-//! pushes that through the channels of the last good configuration, else of the present one, once for a cause within
-//! [`SAME_CAUSE`], and logs what each receiver's service said.
+//! The cause, in this order: systemd's result if the process was killed (`$MONITOR_…`, systemd.exec(5)); the message that `run`
+//! saved (`traces`); the first mistake in the configuration; systemd's exit code. It is pushed through the channels of the last
+//! good configuration, else of the present one, once per cause within [`SAME_CAUSE`]; the answer of each receiver's service is
+//! logged. It needs neither the database nor a writable `state_dir`: they may be why the hub is down.
 //!
-//! It needs neither the store nor a writable `state_dir`: those may be why the hub is down. It leaves the outbox alone: what
-//! waits there goes when the hub is back, and the hub then says that it is.
+//! Must not: touch the outbox. What waits there is sent when the hub is back, and the hub then reports that it is.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -86,7 +85,7 @@ pub fn first_mistake(source: &Source, invalid: &Invalid) -> String {
 
 /// Tells why the hub is down. `loaded` is the configuration as it is now.
 pub async fn tell(source: &Source, loaded: Result<Config, Invalid>, clock: Clock) -> Exit {
-    let state_dir = Config::state_dir(source);
+    let state_dir = Config::places(source).state_dir;
     if let Ok(config) = &loaded
         && std::os::unix::net::UnixStream::connect(&config.boot.socket).is_ok()
     {

@@ -1,10 +1,11 @@
-//! The first evening: `olog-hub setup` asks a person in the terminal (or reads lines from a pipe) what the hub cannot know, and
-//! sends the first push.
+//! Interactive first-time setup: `olog-hub setup` asks in the terminal (or reads lines from a pipe) what the hub cannot know, saves
+//! it, and sends a first push.
 //!
-//! It writes one file, `hub.d/10-phone.toml`, and one secret, `secrets/hub/wxpusher.…`; never `hub.toml`. Every question
-//! offers what stands there, so that running it again changes only what is answered otherwise. The new configuration is
-//! tried on the side before anything is in place; then both files are, or none (`place`). The running hub takes it at once, and
-//! the test goes the road that every notification takes (`probe`).
+//! It writes `hub.d/10-phone.toml` and one secret, `secrets/hub/wxpusher.…`; never `hub.toml`. Where an agent shares the
+//! machine it also writes `agent.d/10-setup.toml` (`agent`). Every question offers the saved value, so that running it again
+//! changes only what is answered otherwise. The new configuration is validated before any file is written; then the
+//! configuration and its secret are both written or neither (`place`). The running hub loads it at once, and the test goes the
+//! path of every notification (`channel_test`). The first question is the language; from then on setup speaks it.
 //!
 //! Must not: know the store, or say more of the service's answer than the service said.
 
@@ -21,7 +22,7 @@ use olog_daemon::{
     service::Exit,
     socket::{AskError, Client},
 };
-use olog_push::words::{LANGUAGES, Language};
+use olog_push::words::{LANGUAGES, Language, Localizer};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -29,50 +30,82 @@ use crate::{
     config::{self, Config},
 };
 
+mod agent;
 mod ask;
 mod phone;
 mod place;
 
+use agent::Agent;
 use ask::{Asker, Stop};
 use phone::{Phone, Way};
-use place::Place;
+use place::SetupFiles;
 
 /// What may go wrong, for the person.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 enum SetupError {
-    #[error("{0}")]
-    Stop(#[from] Stop),
-    #[error("{0}\nolog-hub setup goes on when this is right")]
+    Stop(Stop),
     Before(Invalid),
-    #[error("{0}\nnothing was written")]
     Invalid(Invalid),
-    #[error("cannot write {path}: {source}; nothing was changed")]
-    Write {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("olog-hub setup writes {0}: run it as root (sudo olog-hub setup)")]
+    Write { path: PathBuf, source: io::Error },
     Rights(String),
-    #[error("nothing was changed")]
     Declined,
-    #[error("{0}")]
-    Ask(#[from] AskError),
+    Ask(AskError),
+}
+
+impl From<Stop> for SetupError {
+    fn from(stop: Stop) -> SetupError {
+        SetupError::Stop(stop)
+    }
+}
+
+impl From<AskError> for SetupError {
+    fn from(error: AskError) -> SetupError {
+        SetupError::Ask(error)
+    }
+}
+
+impl SetupError {
+    fn words(&self, speech: &Localizer) -> String {
+        let t = |key: &str, args: &[(&'static str, String)]| {
+            let args: Vec<_> = args.iter().map(|(name, value)| (*name, value.as_str().into())).collect();
+            speech.text(key, &args)
+        };
+        match self {
+            SetupError::Stop(Stop::Ended(question)) => t("setup-ended", &[("question", question.clone())]),
+            SetupError::Stop(Stop::Wrong { question, problem }) => {
+                t("setup-wrong", &[("question", question.clone()), ("problem", problem.clone())])
+            }
+            SetupError::Stop(Stop::Cancelled) => t("setup-cancelled", &[]),
+            SetupError::Stop(Stop::Io(error)) => t("setup-unreadable", &[("why", error.to_string())]),
+            SetupError::Before(invalid) => t("setup-before", &[("findings", invalid.to_string())]),
+            SetupError::Invalid(invalid) => t("setup-invalid", &[("findings", invalid.to_string())]),
+            SetupError::Write { path, source } => {
+                t("setup-not-written", &[("file", shown(path)), ("why", source.to_string())])
+            }
+            SetupError::Rights(files) => t("setup-rights", &[("files", files.clone())]),
+            SetupError::Declined => t("setup-declined", &[]),
+            SetupError::Ask(error) => error.to_string(),
+        }
+    }
 }
 
 /// Asks, writes, and tries. `api_url`: of a service that is not at its usual address.
 pub fn run(runtime: &Runtime, source: &Source, api_url: Option<String>) -> Exit {
-    match set_up(runtime, source, api_url) {
+    // What is configured so far, else the hub's default language, until the first question is answered.
+    let live = Config::load(&source.clone().without_secrets()).map(|config| config.live);
+    let (language, timezone) = live.map_or((Language::En, Tz::UTC), |live| (live.language, live.timezone));
+    let mut asker = Asker::new(Localizer { language, timezone, now: Clock::system().now() });
+    match set_up(runtime, source, api_url, &mut asker) {
         Ok(exit) => exit,
         Err(error) => {
-            say(&format!("olog-hub: {error}"));
+            say(&format!("olog-hub: {}", error.words(&asker.say)));
             if matches!(error, SetupError::Before(_) | SetupError::Invalid(_)) { Exit::Config } else { Exit::Failed }
         }
     }
 }
 
-fn set_up(runtime: &Runtime, source: &Source, api_url: Option<String>) -> Result<Exit, SetupError> {
-    let place = Place::of(source);
+fn set_up(runtime: &Runtime, source: &Source, api_url: Option<String>, asker: &mut Asker) -> Result<Exit, SetupError> {
+    let place = SetupFiles::of(source);
     place.may_write().map_err(SetupError::Rights)?;
     let old_text = std::fs::read_to_string(place.file()).ok();
     // What holds without the file, and what the file adds.
@@ -82,13 +115,11 @@ fn set_up(runtime: &Runtime, source: &Source, api_url: Option<String>) -> Result
     if api_url.is_some() {
         phone.api_url = api_url;
     }
-    let mut asker = Asker::new();
-    say(&format!(
-        "This writes {} and a secret beside it. Enter keeps what stands in [brackets].",
-        place.file().display()
-    ));
-    ask_for_place(&mut asker, &mut phone, &below)?;
-    ask_for_phone(&mut asker, &mut phone, &place)?;
+    asker.say.language = phone.language;
+    ask_for_language(asker, &mut phone)?;
+    say(&asker.t("setup-begin", &[("file", shown(&place.file()).into())]));
+    ask_for_place(asker, &mut phone, &below)?;
+    ask_for_phone(asker, &mut phone, &place)?;
 
     let text = phone.text(&below);
     let secret = phone.secret.clone();
@@ -100,139 +131,138 @@ fn set_up(runtime: &Runtime, source: &Source, api_url: Option<String>) -> Result
     if let Some(old) = old_text.filter(|old| *old != text) {
         // What setup wrote itself it may change; what a person wrote is theirs.
         let is_ours = Phone::read(Some(&old), &below).text(&below) == old;
-        let what = if is_ours { "is there and says otherwise" } else { "was edited by hand; its comments would go" };
-        if !asker.yes(&format!("{} {what}. Replace it", place.file().display()), is_ours)? {
+        let key = if is_ours { "setup-replace" } else { "setup-replace-edited" };
+        if !asker.yes(&asker.t(key, &[("file", shown(&place.file()).into())]), is_ours)? {
             return Err(SetupError::Declined);
         }
     }
     place.put(&config.boot.state_dir, &text, secret.as_ref().map(|secret| (phone.way.file(), secret)))?;
-    report(&format!("Written: {}", place.file().display()));
+    let written = |path: &Path, asker: &Asker| report(&asker.t("setup-written", &[("file", shown(path).into())]));
+    written(&place.file(), asker);
     if secret.is_some() {
-        report(&format!("Written: {}", place.secret(phone.way.file()).display()));
+        written(&place.secret(phone.way.file()), asker);
     }
-    try_it(runtime, &config, &phone.name)
+    if let Some(mut agent) = Agent::beside(source) {
+        agent.ask(asker)?;
+        agent.write(asker)?;
+    }
+    try_it(runtime, &config, &phone.name, &asker.say)
 }
 
-/// Who reads, and where the hub is.
-fn ask_for_place(asker: &mut Asker, phone: &mut Phone, below: &Config) -> Result<(), SetupError> {
+/// In both languages, since nobody has chosen one.
+fn ask_for_language(asker: &mut Asker, phone: &mut Phone) -> Result<(), SetupError> {
     let word = LANGUAGES.iter().find(|(_, language)| *language == phone.language).map_or("", |(word, _)| word);
-    phone.language = asker.ask("Language of pushes and reports: zh-CN or en", Some(word), |text| {
+    let expected = asker.t("setup-language-expected", &[]);
+    phone.language = asker.ask(&asker.t("setup-language", &[]), Some(word), |text| {
         let found = LANGUAGES.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-        found.map(|(_, language)| *language).ok_or_else(|| "expected zh-CN or en".to_owned())
+        found.map(|(_, language)| *language).ok_or_else(|| expected.clone())
     })?;
+    asker.say.language = phone.language;
+    Ok(())
+}
+
+/// Which time zone, and where the hub is.
+fn ask_for_place(asker: &mut Asker, phone: &mut Phone, below: &Config) -> Result<(), SetupError> {
     let mut zone = phone.timezone;
     if phone.language == Language::ZhCn && config::is_utc(zone) && !phone.zone_is_set {
-        say("The time zone is UTC: is that meant? Times in pushes and the hour of the report follow the zone below.");
+        say(&asker.t("setup-zone-utc", &[]));
         zone = Tz::Asia__Shanghai;
     }
-    phone.timezone = asker.ask("Time zone", Some(zone.name()), |text| {
-        text.parse().map_err(|_| "expected a name like Asia/Shanghai, Europe/Berlin or UTC".to_owned())
-    })?;
-    say("public_url: the address by which devices and browsers reach this hub, like https://hub.example.com:8765.");
-    say("Join links name it, and links in pushes need it; without it pushes carry none. \"-\" for none.");
+    let expected = asker.t("setup-zone-expected", &[]);
+    phone.timezone =
+        asker.ask(&asker.t("setup-zone", &[]), Some(zone.name()), |text| text.parse().map_err(|_| expected.clone()))?;
+    say(&asker.t("setup-url-about", &[]));
     let now = phone.public_url.clone().unwrap_or_else(|| "-".to_owned());
-    phone.public_url = asker.ask("public_url", Some(&now), |text| match text {
-        "-" if below.live.public_url.is_some() => Err("hub.toml has one: change it there".to_owned()),
+    let in_hub_toml = asker.t("setup-url-in-hub-toml", &[]);
+    phone.public_url = asker.ask(&asker.t("setup-url", &[]), Some(&now), |text| match text {
+        "-" if below.live.public_url.is_some() => Err(in_hub_toml.clone()),
         "-" => Ok(None),
         url => config::web_url(url).map(Some),
     })?;
     Ok(())
 }
 
+/// One of two ways, by number.
+fn ask_for_one_of_two(asker: &mut Asker, about: &str, question: &str, is_second: bool) -> Result<bool, SetupError> {
+    say(&asker.t(about, &[]));
+    let expected = asker.t("setup-one-or-two", &[]);
+    Ok(asker.ask(&asker.t(question, &[]), Some(if is_second { "2" } else { "1" }), |text| match text {
+        "1" => Ok(false),
+        "2" => Ok(true),
+        _ => Err(expected.clone()),
+    })?)
+}
+
 /// The phone: where it is read, and by which tokens it is reached.
-fn ask_for_phone(asker: &mut Asker, phone: &mut Phone, place: &Place) -> Result<(), SetupError> {
-    say(
-        "Where are messages read? WxPusher's own app takes as many as come; inside WeChat at most 10 arrive in 24 h, so the",
-    );
-    say("hub spends them with care.");
-    let now = if phone.in_wechat { "2" } else { "1" };
-    phone.in_wechat = asker.ask("1: the WxPusher app, 2: inside WeChat", Some(now), |text| match text {
-        "1" => Ok(false),
-        "2" => Ok(true),
-        _ => Err("expected 1 or 2".to_owned()),
-    })?;
-    say("How does WxPusher know you?");
-    say("1: simple push, a token SPT_… for one phone: scan the code for it on https://wxpusher.zjiecode.com/docs/");
-    say(
-        "2: an application of yours: its token AT_… from https://wxpusher.zjiecode.com/admin/, and the UID_… of everybody who",
-    );
-    say("   subscribed to it, which the application's page lists");
-    let now = if phone.way.is_app() { "2" } else { "1" };
-    let is_app = asker.ask("1: SPT, 2: application", Some(now), |text| match text {
-        "1" => Ok(false),
-        "2" => Ok(true),
-        _ => Err("expected 1 or 2".to_owned()),
-    })?;
+fn ask_for_phone(asker: &mut Asker, phone: &mut Phone, place: &SetupFiles) -> Result<(), SetupError> {
+    phone.in_wechat = ask_for_one_of_two(asker, "setup-where", "setup-where-ask", phone.in_wechat)?;
+    let is_app = ask_for_one_of_two(asker, "setup-way", "setup-way-ask", phone.way.is_app())?;
     phone.set_way(is_app);
-    let (mark, what) =
-        if is_app { ("AT_", "Application token AT_…") } else { ("SPT_", "SPT_… (several with spaces)") };
+    let (mark, what) = if is_app { ("AT_", "setup-token") } else { ("SPT_", "setup-spt") };
     let there = place.secret(phone.way.file()).exists();
-    phone.secret = asker.secret(what, there, |text| {
+    let expected = asker.t("setup-begins-with", &[("mark", mark.into())]);
+    phone.secret = asker.secret(&asker.t(what, &[]), there, |text| {
         let is_good = text.split_whitespace().all(|token| token.starts_with(mark) && token.len() > mark.len());
         match Secret::new(text).filter(|_| is_good) {
             Some(secret) => Ok(secret),
-            None => Err(format!("expected something that begins with {mark}")),
+            None => Err(expected.clone()),
         }
     })?;
     if let Way::App { uids } = &mut phone.way {
         let now = Some(uids.join(" ")).filter(|now| !now.is_empty());
-        *uids = asker.ask("UID_… of the receivers, with spaces", now.as_deref(), |text| {
+        let expected = asker.t("setup-uids-expected", &[]);
+        *uids = asker.ask(&asker.t("setup-uids", &[]), now.as_deref(), |text| {
             let list: Vec<String> = text.split([' ', ',']).filter(|uid| !uid.is_empty()).map(str::to_owned).collect();
             if !list.is_empty() && list.iter().all(|uid| uid.starts_with("UID_")) {
                 Ok(list)
             } else {
-                Err("expected UID_…, one or several".to_owned())
+                Err(expected.clone())
             }
         })?;
     }
     Ok(())
 }
 
-/// The running hub takes it, and the first push goes out.
-fn try_it(runtime: &Runtime, config: &Config, channel: &str) -> Result<Exit, SetupError> {
+/// The running hub loads it, and the first push goes out.
+fn try_it(runtime: &Runtime, config: &Config, channel: &str, speech: &Localizer) -> Result<Exit, SetupError> {
     let client = Client::new("olog-hub", config.boot.socket.clone());
     let taken = runtime.block_on(client.post::<()>("/reload", &()));
     let exit = match taken {
         Err(AskError::Away { .. }) => {
-            report("The hub does not run, so nothing was sent. Start it: systemctl enable --now olog-hub");
-            report(&format!("Then: olog-hub channel test {channel}"));
+            report(&speech.word("setup-hub-off"));
+            report(&speech.text("setup-hub-off-then", &[("channel", channel.into())]));
             Exit::Failed
         }
         Err(error) => return Err(error.into()),
         Ok(()) => {
-            say("The hub has taken it. Sending a test …");
-            let outcome = runtime.block_on(channel_test::send(&client, channel))?;
-            report(outcome.words.trim_end());
-            if outcome.is_accepted { Exit::Ok } else { Exit::Failed }
+            say(&speech.word("setup-loaded"));
+            let tested = runtime.block_on(channel_test::send(&client, channel))?;
+            report(channel_test::words(speech, channel, &tested).trim_end());
+            if channel_test::is_accepted(&tested) { Exit::Ok } else { Exit::Failed }
         }
     };
     let zone = config.live.timezone;
     let next = config.live.report.when.schedule().and_then(|schedule| schedule.next_after(Clock::system().now(), zone));
     if let Some(next) = next.and_then(|at| chrono::DateTime::from_timestamp_millis(at.0)) {
-        let next = next.with_timezone(&zone).format("%Y-%m-%d %H:%M");
-        report(&format!("The next daily report comes on {next} ({}).", zone.name()));
+        let next = next.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
+        report(&speech.text("setup-next-report", &[("time", next.into()), ("zone", zone.name().into())]));
     }
     if let [only] = config.live.channels.as_slice() {
-        report(&format!(
-            "{} is the only channel: if it fails, nobody is told that it does. A second [[channel]] helps.",
-            only.name
-        ));
+        report(&speech.text("setup-only-channel", &[("name", only.name.as_str().into())]));
     }
-    report(
-        "Next, as root, this machine's own logs: install olog-agent, then: olog-hub join-link --local | olog-agent join",
-    );
-    report("Other machines: install olog-agent there, and join by what this prints here: olog-hub join-link");
+    report(&speech.word("setup-next-here"));
+    report(&speech.word("setup-next-others"));
     Ok(exit)
 }
 
-/// Words of the conversation.
+/// For the person.
 fn say(words: &str) {
     if writeln!(io::stderr(), "{words}").is_err() {
         // There is nobody to tell it to.
     }
 }
 
-/// What came of it.
+/// Results, which a program may read.
 fn report(words: &str) {
     if writeln!(io::stdout(), "{words}").is_err() {
         say(words);

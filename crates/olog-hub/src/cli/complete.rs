@@ -112,8 +112,8 @@ impl Names {
 
 /// A list of the running hub; `None` if it cannot be had at once.
 fn asked(target: &str) -> Option<Vec<Value>> {
-    let config = Config::load(&Source::new("hub", config_file()).without_secrets()).ok()?;
-    let client = Client::new("olog-hub", config.boot.socket.clone());
+    let source = Source::new("hub", config_file()).without_secrets();
+    let client = Client::new("olog-hub", Config::places(&source).socket);
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
     let answer =
         runtime.block_on(async { tokio::time::timeout(ANSWERS_WITHIN, client.get::<Vec<Value>>(target)).await });
@@ -156,7 +156,7 @@ mod tests {
             "task show device",
             "task show task",
             "task rename old",
-            "incident close n",
+            "incident close numbers",
             "incident not-an-error n",
             "silence add device",
             "silence add task",

@@ -28,7 +28,7 @@ pub(super) fn incident(show: Show, incident: &Value, why: &Explained) -> String 
         text.lines().take(20).for_each(|line| out.push_str(&format!("  {}\n", escape(line.as_bytes()))));
     }
     if !why.known_by.is_empty() {
-        out.push_str("\nknown by (‹…› is taken out, so that the same error is known again):\n");
+        out.push_str("\nfingerprints (‹…› is ignored):\n");
         for known in &why.known_by {
             out.push_str(&format!(
                 "  {}\n    = {}\n    = {}\n",
@@ -38,7 +38,7 @@ pub(super) fn incident(show: Show, incident: &Value, why: &Explained) -> String 
             ));
         }
     }
-    out.push_str(if why.told.is_empty() { "\nnobody was told of it\n" } else { "\ntold:\n" });
+    out.push_str(if why.told.is_empty() { "\nno notification was sent\n" } else { "\nnotifications:\n" });
     for told in &why.told {
         out.push_str(&format!("  {}  {}\n", time(told.made_at), escape(told.title.as_bytes())));
         if !told.why.is_empty() {

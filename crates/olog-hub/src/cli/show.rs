@@ -1,20 +1,28 @@
-//! Rows of the hub as a person reads them in a terminal.
+//! Rows of the hub as a table in a terminal.
+//!
+//! A table fits the terminal: where it is too wide, the widest columns are cut, marked by `…`. In a pipe nothing is cut. Wide
+//! characters (Chinese) count as two columns. Times are in the hub's time zone, which the first heading of a time names.
+//! [`clean`] is the last step before anything is printed: no text of a device reaches the terminal with control or
+//! bidirectional characters in it.
+
+use std::{fmt::Write as _, io::IsTerminal as _};
 
 use chrono::{TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// A column: the field of the row, its heading, and how it reads.
+/// A column: the field of the row, and its heading.
 pub(super) type Column = (&'static str, &'static str);
 
 pub(super) const DEVICES: &[Column] = &[
     ("name", "NAME"),
     ("connected", "CONNECTED"),
-    ("heard_at", "HEARD"),
+    ("heard_at", "LAST SEEN"),
     ("address", "ADDRESS"),
     ("version", "VERSION"),
 ];
-pub(super) const PENDING: &[Column] = &[("name", "NAME"), ("key", "KEY"), ("peer", "FROM"), ("heard_at", "HEARD")];
+pub(super) const PENDING: &[Column] = &[("name", "NAME"), ("key", "KEY"), ("peer", "FROM"), ("heard_at", "LAST SEEN")];
 pub(super) const TASKS: &[Column] = &[
     ("device", "DEVICE"),
     ("task", "TASK"),
@@ -24,29 +32,19 @@ pub(super) const TASKS: &[Column] = &[
     ("due_at", "DUE"),
     ("last_good_at", "LAST GOOD"),
     ("last_error_at", "LAST ERROR"),
-    ("was", "WAS"),
-];
-pub(super) const INCIDENTS: &[Column] = &[
-    ("id", "#"),
-    ("device", "DEVICE"),
-    ("name", "WHAT"),
-    ("began_at", "BEGAN"),
-    ("ended_at", "OVER"),
-    ("ground", "GROUND"),
-    ("n_seen", "SEEN"),
-    ("acknowledged_at", "ACKNOWLEDGED"),
+    ("was", "FORMER NAMES"),
 ];
 pub(super) const SILENCES: &[Column] = &[
     ("id", "#"),
     ("device", "DEVICE"),
     ("task", "TASK"),
     ("fingerprint", "ERROR"),
-    ("is_now", "NOW"),
+    ("is_now", "ACTIVE"),
     ("from_at", "FROM"),
     ("until_at", "UNTIL"),
     ("every", "EVERY"),
     ("lasts", "FOR"),
-    ("n_held", "HOLDS"),
+    ("n_held", "HELD"),
     ("made_by", "BY"),
     ("comment", "COMMENT"),
 ];
@@ -74,41 +72,88 @@ pub(super) const CHANNELS: &[Column] = &[
     ("receivers", "RECEIVERS"),
     ("limits", "LIMITS"),
     ("refused", "REFUSED"),
-    ("why", "LAST WORDS"),
+    ("why", "LAST ERROR"),
 ];
 
-/// How values read.
+/// The narrowest that a column becomes: first the one, and if that is not enough the other.
+const NARROWEST: [usize; 2] = [16, 8];
+
+/// How values are shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Show {
     /// Of all times.
     pub(super) zone: Tz,
+    /// Columns of the terminal; `None`: not a terminal, so nothing is cut.
+    pub(super) width: Option<usize>,
 }
 
 pub(super) fn json(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
+/// The same text without what a terminal would obey or show elsewhere: control characters and bidirectional controls become
+/// `\u001b`, which is also how JSON writes them.
+pub(super) fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_bidi =
+            matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        // Writing into a text cannot fail.
+        let written = if is_bidi || c.is_control() && !matches!(c, '\n' | '\t') {
+            write!(out, "\\u{:04x}", u32::from(c))
+        } else {
+            out.push(c);
+            Ok(())
+        };
+        debug_assert!(written.is_ok());
+    }
+    out
+}
+
 impl Show {
-    /// Rows under headings, each column as wide as its widest value.
+    /// For stdout.
+    pub(super) fn new(zone: Tz) -> Show {
+        let out = std::io::stdout();
+        let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
+        Show { zone, width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0) }
+    }
+
+    /// Rows of an answer under headings.
     pub(super) fn table(self, rows: &Value, columns: &[Column]) -> String {
         let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(_, heading)| (*heading).to_owned()).collect()];
-        for row in rows {
-            lines.push(
-                columns.iter().map(|(field, _)| self.value(field, row.get(field).unwrap_or(&Value::Null))).collect(),
-            );
+        let headings: Vec<String> = columns.iter().map(|(field, heading)| self.heading(field, heading)).collect();
+        // The zone stands once.
+        let first = columns.iter().position(|(field, _)| is_time(field));
+        let headings = headings.into_iter().zip(columns).enumerate();
+        let headings =
+            headings.map(|(i, (named, (_, plain)))| if Some(i) == first { named } else { (*plain).to_owned() });
+        let cell = |row: &Value, field: &str| self.value(field, row.get(field).unwrap_or(&Value::Null));
+        let cells = rows.iter().map(|row| columns.iter().map(|(field, _)| cell(row, field)).collect());
+        self.lines(headings.collect(), cells.collect())
+    }
+
+    /// A heading; of a time with the time zone.
+    pub(super) fn heading(self, field: &str, heading: &str) -> String {
+        if is_time(field) { format!("{heading} ({})", self.zone.name()) } else { heading.to_owned() }
+    }
+
+    /// Cells under headings, each column as wide as its widest cell unless that is too wide.
+    pub(super) fn lines(self, headings: Vec<String>, rows: Vec<Vec<String>>) -> String {
+        let lines: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
+        let n = lines.first().map_or(0, Vec::len);
+        let widest = |i: usize| lines.iter().filter_map(|line| line.get(i)).map(|cell| cell.width()).max();
+        let mut widths: Vec<usize> = (0..n).map(|i| widest(i).unwrap_or(0)).collect();
+        if let Some(width) = self.width {
+            fit(&mut widths, width);
         }
-        let widths: Vec<usize> = (0..columns.len())
-            .map(|i| lines.iter().filter_map(|line| line.get(i)).map(|cell| width(cell)).max().unwrap_or(0))
-            .collect();
         let mut out = String::new();
         for line in &lines {
-            let cells: Vec<String> = line
-                .iter()
-                .zip(&widths)
-                .map(|(cell, wide)| format!("{cell}{}", " ".repeat(wide.saturating_sub(width(cell)))))
-                .collect();
-            out.push_str(cells.join("  ").trim_end());
+            let cells = line.iter().zip(&widths).map(|(cell, wide)| {
+                let cell = cut(cell, *wide);
+                let missing = wide.saturating_sub(cell.width());
+                cell + &" ".repeat(missing)
+            });
+            out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
             out.push('\n');
         }
         out
@@ -125,44 +170,101 @@ impl Show {
             Value::Null => "-".to_owned(),
             Value::Bool(true) => "yes".to_owned(),
             Value::Bool(false) => "no".to_owned(),
-            Value::Number(n) => match n.as_i64().filter(|_| field == "at" || field.ends_with("_at")) {
-                Some(ms) => Utc.timestamp_millis_opt(ms).single().map_or_else(
-                    || n.to_string(),
-                    |at| at.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S").to_string(),
-                ),
-                None => n.to_string(),
-            },
+            Value::Number(n) => n.as_i64().filter(|_| is_time(field)).map_or_else(|| n.to_string(), |ms| self.time(ms)),
             // What devices sent is free of controls by its types; this makes sure of the rest.
             Value::String(text) => olog_proto::name::escape(text.as_bytes()),
             Value::Array(items) => items.iter().map(|item| self.value(field, item)).collect::<Vec<_>>().join(", "),
             Value::Object(_) => value.to_string(),
         }
     }
+
+    /// An instant in ms, to the second: what stands in a list is looked for in the journal.
+    pub(super) fn time(self, ms: i64) -> String {
+        let at = Utc.timestamp_millis_opt(ms).single();
+        at.map_or_else(|| ms.to_string(), |at| at.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S").to_string())
+    }
 }
 
-/// Columns that a text takes in a terminal: two for wide characters (those of East Asia begin at U+1100).
-fn width(text: &str) -> usize {
-    text.chars().map(|c| if c >= '\u{1100}' { 2 } else { 1 }).sum()
+fn is_time(field: &str) -> bool {
+    field == "at" || field.ends_with("_at")
+}
+
+/// Narrows the widest columns until the line fits.
+fn fit(widths: &mut [usize], width: usize) {
+    let spaces = 2 * widths.len().saturating_sub(1);
+    for narrowest in NARROWEST {
+        while widths.iter().sum::<usize>() + spaces > width {
+            let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > narrowest) else { break };
+            *widest -= 1;
+        }
+    }
+}
+
+/// The text in so many columns.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |c: &char| {
+        let wide = c.width().unwrap_or(0);
+        let is_room = wide <= left;
+        left = left.saturating_sub(wide);
+        is_room
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn rows_stand_under_their_headings_whatever_the_script() {
-        let rows = serde_json::json!([
+    const COLUMNS: &[Column] =
+        &[("id", "#"), ("device", "DEVICE"), ("name", "WHAT"), ("began_at", "BEGAN"), ("ended_at", "OVER")];
+
+    fn rows() -> Value {
+        serde_json::json!([
             {"id": 17, "device": "备份", "name": "mysql", "began_at": 0, "n_seen": 3},
             {"id": 5, "device": "comsrv", "name": "a\u{1b}b", "began_at": 86_400_000, "n_seen": 1}
-        ]);
-        let columns =
-            &[("id", "#"), ("device", "DEVICE"), ("name", "WHAT"), ("began_at", "BEGAN"), ("ended_at", "OVER")];
-        let shown = Show { zone: chrono_tz::Asia::Shanghai }.table(&rows, columns);
+        ])
+    }
+
+    #[test]
+    fn rows_stand_under_their_headings_whatever_the_script_and_the_first_time_names_the_zone() {
+        let shown = Show { zone: chrono_tz::Asia::Shanghai, width: None }.table(&rows(), COLUMNS);
         assert_eq!(
             shown,
-            "#   DEVICE  WHAT    BEGAN                OVER\n\
-             17  备份    mysql   1970-01-01 08:00:00  -\n\
-             5   comsrv  a\\x1bb  1970-01-02 08:00:00  -\n"
+            "#   DEVICE  WHAT    BEGAN (Asia/Shanghai)  OVER\n\
+             17  备份    mysql   1970-01-01 08:00:00    -\n\
+             5   comsrv  a\\x1bb  1970-01-02 08:00:00    -\n"
         );
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_a_wide_character_is_never_halved() {
+        let show = Show { zone: Tz::UTC, width: Some(30) };
+        let long = "磁盘空间不足，请立即检查".to_owned();
+        let shown = show.lines(vec!["#".into(), "ERROR".into()], vec![vec!["1".into(), long.clone()]]);
+        assert_eq!(shown, format!("#  ERROR\n1  {long}\n"), "24 columns fit");
+        let shown =
+            Show { width: Some(20), ..show }.lines(vec!["#".into(), "ERROR".into()], vec![vec!["1".into(), long]]);
+        assert_eq!(shown, "#  ERROR\n1  磁盘空间不足，请…\n");
+        assert!(shown.lines().all(|line| line.width() <= 20));
+    }
+
+    #[test]
+    fn a_very_narrow_terminal_still_shows_every_column() {
+        let show = Show { zone: Tz::UTC, width: Some(10) };
+        let cells = || vec!["abcdefghijklmnop".to_owned(); 3];
+        assert_eq!(show.lines(cells(), vec![]), "abcdefg…  abcdefg…  abcdefg…\n");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed_and_json_stays_json() {
+        let text = "a\u{1b}]0;owned\u{7}b\u{202e}c\u{9b}d\n\té 备份";
+        let cleaned = clean(text);
+        assert_eq!(cleaned, "a\\u001b]0;owned\\u0007b\\u202ec\\u009bd\n\té 备份");
+        let value = serde_json::json!({ "text": text });
+        assert_eq!(serde_json::from_str::<Value>(&clean(&json(&value))).unwrap(), value);
     }
 }

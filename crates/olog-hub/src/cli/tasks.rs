@@ -1,90 +1,113 @@
 //! The verbs of tasks.
 
 use clap::Subcommand;
-use olog_daemon::socket::{AskError, Client};
 use olog_proto::TaskName;
 use serde_json::Value;
 
-use super::show::{self, Show, TASKS};
-use crate::admin::socket::{ExpectTask, RenameTask, Which};
+use super::{
+    show,
+    words::{Context, VerbOutput, VerbResult, text},
+};
+use crate::admin::socket::{ExpectTask, MergeTasks, RenameTask, Which};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskVerb {
-    /// Print the tasks.
+    /// List the tasks.
     List {
-        /// As JSON.
+        /// As JSON; times are milliseconds since 1970.
         #[arg(long)]
         json: bool,
     },
-    /// Print why a task is what it is, since when, and what would change it.
+    /// Explain a task's state: why, since when, and what would change it.
     Show {
         /// Its device.
         device: String,
         /// Its name.
         task: String,
-        /// As JSON.
+        /// As JSON; times are milliseconds since 1970.
         #[arg(long)]
         json: bool,
     },
-    /// Forget a task: it is gone from lists and reports until it comes again.
+    /// Remove a task from lists and reports until it is seen again.
     Forget {
         /// Its device.
         device: String,
         /// Its name.
         task: String,
     },
-    /// Give a task another name; what comes under the old one goes on to it.
+    /// Rename a task; events under the old name go to the new one.
     Rename {
         /// Its device.
         device: String,
-        /// The name it has.
+        /// Its current name.
         old: String,
-        /// The name it gets.
+        /// Its new name.
         new: TaskName,
     },
-    /// Say whether a task is expected to come: "off" until you say "on".
+    /// Put a task into another one, e.g. one that log rotation made; events under the old name go to the new one.
+    Merge {
+        /// The device of both.
+        device: String,
+        /// The task that goes.
+        old: String,
+        /// The task that stays.
+        new: String,
+    },
+    /// Turn the expectation of a task on or off ("on": as hub.toml says, or as learnt).
     Expect {
         /// Its device.
         device: String,
         /// Its name.
         task: String,
-        /// Is it expected?
+        /// Is it expected to run?
         expected: OnOff,
     },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum OnOff {
-    /// As hub.toml says.
+    /// As hub.toml says, or as learnt.
     On,
     /// Nothing is expected.
     Off,
 }
 
-/// What they print.
-pub(super) async fn answer(client: &Client, verb: TaskVerb, show: Show) -> Result<String, AskError> {
-    match verb {
-        TaskVerb::List { json } => {
-            let rows: Value = client.get("/tasks").await?;
-            Ok(if json { show::json(&rows) } else { show.table(&rows, TASKS) })
-        }
+pub(super) async fn answer(hub: &Context<'_>, verb: TaskVerb) -> VerbResult {
+    let done = |key: &str, device: &str, task: &str, old: &str| {
+        VerbOutput::sentence(
+            hub.t(key, &[text("task", format!("{device}/{task}")), text("old", format!("{device}/{old}"))]),
+        )
+    };
+    Ok(match verb {
+        TaskVerb::List { json } => hub.list("/tasks", json, show::TASKS).await?,
         TaskVerb::Show { device, task, json } => {
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("device", &device)
                 .append_pair("task", &task)
                 .finish();
-            let shown: Value = client.get(&format!("/task?{query}")).await?;
-            Ok(if json { show::json(&shown) } else { show.fields(&shown) })
+            let shown: Value = hub.client.get(&format!("/task?{query}")).await?;
+            if json { show::json(&shown) } else { hub.show.fields(&shown) }.into()
         }
         TaskVerb::Forget { device, task } => {
-            client.post::<()>("/task/forget", &Which { device, task }).await.map(|()| String::new())
+            let which = Which { device: device.clone(), task: task.clone() };
+            hub.client.post::<()>("/task/forget", &which).await?;
+            done("cli-task-forgotten", &device, &task, "")
         }
         TaskVerb::Rename { device, old, new } => {
-            client.post::<()>("/task/rename", &RenameTask { device, old, new }).await.map(|()| String::new())
+            let request = RenameTask { device: device.clone(), old: old.clone(), new: new.clone() };
+            hub.client.post::<()>("/task/rename", &request).await?;
+            done("cli-task-renamed", &device, new.as_str(), &old)
+        }
+        TaskVerb::Merge { device, old, new } => {
+            let request = MergeTasks { device: device.clone(), old: old.clone(), new: new.clone() };
+            hub.client.post::<()>("/task/merge", &request).await?;
+            done("cli-task-merged", &device, &new, &old)
         }
         TaskVerb::Expect { device, task, expected } => {
-            let request = ExpectTask { device, task, is_expected: expected == OnOff::On };
-            client.post::<()>("/task/expect", &request).await.map(|()| String::new())
+            let is_expected = expected == OnOff::On;
+            let request = ExpectTask { device: device.clone(), task: task.clone(), is_expected };
+            hub.client.post::<()>("/task/expect", &request).await?;
+            done(if is_expected { "cli-task-expected" } else { "cli-task-not-expected" }, &device, &task, "")
         }
-    }
+    })
 }

@@ -1,5 +1,5 @@
-//! The last good configuration: copies of its files in `state_dir/last-good`, for telling somebody when the next start finds
-//! a broken one. It holds secrets, so only the owner reads it.
+//! Backup of the last good configuration: copies of its files in `state_dir/last-good`, by which `olog-hub failed` can still
+//! notify somebody when the next start finds a broken configuration. It holds secrets, so only the owner may read it.
 
 use std::{
     fs, io,

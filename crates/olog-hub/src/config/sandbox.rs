@@ -1,9 +1,11 @@
-//! What the shipped unit's sandbox keeps the hub from writing, in words, with the drop-in that helps.
+//! Whether the hub can write a folder, in words that say what to do: file permissions, and the sandbox of the shipped unit.
 //!
-//! The daemon, inside, tries the folder. `check` stands outside, where root may write anywhere: it goes by the path, and asks
-//! systemd whether a drop-in opens it. Must not change anything.
+//! The daemon tries the folder itself. `check` usually runs as root, who may write anywhere, and outside the sandbox: it judges
+//! by the owner and mode of the folder for the hub's user, by the path, and asks systemd whether a drop-in opens it. The
+//! hub's user is the owner of `state_dir`. Must not change anything.
 
 use std::{
+    os::linux::fs::MetadataExt as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -20,6 +22,35 @@ const CLOSED: [(&[&str], &str, &[&str]); 3] = [
     (&["/home", "/root", "/run/user"], "ProtectHome=yes", &["ProtectHome=read-only", "ReadWritePaths=-"]),
     (&["/tmp", "/var/tmp"], "PrivateTmp=yes", &["BindPaths="]),
 ];
+
+/// What to do about a folder for pages that the hub's user may not write. `None` also where it cannot be known.
+pub(super) fn not_writable(dir: &Path, state_dir: &Path) -> Option<String> {
+    let (uid, gid) = olog_daemon::socket::owner_of(state_dir).ok()?;
+    let is_good = if rustix::process::geteuid().as_raw() == uid {
+        access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+    } else {
+        // Each folder above is entered, the last one is written.
+        let may = |dir: &Path, wanted| std::fs::metadata(dir).is_ok_and(|found| allows(&found, uid, gid, wanted));
+        may(dir, 0o3) && dir.ancestors().skip(1).all(|above| may(above, 0o1))
+    };
+    let dir = dir.display();
+    (!is_good).then(|| {
+        format!(
+            "report.html_dir {dir}: the hub's user (uid {uid}) may not write there, so the report comes whole in the message: \
+             sudo chown {uid} '{dir}', or give its group {gid} the right to write"
+        )
+    })
+}
+
+/// Does the mode give these rights, as `rwx` of one digit, to the user? Groups other than the main one are not asked.
+fn allows(found: &std::fs::Metadata, uid: u32, gid: u32, wanted: u32) -> bool {
+    let shift = match (found.st_uid() == uid, found.st_gid() == gid) {
+        (true, _) => 6,
+        (false, true) => 3,
+        (false, false) => 0,
+    };
+    uid == 0 || found.st_mode() >> shift & wanted == wanted
+}
 
 /// What to do about a folder for pages that the hub will not be able to write.
 pub(super) fn html_dir(dir: &Path) -> Option<String> {
@@ -80,6 +111,27 @@ mod tests {
         assert_eq!(of("/srv/www"), None);
         assert_eq!(of("/var/www/html"), None);
         assert_eq!(of("/users/www"), None);
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_judged_by_its_mode_for_the_hubs_user() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let found = |mode: u32| {
+            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            std::fs::metadata(folder.path()).unwrap()
+        };
+        let (uid, gid) = (found(0o700).st_uid(), found(0o700).st_gid());
+        for (mode, uid, gid, expected) in [
+            (0o700, uid.max(1), 1, uid != 0),
+            (0o755, uid + 1, gid + 1, false),
+            (0o775, uid + 1, gid, true),
+            (0o777, uid + 1, gid + 1, true),
+            (0o757, uid + 1, gid, false),
+            (0o500, 0, 0, true),
+        ] {
+            assert_eq!(allows(&found(mode), uid, gid, 0o3), expected, "{mode:o} {uid} {gid}");
+        }
     }
 
     #[test]

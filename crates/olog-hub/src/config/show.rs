@@ -1,4 +1,6 @@
-//! The configuration as `check` prints it: every key with the value in force, secrets masked; and what is worth a word.
+//! The configuration as `check` prints it: every key with its effective value, secrets masked; and findings that are no mistakes.
+
+use std::path::Path;
 
 use olog_daemon::config::show_span;
 use olog_proto::At;
@@ -9,9 +11,9 @@ use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 /// Lines of TOML. Writing into a text cannot fail.
 #[derive(Default)]
-struct Page(String);
+struct TomlPage(String);
 
-impl Page {
+impl TomlPage {
     fn line(&mut self, text: impl std::fmt::Display) {
         self.0.push_str(&format!("{text}\n"));
     }
@@ -39,7 +41,7 @@ impl Page {
 }
 
 pub(super) fn effective(config: &Config) -> String {
-    let mut page = Page::default();
+    let mut page = TomlPage::default();
     let (boot, live) = (&config.boot, &*config.live);
     page.text("listen", boot.listen);
     match &live.public_url {
@@ -70,7 +72,7 @@ pub(super) fn effective(config: &Config) -> String {
     page.0
 }
 
-fn live_tables(page: &mut Page, live: &Live) {
+fn live_tables(page: &mut TomlPage, live: &Live) {
     page.table("report");
     match &live.report.when {
         ReportWhen::At(times) => page.texts("at", times.iter().map(|time| time.format("%H:%M"))),
@@ -203,7 +205,7 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
         }
         Some(_) => {}
     }
-    report_remarks(&live.report, &mut say);
+    report_remarks(&live.report, &boot.state_dir, &mut say);
     if live.language == Language::ZhCn && is_utc(live.timezone) {
         say("language is zh-CN and the time zone is UTC: is that meant? Else set timezone = \"Asia/Shanghai\"".into());
     }
@@ -213,6 +215,9 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
             boot.listen
         ));
     }
+    for table in live.without_effect() {
+        say(format!("{table} is not available in this version yet: the table is validated and has no effect"));
+    }
     if let Some(backup) = &live.backup
         && backup.dir.starts_with(&boot.state_dir)
     {
@@ -221,7 +226,7 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
     remarks
 }
 
-fn report_remarks(report: &Report, say: &mut impl FnMut(String)) {
+fn report_remarks(report: &Report, state_dir: &Path, say: &mut impl FnMut(String)) {
     match (&report.html_dir, &report.html_url) {
         (Some(dir), None) => {
             let dir = dir.display();
@@ -237,6 +242,8 @@ fn report_remarks(report: &Report, say: &mut impl FnMut(String)) {
         say(words);
     } else if !dir.is_dir() {
         say(format!("report.html_dir {} is not a folder: the report will come whole in the message", dir.display()));
+    } else if let Some(words) = super::sandbox::not_writable(dir, state_dir) {
+        say(words);
     }
 }
 

@@ -1,5 +1,5 @@
-//! From tables to values: one function a table, in the order of the documentation. A wrong value is reported and stands in as
-//! its default until the end, where any report refuses the whole.
+//! Parses and validates `hub.toml`: one function for each table, in the order of the documentation. A wrong value is reported and
+//! replaced by its default until the end, where any finding rejects the whole configuration.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
@@ -161,7 +161,9 @@ fn alerts(mut table: Table) -> Alerts {
 }
 
 fn watchdog(mut table: Table) -> Option<Watchdog> {
-    let url = table.take_as("url", |text| web_url(text).map(|_| Secret::new(text)));
+    // The address is a secret: what was typed is not quoted.
+    let wrong = "expected a web address like \"https://hc-ping.com/…\"";
+    let url = table.take_as("url", |text| web_url(text).map(|_| Secret::new(text)).map_err(|_| wrong.to_owned()));
     if !table.has("url") {
         table.fault("url", "is missing: expected the address that expects the hub's heartbeat");
     }

@@ -1,13 +1,17 @@
-//! What the service manager hears while the hub runs: that it is alive, and in one line how it is.
+//! What the service manager hears while the hub runs: systemd's watchdog, and the status line of `systemctl status`.
 //!
-//! Alive means: a write went through the store's writer and back (or the disk said that it is full), and no worker is stuck
-//! in a round (`pulse`). The line is for a person who types `systemctl status olog-hub`: as long as something is to be done
-//! before anybody can be told anything, it says what, and the journal says it once; then it counts. Made anew at most every
-//! [`LOOK_EVERY`], from two counts of the store, and only when something happened.
+//! The watchdog is fed while a write goes through the store's writer and back (or the disk said that it is full), no worker is
+//! stuck, and no duty has failed for 10 minutes because of a bug or a bad row (`olog_daemon::workers`). A duty that waits for
+//! the outside world, such as a full disk, does not stop it, because a restart frees no disk. The status line says what to
+//! do as long as nobody can be notified of anything; then it counts devices and incidents. It is rewritten at most every
+//! [`LOOK_EVERY`], and only when something happened.
 
 use std::{sync::Arc, time::Duration};
 
-use olog_daemon::service;
+use olog_daemon::{
+    service,
+    workers::{STUCK_AFTER, Workers},
+};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -18,27 +22,27 @@ use crate::{
     bell::{Bell, Listener},
     config::Live,
     net::sessions::Roster,
-    pulse::{Pulses, STUCK_AFTER},
     store::{Store, watch as counts},
 };
 
 /// The longest between two signs of life to the service manager.
-const ALIVE_EVERY: Duration = Duration::from_secs(60);
+const ALIVE_EVERY: Duration = Duration::from_secs(20);
 /// Between two looks at what the line says.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Feeds the service manager's watchdog while the store and every worker answer.
-pub(super) async fn feed_watchdog(store: Store, pulses: Pulses, stop: CancellationToken) {
+pub(super) async fn feed_watchdog(store: Store, workers: Workers, stop: CancellationToken) {
     let every = service::watchdog_every().map_or(ALIVE_EVERY, |every| every.min(ALIVE_EVERY));
     loop {
-        let stuck = stuck(&store, &pulses, Instant::now()).await;
-        if stuck.is_empty() {
+        let mut stopping = workers.stopping_the_beat(Instant::now());
+        stopping.extend(silent_store(&store).await);
+        if stopping.is_empty() {
             service::alive();
         } else {
-            let stuck = stuck.join(", ");
+            let stopping = stopping.join(", ");
             tracing::error!(
-                stuck,
-                "no round within a minute: the service manager does not hear of us and will restart us"
+                stopping,
+                "the hub does not do its work: the service manager is not told that it lives, and restarts it"
             );
         }
         tokio::select! {
@@ -48,13 +52,17 @@ pub(super) async fn feed_watchdog(store: Store, pulses: Pulses, stop: Cancellati
     }
 }
 
-/// Who does not answer.
-pub(super) async fn stuck(store: &Store, pulses: &Pulses, now: Instant) -> Vec<String> {
-    let mut stuck = pulses.stuck(now);
-    if !timeout(STUCK_AFTER, store.is_alive()).await.unwrap_or(false) {
-        stuck.push("store".to_owned());
-    }
-    stuck
+/// Everything that keeps the hub from its work, also what a restart does not mend: for the external heartbeat.
+pub(super) async fn not_working(store: &Store, workers: &Workers, now: Instant) -> Vec<String> {
+    let mut found = workers.stuck(now);
+    found.extend(workers.failing(now).iter().map(ToString::to_string));
+    found.extend(silent_store(store).await);
+    found
+}
+
+async fn silent_store(store: &Store) -> Option<String> {
+    let answers = timeout(STUCK_AFTER, store.is_alive()).await.unwrap_or(false);
+    (!answers).then(|| "store".to_owned())
 }
 
 /// Who writes the line.
@@ -182,16 +190,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stuck_worker_or_writer_is_named_and_a_busy_one_is_not() {
+    async fn a_stuck_worker_is_named_and_an_idle_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), At(0)).await.unwrap();
-        let pulses = Pulses::default();
-        let ingest = pulses.of("ingest");
+        let workers = Workers::default();
+        let ingest = workers.register("ingest", STUCK_AFTER);
+        let mut now = Instant::now();
         ingest.beat();
-        assert!(stuck(&store, &pulses, Instant::now()).await.is_empty());
-        let later = Instant::now() + STUCK_AFTER;
-        assert_eq!(stuck(&store, &pulses, later).await, ["ingest"]);
-        ingest.rest();
-        assert!(stuck(&store, &pulses, later).await.is_empty());
+        assert!(not_working(&store, &workers, now).await.is_empty());
+        for expected in [&[][..], &["ingest"]] {
+            now += STUCK_AFTER;
+            assert_eq!(not_working(&store, &workers, now).await, expected);
+        }
+        ingest.idle();
+        assert!(not_working(&store, &workers, now + STUCK_AFTER).await.is_empty());
     }
 }

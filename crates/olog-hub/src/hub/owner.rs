@@ -1,18 +1,19 @@
-//! Who owns the configuration: the files, what is in force, and where it is published.
+//! Reloads the configuration: the only owner of the files, of what is in force, and of the channels that publish it.
 //!
-//! Everything that can fail comes first: a changed configuration is loaded and checked on the side, then published whole, or
-//! refused and told while the old one stays in force. It looks every [`LOOK_EVERY`], on SIGHUP, and when a verb asks, which then
-//! hears what came of it.
+//! A changed configuration is loaded and validated first, then published as a whole (live reload); or it is refused: logged,
+//! pushed, shown by `status`, and the old one stays in force. The files, the certificate and every secret that the
+//! configuration names are checked for changes every [`LOOK_EVERY`], on SIGHUP, and when a verb asks, which gets the result
+//! as its answer. Must not: apply a part of a configuration, or change what is fixed until a restart.
 
 use std::{sync::Arc, time::Duration};
 
-use olog_daemon::{clock::Clock, config::Source, service};
+use olog_daemon::{clock::Clock, config::Source, failure::chain, service};
 use olog_proto::At;
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{chain, patience_of, rules_of};
+use super::{patience_of, rules_of};
 use crate::{
     admin::crash_report,
     apply::{self, Rules},
@@ -32,6 +33,8 @@ pub(super) struct Owner {
     pub(super) config: Config,
     pub(super) published: Published,
     pub(super) store: Store,
+    /// Why the changed configuration was refused, for `status`.
+    pub(super) refused: watch::Sender<Option<String>>,
 }
 
 /// What the others hold of the configuration.
@@ -60,7 +63,7 @@ impl Published {
 }
 
 /// Who asks for a reload.
-pub(super) struct Asked {
+pub(super) struct ReloadRequests {
     /// SIGHUP.
     pub(super) bell: Bell,
     /// A verb, which waits for the outcome.
@@ -70,7 +73,7 @@ pub(super) struct Asked {
 impl Owner {
     pub(super) async fn run(
         mut self,
-        mut asked: Asked,
+        mut asked: ReloadRequests,
         bells: Bells,
         mut certificate: Option<tls::Certificate>,
         clock: Clock,
@@ -104,6 +107,7 @@ impl Owner {
             service::reloading();
             let outcome = self.reload(&bells, clock.now()).await;
             stamp = self.source.stamp_after(newer);
+            self.refused.send_replace(outcome.clone().err());
             service::ready(None);
             // Who asked may have gone.
             request.map(|reply| reply.send(outcome).is_ok());

@@ -286,14 +286,20 @@ async fn a_worker_whose_store_does_not_answer_is_stuck_until_it_does() {
     let (clock, _hand) = Clock::manual(NOW);
     let (_sender, rules) = watch::channel(Arc::new(Rules::default()));
     let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), clock);
-    let pulses = crate::pulse::Pulses::default();
+    let workers = olog_daemon::workers::Workers::default();
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(worker.with_pulse(pulses.of("ingest")).run(CancellationToken::new()));
+    tasks.spawn(
+        worker.with_pulse(workers.register("ingest", olog_daemon::workers::STUCK_AFTER)).run(CancellationToken::new()),
+    );
     let device = join(&store.store, 1).await;
     let connected = ingest.connect(hello(1, 1, 1)).await.unwrap();
     assert!(matches!(connected, Connected::Known { .. }));
 
-    let stuck_in_a_minute = || pulses.stuck(tokio::time::Instant::now() + crate::pulse::STUCK_AFTER);
+    let mut minutes = tokio::time::Instant::now();
+    let mut stuck_in_a_minute = || {
+        minutes += olog_daemon::workers::STUCK_AFTER;
+        workers.stuck(minutes)
+    };
     let (gate, closed) = std::sync::mpsc::channel::<()>();
     let mut calls = tokio::task::JoinSet::new();
     let blocked = store.store.clone();

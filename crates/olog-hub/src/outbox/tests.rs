@@ -70,7 +70,14 @@ impl Bench {
 
     fn start(&mut self, clock: Clock) {
         let (store, rules) = (self.store.store.clone(), self.rules.subscribe());
-        self.tasks.spawn(run(store, rules, self.bell.clone(), clock, Pulses::default(), self.stop.clone()));
+        self.tasks.spawn(run(
+            store,
+            rules,
+            self.bell.clone(),
+            clock,
+            olog_daemon::workers::Workers::default(),
+            self.stop.clone(),
+        ));
     }
 
     async fn tell(&self, task: &str) {

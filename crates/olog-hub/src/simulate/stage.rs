@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use olog_daemon::clock::{Clock, Hand};
+use olog_daemon::workers::Worker;
 use olog_proto::event::Id128;
 use olog_proto::identity::SecretKey;
 use olog_proto::{At, Event, What};
@@ -30,7 +31,6 @@ use crate::ingest::{Bells, Connected, Ingest};
 use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
 use crate::net::sessions::{Newcomer, Place, Roster};
 use crate::outbox::{self, Dispatcher, Next, StandIn};
-use crate::pulse::Pulses;
 use crate::rules::liveness::Patience;
 use crate::store::devices::{DeviceId, SessionStart};
 use crate::store::{Store, StoreError};
@@ -187,7 +187,7 @@ impl Stage {
         let begun = (Instant::now(), scenario.start);
         let mut senders = Vec::new();
         for channel in &rules.channels {
-            let (rules, channel, pulse) = (rules.clone(), channel.clone(), Pulses::default().of("simulate"));
+            let (rules, channel, pulse) = (rules.clone(), channel.clone(), Worker::default());
             let (bell, stop) = (Bell::default(), stop.clone());
             let sender = Dispatcher::new(store.clone(), rules, channel, bell, clock.clone(), pulse, stop);
             let sender = sender.answered_by(services.clone());

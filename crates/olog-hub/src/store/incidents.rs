@@ -66,7 +66,7 @@ pub struct Begin<'a> {
 }
 
 /// An incident as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its number, `#17`.
     pub id: u64,

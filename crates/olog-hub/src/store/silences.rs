@@ -3,7 +3,7 @@
 use olog_daemon::config::show_span;
 use olog_proto::{At, Fingerprint};
 use olog_push::Notice;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Row, StoreError, Tx, Value, set_aside};
 use crate::rules::silence::{Every, Held, Period, Scope, Silence};
@@ -25,7 +25,7 @@ pub struct New {
 }
 
 /// A silence as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
     /// Its number.
     pub id: u64,

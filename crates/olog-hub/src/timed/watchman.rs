@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
+use olog_daemon::workers::Worker;
 use olog_proto::At;
 use olog_push::{Content, Kind, Notice};
 use tokio::sync::watch as latest;
@@ -30,7 +31,6 @@ use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::journal::Line;
 use crate::net::sessions::Roster;
-use crate::pulse::Pulse;
 use crate::rules::liveness::{Absence, Patience, Presence, Roll, Step};
 use crate::rules::state::day_of;
 use crate::store::devices::{self, DeviceId};
@@ -80,7 +80,7 @@ pub struct Watchman {
     applied: Option<Arc<Rules>>,
     /// Somebody was told that the hub is down.
     was_told_down: bool,
-    pulse: Pulse,
+    pulse: Worker,
 }
 
 impl Watchman {
@@ -112,7 +112,7 @@ impl Watchman {
             noted: None,
             applied: None,
             was_told_down: false,
-            pulse: Pulse::default(),
+            pulse: Worker::default(),
         }
     }
 
@@ -122,7 +122,7 @@ impl Watchman {
     }
 
     /// Looked at by whoever gave this.
-    pub fn with_pulse(self, pulse: Pulse) -> Watchman {
+    pub fn with_pulse(self, pulse: Worker) -> Watchman {
         Watchman { pulse, ..self }
     }
 
@@ -148,7 +148,7 @@ impl Watchman {
                     self.clock.now().plus(RETRY_AFTER)
                 }
             };
-            self.pulse.rest();
+            self.pulse.idle();
             tokio::select! {
                 () = stop.cancelled() => return self.stop().await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}

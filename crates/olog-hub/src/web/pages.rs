@@ -1,4 +1,5 @@
-//! The few pages of the hub, whole in themselves: no script or picture from anywhere else.
+//! The static pages of the hub, each complete in itself: the Content-Security-Policy allows the style and script inside the page
+//! and nothing from anywhere else.
 
 use std::sync::OnceLock;
 

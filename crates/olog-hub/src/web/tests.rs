@@ -1,1 +1,126 @@
+//! Requests to a real hub on loopback: its pages, its errors, its headers, and whom it believes.
 
+use olog_daemon::{
+    clock::{Clock, Hand},
+    config::read_text,
+};
+use olog_proto::At;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::*;
+use crate::{config::Config, hub::Hub};
+
+struct World {
+    hub: Hub,
+    _hand: Hand,
+    _dir: tempfile::TempDir,
+}
+
+async fn world(more: &str) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n{more}", dir.path());
+    let config = read_text("hub.toml", &text, |table| Config::take(table, dir.path())).unwrap();
+    let (clock, hand) = Clock::manual(At(1_800_000_000_000));
+    World { hub: Hub::start(config, None, clock).await.unwrap(), _hand: hand, _dir: dir }
+}
+
+impl World {
+    /// The status, the headers in lower case, and the body.
+    async fn ask(&self, method: &str, target: &str, headers: &str, body: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.hub.address()).await.unwrap();
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        // A hub that has refused the head may close before the body is written.
+        let _closed = stream.write_all(request.as_bytes()).await.is_err();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_lowercase(), body.to_owned())
+    }
+
+    async fn get(&self, target: &str) -> (u16, String, String) {
+        self.ask("GET", target, "", "").await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_keeps_a_browser_from_more_than_the_page() {
+    let world = world("").await;
+    for (target, status) in [("/", 200), ("/join", 200), ("/healthz", 200), ("/readyz", 200), ("/nothing", 404)] {
+        let (found, head, _) = world.get(target).await;
+        assert_eq!(found, status, "{target}");
+        for header in ["content-security-policy: default-src 'none'", "nosniff", "deny", "no-referrer", "no-store"] {
+            assert!(head.contains(header), "{target}: no {header} in {head}");
+        }
+    }
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_problems_with_words() {
+    let world = world("").await;
+    let join = "content-type: application/json\r\n";
+    for (method, target, headers, body, status, words) in [
+        ("GET", "/nothing", "", "", 404, "not found"),
+        ("DELETE", "/join", "", "", 405, "does not accept that method"),
+        ("GET", "/reports/0123456789abcdef0123456789abcdef", "", "", 404, "no longer stored"),
+        ("GET", "/agent", "", "", 426, "proxy_set_header Upgrade"),
+        ("POST", "/join", join, "{", 400, "JSON"),
+        ("POST", "/join", "", "{}", 415, "Content-Type"),
+    ] {
+        let (found, head, detail) = world.ask(method, target, headers, body).await;
+        assert_eq!(found, status, "{method} {target}: {detail}");
+        assert!(head.contains("application/problem+json") && detail.contains(words), "{method} {target}: {detail}");
+    }
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_its_bound_is_refused() {
+    let world = world("").await;
+    let (status, ..) =
+        world.ask("POST", "/join", "content-type: application/json\r\n", &"x".repeat(BODY_MAX + 1)).await;
+    assert_eq!(status, 413);
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_for_loopback_and_a_proxy_speaks_for_whom_it_names() {
+    let world = world("[proxy]\ntrusted = [\"127.0.0.1\"]\n").await;
+    assert_eq!(world.get("/metrics").await.0, 200);
+    let (status, _, words) = world.ask("GET", "/metrics", "x-forwarded-for: 203.0.113.9\r\n", "").await;
+    assert_eq!((status, words.contains("loopback")), (403, true));
+    assert!(world.hub.stop().await);
+}
+
+#[test]
+fn the_address_of_a_client_is_the_last_hop_that_is_no_trusted_proxy() {
+    let asker = |trusted: &str, header: &[&str]| {
+        let text = format!("state_dir = '/s'\n[proxy]\ntrusted = [{trusted}]\n");
+        let config = read_text("hub.toml", &text, |table| Config::take(table, std::path::Path::new("/"))).unwrap();
+        let mut headers = HeaderMap::new();
+        for line in header {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        client_address([127, 0, 0, 1].into(), &headers, &config.live).to_string()
+    };
+    for (trusted, header, expected) in [
+        ("", vec!["203.0.113.9"], "127.0.0.1"),
+        ("'127.0.0.1'", vec![], "127.0.0.1"),
+        ("'127.0.0.1'", vec!["203.0.113.9"], "203.0.113.9"),
+        ("'127.0.0.1'", vec!["6.6.6.6, 203.0.113.9"], "203.0.113.9"),
+        ("'127.0.0.1', '10.0.0.0/8'", vec!["203.0.113.9, 10.1.2.3"], "203.0.113.9"),
+        ("'127.0.0.1', '10.0.0.0/8'", vec!["203.0.113.9", "10.1.2.3"], "203.0.113.9"),
+        ("'127.0.0.1'", vec!["203.0.113.9:4711"], "203.0.113.9"),
+        ("'127.0.0.1'", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
+    ] {
+        assert_eq!(asker(trusted, &header), expected, "{trusted} {header:?}");
+    }
+}

@@ -35,16 +35,23 @@ impl Language {
 
 type Bundle = FluentBundle<FluentResource>;
 
-static ZH_CN: LazyLock<Bundle> = LazyLock::new(|| bundle("zh-CN", include_str!("../../locales/zh-CN.ftl")));
-static EN: LazyLock<Bundle> = LazyLock::new(|| bundle("en", include_str!("../../locales/en.ftl")));
+/// What phones show, and what the hub's command line says.
+static ZH_CN: LazyLock<Bundle> = LazyLock::new(|| {
+    bundle("zh-CN", [include_str!("../../locales/zh-CN.ftl"), include_str!("../../locales/terminal.zh-CN.ftl")])
+});
+static EN: LazyLock<Bundle> = LazyLock::new(|| {
+    bundle("en", [include_str!("../../locales/en.ftl"), include_str!("../../locales/terminal.en.ftl")])
+});
 
 /// A catalogue with mistakes is used without them; a test lets none through.
-fn bundle(language: &str, text: &str) -> Bundle {
+fn bundle(language: &str, texts: [&str; 2]) -> Bundle {
     let language: LanguageIdentifier = language.parse().unwrap_or_default();
     let mut bundle = Bundle::new_concurrent(vec![language]);
     bundle.set_use_isolating(false);
-    let resource = FluentResource::try_new(text.to_owned()).unwrap_or_else(|(resource, _)| resource);
-    bundle.add_resource_overriding(resource);
+    for text in texts {
+        let resource = FluentResource::try_new(text.to_owned()).unwrap_or_else(|(resource, _)| resource);
+        bundle.add_resource_overriding(resource);
+    }
     bundle
 }
 

@@ -1,8 +1,8 @@
-//! Two small files in `state_dir`, for who looks after a hub that is down.
+//! Two small files in `state_dir` that survive a hub that is down.
 //!
-//! `down.words`: why `run` ended, in its own words; left by a start or a run that failed, removed by the next good start.
-//! `down.told`: which cause was last told, and when; so that one cause is told once. A trace that cannot be written is
-//! a missing comfort and never an error: the hub's end has enough of those. Owner only, bounded.
+//! `down.words`: why `run` ended; written by a start or a run that failed, removed by the next good start. `down.told`: which
+//! cause was last notified, and when, so that one cause is notified once. A file that cannot be written is logged and never an
+//! error, because it must not hide the real one. Readable by the owner only; at most [`BYTES_MAX`] of each is read.
 
 use std::{
     fs,

@@ -1,13 +1,14 @@
-//! Questions to a person in a terminal, or to lines from a pipe.
+//! Asks questions in a terminal, or reads the answers as lines from a pipe; in the chosen language.
 //!
-//! In a terminal a wrong answer is explained and asked again, and a secret is read without being shown. From a pipe every line
-//! is one answer: a wrong one ends the whole, since the next line answers the next question.
+//! In a terminal a wrong answer is explained and the question repeated, and a secret is read without being shown. From a pipe
+//! every line is one answer: a wrong one ends setup, because the next line answers the next question.
 
 use std::{
     fmt::Display,
     io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
 };
 
+use olog_push::words::{Arg, Localizer};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use super::say;
@@ -19,28 +20,55 @@ const CTRL_D: u8 = 4;
 const CTRL_U: u8 = 21;
 const BACKSPACES: [u8; 2] = [8, 127];
 
-/// Why the conversation ended early.
-#[derive(Debug, thiserror::Error)]
+/// Why setup ended early.
+#[derive(Debug)]
 pub(super) enum Stop {
-    #[error("the answers ended at the question {0:?}; nothing was changed")]
+    /// No more answers, at this question.
     Ended(String),
-    #[error("{question}: {problem}; nothing was changed")]
-    Wrong { question: String, problem: String },
-    #[error("cancelled; nothing was changed")]
+    Wrong {
+        question: String,
+        problem: String,
+    },
     Cancelled,
-    #[error("cannot read the answers: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
-/// Who asks.
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Io(error)
+    }
+}
+
+/// Asks.
 #[derive(Debug)]
 pub(super) struct Asker {
     is_terminal: bool,
+    /// The language of the questions.
+    pub(super) say: Localizer,
 }
 
 impl Asker {
-    pub(super) fn new() -> Asker {
-        Asker { is_terminal: io::stdin().is_terminal() }
+    pub(super) fn new(say: Localizer) -> Asker {
+        Asker { is_terminal: io::stdin().is_terminal(), say }
+    }
+
+    /// A sentence of the catalogue.
+    pub(super) fn t(&self, key: &str, args: &[Arg<'_>]) -> String {
+        self.say.text(key, args)
+    }
+
+    /// As [`Asker::ask`], for a question that may have no default; `None` when the answers have ended.
+    pub(super) fn ask_or<T>(
+        &mut self,
+        question: &str,
+        default: &str,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Stop> {
+        match self.ask(question, Some(default), check) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Stop::Ended(_)) => Ok(None),
+            Err(stop) => Err(stop),
+        }
     }
 
     /// A question; an empty answer is the default, if there is one.
@@ -70,8 +98,8 @@ impl Asker {
     ) -> Result<Option<T>, Stop> {
         loop {
             // Before the question: whoever types at once is not shown either.
-            let quiet = if self.is_terminal { Some(Quiet::new()?) } else { None };
-            self.prompt(question, is_there.then_some("the one that is there"))?;
+            let quiet = if self.is_terminal { Some(Quiet::new(self.t("setup-echo", &[]))?) } else { None };
+            self.prompt(question, is_there.then(|| self.t("setup-there", &[])))?;
             let line = if quiet.is_some() { unseen()? } else { self.line()? };
             drop(quiet);
             let line = line.ok_or_else(|| Stop::Ended(question.to_owned()))?;
@@ -88,12 +116,15 @@ impl Asker {
     /// Yes or no; when the answers have ended, the default.
     pub(super) fn yes(&mut self, question: &str, default: bool) -> Result<bool, Stop> {
         loop {
-            self.prompt(&format!("{question}?"), Some(if default { "y" } else { "n" }))?;
+            self.prompt(
+                &format!("{question}{}", self.t("setup-question-mark", &[])),
+                Some(if default { "y" } else { "n" }),
+            )?;
             match self.line()?.as_deref() {
                 None | Some("") => return Ok(default),
                 Some("y" | "Y" | "yes") => return Ok(true),
                 Some("n" | "N" | "no") => return Ok(false),
-                Some(_) => self.again(question, "expected y or n".to_owned())?,
+                Some(_) => self.again(question, self.t("setup-yes-or-no", &[]))?,
             }
         }
     }
@@ -146,24 +177,28 @@ fn unseen() -> Result<Option<String>, Stop> {
 }
 
 /// The terminal shows no keys and gives them one by one, until this is dropped.
-struct Quiet(Termios);
+struct Quiet {
+    was: Termios,
+    /// Said if the terminal stays quiet.
+    warning: String,
+}
 
 impl Quiet {
-    fn new() -> Result<Quiet, Stop> {
+    fn new(warning: String) -> Result<Quiet, Stop> {
         let was = tcgetattr(io::stdin()).map_err(io::Error::from)?;
         let mut quiet = was.clone();
         quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
         quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(io::stdin(), OptionalActions::Now, &quiet).map_err(io::Error::from)?;
-        Ok(Quiet(was))
+        Ok(Quiet { was, warning })
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        if tcsetattr(io::stdin(), OptionalActions::Now, &self.0).is_err() {
-            say("the terminal may not show what you type: reset");
+        if tcsetattr(io::stdin(), OptionalActions::Now, &self.was).is_err() {
+            say(&self.warning);
         }
     }
 }

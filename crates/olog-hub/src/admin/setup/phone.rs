@@ -1,6 +1,6 @@
-//! What `10-phone.toml` says: read, and written again with the answers.
+//! The file `10-phone.toml`: read, and written again with the answers.
 //!
-//! Only the keys that setup asks for are its own; whatever else stands in the file (another channel, a proxy) stays.
+//! Setup changes only the keys that it asks for; everything else in the file (another channel, a proxy) is kept.
 
 use chrono_tz::Tz;
 use olog_daemon::secret::Secret;

@@ -3,7 +3,7 @@
 //! Each is written beside its place, flushed, and renamed; the secret first, since the running hub reads both as soon as the
 //! configuration is there. When the second rename fails, the first is undone. The configuration may be read by all; the
 //! secret belongs to root and is read by the group of its folder. Where only root reads that, or there is none yet, it is
-//! the group `olog-hub` if there is one, else the one that owns `state_dir`. Who is not root writes as himself.
+//! the group `olog-hub` if there is one, else the one that owns `state_dir`. Without root, files keep the caller's ownership.
 
 use std::{
     fs,
@@ -29,15 +29,15 @@ const GROUP: &str = "olog-hub";
 
 /// Where the two files go.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct SetupFiles {
     folder: PathBuf,
     secrets: PathBuf,
 }
 
-impl Place {
-    pub(super) fn of(source: &Source) -> Place {
+impl SetupFiles {
+    pub(super) fn of(source: &Source) -> SetupFiles {
         let folder = source.main().with_extension("d");
-        Place { folder, secrets: Secrets::folder(source.folder(), "hub") }
+        SetupFiles { folder, secrets: Secrets::folder(source.folder(), "hub") }
     }
 
     pub(super) fn file(&self) -> PathBuf {
@@ -93,6 +93,14 @@ impl Place {
         }
         placed.map_err(wrong(&file))
     }
+}
+
+/// One file that everybody may read, flushed and renamed into its place.
+pub(super) fn put_alone(file: &Path, text: &str) -> Result<(), SetupError> {
+    let new = beside(file);
+    let parent = file.parent().unwrap_or(Path::new("."));
+    let placed = folder(parent, 0o755, None).and_then(|()| write(&new, text, 0o644, None));
+    placed.and_then(|()| fs::rename(&new, file)).map_err(wrong(file))
 }
 
 fn wrong(path: &Path) -> impl Fn(io::Error) -> SetupError + use<> {

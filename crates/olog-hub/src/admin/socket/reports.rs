@@ -1,4 +1,6 @@
 //! The verbs of reports: made now, listed, shown. The page goes through the socket; the command line writes the file.
+//!
+//! A report that is pushed is answered with its outbox rows, so that the command line can wait for what the services say.
 
 use axum::{
     Json, Router,
@@ -7,11 +9,12 @@ use axum::{
     routing::{get, post},
 };
 use olog_proto::At;
-use olog_push::ReportFacts;
+use olog_push::{Kind, ReportFacts};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::{Answer, Asked, LIST_MAX, Verbs};
+use crate::store::outbox;
 use crate::store::reports::{self, Made};
 use crate::timed::reporter::ReportError;
 use crate::web::Problem;
@@ -27,6 +30,15 @@ pub struct Shown {
     pub text: String,
     /// Its page, if that is still kept.
     pub page: Option<String>,
+}
+
+/// The answer to `report now --push`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The report.
+    pub shown: Shown,
+    /// Each channel that takes reports, with the outbox row whose answer is asked for as a test's.
+    pub rows: Vec<(String, i64)>,
 }
 
 /// A row of `report list`.
@@ -77,9 +89,17 @@ async fn now(State(verbs): Asked) -> Answer<Shown> {
     Ok(Json(Shown { id: None, facts: report.facts, text, page: Some(page) }))
 }
 
-async fn push(State(verbs): Asked) -> Answer<Shown> {
+async fn push(State(verbs): Asked) -> Answer<Pushed> {
     let id = verbs.reporter.push_now().await?;
-    shown(&verbs, id.unwrap_or_default()).await
+    let live = verbs.live.borrow().clone();
+    let takers: Vec<String> =
+        live.channels.iter().filter(|c| c.wants(Kind::Report, None, None)).map(|c| c.name.clone()).collect();
+    let rows = move |tx: &mut crate::store::Tx<'_>| {
+        takers.iter().map(|name| Ok((name.clone(), outbox::latest(tx, name)?))).collect::<Result<Vec<_>, _>>()
+    };
+    let rows = verbs.store.read(rows).await?;
+    let Json(shown) = shown(&verbs, id.unwrap_or_default()).await?;
+    Ok(Json(Pushed { shown, rows }))
 }
 
 async fn show(State(verbs): Asked, Path(id): Path<i64>) -> Answer<Shown> {

@@ -1,4 +1,7 @@
 //! The verbs of silences: made, listed, ended; and "not an error", which is a silence of one error without an end.
+//!
+//! A pattern that matches no device or task of today is accepted, because one may join later, and remarked on, because it is
+//! probably misspelt.
 
 use std::sync::Arc;
 
@@ -10,14 +13,15 @@ use axum::{
 };
 use olog_daemon::socket::Peer;
 use olog_proto::{At, Fingerprint};
+use olog_push::channel::glob;
 use serde::{Deserialize, Serialize};
 
-use super::{All, Answer, Asked, LIST_MAX, Verbs, no_incident};
+use super::{All, Answer, Asked, LIST_MAX, Remark, Verbs, incidents};
 use crate::apply::operator::{self, Wide};
 use crate::rules::schedule::{Schedule, ScheduleError};
 use crate::rules::silence::{COMMENT_MAX, Every, Period, Refused, SILENCES_MAX, Scope};
 use crate::store::silences::{self, Listed, New};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, tasks};
 use crate::web::Problem;
 
 /// The request of `silence add`.
@@ -53,6 +57,17 @@ pub struct NotAnError {
     pub wide: Wide,
 }
 
+/// The answer to `silence add` and `incident not-an-error`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SilencesMade {
+    /// The silences, as `silence list` has them.
+    pub silences: Vec<Listed>,
+    /// Names that mean nothing to the hub.
+    pub remarks: Vec<Remark>,
+    /// The incident of which all errors are silenced now is over.
+    pub is_closed: bool,
+}
+
 pub(super) fn routes() -> Router<Arc<Verbs>> {
     Router::new()
         .route("/silences", get(list))
@@ -74,11 +89,29 @@ async fn list(State(verbs): Asked, Query(query): Query<All>) -> Answer<Vec<Liste
     Ok(Json(verbs.store.read(move |tx| silences::list(tx, query.all, now, LIST_MAX)).await?))
 }
 
-async fn add(State(verbs): Asked, Extension(peer): Extension<Peer>, Json(request): Json<AddSilence>) -> Answer<Listed> {
+async fn add(
+    State(verbs): Asked,
+    Extension(peer): Extension<Peer>,
+    Json(request): Json<AddSilence>,
+) -> Answer<SilencesMade> {
     let now = verbs.clock.now();
     let new = read(&verbs, request, user(peer.uid), now)?;
-    let mut made = make(&verbs, vec![new], now).await?;
-    made.pop().map(Json).ok_or_else(|| refused(Refused::TooMany))
+    let remarks = remarks(&verbs, &new.scope).await?;
+    Ok(Json(SilencesMade { silences: make(&verbs, vec![new], now).await?, remarks, is_closed: false }))
+}
+
+/// Patterns that match nothing that is there.
+async fn remarks(verbs: &Verbs, scope: &Scope) -> Result<Vec<Remark>, Problem> {
+    let devices: Vec<String> = verbs.enrol.list(false).await?.iter().map(|device| device.name.to_string()).collect();
+    if !devices.iter().any(|name| glob(&scope.device, name)) {
+        return Ok(vec![Remark::of("device", &scope.device, &devices)]);
+    }
+    let Some(task) = &scope.task else { return Ok(Vec::new()) };
+    let listed = verbs.store.read(|tx| tasks::list(tx, None, ("", ""), LIST_MAX)).await?;
+    let of_these = listed.iter().filter(|listed| glob(&scope.device, &listed.device_name));
+    let names: Vec<String> = of_these.map(|listed| listed.task.name.to_string()).collect();
+    let is_known = names.iter().any(|name| glob(task, name));
+    Ok(if is_known { Vec::new() } else { vec![Remark::of("task", task, &names)] })
 }
 
 /// What was asked for, if it may be.
@@ -135,6 +168,7 @@ async fn make(verbs: &Verbs, new: Vec<New>, now: At) -> Result<Vec<Listed>, Prob
     };
     let made = verbs.store.write(write).await?;
     verbs.bells.watchman.ring();
+    verbs.bells.outbox.ring();
     made.ok_or_else(|| refused(Refused::TooMany))
 }
 
@@ -155,21 +189,23 @@ async fn not_an_error(
     Extension(peer): Extension<Peer>,
     Path(id): Path<u64>,
     Json(request): Json<NotAnError>,
-) -> Answer<Vec<Listed>> {
+) -> Answer<SilencesMade> {
     let now = verbs.clock.now();
     let only = request.fingerprint.as_deref().map(fingerprint_of).transpose()?;
     let (wide, made_by) = (request.wide, user(peer.uid));
     let read = move |tx: &mut Tx<'_>| operator::not_an_error(tx, id, only, wide, &made_by, now);
     match verbs.store.read(read).await? {
         operator::Errors::These(new) => {
-            let made = make(&verbs, new, now).await?;
+            let silences = make(&verbs, new, now).await?;
             let rules = verbs.rules.borrow().clone();
-            verbs.store.write(move |tx| operator::end_as_no_error(tx, &rules, id, now)).await?;
-            Ok(Json(made))
+            let is_closed = verbs.store.write(move |tx| operator::end_as_no_error(tx, &rules, id, now)).await?;
+            verbs.bells.outbox.ring();
+            Ok(Json(SilencesMade { silences, remarks: Vec::new(), is_closed }))
         }
-        operator::Errors::Unknown => Err(no_incident(id)),
+        operator::Errors::Unknown => Err(incidents::unknown(id)),
         operator::Errors::NoTask => {
-            let words = format!("incident #{id} is of no task: only errors of tasks may be no errors");
+            let words =
+                format!("incident #{id} is not about a task: only errors of tasks can be marked as not an error");
             Err(Problem::new(StatusCode::CONFLICT, words))
         }
         operator::Errors::Others(known) => {

@@ -1,4 +1,4 @@
-//! The verbs of tasks: what they are, why one is what it is, and whether it is to come.
+//! The verbs of tasks: listed, explained, renamed, removed; expectations turned on and off.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use olog_push::words::{self, Language};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Asked, LIST_MAX, Verbs};
-use crate::apply::operator::{self, Forgotten, Renamed};
+use crate::apply::operator::{self, Forgotten, Merged, Renamed};
 use crate::apply::{self, Rules};
 use crate::rules::expect::{Due, Learnt, Plan, Standing};
 use crate::rules::state::{self, State as Word};
@@ -98,6 +98,17 @@ pub struct RenameTask {
     pub new: TaskName,
 }
 
+/// The request of `task merge`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MergeTasks {
+    /// The name of the device of both.
+    pub device: String,
+    /// The task that goes.
+    pub old: String,
+    /// The task that stays.
+    pub new: String,
+}
+
 pub(super) fn routes() -> Router<Arc<Verbs>> {
     Router::new()
         .route("/tasks", get(list))
@@ -105,6 +116,7 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
         .route("/task/expect", post(expect))
         .route("/task/forget", post(forget))
         .route("/task/rename", post(rename))
+        .route("/task/merge", post(merge))
 }
 
 async fn list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
@@ -151,6 +163,25 @@ async fn forget(State(verbs): Asked, Json(which): Json<Which>) -> Answer<()> {
             let words = "hub.toml declares it: take it out there, or stop expecting it by `olog-hub task expect`";
             Err(Problem::new(StatusCode::CONFLICT, words))
         }
+    }
+}
+
+/// Two tasks become one: `old` is the one that goes.
+async fn merge(State(verbs): Asked, Json(request): Json<MergeTasks>) -> Answer<()> {
+    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
+    let MergeTasks { device, old, new } = request;
+    let of = device.clone();
+    let done = verbs.store.write(move |tx| operator::merge(tx, &rules, &device, &old, &new, now)).await?;
+    verbs.bells.watchman.ring();
+    let conflict = |words: &str| Err(Problem::new(StatusCode::CONFLICT, words));
+    match done {
+        Merged::Yes => Ok(Json(())),
+        Merged::UnknownDevice => {
+            Err(Problem::new(StatusCode::NOT_FOUND, format!("no device {of:?}: see `olog-hub device list`")))
+        }
+        Merged::Unknown(task) => Err(Problem::new(StatusCode::NOT_FOUND, unknown(&of, &task))),
+        Merged::Same => conflict("both names are one task already"),
+        Merged::Declared => conflict("hub.toml declares the task that would go: take it out there first"),
     }
 }
 
@@ -220,29 +251,32 @@ fn explain(rules: &Rules, listed: &Listed) -> TaskShown {
     let mut changes = Vec::new();
     let (since_at, why) = match (standing, error) {
         (Standing::Lost(missed), _) => {
-            changes.push(format!("any sign of it ends LOST; `{off}` if it need not come"));
+            changes.push(format!("any sign of it ends LOST; `{off}` if it need not run"));
             let times = if missed.n_missed > 1 { format!(", {} times", missed.n_missed) } else { String::new() };
-            (Some(missed.late_at), format!("it had to come at {}, and did not{times}", time(missed.due_at)))
+            (Some(missed.late_at), format!("it was due at {}, and did not run{times}", time(missed.due_at)))
         }
         (_, Some(error)) => {
             let n = row.incident.map_or_else(|| "N".to_owned(), |n| n.to_string());
             changes.push(format!("a run that ends well, or `olog-hub incident close {n}`, ends ERR"));
-            (Some(error.began_at), format!("an error came {} times, and nothing shows that it is over", error.n_seen))
+            (
+                Some(error.began_at),
+                format!("an error was seen {} times, and nothing shows that it is over", error.n_seen),
+            )
         }
         (_, None) if task.facts.state() == Word::Err => {
             changes.push("a run that ends well ends ERR".to_owned());
             let since = task.facts.inherited_at();
             (since, "an error was there when the agent first looked; nobody was told of it".to_owned())
         }
-        (Standing::Waiting(_), None) => (None, "it never came, and need not have yet".to_owned()),
-        (_, None) => (row.last_good_at, "no error is open, and nothing that was expected is missing".to_owned()),
+        (Standing::Waiting(_), None) => (None, "it has never run, and is not due yet".to_owned()),
+        (_, None) => (row.last_good_at, "no error is open, and no expected run is missing".to_owned()),
     };
     if row.state != "ERR" {
         changes.push("an error makes it ERR".to_owned());
     }
     let late_at = task.expect.late_at(&known, &rules.expect);
     if let Some(late_at) = late_at {
-        changes.push(format!("if it does not come until {} it is LOST", time(late_at)));
+        changes.push(format!("if it does not run by {}, it is LOST", time(late_at)));
     }
     TaskShown {
         expectation: expectation(rules, listed, standing, &time),
@@ -271,7 +305,7 @@ fn expectation(rules: &Rules, listed: &Listed, standing: Standing<'_>, time: &dy
             format!("hub.toml: at {schedule}, {grace} later at the latest")
         }
         (Some(Plan::EachReport), ..) if known.is_alarm => {
-            "hub.toml: nothing, for it never wrote a .log: its silence is well".to_owned()
+            "hub.toml: nothing; it never wrote a .log, so silence counts as OK".to_owned()
         }
         (Some(Plan::EachReport), ..) if task.expect.seen_at(&known).is_none() => {
             "hub.toml: once between two reports, or within 26h if that is longer (its silence is well only once it came, and \
@@ -281,17 +315,17 @@ fn expectation(rules: &Rules, listed: &Listed, standing: Standing<'_>, time: &dy
         (Some(Plan::EachReport), ..) => {
             "hub.toml: once between two reports, or within 26h if that is longer".to_owned()
         }
-        (None, Some((learnt, from)), _) => format!("its habit since {}: {}", time(from), habit(&learnt)),
-        (None, None, Some(learnt)) => format!("nothing yet; the next report proposes its habit: {}", habit(&learnt)),
+        (None, Some((learnt, from)), _) => format!("learnt schedule, in force since {}: {}", time(from), habit(&learnt)),
+        (None, None, Some(learnt)) => format!("nothing yet; the next report proposes the schedule {}", habit(&learnt)),
         (None, None, None) => {
             let gone = task.expect.gone_at().map_or_else(String::new, |gone| {
-                format!("; it was given up at {}, after it had kept its habit no longer", time(gone))
+                format!("; its learnt schedule was dropped at {}, because it no longer kept it", time(gone))
             });
-            format!("nothing: it is not declared, and {} runs teach no habit{gone}", task.expect.n_runs())
+            format!("nothing: it is not declared, and no schedule could be learnt from {} runs{gone}", task.expect.n_runs())
         }
     };
     match standing {
-        Standing::Off => format!("nothing: a person said so (else {what})"),
+        Standing::Off => format!("nothing: turned off by a person (otherwise {what})"),
         Standing::Waiting(Due { at, .. }) | Standing::InTime(Due { at, .. }) => format!("{what}; next at {}", time(at)),
         Standing::Lost(_) | Standing::Free => what,
     }

@@ -94,7 +94,9 @@ async fn check(base: &str, name: &str, token: &str, placed: &mut Placed) {
         // Many networks do not let a machine reach itself by its public name; a certificate is bad for phones too.
         Fetched::Nothing(why) if why.contains("certificate") => placed.trouble = Some(format!("{base}/: {why}")),
         Fetched::Nothing(why) => {
-            tracing::warn!(url, why, "whether the report's link opens cannot be seen from here");
+            // The link is the page's secret: the journal gets the folder only.
+            let why = why.replace(&url, base);
+            tracing::warn!(base, why, "whether the report's link opens cannot be seen from here");
             placed.link = Some(url);
         }
     }

@@ -1,4 +1,4 @@
-//! `simulate`: it runs alone, so it has its own way through the command line.
+//! `simulate`: runs without a hub, so it has its own way through the command line.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,16 @@ pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config
     match runtime.block_on(simulate::run(&request)) {
         Ok(story) => print(&story),
         Err(PlayError::Config(invalid)) => refused(&invalid),
-        Err(error) => failed(&error),
+        Err(error) => {
+            let exit = failed(&error);
+            // A bare name that is no scenario: which there are.
+            if matches!(error, PlayError::File { .. }) && request.scenario.components().count() == 1 {
+                let (_, all) = simulate::list(language.unwrap_or(Language::En).as_str());
+                let names: Vec<&str> = all.iter().map(|listed| listed.name.as_str()).collect();
+                complain(&format!("Bundled scenarios: {}", names.join(", ")));
+            }
+            exit
+        }
     }
 }
 
@@ -41,6 +50,6 @@ fn list(language: Option<Language>) -> Exit {
     }
     let width = all.iter().map(|listed| listed.name.chars().count()).max().unwrap_or(0);
     let lines: String = all.iter().map(|listed| format!("{:width$}  {}\n", listed.name, listed.about)).collect();
-    complain(&format!("Play one by its name: olog-hub simulate NAME. They are in {}.", folder.display()));
+    complain(&format!("Run one with: olog-hub simulate NAME. Scenarios are in {}.", folder.display()));
     print(&lines)
 }

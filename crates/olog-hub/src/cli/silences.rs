@@ -3,79 +3,78 @@
 use chrono::{DateTime, Days, LocalResult, NaiveDateTime, NaiveTime, TimeZone as _};
 use chrono_tz::Tz;
 use clap::{Args, Subcommand};
-use olog_daemon::{
-    clock::Clock,
-    config::parse_span,
-    socket::{AskError, Client},
-};
+use olog_daemon::{clock::Clock, config::parse_span, socket::AskError};
 use olog_proto::At;
-use serde_json::Value;
 
-use super::{number, show};
+use super::{
+    show,
+    words::{Context, VerbOutput, VerbResult, number as count, text},
+};
 use crate::{
-    admin::socket::{AddSilence, NotAnError},
+    admin::socket::{AddSilence, NotAnError, SilencesMade},
     apply::operator::Wide,
+    store::silences::Listed,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SilenceVerb {
-    /// Hold notifications back for a while, or again and again. What is still wrong when it ends is told then.
+    /// Hold notifications back for a time, or in recurring windows. What is still wrong at the end is notified then.
     Add(Box<Add>),
-    /// Print the silences: what each holds now, and until when, or when next.
+    /// List the silences: what each holds back now, until when, or when it starts next.
     List {
-        /// Those that are over too.
+        /// Include those that are over.
         #[arg(long)]
         all: bool,
-        /// As JSON.
+        /// As JSON; times are milliseconds since 1970.
         #[arg(long)]
         json: bool,
     },
-    /// End a silence now. What it held and is still wrong is told.
+    /// End a silence now. Held notifications whose problem still exists are sent.
     #[command(alias = "remove")]
     End {
         /// Its number, as in the list.
-        #[arg(value_parser = number)]
+        #[arg(value_parser = super::number)]
         n: u64,
     },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Add {
-    /// Of these devices: a name, or a pattern like 'web-*' ('*': all of them).
+    /// Devices: a name or a pattern such as 'web-*' ('*' for all). Before `*`, `?` or `\` a `\` makes it literal.
     #[arg(long, value_name = "GLOB")]
     device: Option<String>,
-    /// Of these tasks only, not of the devices themselves: a name, or a pattern.
+    /// Only these tasks (not the devices themselves): a name or a pattern, as above. A name that begins with `-`: --task=-rf.
     #[arg(long, value_name = "GLOB")]
     task: Option<String>,
-    /// Of this error only, as `incident show` prints it. It needs no end.
+    /// Only this error (fingerprint as printed by `incident show`). Such a silence needs no end.
     #[arg(long, value_name = "F")]
     fingerprint: Option<String>,
-    /// From then on, like "02:00" or "2026-11-24 02:00" (default: from now on).
+    /// Start, e.g. "02:00" or "2026-11-24 02:00" (default: now).
     #[arg(long, value_name = "T", conflicts_with = "every")]
     from: Option<String>,
-    /// For so long, like "2h" or "3d"; of windows: each.
+    /// Duration, e.g. "2h" or "3d"; with --every: of each window.
     #[arg(long = "for", value_name = "D", value_parser = span)]
     lasts: Option<i64>,
-    /// Until then, like "06:00" or "2026-11-24 06:00".
+    /// End, e.g. "06:00" or "2026-11-24 06:00".
     #[arg(long, value_name = "T", conflicts_with_all = ["lasts", "every"])]
     until: Option<String>,
-    /// Again and again, when a crontab(5) line like "0 2 * * 0" says so.
+    /// Recurring: start of each window as a crontab(5) schedule, e.g. "0 2 * * 0".
     #[arg(long, value_name = "SCHEDULE", requires = "lasts")]
     every: Option<String>,
-    /// Of which time zone the schedule is (default: the hub's).
+    /// Time zone of the schedule (default: the hub's).
     #[arg(long, value_name = "ZONE", requires = "every")]
     zone: Option<String>,
-    /// What for.
+    /// Reason, shown in the list.
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct NotAnErrorOf {
-    /// Its number.
-    #[arg(value_parser = number)]
+    /// The number of the incident.
+    #[arg(value_parser = super::number)]
     n: u64,
-    /// Only this one of its errors.
+    /// Only this one of its errors; the incident stays open.
     #[arg(long, value_name = "F")]
     fingerprint: Option<String>,
     /// For every task of the device.
@@ -91,34 +90,63 @@ fn span(text: &str) -> Result<i64, String> {
     i64::try_from(span.as_millis()).map_err(|_| "that is too long".to_owned())
 }
 
-/// What a verb prints.
-pub(super) async fn silence(client: &Client, verb: SilenceVerb, show: show::Show) -> Result<String, AskError> {
+pub(super) async fn answer(hub: &Context<'_>, verb: SilenceVerb) -> VerbResult {
     match verb {
         SilenceVerb::Add(add) => {
-            let made: Value = client.post("/silence", &request(*add, show.zone)?).await?;
-            Ok(show.fields(&made))
+            let made: SilencesMade = hub.client.post("/silence", &request(*add, hub.say.timezone)?).await?;
+            let out = made.silences.iter().map(|silence| sentence(hub, silence) + "\n").collect();
+            let remarks = made.remarks.iter().map(|remark| hub.remark(remark)).collect();
+            Ok(VerbOutput { out, remarks, is_failed: false })
         }
-        SilenceVerb::List { all, json } => {
-            let rows: Value = client.get(&format!("/silences?all={all}")).await?;
-            Ok(if json { show::json(&rows) } else { show.table(&rows, show::SILENCES) })
-        }
+        SilenceVerb::List { all, json } => hub.list(&format!("/silences?all={all}"), json, show::SILENCES).await,
         SilenceVerb::End { n } => {
-            let ended: Value = client.post(&format!("/silence/{n}/end"), &()).await?;
-            Ok(show.fields(&ended))
+            let ended: Listed = hub.client.post(&format!("/silence/{n}/end"), &()).await?;
+            let held = usize::try_from(ended.n_held).unwrap_or(usize::MAX);
+            Ok(VerbOutput::sentence(hub.t("cli-silence-ended", &[text("n", n), count("held", held)])))
         }
     }
 }
 
-/// What is to be no error, and the silences that see to it.
-pub(super) async fn not_an_error(client: &Client, of: NotAnErrorOf, show: show::Show) -> Result<String, AskError> {
+/// What is to be no error from now on, and how to undo that.
+pub(super) async fn not_an_error(hub: &Context<'_>, of: NotAnErrorOf) -> VerbResult {
     let wide = match (of.for_device, of.for_fleet) {
         (_, true) => Wide::Fleet,
         (true, false) => Wide::Device,
         (false, false) => Wide::Task,
     };
     let request = NotAnError { fingerprint: of.fingerprint, wide };
-    let made: Value = client.post(&format!("/incident/{}/not-an-error", of.n), &request).await?;
-    Ok(show.table(&made, show::SILENCES))
+    let made: SilencesMade = hub.client.post(&format!("/incident/{}/not-an-error", of.n), &request).await?;
+    let lines = made.silences.iter().map(|silence| {
+        let args = [text("n", silence.id), text("scope", scope(silence)), text("comment", &silence.comment)];
+        hub.t("cli-not-an-error", &args) + "\n"
+    });
+    let mut out: String = lines.collect();
+    if made.is_closed {
+        out.push_str(&(hub.t("cli-not-an-error-closed", &[text("n", of.n)]) + "\n"));
+    }
+    Ok(out.into())
+}
+
+fn scope(silence: &Listed) -> String {
+    match &silence.task {
+        Some(task) => format!("{}/{task}", silence.device),
+        None => silence.device.clone(),
+    }
+}
+
+fn sentence(hub: &Context<'_>, silence: &Listed) -> String {
+    let mut args = vec![text("n", silence.id), text("scope", scope(silence)), text("from", hub.time(silence.from_at))];
+    args.extend(silence.until_at.map(|until| text("until", hub.time(until))));
+    let key = match (&silence.every, silence.is_now, silence.until_at) {
+        (Some(every), ..) => {
+            args.extend([text("every", every), text("lasts", silence.lasts.as_deref().unwrap_or_default())]);
+            "cli-silence-every"
+        }
+        (None, _, None) => "cli-silence-endless",
+        (None, true, _) => "cli-silence-now",
+        (None, false, _) => "cli-silence-later",
+    };
+    hub.t(key, &args)
 }
 
 fn request(add: Add, zone: Tz) -> Result<AddSilence, AskError> {

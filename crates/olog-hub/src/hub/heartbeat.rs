@@ -1,15 +1,17 @@
-//! The hub's own heartbeat to somebody else (`[watchdog]`): who hears nothing of it for a while tells a person that the hub is dead.
+//! The hub's own heartbeat (`[watchdog]`): it pings an external monitor, such as healthchecks.io; if the pings stop, that monitor
+//! alerts a person.
 //!
-//! One GET every `every`, only while the store and every worker answer: a hub that lives and does not work says nothing. The
-//! first call comes after a moment of chance, so that hubs which start together do not call together; after a failed one
-//! the next comes within a minute, whatever `every` is. [`FAILED_MAX`] failures in a row are an incident of the hub, told on
-//! the channels, and its end as well; it lies in the store, so a restart tells nothing twice and forgets no end.
+//! One GET every `every`, only while the store answers, no worker is stuck, and no duty of a worker has failed for 10 minutes: a
+//! hub that runs but does not do its work sends no ping. The first ping comes after a random delay, so that hubs that start
+//! together do not ping together; after a failed ping the next comes within a minute, whatever `every` is. [`FAILED_MAX`]
+//! failures in a row open an incident; its start and end are notified. It is stored in the database, so a restart neither
+//! repeats the alert nor loses the recovery.
 //!
-//! The address is a secret (who has it can say that this hub lives): neither log nor notice shows more than its host.
+//! The address is a secret (whoever has it can pretend that this hub lives): neither log nor notification shows more than its host.
 
 use std::{sync::Arc, time::Duration};
 
-use olog_daemon::clock::Clock;
+use olog_daemon::{clock::Clock, workers::Workers};
 use olog_push::{SystemCode, fetch::Heartbeat};
 use tokio::{
     sync::watch,
@@ -24,7 +26,6 @@ use crate::{
     bell::Bell,
     config::{Live, Watchdog as Settings},
     journal::Line,
-    pulse::Pulses,
     store::{
         Store, StoreError,
         incidents::{self, Begin, Subject},
@@ -41,9 +42,9 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const NAME: &str = "watchdog";
 
 /// Who calls.
-pub(super) struct Watchdog {
+pub(super) struct HeartbeatWorker {
     pub(super) store: Store,
-    pub(super) pulses: Pulses,
+    pub(super) workers: Workers,
     pub(super) live: watch::Receiver<Arc<Live>>,
     pub(super) rules: watch::Receiver<Arc<Rules>>,
     /// Rung when something is to be told.
@@ -63,12 +64,12 @@ enum Found {
     Told,
 }
 
-impl Watchdog {
+impl HeartbeatWorker {
     /// Beside the verbs, which hold the same.
-    pub(super) fn new(beside: &Verbs, pulses: &Pulses) -> Watchdog {
-        Watchdog {
+    pub(super) fn new(beside: &Verbs) -> HeartbeatWorker {
+        HeartbeatWorker {
             store: beside.store.clone(),
-            pulses: pulses.clone(),
+            workers: beside.workers.clone(),
             live: beside.live.clone(),
             rules: beside.rules.clone(),
             outbox: beside.bells.outbox.clone(),
@@ -105,7 +106,7 @@ impl Watchdog {
         let beacon = match Heartbeat::new(settings.url.clone()) {
             Ok(beacon) => beacon,
             Err(why) => {
-                tracing::error!(why, "the watchdog cannot be called");
+                tracing::error!(why, "the heartbeat cannot be sent");
                 return std::future::pending().await;
             }
         };
@@ -115,10 +116,10 @@ impl Watchdog {
         let mut due = Instant::now() + settings.every.min(FIRST_MAX).mul_f64(chance());
         loop {
             sleep_until(due).await;
-            let stuck = alive::stuck(&self.store, &self.pulses, Instant::now()).await;
-            if !stuck.is_empty() {
-                let stuck = stuck.join(", ");
-                tracing::error!(stuck, host, "no round within a minute: the watchdog does not hear of us");
+            let failing = alive::not_working(&self.store, &self.workers, Instant::now()).await;
+            if !failing.is_empty() {
+                let failing = failing.join(", ");
+                tracing::error!(failing, host, "no heartbeat: the hub does not do all of its work");
                 due = Instant::now() + settings.every;
                 continue;
             }
@@ -136,27 +137,27 @@ impl Watchdog {
         match (called, found) {
             (Ok(()), Found::Well) => Found::Well,
             (Ok(()), Found::Failing(_)) => {
-                tracing::info!(host, "the watchdog takes the heartbeat again");
+                tracing::info!(host, "the monitor accepts the heartbeat again");
                 Found::Well
             }
             (Ok(()), Found::Unknown | Found::Told) => match self.end(Some(host)).await {
                 Ok(()) => Found::Well,
                 Err(error) => {
-                    tracing::warn!(%error, "that the watchdog is well again is not told yet");
+                    tracing::warn!(%error, "that the monitor accepts heartbeats again is not notified yet");
                     found
                 }
             },
             (Err(_), Found::Told) => Found::Told,
             (Err(why), found) => {
                 let n = if let Found::Failing(n) = found { n.saturating_add(1) } else { 1 };
-                tracing::warn!(host, why, n, "the watchdog did not take the heartbeat");
+                tracing::warn!(host, why, n, "the monitor did not accept the heartbeat");
                 if n < FAILED_MAX {
                     return Found::Failing(n);
                 }
                 match self.begin(host, &why).await {
                     Ok(()) => Found::Told,
                     Err(error) => {
-                        tracing::warn!(%error, "that the watchdog fails is not told yet");
+                        tracing::warn!(%error, "that heartbeats fail is not notified yet");
                         Found::Failing(n)
                     }
                 }

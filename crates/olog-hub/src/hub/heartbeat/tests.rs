@@ -11,12 +11,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    config::Config,
-    hub::rules_of,
-    pulse::{Pulse, STUCK_AFTER},
-    store::StoreUrl,
-};
+use crate::{config::Config, hub::rules_of, store::StoreUrl};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -60,7 +55,7 @@ impl Somebody {
 struct Running {
     folder: tempfile::TempDir,
     store: Store,
-    pulses: Pulses,
+    workers: Workers,
     live: watch::Sender<Arc<Live>>,
     stop: CancellationToken,
     _rules: watch::Sender<Arc<Rules>>,
@@ -81,11 +76,11 @@ impl Running {
         let now = live(folder.path(), watchdog);
         let (rules, rules_seen) = watch::channel(rules_of(&now));
         let (live, live_seen) = watch::channel(now);
-        let (pulses, stop) = (Pulses::default(), CancellationToken::new());
-        let mut running = Running { folder, store, pulses, live, stop, _rules: rules.clone(), tasks: JoinSet::new() };
-        let watchdog = Watchdog {
+        let (workers, stop) = (Workers::default(), CancellationToken::new());
+        let mut running = Running { folder, store, workers, live, stop, _rules: rules.clone(), tasks: JoinSet::new() };
+        let watchdog = HeartbeatWorker {
             store: running.store.clone(),
-            pulses: running.pulses.clone(),
+            workers: running.workers.clone(),
             live: live_seen,
             rules: rules_seen,
             outbox: Bell::default(),
@@ -137,12 +132,13 @@ async fn it_calls_again_and_again_and_a_reload_gives_it_another_address() {
 async fn it_is_silent_while_a_worker_is_stuck() {
     let mut somebody = Somebody::new().await;
     let running = Running::start(&table(&somebody.url)).await;
-    let ingest: Pulse = running.pulses.of("ingest");
+    let ingest = running.workers.register("ingest", Duration::from_secs(1));
+    ingest.idle();
     somebody.call().await;
-    // Stuck is who gave no sign for a minute: as if that minute were over.
-    running.pulses.set_back(STUCK_AFTER, &ingest);
+    // It begins to work and makes no further step.
+    ingest.beat();
     while timeout(Duration::from_secs(3), somebody.calls.recv()).await.is_ok() {}
-    ingest.rest();
+    ingest.idle();
     somebody.call().await;
 }
 

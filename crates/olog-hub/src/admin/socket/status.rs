@@ -1,0 +1,190 @@
+//! `status`: facts of the running hub, for sentences (the command line), for machines (`--json`), and for `check`.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use axum::{Json, Router, extract::State, routing::get};
+use olog_daemon::workers::{WorkerState, WorkerStatus};
+use olog_proto::At;
+use olog_push::fetch::{Fetched, fetch};
+use rustix::fs::{Access, access};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
+
+use super::{Answer, Asked, ChannelRow, LIST_MAX, Remark, Verbs, channels};
+use crate::{
+    config::Live,
+    store::{
+        incidents::{self, Incident},
+        reports, set_aside,
+    },
+    timed::reporter,
+};
+
+/// Open incidents that `status` names, the oldest first.
+const NAMED_MAX: usize = 5;
+/// Values that were set aside and are listed.
+const SET_ASIDE_MAX: u32 = 100;
+/// For a round trip through the store, and for a look at a link.
+const ANSWER_AFTER: Duration = Duration::from_secs(5);
+
+/// How the hub speaks.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Locale {
+    /// `zh-CN` or `en`.
+    pub language: String,
+    /// Of all times.
+    pub timezone: String,
+}
+
+/// The answer to `status`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Where it listens.
+    pub listen: String,
+    /// How others reach it.
+    pub public_url: Option<String>,
+    /// Where the store is.
+    pub store: String,
+    /// Does the store's writer answer?
+    pub store_answers: bool,
+    /// Devices that joined.
+    pub devices: usize,
+    /// Those that are connected.
+    pub connected: usize,
+    /// Names of some that are not.
+    pub not_connected: Vec<String>,
+    /// Devices that wait to be accepted.
+    pub pending: usize,
+    /// Open incidents.
+    pub open_incidents: usize,
+    /// Those that nobody acknowledged.
+    pub unacknowledged: usize,
+    /// The oldest of these.
+    pub worst: Vec<Incident>,
+    /// Names of the channels in force.
+    pub channels: Vec<String>,
+    /// The channels, as `channel list` has them.
+    pub channel_rows: Vec<ChannelRow>,
+    /// Why the last report came without a link, if it did and the cause is still there.
+    pub report_without_link: Option<String>,
+    /// When the last report was made.
+    pub last_report_at: Option<At>,
+    /// When the next one comes.
+    pub next_report_at: Option<At>,
+    /// Duties of workers that fail, and workers that are stuck.
+    pub failing: Vec<FailingDuty>,
+    /// All workers and their duties, for machines.
+    pub workers: serde_json::Value,
+    /// Values of the database that this version cannot read.
+    pub set_aside: u64,
+    /// The newest of them, for machines.
+    pub set_aside_values: serde_json::Value,
+    /// Why the changed configuration was refused; the old one is in force.
+    pub configuration_refused: Option<String>,
+    /// What hub.toml names and the hub does not know.
+    pub remarks: Vec<Remark>,
+    /// Tables of hub.toml that this version does not act on.
+    pub without_effect: Vec<String>,
+}
+
+/// Something that the hub must do again and again, and does not manage.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FailingDuty {
+    /// `watchman: reminders`, or the worker alone if it is stuck.
+    pub name: String,
+    /// Since when.
+    pub since_at: Option<At>,
+    /// Why.
+    pub why: String,
+}
+
+pub(super) fn routes() -> Router<Arc<Verbs>> {
+    Router::new().route("/status", get(status)).route("/about", get(about))
+}
+
+async fn about(State(verbs): Asked) -> Answer<Locale> {
+    let live = verbs.live.borrow().clone();
+    Ok(Json(Locale { language: live.language.as_str().to_owned(), timezone: live.timezone.name().to_owned() }))
+}
+
+async fn status(State(verbs): Asked) -> Answer<Status> {
+    let (live, now) = (verbs.live.borrow().clone(), verbs.clock.now());
+    let answers = timeout(ANSWER_AFTER, verbs.store.is_alive()).await;
+    let of_channels = live.clone();
+    let read = move |tx: &mut crate::store::Tx<'_>| {
+        let open = incidents::list(tx, false, u64::MAX, LIST_MAX)?;
+        let aside = (set_aside::count(tx)?, set_aside::list(tx, SET_ASIDE_MAX)?);
+        Ok((open, channels::rows(tx, &of_channels, now)?, reporter::no_link(tx)?, reports::last_made(tx)?, aside))
+    };
+    let (open, channel_rows, no_link, last_report_at, aside) = verbs.store.read(read).await?;
+    let mut worst: Vec<Incident> = open.iter().filter(|one| one.acknowledged_at.is_none()).cloned().collect();
+    let unacknowledged = worst.len();
+    worst.sort_by_key(|incident| incident.began_at);
+    worst.truncate(NAMED_MAX);
+    let workers = verbs.workers.statuses(Instant::now());
+    let devices = verbs.enrol.list(false).await?;
+    let is_away = |id: i64| verbs.roster.seat(crate::store::devices::DeviceId(id)).is_none();
+    let away = devices.iter().filter(|device| is_away(device.id));
+    let names: Vec<String> = devices.iter().map(|device| device.name.to_string()).collect();
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        listen: verbs.address.to_string(),
+        public_url: live.public_url.clone(),
+        store: verbs.store_url.clone(),
+        store_answers: answers.unwrap_or(false),
+        devices: devices.len(),
+        connected: verbs.roster.len(),
+        not_connected: away.map(|device| device.name.to_string()).take(NAMED_MAX).collect(),
+        pending: verbs.enrol.list(true).await?.len(),
+        open_incidents: open.len(),
+        unacknowledged,
+        worst,
+        channels: live.channels.iter().map(|channel| channel.name.clone()).collect(),
+        channel_rows,
+        report_without_link: match no_link {
+            Some(why) if !is_mended(&live).await => Some(why),
+            _ => None,
+        },
+        last_report_at,
+        next_report_at: live.report.when.schedule().and_then(|schedule| schedule.next_after(now, live.timezone)),
+        failing: failing(&workers),
+        workers: serde_json::to_value(&workers).unwrap_or_default(),
+        set_aside: aside.0,
+        set_aside_values: serde_json::to_value(aside.1).unwrap_or_default(),
+        configuration_refused: verbs.refused.borrow().clone(),
+        remarks: declared_but_unknown(&live, &names),
+        without_effect: live.without_effect().into_iter().map(str::to_owned).collect(),
+    }))
+}
+
+fn failing(workers: &[WorkerStatus]) -> Vec<FailingDuty> {
+    let stuck = workers.iter().filter(|worker| worker.state == WorkerState::Stuck);
+    let stuck = stuck.map(|worker| FailingDuty { name: worker.name.clone(), since_at: None, why: "stuck".to_owned() });
+    let duties = workers.iter().flat_map(|worker| &worker.duties).filter(|duty| duty.failing_since_at.is_some());
+    let duties = duties.map(|duty| FailingDuty {
+        name: format!("{}: {}", duty.worker, duty.name),
+        since_at: duty.failing_since_at,
+        why: duty.error.clone().unwrap_or_default(),
+    });
+    stuck.chain(duties).collect()
+}
+
+/// Would the next report have a link? Only what can be seen without making one is looked at.
+async fn is_mended(live: &Live) -> bool {
+    let may_write = |dir: &Path| access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    if let (Some(dir), Some(_)) = (&live.report.html_dir, &live.report.html_url) {
+        return may_write(dir);
+    }
+    let Some(base) = &live.public_url else { return true };
+    let found = timeout(ANSWER_AFTER, fetch(&format!("{base}/healthz"))).await;
+    matches!(found, Ok(Fetched::Answer { status: 200, text }) if text.trim() == "ok")
+}
+
+/// Devices of hub.toml that never joined, while one of nearly that name did: the name is probably misspelt.
+fn declared_but_unknown(live: &Live, names: &[String]) -> Vec<Remark> {
+    let unknown = live.devices.iter().filter(|declared| !names.iter().any(|name| name == declared.name.as_str()));
+    let remark = |declared: &crate::config::Declared| Remark::device(declared.name.as_str(), names);
+    unknown.map(remark).filter(|remark| remark.nearest.is_some()).collect()
+}

@@ -1,0 +1,93 @@
+//! The verbs of devices, and `join-link`.
+
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use clap::Subcommand;
+use olog_daemon::config::parse_span;
+use olog_proto::DeviceName;
+
+use super::{
+    complain, show,
+    words::{Context, VerbOutput, VerbResult, text},
+};
+use crate::{
+    admin::socket::{LinkAnswer, Rename, Who},
+    net::enrol::{LINK_EXPIRES_MAX, LinkRequest},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeviceVerb {
+    /// List the devices.
+    List {
+        /// Only devices waiting to be accepted.
+        #[arg(long)]
+        pending: bool,
+        /// As JSON; times are milliseconds since 1970.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Accept a device that is waiting.
+    Accept {
+        /// Its name, or its key if several waiting devices have that name.
+        #[arg(value_name = "NAME|KEY")]
+        who: String,
+    },
+    /// Remove a device: its key is rejected from now on.
+    Forget {
+        /// The name of the device.
+        name: String,
+    },
+    /// Rename a device.
+    Rename {
+        /// Its current name.
+        old: String,
+        /// Its new name.
+        new: DeviceName,
+    },
+}
+
+pub(super) fn link_span(text: &str) -> Result<Duration, String> {
+    match parse_span(text)? {
+        span if span.is_zero() || span > LINK_EXPIRES_MAX => Err("expected at least 1s and at most 30d".to_owned()),
+        span => Ok(span),
+    }
+}
+
+pub(super) async fn answer(hub: &Context<'_>, verb: DeviceVerb) -> VerbResult {
+    let done = |key: &str, name: &str, old: &str| hub.t(key, &[text("name", name), text("old", old)]);
+    let words = match verb {
+        DeviceVerb::List { pending, json } => {
+            let columns = if pending { show::PENDING } else { show::DEVICES };
+            return hub.list(&format!("/devices?pending={pending}"), json, columns).await;
+        }
+        DeviceVerb::Accept { who } => {
+            hub.client.post::<()>("/device/accept", &Who { who: who.clone() }).await?;
+            done("cli-device-accepted", &who, "")
+        }
+        DeviceVerb::Forget { name } => {
+            hub.client.post::<()>("/device/forget", &Who { who: name.clone() }).await?;
+            done("cli-device-forgotten", &name, "")
+        }
+        DeviceVerb::Rename { old, new } => {
+            hub.client.post::<()>("/device/rename", &Rename { old: old.clone(), new: new.clone() }).await?;
+            done("cli-device-renamed", new.as_str(), &old)
+        }
+    };
+    Ok(VerbOutput::sentence(words))
+}
+
+/// The link goes to stdout alone, so that it can be piped into `olog-agent join`.
+pub(super) async fn join_link(hub: &Context<'_>, request: LinkRequest) -> VerbResult {
+    let answer: LinkAnswer = hub.client.post("/join-link", &request).await?;
+    answer.word.iter().for_each(|word| complain(word));
+    if !request.local || io::stdout().is_terminal() {
+        let until = hub.say.span(i64::try_from(request.expires).unwrap_or(i64::MAX).saturating_mul(1000));
+        let how = if request.local { "cli-link-local" } else { "cli-link" };
+        let uses = usize::try_from(request.uses).unwrap_or(usize::MAX);
+        complain(&hub.t(how, &[text("span", until), super::words::number("uses", uses)]));
+    }
+    Ok(VerbOutput::sentence(answer.link))
+}

@@ -1,0 +1,169 @@
+# What the hub's command line says. Keys are the same as in terminal.zh-CN.ftl; a test of olog-hub compares them.
+
+## Verbs: one sentence each
+cli-unknown = no { $what } is called "{ $name }"; it is kept in case one appears
+cli-unknown-near = no { $what } is called "{ $name }": did you mean "{ $nearest }"?
+cli-acknowledged = { $count ->
+    [one] Acknowledged { $one }: no reminders for 7 days or until it ends. New errors and its end are still pushed.
+   *[other] Acknowledged { $count } incidents ({ $numbers }): no reminders for 7 days or until they end. New errors and their ends are still pushed.
+}
+cli-closed = { $count ->
+    [one] Closed { $one }. If it fails again, that is pushed again.
+   *[other] Closed { $count } incidents ({ $numbers }). What fails again is pushed again.
+}
+cli-incident-over = incident #{ $n } is over already
+cli-incident-unknown = there is no incident #{ $n }: see olog-hub incident list --all
+cli-none-open = None of these incidents is open.
+cli-no-incident = No incident is open.
+cli-acknowledged-mark = * acknowledged
+cli-device-accepted = Accepted { $name }. It connects by itself within 10 seconds.
+cli-device-forgotten = Removed { $name }: its key is rejected from now on. To let it back in: olog-hub join-link --device { $name }
+cli-device-renamed = { $old } is now called { $name }.
+cli-task-forgotten = Removed { $task } from lists and reports until it is seen again.
+cli-task-renamed = { $old } is now called { $task }. Events under the old name go to the new one.
+cli-task-merged = { $old } is now part of { $task }. Events under the old name go there too.
+cli-task-expected = { $task } is expected again, as hub.toml says or as learnt.
+cli-task-not-expected = { $task } is no longer expected: if it does not run, nobody is notified. Undo with "on" instead of "off".
+cli-channel-rearmed = Channel { $name }: paused and refused receivers are tried again now, and its daily message budget is full.
+cli-silence-now = Silence { $n }: { $scope } is silent until { $until }. End it earlier with: olog-hub silence end { $n }
+cli-silence-later = Silence { $n }: { $scope } will be silent from { $from } until { $until }. Cancel it with: olog-hub silence end { $n }
+cli-silence-every = Silence { $n }: { $scope } is silent for { $lasts } at every "{ $every }", next from { $from } until { $until }. End it with: olog-hub silence end { $n }
+cli-silence-endless = Silence { $n }: this error of { $scope } is not pushed any more. Undo with: olog-hub silence end { $n }
+cli-silence-ended = { $held ->
+    [0] Silence { $n } is over. It held nothing back.
+    [one] Silence { $n } is over. 1 problem that it held back is notified now if it still exists.
+   *[other] Silence { $n } is over. { $held } problems that it held back are notified now if they still exist.
+}
+cli-not-an-error = Silence { $n } for { $scope }: { $comment }. Undo with: olog-hub silence end { $n }
+cli-not-an-error-closed = Incident #{ $n } is closed.
+cli-report-no-channel = no channel accepts reports: nothing was pushed
+cli-report-page-gone = its page is no longer stored (report.keep_days); here is its text
+cli-written = written: { $file }
+cli-not-written = cannot write { $file }: { $why }; here is the report's text
+cli-link = On the device: sudo olog-agent join 'LINK'. The link is valid for { $span } and { $uses ->
+    [one] one device
+   *[other] { $uses } devices
+}.
+cli-link-local = On this machine: olog-hub join-link --local | olog-agent join. The link is valid for { $span } and { $uses ->
+    [one] one device
+   *[other] { $uses } devices
+}.
+
+## What a service answered
+sent-accepted = { $receiver }: the service accepted it ({ $answer }); look at your phone
+sent-refused = { $receiver }: the service refused it: { $answer }
+sent-later = { $receiver }: not accepted yet: { $answer }
+sent-no-answer = no answer yet: { $channel } may be busy or unreachable. The hub keeps trying; see: olog-hub channel list
+sent-check-token = What to do: check that the token belongs to { $channel } and that the receiver has subscribed; olog-hub setup asks for both again.
+sent-check-network = What to do: check that this machine reaches the service (DNS, firewall, proxy). The hub keeps trying for 7 days.
+
+## status: what needs attention, worst first
+status-good = All well: { $connected } of { $devices } devices connected.
+status-to-do = { $n ->
+    [one] 1 thing needs attention:
+   *[other] { $n } things need attention:
+}
+status-store = The database { $store } does not answer, so nothing is recorded. Check the disk (df -h) and the journal: journalctl -u olog-hub -n 50
+status-refused = The changed configuration was refused; the old one is in force: { $why }. Correct it, then check with: olog-hub check
+status-no-channel = No channel is configured, so nobody is notified of anything: run olog-hub setup
+status-channel-paused = Channel { $name } is paused, because the service refused its credentials: { $why }. { $waiting } messages wait. Correct the token, then: olog-hub channel rearm { $name }
+status-channel-failing = Channel { $name } is failing: { $why }. { $waiting } messages wait; they are sent when the service accepts messages again. Test it with: olog-hub channel test { $name }
+status-channel-gone = { $waiting } messages wait for channel { $name }, which is not in the configuration any more. They are given up after 7 days.
+status-channel-budget = Channel { $name } has used its daily message budget; { $waiting } messages wait until { $next }. If the service has reset it: olog-hub channel rearm { $name }
+status-channel-refused = Channel { $name }: the service refused { $receivers } for good. Correct the receivers, then: olog-hub channel rearm { $name }
+status-incidents = { $n ->
+    [one] 1 open incident is not acknowledged. Look with olog-hub incident show { $ids }, acknowledge with olog-hub incident ack { $ids }
+   *[other] { $n } open incidents are not acknowledged. All of them: olog-hub incident list. Acknowledge with: olog-hub incident ack { $ids }
+}
+status-worker = { $name } has been failing since { $since }: { $why }
+status-set-aside = { $n ->
+    [one] 1 value of the database could not be read and was set aside; a newer version may read it. Details: olog-hub status --json
+   *[other] { $n } values of the database could not be read and were set aside; a newer version may read them. Details: olog-hub status --json
+}
+status-pending = { $n ->
+    [one] 1 device waits to be accepted: olog-hub device list --pending
+   *[other] { $n } devices wait to be accepted: olog-hub device list --pending
+}
+status-no-device = No device has joined yet. Make a link with: olog-hub join-link (for this machine: olog-hub join-link --local | olog-agent join)
+status-no-link = The last report came without a link: { $why }
+status-declared = hub.toml declares device "{ $name }", but no device of that name has joined. Did you mean "{ $nearest }"?
+status-without-effect = hub.toml has { $table }, which this version does not support yet: it has no effect.
+
+## status: how things are
+status-devices = Devices: { $connected } of { $devices } connected.
+status-away = Not connected: { $names }{ $more ->
+    [0] .
+   *[other] {" "}and { $more } more.
+}
+status-open = { $n ->
+    [0] Incidents: none open.
+    [one] Incidents: 1 open, { $acknowledged } acknowledged.
+   *[other] Incidents: { $n } open, { $acknowledged } acknowledged.
+}
+status-channels = Channels that work: { $names }.
+status-one-channel = { $name } is the only channel: if it fails, nobody is notified of that.
+status-reports = Reports: the last at { $last }, the next at { $next }.
+status-first-report = Reports: none yet, the first at { $next }.
+status-url = Address: { $url } (listening on { $listen }).
+status-no-url = Address: listening on { $listen }; public_url is not set, so pushes carry no links.
+status-program = Version { $version }, database { $store }.
+
+## setup
+setup-language = Language / 语言: zh-CN or en
+setup-language-expected = expected / 应为: zh-CN or en
+setup-begin = This writes { $file } and a secret file. Press Enter to keep the value in [brackets].
+setup-zone-utc = The system's time zone is UTC. Times in pushes and the hour of the report follow the zone below.
+setup-zone = Time zone
+setup-zone-expected = expected a name like Asia/Shanghai, Europe/Berlin or UTC
+setup-url-about =
+    public_url: the address by which devices and browsers reach this hub, e.g. https://hub.example.com:8765.
+    Join links and links in pushes need it. "-" for none.
+setup-url = public_url
+setup-url-in-hub-toml = hub.toml sets one: change it there
+setup-where =
+    Where do you read messages? The WxPusher app has no limit; inside WeChat at most 10 messages arrive in 24 h, so the
+    hub budgets them.
+setup-where-ask = 1: the WxPusher app, 2: inside WeChat
+setup-one-or-two = expected 1 or 2
+setup-way =
+    How should WxPusher reach you?
+    1: simple push, a token SPT_… for one phone: scan the code for it on https://wxpusher.zjiecode.com/docs/
+    2: your own application: its token AT_… from https://wxpusher.zjiecode.com/admin/, and the UID_… of everybody who
+       subscribed to it, listed on the application's page
+setup-way-ask = 1: SPT, 2: application
+setup-token = Application token AT_…
+setup-spt = SPT_… (several with spaces)
+setup-begins-with = expected something that begins with { $mark }
+setup-uids = UID_… of the receivers, with spaces
+setup-uids-expected = expected UID_…, one or several
+setup-there = keep the saved one
+setup-replace = { $file } exists with other content. Replace it
+setup-replace-edited = { $file } was edited by hand; its comments would be lost. Replace it
+setup-question-mark = ?
+setup-yes-or-no = expected y or n
+setup-written = Written: { $file }
+setup-agent = The agent of this machine is configured here too ({ $file }).
+setup-device = Name of this machine in alerts
+setup-device-expected = expected a name without control characters, at most 64 bytes
+setup-address = How do you log in to this machine by ssh, e.g. ubuntu@10.20.0.233:22 (shown in alerts; "-" for none)
+setup-address-expected = expected user@host or user@host:port
+setup-folder = { $folder } contains log files. Watch it too
+setup-loaded = The hub has loaded it. Sending a test …
+setup-hub-off = The hub does not run, so nothing was sent. Start it: systemctl enable --now olog-hub
+setup-hub-off-then = Then: olog-hub channel test { $channel }
+setup-next-report = The next daily report comes on { $time } ({ $zone }).
+setup-only-channel = { $name } is the only channel: if it fails, nobody is notified. Consider a second [[channel]].
+setup-next-here = Next, as root, for this machine's own logs: install olog-agent, then: olog-hub join-link --local | olog-agent join
+setup-next-others = For other machines: install olog-agent there, and join with what this prints: olog-hub join-link
+setup-invalid = { $findings }
+    nothing was written
+setup-before = { $findings }
+    fix this first, then run olog-hub setup again
+setup-not-written = cannot write { $file }: { $why }; nothing was changed
+setup-rights = olog-hub setup writes { $files }: run it as root (sudo olog-hub setup)
+setup-declined = nothing was changed
+setup-ended = the answers ended at the question "{ $question }"; nothing was changed
+setup-wrong = { $question }: { $problem }; nothing was changed
+setup-cancelled = cancelled; nothing was changed
+setup-unreadable = cannot read the answers: { $why }
+setup-echo = the terminal may no longer show what you type; run: reset

@@ -1,0 +1,154 @@
+# 服务端命令行的文字。键与 terminal.en.ftl 相同，由 olog-hub 的测试核对。
+
+## 各命令：每条一句话
+cli-unknown = 没有名为“{ $name }”的{ $what ->
+    [device] 设备
+   *[task] 任务
+}；规则已保留，以后出现同名的即生效
+cli-unknown-near = 没有名为“{ $name }”的{ $what ->
+    [device] 设备
+   *[task] 任务
+}，是不是“{ $nearest }”？
+cli-acknowledged = { $count ->
+    [1] 已确认 { $one }：7 天内或恢复之前不再提醒；新错误和恢复仍会推送。
+   *[other] 已确认 { $count } 个故障（{ $numbers }）：7 天内或恢复之前不再提醒；新错误和恢复仍会推送。
+}
+cli-closed = { $count ->
+    [1] 已关闭 { $one }。再次出错时会再次推送。
+   *[other] 已关闭 { $count } 个故障（{ $numbers }）。再次出错时会再次推送。
+}
+cli-incident-over = 故障 #{ $n } 已经结束
+cli-incident-unknown = 没有故障 #{ $n }，请查看：olog-hub incident list --all
+cli-none-open = 这些编号中没有未结束的故障。
+cli-no-incident = 没有未结束的故障。
+cli-acknowledged-mark = * 已确认
+cli-device-accepted = 已接受 { $name }，它会在 10 秒内自动连接。
+cli-device-forgotten = 已移除 { $name }，它的密钥从现在起无效。要让它重新加入：olog-hub join-link --device { $name }
+cli-device-renamed = { $old } 现在叫 { $name }。
+cli-task-forgotten = 已从列表和日报中移除 { $task }，直到它再次出现。
+cli-task-renamed = { $old } 现在叫 { $task }，旧名下的事件归入新名。
+cli-task-merged = { $old } 已并入 { $task }，旧名下的事件也归入那里。
+cli-task-expected = 重新监视 { $task } 是否按时运行：以 hub.toml 或学到的规律为准。
+cli-task-not-expected = 不再监视 { $task } 是否按时运行，未运行也不通知。要恢复，把 off 换成 on。
+cli-channel-rearmed = 通道 { $name }：暂停和被拒的接收人现在重试，今日额度已恢复。
+cli-silence-now = 静音规则 { $n }：{ $scope } 静音到 { $until }。提前结束：olog-hub silence end { $n }
+cli-silence-later = 静音规则 { $n }：{ $scope } 将从 { $from } 静音到 { $until }。取消：olog-hub silence end { $n }
+cli-silence-every = 静音规则 { $n }：{ $scope } 按“{ $every }”每次静音 { $lasts }，下次 { $from } 到 { $until }。结束：olog-hub silence end { $n }
+cli-silence-endless = 静音规则 { $n }：{ $scope } 的这个错误不再推送。撤销：olog-hub silence end { $n }
+cli-silence-ended = { $held ->
+    [0] 静音规则 { $n } 已结束，期间没有暂存的通知。
+   *[other] 静音规则 { $n } 已结束，暂存的 { $held } 项中仍有问题的现在通知。
+}
+cli-not-an-error = 静音规则 { $n }（{ $scope }）：{ $comment }。撤销：olog-hub silence end { $n }
+cli-not-an-error-closed = 故障 #{ $n } 已关闭。
+cli-report-no-channel = 没有接收日报的通道，未推送
+cli-report-page-gone = 网页已过保存期（report.keep_days），以下是文字版
+cli-written = 已写入：{ $file }
+cli-not-written = 无法写入 { $file }：{ $why }；以下是文字版
+cli-link = 在设备上运行：sudo olog-agent join '链接'。链接 { $span }内有效，可供 { $uses } 台设备使用。
+cli-link-local = 在本机运行：olog-hub join-link --local | olog-agent join。链接 { $span }内有效，可供 { $uses } 台设备使用。
+
+## 推送服务的回答
+sent-accepted = { $receiver }：推送服务已接受（{ $answer }），请看手机
+sent-refused = { $receiver }：推送服务拒绝：{ $answer }
+sent-later = { $receiver }：尚未接受：{ $answer }
+sent-no-answer = 还没有回答：{ $channel } 可能正忙或连不上。服务端会继续重试，请查看：olog-hub channel list
+sent-check-token = 怎么办：核对令牌是否属于 { $channel }，接收人是否已关注；运行 olog-hub setup 可重新填写。
+sent-check-network = 怎么办：检查本机能否连上推送服务（DNS、防火墙、代理）。服务端会重试 7 天。
+
+## status：要处理的，最要紧的在前
+status-good = 一切正常：{ $devices } 台设备中 { $connected } 台在线。
+status-to-do = 有 { $n } 件事要处理：
+status-store = 数据库 { $store } 没有响应，事件无法入库。请检查磁盘（df -h）和日志：journalctl -u olog-hub -n 50
+status-refused = 修改后的配置有误，未采用，仍按旧配置运行：{ $why }。改好后检查：olog-hub check
+status-no-channel = 没有配置通道，任何问题都不会通知：请运行 olog-hub setup
+status-channel-paused = 通道 { $name } 已暂停，因为推送服务不认它的令牌：{ $why }。有 { $waiting } 条消息在等待。改好令牌后运行：olog-hub channel rearm { $name }
+status-channel-failing = 通道 { $name } 推送失败：{ $why }。有 { $waiting } 条消息在等待，恢复后补发。测试：olog-hub channel test { $name }
+status-channel-gone = 有 { $waiting } 条消息在等通道 { $name }，但配置里已没有它。7 天后放弃。
+status-channel-budget = 通道 { $name } 今日额度已用完，有 { $waiting } 条消息等到 { $next }。如果推送服务那边已恢复：olog-hub channel rearm { $name }
+status-channel-refused = 通道 { $name }：推送服务永久拒绝了 { $receivers }。改好接收人后运行：olog-hub channel rearm { $name }
+status-incidents = 有 { $n } 个未确认的故障。全部：olog-hub incident list；确认：olog-hub incident ack { $ids }
+status-worker = { $name } 自 { $since } 起一直失败：{ $why }
+status-set-aside = 数据库中有 { $n } 个值无法读取，已搁置，新版本也许能读。详见：olog-hub status --json
+status-pending = 有 { $n } 台设备等待接受：olog-hub device list --pending
+status-no-device = 还没有设备加入。生成链接：olog-hub join-link（本机：olog-hub join-link --local | olog-agent join）
+status-no-link = 上次日报没有链接：{ $why }
+status-declared = hub.toml 里声明了设备“{ $name }”，但没有这个名字的设备加入过。是不是“{ $nearest }”？
+status-without-effect = hub.toml 里有 { $table }，此版本尚不支持，不起作用。
+
+## status：现状
+status-devices = 设备：{ $devices } 台中 { $connected } 台在线。
+status-away = 不在线：{ $names }{ $more ->
+    [0] 。
+   *[other] {" "}等，另有 { $more } 台。
+}
+status-open = { $n ->
+    [0] 故障：没有未结束的。
+   *[other] 故障：{ $n } 个未结束，其中 { $acknowledged } 个已确认。
+}
+status-channels = 正常的通道：{ $names }。
+status-one-channel = { $name } 是唯一的通道：它若失效，没有人会知道。
+status-reports = 日报：上次 { $last }，下次 { $next }。
+status-first-report = 日报：还没有，首次 { $next }。
+status-url = 地址：{ $url }（监听 { $listen }）。
+status-no-url = 地址：监听 { $listen }；未设置 public_url，推送里没有链接。
+status-program = 版本 { $version }，数据库 { $store }。
+
+## setup
+setup-language = Language / 语言: zh-CN or en
+setup-language-expected = expected / 应为: zh-CN or en
+setup-begin = 将写入 { $file } 和一个密钥文件。直接回车即保留[方括号]里的值。
+setup-zone-utc = 系统时区是 UTC。推送里的时间和日报的钟点以下面的时区为准。
+setup-zone = 时区
+setup-zone-expected = 应为 Asia/Shanghai、Europe/Berlin 或 UTC 这样的名称
+setup-url-about =
+    public_url：设备和浏览器访问服务端的地址，例如 https://hub.example.com:8765。
+    加入链接和推送里的链接都要用到它。没有就填“-”。
+setup-url = public_url
+setup-url-in-hub-toml = hub.toml 里已设置，请在那里修改
+setup-where =
+    您在哪里看消息？WxPusher 应用没有数量限制；微信里 24 小时最多收到 10 条，服务端会节省使用。
+setup-where-ask = 1：WxPusher 应用，2：微信
+setup-one-or-two = 应为 1 或 2
+setup-way =
+    用哪种方式推送给您？
+    1：极简推送，每部手机一个 SPT_…，在 https://wxpusher.zjiecode.com/docs/ 扫码获取
+    2：自己的应用：在 https://wxpusher.zjiecode.com/admin/ 取得 AT_…，以及关注者的 UID_…，
+       应用页面上可以查到
+setup-way-ask = 1：SPT，2：应用
+setup-token = 应用的 AT_…
+setup-spt = SPT_…（多个用空格隔开）
+setup-begins-with = 应以 { $mark } 开头
+setup-uids = 接收人的 UID_…，用空格隔开
+setup-uids-expected = 应为一个或多个 UID_…
+setup-there = 保留已有的
+setup-replace = { $file } 已存在且内容不同。要替换吗
+setup-replace-edited = { $file } 被手工改过，替换会丢失其中的注释。要替换吗
+setup-question-mark = ？
+setup-yes-or-no = 应为 y 或 n
+setup-written = 已写入：{ $file }
+setup-agent = 本机的客户端也在这里设置（{ $file }）。
+setup-device = 告警中本机的名称
+setup-device-expected = 名称不能有控制字符，最多 64 字节
+setup-address = 用 ssh 怎样登录本机，例如 ubuntu@10.20.0.233:22（显示在告警里；没有就填“-”）
+setup-address-expected = 应为 user@host 或 user@host:port
+setup-folder = { $folder } 里有日志文件。也要监视它吗
+setup-loaded = 服务端已采用。正在发送测试消息……
+setup-hub-off = 服务端没有运行，什么也没有发送。启动它：systemctl enable --now olog-hub
+setup-hub-off-then = 然后运行：olog-hub channel test { $channel }
+setup-next-report = 下次日报：{ $time }（{ $zone }）。
+setup-only-channel = { $name } 是唯一的通道：它若失效，没有人会知道。建议再加一个 [[channel]]。
+setup-next-here = 下一步，以 root 收集本机的日志：安装 olog-agent，然后运行：olog-hub join-link --local | olog-agent join
+setup-next-others = 其他机器：在那里安装 olog-agent，再用这条命令给出的链接加入：olog-hub join-link
+setup-invalid = { $findings }
+    什么也没有写入
+setup-before = { $findings }
+    请先改好，再运行 olog-hub setup
+setup-not-written = 无法写入 { $file }：{ $why }；什么也没有改动
+setup-rights = olog-hub setup 要写入 { $files }：请以 root 运行（sudo olog-hub setup）
+setup-declined = 什么也没有改动
+setup-ended = 输入在“{ $question }”这一问处结束；什么也没有改动
+setup-wrong = { $question }：{ $problem }；什么也没有改动
+setup-cancelled = 已取消；什么也没有改动
+setup-unreadable = 无法读取输入：{ $why }
+setup-echo = 终端可能不再显示输入的字符，请运行：reset
