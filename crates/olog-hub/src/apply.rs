@@ -1,7 +1,9 @@
-//! Writing down what was decided: the incidents and notices that follow from outcomes, in the caller's transaction.
+//! Decisions become rows: writes the incidents and notifications that follow from outcomes, in the caller's transaction.
 //!
-//! `ingest`, `watchman` and the verbs decide by the pure modules and come here with what was decided, so that there is
-//! one way from an [`Outcome`] to a row. Decides nothing itself, commits nothing, rings nobody.
+//! `ingest`, `watchman` and the command handlers call the pure rules and pass their outcomes here, so there is one way from an [`Outcome`]
+//! to a row. [`Rules`] is the live configuration that these decisions need: policy, channels, language, time zone.
+//!
+//! Decides nothing itself, commits nothing, wakes no worker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

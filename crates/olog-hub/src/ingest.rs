@@ -1,15 +1,20 @@
-//! Events in, committed: the one road from a session to the store.
+//! The only path by which a session's events reach the database. Also records connects and disconnects, devices that wait to be accepted,
+//! and keys that two machines use.
 //!
-//! **Group commit.** Sessions hand batches to one worker and wait. While a transaction runs, what arrives waits together and
-//! is the next transaction, up to [`GROUP_MAX`] events; so a lone event is committed at once, and a thousand agents share
-//! one flush of the disk. An acknowledgement means that the transaction is on the disk.
+//! **Group commit.** Sessions hand batches to one worker and wait. Batches that arrive during a transaction are collected and
+//! committed as the next one, up to [`GROUP_MAX`] events. So a lone event is committed at once, and a thousand agents share one flush
+//! of the disk. An acknowledgement means that the transaction is on the disk.
 //!
-//! In that transaction stand the events (once per number), the tasks' facts, the incidents and the outbox rows. What cannot be
-//! stored must not stop what can: a group that the store refuses is tried again batch by batch, then event by event, and
-//! the one event that it refuses for itself is recorded under its number as `unreadable`, told, and acknowledged. A disk that
-//! is full or fails is another matter: the group waits and is tried again, the devices keep what is not acknowledged.
+//! One transaction writes the events (once per number), the tasks' facts, the incidents and the outbox rows.
 //!
-//! Must not: know frames, call a channel, decide what an event means (`incident` does).
+//! | the store says | what happens |
+//! |---|---|
+//! | the disk is full or fails, the database is away | the group waits and is tried again; devices keep what is not acknowledged |
+//! | it refuses a row of the group | again batch by batch, then event by event; the single bad event is stored as `unreadable` under its number, reported, and acknowledged |
+//! | a stored row that a batch needs cannot be read | this device gets "busy" and keeps its events; the others go on |
+//! | the database is damaged, or of a later version | the worker ends, and with it the process |
+//!
+//! Must not know frames, call a channel, or decide what an event means (`incident` does).
 
 mod notes;
 mod touched;

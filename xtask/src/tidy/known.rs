@@ -47,14 +47,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Window", "to be renamed"),
     // References to a page that is not in the repository.
     ("reference", "crates/olog-hub/src/rules/budget.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/rules/expect.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/rules/expect/cadence.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/rules/incident.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/rules/incident/telling.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/rules/incident/tests/histories.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/rules/incident/texts.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/rules/liveness.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/store/events.rs", "to be stated"),
     ("reference", "crates/olog-hub/src/timed/watchman/tasks.rs", "to be stated"),
     ("reference", "crates/olog-push/src/notice.rs", "to be stated"),
 ];

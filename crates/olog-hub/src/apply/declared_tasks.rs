@@ -1,8 +1,8 @@
-//! What hub.toml declares of tasks, brought into the store: each declared task has a row, seen or not, and knows since when
-//! it is declared like that.
+//! Brings the tasks that hub.toml declares into the store: each has a row, seen or not, with the time since when it is declared like
+//! that. Done when a device connects, when the hub starts, and when the configuration changes. An unchanged declaration costs one read.
 //!
-//! Done when a device connects, when the hub starts and when the configuration changes; what is as it was costs a look.
-//! Decides nothing: `expect` does. Commits nothing by itself, rings nobody.
+//! Also what a device's return means for its tasks: [`device_back`] gives late tasks more time, [`device_rebooted`] ends runs that were
+//! under way. Decides nothing (`expect` does), commits nothing, wakes no worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
-//! The one place where a notice is held back by a silence, and where what was held is told when the silence is over.
+//! The one place where a silence holds a notification back, and where held notifications are told when the silence ends.
 //!
-//! Every notice of the hub comes through [`tell`]. `silence` decides; this keeps its memory, [`Holding`], in the transaction
-//! of the notice, so that a crash changes neither what is held nor what is told. A notice of several devices is told of those
-//! that are not silenced. [`release`] is called when a silence may be over: what is still wrong is told then, as it is then.
+//! Every notification of the hub goes through [`tell`]. `silence` decides; this module stores the held state ([`Holding`]) in the same
+//! transaction as the notification, so a crash cannot make them differ. A notification about several devices is split: each device is
+//! silenced on its own. [`release`] runs when a silence may be over: what is still failing is told, with its facts of that moment.
 
 use olog_proto::{At, Fingerprint};
 use olog_push::{Content, Kind, Notice, Reason};

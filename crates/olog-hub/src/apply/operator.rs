@@ -1,5 +1,6 @@
-//! What a person does to an incident or a task: acknowledges, closes, expects, forgets, renames. Thin: loads, lets the facts
-//! decide, writes, in one transaction. Used by the verbs; rings nobody.
+//! What the user does to an incident or a task: acknowledge, close, expect, forget, rename, merge. Loads, lets the facts
+//! decide, and writes, in one
+//! transaction. Used by the command handlers; wakes no worker.
 
 use olog_proto::{At, TaskName};
 

@@ -1,5 +1,5 @@
-//! Notes of agents: their own troubles, as incidents of the device, and what happened once, as a notice. In the transaction of
-//! the event; decides nothing of tasks.
+//! Notes: troubles that an agent reports of itself. A trouble that lasts is an incident of the device; one that only happened is a
+//! notification. Runs in the transaction of the event; decides nothing about tasks.
 
 use olog_proto::{At, Note};
 use olog_push::SystemCode;

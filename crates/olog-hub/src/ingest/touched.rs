@@ -1,4 +1,4 @@
-//! The tasks that a batch is about: each loaded once, whichever of its names its events use.
+//! The tasks of one batch: each is loaded once, under whichever of its names the events use.
 
 use std::collections::HashMap;
 

@@ -1,11 +1,10 @@
-//! Enrolment, the hub's side: how a device gets its place here, and how it loses it.
+//! Enrolment, the hub's side: how a device gets its identity at the hub, and how it loses it.
 //!
-//! `join-link` makes a secret that the store knows by its hash only; whoever has it within its time joins with a key of its
-//! own, and learns nothing but the hub's key. A device without a link waits until somebody accepts it. What takes a place
-//! away (forget, a replacement) is committed first, then the session is cut.
+//! `join-link` creates a secret; the database stores only its hash. Whoever presents it before it expires joins with their own key and
+//! learns only the hub's public key. A device without a link waits until the user accepts it. Forgetting or replacing a device is committed
+//! before its session is closed. Also chooses the base URL of a link.
 //!
-//! This module decides nothing about events and holds no SQL; wrong guesses at a secret are slowed down, though 128 random
-//! bits need no help.
+//! Decides nothing about events and holds no SQL. Failed joins are limited in rate.
 
 use std::{
     collections::HashMap,

@@ -1,12 +1,11 @@
-//! Who is connected: one seat a device, in memory only.
+//! Registry of connected devices, in memory: one session for each device.
 //!
-//! A session takes a seat once its device is proven and known, and gives it back when it ends, however it ends. A device
-//! has one seat: a newer session of the same key displaces the older one. Through the seat others reach the session
-//! without knowing it: the watchman asks for a ping, `forget` and a replacement cut the session at once. Orders are flags
-//! and a bell; nobody waits for a session.
+//! A session registers once its device is proven and known, and is removed when it ends, however it ends. A newer session of the same key
+//! displaces the older one. Others reach a session through its handle: the watchman asks for a ping; `forget` and a replacement end the
+//! session at once. Orders are flags and a wake-up; nobody waits for a session.
 //!
-//! Nothing durable lives here and nothing is decided here, except one thing that only the roster can see: a key that
-//! is displaced again and again from two boots is used by two machines. Bounded by the number of connections.
+//! Nothing here is durable and nothing is decided here, except one thing that only this registry can see: a key that is displaced three
+//! times within 10 min from two boots is used by two machines. Bounded by the number of connections.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},

@@ -1,18 +1,20 @@
-//! Expectations: when has a task to come, and what follows if it does not.
+//! Expectations: when must a task run next, and what follows if it does not.
 //!
-//! What is expected stands in hub.toml: by a schedule and a grace, or at least once between two reports; or it is a habit that was
-//! learnt (`cadence`), shown in a report and refused by nobody. [`Facts`] hold what has to be remembered for that: since when it is expected, when the task was last seen, and the open incident. From them
-//! follows one instant, [`Facts::late_at`]: LOST from then on, unless the task comes.
+//! A task is expected by a schedule and a grace in hub.toml, by being declared there without one (at least once between two reports, or
+//! within 26 h), or by a schedule learnt from past runs (`cadence`), which a report has proposed and nobody has declined. [`Facts`] store
+//! since when it is expected, when it was last seen, and the open incident. They yield one deadline, [`Facts::late_at`]. After it the task
+//! is LOST, unless a run is seen.
 //!
-//! Any sign of the task counts as coming, a failing run too: that is ERR and not LOST. What counts is the event's own time, in the
-//! hub's time; so a run that is heard of late was in time if it was. A task is not judged while its device is away, nor before
-//! the hub has all that the device held at its return: [`Facts::park`], [`Facts::device_back`].
+//! Any sign of the task counts as a run, a failing one too: that is ERR and not LOST. A run that is reported late counts as on time if
+//! its own timestamp is on time. A task is not judged while its device is away, nor, after a reconnect, before the hub has the
+//! device's backlog ([`Facts::park`], [`Facts::device_back`]). Also here: runs by `exec` that take far too long or vanish (`running`), and
+//! giving up a learnt schedule after 3 misses and 7 days.
 //!
-//! Pure: facts, a plan and `now` go in, [`Outcome`]s come out. Must not: know a store, a clock, or sentences; decide what an
+//! Pure: facts, a plan and `now` in, [`Outcome`]s out. Must not know a store, a clock or sentences, and must not decide what an
 //! error is (`incident` does).
 //!
-//! Invariants: nothing is late before it was expected that long, by the device and by the configuration; an end is told
-//! to who was told of the begin; facts of an older version are read.
+//! Invariants: a task cannot be late until its full grace has passed since its declaration and since its device joined; a recovery
+//! goes only to those who got the alert; facts of an older version are read, facts of a later one are refused.
 
 use chrono_tz::Tz;
 use olog_proto::{At, BootId, Event, Suffix, What, event::is_good_end};
@@ -32,11 +34,11 @@ mod tests;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
-/// Without a schedule, at least this long (DESIGN §3).
+/// Without a schedule, at least this long.
 const UNSCHEDULED: i64 = 26 * HOUR;
 /// A run may be this much before its time: clocks are not that exact.
 const EARLY: i64 = MINUTE;
-/// What fell due while its device was away has at least this long after its return (DESIGN §3).
+/// What fell due while its device was away has at least this long after its return.
 const AFTER_RETURN: i64 = 10 * MINUTE;
 /// An acknowledgement holds reminders back for at most this long.
 const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
@@ -44,7 +46,7 @@ const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
 const MISSED_MAX: usize = 10_000;
 /// A habit is watched this long after it was proposed.
 const WATCHED_AFTER: i64 = 24 * HOUR;
-/// One that was missed so often, and for so long, is none any more (DESIGN §3).
+/// One that was missed so often, and for so long, is none any more.
 const GONE_MISSED: u64 = 3;
 const GONE_AFTER: i64 = 7 * 24 * HOUR;
 

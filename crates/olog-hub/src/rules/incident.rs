@@ -1,18 +1,18 @@
-//! Incidents of tasks: the memory of one task, and what an event or the passing of time does to it.
+//! Decides when a task is ERR, and when an incident opens, continues, reopens and closes.
 //!
-//! Facts and `now` go in, [`Outcome`]s come out; nothing in here knows a store, a channel or a clock. The same
-//! [`TaskFacts`] with the same events and instants always give the same outcomes: whoever loads the facts, calls one
-//! function and commits facts and outcomes together can crash at any point.
+//! Input: the stored [`TaskFacts`] of one task, an event or the passing of time, the policy and `now`. Output: [`Outcome`]s to
+//! write. The same input always gives the same output, so a caller that commits facts and outcomes in one transaction may crash at
+//! any point. `telling` decides what the user is notified of and when; `signs` classifies an event; `texts` deduplicates messages of
+//! `.msg` files. The 30-day history of states is kept here too (`state::Days`).
 //!
-//! Owns: when a task is ERR, when an incident begins, is the same again, begins once more, and is over (DESIGN §3).
-//! What a person is told of it, and when, is in [`telling`]. Must not: name devices, write sentences, do IO.
+//! Two kinds of time. *Order* ("the log began after the error") compares the times of the events themselves, in the hub's time, so
+//! that a late event is judged as if it had come in time. *Timers* (confirming a recovery, closing a silent alarm, reminding) use the
+//! hub's `now`; [`TaskFacts::due_at`] returns the next one.
 //!
-//! Two kinds of time meet here. *Order* ("the log began after the error") compares the events' own times, so that what
-//! is told late is judged as if it had come in time. *Deadlines* (an end is believed, an alarm is quiet, a reminder)
-//! compare the hub's `now`, and [`TaskFacts::due_at`] says when to come back.
+//! Must not name devices, write sentences, or do IO.
 //!
-//! Invariants: every list is bounded; an incident's end is told only to who was told of its begin; facts of an older
-//! version are read (each field has a default), and [`TaskFacts::due`] leaves nothing due at or before its `now`.
+//! Invariants: every list is bounded; a recovery is sent only if the failure was sent; after `due(now)` no timer at or before `now`
+//! is left; facts of an older version are read, facts of a later one are refused (`store::set_aside`).
 
 mod phase;
 mod signs;
@@ -35,11 +35,11 @@ use crate::rules::state::{self, Days, State, Strip, day_of};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
-/// An incident that begins again within this time is the same one (DESIGN §3).
+/// An incident that begins again within this time is the same one.
 pub const SAME_WITHIN: i64 = 24 * HOUR;
-/// The shortest silence of an alarm that counts as quiet (DESIGN §3 (f)).
+/// The shortest silence of an alarm that counts as quiet.
 const QUIET_MIN: i64 = 15 * MINUTE;
-/// The silence of an alarm with fewer than three sightings that counts as quiet (DESIGN §3 (f)).
+/// The silence of an alarm with fewer than three sightings that counts as quiet.
 const QUIET_UNKNOWN: i64 = 24 * HOUR;
 /// An alarm that comes once a month must not stay ERR for three.
 const QUIET_MAX: i64 = 7 * 24 * HOUR;

@@ -1,17 +1,24 @@
-//! Absence of devices: who is LOST, who is BACK, and what goes together.
+//! Device liveness: which device is LOST, which is BACK, and which devices belong to one incident.
 //!
-//! A device is LOST when nothing was heard from it for its `offline_after`; five minutes more when it had said `bye`. When the
-//! first one falls due, those that have been silent for half their time are asked for a sign of life, and the verdict waits for
-//! them, at most ten seconds: what goes together is one [`Absence`], and its return is told together (DESIGN §3). A device that
-//! is lost again and again is told twice, the third time as one that comes and goes, and then with its count: every six
-//! hours, when it stays away for an hour, and when it has been here for a day.
+//! A device is LOST when nothing was heard from it for its `offline_after`, plus 5 min if it had said `bye`. When the first
+//! device reaches its
+//! timeout, the hub pings every device that has been silent for more than half of its own timeout, and waits at most 10 s
+//! for answers.
+//! The devices that are then lost, and those without an answer that are due within 30 s, form one [`Absence`] (one incident); their
+//! return is notified together.
 //!
-//! Pure: presences, open absences and `now` go in, [`Step`]s come out. What must survive a restart is in [`Absence`], the
-//! facts of an incident; the [`Roll`] holds only what a new start may forget (a question that is being asked, how often
-//! a device went lately). Must not: know the roster, the store, or tasks.
+//! Flapping: the first two losses within 24 h are notified normally. From the third on the device is reported as flapping, with its
+//! count: at most every 6 h, once after 1 h offline, and once after 24 h online.
 //!
-//! Invariants: a device is missing in at most one open absence; a BACK is told only of devices whose LOST was told; a hub that
-//! has just started calls nobody lost before the grace of each has run anew.
+//! Pure: device snapshots, open absences and `now` in, [`Step`]s out. What must survive a restart is in [`Absence`], the
+//! facts of an
+//! incident. [`Roll`] holds only what a restart may forget: the ping round in progress and the recent losses of each device.
+//! Must not
+//! know the sessions, the store, or tasks.
+//!
+//! Invariants: a device is missing in at most one open absence; BACK is sent only for devices whose LOST was sent; after a
+//! start the hub
+//! waits each device's full timeout before it calls that device lost.
 
 use std::collections::BTreeMap;
 

@@ -1,15 +1,14 @@
-//! Silences: is this held back, by what, and what is told when the silence ends.
+//! Silences (maintenance windows, "not an error"): is a notification held back, by which rule, and what is told when the rule ends.
 //!
-//! A [`Silence`] is a rule over devices and tasks, for a time, until a person ends it, or in windows that come again. "Not an
-//! error" is the same rule with a fingerprint. Silences hold back what a person is *told*; events, states and incidents
-//! know nothing of them.
+//! A [`Silence`] is a rule over devices and tasks: for a time, until the user ends it, or in windows that come again. "Not an error" is
+//! the same rule with a fingerprint. Silences only hold back notifications; events, states and incidents do not know them.
 //!
-//! What keeps them from losing anything is [`Held`]: of each matter of which something was held back, whether a person knew
-//! of it before, and whether it has ended since. [`step`] keeps that, notice by notice, so that when no silence holds the
-//! matter any more one word is enough: it is still wrong, or it is over, or nothing. The invariant, which the tests try on
-//! random histories: once the silences are over, a person believes of every matter what they would without them.
+//! For each incident with held notifications, [`Held`] stores whether the user had been notified before the silence, and whether the
+//! incident has ended. [`step`] updates it, notification by notification. When the last silence ends, at most one notification
+//! follows: still failing, or recovered. Invariant, tried on random histories: once the silences are over, the user believes of
+//! every incident what they would believe without them.
 //!
-//! Pure: rules, notices and `now` go in. Must not: know a store, a clock, or sentences.
+//! Pure: rules, notifications and `now` in. Must not know a store, a clock, or sentences.
 
 use chrono_tz::Tz;
 use olog_proto::{At, Fingerprint};

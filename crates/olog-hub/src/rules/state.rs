@@ -1,9 +1,8 @@
-//! OK, ERR, LOST: the words for tasks and devices, and how each of their days went. The one definition, used by the verbs,
-//! the pushes and the report.
+//! The states OK, ERR and LOST of tasks and devices, and the state of each of their last days. The one definition, used by the verbs, the
+//! notifications and the report.
 //!
-//! A word is computed from facts and never stored. What facts mean is decided where they are kept: `incident` says whether
-//! an error is open, `expect` whether something expected did not come, `absence` whether a device is away. Here is only
-//! what follows from that. Pure; must not know a store, a clock, or words for people.
+//! A state is computed from facts and never stored. `incident` says whether an error is open, `expect` whether an expected run is
+//! missing, `liveness` whether a device is away; here is only what follows from that. Pure. Contains no user-facing text.
 
 mod days;
 

@@ -1,4 +1,4 @@
-//! Devices: who they are, how they joined, what was last known of them.
+//! Devices: their keys, names, addresses and sessions, as rows of `devices`.
 
 use std::net::IpAddr;
 

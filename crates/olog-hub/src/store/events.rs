@@ -1,7 +1,7 @@
-//! Events and the epochs that number them.
+//! Events, and the epochs that number them.
 //!
-//! An event's key is (epoch, number): it is there once, whatever is sent twice. Its digest tells a resent event from
-//! another one under the same number.
+//! The key of an event is (epoch, number), so an event that is sent twice is stored once. Its digest distinguishes an event that is sent
+//! again from another one under the same number.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::ids::{DeviceId, TaskId};
 use super::{Insert, StoreError, Tx, Value};
 use crate::values;
 
-/// How many of the last numbers are compared with what comes again (DESIGN §9). Older ones are taken as known.
+/// How many of the last numbers are compared with what comes again. Older ones are taken as known.
 pub const COMPARED: u64 = 10_000;
 
 /// Where a stream stands.

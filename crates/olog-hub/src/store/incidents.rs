@@ -1,4 +1,4 @@
-//! Incidents: trouble of a task, of devices, of a channel, of the hub; and an agent's notes of its own trouble.
+//! Incidents: open or closed trouble of a task, of devices, of a channel, of the hub, and the troubles that an agent reports of itself.
 
 use olog_proto::{At, Excerpt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -1,6 +1,4 @@
-//! The ledger, read: what became of each notice, of an incident or of all.
-//!
-//! Reads only; what is written there is `outbox`'s affair.
+//! The ledger, read: what became of each notification, for one incident or for all. Read only; `outbox` writes it.
 
 use olog_proto::At;
 use olog_push::Notice;

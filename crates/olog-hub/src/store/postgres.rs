@@ -1,8 +1,8 @@
-//! The store on PostgreSQL: a pool of connections, and a step that runs on a thread where it may block.
+//! The store on PostgreSQL: a pool of connections; each step runs on a thread that may block.
 //!
-//! A step is plain code that asks and waits, so it runs on tokio's blocking pool and each statement waits for its
-//! answer there. READ COMMITTED with rows locked in key order; what the server asks to repeat (serialization failure,
-//! deadlock) is repeated, at most [`TRIES`] times.
+//! A step is plain code that asks and waits, so it runs on tokio's blocking pool and each statement waits for its answer there. READ
+//! COMMITTED, with rows locked in key order. What the server asks to repeat (serialization failure, deadlock) is repeated, at most
+//! [`TRIES`] times.
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio::runtime::Handle;

@@ -1,7 +1,6 @@
-//! Names of tasks: the one that a person gave, which is the row's, and those that its events still have.
+//! Names of tasks: the current name is in the task's row; an alias maps a former name, which events may still carry, to the row.
 //!
-//! An alias is a name by which events come, and the row that they go to. Invariant: within a device no alias is another
-//! row's name, so that a name leads to one task, whichever is asked first.
+//! Invariant: within a device no alias is the name of another row, so a name always leads to one task.
 
 use std::collections::BTreeMap;
 

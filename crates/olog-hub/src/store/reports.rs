@@ -1,4 +1,7 @@
-//! Reports: what a window needs, the pages that were made, the files that were written; and what they know from then on.
+//! Reports: what a report reads, the reports that were made, and the files that were written for them.
+//!
+//! A device or task that a report names for the first time is marked with the report's time; the mark takes effect once the
+//! report's row exists.
 
 use olog_proto::{At, Excerpt};
 use olog_push::ReportFacts;

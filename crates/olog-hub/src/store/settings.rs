@@ -1,4 +1,4 @@
-//! Small facts about the hub itself: its identity, when it was last alive.
+//! Small facts about the hub itself, by key: its identity, when it was last alive, what it has told once.
 
 use olog_proto::At;
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,4 +1,4 @@
-//! Silences, and what they hold: of each matter the last that a person would have heard (`silence::step`).
+//! Silences, and the notifications that they hold back: for each incident the last one that matters (`rules::silence::step`).
 
 use olog_daemon::config::show_span;
 use olog_proto::{At, Fingerprint};

@@ -1,8 +1,8 @@
-//! The store on SQLite: one writer thread behind a bounded queue, readers apart.
+//! The store on SQLite: one writer thread behind a bounded queue; readers use connections of their own.
 //!
-//! All writes go through one thread that owns the writing connection, so there is never a lock to wait for and no
-//! `SQLITE_BUSY`. The queue holds [`QUEUE`] steps; beyond that callers wait. WAL with `synchronous = FULL`: when a write
-//! returns, it is on the disk. A step that panics is undone and refused like one that the store cannot take; the thread goes on.
+//! All writes go through one thread that owns the writing connection, so no writer ever waits for a lock or gets `SQLITE_BUSY`. The queue
+//! holds [`QUEUE`] steps; beyond that callers wait. WAL with `synchronous = FULL`: when a write returns, it is on the disk. A step that
+//! panics is rolled back and refused, and the thread goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

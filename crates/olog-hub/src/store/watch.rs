@@ -1,4 +1,4 @@
-//! What the watchman asks: tasks that are due, devices as they were last seen, who is new.
+//! Queries of the watchman: tasks that are due, devices as they were last seen, devices that joined.
 
 use olog_proto::{At, BootId, TaskName};
 

@@ -1,4 +1,4 @@
-//! Silences that a person makes and ends, and errors that a person says are none.
+//! Silences that the user makes and ends, and errors of which the user says that they are none.
 
 use olog_proto::{At, Fingerprint, FingerprintText, fingerprint};
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
-//! Habits: what the runs of a task say about when it runs next.
+//! Learns a task's schedule from its past runs.
 //!
-//! Only runs teach: a `.log` that is made or written anew, one that has grown and is closed after a pause, a run by `exec`. An open
-//! log that grows teaches nothing, nor does an error. A habit is at least four runs over at least 24 h and three periods,
-//! whose gaps are within a fifth of their mean, or three weeks that are alike ([`Runs::habit`], DESIGN §3).
+//! Only runs teach: a `.log` created or rewritten; a `.log` appended to and closed after at least 3 min of quiet; a run by `exec`. An open
+//! log that grows teaches nothing, nor does an error. A schedule needs at least 4 runs over at least 24 h and 3 periods, with gaps
+//! within 20 % of their mean, or three weeks with the same weekdays and times ([`Runs::habit`]).
 //!
-//! Kept are the last [`RECENT`] runs, and of the even gaps before them only their sum and their extremes, so that what runs each
-//! minute for a day costs no more than what runs each month.
+//! Stored are the last [`RECENT`] runs. Of even gaps before them only the sum and the extremes are stored, so a task that runs
+//! each minute needs no more room than one that runs each month.
 
 use chrono::{DateTime, Datelike as _, NaiveTime, Timelike as _};
 use chrono_tz::Tz;

@@ -1,4 +1,4 @@
-//! What an event says about its task, whatever event it is: an error, a run, or nothing.
+//! Classifies an event of a task: an error, a run, or neither.
 
 use olog_proto::{
     At, Change, DeviceTime, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Suffix,

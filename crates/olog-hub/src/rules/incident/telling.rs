@@ -1,8 +1,15 @@
-//! What a person is told of one incident, and when (DESIGN §4).
+//! What the user is notified of about one incident, and when.
 //!
-//! The first sign at once; another error at once, up to a number an hour, further ones together; the same again is only
-//! counted; reminders; an end only to who was told of the begin. An incident that keeps coming back is told as such, and
-//! then every six hours until it has been calm for a day.
+//! | what comes | notification |
+//! |---|---|
+//! | the first error, or the first after it was over | at once |
+//! | a different error | at once, up to `new_errors_per_hour`; the rest together every 15 min |
+//! | the same error again | only counted; told in the reminder and at the end |
+//! | nothing new for `remind_every` | a reminder; not for 7 days after an acknowledgement |
+//! | the end | at once, if the failure was sent |
+//!
+//! An incident that is reopened for the third time within a day is reported as one that comes and goes, then every 6 h with its
+//! count, until 24 h without an error.
 
 use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
 use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy};

@@ -1,12 +1,12 @@
-//! The latest texts of a task's files: a `seen` event carries none and must be told all the same, and the same message
-//! is told once in a while only.
+//! The latest texts of a task's files. A `seen` event has no text, so the text of the file's last event is used. The same message of a
+//! `.msg` file within 10 min is notified once, with its count.
 
 use olog_proto::{At, Excerpt, Fingerprint};
 use serde::{Deserialize, Serialize};
 
 use super::{MINUTE, push_bounded};
 
-/// The same text of a `.msg` within this time is told once (DESIGN §4).
+/// The same text of a `.msg` within this time is told once.
 const ONCE_WITHIN: i64 = 10 * MINUTE;
 const TEXTS_MAX: usize = 4;
 

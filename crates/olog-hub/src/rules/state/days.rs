@@ -1,7 +1,7 @@
-//! How each of the last days went, in a few bytes beside the facts: what the strips show when the events are gone.
+//! The state of each of the last days, in a few bytes beside the facts: what a report shows after the events have been deleted.
 //!
-//! A day is the reader's (in the configured zone). A mark falls on the day of what it is about, so what is told late colours
-//! its own day. A state that lasts is carried over the days on which nothing was said.
+//! A day is a day of the reader's time zone. An event counts for the day on which it happened, so a late event changes that day. A
+//! state that lasts is carried over the days without events.
 
 use chrono::{DateTime, Datelike as _};
 use chrono_tz::Tz;

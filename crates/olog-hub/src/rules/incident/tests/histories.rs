@@ -99,7 +99,7 @@ fn event_of(step: &Step, at: At) -> Option<What> {
     })
 }
 
-/// How many errors an event stands for, by the plain words of DESIGN §2.
+/// How many errors an event stands for.
 fn n_errors(what: &What) -> u64 {
     match what {
         What::Text { file, excerpt } => u64::from(file.suffix.is_error() && !excerpt.is_blank() && !file.history),
