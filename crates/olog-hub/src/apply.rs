@@ -16,6 +16,7 @@ use olog_push::{Channel, Content, Kind, Limits, Message, Notice, Recovery, Resol
 use crate::journal::Line;
 use crate::rules::expect::{self, Known};
 use crate::rules::incident::{Outcome, Policy};
+use crate::rules::quiet::QuietHours;
 use crate::rules::state::State;
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
@@ -37,6 +38,8 @@ pub struct Rules {
     pub policy: Policy,
     /// Of which tasks, by device and name, a person is told only from so many errors in a row on.
     pub in_a_row: BTreeMap<String, BTreeMap<String, u32>>,
+    /// The hours in which good news and old news do not ring by themselves.
+    pub quiet: Option<QuietHours>,
     /// What is expected of tasks.
     pub expect: expect::Policy,
     /// Where notices go.
@@ -52,6 +55,7 @@ impl Default for Rules {
         Rules {
             policy: Policy::default(),
             in_a_row: BTreeMap::new(),
+            quiet: None,
             expect: expect::Policy::default(),
             channels: Vec::new(),
             language: Language::default(),

@@ -25,6 +25,7 @@ use olog_daemon::{
 use olog_proto::{At, DeviceName, TaskName};
 use olog_push::{Channel, words::Language};
 
+use crate::rules::quiet::QuietSpan;
 use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 mod keep;
@@ -158,6 +159,8 @@ pub struct Alerts {
     pub remind_every: Duration,
     /// New errors of one incident that are pushed at once within an hour.
     pub new_errors_per_hour: u32,
+    /// The part of the day in which good news and old news do not ring by themselves; `None`: there is none.
+    pub quiet: Option<QuietSpan>,
 }
 
 /// `[watchdog]`.

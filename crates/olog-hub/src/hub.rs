@@ -36,6 +36,7 @@ mod alive;
 mod heartbeat;
 mod owner;
 
+use crate::rules::quiet::QuietHours;
 use crate::{
     admin::{
         crash_report,
@@ -135,6 +136,9 @@ use alive::StatusLine;
 use heartbeat::HeartbeatWorker;
 use owner::{Owner, Published, ReloadRequests};
 
+/// The report of a large fleet takes its time, and one transaction of it is the longest step.
+const REPORT_STUCK_AFTER: Duration = Duration::from_secs(600);
+
 type Ended = (&'static str, Result<(), StoreError>);
 
 /// A hub that runs.
@@ -203,8 +207,10 @@ impl Hub {
             workers: workers.clone(),
         };
 
+        let watchman = watchman(&verbs, patience);
         let mut core = JoinSet::new();
-        let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), stop_core.clone());
+        let sweeps = workers.register("retention", STUCK_AFTER);
+        let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), sweeps, stop_core.clone());
         named(&mut core, "retention", kept);
         endless(&mut core, "heartbeat", HeartbeatWorker::new(&verbs).run(stop_core.clone()));
         named(&mut core, "ingest", ingest_worker.with_pulse(worker("ingest")).run(stop_core.clone()));
@@ -212,18 +218,10 @@ impl Hub {
         endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));
         let socket_path = boot.socket.clone();
         endless(&mut edge, "verbs", socket::run(verbs_listener, socket_path, Arc::new(verbs), stop_edge.clone()));
-        let watchman = Watchman::new(
-            store.clone(),
-            rules.clone(),
-            patience,
-            roster,
-            clock.clone(),
-            bells.watchman.clone(),
-            bells.outbox.clone(),
-        );
         // Everything that can fail is behind us.
-        let watchman = watchman.was_told_down(crash_report::clear(&boot.state_dir)).with_pulse(worker("watchman"));
+        let watchman = watchman.was_told_down(crash_report::clear(&boot.state_dir)).with_workers(&workers, STUCK_AFTER);
         named(&mut core, "watchman", watchman.run(stop_core.clone()));
+        let reporter = reporter.with_status(&workers.register("reporter", REPORT_STUCK_AFTER));
         named(&mut core, "reporter", reporter.run(stop_core.clone()));
         let (bell, of_outbox) = (bells.outbox.clone(), workers.clone());
         let outbox = outbox::run(store.clone(), rules, bell, clock.clone(), of_outbox, stop_core.clone());
@@ -283,6 +281,12 @@ impl Hub {
         }
         edge.is_ok()
     }
+}
+
+fn watchman(beside: &Verbs, patience: watch::Receiver<Arc<Patience>>) -> Watchman {
+    let Verbs { store, rules, roster, clock, bells, .. } = beside;
+    let (bell, outbox) = (bells.watchman.clone(), bells.outbox.clone());
+    Watchman::new(store.clone(), rules.clone(), patience, roster.clone(), clock.clone(), bell, outbox)
 }
 
 async fn open_store(config: &Config, url: &str, now: At) -> Result<(Store, Opened), StartError> {
@@ -404,6 +408,7 @@ pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
         plans: plans.collect(),
     };
     Arc::new(Rules {
+        quiet: live.alerts.quiet.and_then(|span| QuietHours::new(span, live.timezone)),
         policy,
         in_a_row: in_a_row.collect(),
         expect,

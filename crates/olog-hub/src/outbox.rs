@@ -1,33 +1,36 @@
-//! The outbox's dispatchers: what waits for a channel, sent, and the answer written down.
+//! The outbox's dispatchers: each sends what waits for one channel and records the service's answer. (The rows are in `store/outbox`.)
 //!
-//! One dispatcher a channel, one call at a time, within the channel's rate. When its turn comes it *claims* what waits, has it
-//! put into words as one message, makes the call, and records what the service said of each receiver; a row leaves only
-//! when its last receiver has accepted it. So the first notice leaves at once, and what gathers during a call leaves
-//! together with the next: there is no grouping timer.
+//! ```text
+//! claim ─▶ words ─▶ call ─▶ plan ─▶ record
+//!   │        │                        └─ rows leave or wait, the channel's state, the ledger: one transaction (`record`)
+//!   │        └─ everything that was claimed becomes one message (`olog_push::words`)
+//!   └─ hold what may go now (`claim`, decided by `worth`: budget and quiet hours; `coalesce`: storms)
+//! ```
 //!
-//! Where a crash leaves what: before the call, the claim expires ([`CLAIM_FOR`]) and somebody sends; between the service's
-//! yes and our record, the whole message is sent again. Never lost, at most once more for each crash.
+//! One call at a time for each channel, within its rate limit. The first notification leaves at once, and what gathers during a call
+//! leaves with the next one: there is no grouping delay, except in a storm. A row leaves when its last receiver has accepted
+//! it. Done is written after the answer, never before the call.
 //!
-//! A channel with a budget (`budget`) sends only what is worth one of the messages that are left. In a storm (`storm`) a claim takes
-//! thousands of rows, their texts bounded, and the message counts what it cannot tell; all of it is told then.
+//! At least once: before the call a crash costs nothing, because the claim expires ([`CLAIM_FOR`]); between the service's yes and our
+//! record it repeats the message, once. An answer that the store does not take is kept, also over a reload, and recorded before
+//! anything else is sent.
 //!
-//! What an answer does (`turn`). *Accepted*: that receiver is done. *Later*: the channel backs off, jittered, at most
-//! [`BACK_OFF`]`.1`; a new first sign cuts that to [`FIRST_SIGN_WAIT`]. *Refused* for the receiver: set aside and told; it is
-//! named again only when nobody else is left, or after `channel rearm`. For the credential, or for every receiver: the
-//! channel pauses, with one probe each [`PROBE_EVERY`]; a changed configuration or `channel rearm` ends that. For the form:
-//! sent once more as short plain text, then its rows go one by one, and the one that is still refused leaves as refused.
-//! Any other refusal waits like *Later*, behind what comes after it. After [`LIVES`] a row is given up, and that is told.
+//! A failure is retried with jittered back-off, of the channel, of one receiver or of one message; `plan` has the table. An error of
+//! the store is a failure of the duty `send`: it is tried again, the other channels go on, and the status says so.
 //!
 //! Must not: decide what is told (it finds it in the store), or know what a service's answer looks like (`olog-push`).
 
-mod storm;
-mod turn;
+mod claim;
+mod coalesce;
+mod plan;
+mod record;
+mod worth;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use olog_daemon::clock::Clock;
-use olog_daemon::workers::{STUCK_AFTER, Worker, Workers};
+use olog_daemon::workers::{Duty, STUCK_AFTER, Worker, Workers};
 use olog_proto::At;
 use olog_push::rate_limit::{RateLimiter, RateLimiters};
 use olog_push::words::BudgetUse;
@@ -39,11 +42,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{self, Rules};
 use crate::bell::{Bell, Listener};
-use crate::rules::budget::{Budget, Urgency};
-use crate::store::outbox::{self, ChannelFacts, Claimed, Pick, Place};
+use crate::store::outbox::{self, ChannelFacts, Claimed};
 use crate::store::{Store, StoreError, Tx};
-use storm::{Storm, Texts};
-use turn::Turn;
+use claim::{Claim, Claims};
+use coalesce::{Coalesce, ShortTexts};
+use plan::{CallRecord, ROW_TTL};
 
 /// Rows of one transaction that claims: it takes some ten milliseconds, and ingest goes on behind it.
 const CHUNK: u32 = 1_000;
@@ -55,22 +58,10 @@ const CLAIM_BYTES: usize = 16 << 20;
 const FEW_WORDS: usize = 200;
 /// A claim outlives a call (10 s) and its record; then the row is free again.
 const CLAIM_FOR: i64 = 60_000;
-/// Back-off of a channel, at first and at most.
-const BACK_OFF: (i64, i64) = (2_000, 15 * 60_000);
 /// The longest that a new first sign waits for a channel that backs off.
 const FIRST_SIGN_WAIT: i64 = 30_000;
-/// A paused channel is tried this often.
-const PROBE_EVERY: i64 = 15 * 60_000;
-/// A channel that has failed for this long is told on the others.
-const TELL_AFTER: i64 = 60_000;
-/// Rows are given up after this time.
-const LIVES: i64 = 7 * 24 * 3_600_000;
 /// How often it is looked whether one has to be, and the longest that a dispatcher sleeps.
 const LOOK_EVERY: i64 = 600_000;
-/// How long until a row that somebody's transaction holds is looked at again.
-const LOCKED_WAIT: i64 = 1_000;
-/// How long until an answer that could not be written down is tried again.
-const RECORD_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 /// Of a message that was refused for its form, in the channel's unit.
 const SHORT: usize = 1_000;
 
@@ -84,6 +75,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let mut limiters = RateLimiters::default();
+    let mut unrecorded: HashMap<String, Unrecorded> = HashMap::new();
     loop {
         let now = rules.borrow_and_update().clone();
         let round = stop.child_token();
@@ -98,10 +90,12 @@ pub async fn run(
                 workers.register(format!("outbox of {}", channel.name), STUCK_AFTER),
                 round.clone(),
             );
+            let unrecorded = unrecorded.entry(channel.name.clone()).or_default().clone();
             let limiter = limiters.of(&channel.name, channel.rate, Instant::now());
-            dispatchers.spawn(dispatcher.limited_by(limiter).run());
+            dispatchers.spawn(dispatcher.limited_by(limiter).with_unrecorded(unrecorded).run());
         }
-        dispatchers.spawn(expire(store.clone(), now.clone(), bell.clone(), clock.clone(), round.clone()));
+        let status = workers.register("outbox", STUCK_AFTER);
+        dispatchers.spawn(expire(store.clone(), now.clone(), bell.clone(), clock.clone(), status, round.clone()));
         let ended = tokio::select! {
             changed = rules.changed() => changed.is_err(),
             () = stop.cancelled() => true,
@@ -122,7 +116,7 @@ pub async fn run(
 pub async fn give_up(store: &Store, rules: &Arc<Rules>, now: At) -> Result<bool, StoreError> {
     let rules = rules.clone();
     let given_up = store.write(move |tx| {
-        let given_up = outbox::expire(tx, now.plus(-LIVES), now)?;
+        let given_up = outbox::expire(tx, now.plus(-ROW_TTL), now)?;
         for (channel, n) in &given_up {
             let args = [("channel", channel.clone()), ("n", n.to_string())];
             apply::tell(tx, &rules, &apply::affair(None, SystemCode::Expired, &args, now), now)?;
@@ -137,15 +131,20 @@ async fn expire(
     rules: Arc<Rules>,
     bell: Bell,
     clock: Clock,
+    status: Worker,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
+    let duty = status.duty("give up what waited for a week");
     loop {
         let now = clock.now();
-        match give_up(&store, &rules, now).await {
-            Ok(true) => bell.ring(),
-            Ok(false) => {}
-            Err(error) if error.is_passing() => tracing::warn!(%error, "old notifications were not looked for"),
-            Err(error) => return Err(error),
+        status.beat();
+        let given_up = give_up(&store, &rules, now).await;
+        status.idle();
+        if matches!(given_up, Err(StoreError::Closed)) {
+            return Ok(());
+        }
+        if duty.round(given_up, now)? == Some(true) {
+            bell.ring();
         }
         tokio::select! {
             () = clock.sleep_until(now.plus(LOOK_EVERY)) => {}
@@ -155,10 +154,13 @@ async fn expire(
 }
 
 /// Who answers the calls of a channel: its service, unless somebody stands in for it.
-pub trait StandIn: std::fmt::Debug + Send + Sync {
+pub trait FakeAnswers: std::fmt::Debug + Send + Sync {
     /// What it says to one call, of each receiver.
     fn answer(&self, channel: &str, message: &Message, to: &[Receiver]) -> Vec<(Receiver, Answer)>;
 }
+
+/// The answer to a call that is not on record yet.
+type Unrecorded = Arc<Mutex<Option<Arc<CallRecord>>>>;
 
 /// One channel's sender.
 #[derive(Debug)]
@@ -170,13 +172,17 @@ pub struct Dispatcher {
     listener: Listener,
     clock: Clock,
     limiter: Arc<RateLimiter>,
-    storm: Mutex<Storm>,
+    coalesce: Mutex<Coalesce>,
+    /// The answer to its last call, until it is on record; kept when a configuration replaces the dispatcher.
+    unrecorded: Unrecorded,
     /// Who holds its claims.
     me: String,
-    pulse: Worker,
+    status: Worker,
+    /// What it does again and again.
+    send: Duty,
     stop: CancellationToken,
     /// Answers in the place of the service, and then no back-off is left to chance.
-    stand_in: Option<Arc<dyn StandIn>>,
+    fake: Option<Arc<dyn FakeAnswers>>,
 }
 
 /// When to look again.
@@ -184,8 +190,8 @@ pub struct Dispatcher {
 pub enum Next {
     /// At once: more waits.
     Now,
-    /// When the channel's pace allows the next call.
-    AfterPace(std::time::Duration),
+    /// When the channel's rate limit allows the next call.
+    AfterLimit(std::time::Duration),
     /// Then, or when the bell rings.
     At(At),
 }
@@ -198,7 +204,7 @@ impl Dispatcher {
         channel: Arc<Channel>,
         bell: Bell,
         clock: Clock,
-        pulse: Worker,
+        status: Worker,
         stop: CancellationToken,
     ) -> Dispatcher {
         let mut me = [0; 8];
@@ -216,11 +222,13 @@ impl Dispatcher {
             bell,
             clock,
             limiter,
-            storm: Mutex::default(),
+            coalesce: Mutex::default(),
+            unrecorded: Unrecorded::default(),
             me,
-            pulse,
+            send: status.duty("send"),
+            status,
             stop,
-            stand_in: None,
+            fake: None,
         }
     }
 
@@ -229,28 +237,39 @@ impl Dispatcher {
         Dispatcher { limiter, ..self }
     }
 
+    /// With the answer that the dispatcher before this one could not write down.
+    fn with_unrecorded(self, unrecorded: Unrecorded) -> Dispatcher {
+        Dispatcher { unrecorded, ..self }
+    }
+
     /// Calls nobody: this one answers.
-    pub fn answered_by(self, stand_in: Arc<dyn StandIn>) -> Dispatcher {
-        Dispatcher { stand_in: Some(stand_in), ..self }
+    pub fn answered_by(self, fake: Arc<dyn FakeAnswers>) -> Dispatcher {
+        Dispatcher { fake: Some(fake), ..self }
     }
 
     async fn run(mut self) -> Result<(), StoreError> {
-        self.begin().await?;
+        let mut has_begun = false;
         while !self.stop.is_cancelled() {
-            self.pulse.beat();
-            let turn = self.turn(Instant::now()).await;
-            self.pulse.idle();
-            let next = match turn {
-                Ok(next) => next,
-                Err(error) if error.is_passing() => {
-                    tracing::warn!(%error, channel = self.channel.name, "the outbox cannot be read or written: tried again");
-                    Next::At(self.clock.now().plus(BACK_OFF.0))
+            self.status.beat();
+            let turn = async {
+                if !has_begun {
+                    self.begin().await?;
+                    has_begun = true;
                 }
-                Err(error) => return Err(error),
+                self.turn(Instant::now()).await
+            };
+            let turn = turn.await;
+            self.status.idle();
+            let next = match turn {
+                Err(StoreError::Closed) => return Ok(()),
+                turn => match self.send.round(turn, self.clock.now())? {
+                    Some(next) => next,
+                    None => Next::AfterLimit(self.send.retry_after()),
+                },
             };
             match next {
                 Next::Now => {}
-                Next::AfterPace(wait) => tokio::select! {
+                Next::AfterLimit(wait) => tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = self.stop.cancelled() => {}
                 },
@@ -266,6 +285,11 @@ impl Dispatcher {
 
     /// A pause and receivers set aside end with the configuration under which they came.
     pub async fn begin(&self) -> Result<(), StoreError> {
+        match self.record_answer().await {
+            // Its claim stays: what a service has accepted must not be free for the next call.
+            Err(error) if error.is_passing() => return Ok(()),
+            done => done?,
+        }
         let (name, config) = (self.channel.name.clone(), self.channel.settings_print());
         let is_shared = self.store.is_shared();
         let written = self.store.write(move |tx| {
@@ -285,19 +309,20 @@ impl Dispatcher {
         }
     }
 
-    /// One turn: claim, put into words, call, record. `instant` is what the pace is measured by.
+    /// One turn: claim, put into words, call, record. `instant` is what the rate is measured by.
     pub async fn turn(&self, instant: Instant) -> Result<Next, StoreError> {
+        self.record_answer().await?;
         let now = self.clock.now();
         let claim = {
-            let (channel, me) = (self.channel.clone(), self.me.clone());
-            self.store.write_relaxed(move |tx| claim(tx, &channel, &me, now)).await?
+            let (rules, channel, me) = (self.rules.clone(), self.channel.clone(), self.me.clone());
+            self.store.write_relaxed(move |tx| claim::claim(tx, &rules, &channel, &me, now)).await?
         };
         let mut claims = match claim {
             Claim::Nothing(next) => return Ok(Next::At(next)),
             Claim::Rows(claims) => *claims,
         };
-        let storm = || self.storm.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut wait = storm().wait(claims.rows.len(), instant);
+        let coalesce = || self.coalesce.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wait = coalesce().wait(claims.rows.len(), instant);
         if wait.is_some() && claims.rows.len() >= CHUNK as usize {
             // What fills a message need not gather.
             let name = self.channel.name.clone();
@@ -306,31 +331,30 @@ impl Dispatcher {
         }
         if let Some(wait) = wait.or_else(|| self.limiter.try_acquire(instant).err()) {
             self.release(outbox::ids(&claims.rows)).await?;
-            return Ok(Next::AfterPace(wait));
+            return Ok(Next::AfterLimit(wait));
         }
         self.claim_more(&mut claims, now).await?;
-        let Claims { rows, facts, budget, .. } = claims;
-        storm().goes(rows.len(), instant);
-        let to = self.receivers(&rows, &facts);
-        let spending = spending(&self.channel.name, &rows, &facts, budget.as_ref());
-        let (message, rows) = self.in_words(rows, spending, now).await?;
+        coalesce().goes(claims.rows.len(), instant);
+        let to = self.receivers(&claims.rows, &claims.facts);
+        let spending = claims.spending(&self.channel.name);
+        let (message, rows) = self.in_words(claims.rows, spending, now).await?;
         let answers = self.call(message.clone(), &to).await;
-        let done = self.clock.now();
-        let jitter = if self.stand_in.is_some() { 1.0 } else { jitter() };
+        let jitter = if self.fake.is_some() { 1.0 } else { jitter() };
         answers.iter().for_each(|(receiver, answer)| self.log(&rows, &message.title, receiver, answer));
-        let turn = Turn { rows, answers, title: message.title, sent_at: now, done_at: done, jitter };
-        self.record(turn).await?;
+        let call = CallRecord { rows, answers, title: message.title, sent_at: now, done_at: self.clock.now(), jitter };
+        *self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(call));
+        self.record_answer().await?;
         Ok(Next::Now)
     }
 
     /// In a storm: what stands behind the first rows, in transactions that leave room for others.
     async fn claim_more(&self, claims: &mut Claims, now: At) -> Result<(), StoreError> {
-        let mut texts = Texts::default();
+        let mut texts = ShortTexts::default();
         let mut bytes: usize = claims.rows.iter_mut().map(|row| texts.lighten(&mut row.notice)).sum();
         let is_full = |n: usize| n >= CHUNK as usize;
         let mut n_last = claims.rows.len();
         while is_full(n_last) && claims.rows.len() < CLAIM_MAX && bytes < CLAIM_BYTES {
-            self.pulse.beat();
+            self.status.beat();
             let (name, me, pick) = (self.channel.name.clone(), self.me.clone(), claims.pick);
             let claim = move |tx: &mut Tx<'_>| outbox::claim(tx, &name, &me, now, now.plus(CLAIM_FOR), pick);
             let mut more = self.store.write_relaxed(claim).await?;
@@ -376,25 +400,16 @@ impl Dispatcher {
         }
     }
 
-    /// Writes down what the service said. While the disk does not take it nothing else is sent: a message whose acceptance
-    /// is not on record would be sent again.
-    async fn record(&self, turn: Turn) -> Result<(), StoreError> {
-        let (channel, rules, turn) = (self.channel.clone(), self.rules.clone(), Arc::new(turn));
-        loop {
-            self.pulse.beat();
-            let (turn, rules, channel) = (turn.clone(), rules.clone(), channel.clone());
-            match self.store.write(move |tx| turn.record(tx, &rules, &channel)).await {
-                Ok(true) => break self.bell.ring(),
-                Ok(false) => break,
-                Err(error @ (StoreError::Disk(_) | StoreError::Again(_))) => {
-                    tracing::warn!(%error, channel = self.channel.name, "an answer could not be written down: tried again");
-                    tokio::select! {
-                        () = tokio::time::sleep(RECORD_AGAIN) => {}
-                        () = self.stop.cancelled() => return Err(error),
-                    }
-                }
-                Err(error) => return Err(error),
-            }
+    /// Writes down what the service said to the last call, if that is not on record yet. While the store does not take it nothing
+    /// else is sent: a message whose acceptance is not on record would be sent again.
+    async fn record_answer(&self) -> Result<(), StoreError> {
+        let unrecorded = || self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(call) = unrecorded().clone() else { return Ok(()) };
+        let (channel, rules) = (self.channel.clone(), self.rules.clone());
+        let rings = self.store.write(move |tx| record::record(tx, &rules, &channel, &call)).await?;
+        *unrecorded() = None;
+        if rings {
+            self.bell.ring();
         }
         Ok(())
     }
@@ -454,8 +469,8 @@ impl Dispatcher {
     }
 
     async fn send(&self, message: &Message, to: &[Receiver]) -> Vec<(Receiver, Answer)> {
-        match &self.stand_in {
-            Some(stand_in) => stand_in.answer(&self.channel.name, message, to),
+        match &self.fake {
+            Some(fake) => fake.answer(&self.channel.name, message, to),
             None => self.channel.send(message, to).await,
         }
     }
@@ -463,107 +478,6 @@ impl Dispatcher {
     async fn release(&self, ids: Vec<i64>) -> Result<(), StoreError> {
         self.store.write_relaxed(move |tx| outbox::release(tx, &ids)).await
     }
-}
-
-enum Claim {
-    /// Nothing to do before that.
-    Nothing(At),
-    Rows(Box<Claims>),
-}
-
-/// Rows that are held, and what was known of their channel when they were.
-struct Claims {
-    rows: Vec<Claimed>,
-    facts: ChannelFacts,
-    budget: Option<Budget>,
-    /// By which they were chosen; more of their like come by it.
-    pick: Pick,
-}
-
-fn claim(tx: &mut Tx<'_>, channel: &Channel, me: &str, now: At) -> Result<Claim, StoreError> {
-    let name = channel.name.as_str();
-    let facts = outbox::channel(tx, name)?;
-    if let Some(next_at) = facts.next_at.filter(|next| *next > now) {
-        let cut = now.plus(FIRST_SIGN_WAIT);
-        // Longer than our own back-off: the service has named it, and who asks before is locked out for longer.
-        let is_named = next_at > now.plus(turn::back_off(facts.n_failed, 1.0));
-        if facts.paused_at.is_some() || is_named || next_at <= cut || !outbox::new_first_waits(tx, name)? {
-            return Ok(Claim::Nothing(next_at));
-        }
-        // A new first sign does not wait out a long back-off.
-        outbox::set_channel(tx, name, &ChannelFacts { next_at: Some(cut), ..facts })?;
-        return Ok(Claim::Nothing(cut));
-    }
-    let budget = outbox::budget(tx, channel, &facts, Some(me), now)?;
-    let mut pick = Pick { place: None, only: None, limit: CHUNK };
-    if let Some(budget) = &budget {
-        match worth_a_message(&outbox::present(tx, name, now)?, budget) {
-            // Not a look more: what comes between two statements was not asked about.
-            Worth::Nothing => return nothing_free(tx, name, now),
-            Worth::Message(place, only) => (pick.place, pick.only) = (Some(place), only),
-            Worth::Later(at) => {
-                let held_through = Some(outbox::last(tx)?);
-                if facts.held_through != held_through {
-                    outbox::set_channel(tx, name, &ChannelFacts { held_through, ..facts })?;
-                }
-                return Ok(Claim::Nothing(at.min(now.plus(LOOK_EVERY))));
-            }
-        }
-    }
-    let rows = outbox::claim(tx, name, me, now, now.plus(CLAIM_FOR), pick)?;
-    if rows.is_empty() {
-        return nothing_free(tx, name, now);
-    }
-    // Of a place where rows differ in who is left to accept them, one transaction's are enough.
-    pick.place = Some(Place::Fresh);
-    if rows.first().is_some_and(|row| row.place != Place::Fresh) {
-        pick.limit = 0;
-    }
-    Ok(Claim::Rows(Box::new(Claims { rows, facts, budget, pick })))
-}
-
-/// Until the first of those that are held is free.
-fn nothing_free(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Claim, StoreError> {
-    Ok(Claim::Nothing(match outbox::waits_until(tx, channel)? {
-        Some(until) if until > now => until,
-        // It came between two statements, or a transaction holds it at this moment.
-        Some(_) => now.plus(LOCKED_WAIT),
-        None => now.plus(LOOK_EVERY),
-    }))
-}
-
-/// What of that which waits is worth one of the messages that are left.
-enum Worth {
-    /// Nothing waits.
-    Nothing,
-    /// What stands in this place; only this of it.
-    Message(Place, Option<Urgency>),
-    /// Nothing before that.
-    Later(At),
-}
-
-/// Once something is worth a message, all of its place goes with it; a report goes alone.
-fn worth_a_message(present: &[(Place, Urgency)], budget: &Budget) -> Worth {
-    let worth = |(place, urgency): &(Place, Urgency)| {
-        let only = (*urgency == Urgency::Report).then_some(Urgency::Report);
-        budget.allows(*urgency).then_some((*place, only))
-    };
-    // By place; in one place a report, which takes nobody with it, comes after what does.
-    let first = present.iter().filter_map(worth).min_by_key(|(place, only)| (*place, only.is_some()));
-    let later = present.iter().map(|(_, urgency)| budget.allows_at(*urgency)).min();
-    match (first, later) {
-        (Some((place, only)), _) => Worth::Message(place, only),
-        (None, Some(at)) => Worth::Later(at),
-        (None, None) => Worth::Nothing,
-    }
-}
-
-/// What a message says of the budget, if there is anything to say: that some of it has waited, or that little is left.
-fn spending(channel: &str, rows: &[Claimed], facts: &ChannelFacts, budget: Option<&Budget>) -> Option<BudgetUse> {
-    let budget = budget?;
-    let has_waited = |row: &&Claimed| facts.held_through.is_some_and(|last| row.id <= last);
-    let n_waited = rows.iter().filter(has_waited).count() as u64;
-    Some(BudgetUse { channel: channel.to_owned(), n_waited, used: budget.used(), per_day: budget.per_day() })
 }
 
 fn jitter() -> f64 {

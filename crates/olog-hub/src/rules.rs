@@ -7,6 +7,7 @@ pub mod expect;
 pub mod ghosts;
 pub mod incident;
 pub mod liveness;
+pub mod quiet;
 pub mod report;
 pub mod schedule;
 pub mod silence;

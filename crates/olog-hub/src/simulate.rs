@@ -1,10 +1,10 @@
-//! `olog-hub simulate`: what would have been pushed when, merged how, and what was held back and why.
+//! `olog-hub simulate`: which messages a scenario would bring, when, how they are merged, and what is held back and why.
 //!
-//! A [`Script`] says what happens; a stage plays it through the hub's own workers, at whatever speed the machine has; the
-//! [`Story`] of it is what a person reads. One instant after the other: what happens then, what is due then, what every channel
-//! sends then. Nothing sleeps, nothing is called, and nothing outlives it but what is printed.
+//! A [`Script`] says what happens; the stage plays it through the hub's own workers as fast as the machine allows; the [`Story`] is what
+//! a person reads. Each step moves the clock to the next instant at which something happens or is due, runs what is due, and
+//! lets every channel send. Nothing sleeps, no service is called, and nothing remains but the printed text.
 //!
-//! Must not: decide anything that the hub decides (it would be another hub's story), or need a hub that runs.
+//! Must not: decide anything that the hub decides (it would be another hub's story), or need a running hub.
 
 mod scenario;
 mod shipped;
@@ -28,7 +28,7 @@ use crate::ingest::IngestError;
 use crate::net::enrol::EnrolError;
 use crate::store::{StoreError, Tx, incidents};
 use crate::timed::reporter::ReportError;
-use scenario::{Act, Deed, Person, Scenario, Script, Which};
+use scenario::{Action, Person, Scenario, Script, TimedAction, Which};
 use stage::Stage;
 use story::Story;
 
@@ -48,6 +48,14 @@ pub enum PlayError {
         path: PathBuf,
         /// What is wrong, and what was expected.
         why: String,
+    },
+    /// No file and no shipped scenario has that name.
+    #[error("there is no scenario {name:?}; shipped are {}; a file of your own: olog-hub simulate ./FILE.jsonl", shipped.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The shipped ones.
+        shipped: Vec<String>,
     },
     /// Lines of it.
     #[error(transparent)]
@@ -90,7 +98,7 @@ pub struct Request {
 
 /// Plays a scenario and tells its story.
 pub async fn run(request: &Request) -> Result<String, PlayError> {
-    let path = shipped::find(&request.scenario);
+    let path = shipped::find(&request.scenario)?;
     let script = read(&path)?;
     let (mut live, from) = live(&script, request)?;
     live.language = request.language.unwrap_or(live.language);
@@ -185,17 +193,17 @@ async fn play(scenario: Scenario, script: &Script, live: Arc<Live>, from: &str) 
 }
 
 /// One act, once.
-async fn happen(stage: &mut Stage, act: &Act, at: At, n: u64, story: &mut Story) -> Result<(), PlayError> {
+async fn happen(stage: &mut Stage, act: &TimedAction, at: At, n: u64, story: &mut Story) -> Result<(), PlayError> {
     let clock = story.time_of_day(at);
     match &act.deed {
-        Deed::Service { channel, state } => stage.services.set(channel.as_deref(), state.clone()),
-        Deed::Person(person) => by_person(stage, person, story).await?,
-        Deed::Away { says_bye } => {
+        Action::Service { channel, state } => stage.services.set(channel.as_deref(), state.clone()),
+        Action::Person(person) => by_person(stage, person, story).await?,
+        Action::Away { says_bye } => {
             for device in &act.devices {
                 stage.disconnect(device, *says_bye).await;
             }
         }
-        Deed::Back { rebooted } => {
+        Action::Back { rebooted } => {
             for device in &act.devices {
                 if *rebooted {
                     stage.reboot(device);
@@ -203,17 +211,17 @@ async fn happen(stage: &mut Stage, act: &Act, at: At, n: u64, story: &mut Story)
                 stage.connect(device).await?;
             }
         }
-        Deed::Log(log) => {
+        Action::Log(log) => {
             for device in &act.devices {
                 stage.happens(device, at, |files| wire::log(files, log, at, n, &clock)).await?;
             }
         }
-        Deed::Run { task, end } => {
+        Action::Run { task, end } => {
             for device in &act.devices {
                 stage.happens(device, at, |_| wire::run(task, end.as_ref(), n, &clock)).await?;
             }
         }
-        Deed::Wire(what) => {
+        Action::Wire(what) => {
             for device in &act.devices {
                 stage.happens(device, at, |_| what.as_ref().clone()).await?;
             }

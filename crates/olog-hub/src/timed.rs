@@ -1,6 +1,7 @@
-//! The workers that the clock wakes: what fell due, the daily report, and the retention of old rows.
+//! The workers that the clock wakes: what is due (`watchman`), the daily report (`reporter`), removal of old rows (`retention`).
 //!
-//! Each of them acts on due instants in the store, so that a restart forgets and postpones none.
+//! Each acts on due instants in the store, so a restart forgets and postpones none. Each runs its duties on their own and reports
+//! them to `olog_daemon::workers`.
 
 pub mod reporter;
 pub mod retention;

@@ -430,6 +430,10 @@ pub enum SystemCode {
     WatchdogFailing,
     /// It takes it again. `host`.
     WatchdogBack,
+    /// A duty of the hub has failed for ten minutes. `duty`, `error`.
+    DutyFailing,
+    /// It works again. `duty`.
+    DutyBack,
     /// A device cannot reach its hub; told by itself. `since`: in ms, `why`.
     HubUnreachable,
     /// It can again; told by itself. `since`: when it lost it, in ms.
@@ -442,7 +446,8 @@ impl SystemCode {
     /// Nothing is wrong, or no longer.
     pub fn is_good_news(self) -> bool {
         use SystemCode::{
-            AgentNoteOver, ChannelBack, ChannelTest, HubAway, HubFirstStart, HubReachable, NewDevices, WatchdogBack,
+            AgentNoteOver, ChannelBack, ChannelTest, DutyBack, HubAway, HubFirstStart, HubReachable, NewDevices,
+            WatchdogBack,
         };
         matches!(
             self,
@@ -454,6 +459,7 @@ impl SystemCode {
                 | ChannelBack
                 | ChannelTest
                 | WatchdogBack
+                | DutyBack
         )
     }
 }

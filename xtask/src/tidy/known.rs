@@ -18,7 +18,6 @@ pub(crate) const KNOWN: &[Known] = &[
     // Type names with two meanings.
     ("type", "olog-daemon/Source", "to be renamed"),
     ("type", "olog-hub/Asked", "to be renamed"),
-    ("type", "olog-hub/Cause", "to be renamed"),
     ("type", "olog-hub/Declared", "to be renamed"),
     ("type", "olog-hub/Device", "to be renamed"),
     ("type", "olog-hub/Done", "to be renamed"),
@@ -30,24 +29,16 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Listener", "to be renamed"),
     ("type", "olog-hub/Newcomer", "to be renamed"),
     ("type", "olog-hub/Outcome", "to be renamed"),
-    ("type", "olog-hub/Page", "to be renamed"),
     ("type", "olog-hub/Place", "to be renamed"),
     ("type", "olog-hub/Policy", "to be renamed"),
     ("type", "olog-hub/Report", "to be renamed"),
     ("type", "olog-hub/Request", "to be renamed"),
-    ("type", "olog-hub/Seen", "to be renamed"),
-    ("type", "olog-hub/Task", "to be renamed"),
     ("type", "olog-hub/TaskRow", "to be renamed"),
-    ("type", "olog-hub/Texts", "to be renamed"),
     ("type", "olog-hub/Told", "to be renamed"),
-    ("type", "olog-hub/Turn", "to be renamed"),
     ("type", "olog-hub/Verb", "to be renamed"),
-    ("type", "olog-hub/Verdict", "to be renamed"),
     ("type", "olog-hub/Which", "to be renamed"),
     ("type", "olog-hub/Window", "to be renamed"),
     // References to a page that is not in the repository.
-    ("reference", "crates/olog-hub/src/rules/budget.rs", "to be stated"),
-    ("reference", "crates/olog-hub/src/timed/watchman/tasks.rs", "to be stated"),
     ("reference", "crates/olog-push/src/notice.rs", "to be stated"),
 ];
 

@@ -44,7 +44,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
     (
         "olog-hub",
         Within::Floors(&[
-            &["bell", "journal", "pulse", "rules"],
+            &["bell", "journal", "rules"],
             &["store"],
             &["apply", "config"],
             &["ingest", "outbox"],

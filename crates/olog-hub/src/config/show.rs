@@ -91,6 +91,7 @@ fn live_tables(page: &mut TomlPage, live: &Live) {
     page.span("over_wait", live.alerts.over_wait);
     page.span("remind_every", live.alerts.remind_every);
     page.number("new_errors_per_hour", live.alerts.new_errors_per_hour);
+    page.text("quiet", live.alerts.quiet.map_or_else(String::new, |quiet| quiet.to_string()));
     if let Some(watchdog) = &live.watchdog {
         page.table("watchdog");
         page.text("url", &watchdog.url);

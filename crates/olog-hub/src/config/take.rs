@@ -16,6 +16,7 @@ use super::{
     Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, Report, ReportWhen, Tls,
     Watchdog, default_socket, default_state_dir,
 };
+use crate::rules::quiet::QuietSpan;
 use crate::{
     rules::schedule::{Schedule, ScheduleError},
     store::StoreUrl,
@@ -143,6 +144,7 @@ fn default_alerts() -> Alerts {
         over_wait: 60 * SECOND,
         remind_every: 24 * HOUR,
         new_errors_per_hour: 5,
+        quiet: QuietSpan::parse("22:00-08:00").ok().flatten(),
     }
 }
 
@@ -155,6 +157,7 @@ fn alerts(mut table: Table) -> Alerts {
         remind_every: span_from(&mut table, "remind_every", 60 * SECOND).unwrap_or(default.remind_every),
         new_errors_per_hour: take_u32(&mut table, "new_errors_per_hour", 0, 1_000)
             .unwrap_or(default.new_errors_per_hour),
+        quiet: table.take_as("quiet", QuietSpan::parse).unwrap_or(default.quiet),
     };
     table.finish();
     alerts

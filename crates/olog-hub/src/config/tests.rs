@@ -69,6 +69,7 @@ fn every_key_of_the_contract_is_known() {
         over_wait = "0s"
         remind_every = "12h"
         new_errors_per_hour = 9
+        quiet = "21:30-07:00"
         [watchdog]
         url = "https://hc.example.com/ping/0123456789"
         every = "5m"

@@ -1,23 +1,19 @@
 mod budget;
-mod storm;
+mod coalesce;
+mod failures;
+mod quiet;
 
 use olog_journeys::phone::{Habit, Phone, Push, UID};
 use olog_proto::Excerpt;
 use olog_push::{Content, Kind, Reason};
 
-use super::turn::back_off;
+use super::plan::{BACK_OFF, PROBE_EVERY, TELL_AFTER};
 use super::*;
 use crate::store::tests::{TestStore, stores};
 
 const NOW: At = At(1_780_000_000_000);
-
-#[test]
-fn a_back_off_grows_to_its_bound_and_no_further() {
-    assert_eq!((back_off(1, 0.0), back_off(1, 1.0)), (1_000, 2_000));
-    assert_eq!(back_off(2, 1.0), 4_000);
-    assert!((1..=u32::MAX).step_by(1 << 24).all(|n| back_off(n, 1.0) <= BACK_OFF.1));
-    assert_eq!(back_off(u32::MAX, 1.0), BACK_OFF.1);
-}
+/// What no test waits longer for, on however slow a machine.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A store, the dispatchers, and a real phone behind the channel "me".
 struct Bench {
@@ -25,6 +21,7 @@ struct Bench {
     phone: Phone,
     rules: watch::Sender<Arc<Rules>>,
     bell: Bell,
+    workers: Workers,
     hand: olog_daemon::clock::Hand,
     stop: CancellationToken,
     tasks: JoinSet<Result<(), StoreError>>,
@@ -58,6 +55,7 @@ impl Bench {
                 phone,
                 rules,
                 bell: Bell::default(),
+                workers: Workers::default(),
                 hand,
                 stop: CancellationToken::new(),
                 tasks: JoinSet::new(),
@@ -70,14 +68,7 @@ impl Bench {
 
     fn start(&mut self, clock: Clock) {
         let (store, rules) = (self.store.store.clone(), self.rules.subscribe());
-        self.tasks.spawn(run(
-            store,
-            rules,
-            self.bell.clone(),
-            clock,
-            olog_daemon::workers::Workers::default(),
-            self.stop.clone(),
-        ));
+        self.tasks.spawn(run(store, rules, self.bell.clone(), clock, self.workers.clone(), self.stop.clone()));
     }
 
     async fn tell(&self, task: &str) {
@@ -96,7 +87,7 @@ impl Bench {
 
     /// Waits for a condition on channel and outbox, for as long as it takes a slow machine.
     async fn until(&self, what: &str, condition: impl Fn(&ChannelFacts, u64) -> bool) {
-        let patience = Instant::now() + std::time::Duration::from_secs(30);
+        let patience = Instant::now() + LIMIT;
         loop {
             let facts = self.store.store.read(|tx| outbox::channel(tx, "me")).await.unwrap();
             let waiting: u64 =
@@ -308,7 +299,7 @@ async fn a_wait_that_the_service_named_is_not_cut() {
             let before = outbox::channel(tx, "me")?;
             outbox::set_channel(tx, "me", &ChannelFacts { config: before.config, ..facts.clone() })?;
             apply::tell(tx, &rules, &error("nginx"), NOW)?;
-            claim(tx, &channel, "somebody", NOW)
+            claim::claim(tx, &rules, &channel, "somebody", NOW)
         };
         let Claim::Nothing(at) = bench.store.store.write(step).await.unwrap() else { panic!("it was claimed") };
         assert_eq!(at, named);
@@ -373,11 +364,14 @@ async fn what_waited_for_seven_days_is_given_up_and_that_is_told() {
         bench.phone.behave(Habit::Status(500));
         bench.tell("mysql").await;
         bench.until("it fails", |facts, waiting| facts.n_failed == 1 && waiting == 1).await;
-        bench.hand.advance(LIVES + LOOK_EVERY);
+        bench.hand.advance(ROW_TTL + LOOK_EVERY);
         let expired = |tx: &mut Tx<'_>| tx.query("SELECT id FROM outbox WHERE outcome = 'expired'", &[]);
-        while bench.store.store.read(expired).await.unwrap().is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        let given_up = async {
+            while bench.store.store.read(expired).await.unwrap().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, given_up).await.expect("it is given up");
         bench.phone.behave(Habit::Well);
         bench.hand.advance(BACK_OFF.1);
         bench.until("the word of it leaves", |_, waiting| waiting == 0).await;

@@ -1,22 +1,38 @@
-//! How many messages a channel may still send today, and what of that waits may go now. Pure.
+//! The daily budget (quota) of a channel: which of the waiting notifications may begin a message now.
 //!
-//! `per_day` is a bound of the service (inside WeChat: ten in 24 hours, DESIGN §4); beyond it messages are accepted and never
-//! arrive. What was sent is counted in the store, so that neither a restart nor a second hub forgets any of it; the fullest
-//! receiver decides for the whole channel. A day rolls: a slot comes back when the message that took it is [`WINDOW`] old, and
-//! all of them when a person has written to the bot (`channel rearm`).
+//! `per_day` is a limit of the service (inside WeChat: ten messages in 24 hours); what exceeds it is accepted and never
+//! arrives. Sent messages are counted in the store, so neither a restart nor a second hub forgets them. A channel with several
+//! receivers counts the fullest one. The day is rolling: a slot comes back when the message that used it is [`WINDOW`] old, and
+//! all slots come back when a person has written to the bot (`channel rearm`).
 //!
-//! Every message takes all that waits with it. So the question is never what fits into a message, only what is worth one
-//! of its own: the last slot is kept for the report, two more for first signs of new incidents, and before those are
-//! touched, what can wait (OVER, BACK, MSG, reminders, good news) already waits for a message that goes anyway, or for a slot
-//! that comes back. Of a very small budget less is kept. Must not: know the store, a clock, or what is told.
+//! Every message takes along all that waits. So the question is never what fits into a message, only what may begin one:
+//!
+//! | slots of ten | who may use them |
+//! |---|---|
+//! | the last | the report |
+//! | the one before | also the first sign of a new incident, of a device that was not heard of today |
+//! | the one before | also other errors and losses |
+//! | the two before | (kept free of what can wait) |
+//! | the others | also recoveries, messages, reminders |
+//!
+//! The budget is divided among devices as well: after [`Budget::free_of_a_device`] messages about one device, its next one waits
+//! [`GATHER`] after the one before. So one noisy program or user cannot use up the day of the whole fleet, and what gathers goes
+//! together. Of a very small budget less is kept. Pure: must not know the store, a clock, or what is told.
+
+use std::collections::BTreeMap;
 
 use olog_proto::At;
-use olog_push::{Content, Notice, SystemCode};
+use olog_push::{Content, Notice, Reason, ResolvedBy, SystemCode};
 
 /// A day, and a minute in which our clock and the service's may differ.
 pub const WINDOW: i64 = 24 * 3_600_000 + 60_000;
 /// Slots that what can wait leaves to what cannot, beside those that are kept: a fifth, at most so many.
 const SPARED_MAX: u64 = 10;
+/// After the messages about a device that are free, the next one waits so long after the one before, and so on.
+const GATHER: [i64; 4] = [10 * MINUTE, 30 * MINUTE, 60 * MINUTE, 180 * MINUTE];
+const MINUTE: i64 = 60_000;
+/// A recovery is news for so long after its failure was pushed; later it is old news, which wakes nobody.
+pub const NEWS_FOR: i64 = 6 * 60 * MINUTE;
 /// How long a call of somebody else may hold a slot.
 const CALL_MAX: i64 = 60_000;
 
@@ -31,14 +47,16 @@ pub enum Urgency {
     Report,
     /// Other trouble: one more error of an open incident, Olog's own.
     Trouble,
-    /// Goes with the next message.
+    /// Good news and messages: goes with the next message, or by itself while there are slots to spare.
     CanWait,
+    /// Old news: the same, and in quiet hours it never rings by itself.
+    OldNews,
 }
 
 impl Urgency {
     /// All, the most urgent first.
-    pub const ALL: [Urgency; 5] =
-        [Urgency::Asked, Urgency::FirstSign, Urgency::Report, Urgency::Trouble, Urgency::CanWait];
+    pub const ALL: [Urgency; 6] =
+        [Urgency::Asked, Urgency::FirstSign, Urgency::Report, Urgency::Trouble, Urgency::CanWait, Urgency::OldNews];
 
     /// Of a notice. `is_first`: it is the first sign of an incident.
     pub fn of(notice: &Notice, is_first: bool) -> Urgency {
@@ -46,8 +64,13 @@ impl Urgency {
             Content::System { code: SystemCode::ChannelTest, .. } => Urgency::Asked,
             _ if is_first => Urgency::FirstSign,
             Content::Report(_) => Urgency::Report,
+            // The digest of an incident that comes and goes, every six hours: nothing in it is new.
+            Content::Error { why: Reason::ComesAndGoes { .. }, fingerprint: None, .. } => Urgency::OldNews,
+            Content::Remind { .. }
+            | Content::Over { ground: ResolvedBy::Quiet, .. }
+            | Content::TaskLost { is_reminder: true, .. } => Urgency::OldNews,
             Content::Error { .. } | Content::DevicesLost { .. } | Content::TaskRuns { .. } => Urgency::Trouble,
-            Content::TaskLost { is_reminder, .. } if !is_reminder => Urgency::Trouble,
+            Content::TaskLost { .. } => Urgency::Trouble,
             Content::System { code, .. } if !code.is_good_news() => Urgency::Trouble,
             _ => Urgency::CanWait,
         }
@@ -76,6 +99,8 @@ pub struct Spent {
     pub has_report: bool,
     /// Calls that another hub makes right now.
     pub n_calling: u64,
+    /// When messages told of a device, the oldest first; `""`: of the hub itself.
+    pub told: BTreeMap<String, Vec<At>>,
 }
 
 /// What a channel is for, as far as slots are kept.
@@ -118,9 +143,30 @@ impl Budget {
         self.per_day().saturating_sub(self.used())
     }
 
-    /// May it begin a message of its own now?
+    /// May it begin a message of its own now, of a device that no message of this day told of?
     pub fn allows(&self, urgency: Urgency) -> bool {
         self.left() >= self.needs(urgency)
+    }
+
+    /// When something of this device may begin a message, as far as is known now; not after `now`: at once.
+    pub fn device_at(&self, urgency: Urgency, device: &str) -> At {
+        let told = match urgency {
+            Urgency::Asked | Urgency::Report => None,
+            _ => self.spent.told.get(device),
+        };
+        let Some((last, n)) = told.and_then(|told| Some((told.last()?, told.len()))) else {
+            return self.allows_at(urgency);
+        };
+        // Of the slots for first signs one is kept for devices that were not heard of.
+        let worth = if urgency == Urgency::FirstSign { Urgency::Trouble } else { urgency };
+        let n_gathered = n.checked_sub(self.free_of_a_device());
+        let gather = n_gathered.and_then(|n| GATHER.get(n.min(GATHER.len() - 1))).copied().unwrap_or(0);
+        self.allows_at(worth).max(last.plus(gather))
+    }
+
+    /// Messages about one device that do not wait for each other: a fifth of the budget.
+    fn free_of_a_device(&self) -> usize {
+        usize::try_from(self.per_day() / 5).unwrap_or(usize::MAX).max(1)
     }
 
     /// When the next slot comes back; `None`: all are there.
@@ -151,8 +197,8 @@ impl Budget {
             Urgency::Asked => 0,
             Urgency::Report => 1,
             Urgency::FirstSign => 1 + for_report,
-            Urgency::Trouble => 1 + for_report + for_first,
-            Urgency::CanWait => 1 + for_report + for_first + (self.per_day() / 5).min(SPARED_MAX),
+            Urgency::Trouble => 1 + for_report + for_first.min(1),
+            Urgency::CanWait | Urgency::OldNews => 1 + for_report + for_first + (self.per_day() / 5).min(SPARED_MAX),
         }
     }
 }
@@ -168,7 +214,7 @@ mod tests {
     fn budget(per_day: u32, used: i64, has_report: bool) -> Budget {
         let at = (0..used).rev().map(|n| NOW.plus(-n * HOUR)).collect();
         let bounds = Bounds { per_day, reports: true, alarms: true };
-        Budget::new(bounds, Spent { at, has_report, n_calling: 0 }, NOW)
+        Budget::new(bounds, Spent { at, has_report, ..Spent::default() }, NOW)
     }
 
     fn last_that_goes(per_day: u32, urgency: Urgency, has_report: bool) -> i64 {
@@ -177,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn of_ten_messages_five_are_for_anything_seven_for_trouble_nine_for_first_signs_and_one_for_the_report() {
+    fn of_ten_messages_five_are_for_anything_eight_for_trouble_nine_for_first_signs_and_one_for_the_report() {
         let goes = |urgency| last_that_goes(10, urgency, false);
-        assert_eq!(Urgency::ALL.map(goes), [11, 9, 10, 7, 5]);
+        assert_eq!(Urgency::ALL.map(goes), [11, 9, 10, 8, 5, 5]);
         // The report of today was sent: tomorrow its own slot is back.
         assert_eq!(last_that_goes(10, Urgency::FirstSign, true), 10);
     }
@@ -209,6 +255,47 @@ mod tests {
         assert_eq!(budget(10, 0, false).next_at(), None);
         // `per_day` was made smaller: what was used beyond it goes first.
         assert_eq!(budget(5, 10, false).next_at(), Some(oldest.plus(5 * HOUR + WINDOW)));
+    }
+
+    /// When the first signs of `device` go that come as fast as they can, out of ten messages a day; minutes after the first.
+    fn signs_of(device: &str, others: &BTreeMap<String, Vec<At>>) -> Vec<i64> {
+        let bounds = Bounds { per_day: 10, reports: true, alarms: true };
+        let mut spent = Spent { told: others.clone(), ..Spent::default() };
+        spent.at = others.values().flatten().copied().collect();
+        spent.at.sort_unstable();
+        let (mut now, mut sent) = (NOW, Vec::new());
+        while now < NOW.plus(20 * HOUR) {
+            let at = Budget::new(bounds, spent.clone(), now).device_at(Urgency::FirstSign, device);
+            if at > now {
+                now = at;
+                continue;
+            }
+            sent.push(now.since(NOW) / MINUTE);
+            spent.at.push(now);
+            spent.told.entry(device.to_owned()).or_default().push(now);
+        }
+        sent
+    }
+
+    #[test]
+    fn a_device_that_fails_without_end_cannot_use_up_the_day_and_another_is_told_at_once() {
+        let noisy = signs_of("noisy", &BTreeMap::new());
+        assert_eq!(noisy, [0, 0, 10, 40, 100, 280, 460, 640]);
+        let told = noisy.iter().map(|minute| NOW.plus(minute * MINUTE)).collect();
+        let spent = BTreeMap::from([("noisy".to_owned(), told)]);
+        let at = signs_of("quiet", &spent);
+        assert_eq!(at.first(), Some(&0), "the slot before the report's is kept for it");
+    }
+
+    #[test]
+    fn a_large_budget_gathers_later_and_what_a_person_asked_for_never_does() {
+        let bounds = Bounds { per_day: 250, reports: true, alarms: true };
+        let told = |n: usize| BTreeMap::from([("pi".to_owned(), vec![NOW; n])]);
+        let spent = |n: usize| Spent { at: vec![NOW; n], told: told(n), ..Spent::default() };
+        let budget = |n: usize| Budget::new(bounds, spent(n), NOW);
+        assert_eq!(budget(49).device_at(Urgency::Trouble, "pi"), NOW);
+        assert_eq!(budget(50).device_at(Urgency::Trouble, "pi"), NOW.plus(10 * MINUTE));
+        assert_eq!(budget(50).device_at(Urgency::Asked, "pi"), NOW);
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! The report: what a window of time brought, as one value from which the page and the push are both written.
+//! The daily report: what happened in a window of time, as one value from which the page and the push are both written.
 //!
-//! A [`Builder`] takes the store's rows one device at a time, worst last or first as they come, and keeps what a report can
-//! show: whole counts, and the worst [`DETAILS`] tasks in detail. So two hundred thousand tasks need no more room than a few
-//! hundred. Words for tasks and devices are those of `state`; none is decided here.
+//! [`Builder`] takes the store's rows one device at a time, in any order, and keeps what a report can show: whole counts, and the
+//! worst [`DETAILS`] tasks in detail. So two hundred thousand tasks need no more memory than a few hundred. The state of a
+//! task or device is decided in `state`, not here. `page` writes the HTML page, `when` says when a report is due.
 //!
-//! Pure: rows, window and `now` go in. Must not: know the store, a clock, a file, or write a sentence (those stand in the
-//! catalogues; [`page`] asks for them).
+//! Pure: rows, window and `now` go in. Must not: know the store, a clock or a file, or hold a sentence (the catalogues do).
 
 pub mod page;
 mod strip;
@@ -81,7 +80,7 @@ pub struct TaskRow {
     pub is_new: bool,
     /// It is not expected any more.
     pub is_gone: bool,
-    /// Somebody expects it: its last run is worth a line.
+    /// It is declared, or runs once a day or less often: its last run is worth a line as proof.
     pub is_expected: bool,
     /// Its last run that went well: when that began, if it is known, and ended.
     pub last_run: Option<(Option<At>, At)>,
@@ -208,6 +207,8 @@ pub struct Report {
     pub skews: Vec<(String, i64)>,
     /// Devices with an older agent.
     pub old_versions: Vec<(String, String)>,
+    /// Expected tasks whose last run within the window went well; [`ReportFacts::proof`] names some of them.
+    pub n_proof: u64,
     /// How Olog is.
     pub health: Health,
 }
@@ -298,6 +299,7 @@ impl Builder {
         if let Some((began_at, ended_at)) = task.last_run.filter(|(_, ended)| *ended > from && *ended <= to)
             && task.state == State::Ok
         {
+            self.report.n_proof += u64::from(task.is_expected);
             let span = began_at.map_or(0, |began| ended_at.since(began));
             self.proofs.push((task.is_expected, span, CompletedRun { name: name(), began_at, ended_at }));
             if self.proofs.len() > 4 * PROOFS {
@@ -417,6 +419,9 @@ impl Builder {
     /// Keeps what is expected, then what took longest: a backup says more than a minute's housekeeping.
     fn drop_proofs(&mut self) {
         self.proofs.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then_with(|| a.2.name.cmp(&b.2.name)));
+        if self.proofs.first().is_some_and(|(is_expected, ..)| *is_expected) {
+            self.proofs.retain(|(is_expected, ..)| *is_expected);
+        }
         self.proofs.truncate(PROOFS);
     }
 

@@ -1,9 +1,9 @@
-//! A scenario as a person writes it, JSON lines, and what is to happen by it.
+//! Parser for scenario files (JSON Lines), and the actions that they describe.
 //!
-//! A line is one object with a few short keys (`docs/operations.md` has them all). Which keys it has says what it is: a
-//! file that is written, a run, a device that goes or comes, a service that fails, a person. The first line may be the head:
-//! what it is about, when it begins, under which configuration. Every mistake is found at once and told with file and line;
-//! sizes and numbers are bounded before anything is made of them. Reads no clock and plays nothing.
+//! A line is one object with a few short keys (`docs/operations.md` lists them). Its keys say what it is: a file that is written, a
+//! run, a device that goes or comes, a service that fails, a person. The first line may be the head: what the scenario is about, when
+//! it begins, and its configuration. All mistakes are reported at once, each with file and line; sizes and numbers are
+//! bounded before anything is allocated. Reads no clock and plays nothing.
 
 mod typed;
 
@@ -51,7 +51,7 @@ pub(super) struct Scenario {
     /// Every device that is spoken of.
     pub(super) devices: Vec<Device>,
     /// What happens.
-    pub(super) acts: Vec<Act>,
+    pub(super) acts: Vec<TimedAction>,
 }
 
 /// A device that is there from the start.
@@ -67,7 +67,7 @@ pub(super) struct Device {
 
 /// One line.
 #[derive(Debug, Clone)]
-pub(super) struct Act {
+pub(super) struct TimedAction {
     /// When it happens first.
     pub(super) at: At,
     /// Again and again: after so many ms, so often in all.
@@ -75,12 +75,12 @@ pub(super) struct Act {
     /// To whom, if it is about devices.
     pub(super) devices: Vec<String>,
     /// What.
-    pub(super) deed: Deed,
+    pub(super) deed: Action,
 }
 
 /// What happens.
 #[derive(Debug, Clone)]
-pub(super) enum Deed {
+pub(super) enum Action {
     /// A file is written.
     Log(Log),
     /// A run by `exec`.
@@ -107,7 +107,7 @@ pub(super) enum Deed {
         /// Which; `None`: all.
         channel: Option<String>,
         /// How.
-        state: Mood,
+        state: ServiceState,
     },
     /// A person does something.
     Person(Person),
@@ -160,7 +160,7 @@ pub(super) struct RunEnd {
 
 /// How a service answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum ServiceState {
     /// It accepts.
     Well,
     /// It cannot be reached, or not now.
@@ -271,7 +271,7 @@ struct Reader {
     last: At,
     end: Option<At>,
     devices: BTreeMap<String, Device>,
-    acts: Vec<Act>,
+    acts: Vec<TimedAction>,
     n_happenings: u64,
 }
 
@@ -335,7 +335,7 @@ impl Reader {
         }
         self.n_happenings = n_happenings;
         let deed = deed(&typed, &devices)?;
-        self.acts.push(Act { at, every, devices, deed });
+        self.acts.push(TimedAction { at, every, devices, deed });
         Ok(())
     }
 
@@ -414,7 +414,7 @@ impl Reader {
 
     fn scenario(self) -> Scenario {
         let end = self.end.unwrap_or_else(|| {
-            let lasts = |act: &Act| {
+            let lasts = |act: &TimedAction| {
                 act.at.plus(act.every.map_or(0, |(span, times)| span * (i64::try_from(times).unwrap_or(1) - 1)))
             };
             self.acts.iter().map(lasts).max().unwrap_or(self.start).plus(GOES_ON)
@@ -425,7 +425,7 @@ impl Reader {
 }
 
 /// What a line is, by the keys that it has.
-fn deed(typed: &Typed, devices: &[String]) -> Result<Deed, String> {
+fn deed(typed: &Typed, devices: &[String]) -> Result<Action, String> {
     let of_device = || if devices.is_empty() { Err("device is missing".to_owned()) } else { Ok(()) };
     let took = || typed.took.as_deref().map_or(Ok(0), |took| span(took).map_err(|why| format!("took: {why}")));
     let text = || typed.text.clone().unwrap_or_default();
@@ -435,7 +435,7 @@ fn deed(typed: &Typed, devices: &[String]) -> Result<Deed, String> {
         let what = what.or_else(|_| serde_json::from_value::<What>(event.clone()));
         let what =
             what.map_err(|e| format!("event: expected an event as it is on the wire (docs/protocol.md): {e}"))?;
-        return Ok(Deed::Wire(Box::new(what)));
+        return Ok(Action::Wire(Box::new(what)));
     }
     if let Some(file) = &typed.file {
         of_device()?;
@@ -453,7 +453,7 @@ fn deed(typed: &Typed, devices: &[String]) -> Result<Deed, String> {
         };
         let path = if file.contains('/') { file.clone() } else { format!("/ologs/{file}") };
         let is_open = typed.open == Some(true);
-        return Ok(Deed::Log(Log { path, task, suffix, change, took: took()?, is_open }));
+        return Ok(Action::Log(Log { path, task, suffix, change, took: took()?, is_open }));
     }
     if let Some(run) = &typed.run {
         of_device()?;
@@ -465,27 +465,27 @@ fn deed(typed: &Typed, devices: &[String]) -> Result<Deed, String> {
             }
             _ => return Err("run: expected \"is\": \"started\", or exit or signal: how it ended".to_owned()),
         };
-        return Ok(Deed::Run { task, end });
+        return Ok(Action::Run { task, end });
     }
     if let Some(person) = &typed.person {
-        return person_of(person, typed, devices).map(Deed::Person);
+        return person_of(person, typed, devices).map(Action::Person);
     }
     match (typed.is.as_deref(), devices.is_empty()) {
-        (Some("away"), false) => Ok(Deed::Away { says_bye: false }),
-        (Some("bye"), false) => Ok(Deed::Away { says_bye: true }),
-        (Some("back"), false) => Ok(Deed::Back { rebooted: typed.rebooted == Some(true) }),
+        (Some("away"), false) => Ok(Action::Away { says_bye: false }),
+        (Some("bye"), false) => Ok(Action::Away { says_bye: true }),
+        (Some("back"), false) => Ok(Action::Back { rebooted: typed.rebooted == Some(true) }),
         (Some(is), false) => Err(format!("is: of a device expected \"away\", \"bye\" or \"back\", found {is:?}")),
         (Some(is), true) => service_of(is, typed),
         (None, _) => Err(format!("nothing happens by this line: expected one like {}", typed::EXAMPLE)),
     }
 }
 
-fn service_of(is: &str, typed: &Typed) -> Result<Deed, String> {
+fn service_of(is: &str, typed: &Typed) -> Result<Action, String> {
     use olog_push::Refusal::{Credential, Format, Other, Receiver};
     let words = |otherwise: &str| typed.answer.clone().unwrap_or_else(|| otherwise.to_owned());
     let state = match is {
-        "well" => Mood::Well,
-        "down" => Mood::Down(words("no answer")),
+        "well" => ServiceState::Well,
+        "down" => ServiceState::Down(words("no answer")),
         "refusing" => {
             let class = match typed.class.as_deref() {
                 None | Some("credential") => Credential,
@@ -497,7 +497,7 @@ fn service_of(is: &str, typed: &Typed) -> Result<Deed, String> {
                     return Err(format!("{expected}, found {class:?}"));
                 }
             };
-            Mood::Refuses(class, words("refused"))
+            ServiceState::Refuses(class, words("refused"))
         }
         is => {
             return Err(format!(
@@ -505,7 +505,7 @@ fn service_of(is: &str, typed: &Typed) -> Result<Deed, String> {
             ));
         }
     };
-    Ok(Deed::Service { channel: typed.channel.clone(), state })
+    Ok(Action::Service { channel: typed.channel.clone(), state })
 }
 
 fn person_of(person: &str, typed: &Typed, devices: &[String]) -> Result<Person, String> {

@@ -1,7 +1,8 @@
-//! The scenarios that come with the program.
+//! The scenarios that are installed with the program, by name.
 
 use std::path::{Path, PathBuf};
 
+use super::PlayError;
 use super::scenario::Script;
 
 /// Where the package puts them.
@@ -35,10 +36,17 @@ pub fn list(language: &str) -> (PathBuf, Vec<Listed>) {
 }
 
 /// The file of that name: as it is, or one that is shipped.
-pub(super) fn find(named: &Path) -> PathBuf {
+pub(super) fn find(named: &Path) -> Result<PathBuf, PlayError> {
     let is_bare = named.components().count() == 1 && named.extension().is_none();
     let shipped = folder().join(named).with_extension("jsonl");
-    if is_bare && !named.exists() && shipped.exists() { shipped } else { named.to_owned() }
+    match (is_bare && !named.exists(), shipped.exists()) {
+        (false, _) => Ok(named.to_owned()),
+        (true, true) => Ok(shipped),
+        (true, false) => Err(PlayError::Unknown {
+            name: named.display().to_string(),
+            shipped: list("en").1.into_iter().map(|listed| listed.name).collect(),
+        }),
+    }
 }
 
 /// As installed, or beside a program that was built and not installed.

@@ -1,9 +1,9 @@
-//! The stage: the hub's own workers on a store that is thrown away, under a clock that somebody moves.
+//! The stage of a simulation: the hub's real workers on a temporary database, with a manual clock.
 //!
-//! Nothing here decides what is told: devices connect through `ingest` and `roster`, the watchman and the reporter do what is
-//! due, dispatchers claim, merge, keep pace and budget, and write down what a service said. Only three things are played: the
-//! clock, the devices' wires, and the services' answers ([`Services`]). A call takes [`CALL_TAKES`], so that what happens during it
-//! is merged as it would be.
+//! Nothing here decides what is told: devices connect through `ingest` and `net/sessions`, the watchman and the reporter do what is
+//! due, dispatchers claim, merge, keep to rate limit and budget, and record the services' answers. Only three things are
+//! simulated: the clock, the devices' connections, and the services' answers ([`Services`]). A call takes [`CALL_TAKES`], so
+//! what happens during a call is merged as it would be in reality.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::scenario::{Device, Mood, Scenario};
+use super::scenario::{Device, Scenario, ServiceState};
 use super::{PlayError, wire};
 use crate::apply::Rules;
 use crate::bell::Bell;
@@ -30,7 +30,7 @@ use crate::hub;
 use crate::ingest::{Bells, Connected, Ingest};
 use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
 use crate::net::sessions::{Newcomer, Place, Roster};
-use crate::outbox::{self, Dispatcher, Next, StandIn};
+use crate::outbox::{self, Dispatcher, FakeAnswers, Next};
 use crate::rules::liveness::Patience;
 use crate::store::devices::{DeviceId, SessionStart};
 use crate::store::{Store, StoreError};
@@ -91,13 +91,13 @@ struct Actor {
 pub(super) struct Services {
     hand: Arc<Hand>,
     clock: Clock,
-    state: Mutex<Played>,
+    state: Mutex<Calls>,
 }
 
 #[derive(Debug, Default)]
-struct Played {
-    all: Option<Mood>,
-    each: HashMap<String, Mood>,
+struct Calls {
+    all: Option<ServiceState>,
+    each: HashMap<String, ServiceState>,
     calls: Vec<Call>,
 }
 
@@ -111,12 +111,12 @@ pub(super) struct Call {
 }
 
 impl Services {
-    fn played(&self) -> std::sync::MutexGuard<'_, Played> {
+    fn played(&self) -> std::sync::MutexGuard<'_, Calls> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How it answers from now on.
-    pub(super) fn set(&self, channel: Option<&str>, state: Mood) {
+    pub(super) fn set(&self, channel: Option<&str>, state: ServiceState) {
         let mut played = self.played();
         match channel {
             Some(channel) => drop(played.each.insert(channel.to_owned(), state)),
@@ -133,21 +133,21 @@ impl Services {
     }
 }
 
-impl StandIn for Services {
+impl FakeAnswers for Services {
     fn answer(&self, channel: &str, message: &Message, to: &[Receiver]) -> Vec<(Receiver, Answer)> {
         let at = self.clock.now();
         self.hand.advance(CALL_TAKES);
         let mut played = self.played();
-        let state = played.each.get(channel).or(played.all.as_ref()).cloned().unwrap_or(Mood::Well);
+        let state = played.each.get(channel).or(played.all.as_ref()).cloned().unwrap_or(ServiceState::Well);
         let mut is_first = true;
         let mut of_one = || match &state {
-            Mood::Well => Answer::Accepted { words: "ok".to_owned() },
-            Mood::Down(why) => Answer::Later { after: None, why: why.clone() },
+            ServiceState::Well => Answer::Accepted { words: "ok".to_owned() },
+            ServiceState::Down(why) => Answer::Later { after: None, why: why.clone() },
             // One receiver is refused; the others are as they were.
-            Mood::Refuses(Refusal::Receiver, _) if !std::mem::take(&mut is_first) => {
+            ServiceState::Refuses(Refusal::Receiver, _) if !std::mem::take(&mut is_first) => {
                 Answer::Accepted { words: "ok".to_owned() }
             }
-            Mood::Refuses(class, why) => Answer::Refused { class: *class, why: why.clone() },
+            ServiceState::Refuses(class, why) => Answer::Refused { class: *class, why: why.clone() },
         };
         let answers: Vec<_> = to.iter().map(|receiver| (receiver.clone(), of_one())).collect();
         let (channel, message) = (channel.to_owned(), message.clone());
@@ -183,13 +183,13 @@ impl Stage {
             bells.outbox.clone(),
         );
         let services =
-            Arc::new(Services { hand: hand.clone(), clock: clock.clone(), state: Mutex::new(Played::default()) });
+            Arc::new(Services { hand: hand.clone(), clock: clock.clone(), state: Mutex::new(Calls::default()) });
         let begun = (Instant::now(), scenario.start);
         let mut senders = Vec::new();
         for channel in &rules.channels {
-            let (rules, channel, pulse) = (rules.clone(), channel.clone(), Worker::default());
+            let (rules, channel, status) = (rules.clone(), channel.clone(), Worker::default());
             let (bell, stop) = (Bell::default(), stop.clone());
-            let sender = Dispatcher::new(store.clone(), rules, channel, bell, clock.clone(), pulse, stop);
+            let sender = Dispatcher::new(store.clone(), rules, channel, bell, clock.clone(), status, stop);
             let sender = sender.answered_by(services.clone());
             sender.begin().await?;
             senders.push((sender, None));
@@ -308,7 +308,7 @@ impl Stage {
                         again = true;
                         None
                     }
-                    Next::AfterPace(wait) => {
+                    Next::AfterLimit(wait) => {
                         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                         Some(self.clock.now().plus(wait.saturating_add(1)))
                     }

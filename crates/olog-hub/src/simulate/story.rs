@@ -1,4 +1,4 @@
-//! The story of a scenario: what happened, what was pushed, what was held, line by line, for a person.
+//! The text that `simulate` prints: what happened, what was pushed, and what was held back and why, line by line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use olog_proto::name::escape;
 use olog_push::{Answer, Notice};
 
 use super::PlayError;
-use super::scenario::{Act, Deed, LogChange, Mood, Person, Scenario, Script, Which};
+use super::scenario::{Action, LogChange, Person, Scenario, Script, ServiceState, TimedAction, Which};
 use super::stage::{Call, Stage};
 use crate::config::Live;
 use crate::store::{incidents, ledger, outbox};
@@ -102,10 +102,10 @@ impl Story {
     }
 
     /// Something happens, for the first time.
-    pub(super) fn happens(&mut self, act: &Act, at: At) {
+    pub(super) fn happens(&mut self, act: &TimedAction, at: At) {
         self.n_acts += 1;
         let who = match act.devices.as_slice() {
-            _ if matches!(act.deed, Deed::Person(_)) => String::new(),
+            _ if matches!(act.deed, Action::Person(_)) => String::new(),
             [] => String::new(),
             [one] => escape(one.as_bytes()),
             [first, .., last] => {
@@ -195,7 +195,8 @@ impl Story {
     /// Why a notice waits.
     async fn why(&self, stage: &Stage, id: i64) -> Result<String, PlayError> {
         let (rules, now) = (stage.rules.clone(), stage.now());
-        let waits = stage.store.read(move |tx| outbox::why_waits(tx, id, &rules.channels, now)).await?;
+        let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
+        let waits = stage.store.read(move |tx| outbox::why_waits(tx, id, &rules.channels, quiet_until, now)).await?;
         Ok(waits
             .map_or_else(String::new, |waits| waits.words(|at| self.local(at).format("%m-%d %H:%M:%S").to_string())))
     }
@@ -302,9 +303,9 @@ fn quoted(text: &str) -> String {
     if line.chars().count() > QUOTED { format!("{}…", line.chars().take(QUOTED).collect::<String>()) } else { line }
 }
 
-fn words(deed: &Deed) -> String {
+fn words(deed: &Action) -> String {
     match deed {
-        Deed::Log(log) => {
+        Action::Log(log) => {
             let file = escape(log.path.rsplit('/').next().unwrap_or(&log.path).as_bytes());
             match &log.change {
                 LogChange::Text(text) | LogChange::Grows(text) => format!("{file}: {}", quoted(text)),
@@ -313,8 +314,8 @@ fn words(deed: &Deed) -> String {
                 LogChange::Deleted => format!("{file} is deleted"),
             }
         }
-        Deed::Run { task, end: None } => format!("runs {task}"),
-        Deed::Run { task, end: Some(end) } => {
+        Action::Run { task, end: None } => format!("runs {task}"),
+        Action::Run { task, end: Some(end) } => {
             let how = match (end.exit, end.signal) {
                 (_, Some(signal)) => format!("by signal {signal}"),
                 (exit, None) => format!("with {}", exit.unwrap_or(0)),
@@ -322,20 +323,20 @@ fn words(deed: &Deed) -> String {
             let text = quoted(&end.text);
             format!("{task} ends {how}{}{text}", if text.is_empty() { "" } else { ": " })
         }
-        Deed::Wire(what) => format!("sends an event: {}", what.kind()),
-        Deed::Away { says_bye: false } => "is gone".to_owned(),
-        Deed::Away { says_bye: true } => "says bye and goes".to_owned(),
-        Deed::Back { rebooted: false } => "is back".to_owned(),
-        Deed::Back { rebooted: true } => "is back, rebooted".to_owned(),
-        Deed::Service { channel, state } => {
+        Action::Wire(what) => format!("sends an event: {}", what.kind()),
+        Action::Away { says_bye: false } => "is gone".to_owned(),
+        Action::Away { says_bye: true } => "says bye and goes".to_owned(),
+        Action::Back { rebooted: false } => "is back".to_owned(),
+        Action::Back { rebooted: true } => "is back, rebooted".to_owned(),
+        Action::Service { channel, state } => {
             let channel = channel.as_deref().unwrap_or("every channel");
             match state {
-                Mood::Well => format!("the service of {channel} works"),
-                Mood::Down(why) => format!("the service of {channel} takes nothing: {why}"),
-                Mood::Refuses(_, why) => format!("the service of {channel} refuses: {why}"),
+                ServiceState::Well => format!("the service of {channel} works"),
+                ServiceState::Down(why) => format!("the service of {channel} takes nothing: {why}"),
+                ServiceState::Refuses(_, why) => format!("the service of {channel} refuses: {why}"),
             }
         }
-        Deed::Person(person) => {
+        Action::Person(person) => {
             let which = |which: &Which| match which {
                 Which::Number(number) => format!("#{number}"),
                 Which::Of(device, Some(task)) => format!("{device}/{task}"),

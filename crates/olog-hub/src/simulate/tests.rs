@@ -44,6 +44,9 @@ scenarios!(
     the_service_is_down_for_a_night "service-down-for-a-night",
     a_week_without_trouble "quiet-good-week",
     a_storm_over_many_devices "storm",
+    a_power_cut_and_the_night_after "power-cut-and-the-night-after",
+    a_switch_fails_and_the_night_after "switch-failure-and-the-night-after",
+    long_names_and_long_spans "long-names-and-long-spans",
 );
 
 #[test]
@@ -72,6 +75,9 @@ async fn what_cannot_be_played_is_refused_with_its_place() {
     let config =
         refused("{\"config\": {\"langauge\": \"en\"}}\n{\"at\": \"1:00\", \"device\": \"a\", \"is\": \"away\"}").await;
     assert!(config.contains("unknown key `langauge`, nearest `language`"), "{config}");
+    let unknown = Request { scenario: "nope".into(), config: None, language: None, now: NOW };
+    let unknown = run(&unknown).await.unwrap_err().to_string();
+    assert!(unknown.starts_with("there is no scenario \"nope\"") && unknown.contains("flapping-disk, "), "{unknown}");
     let missing = Request { scenario: "/none.jsonl".into(), config: None, language: None, now: NOW };
     assert!(run(&missing).await.unwrap_err().to_string().starts_with("/none.jsonl: No such file"));
 }

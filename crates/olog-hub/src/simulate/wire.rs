@@ -1,4 +1,4 @@
-//! What a device's agent would send of what a scenario lets happen there.
+//! Builds the event that a device's agent would send for an action of a scenario.
 
 use std::collections::HashMap;
 

@@ -176,6 +176,24 @@ pub fn open_of(
     row.map(|row| row.count(0)).transpose()
 }
 
+/// Has an incident of that subject and name begun since then? It may be over by now.
+pub fn has_begun_since(tx: &mut Tx<'_>, subject: Subject, name: &str, since: At) -> Result<bool, StoreError> {
+    let row = tx.query_one(
+        "SELECT id FROM incidents WHERE subject = $1 AND name = $2 AND began_at >= $3 LIMIT 1",
+        values![subject.as_str(), name, since],
+    )?;
+    Ok(row.is_some())
+}
+
+/// The open incidents of a subject, with their names.
+pub fn open_names(tx: &mut Tx<'_>, subject: Subject) -> Result<Vec<(u64, String)>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, name FROM incidents WHERE subject = $1 AND ended_at IS NULL ORDER BY id",
+        values![subject.as_str()],
+    )?;
+    rows.iter().map(|row| Ok((row.count(0)?, row.text(1)?.to_owned()))).collect()
+}
+
 /// The open incidents of devices that are away. Facts that cannot be read are made anew from the devices that name the
 /// incident: each of them counts as away, and its return is told.
 pub fn open_absences(tx: &mut Tx<'_>) -> Result<Vec<(u64, Absence)>, StoreError> {

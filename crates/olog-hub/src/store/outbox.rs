@@ -7,14 +7,17 @@
 mod waiting;
 
 use olog_proto::At;
-use olog_push::Notice;
+use olog_push::{Content, Kind, Notice};
 use serde::{Deserialize, Serialize};
 
 use super::{EARLIEST, Row, StoreError, Tx, Value, set_aside};
-use crate::rules::budget::Urgency;
+use crate::rules::budget::{NEWS_FOR, Urgency};
 use crate::values;
 
-pub use waiting::{Waiting, WaitingRow, Waits, budget, last, n_waiting, present, waiting, waiting_of, why_waits};
+pub use waiting::{
+    Candidate, Waiting, WaitingRow, Waits, budget, candidates, devices_of, last, n_waiting, waiting, waiting_of,
+    why_waits,
+};
 
 /// A row that somebody holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,12 +184,20 @@ fn columns(notice: &Notice) -> Result<(Value, Value), StoreError> {
 }
 
 /// Puts a notice into the outbox of these channels. `is_first`: the first sign of an incident.
+///
+/// Good news of something that a channel has not pushed lately is old news to it ([`NEWS_FOR`]).
 pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool, now: At) -> Result<(), StoreError> {
     if channels.is_empty() {
         return Ok(());
     }
     let (body, kind) = columns(notice)?;
     for channel in channels {
+        let mut urgency = Urgency::of(notice, is_first);
+        if let (Urgency::CanWait, Some(incident), true) = (urgency, notice.incident, notice.kind != Kind::Msg)
+            && !is_news(tx, channel, incident, now)?
+        {
+            urgency = Urgency::OldNews;
+        }
         tx.execute(
             "INSERT INTO outbox (channel, kind, incident_id, is_first, urgency, made_at, notice)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -195,13 +206,53 @@ pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool
                 kind.clone(),
                 notice.incident.into(),
                 is_first.into(),
-                i64::from(Urgency::of(notice, is_first)).into(),
+                i64::from(urgency).into(),
                 now.into(),
                 body.clone(),
             ],
         )?;
+        if let Some(incident) = notice.incident.filter(|_| is_end(notice)) {
+            // Its begin, if that still waits, is told with it: what is over wakes nobody and takes no slot of its own.
+            tx.execute(
+                "UPDATE outbox SET urgency = $3 WHERE incident_id = $1 AND channel = $2 AND done_at IS NULL AND claim IS NULL
+                 AND kind IN ('err', 'lost')",
+                values![incident, channel.as_str(), i64::from(Urgency::CanWait)],
+            )?;
+        }
     }
     Ok(())
+}
+
+/// Is the incident over with this?
+fn is_end(notice: &Notice) -> bool {
+    match &notice.content {
+        Content::Over { .. } | Content::TaskCame { .. } => true,
+        Content::DevicesBack { missing, .. } => missing.is_empty(),
+        _ => false,
+    }
+}
+
+/// Was trouble of this incident pushed through the channel within [`NEWS_FOR`], or does it still wait for it?
+fn is_news(tx: &mut Tx<'_>, channel: &str, incident: u64, now: At) -> Result<bool, StoreError> {
+    let row = tx.query_one(
+        "SELECT id FROM outbox WHERE incident_id = $1 AND channel = $2 AND kind IN ('err', 'lost', 'system')
+         AND (done_at IS NULL OR (outcome = 'accepted' AND done_at > $3)) LIMIT 1",
+        values![incident, channel, now.plus(-NEWS_FOR)],
+    )?;
+    Ok(row.is_some())
+}
+
+/// A report was accepted: what it has told is not told again. Recoveries and reminders that were put here until the report was made
+/// leave, except a recovery whose failure still waits: the two go together. Gives how many left.
+pub fn told_by_report(tx: &mut Tx<'_>, channel: &str, message: i64, made_at: At, now: At) -> Result<u64, StoreError> {
+    tx.execute(
+        "UPDATE outbox SET done_at = $4, outcome = 'reported', message_id = $2, claim = NULL, claimed_until = NULL
+         WHERE channel = $1 AND done_at IS NULL AND claim IS NULL AND made_at <= $3
+         AND kind IN ('over', 'back', 'remind') AND NOT EXISTS (
+           SELECT 1 FROM outbox o WHERE o.incident_id = outbox.incident_id AND o.channel = $1 AND o.done_at IS NULL
+             AND o.kind IN ('err', 'lost'))",
+        values![channel, message, made_at, now],
+    )
 }
 
 /// The row that was put last for this channel: asked in the transaction that put it.
@@ -365,18 +416,36 @@ pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<At>, StoreEr
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
 
-/// One call and what it carried; `is_report`: a report. Gives the message's number.
-pub fn put_message(
-    tx: &mut Tx<'_>,
-    channel: &str,
-    title: &str,
-    ids: &[i64],
-    is_report: bool,
-    at: At,
-) -> Result<i64, StoreError> {
+/// One call, and what it carried.
+#[derive(Debug)]
+pub struct NewMessage<'a> {
+    /// Its title.
+    pub title: &'a str,
+    /// The rows that went with it.
+    pub rows: &'a [i64],
+    /// It carried a report.
+    pub is_report: bool,
+    /// The devices that it told of, at most [`DEVICES_MAX`]; `""`: the hub itself.
+    pub devices: &'a [&'a str],
+    /// When it was sent.
+    pub at: At,
+}
+
+/// Devices that are remembered of one message: one that tells of more is a storm of many, and nobody's alone.
+pub const DEVICES_MAX: usize = 50;
+
+/// Records one call and gives the message's number.
+pub fn put_message(tx: &mut Tx<'_>, channel: &str, new: &NewMessage<'_>) -> Result<i64, StoreError> {
     let row = tx.query_one(
-        "INSERT INTO messages (channel, at, title, rows, is_report) VALUES ($1, $2, $3, $4, $5) RETURNING id",
-        &[channel.into(), at.into(), title.into(), Value::json(&ids)?, is_report.into()],
+        "INSERT INTO messages (channel, at, title, rows, is_report, devices) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        &[
+            channel.into(),
+            new.at.into(),
+            new.title.into(),
+            Value::json(&new.rows)?,
+            new.is_report.into(),
+            Value::json(&new.devices)?,
+        ],
     )?;
     row.ok_or_else(|| StoreError::Row("no number of a new message".to_owned()))?.int(0)
 }

@@ -1,12 +1,13 @@
-//! The reporter: makes the report when it is due, once, keeps its page where a phone can open it, and hands it to the outbox.
+//! The reporter: makes the daily report when it is due, once, and hands it to the outbox.
 //!
-//! It sleeps until the next time of `[report]`, reads the store in one snapshot (`gather`), lets `report` write the page, puts
-//! that where a link can open it (`place`), marks what it names for the first time, and then commits in one transaction: the
-//! report's row, by which those marks count, the outbox rows. The row's key is the window's end, so that two hubs or two wake-ups make one report, and a crash
-//! before the commit makes it again, with every `[NEW]` still new. No device is asked anything: the hub has the facts.
+//! It sleeps until the next time of `[report]`; reads the store in one snapshot (`gather`); lets `rules/report` write the page; puts the
+//! page where a link can open it (`place`); marks what the report names for the first time; and commits, in one transaction,
+//! the report's row and the outbox rows. The row's key is the end of the window, so two hubs or two wake-ups make one report. A
+//! crash before the commit makes the report again, with every `[NEW]` still new. No device is asked for anything.
 //!
-//! A worker of its own beside the watchman: a page that takes seconds must not delay a LOST. Must not: decide what a state
-//! is (`state`, `incident`), or send anything (it rings the outbox).
+//! Removing old pages is a duty of its own: a page that cannot be removed is no reason to make no report. The reporter is a worker of
+//! its own beside the watchman, because a page that takes seconds must not delay a LOST. Must not: decide what a state is
+//! (`rules`), or send anything (it rings the outbox's bell).
 
 mod gather;
 mod place;
@@ -17,6 +18,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use olog_daemon::clock::Clock;
+use olog_daemon::failure::{Consequence, Failure};
+use olog_daemon::workers::{Duty, Worker};
 use olog_proto::At;
 use olog_push::words::Localizer;
 use olog_push::{Content, Kind, Notice, SystemCode};
@@ -27,13 +30,13 @@ use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::config::{Live, ReportWhen};
 use crate::net::sessions::Roster;
-use crate::rules::report::when::{Turn, turn};
+use crate::rules::report::when::{NextReport, next_report};
 use crate::rules::report::{Report, Window, page};
 use crate::rules::schedule::Schedule;
 use crate::store::devices::{self, DeviceId};
 use crate::store::reports::{self, NewReport, Newcomer};
-use crate::store::{Store, StoreError, Tx, settings, tasks};
-use gather::Seen;
+use crate::store::{Store, StoreError, Tx, settings, silences, tasks};
+use gather::Gathered;
 use place::Placed;
 
 const MINUTE: i64 = 60_000;
@@ -48,8 +51,6 @@ const TOLD: &str = "report_page_told";
 const MARKED: usize = 500;
 /// Old pages are looked for this often, and the schedule is looked at again.
 const LOOK_EVERY: i64 = 60 * MINUTE;
-/// After the store failed.
-const RETRY_AFTER: i64 = 10_000;
 
 /// Makes reports; clones share everything.
 #[derive(Debug, Clone)]
@@ -60,6 +61,7 @@ pub struct Reporter {
     roster: Arc<Roster>,
     clock: Clock,
     outbox: Bell,
+    status: Worker,
 }
 
 /// Why there is no report.
@@ -71,6 +73,15 @@ pub enum ReportError {
     /// No randomness for a name that nobody guesses.
     #[error("the system gives no randomness")]
     Random,
+}
+
+impl Failure for ReportError {
+    fn consequence(&self) -> Consequence {
+        match self {
+            ReportError::Store(error) => error.consequence(),
+            ReportError::Random => Consequence::Retry,
+        }
+    }
 }
 
 impl Reporter {
@@ -90,24 +101,31 @@ impl Reporter {
             roster: roster.clone(),
             clock: clock.clone(),
             outbox: outbox.clone(),
+            status: Worker::default(),
         }
+    }
+
+    /// With the status that its daemon shows.
+    pub fn with_status(self, status: &Worker) -> Reporter {
+        Reporter { status: status.clone(), ..self }
     }
 
     /// Makes reports until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         loop {
             let now = self.clock.now();
+            self.status.beat();
             let next = tokio::select! {
                 looked = self.look(now) => match looked {
                     Ok(next) => next,
                     Err(ReportError::Store(StoreError::Closed)) => return Ok(()),
-                    Err(error) => {
-                        tracing::error!(%error, "the report was not made; it is tried again");
-                        now.plus(RETRY_AFTER)
-                    }
+                    // Randomness that is missing comes back; nothing else is left that is not the store's.
+                    Err(ReportError::Store(error)) => return Err(error),
+                    Err(ReportError::Random) => now.plus(MINUTE),
                 },
                 () = stop.cancelled() => return Ok(()),
             };
+            self.status.idle();
             tokio::select! {
                 () = self.clock.sleep_until(next) => {}
                 changed = self.live.changed() => if changed.is_err() { stop.cancelled().await },
@@ -116,19 +134,29 @@ impl Reporter {
         }
     }
 
-    /// Makes what is due; returns when to look again.
+    /// Makes what is due and removes what is old; returns when to look again. Each on its own: a page that cannot be removed is no
+    /// reason to make no report.
     pub async fn look(&mut self, now: At) -> Result<At, ReportError> {
         let live = self.live.borrow_and_update().clone();
-        self.clean_up(&live, now).await?;
+        let (make, clean_up) = (self.status.duty("make the report"), self.status.duty("remove old reports"));
+        let made = self.make_what_is_due(&live, now).await;
+        let made = again(&make, make.round(made, now)?, now);
+        let cleaned = self.clean_up(&live, now).await.map_err(ReportError::Store);
+        let cleaned = again(&clean_up, clean_up.round(cleaned.map(|()| now.plus(LOOK_EVERY)), now)?, now);
+        Ok(made.min(cleaned))
+    }
+
+    /// The report, if it is due; returns when the next one is.
+    async fn make_what_is_due(&self, live: &Live, now: At) -> Result<At, ReportError> {
         let later = now.plus(LOOK_EVERY);
-        let Some(schedule) = schedule(&live) else { return Ok(later) };
+        let Some(schedule) = schedule(live) else { return Ok(later) };
         let (last, since) = self.store.write(move |tx| Ok((reports::last_window(tx)?, since(tx, now)?))).await?;
-        match turn(&schedule, live.timezone, last, since, now) {
-            Some(Turn::Make(window)) => {
+        match next_report(&schedule, live.timezone, last, since, now) {
+            Some(NextReport::Make(window)) => {
                 self.make(window, true, now).await?;
                 Ok(now)
             }
-            Some(Turn::Wait(at)) => Ok(at.min(later)),
+            Some(NextReport::Wait(at)) => Ok(at.min(later)),
             None => Ok(later),
         }
     }
@@ -161,14 +189,16 @@ impl Reporter {
         Localizer { language: rules.language, timezone: rules.timezone, now }
     }
 
-    async fn gather(&self, window: Window, now: At) -> Result<(Report, Seen), ReportError> {
+    async fn gather(&self, window: Window, now: At) -> Result<(Report, Gathered), ReportError> {
         let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
         let seats = self.roster.snapshot().into_iter().map(|seat| (seat.who.device.0, seat)).collect();
         let next_at = schedule(&live).and_then(|schedule| schedule.next_after(now, live.timezone));
         let hub = live.public_url.as_deref().map(host).unwrap_or_default();
         let declared = live.devices.iter().map(|device| device.name.to_string()).collect();
         let keep_days = live.report.keep_days;
-        let around = Arc::new(gather::Around { rules, seats, next_at, hub, keep_days, declared });
+        let mut no_errors = self.store.read(move |tx| silences::kept(tx, now)).await?;
+        no_errors.retain(|silence| silence.scope.fingerprint.is_some());
+        let around = Arc::new(gather::Around { rules, seats, next_at, hub, keep_days, declared, no_errors });
         Ok(self.store.read(move |tx| gather::gather(tx, &around, window, now)).await?)
     }
 
@@ -234,12 +264,18 @@ impl Reporter {
     }
 }
 
+/// When a duty is due next, or is tried again.
+fn again(duty: &Duty, next: Option<At>, now: At) -> At {
+    let wait = i64::try_from(duty.retry_after().as_millis()).unwrap_or(MINUTE);
+    next.unwrap_or_else(|| now.plus(wait))
+}
+
 /// One transaction: the row, what is watched from now on, what has to be told.
 fn commit(
     tx: &mut Tx<'_>,
     rules: &Rules,
     new: &NewReport,
-    seen: &Seen,
+    seen: &Gathered,
     placed: &Placed,
     now: At,
 ) -> Result<Option<i64>, StoreError> {

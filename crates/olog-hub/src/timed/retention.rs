@@ -1,9 +1,9 @@
-//! Retention: events and the ledger of messages go when they are older than `event_keep_days`, in small steps, so that nobody waits.
+//! Retention: removes events, messages and silences that are older than `event_keep_days`, in small steps.
 //!
-//! What is needed for longer stands elsewhere: facts and days of tasks, incidents, reports, and of the last numbers of each
-//! epoch their digests (`events::sweep`). A step is one transaction of at most [`STEP`] rows; between two the writer
-//! is free for [`REST`], so that ingest waits for one step at most. A crash loses nothing: the next round goes on where the
-//! store says.
+//! What is needed for longer is stored elsewhere: the facts and days of tasks, incidents, reports, and the digests of the last numbers
+//! of each epoch (`events::sweep`). A step is one transaction of at most [`STEP`] rows; the writer is free for [`REST`]
+//! between two, so ingest waits for one step at most. The three kinds are separate duties: what fails for one does not stop the
+//! others. A crash loses nothing: the next round goes on where the store says.
 //!
 //! Must not: decide how long anything is kept (the configuration does), or touch users' files.
 
@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
+use olog_daemon::workers::Worker;
 use olog_proto::At;
 use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Live;
-use crate::store::{Store, StoreError, events, outbox, silences};
+use crate::store::{Store, StoreError, Tx, events, outbox, silences};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Rounds.
@@ -33,48 +34,75 @@ pub async fn run(
     store: Store,
     live: latest::Receiver<Arc<Live>>,
     clock: Clock,
+    status: Worker,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     loop {
         let now = clock.now();
         let days = live.borrow().event_keep_days;
-        let before = now.plus(-i64::from(days) * DAY);
-        tokio::select! {
-            swept = round(&store, before) => match swept {
-                Ok(()) => {}
+        status.beat();
+        let next = tokio::select! {
+            swept = round(&store, now.plus(-i64::from(days) * DAY), &status, now) => match swept {
+                Ok(next) => next,
                 Err(StoreError::Closed) => return Ok(()),
-                Err(error) => tracing::warn!(%error, "old events were not cleaned up; tried again in an hour"),
+                Err(error) => return Err(error),
             },
             () = stop.cancelled() => return Ok(()),
-        }
+        };
+        status.idle();
         tokio::select! {
-            () = clock.sleep_until(now.plus(EVERY)) => {}
+            () = clock.sleep_until(next) => {}
             () = stop.cancelled() => return Ok(()),
         }
     }
 }
 
-/// Everything that came before an instant.
-async fn round(store: &Store, before: At) -> Result<(), StoreError> {
+/// Removes everything that came before an instant: three duties, each on its own. Returns when to do it again.
+async fn round(store: &Store, before: At, status: &Worker, now: At) -> Result<At, StoreError> {
+    let mut next = now.plus(EVERY);
+    let duties = [status.duty("old events"), status.duty("old messages"), status.duty("old silences")];
+    for (which, duty) in duties.iter().enumerate() {
+        let swept = match which {
+            0 => old_events(store, before, status).await,
+            1 => steps(store, before, status, outbox::sweep).await,
+            _ => steps(store, before, status, silences::sweep).await,
+        };
+        if matches!(swept, Err(StoreError::Closed)) {
+            return swept.map(|()| next);
+        }
+        if duty.round(swept, now)?.is_none() {
+            next = next.min(now.plus(i64::try_from(duty.retry_after().as_millis()).unwrap_or(EVERY)));
+        }
+    }
+    Ok(next)
+}
+
+async fn old_events(store: &Store, before: At, status: &Worker) -> Result<(), StoreError> {
     let mut after = 0;
     loop {
         let epochs = store.read(move |tx| events::epochs_to_sweep(tx, after, EPOCHS)).await?;
-        let Some(last) = epochs.last() else { break };
+        let Some(last) = epochs.last() else { return Ok(()) };
         after = last.epoch.0;
         for epoch in epochs {
+            status.beat();
             // Most epochs have nothing that old; that is seen without the writer.
             let is_due = store.read(move |tx| events::is_sweepable(tx, epoch, before)).await?;
             let mut at = is_due.then_some(epoch);
             while let Some(next) = at {
+                status.beat();
                 at = store.write_relaxed(move |tx| events::sweep(tx, next, before, STEP)).await?;
                 tokio::time::sleep(REST).await;
             }
         }
     }
-    while store.write_relaxed(move |tx| outbox::sweep(tx, before, STEP)).await? {
-        tokio::time::sleep(REST).await;
-    }
-    while store.write_relaxed(move |tx| silences::sweep(tx, before, STEP)).await? {
+}
+
+/// One step of a clean-up: true if there may be more.
+type Sweep = fn(&mut Tx<'_>, At, u32) -> Result<bool, StoreError>;
+
+async fn steps(store: &Store, before: At, status: &Worker, sweep: Sweep) -> Result<(), StoreError> {
+    while store.write_relaxed(move |tx| sweep(tx, before, STEP)).await? {
+        status.beat();
         tokio::time::sleep(REST).await;
     }
     Ok(())

@@ -1,15 +1,17 @@
-//! The watchman: does what no event brings, when it is due.
+//! The watchman: does what no event brings, when it is due. LOST and BACK, tasks that did not run, reminders, ends that are inferred,
+//! silences that end, new devices, and duties of the hub itself that fail.
 //!
-//! Sleeps until the next due instant (a task's facts, a device's silence, a message about new devices) or until the bell
-//! rings because something earlier may have come; then asks the store what is due, in bounded pages, lets the pure modules
-//! decide, and commits as `ingest` does. Holds no state that matters: the roll's open question and since when each device
-//! is here are made anew by a restart, and nothing is due earlier for it.
+//! It sleeps until the next due instant or until its bell rings, asks the store what is due, in bounded pages, lets the pure rules
+//! decide, and commits as `ingest` does. Each duty runs on its own: an error of one keeps none of the others from its work, is
+//! tried again with a growing wait, and after ten minutes is an incident (`olog_daemon::workers`). It holds no state that
+//! matters: what a restart forgets (who is here since when, a question that is open) only ever makes something due later.
 //!
-//! It is the only writer of absences and of the hub's life sign. Must not: decide when anything is over or lost (`incident`,
-//! `absence`), send anything (it rings the outbox).
+//! It is the only writer of device absences and of the hub's life sign. Must not: decide when something is over or lost (`rules`),
+//! or send anything (it rings the outbox's bell).
 
 mod affairs;
 mod days;
+mod failing;
 mod network;
 mod tasks;
 #[cfg(test)]
@@ -20,10 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_daemon::workers::Worker;
+use olog_daemon::workers::{Duty, Worker, Workers};
 use olog_proto::At;
 use olog_push::{Content, Kind, Notice};
 use tokio::sync::watch as latest;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::declared_tasks;
@@ -39,7 +42,7 @@ use crate::store::tasks::{self as task_store, TaskId};
 use crate::store::watch::{self, LastSeen};
 use crate::store::{Store, StoreError, Tx};
 use crate::store::{set_aside, silences};
-use tasks::{Looked, Whereabouts};
+use tasks::{CheckResult, Connectivity};
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -51,8 +54,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ALIVE_EVERY: i64 = MINUTE;
 /// Whatever the clock shows.
 const SLEEPS_AT_MOST: Duration = Duration::from_secs(60);
-/// After the store failed.
-const RETRY_AFTER: i64 = 5 * SECOND;
 /// A task whose facts cannot be read or written is tried again after this.
 const POSTPONED: i64 = 60 * MINUTE;
 /// A device that lost its session for longer than this was not here.
@@ -80,7 +81,43 @@ pub struct Watchman {
     applied: Option<Arc<Rules>>,
     /// Somebody was told that the hub is down.
     was_told_down: bool,
-    pulse: Worker,
+    /// The start is written down.
+    is_started: bool,
+    /// What is known of failing duties, as it was last told.
+    seen: Option<failing::DutyStates>,
+    workers: Workers,
+    status: Worker,
+    duties: Duties,
+}
+
+/// What the watchman does again and again.
+#[derive(Debug)]
+struct Duties {
+    start: Duty,
+    declared: Duty,
+    devices: Duty,
+    tasks: Duty,
+    silences: Duty,
+    new_devices: Duty,
+    unreadable: Duty,
+    failing: Duty,
+    alive: Duty,
+}
+
+impl Duties {
+    fn of(status: &Worker) -> Duties {
+        Duties {
+            start: status.duty("tell that the hub started"),
+            declared: status.duty("apply declared tasks"),
+            devices: status.duty("devices that are lost or back"),
+            tasks: status.duty("tasks that are due"),
+            silences: status.duty("silences that end"),
+            new_devices: status.duty("tell new devices"),
+            unreadable: status.duty("tell unreadable values"),
+            failing: status.duty("tell failing duties"),
+            alive: status.duty("note that the hub lives"),
+        }
+    }
 }
 
 impl Watchman {
@@ -112,7 +149,11 @@ impl Watchman {
             noted: None,
             applied: None,
             was_told_down: false,
-            pulse: Worker::default(),
+            is_started: false,
+            seen: None,
+            workers: Workers::default(),
+            status: Worker::default(),
+            duties: Duties::of(&Worker::default()),
         }
     }
 
@@ -121,34 +162,29 @@ impl Watchman {
         Watchman { was_told_down, ..self }
     }
 
-    /// Looked at by whoever gave this.
-    pub fn with_pulse(self, pulse: Worker) -> Watchman {
-        Watchman { pulse, ..self }
+    /// Registers itself there, and tells which duties of all workers fail.
+    pub fn with_workers(self, workers: &Workers, stuck_after: Duration) -> Watchman {
+        let status = workers.register("watchman", stuck_after);
+        Watchman { workers: workers.clone(), duties: Duties::of(&status), status, ..self }
     }
 
     /// Watches until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         let mut bell = self.bell.listen();
-        let mut is_started = false;
         loop {
-            self.pulse.beat();
-            let looked = async {
-                if !is_started {
-                    self.start().await?;
-                    is_started = true;
-                }
-                self.look().await
+            self.status.beat();
+            let round = async {
+                let started = self.start().await;
+                let started = self.after(&self.duties.start, started.map(|()| None))?;
+                let next = self.look().await?;
+                Ok(started.map_or(next, |again| again.min(next)))
             };
-            let next = match looked.await {
+            let next = match round.await {
                 Ok(next) => next,
                 Err(StoreError::Closed) => return Ok(()),
-                // Whatever it is, the others' work goes on, and this is tried again.
-                Err(error) => {
-                    tracing::error!(%error, "what is due was not done; it is tried again");
-                    self.clock.now().plus(RETRY_AFTER)
-                }
+                Err(error) => return Err(error),
             };
-            self.pulse.idle();
+            self.status.idle();
             tokio::select! {
                 () = stop.cancelled() => return self.stop().await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -165,14 +201,20 @@ impl Watchman {
         }
     }
 
-    async fn start(&self) -> Result<(), StoreError> {
+    /// Tells that the hub started, once, and notes that it lives.
+    async fn start(&mut self) -> Result<(), StoreError> {
+        if self.is_started {
+            return Ok(());
+        }
         let (rules, now, was_told_down) = (self.rules.borrow().clone(), self.clock.now(), self.was_told_down);
         self.store.write(move |tx| affairs::started(tx, &rules, was_told_down, now)).await?;
+        self.is_started = true;
         self.outbox.ring();
         Ok(())
     }
 
-    async fn stop(&self) -> Result<(), StoreError> {
+    async fn stop(&mut self) -> Result<(), StoreError> {
+        self.is_started = false;
         let now = self.clock.now();
         // If it is not recorded, the next start says that this stop was not in order: so it was.
         if let Err(error) = self.store.write(move |tx| affairs::stopped(tx, now)).await {
@@ -183,32 +225,79 @@ impl Watchman {
 
     /// Does all that is due and says that the hub lives; returns when to look again.
     async fn look(&mut self) -> Result<At, StoreError> {
-        let next = self.do_what_is_due().await?;
+        let due = self.do_what_is_due().await?;
+        let alive = self.note_alive().await;
+        let alive = self.after(&self.duties.alive, alive.map(Some))?;
+        let at_latest = self.clock.now().plus(ALIVE_EVERY);
+        Ok([due, alive].into_iter().flatten().fold(at_latest, At::min))
+    }
+
+    /// Does all that is due; returns when something is due next, unless the bell rings before. Each duty runs on its own: what fails
+    /// one of them keeps none of the others from its work. The error: a bug, or a store that is gone for good.
+    pub async fn do_what_is_due(&mut self) -> Result<Option<At>, StoreError> {
+        let declared = self.apply_plans().await;
+        let declared = self.after(&self.duties.declared, declared.map(|()| None))?;
+        let devices = self.look_at_devices().await;
+        let devices = self.after(&self.duties.devices, devices)?;
+        let tasks = self.look_at_tasks().await;
+        let tasks = self.after(&self.duties.tasks, tasks)?;
+        let silences = self.look_at_silences().await;
+        let silences = self.after(&self.duties.silences, silences)?;
+        let new_devices = self.tell_new_devices().await;
+        let new_devices = self.after(&self.duties.new_devices, new_devices)?;
+        let unreadable = self.tell_unreadable().await;
+        let unreadable = self.after(&self.duties.unreadable, unreadable.map(|()| None))?;
+        let failing = self.tell_failing(Instant::now()).await;
+        let failing = self.after(&self.duties.failing, failing.map(|()| None))?;
+        Ok([declared, devices, tasks, silences, new_devices, unreadable, failing].into_iter().flatten().min())
+    }
+
+    /// The end of one round of a duty: when it is due next, or is tried again.
+    fn after(&self, duty: &Duty, result: Result<Option<At>, StoreError>) -> Result<Option<At>, StoreError> {
+        self.status.beat();
+        if matches!(result, Err(StoreError::Closed)) {
+            return result;
+        }
+        let now = self.clock.now();
+        let again = |duty: &Duty| i64::try_from(duty.retry_after().as_millis()).unwrap_or(MINUTE);
+        Ok(duty.round(result, now)?.unwrap_or_else(|| Some(now.plus(again(duty)))))
+    }
+
+    /// Says that the hub lives; when it does so next.
+    async fn note_alive(&mut self) -> Result<At, StoreError> {
         let now = self.clock.now();
         if !(0..ALIVE_EVERY).contains(&now.since(self.alive_at)) {
             self.store.write_relaxed(move |tx| affairs::alive(tx, now)).await?;
             self.alive_at = now;
         }
-        let alive = self.alive_at.plus(ALIVE_EVERY);
-        Ok(next.map_or(alive, |next| next.min(alive)))
+        Ok(self.alive_at.plus(ALIVE_EVERY))
     }
 
-    /// Does all that is due; returns when something is due next, unless the bell rings before.
-    pub async fn do_what_is_due(&mut self) -> Result<Option<At>, StoreError> {
-        self.apply_plans().await?;
-        let devices = self.look_at_devices().await?;
-        let tasks = self.look_at_tasks().await?;
-        let silences = self.look_at_silences().await?;
-        self.tell_unreadable().await?;
-        let rules = self.rules.borrow().clone();
-        let now = self.clock.now();
-        let new_devices = self.store.read(affairs::new_devices_due).await?;
-        if new_devices.is_some_and(|due| due <= now) {
+    /// Tells who is new, when that is due; when it is due next.
+    async fn tell_new_devices(&self) -> Result<Option<At>, StoreError> {
+        let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
+        let due = self.store.read(affairs::new_devices_due).await?;
+        if due.is_some_and(|due| due <= now) {
             self.store.write(move |tx| affairs::tell_new_devices(tx, &rules, now)).await?;
             self.outbox.ring();
         }
-        let new_devices = new_devices.filter(|due| *due > now);
-        Ok([devices, tasks, silences, new_devices].into_iter().flatten().min())
+        Ok(due.filter(|due| *due > now))
+    }
+
+    /// Tells which duties of the hub's own workers have failed for ten minutes, and which work again.
+    async fn tell_failing(&mut self, instant: Instant) -> Result<(), StoreError> {
+        let seen = failing::DutyStates::of(&self.workers.statuses(instant));
+        if self.seen.as_ref() == Some(&seen) {
+            return Ok(());
+        }
+        let asked = seen.clone();
+        if self.store.read(move |tx| failing::differs(tx, &asked)).await? {
+            let (rules, now, told) = (self.rules.borrow().clone(), self.clock.now(), seen.clone());
+            self.store.write(move |tx| failing::apply(tx, &rules, &told, now)).await?;
+            self.outbox.ring();
+        }
+        self.seen = Some(seen);
+        Ok(())
     }
 
     /// Tells once that stored values cannot be read.
@@ -386,16 +475,16 @@ impl Watchman {
         }
         let place = |device: &DeviceId| {
             let heard_at = self.roster.seat(*device).map(|seat| seat.heard_at());
-            (*device, Whereabouts { here_since: self.here_since.get(device).copied(), heard_at })
+            (*device, Connectivity { here_since: self.here_since.get(device).copied(), heard_at })
         };
-        let places: HashMap<DeviceId, Whereabouts> = in_order.keys().map(place).collect();
+        let places: HashMap<DeviceId, Connectivity> = in_order.keys().map(place).collect();
         let written = self.store.write(move |tx| {
             let mut unheard: Vec<DeviceId> = Vec::new();
             for (device, tasks) in &in_order {
                 devices::lock(tx, *device)?;
                 let place = places.get(device).copied().unwrap_or_default();
                 for task in tasks {
-                    if tasks::look(tx, &rules, *device, *task, place, now)? == Looked::Unheard {
+                    if tasks::look(tx, &rules, *device, *task, place, now)? == CheckResult::Unheard {
                         unheard.push(*device);
                     }
                 }

@@ -155,7 +155,7 @@ fn system(code: SystemCode) -> Notice {
     }
 }
 
-const CODES: [SystemCode; 28] = {
+const CODES: [SystemCode; 30] = {
     use SystemCode::*;
     [
         HubFirstStart,
@@ -183,6 +183,8 @@ const CODES: [SystemCode; 28] = {
         ReportListing,
         WatchdogFailing,
         WatchdogBack,
+        DutyFailing,
+        DutyBack,
         HubUnreachable,
         HubReachable,
         ChannelTest,

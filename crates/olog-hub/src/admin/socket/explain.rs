@@ -265,7 +265,10 @@ fn through(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<Thr
 }
 
 fn waits(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<String, StoreError> {
-    let waits = outbox::why_waits(tx, entry.id, &rules.channels, now)?;
+    let waits = {
+        let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
+        outbox::why_waits(tx, entry.id, &rules.channels, quiet_until, now)?
+    };
     let words = waits.map_or_else(String::new, |waits| waits.words(|at| time(at, rules.timezone)));
     Ok(format!("waits: {words}"))
 }

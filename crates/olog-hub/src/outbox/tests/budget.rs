@@ -27,10 +27,11 @@ fn report() -> Notice {
 }
 
 impl Bench {
-    /// First signs, each in a message of its own.
+    /// First signs, each of a device of its own and in a message of its own.
     async fn spend(&self, tasks: std::ops::Range<usize>) {
         for n in tasks {
-            self.tell(&format!("task{n}")).await;
+            let notice = Notice { device: Some(format!("dev{n}")), ..error(&format!("task{n}")) };
+            self.tell_of(notice, NOW).await;
             self.until("it leaves", |_, waiting| waiting == 0).await;
         }
     }
@@ -41,14 +42,18 @@ impl Bench {
 
     /// Waits until so many answers are on record of the first incident.
     async fn recorded(&self, n: usize) {
-        while self.store.store.read(|tx| outbox::attempts_of(tx, 1, 10)).await.unwrap().len() < n {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        let waits = async {
+            while self.store.store.read(|tx| outbox::attempts_of(tx, 1, 10)).await.unwrap().len() < n {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, waits).await.expect("the answers are on record");
     }
 
     async fn waits(&self, incident: u64) -> Vec<Waits> {
         let (channels, now) = (self.rules.borrow().channels.clone(), NOW);
-        let rows = self.store.store.read(move |tx| outbox::waiting_of(tx, incident, &channels, now, 10)).await.unwrap();
+        let rows =
+            self.store.store.read(move |tx| outbox::waiting_of(tx, incident, &channels, None, now, 10)).await.unwrap();
         rows.into_iter().map(|row| row.waits).collect()
     }
 }
@@ -75,7 +80,7 @@ async fn what_can_wait_goes_with_the_next_message_and_that_says_why() {
 #[tokio::test]
 async fn the_last_slots_are_for_first_signs_and_the_very_last_for_the_report() {
     for bench in Bench::all_with(PER_DAY).await {
-        bench.spend(0..7).await;
+        bench.spend(0..8).await;
         let another = Notice { content: other_error(), ..error("task0") };
         bench.tell_of(another, NOW).await;
         bench
@@ -83,11 +88,11 @@ async fn the_last_slots_are_for_first_signs_and_the_very_last_for_the_report() {
                 facts.held_through.is_some() && waiting == 1
             })
             .await;
-        bench.spend(7..9).await;
+        bench.spend(8..9).await;
         bench.tell("task9").await;
         bench.until("a first sign waits", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
         bench.tell_of(report(), NOW).await;
-        bench.until("the report leaves alone", |_, waiting| waiting == 1).await;
+        bench.until("the report leaves alone", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
         assert_eq!(bench.got(UID).len(), 10, "{}", bench.phone.story());
         assert!(!bench.last().contains("task9"), "{}", bench.last());
         // When the first message is a day old, the sign goes, and says that it waited.
@@ -131,7 +136,7 @@ async fn a_retry_for_one_receiver_takes_no_slot_of_the_others() {
         bench.recorded(1).await;
         bench.hand.advance(2_000);
         bench.until("it leaves", |_, waiting| waiting == 0).await;
-        bench.tell("nginx").await;
+        bench.tell_of(Notice { device: Some("web".into()), ..error("nginx") }, NOW).await;
         bench.until("one more is allowed", |_, waiting| waiting == 0).await;
         assert_eq!(bench.phone.calls().len(), 3, "{}", bench.phone.story());
         bench.end().await;
@@ -147,6 +152,31 @@ async fn a_test_that_a_person_asks_for_goes_whatever_is_left_and_takes_along_wha
         bench.tell_of(apply::affair(None, SystemCode::ChannelTest, &[("channel", "me".to_owned())], NOW), NOW).await;
         bench.until("both leave", |_, waiting| waiting == 0).await;
         assert_eq!(bench.got(UID).len(), 2, "{}", bench.phone.story());
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_shows_error_after_error_does_not_use_up_the_day_and_another_device_is_told_at_once() {
+    for bench in Bench::all_with(PER_DAY).await {
+        for n in 0..2 {
+            bench.tell(&format!("task{n}")).await;
+            bench.until("it leaves", |_, waiting| waiting == 0).await;
+        }
+        for n in 2..7 {
+            bench.tell(&format!("task{n}")).await;
+        }
+        bench.until("the others gather", |facts, waiting| facts.held_through.is_some() && waiting == 5).await;
+        assert_eq!(bench.got(UID).len(), 2, "{}", bench.phone.story());
+        // Another device's takes them along.
+        bench.tell_of(Notice { device: Some("nas".into()), ..error("raid") }, NOW).await;
+        bench.until("all leave", |_, waiting| waiting == 0).await;
+        assert_eq!(bench.got(UID).len(), 3, "{}", bench.phone.story());
+        assert!(bench.last().contains("raid") && bench.last().contains("task6"), "{}", bench.last());
+        bench.tell("task7").await;
+        bench.until("it gathers for longer", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
+        bench.hand.advance(30 * 60_000);
+        bench.until("it leaves", |_, waiting| waiting == 0).await;
         bench.end().await;
     }
 }

@@ -1,15 +1,24 @@
-//! The page: a report as one HTML file that needs nothing else, no script, no other address.
+//! The report's page: one HTML file without scripts and without links to other addresses.
 //!
-//! This module puts the report into the catalogue's words and the template lays them out; askama escapes every text. Should
-//! an escape ever fail, the page's own policy lets a browser do nothing but apply the one style sheet that stands in it.
+//! This module puts the report into the catalogue's words; the template lays them out, and askama escapes every text. Should an escape
+//! ever fail, the page's Content-Security-Policy allows a browser nothing but the page's own style sheet.
+//!
+//! Blocks in order: verdict, counts, what has to be done (or, on a good day, the proof of health), what is over, what has changed,
+//! devices, Olog's own health. Errors whose fingerprints all agree are one card, whichever devices and tasks have them.
+
+mod card;
+mod cut;
 
 use std::sync::LazyLock;
 
 use askama::Template as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use olog_push::notice::{ClosedIncident, OpenProblem, ProblemKind, StateCounts};
+use olog_push::notice::{ClosedIncident, StateCounts};
 use olog_push::words::{Arg, Localizer, ssh};
 use sha2::{Digest as _, Sha256};
+
+use card::{Card, card, one_error_each};
+use cut::{LINE, NAME, cut, six_lines};
 
 use super::{ChannelHealth, DeviceDetail, Report, TaskRow, strip};
 use crate::rules::state::{Cell, DAYS, State, Strip};
@@ -20,9 +29,6 @@ const STYLE: &str = include_str!("../../../templates/report.css");
 const SHOWN: usize = 5;
 /// Proofs shown.
 const PROOFS: usize = 6;
-/// Characters of a name, of a line of an excerpt.
-const NAME: usize = 60;
-const LINE: usize = 160;
 
 /// What a browser may do with a report: apply its own style sheet.
 pub fn policy() -> &'static str {
@@ -36,12 +42,12 @@ pub fn policy() -> &'static str {
 /// The page's text.
 pub fn html(report: &Report, say: &Localizer) -> String {
     // A template that was compiled fails only where writing into a text does: never.
-    Page::new(report, say).render().unwrap_or_default()
+    ReportPage::new(report, say).render().unwrap_or_default()
 }
 
 #[derive(askama::Template)]
 #[template(path = "report.html")]
-struct Page<'a> {
+struct ReportPage<'a> {
     say: &'a Localizer,
     lang: &'static str,
     policy: &'static str,
@@ -57,13 +63,14 @@ struct Page<'a> {
     now_more: Vec<Card>,
     now_left: u64,
     proof: Vec<(String, String)>,
+    proof_left: u64,
     fleet: Option<Fleet>,
-    over: Vec<Line>,
-    over_more: Vec<Line>,
+    over: Vec<OverLine>,
+    over_more: Vec<OverLine>,
     over_left: u64,
-    changed: Vec<(String, String)>,
-    bad: Vec<Device>,
-    good: Vec<Device>,
+    changed: Vec<ChangeLine>,
+    bad: Vec<DeviceView>,
+    good: Vec<DeviceView>,
     n_good: u64,
     n_left: u64,
     is_well: bool,
@@ -80,19 +87,18 @@ struct Count {
     n: u64,
 }
 
-/// Something to do.
-struct Card {
-    class: &'static str,
-    mark: &'static str,
+/// What is different since the last report.
+struct ChangeLine {
     word: String,
-    name: String,
-    number: String,
-    meta: Vec<String>,
-    text: String,
+    what: Vec<String>,
+    /// Behind a fold.
+    more: Vec<String>,
+    /// What is behind the fold, and what has no room there.
+    n_more: u64,
 }
 
 /// Something that was.
-struct Line {
+struct OverLine {
     time: String,
     word: String,
     name: String,
@@ -106,7 +112,7 @@ struct Fleet {
     words: String,
 }
 
-struct Device {
+struct DeviceView {
     class: &'static str,
     mark: &'static str,
     word: String,
@@ -116,11 +122,11 @@ struct Device {
     strip: String,
     log_in: Option<String>,
     facts: Vec<String>,
-    tasks: Vec<Task>,
+    tasks: Vec<TaskView>,
     left: u64,
 }
 
-struct Task {
+struct TaskView {
     class: &'static str,
     mark: &'static str,
     word: String,
@@ -135,26 +141,26 @@ fn n(n: u64) -> Arg<'static> {
     ("n", n.into())
 }
 
-impl<'a> Page<'a> {
+impl<'a> ReportPage<'a> {
     /// A sentence with a count, for the template.
     fn counted(&self, key: &str, count: impl std::borrow::Borrow<u64>) -> String {
         self.say.text(key, &[n(*count.borrow())])
     }
 
-    fn new(report: &'a Report, say: &'a Localizer) -> Page<'a> {
+    fn new(report: &'a Report, say: &'a Localizer) -> ReportPage<'a> {
         let facts = &report.facts;
         let is_good = facts.n_now == 0;
         let range = format!("{} – {}", say.day_time(facts.from), say.day_time(facts.to));
         let made = say.text("page-made", &[("time", say.time(facts.made_at).into())]);
-        let mut now: Vec<Card> = facts.now.iter().map(|matter| card(say, matter)).collect();
+        let mut now: Vec<Card> = one_error_each(&facts.now).iter().map(|same| card(say, same)).collect();
         let now_more = now.split_off(now.len().min(SHOWN));
-        let mut over: Vec<Line> = facts.over.iter().map(|ended| line(say, ended)).collect();
+        let mut over: Vec<OverLine> = facts.over.iter().map(|ended| line(say, ended)).collect();
         let over_more = over.split_off(over.len().min(SHOWN));
         let (good, bad): (Vec<_>, Vec<_>) = report.devices.iter().partition(|device| device.state == State::Ok);
         let n_shown = (good.len() + bad.len()) as u64;
         let health = health(say, report);
         let count = |class, mark, word: &str, n| Count { class, mark, word: say.word(word), n };
-        Page {
+        ReportPage {
             say,
             lang: say.language.as_str(),
             policy: policy(),
@@ -162,6 +168,7 @@ impl<'a> Page<'a> {
             is_good,
             verdict: match (is_good, facts.devices.all()) {
                 (true, 0) => say.word("page-no-devices"),
+                (true, _) if facts.n_over > 0 => say.text("page-ok-now", &[n(facts.n_over)]),
                 (true, _) => say.word("page-all-ok"),
                 (false, _) => say.text("page-to-do", &[n(facts.n_now)]),
             },
@@ -177,8 +184,8 @@ impl<'a> Page<'a> {
                 count("lost", "■", "state-task-lost", facts.tasks.lost),
             ],
             n_over: facts.n_over,
-            new_gone: vec![count("new", "＋", "page-new", facts.n_new), count("gone", "−", "page-gone", facts.n_gone)],
-            now_left: facts.n_now.saturating_sub((now.len() + now_more.len()) as u64),
+            new_gone: vec![count("new", "+", "page-new", facts.n_new), count("gone", "−", "page-gone", facts.n_gone)],
+            now_left: facts.n_now.saturating_sub(now.iter().chain(&now_more).map(|card| card.n).sum()),
             now,
             now_more,
             proof: facts
@@ -187,6 +194,7 @@ impl<'a> Page<'a> {
                 .take(PROOFS)
                 .map(|p| (p.name.clone(), run(say, p.began_at, p.ended_at)))
                 .collect(),
+            proof_left: report.n_proof.saturating_sub(facts.proof.len().min(PROOFS) as u64),
             fleet: fleet(say, report),
             over_left: facts.n_over.saturating_sub((over.len() + over_more.len()) as u64),
             over,
@@ -214,49 +222,7 @@ fn form(say: &Localizer, state: State, is_task: bool) -> (&'static str, &'static
     }
 }
 
-fn card(say: &Localizer, matter: &OpenProblem) -> Card {
-    let (class, mark) = match matter.trouble {
-        ProblemKind::TaskLost | ProblemKind::DeviceLost | ProblemKind::NeverJoined => ("lost", "■"),
-        ProblemKind::TaskErr | ProblemKind::Note | ProblemKind::Channel => ("err", "▲"),
-    };
-    let mut meta = Vec::new();
-    let span = say.span(say.now.since(matter.since));
-    let since = [("time", say.time(matter.since).into()), ("span", span.clone().into())];
-    match matter.trouble {
-        ProblemKind::NeverJoined => meta.push(say.word("report-never-joined")),
-        ProblemKind::TaskLost => {
-            let due = matter.due_at.unwrap_or(matter.since);
-            meta.push(say.text("page-due-since", &[("time", say.time(due).into()), ("span", span.into())]));
-            if matter.n_seen > 1 {
-                meta.push(say.text("page-missed", &[n(matter.n_seen)]));
-            }
-        }
-        _ => meta.push(say.text("page-since", &since)),
-    }
-    if matter.n_seen > 1 && matter.trouble != ProblemKind::TaskLost {
-        meta.push(say.text("page-times", &[n(matter.n_seen)]));
-    }
-    meta.extend(matter.last_good_at.map(|at| say.text("report-last-good", &[("time", say.time(at).into())])));
-    meta.extend(match matter.acknowledged_at {
-        Some(at) => Some(say.text("page-acknowledged", &[("time", say.time(at).into())])),
-        None => matter.incident.map(|_| say.word("report-not-acknowledged")),
-    });
-    let name = match matter.n_devices {
-        0 | 1 => cut(&matter.name, NAME),
-        several => format!("{}: {}", say.text("count-devices", &[n(several)]), cut(&matter.name, 4 * NAME)),
-    };
-    Card {
-        class,
-        mark,
-        word: say.trouble(matter.trouble),
-        name,
-        number: matter.incident.map_or_else(String::new, |number| format!("#{number}")),
-        meta,
-        text: last_lines(&matter.text, 2),
-    }
-}
-
-fn line(say: &Localizer, ended: &ClosedIncident) -> Line {
+fn line(say: &Localizer, ended: &ClosedIncident) -> OverLine {
     let name = match ended.n_devices {
         0 | 1 => cut(&ended.name, NAME),
         several if ended.same_site => say.text("page-same-site", &[n(several)]),
@@ -267,7 +233,7 @@ fn line(say: &Localizer, ended: &ClosedIncident) -> Line {
         rest.push(say.text("page-times", &[n(ended.n_seen)]));
     }
     rest.extend(ended.ground.map(|ground| say.ground(ground, ended.ended_at)));
-    Line {
+    OverLine {
         time: say.range(ended.began_at, ended.ended_at),
         word: say.trouble(ended.trouble),
         name,
@@ -293,7 +259,7 @@ fn fleet(say: &Localizer, report: &Report) -> Option<Fleet> {
     (n_known > 0).then(|| Fleet { svg: strip::fleet(&report.fleet, &words), first: say.day(first), words })
 }
 
-fn changed(say: &Localizer, report: &Report) -> Vec<(String, String)> {
+fn changed(say: &Localizer, report: &Report) -> Vec<ChangeLine> {
     let facts = &report.facts;
     let mut changed = Vec::new();
     let names = |names: &[String], all: u64| {
@@ -302,28 +268,54 @@ fn changed(say: &Localizer, report: &Report) -> Vec<(String, String)> {
         let more = if left > 0 { format!(" {}", say.text("report-more", &[n(left)])) } else { String::new() };
         say.list(&shown) + &more
     };
+    let line =
+        |word: &str, what: String| ChangeLine { word: say.word(word), what: vec![what], more: Vec::new(), n_more: 0 };
     if facts.n_new > 0 {
-        changed.push((say.word("page-new"), names(&facts.new, facts.n_new)));
+        let mut what = by_device(say, &facts.new);
+        let more = what.split_off(what.len().min(SHOWN));
+        let n_unnamed = facts.n_new.saturating_sub(facts.new.len() as u64);
+        let n_more = more.len() as u64 + n_unnamed;
+        changed.push(ChangeLine { word: say.word("page-new"), what, more, n_more });
     }
     if facts.n_gone > 0 {
-        changed.push((say.word("page-gone"), names(&facts.gone, facts.n_gone)));
+        changed.push(line("page-gone", names(&facts.gone, facts.n_gone)));
     }
     changed.extend(report.proposals.iter().map(|(name, reason)| {
         let args = [("name", cut(name, NAME).into()), ("reason", reason.as_str().into())];
-        (say.word("page-proposal"), say.text("page-proposed", &args))
+        line("page-proposal", say.text("page-proposed", &args))
     }));
     for (was, is) in &report.renamed {
-        changed.push((say.word("page-renamed"), format!("{} → {}", cut(was, NAME), cut(is, NAME))));
+        changed.push(line("page-renamed", format!("{} → {}", cut(was, NAME), cut(is, NAME))));
     }
     if !report.rebooted.is_empty() {
         let list: Vec<String> =
             report.rebooted.iter().map(|(name, at)| format!("{} {}", cut(name, NAME), say.time(*at))).collect();
-        changed.push((say.word("page-rebooted"), say.list(&list)));
+        changed.push(line("page-rebooted", say.list(&list)));
     }
     changed
 }
 
-fn device(say: &Localizer, detail: &DeviceDetail) -> Device {
+/// `web: certbot, nginx`, a line a device, in the order in which the devices come.
+fn by_device(say: &Localizer, names: &[String]) -> Vec<String> {
+    let mut devices: Vec<(&str, Vec<String>)> = Vec::new();
+    for name in names {
+        let (device, task) = name.split_once('/').map_or((name.as_str(), None), |(device, task)| (device, Some(task)));
+        let place = devices.iter().position(|(known, _)| *known == device).unwrap_or(devices.len());
+        if place == devices.len() {
+            devices.push((device, Vec::new()));
+        }
+        if let (Some((_, tasks)), Some(task)) = (devices.get_mut(place), task) {
+            tasks.push(cut(task, NAME));
+        }
+    }
+    let written = |(device, tasks): &(&str, Vec<String>)| match tasks.as_slice() {
+        [] => cut(device, NAME),
+        tasks => format!("{}: {}", cut(device, NAME), say.list(tasks)),
+    };
+    devices.iter().map(written).collect()
+}
+
+fn device(say: &Localizer, detail: &DeviceDetail) -> DeviceView {
     let row = &detail.row;
     let (class, mark, word) = form(say, detail.state, false);
     let counts = [
@@ -336,7 +328,7 @@ fn device(say: &Localizer, detail: &DeviceDetail) -> Device {
     facts.extend(row.address.as_ref().filter(|address| ssh(address).is_none()).map(|address| cut(address, LINE)));
     facts.extend(row.heard_at.map(|at| say.text("page-heard", &[("time", say.time(at).into())])));
     facts.extend(row.version.as_ref().map(|version| cut(version, NAME)));
-    Device {
+    DeviceView {
         class,
         mark,
         word,
@@ -363,7 +355,7 @@ fn whole(row: &super::DeviceRow) -> Strip {
     strip
 }
 
-fn task(say: &Localizer, row: &TaskRow) -> Task {
+fn task(say: &Localizer, row: &TaskRow) -> TaskView {
     let (class, mark, word) =
         if row.is_gone { ("gone", "−", say.word("page-gone")) } else { form(say, row.state, true) };
     let mut meta = Vec::new();
@@ -380,7 +372,7 @@ fn task(say: &Localizer, row: &TaskRow) -> Task {
         meta.extend(row.incident.as_ref().and_then(|open| open.number).map(|number| format!("#{number}")));
     }
     let text = row.incident.as_ref().map_or_else(String::new, |open| six_lines(&open.text));
-    Task {
+    TaskView {
         class,
         mark,
         word,
@@ -404,7 +396,7 @@ fn health(say: &Localizer, report: &Report) -> Vec<(bool, String)> {
     let mut lines: Vec<(bool, String)> = health.channels.iter().map(|channel| channel_line(say, channel)).collect();
     match health.channels.as_slice() {
         [] => lines.push((false, say.word("page-no-channel"))),
-        [_] => lines.push((true, say.word("page-one-channel"))),
+        [_] => lines.push((false, say.word("page-one-channel"))),
         _ => {}
     }
     lines.extend(health.no_link.iter().map(|why| (false, say.text("page-no-link", &[("why", cut(why, LINE).into())]))));
@@ -465,35 +457,4 @@ fn foot(say: &Localizer, report: &Report) -> Vec<String> {
     foot.push(say.word("page-how"));
     foot.push(format!("Olog {}", health.version));
     foot
-}
-
-/// At most so many characters.
-fn cut(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(max.saturating_sub(1)).chain(['…']).collect(),
-    }
-}
-
-fn last_lines(text: &str, max: usize) -> String {
-    let mut lines: Vec<String> = text
-        .lines()
-        .rev()
-        .filter(|line| !line.trim().is_empty())
-        .take(max)
-        .map(|line| cut(line.trim_end(), LINE))
-        .collect();
-    lines.reverse();
-    lines.join("\n")
-}
-
-/// The first two and the last three lines of what has more than six.
-fn six_lines(text: &str) -> String {
-    let lines: Vec<String> =
-        text.lines().filter(|line| !line.trim().is_empty()).map(|line| cut(line.trim_end(), LINE)).collect();
-    if lines.len() <= 6 {
-        return lines.join("\n");
-    }
-    let ends = lines.iter().take(2).map(String::as_str).chain(["…"]);
-    ends.chain(lines.iter().skip(lines.len() - 3).map(String::as_str)).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,6 @@
-//! Strips: thirty days as a small picture in the page, told apart by form as well as by colour, and readable aloud.
+//! Strips: thirty days as a small SVG in the page, told apart by shape as well as by colour, with a text for screen readers.
 //!
-//! Days of a kind that follow each other are one dashed stroke, so that a strip takes about two hundred bytes.
+//! Consecutive days of one kind are one dashed stroke, so a strip takes about two hundred bytes.
 
 use olog_push::notice::StateCounts;
 

@@ -343,3 +343,102 @@ fn no_device_yet_is_said_and_is_no_trouble() {
     let html = page::html(&report, &say(Language::En));
     assert!(html.contains("No device has joined yet") && html.contains("No channel: nobody is told"), "{html}");
 }
+
+fn shown(report: &Report, language: Language) -> String {
+    page::html(report, &say(language))
+}
+
+#[test]
+fn one_error_of_several_devices_is_one_card_with_the_commands_for_all_of_them() {
+    let full = "rsync: write failed: No space left on device (28)";
+    let mut builder = Builder::new(window(), ELEVEN);
+    for (i, name) in ["a", "b", "c"].iter().enumerate() {
+        builder.device(device(name, vec![failing("backup", 3 + i as i64, 40 + i as u64, full)]));
+    }
+    // It shares a first line with nobody's error, and is its own.
+    let mut other = failing("mail", 1, 50, "setlocale: cannot change locale\nmailq: timeout");
+    other.incident.as_mut().unwrap().acknowledged_at = Some(ELEVEN.plus(-MINUTE));
+    builder.device(device("d", vec![other, failing("dump", 1, 51, "setlocale: cannot change locale\nno space")]));
+    let html = shown(&builder.finish(healthy()), Language::En);
+    let now = html.split("id=\"over\"").next().unwrap().split("id=\"now\"").nth(1).unwrap();
+    assert_eq!(now.matches("<article").count(), 3, "{now}");
+    assert!(now.contains("One error, 3 places: c/backup, b/backup, a/backup"), "{now}");
+    assert!(now.contains("#40-42") && now.contains("olog-hub incident ack 40-42"), "{now}");
+    assert!(now.contains("111 times") || now.contains("111"), "3 x 37: {now}");
+    assert_eq!(now.matches("ssh ubuntu@").count(), 3 + 2, "{now}");
+    // What is acknowledged has no such command.
+    assert!(!now.contains("incident ack 50") && now.contains("incident ack 51"), "{now}");
+}
+
+#[test]
+fn what_is_new_is_grouped_by_device_and_folded_beyond_five() {
+    let mut builder = Builder::new(window(), ELEVEN);
+    for i in 0..8 {
+        let tasks =
+            vec![TaskRow { is_new: true, ..runs("certbot", 60, 5) }, TaskRow { is_new: true, ..runs("nginx", 60, 5) }];
+        builder.device(DeviceRow { is_new: true, ..device(&format!("web{i}"), tasks) });
+    }
+    let html = shown(&builder.finish(healthy()), Language::En);
+    let changed = html.split("id=\"changed\"").nth(1).unwrap().split("</section>").next().unwrap();
+    let (before, behind) = changed.split_once("<details").unwrap();
+    assert_eq!(before.matches("certbot, nginx").count(), 5, "{changed}");
+    assert_eq!(behind.matches("certbot, nginx").count(), 3, "{changed}");
+}
+
+#[test]
+fn the_proof_names_what_is_expected_and_counts_the_rest() {
+    let mut builder = Builder::new(window(), ELEVEN);
+    let tasks = (0..9).map(|i| runs(&format!("backup{i}"), 300 + i, 4)).chain([runs("hourly", 30, 1)]).collect();
+    builder.device(device("nas", tasks));
+    let report = builder.finish(healthy());
+    assert_eq!(report.n_proof, 9);
+    let html = shown(&report, Language::En);
+    let proof = html.split("id=\"proof\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(proof.matches("nas/backup").count() == 6 && !proof.contains("hourly"), "{proof}");
+    assert!(proof.contains("3 more"), "{proof}");
+}
+
+#[test]
+fn all_ok_is_said_only_if_it_was_so_and_one_channel_is_a_warning() {
+    let mut builder = Builder::new(window(), ELEVEN);
+    builder.device(device("nas", vec![runs("backup", 300, 4)]));
+    builder.ended(ClosedIncident { name: "nas/smartd".into(), ..ClosedIncident::default() });
+    let html = shown(&builder.finish(healthy()), Language::ZhCn);
+    assert!(html.contains("现已正常") && !html.contains("<title>全部正常"), "{html}");
+    assert!(shown(&good_day(), Language::ZhCn).contains("<title>全部正常"));
+    let health = html.split("id=\"health\"").nth(1).unwrap();
+    assert!(health.contains("class=\"not\"") && health.contains("只有一个通道"), "{health}");
+}
+
+/// Contrast of two colours as WCAG 2 has it.
+fn contrast(a: &str, b: &str) -> f64 {
+    let luminance = |hex: &str| {
+        let hex: String = if hex.len() == 3 { hex.chars().flat_map(|c| [c, c]).collect() } else { hex.to_owned() };
+        let part = |at: usize| {
+            let c = f64::from(u8::from_str_radix(hex.get(at..at + 2).unwrap(), 16).unwrap()) / 255.0;
+            if c <= 0.03928 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+    };
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+#[test]
+fn every_colour_of_a_word_can_be_read_in_light_and_dark() {
+    let css = include_str!("../../../templates/report.css");
+    let schemes: Vec<&str> = css.lines().filter(|line| line.contains(":root{--bg")).take(2).collect();
+    assert_eq!(schemes.len(), 2);
+    for scheme in schemes {
+        let colour = |name: &str| {
+            let (_, rest) = scheme.split_once(&format!("--{name}:#")).unwrap();
+            rest.chars().take_while(char::is_ascii_hexdigit).collect::<String>()
+        };
+        for word in ["ink", "dim", "ok", "err", "lost", "zero", "link"] {
+            for ground in ["card", "bg"] {
+                let contrast = contrast(&colour(word), &colour(ground));
+                assert!(contrast >= 4.5, "{word} on {ground}: {contrast:.2}");
+            }
+        }
+    }
+}

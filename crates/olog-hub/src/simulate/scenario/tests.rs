@@ -35,7 +35,7 @@ fn names_and_times_unfold() {
     let scenario = scenario(text).unwrap();
     assert_eq!(scenario.acts[0].devices, ["srv08", "srv09", "srv10", "nas"]);
     assert_eq!(scenario.acts[0].every, Some((600_000, 7)));
-    let Deed::Log(log) = &scenario.acts[0].deed else { panic!("{scenario:?}") };
+    let Action::Log(log) = &scenario.acts[0].deed else { panic!("{scenario:?}") };
     assert_eq!((log.path.as_str(), log.task.as_str()), ("/ologs/@job@x.err", "job"));
     assert_eq!(scenario.end, scenario.start.plus(3_600_000 + GOES_ON));
 }
@@ -47,7 +47,7 @@ fn an_event_may_be_as_on_the_wire() {
     let one_line = text.replace('\n', " ");
     let scenario = scenario(&one_line).unwrap();
     assert_eq!(scenario.acts[0].at, At(1_795_276_800_500));
-    assert!(matches!(&scenario.acts[0].deed, Deed::Wire(what) if what.kind() == "cleared"));
+    assert!(matches!(&scenario.acts[0].deed, Action::Wire(what) if what.kind() == "cleared"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Lines of a scenario as they are typed: their keys, and what serde makes of them.
+//! The serde types of a scenario's lines.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

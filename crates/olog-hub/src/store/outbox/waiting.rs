@@ -1,5 +1,6 @@
 //! What waits, and why: for the dispatcher that asks what may go, and for a person who asks why a row has not gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use olog_proto::At;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ChannelFacts, Place};
 use crate::rules::budget::{Bounds, Budget, Spent, Urgency, WINDOW};
+use crate::rules::quiet;
 use crate::store::{Row, StoreError, Tx};
 use crate::values;
 
@@ -45,18 +47,63 @@ pub fn n_waiting(tx: &mut Tx<'_>, channel: &str, limit: u64) -> Result<u64, Stor
     row.map_or(Ok(0), |row| row.count(0))
 }
 
+/// Rows that wait, are held by nobody, and are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where they stand.
+    pub place: Place,
+    /// What they are worth.
+    pub urgency: Urgency,
+    /// When the latest of them was put here.
+    pub newest_at: At,
+}
+
 /// Which places and urgencies there are among the rows that nobody holds.
-pub fn present(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Vec<(Place, Urgency)>, StoreError> {
-    // Twenty looks into the index, however many rows wait.
+pub fn candidates(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Vec<Candidate>, StoreError> {
+    // Twenty-four looks into the index, however many rows wait.
     let rows = tx.query(
-        "SELECT p.place, u.urgency FROM (SELECT 0 AS place UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3) p
-         CROSS JOIN (SELECT 0 AS urgency UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) u
-         WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.channel = $1 AND o.done_at IS NULL
-           AND o.place = p.place AND o.urgency = u.urgency AND (o.claimed_until IS NULL OR o.claimed_until <= $2))
+        "SELECT p.place, u.urgency, (SELECT o.made_at FROM outbox o WHERE o.channel = $1 AND o.done_at IS NULL
+           AND o.place = p.place AND o.urgency = u.urgency AND (o.claimed_until IS NULL OR o.claimed_until <= $2)
+           ORDER BY o.id DESC LIMIT 1) AS newest
+         FROM (SELECT 0 AS place UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3) p
+         CROSS JOIN (SELECT 0 AS urgency UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5) u
          ORDER BY p.place, u.urgency",
         values![channel, now],
     )?;
-    rows.iter().map(|row| Ok((Place::of(row.int(0)?), Urgency::from(row.int(1)?)))).collect()
+    let mut candidates = Vec::new();
+    for row in &rows {
+        if let Some(newest_at) = row.at_or_null(2)? {
+            candidates.push(Candidate {
+                place: Place::of(row.int(0)?),
+                urgency: Urgency::from(row.int(1)?),
+                newest_at,
+            });
+        }
+    }
+    Ok(candidates)
+}
+
+/// A notice, as far as a budget asks: whose device.
+#[derive(Deserialize)]
+struct OfDevice {
+    device: Option<String>,
+}
+
+/// The devices of the latest rows of a candidate, at most `limit` rows; `""`: the hub itself.
+pub fn devices_of(
+    tx: &mut Tx<'_>,
+    channel: &str,
+    of: Candidate,
+    now: At,
+    limit: u32,
+) -> Result<BTreeSet<String>, StoreError> {
+    let rows = tx.query(
+        "SELECT notice FROM outbox WHERE channel = $1 AND done_at IS NULL AND place = $2 AND urgency = $3
+         AND (claimed_until IS NULL OR claimed_until <= $4) ORDER BY id DESC LIMIT $5",
+        values![channel, of.place as i64, i64::from(of.urgency), now, limit],
+    )?;
+    // What cannot be read is set aside by the claim; nobody's device decides about it.
+    Ok(rows.iter().map(|row| row.json::<OfDevice>(0).ok().and_then(|of| of.device).unwrap_or_default()).collect())
 }
 
 /// The highest row.
@@ -91,12 +138,19 @@ fn spent(tx: &mut Tx<'_>, channel: &str, me: Option<&str>, since: At, now: At) -
     let mut spent = Spent::default();
     if let Some(fullest) = fullest {
         let rows = tx.query(
-            "SELECT m.at, m.is_report FROM messages m JOIN attempts a ON a.message_id = m.id
+            "SELECT m.at, m.is_report, m.devices FROM messages m JOIN attempts a ON a.message_id = m.id
              WHERE m.channel = $1 AND m.at > $2 AND m.at <= $3 AND a.outcome = 'accepted' AND a.receiver = $4 ORDER BY m.at",
             values![channel, since, until, fullest.text(0)?],
         )?;
         spent.at = rows.iter().map(|row| row.at(0)).collect::<Result<_, _>>()?;
         spent.has_report = rows.iter().any(|row| row.int(1).is_ok_and(|n| n == 1));
+        for row in &rows {
+            // A message of a version before this one names no device.
+            let devices: Vec<String> = if row.text_or_null(2)?.is_some() { row.json(2)? } else { Vec::new() };
+            for device in devices {
+                spent.told.entry(device).or_default().push(row.at(0)?);
+            }
+        }
     }
     let calling = tx.query_one(
         "SELECT COUNT(DISTINCT claim) FROM outbox
@@ -141,6 +195,11 @@ pub enum Waits {
         /// It may begin a message of its own then; with another's it goes earlier.
         until: At,
     },
+    /// It is no news that may ring in quiet hours.
+    Quiet {
+        /// They end then; with another message it goes earlier.
+        until: At,
+    },
     /// Somebody has accepted it, and these have not.
     Receivers {
         /// Who.
@@ -175,6 +234,9 @@ impl Waits {
                 "{used} of {per_day} messages of the day are sent: it goes with the next message, or by itself {}",
                 time(*until)
             ),
+            Waits::Quiet { until } => {
+                format!("quiet hours: it goes with the next message, or by itself {}", time(*until))
+            }
             Waits::Receivers { left, until } => format!("accepted, but not yet by {}{}", left.join(", "), then(until)),
             Waits::Refused { until } => format!("refused while others are accepted: it goes after them{}", then(until)),
             Waits::Gone => "the channel is not in the configuration: given up after 7 days".to_owned(),
@@ -202,18 +264,19 @@ pub fn waiting_of(
     tx: &mut Tx<'_>,
     incident: u64,
     configured: &[Arc<Channel>],
+    quiet_until: Option<At>,
     now: At,
     limit: u32,
 ) -> Result<Vec<WaitingRow>, StoreError> {
     let rows = tx.query(
-        "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until FROM outbox
+        "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until, notice FROM outbox
          WHERE incident_id = $1 AND done_at IS NULL ORDER BY id LIMIT $2",
         values![incident, limit],
     )?;
     let row = |row: &Row| {
         let name = row.text(0)?;
         let waits = match configured.iter().find(|channel| channel.name == name) {
-            Some(channel) => why(tx, row, channel, now)?,
+            Some(channel) => why(tx, row, channel, quiet_until, now)?,
             None => Waits::Gone,
         };
         Ok(WaitingRow {
@@ -228,22 +291,28 @@ pub fn waiting_of(
 }
 
 /// Why this row waits; `None`: it does not.
-pub fn why_waits(tx: &mut Tx<'_>, id: i64, configured: &[Arc<Channel>], now: At) -> Result<Option<Waits>, StoreError> {
+pub fn why_waits(
+    tx: &mut Tx<'_>,
+    id: i64,
+    configured: &[Arc<Channel>],
+    quiet_until: Option<At>,
+    now: At,
+) -> Result<Option<Waits>, StoreError> {
     let row = tx.query_one(
-        "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until FROM outbox
+        "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until, notice FROM outbox
          WHERE id = $1 AND done_at IS NULL",
         values![id],
     )?;
     let Some(row) = row else { return Ok(None) };
     let name = row.text(0)?;
     match configured.iter().find(|channel| channel.name == name) {
-        Some(channel) => why(tx, &row, channel, now).map(Some),
+        Some(channel) => why(tx, &row, channel, quiet_until, now).map(Some),
         None => Ok(Some(Waits::Gone)),
     }
 }
 
 /// In the order in which a dispatcher asks. The columns are those of [`waiting_of`].
-fn why(tx: &mut Tx<'_>, row: &Row, channel: &Channel, now: At) -> Result<Waits, StoreError> {
+fn why(tx: &mut Tx<'_>, row: &Row, channel: &Channel, quiet_until: Option<At>, now: At) -> Result<Waits, StoreError> {
     let held = row.at_or_null(8)?.filter(|until| *until > now);
     if let (Some(until), Some(_)) = (held, row.text_or_null(7)?) {
         return Ok(Waits::Call { until });
@@ -262,10 +331,15 @@ fn why(tx: &mut Tx<'_>, row: &Row, channel: &Channel, now: At) -> Result<Waits, 
         return Ok(Waits::Refused { until: held });
     }
     let urgency = Urgency::from(row.int(5)?);
-    Ok(match budget(tx, channel, &facts, None, now)? {
-        Some(budget) if !budget.allows(urgency) => {
-            Waits::Budget { used: budget.used(), per_day: budget.per_day(), until: budget.allows_at(urgency) }
+    if let Some(budget) = budget(tx, channel, &facts, None, now)? {
+        let device = row.json::<OfDevice>(9).ok().and_then(|of| of.device).unwrap_or_default();
+        let until = budget.device_at(urgency, &device);
+        if until > now {
+            return Ok(Waits::Budget { used: budget.used(), per_day: budget.per_day(), until });
         }
-        _ => Waits::Turn,
-    })
+    }
+    match quiet_until.filter(|_| !quiet::rings(urgency, row.at(2).unwrap_or(now), now)) {
+        Some(until) => Ok(Waits::Quiet { until }),
+        None => Ok(Waits::Turn),
+    }
 }

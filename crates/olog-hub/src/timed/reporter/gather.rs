@@ -1,9 +1,12 @@
-//! From the store's rows to a report, one page of devices after the other, in one snapshot.
+//! Reads a report's facts from the store, one page of devices after the other, in one snapshot.
+//!
+//! Decides nothing about states. A task whose open errors a person has called "not an error" is shown as OK.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use olog_proto::At;
+use olog_proto::fingerprint::{FingerprintText, fingerprints};
 use olog_push::notice::{ClosedIncident, ProblemKind};
 use olog_push::{ResolvedBy, words};
 
@@ -14,6 +17,7 @@ use crate::rules::expect::{Learnt, Standing};
 use crate::rules::report::{
     AffairRow, Builder, ChannelHealth, DeviceRow, Disk, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
 };
+use crate::rules::silence::{self, About, Silence};
 use crate::rules::state::{self, State, day_of};
 use crate::store::devices::DeviceId;
 use crate::store::reports::{self, Affair, DeviceFacts, Newcomer, TaskOf};
@@ -21,6 +25,8 @@ use crate::store::{StoreError, Tx, outbox};
 
 /// Devices that are read at once.
 const PAGE: u32 = 200;
+/// A daily task is due at least so long after its last run.
+const NEARLY_A_DAY: i64 = 20 * 3_600_000;
 /// Open affairs, and ends, that are read.
 const AFFAIRS: u32 = 200;
 /// Disks that are read.
@@ -36,11 +42,13 @@ pub(super) struct Around {
     pub(super) keep_days: u32,
     /// Devices of the configuration.
     pub(super) declared: Vec<String>,
+    /// Errors that a person said are none.
+    pub(super) no_errors: Vec<Silence>,
 }
 
 /// What a report has seen, and what it makes known.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct Gathered {
     /// What it names for the first time, in the order of the devices' rows.
     pub(super) new: Vec<Newcomer>,
     /// Tasks whose habits it proposes.
@@ -48,8 +56,13 @@ pub(super) struct Seen {
 }
 
 /// The report of a window, and what it has seen.
-pub(super) fn gather(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<(Report, Seen), StoreError> {
-    let mut seen = Seen { new: Vec::new(), proposed: Vec::new() };
+pub(super) fn gather(
+    tx: &mut Tx<'_>,
+    around: &Around,
+    window: Window,
+    now: At,
+) -> Result<(Report, Gathered), StoreError> {
+    let mut seen = Gathered { new: Vec::new(), proposed: Vec::new() };
     let told_at = reports::last_made(tx)?.unwrap_or(At(i64::MIN));
     let mut builder = Builder::new(window, now);
     let (mut after, mut proposals_left) = (String::new(), NAMES);
@@ -119,7 +132,12 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At, proposals_
             .into_iter()
             .map(|row| {
                 let proposal = proposal(around, &device.name, device.joined_at, &row, proposals_left);
-                TaskRow { proposal, ..task(around, &device.name, device.joined_at, row, window, now) }
+                let task = task(around, &device.name, device.joined_at, row, window, now);
+                let is_failing = task.state == State::Err;
+                if is_failing && is_no_error(around, &device.name, &task.name, task.incident.as_ref(), now) {
+                    return TaskRow { proposal, state: State::Ok, incident: None, ..task };
+                }
+                TaskRow { proposal, ..task }
             })
             .collect(),
         name: device.name,
@@ -158,7 +176,7 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Windo
         name: task.name.to_string(),
         state,
         is_new: !row.is_known,
-        is_expected: due_at.is_some(),
+        is_expected: known.plan.is_some() || is_daily(due_at, facts.last_run().map(|(_, ended)| ended)),
         last_run: facts.last_run(),
         last_good_at: facts.last_good_at(),
         last_error_at: facts.last_error_at(),
@@ -168,6 +186,19 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Windo
         is_gone: task.expect.gone_at().is_some_and(|gone| gone > window.from),
         proposal: None,
     }
+}
+
+/// Is it due so long after its last run that it runs once a day or less often?
+fn is_daily(due_at: Option<At>, ran_at: Option<At>) -> bool {
+    due_at.zip(ran_at).is_some_and(|(due_at, ran_at)| due_at.since(ran_at) >= NEARLY_A_DAY)
+}
+
+/// Has a person said that each error of this text is none, on this task?
+fn is_no_error(around: &Around, device: &str, task: &str, open: Option<&OpenRow>, now: At) -> bool {
+    let Some(open) = open.filter(|open| !open.text.is_empty() && !around.no_errors.is_empty()) else { return false };
+    let errors: Vec<_> = fingerprints(&open.text).iter().map(FingerprintText::fingerprint).collect();
+    let about = About { device: Some(device), task: Some(task), fingerprints: &errors };
+    silence::held_by(&around.no_errors, about, now).is_some()
 }
 
 /// The habit of a task in words, if it is one to propose and the report has room for it: what has none is not even looked

@@ -1,8 +1,8 @@
-//! Where a report's page is, so that a phone can open it: a folder of a web server, else this hub, else nowhere.
+//! Puts a report's page where a phone can open it: the folder of a web server, else this hub, else nowhere.
 //!
-//! A file has a name that nobody guesses, is written beside and renamed, and may be read by the web server whatever the
-//! umask. Its name is in the store before it is written, so that whatever crashes, it is known as ours and removed in its
-//! time; nothing else in the folder is ever touched. Then it is looked at as a phone would.
+//! A file gets a name that nobody can guess, is written beside its place and renamed, and is readable for the web server whatever the
+//! umask. Its name is stored before the file is written, so after any crash the file is known as ours and is removed in its
+//! time. No other file of the folder is ever touched. At last the link is opened as a phone would open it.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};

@@ -41,18 +41,22 @@ async fn old_events_go_and_the_digests_of_the_last_numbers_stay() {
         fill(store, 12_000).await;
         // 2,000 are recent; 10,000 numbers are compared.
         let before = NOW.plus(-60_000 * 1_999);
-        round(store, before).await.unwrap();
+        round(store, before, &Worker::default(), NOW).await.unwrap();
         assert_eq!(counts(store).await, (10_000, 2_000), "{store:?}");
-        round(store, before).await.unwrap();
+        round(store, before, &Worker::default(), NOW).await.unwrap();
         assert_eq!(counts(store).await, (10_000, 2_000));
         let digests = store.read(|tx| events::digests(tx, events::EpochId(1), 2_001, 2_003)).await.unwrap();
         assert_eq!(digests.len(), 3, "a number that comes again is still compared");
         // More come, and the oldest digests are compared no more.
         let more = |tx: &mut crate::store::Tx<'_>| events::set_acked(tx, events::EpochId(1), 12_500, 0);
         store.write(more).await.unwrap();
-        round(store, before).await.unwrap();
+        round(store, before, &Worker::default(), NOW).await.unwrap();
         assert_eq!(counts(store).await, (9_500, 2_000));
     }
+}
+
+fn new(rows: &[i64], at: At) -> outbox::NewMessage<'_> {
+    outbox::NewMessage { title: "ERR x", rows, is_report: false, devices: &[], at }
 }
 
 #[tokio::test]
@@ -67,12 +71,12 @@ async fn the_ledger_goes_with_the_events_and_what_waits_stays() {
                     values![done],
                 )?;
             }
-            let message = outbox::put_message(tx, "me", "ERR x", &[1], false, NOW.plus(-DAY))?;
+            let message = outbox::put_message(tx, "me", &new(&[1], NOW.plus(-DAY)))?;
             outbox::put_attempt(tx, message, "UID_a", "accepted", "ok", NOW.plus(-DAY))?;
-            outbox::put_message(tx, "me", "ERR y", &[2], false, NOW).map(|_| ())
+            outbox::put_message(tx, "me", &new(&[2], NOW)).map(|_| ())
         };
         store.write(fill).await.unwrap();
-        round(store, NOW.plus(-DAY / 2)).await.unwrap();
+        round(store, NOW.plus(-DAY / 2), &Worker::default(), NOW).await.unwrap();
         let left = |tx: &mut crate::store::Tx<'_>| {
             let sql = "SELECT (SELECT COUNT(*) FROM outbox), (SELECT COUNT(*) FROM messages), (SELECT COUNT(*) FROM attempts)";
             let row = tx.query_one(sql, &[])?;

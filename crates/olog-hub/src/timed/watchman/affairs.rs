@@ -1,4 +1,7 @@
-//! The hub's own affairs that time brings: that it started, and who is new.
+//! Notifications about the hub itself that time brings: that it started, and which devices are new.
+//!
+//! A start is told the first time, after an unclean stop, after ten minutes away, and when somebody was told that the hub is down. New
+//! devices are told together, at most every ten minutes. Both are remembered in the store's settings.
 
 use olog_proto::At;
 use olog_push::SystemCode;
@@ -10,7 +13,7 @@ use crate::store::{StoreError, Tx, settings, watch};
 
 /// Where the store keeps [`Life`].
 const LIFE: &str = "life";
-/// Where the store keeps [`Told`].
+/// Where the store keeps [`Announced`].
 const NEW_DEVICES: &str = "new_devices";
 /// A stop in order is told at the next start when the hub was away for this long.
 const AWAY_TOLD_AFTER: i64 = 10 * MINUTE;
@@ -29,7 +32,7 @@ struct Life {
 
 /// Which devices were told as new.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Told {
+struct Announced {
     at: At,
     /// All that joined until then.
     through: At,
@@ -64,7 +67,7 @@ pub(super) fn stopped(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
 
 /// When new devices have to be told, if there are any.
 pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
-    let told = read::<Told>(tx, NEW_DEVICES)?;
+    let told = read::<Announced>(tx, NEW_DEVICES)?;
     let is_any = !watch::joined_after(tx, told.as_ref().map_or(At(0), |t| t.through))?.is_empty();
     Ok(is_any.then(|| told.map_or(At(0), |told| told.at.plus(NEW_DEVICES_EVERY))))
 }
@@ -74,12 +77,12 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Resul
     if new_devices_due(tx)?.is_none_or(|due| due > now) {
         return Ok(());
     }
-    let told = read::<Told>(tx, NEW_DEVICES)?.unwrap_or_default();
+    let told = read::<Announced>(tx, NEW_DEVICES)?.unwrap_or_default();
     let joined = watch::joined_after(tx, told.through)?;
     let through = joined.iter().map(|(_, at)| *at).max().unwrap_or(told.through);
     let names = list(joined.iter().map(|(name, _)| name.as_str()));
     apply::tell(tx, rules, &apply::affair(None, SystemCode::NewDevices, &[("devices", names)], now), now)?;
-    write(tx, NEW_DEVICES, &Told { at: now, through }, now)
+    write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
 }
 
 /// Names with commas; beyond [`NAMES_MAX`] only how many more.

@@ -1,4 +1,4 @@
-//! How each device's days went, written down when a day is over: what the report's strips show.
+//! Writes down, once a day, how each device's days went: the data of the report's 30-day strips.
 
 use std::collections::BTreeSet;
 

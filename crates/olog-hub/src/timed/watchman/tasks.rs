@@ -1,4 +1,8 @@
-//! One task that is due: its error may be over, it may have to be told again, or it did not come.
+//! One due task: its error may be over, it may need a reminder, or it did not run when it was expected.
+//!
+//! A task of a device that is away is not judged. After the device's return the hub first commits what the device had queued (at most
+//! 10 minutes); only then can a missing run be called LOST. The rules decide (`rules/incident`, `rules/expect`); this module
+//! only finds out whether they may be asked.
 
 use olog_proto::At;
 
@@ -12,12 +16,12 @@ use crate::store::{StoreError, Tx, watch};
 const ANSWER_AFTER: i64 = 2 * SECOND;
 /// While the hub does not have what the device held at its return, its tasks are looked at again after this …
 const COMMITTED_AFTER: i64 = 5 * SECOND;
-/// … but for no longer than this (DESIGN §3).
+/// … but for no longer than this.
 const BACKLOG_MAX: i64 = 10 * MINUTE;
 
 /// Where a device is.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Whereabouts {
+pub(super) struct Connectivity {
     /// Since when its errors would have been heard.
     pub(super) here_since: Option<At>,
     /// When its session last heard it; `None`: it has none.
@@ -29,7 +33,7 @@ const AWAY_AGAIN_AFTER: i64 = MINUTE;
 
 /// What came of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Looked {
+pub(super) enum CheckResult {
     /// All is done until the task is due again.
     Done,
     /// The device has to be heard first.
@@ -37,11 +41,11 @@ pub(super) enum Looked {
 }
 
 /// Can it be said that a task of the device did not come?
-enum Verdict {
+enum Judgeable {
     Now,
     /// Nobody knows before the device is back.
     Away,
-    Later(At, Looked),
+    Later(At, CheckResult),
 }
 
 /// Looks at one task. Its device's row is locked.
@@ -50,47 +54,53 @@ pub(super) fn look(
     rules: &Rules,
     device: DeviceId,
     task: TaskId,
-    place: Whereabouts,
+    place: Connectivity,
     now: At,
-) -> Result<Looked, StoreError> {
-    let Some(name) = watch::task_name(tx, task)? else { return Ok(Looked::Done) };
+) -> Result<CheckResult, StoreError> {
+    let Some(name) = watch::task_name(tx, task)? else { return Ok(CheckResult::Done) };
     let Some(device) = devices::get(tx, device)? else {
         watch::postpone_task(tx, task, now.plus(POSTPONED))?;
-        return Ok(Looked::Done);
+        return Ok(CheckResult::Done);
     };
     let mut task = tasks::load(tx, device.id, &name)?;
     let outcomes = task.facts.due(now, place.here_since, &rules.policy);
     apply::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
     let known = apply::known(rules, &device, &task);
     let is_due = |due: &Option<At>| due.is_some_and(|due| due <= now);
-    let verdict = match task.expect.late_at(&known, &rules.expect).filter(|late| *late <= now) {
-        Some(late_at) => verdict(tx, &device, place, late_at, now)?,
+    let judgeable = match task.expect.late_at(&known, &rules.expect).filter(|late| *late <= now) {
+        Some(late_at) => judgeable(tx, &device, place, late_at, now)?,
         // A device that is away speaks for its tasks: neither a reminder nor a run without an end is told.
         None if place.heard_at.is_none() && is_due(&task.expect.look_at(&known, &rules.expect)) => {
-            Verdict::Later(now.plus(AWAY_AGAIN_AFTER), Looked::Done)
+            Judgeable::Later(now.plus(AWAY_AGAIN_AFTER), CheckResult::Done)
         }
-        None => Verdict::Now,
+        None => Judgeable::Now,
     };
-    match verdict {
-        Verdict::Now => {
+    match judgeable {
+        Judgeable::Now => {
             let outcomes = task.expect.look(now, &known, &rules.expect);
             apply::expectations(tx, rules, &device, &mut task, outcomes, now)?;
         }
-        Verdict::Away => task.expect.park(),
-        Verdict::Later(..) => {}
+        Judgeable::Away => task.expect.park(),
+        Judgeable::Later(..) => {}
     }
     let id = apply::task(tx, rules, &device, &mut task, now)?;
-    let Verdict::Later(at, looked) = verdict else { return Ok(Looked::Done) };
+    let Judgeable::Later(at, looked) = judgeable else { return Ok(CheckResult::Done) };
     watch::postpone_task(tx, id, at)?;
     Ok(looked)
 }
 
-fn verdict(tx: &mut Tx<'_>, device: &Device, place: Whereabouts, late_at: At, now: At) -> Result<Verdict, StoreError> {
-    let Some(heard_at) = place.heard_at else { return Ok(Verdict::Away) };
+fn judgeable(
+    tx: &mut Tx<'_>,
+    device: &Device,
+    place: Connectivity,
+    late_at: At,
+    now: At,
+) -> Result<Judgeable, StoreError> {
+    let Some(heard_at) = place.heard_at else { return Ok(Judgeable::Away) };
     if heard_at < late_at {
-        return Ok(Verdict::Later(now.plus(ANSWER_AFTER), Looked::Unheard));
+        return Ok(Judgeable::Later(now.plus(ANSWER_AFTER), CheckResult::Unheard));
     }
     let backlog = devices::backlog(tx, device.id)?;
     let waits = backlog.is_some_and(|b| b.acked < b.named && now.since(b.back_at) < BACKLOG_MAX);
-    Ok(if waits { Verdict::Later(now.plus(COMMITTED_AFTER), Looked::Done) } else { Verdict::Now })
+    Ok(if waits { Judgeable::Later(now.plus(COMMITTED_AFTER), CheckResult::Done) } else { Judgeable::Now })
 }

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod expected;
+mod failures;
 mod month;
 mod notes;
 mod silences;

@@ -67,7 +67,12 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
                 assert_eq!(id, 1);
                 apply::tell(tx, &told, &error(NOW), NOW)?;
                 let first = outbox::latest(tx, "phone")?;
-                let message = outbox::put_message(tx, "phone", "ERR comsrv/mysql", &[first, 7], false, NOW.plus(500))?;
+                let message = {
+                    let rows = [first, 7];
+                    let (title, at) = ("ERR comsrv/mysql", NOW.plus(500));
+                    let new = outbox::NewMessage { title, rows: &rows, is_report: false, devices: &["comsrv"], at };
+                    outbox::put_message(tx, "phone", &new)?
+                };
                 outbox::put_attempt(tx, message, "UID_a", "accepted", "1000 ok", NOW.plus(900))?;
                 outbox::done(tx, &[first], message, Outcome::Accepted, NOW.plus(900))?;
                 apply::tell(tx, &told, &error(NOW.plus(60_000)), NOW.plus(60_000))

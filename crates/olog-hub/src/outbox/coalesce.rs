@@ -1,9 +1,11 @@
-//! What keeps a storm small: in memory, and in messages.
+//! Coalescing under load: keeps the memory and the number of messages of a storm small.
 //!
-//! A storm is more than [`MANY`] things at every turn of a channel. The first of it goes at once, as ever, and so does
-//! whatever comes alone; but while each turn finds many, the next message waits, twice as long each time, at most
-//! [`WAIT`]`.1`, and gathers. So a storm of a minute is a handful of messages and one of an hour two a minute, whatever the
-//! channel's rate allows. Pure; forgotten with the process.
+//! A storm is more than [`MANY`] notifications each time a channel may send. The first message, and any message of at most that
+//! many, goes at once. While each turn finds many, the next message waits, twice as long each time, at most [`WAIT`]`.1`. So a
+//! storm of a minute is a handful of messages and one of an hour two a minute, whatever the channel's rate allows.
+//!
+//! One claim then takes thousands of rows with shortened texts ([`ShortTexts`]): the message shows the worst and counts the rest, and all
+//! claimed rows are told by it. Pure; the delay is forgotten with the process.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +20,7 @@ const MANY: usize = 20;
 const WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// When nothing of it has gone for this long, it is over.
 const CALM_AFTER: Duration = Duration::from_secs(60);
-/// Texts that are kept whole in one message: far more than it can show.
+/// ShortTexts that are kept whole in one message: far more than it can show.
 const WHOLE_TEXTS: usize = 1_000;
 /// Bytes of a text that stays of the others.
 const SHORT_TEXT: usize = 160;
@@ -27,9 +29,9 @@ const BESIDE: usize = 300;
 
 /// How a channel's storm goes.
 #[derive(Debug, Default)]
-pub(super) struct Storm(Option<(Instant, Duration)>);
+pub(super) struct Coalesce(Option<(Instant, Duration)>);
 
-impl Storm {
+impl Coalesce {
     /// How long a message of `n` things has to wait now.
     pub(super) fn wait(&self, n: usize, now: Instant) -> Option<Duration> {
         let (last, wait) = self.0.filter(|_| n > MANY)?;
@@ -51,13 +53,13 @@ impl Storm {
 
 /// Makes a claim of thousands of notices small: one text of an error that many share, and of what is too much to be shown its beginning.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(super) struct ShortTexts {
     /// Whose incident carries the text of an error.
     carried: HashMap<Vec<Fingerprint>, Option<u64>>,
     n_whole: usize,
 }
 
-impl Texts {
+impl ShortTexts {
     /// Takes from a notice what the message will not show; gives the bytes that it takes now, about.
     pub(super) fn lighten(&mut self, notice: &mut Notice) -> usize {
         let incident = notice.incident;
@@ -103,13 +105,13 @@ mod tests {
     #[test]
     fn a_lone_alert_never_waits_and_a_storm_of_an_hour_is_two_messages_a_minute() {
         let start = Instant::now();
-        let (mut storm, mut now, mut n) = (Storm::default(), start, 0);
+        let (mut coalesce, mut now, mut n) = (Coalesce::default(), start, 0);
         while now < start + Duration::from_secs(3_600) {
-            assert_eq!(storm.wait(1, now), None);
-            match storm.wait(5_000, now) {
+            assert_eq!(coalesce.wait(1, now), None);
+            match coalesce.wait(5_000, now) {
                 Some(wait) => now += wait,
                 None => {
-                    storm.goes(5_000, now);
+                    coalesce.goes(5_000, now);
                     n += 1;
                 }
             }
@@ -117,8 +119,8 @@ mod tests {
         assert!((120..=126).contains(&n), "{n}");
         // Calm again.
         let later = now + CALM_AFTER;
-        assert_eq!(storm.wait(5_000, later), None);
-        storm.goes(5_000, later);
-        assert_eq!(storm.wait(5_000, later), Some(WAIT.0));
+        assert_eq!(coalesce.wait(5_000, later), None);
+        coalesce.goes(5_000, later);
+        assert_eq!(coalesce.wait(5_000, later), Some(WAIT.0));
     }
 }

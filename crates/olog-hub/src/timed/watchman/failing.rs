@@ -1,0 +1,82 @@
+//! The hub's own duties that have failed for ten minutes: an incident each, told on every channel, and over when they work again.
+//!
+//! Which duties fail is known in memory only (`olog_daemon::workers`); the incident is in the store. After a restart an open incident
+//! stays until its duty has succeeded, so that a duty which fails again at each start is told once.
+
+use olog_daemon::workers::{DutyStatus, WorkerStatus};
+use olog_proto::At;
+use olog_push::{Kind, SystemCode};
+use serde::Serialize;
+
+use crate::apply::{self, Rules};
+use crate::journal::Line;
+use crate::store::incidents::{self, Begin, Subject};
+use crate::store::{StoreError, Tx};
+
+/// The facts of such an incident.
+#[derive(Debug, Serialize)]
+struct DutyFacts<'a> {
+    error: &'a str,
+}
+
+/// A duty that has to be told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FailingDuty {
+    duty: String,
+    error: String,
+}
+
+/// What the workers say: which duties are incidents, and which have succeeded last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct DutyStates {
+    failing: Vec<FailingDuty>,
+    healthy: Vec<String>,
+}
+
+impl DutyStates {
+    pub(super) fn of(workers: &[WorkerStatus]) -> DutyStates {
+        let name = |duty: &DutyStatus| format!("{}: {}", duty.worker, duty.name);
+        let duties = || workers.iter().flat_map(|worker| &worker.duties);
+        let failing = duties().filter(|duty| duty.is_incident());
+        let healthy = duties().filter(|duty| duty.succeeded_at.is_some() && duty.failing_since_at.is_none());
+        DutyStates {
+            failing: failing
+                .map(|duty| FailingDuty { duty: name(duty), error: duty.error.clone().unwrap_or_default() })
+                .collect(),
+            healthy: healthy.map(name).collect(),
+        }
+    }
+}
+
+/// Begins and ends the incidents; true if something has to be sent. The read comes first: most looks find nothing to do.
+pub(super) fn differs(tx: &mut Tx<'_>, seen: &DutyStates) -> Result<bool, StoreError> {
+    let open = incidents::open_names(tx, Subject::Hub)?;
+    let is_open = |duty: &str| open.iter().any(|(_, name)| name == duty);
+    Ok(seen.failing.iter().any(|found| !is_open(&found.duty))
+        || open.iter().any(|(_, name)| seen.healthy.contains(name)))
+}
+
+/// See [`differs`].
+pub(super) fn apply(tx: &mut Tx<'_>, rules: &Rules, seen: &DutyStates, now: At) -> Result<(), StoreError> {
+    let open = incidents::open_names(tx, Subject::Hub)?;
+    for (number, duty) in open.iter().filter(|(_, name)| seen.healthy.contains(name)) {
+        incidents::end(tx, *number, now, "works")?;
+        tx.note(Line::new("incident over").incident(*number).about(Subject::Hub.as_str()).why(duty));
+        let mut notice = apply::affair(None, SystemCode::DutyBack, &[("duty", duty.clone())], now);
+        notice.incident = Some(*number);
+        apply::tell(tx, rules, &notice, now)?;
+    }
+    for FailingDuty { duty, error } in &seen.failing {
+        if open.iter().any(|(_, name)| name == duty) {
+            continue;
+        }
+        let begin = Begin { subject: Subject::Hub, device: None, task: None, name: duty, at: now };
+        let number = incidents::begin(tx, &begin, &DutyFacts { error })?;
+        tx.note(Line::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(error));
+        let args = [("duty", duty.clone()), ("error", error.clone())];
+        let mut notice = apply::affair(None, SystemCode::DutyFailing, &args, now);
+        (notice.incident, notice.kind) = (Some(number), Kind::System);
+        apply::tell(tx, rules, &notice, now)?;
+    }
+    Ok(())
+}
