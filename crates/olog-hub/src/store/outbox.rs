@@ -4,6 +4,7 @@
 //! *claim* that expires, so that a dispatcher which dies loses nothing; what went together in one call is a *message*, and
 //! what the service said of each receiver is an *attempt*.
 
+mod messages;
 mod waiting;
 
 use olog_proto::At;
@@ -14,6 +15,7 @@ use super::{EARLIEST, Row, StoreError, Tx, Value, set_aside};
 use crate::rules::budget::{NEWS_FOR, Urgency};
 use crate::values;
 
+pub use messages::{DEVICES_MAX, NewMessage, put_attempt, put_message};
 pub use waiting::{
     Candidate, Waiting, WaitingRow, Waits, budget, candidates, devices_of, last, n_waiting, waiting, waiting_of,
     why_waits,
@@ -414,57 +416,6 @@ pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<At>, StoreEr
         values![channel],
     )?;
     row.map_or(Ok(None), |row| row.at_or_null(0))
-}
-
-/// One call, and what it carried.
-#[derive(Debug)]
-pub struct NewMessage<'a> {
-    /// Its title.
-    pub title: &'a str,
-    /// The rows that went with it.
-    pub rows: &'a [i64],
-    /// It carried a report.
-    pub is_report: bool,
-    /// The devices that it told of, at most [`DEVICES_MAX`]; `""`: the hub itself.
-    pub devices: &'a [&'a str],
-    /// When it was sent.
-    pub at: At,
-}
-
-/// Devices that are remembered of one message: one that tells of more is a storm of many, and nobody's alone.
-pub const DEVICES_MAX: usize = 50;
-
-/// Records one call and gives the message's number.
-pub fn put_message(tx: &mut Tx<'_>, channel: &str, new: &NewMessage<'_>) -> Result<i64, StoreError> {
-    let row = tx.query_one(
-        "INSERT INTO messages (channel, at, title, rows, is_report, devices) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
-        &[
-            channel.into(),
-            new.at.into(),
-            new.title.into(),
-            Value::json(&new.rows)?,
-            new.is_report.into(),
-            Value::json(&new.devices)?,
-        ],
-    )?;
-    row.ok_or_else(|| StoreError::Row("no number of a new message".to_owned()))?.int(0)
-}
-
-/// What the service said of one receiver.
-pub fn put_attempt(
-    tx: &mut Tx<'_>,
-    message: i64,
-    receiver: &str,
-    outcome: &str,
-    answer: &str,
-    at: At,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "INSERT INTO attempts (message_id, receiver, at, outcome, answer) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (message_id, receiver) DO NOTHING",
-        values![message, receiver, at, outcome, answer],
-    )?;
-    Ok(())
 }
 
 /// Rows leave.

@@ -316,7 +316,7 @@ pub fn is_any_loose(tx: &mut Tx<'_>, now: At) -> Result<bool, StoreError> {
 
 /// Some of what is held.
 #[derive(Debug)]
-pub struct Page {
+pub struct HoldingPage {
     /// In order.
     pub found: Vec<(Matter, Holding)>,
     /// Where the next page begins; `None`: this is the last one.
@@ -324,7 +324,7 @@ pub struct Page {
 }
 
 /// What is held, after `after`, in order: by silences that do not hold now, or `all`; at most `limit`.
-pub fn holdings(tx: &mut Tx<'_>, all: bool, after: Matter, now: At, limit: u32) -> Result<Page, StoreError> {
+pub fn holdings(tx: &mut Tx<'_>, all: bool, after: Matter, now: At, limit: u32) -> Result<HoldingPage, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {HOLDING} LEFT JOIN silences s ON s.id = h.silence_id
@@ -333,7 +333,7 @@ pub fn holdings(tx: &mut Tx<'_>, all: bool, after: Matter, now: At, limit: u32) 
         ),
         values![now, after.incident, after.about, limit, all],
     )?;
-    let mut page = Page { found: Vec::with_capacity(rows.len()), next: None };
+    let mut page = HoldingPage { found: Vec::with_capacity(rows.len()), next: None };
     for row in &rows {
         let matter = Matter { incident: row.count(0)?, about: row.int(1)? };
         match holding(row) {
