@@ -15,13 +15,13 @@ fn at_night(rules: &Arc<Rules>) -> Arc<Rules> {
 }
 
 fn over(task: &str, ground: ResolvedBy) -> Notice {
-    let content = Content::Over { ground, began_at: NOW, n_seen: 1, acknowledged_at: None };
+    let content = Content::Over { ground, began_at: NOW, n_seen: 1, acknowledged_at: None, reopened: None };
     Notice { kind: Kind::Over, content, ..error(task) }
 }
 
 fn remind(task: &str) -> Notice {
     let excerpt = Excerpt::of("still broken");
-    let content = Content::Remind { began_at: NOW, n_seen: 1, last_error_at: NOW, excerpt };
+    let content = Content::Remind { began_at: NOW, n_seen: 1, last_error_at: NOW, excerpt, reopened: None };
     Notice { kind: Kind::Remind, content, ..error(task) }
 }
 
