@@ -21,7 +21,7 @@ struct DutyFacts<'a> {
 
 /// A duty that has to be told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FailingDuty {
+pub(super) struct DutyFailure {
     duty: String,
     error: String,
 }
@@ -29,7 +29,7 @@ pub(super) struct FailingDuty {
 /// What the workers say: which duties are incidents, and which have succeeded last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct DutyStates {
-    failing: Vec<FailingDuty>,
+    failing: Vec<DutyFailure>,
     healthy: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl DutyStates {
         let healthy = duties().filter(|duty| duty.succeeded_at.is_some() && duty.failing_since_at.is_none());
         DutyStates {
             failing: failing
-                .map(|duty| FailingDuty { duty: name(duty), error: duty.error.clone().unwrap_or_default() })
+                .map(|duty| DutyFailure { duty: name(duty), error: duty.error.clone().unwrap_or_default() })
                 .collect(),
             healthy: healthy.map(name).collect(),
         }
@@ -66,7 +66,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, rules: &Rules, seen: &DutyStates, now: At) 
         notice.incident = Some(*number);
         apply::tell(tx, rules, &notice, now)?;
     }
-    for FailingDuty { duty, error } in &seen.failing {
+    for DutyFailure { duty, error } in &seen.failing {
         if open.iter().any(|(_, name)| name == duty) {
             continue;
         }
