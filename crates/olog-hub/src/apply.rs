@@ -26,6 +26,7 @@ use crate::store::{StoreError, Tx};
 pub mod declared_tasks;
 pub mod ghosts;
 mod held;
+pub mod nearest;
 pub mod operator;
 pub mod unreadable;
 

@@ -38,7 +38,7 @@ use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
 use notes::{note_begins, take_note};
-use touched::Touched;
+use touched::BatchTasks;
 
 /// Batches that may wait for the worker; beyond it sessions wait.
 const QUEUE: usize = 256;
@@ -131,6 +131,7 @@ impl Ingest {
             bells: bells.clone(),
             clock,
             pulse: workers::Worker::default(),
+            duty: workers::Duty::default(),
         };
         (Ingest { store, rules, requests, bells }, worker)
     }
@@ -255,15 +256,17 @@ pub struct Worker {
     bells: Bells,
     clock: Clock,
     pulse: workers::Worker,
+    duty: workers::Duty,
 }
 
 /// What became of a batch.
 type Committed = Result<u64, IngestError>;
 
 impl Worker {
-    /// Looked at by whoever gave this.
+    /// Reports its state through this handle: that it works, whether its commits fail, and what it sets aside.
     pub fn with_pulse(self, pulse: workers::Worker) -> Worker {
-        Worker { pulse, ..self }
+        let duty = pulse.duty("commit");
+        Worker { pulse, duty, ..self }
     }
 
     /// Commits until `stop`; then what has arrived, and ends.
@@ -286,7 +289,11 @@ impl Worker {
             }
             let (batches, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|r| (r.batch, r.reply)).unzip();
             let started = tokio::time::Instant::now();
-            let done = self.commit(batches, &stop).await?;
+            let committed = self.commit(batches, &stop).await;
+            let done = self.duty.round(committed, self.clock.now())?.unwrap_or_else(|| {
+                let busy = || Err(IngestError::Busy("the store did not take it".to_owned()));
+                replies.iter().map(|_| busy()).collect()
+            });
             metrics::histogram!("olog_commit_seconds").record(started.elapsed().as_secs_f64());
             metrics::counter!("olog_events_total").increment(n as u64);
             for (reply, committed) in replies.into_iter().zip(done) {
@@ -370,7 +377,7 @@ impl Worker {
     /// A device's events wait because of a row that cannot be read. The other devices are not affected.
     fn row_unreadable(&self, batch: Option<&Batch>, error: StoreError) -> IngestError {
         let device = batch.map_or(0, |batch| batch.device.0);
-        tracing::error!(%error, device, "events of this device are not committed; it keeps them and sends them again");
+        self.duty.set_aside(&format!("events of device {device}, which keeps them"), &error.to_string());
         metrics::counter!("olog_batches_unreadable_total").increment(1);
         busy(error)
     }
@@ -464,7 +471,7 @@ fn commit_batch(
         let notice = apply::affair(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
         apply::tell(tx, rules, &notice, now)?;
     }
-    let mut touched = Touched::default();
+    let mut touched = BatchTasks::default();
     let mut rows = Vec::with_capacity(new.len());
     for &(event, &digest) in &new {
         let at = hub_time(event.at, batch.skew_ms, now);

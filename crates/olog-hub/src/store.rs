@@ -17,6 +17,7 @@ use olog_daemon::failure::{Consequence, Failure};
 use olog_proto::At;
 
 use crate::journal::Line;
+use crate::rules::silence::Silence;
 
 pub mod devices;
 pub mod enrolment;
@@ -140,6 +141,8 @@ pub struct Tx<'a> {
     sql: &'a mut dyn Sql,
     /// What to tell when it is committed.
     lines: Vec<Line>,
+    /// The silences that are not over, once somebody asked: read and parsed once, however many notifications there are.
+    silences: Option<Arc<[Silence]>>,
 }
 
 /// What a database must do within a transaction.
@@ -160,7 +163,7 @@ pub struct Insert {
 
 impl<'a> Tx<'a> {
     fn new(sql: &'a mut dyn Sql) -> Tx<'a> {
-        Tx { sql, lines: Vec::new() }
+        Tx { sql, lines: Vec::new(), silences: None }
     }
 
     /// What the hub's log says when this is committed.

@@ -9,13 +9,13 @@ use olog_push::{Content, Kind, Notice, Reason};
 
 use super::Rules;
 use crate::journal::Line;
-use crate::rules::silence::{self, About, Silence, Verdict, Word};
-use crate::store::silences::{self, Holding, Matter};
+use crate::rules::silence::{self, About, HoldDecision, Silence, Transition};
+use crate::store::silences::{self, HeldKey, Holding};
 use crate::store::{StoreError, Tx, devices, incidents, outbox, tasks};
 
-/// Errors that are remembered of one matter.
+/// Fingerprints that are stored for one held incident.
 const FINGERPRINTS_MAX: usize = 64;
-/// Matters that are looked at in one transaction.
+/// Held incidents that are looked at in one transaction.
 const PAGE: u32 = 200;
 
 /// Puts a notice into the outbox of every channel that wants it, unless a silence holds it back. `of`: the errors that it
@@ -37,26 +37,26 @@ pub(super) fn tell(
     if let Content::DevicesLost { devices, .. } | Content::DevicesBack { devices, .. } = &notice.content {
         return tell_of_devices(tx, rules, notice, devices, &silences, now);
     }
-    let matter = matter(tx, notice)?;
-    let before = matter.map(|matter| silences::held(tx, matter, now)).transpose()?.flatten();
+    let key = key(tx, notice)?;
+    let before = key.map(|key| silences::held(tx, key, now)).transpose()?.flatten();
     let about = About { device: notice.device.as_deref(), task: notice.task.as_deref(), fingerprints: of };
     let by = silence::held_by(&silences, about, now);
-    let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::word(notice), by);
+    let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::transition(notice), by);
     let unheard = before.clone().filter(|before| !before.held.knew);
-    if let Some(matter) = matter {
-        keep(tx, matter, before, held, notice, of)?;
+    if let Some(key) = key {
+        keep(tx, key, before, held, notice, of)?;
     }
-    match (verdict, matter, unheard) {
-        // Nobody is reminded of what was never told: it is told.
-        (Verdict::Tell, Some(matter), Some(begin)) if notice.kind == Kind::Remind => {
-            release_one(tx, rules, matter, begin, now)
+    match (verdict, key, unheard) {
+        // A reminder of a failure that was never sent: the failure is sent instead.
+        (HoldDecision::Tell, Some(key), Some(begin)) if notice.kind == Kind::Remind => {
+            release_one(tx, rules, key, begin, now)
         }
-        (Verdict::Tell, _, unheard) => put(tx, rules, notice, unheard.is_some(), now),
-        (Verdict::Hold(by), ..) => put_held(tx, rules, notice, by, now),
+        (HoldDecision::Tell, _, unheard) => put(tx, rules, notice, unheard.is_some(), now),
+        (HoldDecision::Hold(by), ..) => put_held(tx, rules, notice, by, now),
     }
 }
 
-/// `is_new`: nobody has heard of it before.
+/// `is_new`: the user has not been notified of it before.
 fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: At) -> Result<(), StoreError> {
     let is_first = match &notice.content {
         Content::Error { why, .. } => {
@@ -77,16 +77,16 @@ fn put_held(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, by: u64, now: At) -
     outbox::put_held(tx, &rules.channels_of(notice), notice, by, now)
 }
 
-/// Of what it is; `None`: it only happened, and is no matter that could be over.
-fn matter(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Matter>, StoreError> {
-    if silence::word(notice) == Word::Happens {
+/// What it is about; `None`: it only happened, so it cannot be over.
+fn key(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<HeldKey>, StoreError> {
+    if silence::transition(notice) == Transition::Happens {
         return Ok(None);
     }
     if let Some(incident) = notice.incident {
-        return Ok(Some(Matter { incident, about: 0 }));
+        return Ok(Some(HeldKey { incident, about: 0 }));
     }
     let task = task_of(tx, notice)?;
-    Ok(task.and_then(|task| task.id).map(|id| Matter { incident: 0, about: id.0 }))
+    Ok(task.and_then(|task| task.id).map(|id| HeldKey { incident: 0, about: id.0 }))
 }
 
 fn task_of(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<tasks::Task>, StoreError> {
@@ -97,17 +97,17 @@ fn task_of(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<tasks::Task>, Stor
     }
 }
 
-/// Writes what is held of a matter from now on.
+/// Writes what is held from now on.
 fn keep(
     tx: &mut Tx<'_>,
-    matter: Matter,
+    key: HeldKey,
     before: Option<Holding>,
     held: Option<silence::Held>,
     notice: &Notice,
     of: &[Fingerprint],
 ) -> Result<(), StoreError> {
     let Some(held) = held else {
-        return if before.is_some() { silences::let_go(tx, matter) } else { Ok(()) };
+        return if before.is_some() { silences::let_go(tx, key) } else { Ok(()) };
     };
     let mut fingerprints = of.to_vec();
     let mut notice = notice.clone();
@@ -118,10 +118,10 @@ fn keep(
             notice = before.notice;
         }
     }
-    silences::hold(tx, matter, &Holding { held, notice, fingerprints })
+    silences::hold(tx, key, &Holding { held, notice, fingerprints })
 }
 
-/// Of several devices each is a matter of its own.
+/// A notification about several devices is split: each device is silenced on its own.
 fn tell_of_devices(
     tx: &mut Tx<'_>,
     rules: &Rules,
@@ -136,18 +136,18 @@ fn tell_of_devices(
             told.push(name.clone());
             continue;
         };
-        let matter = Matter { incident: notice.incident.unwrap_or(0), about: device.id.0 };
-        let before = silences::held(tx, matter, now)?;
+        let key = HeldKey { incident: notice.incident.unwrap_or(0), about: device.id.0 };
+        let before = silences::held(tx, key, now)?;
         let about = About { device: Some(name), task: None, fingerprints: &[] };
         let by = silence::held_by(silences, about, now);
-        let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::word(notice), by);
+        let (verdict, held) = silence::step(before.as_ref().map(|b| b.held), silence::transition(notice), by);
         if before.is_some() || held.is_some() {
             let own = of_devices(tx, notice, std::slice::from_ref(name))?;
-            keep(tx, matter, before, held, &own, &[])?;
+            keep(tx, key, before, held, &own, &[])?;
         }
         match verdict {
-            Verdict::Tell => told.push(name.clone()),
-            Verdict::Hold(by) => {
+            HoldDecision::Tell => told.push(name.clone()),
+            HoldDecision::Hold(by) => {
                 held_names.push(name.clone());
                 first_by.get_or_insert(by);
             }
@@ -164,14 +164,14 @@ fn tell_of_devices(
     put(tx, rules, &told, false, now)
 }
 
-/// Nobody misses a device of which nobody heard that it went.
+/// A device whose loss was not notified is not named as missing.
 fn without_unheard(tx: &mut Tx<'_>, notice: &Notice, now: At) -> Result<Notice, StoreError> {
     let mut notice = notice.clone();
     let Content::DevicesBack { missing, .. } = &mut notice.content else { return Ok(notice) };
     let mut heard = Vec::with_capacity(missing.len());
     for name in missing.drain(..) {
         let about = devices::by_name(tx, &name)?.map_or(0, |device| device.id.0);
-        let held = silences::held(tx, Matter { incident: notice.incident.unwrap_or(0), about }, now)?;
+        let held = silences::held(tx, HeldKey { incident: notice.incident.unwrap_or(0), about }, now)?;
         if held.is_none_or(|holding| holding.held.knew) {
             heard.push(name);
         }
@@ -208,12 +208,12 @@ fn of_devices(tx: &mut Tx<'_>, notice: &Notice, names: &[String]) -> Result<Noti
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     all: bool,
-    after: Matter,
+    after: HeldKey,
 }
 
 /// Is there anything to release? From where to begin.
 pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreError> {
-    let after = Matter { incident: 0, about: 0 };
+    let after = HeldKey { incident: 0, about: 0 };
     let all = !silences::over(tx, now)?.is_empty();
     let is_any = all || silences::is_any_loose(tx, now)?;
     Ok(is_any.then_some(Progress { all, after }))
@@ -223,23 +223,23 @@ pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreErr
 pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> Result<Option<Progress>, StoreError> {
     let silences = silences::kept(tx, now)?;
     let page = silences::holdings(tx, progress.all, progress.after, now, PAGE)?;
-    let mut of_devices: Vec<(Matter, Holding)> = Vec::new();
-    for (matter, holding) in page.found {
+    let mut of_devices: Vec<(HeldKey, Holding)> = Vec::new();
+    for (key, holding) in page.found {
         let Holding { held, notice, fingerprints } = &holding;
         let about = About { device: notice.device.as_deref(), task: notice.task.as_deref(), fingerprints };
         match silence::held_by(&silences, about, now) {
             Some(by) if by == held.by => {}
             Some(by) => {
                 let held = silence::Held { by, ..*held };
-                silences::hold(tx, matter, &Holding { held, ..holding })?;
+                silences::hold(tx, key, &Holding { held, ..holding })?;
             }
-            None if matter.incident != 0 && matter.about != 0 => of_devices.push((matter, holding)),
-            None => release_one(tx, rules, matter, holding, now)?,
+            None if key.incident != 0 && key.about != 0 => of_devices.push((key, holding)),
+            None => release_one(tx, rules, key, holding, now)?,
         }
     }
     let mut rest = of_devices.as_slice();
     while let Some((first, _)) = rest.first() {
-        let n = rest.iter().take_while(|(matter, _)| matter.incident == first.incident).count();
+        let n = rest.iter().take_while(|(key, _)| key.incident == first.incident).count();
         let (group, others) = rest.split_at(n);
         release_devices(tx, rules, first.incident, group, now)?;
         rest = others;
@@ -257,17 +257,17 @@ pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> R
     Ok(None)
 }
 
-fn release_one(tx: &mut Tx<'_>, rules: &Rules, matter: Matter, holding: Holding, now: At) -> Result<(), StoreError> {
+fn release_one(tx: &mut Tx<'_>, rules: &Rules, key: HeldKey, holding: Holding, now: At) -> Result<(), StoreError> {
     let Holding { held, notice, .. } = holding;
     let notice = if held.is_over { Some(notice) } else { as_it_is(tx, notice, held.knew)? };
-    silences::let_go(tx, matter)?;
+    silences::let_go(tx, key)?;
     match notice {
         Some(notice) => put(tx, rules, &Notice { silence: Some(held.by), ..notice }, !held.knew && !held.is_over, now),
         None => Ok(()),
     }
 }
 
-/// What was held of a matter that had not ended, as it stands now; `None`: there is nothing to tell any more.
+/// A held notification of an incident that has not ended, with its facts of now; `None`: there is nothing to tell any more.
 fn as_it_is(tx: &mut Tx<'_>, mut notice: Notice, knew: bool) -> Result<Option<Notice>, StoreError> {
     let Some(number) = notice.incident else {
         let Content::TaskRuns { since, .. } = notice.content else { return Ok(None) };
@@ -299,23 +299,23 @@ fn as_it_is(tx: &mut Tx<'_>, mut notice: Notice, knew: bool) -> Result<Option<No
     Ok(Some(notice))
 }
 
-/// Devices of one incident: who is still missing goes together, and who is back.
+/// Devices of one incident: those that are still away are one notification, those that are back another.
 fn release_devices(
     tx: &mut Tx<'_>,
     rules: &Rules,
     incident: u64,
-    group: &[(Matter, Holding)],
+    group: &[(HeldKey, Holding)],
     now: At,
 ) -> Result<(), StoreError> {
     let absence = incidents::open_absence(tx, incident)?;
     let member = |about: i64| absence.as_ref()?.members.iter().find(|member| member.device == about);
     let (mut lost, mut back): (Option<Notice>, Option<Notice>) = (None, None);
-    for (matter, holding) in group {
+    for (key, holding) in group {
         let mut notice = Notice { silence: Some(holding.held.by), ..holding.notice.clone() };
         if holding.held.is_over {
             join(&mut back, notice);
         } else {
-            match member(matter.about) {
+            match member(key.about) {
                 // Whether it is back for good is not known yet: its return is told, or it will be missing.
                 Some(member) if member.returned_at.is_some() => continue,
                 Some(member) => {
@@ -327,7 +327,7 @@ fn release_devices(
                 None => {}
             }
         }
-        silences::let_go(tx, *matter)?;
+        silences::let_go(tx, *key)?;
     }
     for notice in [lost, back].into_iter().flatten() {
         put(tx, rules, &notice, notice.kind == Kind::Lost, now)?;
@@ -335,7 +335,7 @@ fn release_devices(
     Ok(())
 }
 
-/// Two of one incident are told as one.
+/// Joins two notifications of one incident.
 fn join(told: &mut Option<Notice>, one: Notice) {
     let Some(both) = told else {
         *told = Some(one);

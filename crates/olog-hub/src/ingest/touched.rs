@@ -10,14 +10,14 @@ use crate::store::{StoreError, Tx};
 
 /// Tasks of one device, whose row is locked.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+pub(super) struct BatchTasks {
     /// By the names that they have.
     tasks: HashMap<TaskName, Task>,
     /// Those names, by the ones that events have.
     names: HashMap<TaskName, TaskName>,
 }
 
-impl Touched {
+impl BatchTasks {
     /// The task that an event is about.
     pub(super) fn load(&mut self, tx: &mut Tx<'_>, device: DeviceId, name: &TaskName) -> Result<&mut Task, StoreError> {
         if !self.names.contains_key(name) {

@@ -168,7 +168,7 @@ where
         () = desk.stop.cancelled() => return Ok(End::Stopping),
     };
     let now = desk.clock.now();
-    let ticket = desk.roster.ticket();
+    let reservation = desk.roster.reservation();
     let hello = SessionStart {
         key: auth.key,
         name: auth.name.clone(),
@@ -190,7 +190,7 @@ where
         Err(error) => return Err(End::Refused(refusal_of(&error))),
     };
     let newcomer = Newcomer { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
-    let (place, two_machines) = desk.roster.take(ticket, newcomer, now);
+    let (place, two_machines) = desk.roster.take(reservation, newcomer, now);
     if let Some(two) = two_machines {
         Box::pin(desk.ingest.two_machines(device, two.peers, now)).await;
     }

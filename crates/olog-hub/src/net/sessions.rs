@@ -34,7 +34,7 @@ pub struct Roster(Mutex<Seats>);
 
 #[derive(Debug, Default)]
 struct Seats {
-    taken: HashMap<DeviceId, Arc<Seat>>,
+    taken: HashMap<DeviceId, Arc<SessionHandle>>,
     sessions: u64,
     displaced: HashMap<DeviceId, VecDeque<Displaced>>,
     kicks: VecDeque<DeviceId>,
@@ -50,7 +50,7 @@ struct Displaced {
 
 /// Drawn before the store is asked whether the device is known: whoever is kicked between the two gets no seat to keep.
 #[derive(Debug, Clone, Copy)]
-pub struct Ticket(u64);
+pub struct Reservation(u64);
 
 /// Who takes a seat.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ pub struct Newcomer {
 
 /// The place of one session.
 #[derive(Debug)]
-pub struct Seat {
+pub struct SessionHandle {
     /// The session's number; a later session of any device has a higher one.
     pub session: u64,
     /// When it was taken.
@@ -95,7 +95,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Place {
     roster: Arc<Roster>,
-    seat: Arc<Seat>,
+    seat: Arc<SessionHandle>,
 }
 
 /// Two machines use one key: where they come from.
@@ -117,15 +117,15 @@ impl Roster {
     }
 
     /// Draw it before asking the store who the device is.
-    pub fn ticket(&self) -> Ticket {
-        Ticket(self.seats().n_kicks)
+    pub fn reservation(&self) -> Reservation {
+        Reservation(self.seats().n_kicks)
     }
 
     /// Takes the device's seat; whoever sits there is displaced.
-    pub fn take(self: &Arc<Self>, ticket: Ticket, who: Newcomer, now: At) -> (Place, Option<TwoMachines>) {
+    pub fn take(self: &Arc<Self>, reservation: Reservation, who: Newcomer, now: At) -> (Place, Option<TwoMachines>) {
         let mut seats = self.seats();
         seats.sessions += 1;
-        let seat = Arc::new(Seat {
+        let seat = Arc::new(SessionHandle {
             session: seats.sessions,
             connected_at: now,
             who,
@@ -134,7 +134,7 @@ impl Roster {
             leave: AtomicU8::new(STAY),
             bell: Notify::new(),
         });
-        if seats.kicked_since(ticket, who.device) {
+        if seats.kicked_since(reservation, who.device) {
             seat.order(REVOKED);
         }
         let older = seats.taken.insert(who.device, seat.clone());
@@ -147,12 +147,12 @@ impl Roster {
     }
 
     /// Everybody who sits here.
-    pub fn snapshot(&self) -> Vec<Arc<Seat>> {
+    pub fn snapshot(&self) -> Vec<Arc<SessionHandle>> {
         self.seats().taken.values().cloned().collect()
     }
 
     /// One device's seat.
-    pub fn seat(&self, device: DeviceId) -> Option<Arc<Seat>> {
+    pub fn seat(&self, device: DeviceId) -> Option<Arc<SessionHandle>> {
         self.seats().taken.get(&device).cloned()
     }
 
@@ -188,13 +188,13 @@ impl Roster {
 }
 
 impl Seats {
-    fn kicked_since(&self, ticket: Ticket, device: DeviceId) -> bool {
-        let since = usize::try_from(self.n_kicks.saturating_sub(ticket.0)).unwrap_or(usize::MAX);
+    fn kicked_since(&self, reservation: Reservation, device: DeviceId) -> bool {
+        let since = usize::try_from(self.n_kicks.saturating_sub(reservation.0)).unwrap_or(usize::MAX);
         // More kicks than are remembered: in doubt the session ends, and its agent connects again.
         since > KICKS_KEPT || self.kicks.iter().take(since).any(|kicked| *kicked == device)
     }
 
-    fn note_displaced(&mut self, older: &Seat, newer: &Seat) -> Option<TwoMachines> {
+    fn note_displaced(&mut self, older: &SessionHandle, newer: &SessionHandle) -> Option<TwoMachines> {
         let now = newer.connected_at;
         let recent = |d: &Displaced| now.since(d.at) < DISPLACED_WITHIN_MS;
         self.displaced.retain(|_, times| {
@@ -222,7 +222,7 @@ const STAY: u8 = 0;
 const DISPLACED: u8 = 1;
 const REVOKED: u8 = 2;
 
-impl Seat {
+impl SessionHandle {
     /// When something was last received.
     pub fn heard_at(&self) -> At {
         At(self.heard_at.load(Ordering::Acquire))
@@ -257,7 +257,7 @@ impl Seat {
 
 impl Place {
     /// The seat.
-    pub fn seat(&self) -> &Seat {
+    pub fn seat(&self) -> &SessionHandle {
         &self.seat
     }
 
@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn take(roster: &Arc<Roster>, device: i64, boot: u8, now: i64) -> (Place, Option<TwoMachines>) {
-        roster.take(roster.ticket(), newcomer(device, boot), At(now))
+        roster.take(roster.reservation(), newcomer(device, boot), At(now))
     }
 
     #[tokio::test]
@@ -319,13 +319,34 @@ mod tests {
     #[tokio::test]
     async fn a_device_forgotten_while_it_connects_is_cut_too() {
         let roster = Roster::new();
-        let ticket = roster.ticket();
+        let reservation = roster.reservation();
         roster.kick(DeviceId(1));
-        let (place, _) = roster.take(ticket, newcomer(1, 1), At(0));
+        let (place, _) = roster.take(reservation, newcomer(1, 1), At(0));
         assert_eq!(place.seat().next_order().await, Order::Revoked);
         let (later, _) = take(&roster, 1, 1, 0);
         roster.ping(&[DeviceId(1)]);
         assert_eq!(later.seat().next_order().await, Order::Ping);
+    }
+
+    #[tokio::test]
+    async fn a_thousand_devices_that_reconnect_leave_one_session_each_and_no_false_alarm() {
+        let roster = Roster::new();
+        let mut older = Vec::new();
+        for round in 0..3 {
+            let newer: Vec<_> = (0..1_000).map(|device| take(&roster, device, 1, round * 1_000)).collect();
+            assert!(newer.iter().all(|(_, two)| two.is_none()), "one boot each");
+            // The old sessions end after the new ones have begun.
+            for (place, _) in std::mem::take(&mut older) {
+                let place: Place = place;
+                assert_eq!(place.seat().next_order().await, Order::Displaced);
+                assert!(!place.is_current());
+            }
+            assert!(newer.iter().all(|(place, _)| place.is_current()));
+            assert_eq!(roster.len(), 1_000);
+            older = newer;
+        }
+        drop(older);
+        assert!(roster.is_empty());
     }
 
     #[test]

@@ -26,8 +26,8 @@ use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What, event::is_
 use olog_push::{Content, FailedRun, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
-use phase::{Good, Pending, Phase};
-use signs::{ErrorSign, Moment, RunSign};
+use phase::{Good, Phase, UnconfirmedEnd};
+use signs::{ErrorSign, EventTimes, RunSign};
 pub use telling::Incident;
 use texts::Texts;
 
@@ -154,7 +154,7 @@ impl TaskFacts {
     /// One event of the task: `at` is its time in the hub's time. Events come in the order of their numbers.
     pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
-        let moment = Moment { at, now };
+        let moment = EventTimes { at, now };
         self.days.carry(day_of(now, policy.zone), self.state());
         if self.tell_calm(now, &mut out) {
             self.phase = Phase::Calm;
@@ -216,7 +216,7 @@ impl TaskFacts {
     pub fn run_vanished(&mut self, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
         let mut out = Vec::new();
         self.has_runs = true;
-        self.error(ErrorSign::of_vanished_run(Moment { at, now }), policy, &mut out);
+        self.error(ErrorSign::of_vanished_run(EventTimes { at, now }), policy, &mut out);
         out
     }
 
@@ -229,13 +229,13 @@ impl TaskFacts {
             incident.tell_held(now, &mut out);
         }
         if let Some(pending) = self.phase.pending().filter(|pending| pending.until <= now) {
-            self.end(pending.ground, Moment { at: pending.at, now }, &mut out);
+            self.end(pending.ground, EventTimes { at: pending.at, now }, &mut out);
         }
         if self.quiet_at(policy).is_some_and(|quiet| quiet <= now) {
             let enough = here_since.map(|since| since.plus(self.quiet_wait(policy)));
             if enough.is_some_and(|enough| enough <= now) {
                 let at = self.last_error_at.unwrap_or(now);
-                self.end(ResolvedBy::Quiet, Moment { at, now }, &mut out);
+                self.end(ResolvedBy::Quiet, EventTimes { at, now }, &mut out);
             } else if let Phase::Trouble { not_quiet_before, .. } = &mut self.phase {
                 *not_quiet_before = Some(enough.unwrap_or(now.plus(QUIET_MIN)));
             }
@@ -292,9 +292,9 @@ impl TaskFacts {
     /// A person says that it is over.
     pub fn close(&mut self, now: At) -> Vec<Outcome> {
         let mut out = Vec::new();
-        self.end(ResolvedBy::Closed, Moment { at: now, now }, &mut out);
+        self.end(ResolvedBy::Closed, EventTimes { at: now, now }, &mut out);
         if let Phase::Over { incident, .. } = &mut self.phase {
-            incident.tell_over(ResolvedBy::Closed, Moment { at: now, now }, &mut out);
+            incident.tell_over(ResolvedBy::Closed, EventTimes { at: now, now }, &mut out);
             incident.calmed();
         }
         out
@@ -358,7 +358,14 @@ impl TaskFacts {
         self.last_error_at
     }
 
-    fn message(&mut self, event: &Event, file: &File, text: Option<&Excerpt>, moment: Moment, out: &mut Vec<Outcome>) {
+    fn message(
+        &mut self,
+        event: &Event,
+        file: &File,
+        text: Option<&Excerpt>,
+        moment: EventTimes,
+        out: &mut Vec<Outcome>,
+    ) {
         if file.history || text.is_some_and(Excerpt::is_blank) {
             return;
         }
@@ -375,7 +382,7 @@ impl TaskFacts {
         suffix: Suffix,
         path: &str,
         deleted: bool,
-        moment: Moment,
+        moment: EventTimes,
         policy: &Policy,
         out: &mut Vec<Outcome>,
     ) {
@@ -402,7 +409,7 @@ impl TaskFacts {
 
     fn run(&mut self, run: RunSign, policy: &Policy, out: &mut Vec<Outcome>) {
         (self.is_task, self.has_runs) = (true, true);
-        let Moment { at, now } = run.moment;
+        let EventTimes { at, now } = run.moment;
         self.days.mark(day_of(at, policy.zone), State::Ok);
         let closed_before = self.closed_at;
         if run.is_closed {
@@ -430,10 +437,10 @@ impl TaskFacts {
     }
 
     /// An end that is believed if no error comes for a while.
-    fn infer(&mut self, ground: ResolvedBy, moment: Moment, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn infer(&mut self, ground: ResolvedBy, moment: EventTimes, policy: &Policy, out: &mut Vec<Outcome>) {
         if let Phase::Trouble { pending, .. } = &mut self.phase {
             let until = moment.now.plus(policy.over_wait);
-            pending.get_or_insert(Pending { ground, at: moment.at, until });
+            pending.get_or_insert(UnconfirmedEnd { ground, at: moment.at, until });
             if policy.over_wait <= 0 {
                 self.end(ground, moment, out);
             }
@@ -460,17 +467,20 @@ impl TaskFacts {
     }
 
     fn error(&mut self, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
-        let Moment { at, now } = sign.moment;
+        let EventTimes { at, now } = sign.moment;
         // The end was due before this error happened; only nobody had looked.
-        let was_over = |p: &Pending| p.until <= now && at.since(p.at) >= policy.over_wait;
+        let was_over = |p: &UnconfirmedEnd| p.until <= now && at.since(p.at) >= policy.over_wait;
         if let Some(pending) = self.phase.pending().filter(was_over) {
-            self.end(pending.ground, Moment { at: pending.at, now }, out);
+            self.end(pending.ground, EventTimes { at: pending.at, now }, out);
         }
         self.note_error(sign.moment, policy);
         let first = if self.learn(&sign.fingerprints) { Reason::Again } else { Reason::First };
         // A good run that began after this error still stands: it is told late, and will be over.
-        let refuted =
-            self.good.map(|good| Pending { ground: good.ground, at: good.at, until: now.plus(policy.over_wait) });
+        let refuted = self.good.map(|good| UnconfirmedEnd {
+            ground: good.ground,
+            at: good.at,
+            until: now.plus(policy.over_wait),
+        });
         let mut incident = match std::mem::take(&mut self.phase) {
             Phase::Trouble { incident: Some(incident), .. } => {
                 out.push(Outcome::Update);
@@ -500,7 +510,7 @@ impl TaskFacts {
     }
 
     /// Takes an error into the facts, and out of them what it disproves.
-    fn note_error(&mut self, moment: Moment, policy: &Policy) {
+    fn note_error(&mut self, moment: EventTimes, policy: &Policy) {
         self.is_task = true;
         self.days.mark(day_of(moment.at, policy.zone), State::Err);
         self.last_error_at = self.last_error_at.max(Some(moment.at));
@@ -523,7 +533,7 @@ impl TaskFacts {
         all_known
     }
 
-    fn end(&mut self, ground: ResolvedBy, moment: Moment, out: &mut Vec<Outcome>) {
+    fn end(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<Outcome>) {
         let Phase::Trouble { incident, .. } = &mut self.phase else { return };
         let incident = incident.take();
         self.phase = Phase::Calm;
@@ -538,7 +548,7 @@ impl TaskFacts {
     fn tell_calm(&mut self, now: At, out: &mut Vec<Outcome>) -> bool {
         match &mut self.phase {
             Phase::Over { incident, ground, at, decided_at } if now.since(*decided_at) >= SAME_WITHIN => {
-                incident.tell_over(*ground, Moment { at: *at, now }, out);
+                incident.tell_over(*ground, EventTimes { at: *at, now }, out);
                 true
             }
             _ => false,

@@ -12,9 +12,9 @@
 //!
 //! Pure: device snapshots, open absences and `now` in, [`Step`]s out. What must survive a restart is in [`Absence`], the
 //! facts of an
-//! incident. [`Roll`] holds only what a restart may forget: the ping round in progress and the recent losses of each device.
-//! Must not
-//! know the sessions, the store, or tasks.
+//! incident. [`LivenessTracker`] holds only what a restart may forget: the ping round in progress and the recent losses of each device.
+//!
+//! Must not know the sessions, the store, or tasks.
 //!
 //! Invariants: a device is missing in at most one open absence; BACK is sent only for devices whose LOST was sent; after a
 //! start the hub
@@ -158,7 +158,7 @@ pub enum Step {
 
 /// Calls the roll: see the module's head.
 #[derive(Debug)]
-pub struct Roll {
+pub struct LivenessTracker {
     /// Silence counts from here at the earliest.
     grace_from: At,
     asked: Option<Asked>,
@@ -173,10 +173,10 @@ struct Asked {
     devices: Vec<i64>,
 }
 
-impl Roll {
+impl LivenessTracker {
     /// The hub starts now.
-    pub fn new(now: At) -> Roll {
-        Roll { grace_from: now, asked: None, losses: BTreeMap::new() }
+    pub fn new(now: At) -> LivenessTracker {
+        LivenessTracker { grace_from: now, asked: None, losses: BTreeMap::new() }
     }
 
     /// The hub could not have heard anybody until now: every device has its time anew.

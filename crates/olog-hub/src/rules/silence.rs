@@ -234,9 +234,9 @@ pub fn may_hold(notice: &Notice) -> bool {
     }
 }
 
-/// What a notice does to what a person believes of its matter.
+/// What a notification changes in what the user knows of its incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum Transition {
     /// It has begun.
     Begins,
     /// It goes on; whoever hears this has heard that it began.
@@ -248,30 +248,30 @@ pub enum Word {
 }
 
 /// What it does.
-pub fn word(notice: &Notice) -> Word {
+pub fn transition(notice: &Notice) -> Transition {
     match &notice.content {
         Content::Error { why: Reason::First | Reason::Again | Reason::Reopened | Reason::InARow { .. }, .. } => {
-            Word::Begins
+            Transition::Begins
         }
-        Content::Error { .. } | Content::Remind { .. } => Word::GoesOn,
+        Content::Error { .. } | Content::Remind { .. } => Transition::GoesOn,
         Content::TaskLost { is_reminder, .. } => {
             if *is_reminder {
-                Word::GoesOn
+                Transition::GoesOn
             } else {
-                Word::Begins
+                Transition::Begins
             }
         }
         // Of what comes and goes a person may know: in doubt its end is told.
-        Content::DevicesLost { n_times: Some(_), .. } => Word::GoesOn,
-        Content::TaskRuns { .. } | Content::DevicesLost { .. } => Word::Begins,
-        Content::Over { .. } | Content::TaskCame { .. } | Content::DevicesBack { .. } => Word::Ends,
-        Content::System { code: SystemCode::AgentNote, .. } if notice.incident.is_some() => Word::Begins,
-        Content::System { code: SystemCode::AgentNoteOver, .. } => Word::Ends,
-        Content::Message { .. } | Content::System { .. } | Content::Report(_) => Word::Happens,
+        Content::DevicesLost { n_times: Some(_), .. } => Transition::GoesOn,
+        Content::TaskRuns { .. } | Content::DevicesLost { .. } => Transition::Begins,
+        Content::Over { .. } | Content::TaskCame { .. } | Content::DevicesBack { .. } => Transition::Ends,
+        Content::System { code: SystemCode::AgentNote, .. } if notice.incident.is_some() => Transition::Begins,
+        Content::System { code: SystemCode::AgentNoteOver, .. } => Transition::Ends,
+        Content::Message { .. } | Content::System { .. } | Content::Report(_) => Transition::Happens,
     }
 }
 
-/// A matter of which something was held back.
+/// An incident of which a notification was held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     /// By which silence.
@@ -284,35 +284,38 @@ pub struct Held {
 
 /// What is done with a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HoldDecision {
     /// It is told.
     Tell,
     /// It is not told: this silence holds it, or held its begin.
     Hold(u64),
 }
 
-/// One notice of a matter: what is done with it, and what is held of the matter from now on.
-pub fn step(held: Option<Held>, word: Word, by: Option<u64>) -> (Verdict, Option<Held>) {
-    match (by, word, held) {
-        (Some(by), Word::Happens, held) => (Verdict::Hold(by), held),
-        (None, Word::Happens, held) => (Verdict::Tell, held),
+/// One notification of an incident: is it told or held, and what is stored from now on.
+pub fn step(held: Option<Held>, transition: Transition, by: Option<u64>) -> (HoldDecision, Option<Held>) {
+    match (by, transition, held) {
+        (Some(by), Transition::Happens, held) => (HoldDecision::Hold(by), held),
+        (None, Transition::Happens, held) => (HoldDecision::Tell, held),
         // It began and ended where nobody heard of it.
-        (by, Word::Ends, Some(Held { knew: false, by: began, .. })) => (Verdict::Hold(by.unwrap_or(began)), None),
-        (Some(by), Word::Ends, _) => (Verdict::Hold(by), Some(Held { by, knew: true, is_over: true })),
-        (Some(by), Word::Begins, held) => {
+        (by, Transition::Ends, Some(Held { knew: false, by: began, .. })) => {
+            (HoldDecision::Hold(by.unwrap_or(began)), None)
+        }
+        (Some(by), Transition::Ends, _) => (HoldDecision::Hold(by), Some(Held { by, knew: true, is_over: true })),
+        (Some(by), Transition::Begins, held) => {
             let knew = held.is_some_and(|held| held.knew);
-            (Verdict::Hold(by), Some(Held { by, knew, is_over: false }))
+            (HoldDecision::Hold(by), Some(Held { by, knew, is_over: false }))
         }
-        (Some(by), Word::GoesOn, held) => {
+        (Some(by), Transition::GoesOn, held) => {
             let knew = held.is_none_or(|held| held.knew);
-            (Verdict::Hold(by), Some(Held { by, knew, is_over: false }))
+            (HoldDecision::Hold(by), Some(Held { by, knew, is_over: false }))
         }
-        (None, _, _) => (Verdict::Tell, None),
+        (None, _, _) => (HoldDecision::Tell, None),
     }
 }
 
-/// Which of two held notices of an open matter says more: the first sign, and an error rather than a reminder of one.
+/// Is the older of two held notifications of an open incident the one to keep? The first sign is, and an error rather than a
+/// reminder of one.
 pub fn keeps(older: &Notice, newer: &Notice) -> bool {
     let is_error = |notice: &Notice| matches!(notice.content, Content::Error { .. });
-    word(older) != Word::Ends && (is_error(older) || !is_error(newer))
+    transition(older) != Transition::Ends && (is_error(older) || !is_error(newer))
 }

@@ -330,7 +330,7 @@ impl Stage {
         if actor.place.is_some() {
             return Ok(());
         }
-        let ticket = self.roster.ticket();
+        let reservation = self.roster.reservation();
         let hello = SessionStart {
             key: actor.key.public(),
             name: actor.device.name.clone(),
@@ -347,7 +347,7 @@ impl Stage {
         let Connected::Known { device, .. } = self.ingest.connect(hello).await? else { return Ok(()) };
         actor.id = device;
         let who = Newcomer { device, boot: Id128([actor.boot; 16]), peer: actor.peer, skew_ms: 0 };
-        let (place, _) = self.roster.take(ticket, who, now);
+        let (place, _) = self.roster.take(reservation, who, now);
         place.seat().heard(self.end.max(now));
         actor.place = Some(place);
         let kept = std::mem::take(&mut actor.kept);

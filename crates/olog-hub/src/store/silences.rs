@@ -1,4 +1,8 @@
 //! Silences, and the notifications that they hold back: for each incident the last one that matters (`rules::silence::step`).
+//!
+//! The silences that are not over are read and their schedules parsed once for each transaction ([`kept`]).
+
+use std::sync::Arc;
 
 use olog_daemon::config::show_span;
 use olog_proto::{At, Fingerprint};
@@ -47,7 +51,7 @@ pub struct Listed {
     pub zone: Option<String>,
     /// Does it hold now?
     pub is_now: bool,
-    /// Matters that are told when it ends, unless they are over by then.
+    /// Incidents that are told when it ends, unless they are over by then.
     pub n_held: u64,
     /// What for.
     pub comment: String,
@@ -59,19 +63,19 @@ pub struct Listed {
     pub ended_at: Option<At>,
 }
 
-/// Of what something is held: an incident, or one device of it; without an incident a task.
+/// What a held notification is about: an incident, or one device of it; without an incident a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Matter {
+pub struct HeldKey {
     /// The incident; 0: none.
     pub incident: u64,
     /// The device of an incident that may have several, or the task; else 0.
     pub about: i64,
 }
 
-/// What is held of a matter.
+/// A notification that is held back, and what the user knows of its incident.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Holding {
-    /// What a person knows of it.
+    /// What the user knows of it.
     pub held: Held,
     /// What was to be told.
     pub notice: Notice,
@@ -83,10 +87,15 @@ const RULE: &str = "id, device, task, fingerprint, from_at, until_at, every, las
 const KEPT: &str =
     "ended_at IS NULL AND released_at IS NULL AND (until_at IS NULL OR until_at > $1 OR every IS NOT NULL)";
 
-/// Those that are not over.
-pub fn kept(tx: &mut Tx<'_>, now: At) -> Result<Vec<Silence>, StoreError> {
+/// Those that are not over: read once for each transaction.
+pub fn kept(tx: &mut Tx<'_>, now: At) -> Result<Arc<[Silence]>, StoreError> {
+    if let Some(kept) = &tx.silences {
+        return Ok(kept.clone());
+    }
     let rows = tx.query(&format!("SELECT {RULE} FROM silences WHERE {KEPT} ORDER BY id"), values![now])?;
-    rows.iter().map(silence).collect()
+    let kept: Arc<[Silence]> = rows.iter().map(silence).collect::<Result<_, _>>()?;
+    tx.silences = Some(kept.clone());
+    Ok(kept)
 }
 
 fn silence(row: &Row) -> Result<Silence, StoreError> {
@@ -119,6 +128,7 @@ pub fn count(tx: &mut Tx<'_>, now: At) -> Result<u64, StoreError> {
 
 /// Makes one, and gives its number.
 pub fn add(tx: &mut Tx<'_>, new: &New, now: At) -> Result<u64, StoreError> {
+    tx.silences = None;
     let every = new.every.as_ref();
     let row = tx.query_one(
         "INSERT INTO silences (device, task, fingerprint, comment, made_by, made_at, from_at, until_at, every, lasts, zone)
@@ -142,10 +152,11 @@ pub fn add(tx: &mut Tx<'_>, new: &New, now: At) -> Result<u64, StoreError> {
 
 /// Ends one. False: there is none of that number, or it is over already.
 pub fn end(tx: &mut Tx<'_>, id: u64, now: At) -> Result<bool, StoreError> {
+    tx.silences = None;
     Ok(tx.execute(&format!("UPDATE silences SET ended_at = $1 WHERE id = $2 AND {KEPT}"), values![now, id])? > 0)
 }
 
-/// Those that ended, or whose window did, and of which nobody has looked yet at what they held.
+/// Silences that ended, or whose window did, and whose held notifications were not looked at yet.
 pub fn over(tx: &mut Tx<'_>, now: At) -> Result<Vec<Silence>, StoreError> {
     let rows = tx.query(
         &format!("SELECT {RULE} FROM silences WHERE released_at IS NULL AND (ended_at IS NOT NULL OR until_at <= $1)"),
@@ -156,6 +167,7 @@ pub fn over(tx: &mut Tx<'_>, now: At) -> Result<Vec<Silence>, StoreError> {
 
 /// What it held was told: its next window, or it is over for good.
 pub fn was_released(tx: &mut Tx<'_>, id: u64, next: Option<Period>, now: At) -> Result<(), StoreError> {
+    tx.silences = None;
     match next {
         Some(period) => tx.execute(
             "UPDATE silences SET from_at = $2, until_at = $3 WHERE id = $1 AND ended_at IS NULL",
@@ -242,27 +254,27 @@ pub fn sweep(tx: &mut Tx<'_>, before: At, limit: u32) -> Result<bool, StoreError
 const HOLDING: &str =
     "h.incident_id, h.about_id, h.silence_id, h.knew, h.is_over, h.notice, h.fingerprints FROM held h";
 
-/// What is held of a matter.
-pub fn held(tx: &mut Tx<'_>, matter: Matter, now: At) -> Result<Option<Holding>, StoreError> {
+/// A notification that is held back, and what the user knows of its incident.
+pub fn held(tx: &mut Tx<'_>, key: HeldKey, now: At) -> Result<Option<Holding>, StoreError> {
     let row = tx.query_one(
         &format!("SELECT {HOLDING} WHERE h.incident_id = $1 AND h.about_id = $2"),
-        values![matter.incident, matter.about],
+        values![key.incident, key.about],
     )?;
     let Some(row) = row else { return Ok(None) };
     match holding(&row) {
         Ok((_, holding)) => Ok(Some(holding)),
-        Err(StoreError::Row(why)) => unreadable(tx, matter, &row, &why, now).map(|()| None),
+        Err(StoreError::Row(why)) => unreadable(tx, key, &row, &why, now).map(|()| None),
         Err(error) => Err(error),
     }
 }
 
 /// What was held and cannot be read is set aside: in doubt the user is told what comes next.
-fn unreadable(tx: &mut Tx<'_>, matter: Matter, row: &Row, why: &str, now: At) -> Result<(), StoreError> {
-    let (row_id, name) = (matter.incident.cast_signed(), format!("#{}", matter.incident));
+fn unreadable(tx: &mut Tx<'_>, key: HeldKey, row: &Row, why: &str, now: At) -> Result<(), StoreError> {
+    let (row_id, name) = (key.incident.cast_signed(), format!("#{}", key.incident));
     let value = row.text_or_null(5)?;
     let kind = set_aside::Kind::Suppressed;
     set_aside::put(tx, &set_aside::UnreadableValue { kind, row: row_id, name: &name, value, why }, now)?;
-    let_go(tx, matter)
+    let_go(tx, key)
 }
 
 /// Is anything held at all?
@@ -270,14 +282,14 @@ pub fn is_any_held(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     Ok(tx.query_one("SELECT incident_id FROM held LIMIT 1", &[])?.is_some())
 }
 
-fn holding(row: &Row) -> Result<(Matter, Holding), StoreError> {
-    let matter = Matter { incident: row.count(0)?, about: row.int(1)? };
+fn holding(row: &Row) -> Result<(HeldKey, Holding), StoreError> {
+    let key = HeldKey { incident: row.count(0)?, about: row.int(1)? };
     let held = Held { by: row.count(2)?, knew: row.int(3)? == 1, is_over: row.int(4)? == 1 };
-    Ok((matter, Holding { held, notice: row.json(5)?, fingerprints: row.json(6)? }))
+    Ok((key, Holding { held, notice: row.json(5)?, fingerprints: row.json(6)? }))
 }
 
-/// Writes what is held of a matter.
-pub fn hold(tx: &mut Tx<'_>, matter: Matter, holding: &Holding) -> Result<(), StoreError> {
+/// Writes what is held of an incident.
+pub fn hold(tx: &mut Tx<'_>, key: HeldKey, holding: &Holding) -> Result<(), StoreError> {
     let Holding { held, notice, fingerprints } = holding;
     tx.execute(
         "INSERT INTO held (incident_id, about_id, silence_id, knew, is_over, notice, fingerprints)
@@ -285,8 +297,8 @@ pub fn hold(tx: &mut Tx<'_>, matter: Matter, holding: &Holding) -> Result<(), St
          ON CONFLICT (incident_id, about_id) DO UPDATE SET silence_id = $3, knew = $4, is_over = $5, notice = $6,
          fingerprints = $7",
         &[
-            matter.incident.into(),
-            matter.about.into(),
+            key.incident.into(),
+            key.about.into(),
             held.by.into(),
             held.knew.into(),
             held.is_over.into(),
@@ -297,9 +309,9 @@ pub fn hold(tx: &mut Tx<'_>, matter: Matter, holding: &Holding) -> Result<(), St
     Ok(())
 }
 
-/// Nothing is held of it any more.
-pub fn let_go(tx: &mut Tx<'_>, matter: Matter) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM held WHERE incident_id = $1 AND about_id = $2", values![matter.incident, matter.about])?;
+/// Nothing of it is held any more.
+pub fn let_go(tx: &mut Tx<'_>, key: HeldKey) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM held WHERE incident_id = $1 AND about_id = $2", values![key.incident, key.about])?;
     Ok(())
 }
 
@@ -318,13 +330,13 @@ pub fn is_any_loose(tx: &mut Tx<'_>, now: At) -> Result<bool, StoreError> {
 #[derive(Debug)]
 pub struct HoldingPage {
     /// In order.
-    pub found: Vec<(Matter, Holding)>,
+    pub found: Vec<(HeldKey, Holding)>,
     /// Where the next page begins; `None`: this is the last one.
-    pub next: Option<Matter>,
+    pub next: Option<HeldKey>,
 }
 
 /// What is held, after `after`, in order: by silences that do not hold now, or `all`; at most `limit`.
-pub fn holdings(tx: &mut Tx<'_>, all: bool, after: Matter, now: At, limit: u32) -> Result<HoldingPage, StoreError> {
+pub fn holdings(tx: &mut Tx<'_>, all: bool, after: HeldKey, now: At, limit: u32) -> Result<HoldingPage, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {HOLDING} LEFT JOIN silences s ON s.id = h.silence_id
@@ -335,13 +347,13 @@ pub fn holdings(tx: &mut Tx<'_>, all: bool, after: Matter, now: At, limit: u32) 
     )?;
     let mut page = HoldingPage { found: Vec::with_capacity(rows.len()), next: None };
     for row in &rows {
-        let matter = Matter { incident: row.count(0)?, about: row.int(1)? };
+        let key = HeldKey { incident: row.count(0)?, about: row.int(1)? };
         match holding(row) {
             Ok(one) => page.found.push(one),
-            Err(StoreError::Row(why)) => unreadable(tx, matter, row, &why, now)?,
+            Err(StoreError::Row(why)) => unreadable(tx, key, row, &why, now)?,
             Err(error) => return Err(error),
         }
-        page.next = Some(matter).filter(|_| rows.len() == limit as usize);
+        page.next = Some(key).filter(|_| rows.len() == limit as usize);
     }
     Ok(page)
 }

@@ -34,7 +34,7 @@ use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::journal::Line;
 use crate::net::sessions::Roster;
-use crate::rules::liveness::{Absence, Patience, Presence, Roll, Step};
+use crate::rules::liveness::{Absence, LivenessTracker, Patience, Presence, Step};
 use crate::rules::state::day_of;
 use crate::store::devices::{self, DeviceId};
 use crate::store::incidents::{self, Begin, Subject};
@@ -69,7 +69,7 @@ pub struct Watchman {
     clock: Clock,
     bell: Bell,
     outbox: Bell,
-    roll: Roll,
+    roll: LivenessTracker,
     /// What the sessions ping for.
     judged_by: Arc<Patience>,
     /// Since when errors of each device would have been heard.
@@ -132,7 +132,7 @@ impl Watchman {
         outbox: Bell,
     ) -> Watchman {
         let now = clock.now();
-        let (roll, here_since) = (Roll::new(now), HashMap::new());
+        let (roll, here_since) = (LivenessTracker::new(now), HashMap::new());
         let judged_by = patience.borrow().clone();
         Watchman {
             store,

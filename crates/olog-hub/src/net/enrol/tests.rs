@@ -119,7 +119,7 @@ async fn a_replacement_keeps_the_row_and_kills_the_old_key_at_once() {
         peer: HERE,
         skew_ms: 0,
     };
-    let (place, _) = world.roster.take(world.roster.ticket(), who, At(0));
+    let (place, _) = world.roster.take(world.roster.reservation(), who, At(0));
 
     let secret = world.link(Some("comsrv"), 60, 1).await;
     assert_eq!(world.join(secret, "debian", 2).await.unwrap(), "comsrv");

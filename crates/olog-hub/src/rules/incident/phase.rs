@@ -15,7 +15,7 @@ pub(super) enum Phase {
     Trouble {
         incident: Option<Box<Incident>>,
         /// An end that is inferred and not yet believed.
-        pending: Option<Pending>,
+        pending: Option<UnconfirmedEnd>,
         /// When the hub last heard of an error.
         heard_at: At,
         /// An alarm is not quiet before: its device was away.
@@ -27,7 +27,7 @@ pub(super) enum Phase {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Pending {
+pub(super) struct UnconfirmedEnd {
     pub(super) ground: ResolvedBy,
     pub(super) at: At,
     pub(super) until: At,
@@ -43,11 +43,11 @@ pub(super) struct Good {
 }
 
 impl Phase {
-    pub(super) fn trouble(incident: Option<Box<Incident>>, pending: Option<Pending>, heard_at: At) -> Phase {
+    pub(super) fn trouble(incident: Option<Box<Incident>>, pending: Option<UnconfirmedEnd>, heard_at: At) -> Phase {
         Phase::Trouble { incident, pending, heard_at, not_quiet_before: None }
     }
 
-    pub(super) fn pending(&self) -> Option<Pending> {
+    pub(super) fn pending(&self) -> Option<UnconfirmedEnd> {
         if let Phase::Trouble { pending, .. } = self { *pending } else { None }
     }
 

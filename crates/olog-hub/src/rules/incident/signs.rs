@@ -9,7 +9,7 @@ use olog_push::FailedRun;
 
 /// When something happened, and when the hub heard of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct EventTimes {
     /// By the event, in the hub's time.
     pub(super) at: At,
     /// The hub's now.
@@ -19,7 +19,7 @@ pub(super) struct Moment {
 /// An error.
 #[derive(Debug)]
 pub(super) struct ErrorSign<'a> {
-    pub(super) moment: Moment,
+    pub(super) moment: EventTimes,
     pub(super) times: u64,
     /// Empty for a run by `exec`.
     pub(super) path: &'a str,
@@ -40,7 +40,7 @@ pub(super) struct ErrorSign<'a> {
 /// A run that left a log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunSign {
-    pub(super) moment: Moment,
+    pub(super) moment: EventTimes,
     /// When the log was made or emptied, where that is known.
     pub(super) began_at: Option<At>,
     /// That was by this run: all of the log is its own.
@@ -52,7 +52,7 @@ pub(super) struct RunSign {
 
 impl<'a> ErrorSign<'a> {
     /// New text in an error file, or (`times`) the same again, of which `excerpt` is what it said last.
-    pub(super) fn of_file(event: &Event, file: &'a File, moment: Moment, times: u64, excerpt: Excerpt) -> Self {
+    pub(super) fn of_file(event: &Event, file: &'a File, moment: EventTimes, times: u64, excerpt: Excerpt) -> Self {
         ErrorSign {
             moment,
             times: times.max(1),
@@ -69,7 +69,7 @@ impl<'a> ErrorSign<'a> {
 
     /// A run by `exec` that was under way when its machine restarted. The words are the agent's own for this, so that both
     /// are one error.
-    pub(super) fn of_vanished_run(moment: Moment) -> ErrorSign<'static> {
+    pub(super) fn of_vanished_run(moment: EventTimes) -> ErrorSign<'static> {
         let excerpt = Excerpt::of("the machine restarted during this run: how the run ended is unknown");
         ErrorSign {
             moment,
@@ -88,7 +88,7 @@ impl<'a> ErrorSign<'a> {
     /// A run by `exec` that failed.
     pub(super) fn of_run(
         event: &Event,
-        moment: Moment,
+        moment: EventTimes,
         texts: &[FingerprintText],
         excerpt: Excerpt,
         run: FailedRun,
@@ -111,7 +111,7 @@ impl<'a> ErrorSign<'a> {
 
 impl RunSign {
     /// A log that was written.
-    pub(super) fn of_file(event: &Event, file: &File, moment: Moment) -> RunSign {
+    pub(super) fn of_file(event: &Event, file: &File, moment: EventTimes) -> RunSign {
         // The beginning is by the same clock as the event.
         let began_at = |began: DeviceTime| moment.at.plus(began.since(event.at));
         RunSign {

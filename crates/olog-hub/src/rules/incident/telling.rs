@@ -10,12 +10,15 @@
 //!
 //! An incident that is reopened for the third time within a day is reported as one that comes and goes, then every 6 h with its
 //! count, until 24 h without an error.
+//!
+//! Invariant: an error counts as told only if its words are in a message. An error of which a grouped message has only the number is
+//! news when it comes again.
 
 use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
 use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
-use super::signs::{ErrorSign, Moment, hash};
+use super::signs::{ErrorSign, EventTimes, hash};
 use super::{HOUR, MINUTE, Outcome, Policy, TaskFacts, push_bounded};
 use crate::rules::state::State;
 
@@ -68,7 +71,7 @@ pub struct Incident {
     pushed: Vec<Fingerprint>,
     /// When new errors were pushed at once, within the last hour.
     at_once: Vec<At>,
-    held: Option<Held>,
+    held: Option<GroupedErrors>,
     /// Errors in a row: since it last began.
     #[serde(skip_serializing_if = "is_zero")]
     n_row: u32,
@@ -83,7 +86,7 @@ fn is_zero(n: &u32) -> bool {
 
 /// New errors that wait to be told together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Held {
+struct GroupedErrors {
     until: At,
     at: At,
     excerpt: Excerpt,
@@ -93,6 +96,9 @@ struct Held {
     #[serde(default)]
     of: Vec<Fingerprint>,
     n_more: u32,
+    /// Those of which the message has only the number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    only_counted: Vec<Fingerprint>,
     /// What the further ones say, a line each, at most [`LINES_MAX`].
     #[serde(default)]
     lines: Vec<String>,
@@ -208,10 +214,13 @@ impl Incident {
         }
         let new: Vec<Fingerprint> = sign.fingerprints.iter().filter(|f| !self.pushed.contains(f)).copied().collect();
         let fresh = new.first().copied();
-        for &fingerprint in &sign.fingerprints {
-            if !self.pushed.contains(&fingerprint) {
-                push_bounded(&mut self.pushed, fingerprint, FINGERPRINTS_MAX);
-            }
+        let waits = self.is_told && fresh.is_some() && !sign.is_told && !self.has_slot(sign.moment.now, policy);
+        if waits && self.held.as_ref().is_some_and(|held| held.lines.len() >= LINES_MAX) {
+            return self.count_beyond_the_lines(&new);
+        }
+        new.iter().for_each(|fingerprint| push_bounded(&mut self.pushed, *fingerprint, FINGERPRINTS_MAX));
+        if waits {
+            return self.hold(sign, new);
         }
         let why = if !self.is_told {
             match self.n_reopened {
@@ -221,9 +230,6 @@ impl Incident {
                 _ => Reason::ComesAndGoes { n_times: self.n_begun },
             }
         } else if fresh.is_some() {
-            if !sign.is_told && !self.has_slot(sign.moment.now, policy) {
-                return self.hold(sign, new);
-            }
             Reason::NewFingerprint
         } else {
             return;
@@ -272,7 +278,7 @@ impl Incident {
             }
             None => {
                 let (excerpt, path) = (sign.excerpt.clone(), sign.path.to_owned());
-                self.held = Some(Held {
+                self.held = Some(GroupedErrors {
                     until: sign.moment.now.plus(TOGETHER_EVERY),
                     at: sign.moment.at,
                     excerpt,
@@ -280,10 +286,22 @@ impl Incident {
                     fingerprint: of.first().copied(),
                     of,
                     n_more: 0,
+                    only_counted: Vec::new(),
                     lines: Vec::new(),
                 });
             }
         }
+    }
+
+    /// More errors wait than a message shows: this one is only counted. Its words are in no message, so it does not count as
+    /// told, and is news when it comes again later.
+    fn count_beyond_the_lines(&mut self, new: &[Fingerprint]) {
+        let Some(held) = &mut self.held else { return };
+        if new.iter().all(|fingerprint| held.only_counted.contains(fingerprint)) {
+            return;
+        }
+        held.n_more = held.n_more.saturating_add(1);
+        new.iter().for_each(|fingerprint| push_bounded(&mut held.only_counted, *fingerprint, FINGERPRINTS_MAX));
     }
 
     pub(super) fn tell_held(&mut self, now: At, out: &mut Vec<Outcome>) {
@@ -312,7 +330,7 @@ impl Incident {
         out.push(Outcome::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
     }
 
-    pub(super) fn end(&mut self, ground: ResolvedBy, moment: Moment, out: &mut Vec<Outcome>) {
+    pub(super) fn end(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<Outcome>) {
         // What was held back must not come after the end.
         self.release_held(moment.now, out);
         out.push(Outcome::End { ground, at: moment.at });
@@ -321,7 +339,7 @@ impl Incident {
         }
     }
 
-    pub(super) fn tell_over(&mut self, ground: ResolvedBy, moment: Moment, out: &mut Vec<Outcome>) {
+    pub(super) fn tell_over(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<Outcome>) {
         if !std::mem::take(&mut self.is_told) {
             return;
         }

@@ -8,7 +8,7 @@ use super::*;
 
 /// A hub and its devices; the watchman looks whenever something is due or somebody comes.
 struct World {
-    roll: Roll,
+    roll: LivenessTracker,
     now: At,
     devices: Vec<Presence>,
     open: Vec<(u64, Absence)>,
@@ -35,7 +35,7 @@ impl World {
             peer: Some(format!("10.0.0.{i}")),
         };
         World {
-            roll: Roll::new(At(-DAY)),
+            roll: LivenessTracker::new(At(-DAY)),
             now: At(0),
             devices: (0..n).map(device).collect(),
             open: Vec::new(),
@@ -289,7 +289,7 @@ fn a_restarted_hub_does_not_call_everyone_lost() {
     world.told.clear();
     // The hub was down for a day while five were away: nobody is connected when it starts.
     world.now = At(DAY);
-    world.roll = Roll::new(world.now);
+    world.roll = LivenessTracker::new(world.now);
     world.devices.iter_mut().for_each(|d| d.is_connected = false);
     world.look();
     world.pass(30);
@@ -384,7 +384,7 @@ fn what_comes_and_goes_and_stays_away_is_told_within_the_hour() {
     world.pass(20_000);
     world.heard(&["4660 lost d0 of 2 since 1000 times 6"]);
     // The hub starts anew: what is known of it stands in the absence.
-    world.roll = Roll::new(world.now);
+    world.roll = LivenessTracker::new(world.now);
     world.comes(0, true);
     world.pass(86_500);
     world.heard(&["107400 back d0 since 1000 rebooted 1 times 6"]);

@@ -118,15 +118,15 @@ fn bad_input_is_refused_in_words() {
 
 #[test]
 fn what_is_held_of_a_matter_follows_what_a_person_would_have_heard() {
-    use Word::{Begins, Ends, GoesOn, Happens};
+    use Transition::{Begins, Ends, GoesOn, Happens};
     const HELD: Option<u64> = Some(7);
-    let check = |steps: &[(Word, Option<u64>)]| {
+    let check = |steps: &[(Transition, Option<u64>)]| {
         let mut held = None;
         let mut told = String::new();
-        for (word, by) in steps {
-            let (verdict, next) = step(held, *word, *by);
+        for (transition, by) in steps {
+            let (verdict, next) = step(held, *transition, *by);
             held = next;
-            told.push(if verdict == Verdict::Tell { 't' } else { '-' });
+            told.push(if verdict == HoldDecision::Tell { 't' } else { '-' });
         }
         (told, held.map(|h| (h.knew, h.is_over)))
     };

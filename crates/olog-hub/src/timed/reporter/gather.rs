@@ -11,7 +11,7 @@ use olog_push::notice::{ClosedIncident, ProblemKind};
 use olog_push::{ResolvedBy, words};
 
 use crate::apply::{self, Rules};
-use crate::net::sessions::Seat;
+use crate::net::sessions::SessionHandle;
 use crate::rules::budget::Budget;
 use crate::rules::expect::{Learnt, Standing};
 use crate::rules::report::{
@@ -36,7 +36,7 @@ const DISKS: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Around {
     pub(super) rules: Arc<Rules>,
-    pub(super) seats: HashMap<i64, Arc<Seat>>,
+    pub(super) seats: HashMap<i64, Arc<SessionHandle>>,
     pub(super) next_at: Option<At>,
     pub(super) hub: String,
     pub(super) keep_days: u32,

@@ -56,7 +56,7 @@ impl World {
         let n_told = self.n_told;
         let mut world = World::new(self.store);
         world.hand.set(now);
-        world.watchman.roll = Roll::new(now);
+        world.watchman.roll = LivenessTracker::new(now);
         world.n_told = n_told;
         world
     }
@@ -76,7 +76,7 @@ impl World {
     fn connect(&self, device: DeviceId, boot: u8) -> Place {
         let peer = IpAddr::from([10, 0, 0, 1]);
         let who = Newcomer { device, boot: Id128([boot; 16]), peer, skew_ms: 0 };
-        self.roster.take(self.roster.ticket(), who, self.clock.now()).0
+        self.roster.take(self.roster.reservation(), who, self.clock.now()).0
     }
 
     /// The session ends, and the store knows when it was last heard.

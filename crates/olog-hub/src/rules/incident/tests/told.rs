@@ -39,6 +39,28 @@ fn of_many_that_were_held_back_the_first_are_shown_and_all_are_counted() {
 }
 
 #[test]
+fn an_error_that_was_only_counted_is_news_when_it_comes_again() {
+    let mut sim = Sim::new();
+    sim.policy.new_errors_per_hour = 0;
+    sim.err("svc.err", "start");
+    for c in 'a'..='m' {
+        sim.err("svc.err", &format!("error {}", c.to_string().repeat(9)));
+        sim.err("svc.err", &format!("error {}", c.to_string().repeat(9)));
+    }
+    sim.told.clear();
+    sim.pass(HOUR);
+    let told = std::mem::take(&mut sim.told).join("\n");
+    assert!(told.contains("and 12 more") && told.contains("kkk") && !told.contains("lll"), "{told}");
+    sim.err("svc.err", "error kkkkkkkkk");
+    sim.pass(HOUR);
+    sim.heard(&[]);
+    sim.err("svc.err", "error lllllllll");
+    sim.pass(HOUR);
+    let told = sim.told.join("\n");
+    assert!(told.contains("lll"), "its words were in no message: {told}");
+}
+
+#[test]
 fn what_was_held_back_comes_before_the_end() {
     let mut sim = Sim::new();
     sim.policy.new_errors_per_hour = 0;

@@ -49,7 +49,7 @@ proptest! {
                     world.look();
                 }
                 Move::Restart => {
-                    world.roll = Roll::new(world.now);
+                    world.roll = LivenessTracker::new(world.now);
                     world.look();
                 }
                 Move::Pass(seconds) => world.pass(seconds),

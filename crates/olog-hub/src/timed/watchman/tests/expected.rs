@@ -78,7 +78,7 @@ async fn nights() -> Vec<(World, DeviceId, Place)> {
     let mut nights = Vec::new();
     for mut world in worlds().await {
         world.hand.set(at("2026-11-22T00:00:00Z"));
-        world.watchman.roll = Roll::new(world.clock.now());
+        world.watchman.roll = LivenessTracker::new(world.clock.now());
         let device = world.join("laptop").await;
         let place = world.connected(device, 0, 0).await;
         world.pass(0).await;

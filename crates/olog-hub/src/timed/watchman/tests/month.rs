@@ -145,7 +145,7 @@ impl Month {
     pub(super) async fn begin(plans: BTreeMap<String, Plan>) -> Month {
         let mut world = World::new(sqlite().await);
         world.hand.set(START);
-        world.watchman.roll = Roll::new(START);
+        world.watchman.roll = LivenessTracker::new(START);
         let config = olog_daemon::config::read_text("hub.toml", "timezone = \"UTC\"\n", |table| {
             crate::config::Config::take(table, Path::new("/"))
         });

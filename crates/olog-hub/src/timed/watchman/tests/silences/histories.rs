@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::rules::silence::{Word, word};
+use crate::rules::silence::{Transition, transition};
 use crate::store::tests::sqlite;
 
 const DEVICES: [&str; 3] = ["a", "b", "c"];
@@ -49,10 +49,10 @@ fn believed<'a>(notices: impl Iterator<Item = &'a Notice>) -> BTreeSet<(u64, Str
             _ => vec![String::new()],
         };
         for name in names {
-            match word(notice) {
-                Word::Begins | Word::GoesOn => open.insert((incident, name)),
-                Word::Ends => open.remove(&(incident, name)),
-                Word::Happens => false,
+            match transition(notice) {
+                Transition::Begins | Transition::GoesOn => open.insert((incident, name)),
+                Transition::Ends => open.remove(&(incident, name)),
+                Transition::Happens => false,
             };
         }
     }
