@@ -5,7 +5,17 @@ use std::{
     process::{Command, Stdio},
 };
 
-use olog_journeys::{daemon::program, world::World};
+use olog_journeys::{
+    daemon::program,
+    world::{Hub, World},
+};
+use serde_json::Value;
+
+/// What `task show` says of a task of `pi`; `None` while the hub does not know it.
+fn task(hub: &Hub, name: &str) -> Option<Value> {
+    let said = hub.verb(&["task", "show", "pi", name, "--json"]);
+    said.status.success().then(|| serde_json::from_str(&said.out).unwrap())
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_fails_while_its_agent_is_down_is_an_error_at_the_hub_and_on_the_phone() {
@@ -15,15 +25,14 @@ async fn a_run_that_fails_while_its_agent_is_down_is_an_error_at_the_hub_and_on_
     let mut exec = Command::new(program("olog-agent"));
     exec.arg("exec").arg("--config").arg(pi.daemon.config()).args(["--task", "long2", "--", "sh", "-c"]);
     let mut run = exec.arg("echo disk broken; read x; exit 2").stdin(Stdio::piped()).spawn().unwrap();
-    let task = |hub: &olog_journeys::world::Hub| hub.list(&["task", "list"]).into_iter().find(|t| t["task"] == "long2");
-    hub.wait("it runs", |hub| task(hub).filter(|task| !task["running_at"].is_null()));
+    hub.wait("it runs", |hub| task(hub, "long2").filter(|task| !task["running_at"].is_null()));
     pi.daemon.stop();
     run.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(2));
     pi.start();
     world.push("disk broken").await;
-    let task = hub.wait("its error", |hub| task(hub).filter(|task| task["state"] == "ERR"));
-    assert!(task["running_at"].is_null(), "{task}");
+    let task = hub.wait("its error", |hub| task(hub, "long2").filter(|task| task["state"] == "ERR"));
+    assert_eq!(task.get("running_at"), Some(&Value::Null), "{task}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,10 +50,8 @@ async fn a_run_that_vanished_is_not_ok_at_the_hub() {
     run.wait().unwrap();
     pi.start();
     world.push("how the run ended is unknown").await;
-    hub.wait("its error", |hub| {
-        let mut tasks = hub.list(&["task", "list"]).into_iter();
-        tasks.find(|task| task["task"] == "gone" && task["state"] == "ERR" && task["running_at"].is_null())
-    });
+    let task = hub.wait("its error", |hub| task(hub, "gone").filter(|task| task["state"] == "ERR"));
+    assert_eq!(task.get("running_at"), Some(&Value::Null), "{task}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
