@@ -1,7 +1,7 @@
 //! `exec`: runs a command and reports its start and its end as a run of a task.
 //!
 //! The command comes first: it runs whether the agent is there or not, its output is passed on as it comes, its exit code is
-//! ours. Start and end are written to a run file ([`runs`](crate::runs)), which the agent reads now or when it is back. If no
+//! ours. Start and end are written to a run file ([`crate::runs`]), which the agent reads now or when it is back. If no
 //! folder takes that file, the run is reported over the agent's socket; if that fails too, stderr says so.
 //!
 //! Two ways to run:
@@ -12,7 +12,7 @@
 //! | output | read, passed on, its end reported | what goes to the terminal goes there directly and is not reported |
 //! | signals | each one that can be caught is forwarded | likewise, except those that the terminal has already sent to the whole group |
 //!
-//! It never changes what the command does, and it never waits for an agent that does not answer for longer than [`RING_AFTER`].
+//! It never changes what the command does, and it never waits for an agent that does not answer for longer than `RING_AFTER`.
 
 mod follow;
 mod lock;

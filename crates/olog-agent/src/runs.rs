@@ -1,7 +1,7 @@
 //! The files by which `exec` reports a run: one file per run, in a folder that the agent reads.
 //!
 //! `exec` writes the start before it starts the command, and the end after it. So nothing is lost while the agent is down,
-//! restarts, or is being upgraded: the agent reads the file when it is back ([`reader`]), and the event carries the time that the
+//! restarts, or is being upgraded: the agent reads the file when it is back (`reader`), and the event carries the time that the
 //! file has. Ringing the agent's socket (`POST /runs`) only makes it read at once.
 //!
 //! | on disk | written by | means |

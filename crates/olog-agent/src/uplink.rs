@@ -7,8 +7,8 @@
 //! Only an `ack` for something that this session has sent deletes events from the spool. An `ack` for more is an error of the hub: it ends
 //! the session and deletes nothing.
 //!
-//! Between two sessions there is a jittered back-off of at most 10 s ([`BACK_OFF_MAX`]), 5 min for a device that the hub has
-//! forgotten ([`REVOKED_AFTER`]). A new configuration or a `join` ends the wait.
+//! Between two sessions there is a jittered back-off of at most 10 s (`BACK_OFF_MAX`), 5 min for a device that the hub has
+//! forgotten (`REVOKED_AFTER`). A new configuration or a `join` ends the wait.
 //!
 //! Owns the connection. Uses the spool only through its public functions, knows nothing of log files, and reads no clock but its own.
 

@@ -155,7 +155,6 @@ pub struct Hub {
 
 impl Hub {
     /// Starts a hub. With `source` it rereads its configuration.
-    #[expect(clippy::too_many_lines, reason = "one list of what is started, in its order")]
     pub async fn start(config: Config, source: Option<Source>, clock: Clock) -> Result<Hub, StartError> {
         // Before anything counts.
         web::figures();

@@ -2,7 +2,7 @@
 //! and keys that two machines use.
 //!
 //! **Group commit.** Sessions hand batches to one worker and wait. Batches that arrive during a transaction are collected and
-//! committed as the next one, up to [`GROUP_MAX`] events. So a lone event is committed at once, and a thousand agents share one flush
+//! committed as the next one, up to `GROUP_MAX` events. So a lone event is committed at once, and a thousand agents share one flush
 //! of the disk. An acknowledgement means that the transaction is on the disk.
 //!
 //! One transaction writes the events (once per number), the tasks' facts, the incidents and the outbox rows.

@@ -4,7 +4,7 @@
 //! commits, so that a step that is rolled back or repeated logs nothing. The fields are for searching:
 //! `journalctl OLOG_DEVICE=pi`, `OLOG_INCIDENT=17`. The text of log files stays in the database.
 //!
-//! Rate-limited: of each [`WINDOW`] the first [`LINES`] are logged and the rest is counted, so that a storm (a thousand devices
+//! Rate-limited: of each `WINDOW` the first `LINES` are logged and the rest is counted, so that a storm (a thousand devices
 //! reconnect) does not push other lines out of the journal. `incident list` and `device list` still have everything.
 //!
 //! Must not: decide anything, or hold up a commit.

@@ -11,7 +11,7 @@
 //! leaves with the next one: there is no grouping delay, except in a storm. A row leaves when its last receiver has accepted
 //! it. Done is written after the answer, never before the call.
 //!
-//! At least once: before the call a crash costs nothing, because the claim expires ([`CLAIM_FOR`]); between the service's yes and our
+//! At least once: before the call a crash costs nothing, because the claim expires (`CLAIM_FOR`); between the service's yes and our
 //! record it repeats the message, once. An answer that the store does not take is kept, also over a reload, and recorded before
 //! anything else is sent.
 //!

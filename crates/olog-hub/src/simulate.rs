@@ -1,6 +1,6 @@
 //! `olog-hub simulate`: which messages a scenario would bring, when, how they are merged, and what is held back and why.
 //!
-//! A [`Script`] says what happens; the stage plays it through the hub's own workers as fast as the machine allows; the [`Story`] is what
+//! A `Script` says what happens; the stage plays it through the hub's own workers as fast as the machine allows; the `Story` is what
 //! a person reads. Each step moves the clock to the next instant at which something happens or is due, runs what is due, and
 //! lets every channel send. Nothing sleeps, no service is called, and nothing remains but the printed text.
 //!

@@ -42,6 +42,8 @@ const WHOLE_MAX: usize = 400;
 const WHOLE_MIN: usize = 10;
 /// What waits becomes at most so many messages one after the other; of more, most is only counted.
 const MESSAGES_MAX: usize = 3;
+/// Characters of its text that each error keeps where several share a message: without words of its own it would not be shown.
+const EXCERPT_MIN: usize = 80;
 /// Names in a list, and in one of a storm.
 const NAMES_MAX: usize = 200;
 const STORM_NAMES_MAX: usize = 20;
@@ -119,7 +121,7 @@ pub fn why(notice: &Notice, language: Language, timezone: Tz) -> String {
 
 /// Makes one message of what waits, in the order of its making. Of nothing it makes an empty one.
 ///
-/// What does not fit is left to the next message. But of more than a person reads, or more than [`MESSAGES_MAX`] messages
+/// What does not fit is left to the next message. But of more than a person reads, or more than `MESSAGES_MAX` messages
 /// hold (one, where messages are few), one message is made that tells the worst and what most devices share, and counts the rest.
 pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     let say = Localizer { language: context.language, timezone: context.timezone, now: context.now };
@@ -133,7 +135,7 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
     let size = |page: &Page| context.limits.unit.size(&page.write(context.limits.form));
     let max = context.limits.body;
     if !rest.are_counted {
-        let smallest = write(&say, context, &entries, &rest, Some(0)).2;
+        let smallest = write(&say, context, &entries, &rest, Some(EXCERPT_MIN)).2;
         rest.are_counted = entries.len() > WHOLE_MIN && size(&smallest) > max.saturating_mul(messages_max);
     }
     // Where the message may end: after each matter, in a storm after each that goes together.
@@ -150,7 +152,7 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
         let end = n.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
         let (chosen, others) = entries.split_at(end.min(entries.len()));
         let rest = Omitted { entries: others, ..rest };
-        let (title, telling, smallest) = write(&say, context, chosen, &rest, Some(0));
+        let (title, telling, smallest) = write(&say, context, chosen, &rest, Some(EXCERPT_MIN));
         // Escaping makes a text longer, so the measure is the page and not its texts.
         let too_long = size(&smallest);
         if too_long > max && n > 1 {
@@ -159,7 +161,10 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Composed {
         }
         let full = [None, Some(500), Some(200), Some(100)];
         let page = full.into_iter().map(|budget| write(&say, context, chosen, &rest, budget).2);
-        let page = page.into_iter().find(|page| size(page) <= max).unwrap_or(smallest);
+        let mut page = page.into_iter().find(|page| size(page) <= max).unwrap_or(smallest);
+        if n <= 1 && size(&page) > max {
+            page = write(&say, context, chosen, &rest, Some(0)).2;
+        }
         let places = |entries: &[MessageItem<'_>]| {
             let mut places: Vec<usize> = entries.iter().flat_map(|entry| entry.places.iter().copied()).collect();
             places.sort_unstable();

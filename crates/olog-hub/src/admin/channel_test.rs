@@ -21,7 +21,7 @@ pub async fn send(client: &Client, channel: &str) -> Result<Tested, AskError> {
     wait(client, test.row).await
 }
 
-/// Waits until the services have answered to this outbox row, or for [`PATIENCE`].
+/// Waits until the services have answered to this outbox row, or for `PATIENCE`.
 pub async fn wait(client: &Client, row: i64) -> Result<Tested, AskError> {
     let start = Instant::now();
     loop {

@@ -2,7 +2,7 @@
 //!
 //! The cause, in this order: systemd's result if the process was killed (`$MONITOR_…`, systemd.exec(5)); the message that `run`
 //! saved (`traces`); the first mistake in the configuration; systemd's exit code. It is pushed through the channels of the last
-//! good configuration, else of the present one, once per cause within [`SAME_CAUSE`]; the answer of each receiver's service is
+//! good configuration, else of the present one, once per cause within `SAME_CAUSE`; the answer of each receiver's service is
 //! logged. It needs neither the database nor a writable `state_dir`: they may be why the hub is down.
 //!
 //! Must not: touch the outbox. What waits there is sent when the hub is back, and the hub then reports that it is.

@@ -15,8 +15,8 @@
 //! | the two before | (kept free of what can wait) |
 //! | the others | also recoveries, messages, reminders |
 //!
-//! The budget is divided among devices as well: after [`Budget::free_of_a_device`] messages about one device, its next one waits
-//! [`GATHER`] after the one before. So one noisy program or user cannot use up the day of the whole fleet, and what gathers goes
+//! The budget is divided among devices as well: after `Budget::free_of_a_device` messages about one device, its next one waits
+//! `GATHER` after the one before. So one noisy program or user cannot use up the day of the whole fleet, and what gathers goes
 //! together. Of a very small budget less is kept. Pure: must not know the store, a clock, or what is told.
 
 use std::collections::BTreeMap;

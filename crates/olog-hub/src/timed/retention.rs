@@ -1,7 +1,7 @@
 //! Retention: removes events, messages and silences that are older than `event_keep_days`, in small steps.
 //!
 //! What is needed for longer is stored elsewhere: the facts and days of tasks, incidents, reports, and the digests of the last numbers
-//! of each epoch (`events::sweep`). A step is one transaction of at most [`STEP`] rows; the writer is free for [`REST`]
+//! of each epoch (`events::sweep`). A step is one transaction of at most `STEP` rows; the writer is free for `REST`
 //! between two, so ingest waits for one step at most. The three kinds are separate duties: what fails for one does not stop the
 //! others. A crash loses nothing: the next round goes on where the store says.
 //!

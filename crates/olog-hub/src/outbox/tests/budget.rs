@@ -72,7 +72,7 @@ async fn what_can_wait_goes_with_the_next_message_and_that_says_why() {
         bench.until("both leave", |facts, waiting| facts.held_through.is_none() && waiting == 0).await;
         assert_eq!(bench.got(UID).len(), 6);
         assert!(bench.last().contains("task0") && bench.last().contains("mysql"), "{}", bench.last());
-        assert!(bench.last().contains("曾等待额度:24 小时内已发 5/10 条"), "{}", bench.last());
+        assert!(bench.last().contains("曾因额度不足而等待；24 小时内已发 5/10 条"), "{}", bench.last());
         bench.end().await;
     }
 }

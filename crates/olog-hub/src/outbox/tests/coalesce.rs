@@ -10,9 +10,10 @@ fn error_of(device: usize, task: usize) -> Notice {
     let mut notice = error(&format!("task{task}"));
     notice.device = Some(format!("dev{device}"));
     notice.incident = Some((device * 1_000 + task) as u64);
-    if let Content::Error { excerpt, fingerprint, .. } = &mut notice.content {
+    if let Content::Error { excerpt, fingerprint, facts, .. } = &mut notice.content {
         *excerpt = Excerpt::of(&text);
-        *fingerprint = fingerprints(&text).first().map(|text| text.fingerprint());
+        facts.fingerprints = fingerprints(&text).iter().map(|text| text.fingerprint()).collect();
+        *fingerprint = facts.fingerprints.first().copied();
     }
     notice
 }

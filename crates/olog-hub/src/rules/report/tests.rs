@@ -341,7 +341,10 @@ fn acknowledged_trouble_stands_behind_what_nobody_has_seen() {
 fn no_device_yet_is_said_and_is_no_trouble() {
     let report = Builder::new(window(), ELEVEN).finish(Health::default());
     let html = page::html(&report, &say(Language::En));
-    assert!(html.contains("No device has joined yet") && html.contains("No channel: nobody is told"), "{html}");
+    assert!(
+        html.contains("No device has joined yet") && html.contains("No channel is configured: nobody will be notified"),
+        "{html}"
+    );
 }
 
 fn shown(report: &Report, language: Language) -> String {
@@ -360,7 +363,7 @@ fn one_error_of_several_devices_is_one_card_with_the_commands_for_all_of_them() 
     other.incident.as_mut().unwrap().acknowledged_at = Some(ELEVEN.plus(-MINUTE));
     builder.device(device("d", vec![other, failing("dump", 1, 51, "setlocale: cannot change locale\nno space")]));
     let html = shown(&builder.finish(healthy()), Language::En);
-    let now = html.split("id=\"over\"").next().unwrap().split("id=\"now\"").nth(1).unwrap();
+    let now = html.split("id=\"now\"").nth(1).unwrap().split("</section>").next().unwrap();
     assert_eq!(now.matches("<article").count(), 3, "{now}");
     assert!(now.contains("One error, 3 places: c/backup, b/backup, a/backup"), "{now}");
     assert!(now.contains("#40-42") && now.contains("olog-hub incident ack 40-42"), "{now}");

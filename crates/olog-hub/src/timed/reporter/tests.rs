@@ -351,7 +351,7 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
         assert_eq!(facts.now[0].due_at, Some(ELEVEN.plus(-7 * HOUR - 30 * MINUTE)));
         assert_eq!((facts.devices.lost, facts.devices.err, facts.tasks.lost), (1, 1, 1));
         let text = world.reporter().text(&facts);
-        assert!(text.contains("未运行 pi/backup") && text.contains("laptop,从未加入"), "{text}");
+        assert!(text.contains("未运行 pi/backup") && text.contains("laptop，从未加入"), "{text}");
     }
 }
 

@@ -275,7 +275,8 @@ proptest! {
         period in prop_oneof![2 * MINUTE..HOUR, HOUR..3 * DAY],
         jitters in proptest::collection::vec(-0.09_f64..0.09, 40),
     ) {
-        let n = ((if period < DAY / 2 { DAY } else { 6 * DAY }) / period + 5).max(10) as usize;
+        // An uneven start costs up to nine gaps, until the mean of the gaps is known.
+        let n = ((if period < DAY / 2 { DAY } else { 6 * DAY }) / period + 24) as usize;
         let mut life = free();
         let run = |i: usize| DAY0.plus(i as i64 * period + (jitters[i % jitters.len()] * period as f64) as i64);
         prop_assert_eq!(life.runs((0..n).map(run)), Vec::<String>::new());
