@@ -22,7 +22,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Device", "to be renamed"),
     ("type", "olog-hub/Done", "to be renamed"),
     ("type", "olog-hub/Ended", "to be renamed"),
-    ("type", "olog-hub/Held", "to be renamed"),
     ("type", "olog-hub/Incident", "to be renamed"),
     ("type", "olog-hub/Line", "to be renamed"),
     ("type", "olog-hub/Listed", "to be renamed"),

@@ -295,7 +295,8 @@ fn commit(
         }
         settings::set(tx, TOLD, &is)?;
     }
-    apply::tell(tx, rules, &notice(new.facts.clone()), now)?;
+    let facts = olog_push::ReportFacts { number: u64::try_from(id).ok(), ..new.facts.clone() };
+    apply::tell(tx, rules, &notice(facts), now)?;
     Ok(Some(id))
 }
 

@@ -376,6 +376,17 @@ fn telling(say: &Localizer, entries: &[MessageItem<'_>], blocks: &[Block<'_, '_>
     if let ([_], Some(Content::Error { excerpt, .. })) = (blocks, entries.first().map(|entry| &entry.notice.content)) {
         return cut::telling_line(excerpt);
     }
+    // Several errors of one incident: its name is in the title already, so the newest error speaks.
+    let incident = entries.first().and_then(|entry| entry.notice.incident);
+    if incident.is_some() && entries.iter().all(|entry| entry.notice.incident == incident) {
+        let errors = entries.iter().filter_map(|entry| match &entry.notice.content {
+            Content::Error { excerpt, .. } => Some((entry.notice.at, excerpt)),
+            _ => None,
+        });
+        if let Some((_, excerpt)) = errors.max_by_key(|(at, _)| *at) {
+            return cut::telling_line(excerpt);
+        }
+    }
     let is_system = |entry: &MessageItem<'_>| matches!(entry.notice.content, Content::System { .. });
     if entries.iter().all(is_system) {
         let short = |entry| cut::end(&one::rendered(say, entry).telling, 40);
