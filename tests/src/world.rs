@@ -121,7 +121,7 @@ impl Hub {
             format!("public_url = \"https://127.0.0.1:{port}\"\n")
         };
         let language = if top.contains("language") { "" } else { "language = \"en\"\n" };
-        let alerts = if more.contains("[alerts]") { "" } else { "[alerts]\nover_wait = \"1s\"\n" };
+        let alerts = if more.contains("[alerts]") { "" } else { "[alerts]\nquiet = \"\"\nover_wait = \"1s\"\n" };
         // A test that wants reports says when; in all others no report may come at 11:00.
         let report = if more.contains("[report]") { "" } else { "[report]\nschedule = \"0 0 29 2 *\"\n" };
         let text = format!(

@@ -77,8 +77,10 @@ impl Machine {
 
     /// As [`Machine::configure_hub`], without telling the hub.
     pub(crate) fn write_hub_conf(&self, site: &Site, more: &str) {
-        let (url, alerts) =
-            (site.phone.url(), if more.contains("[alerts]") { "" } else { "[alerts]\nover_wait = \"1s\"\n" });
+        let (url, alerts) = (
+            site.phone.url(),
+            if more.contains("[alerts]") { "" } else { "[alerts]\nquiet = \"\"\nover_wait = \"1s\"\n" },
+        );
         let text = format!(
             "language = \"en\"\ntimezone = \"UTC\"\n{alerts}{more}\n[[channel]]\nname = \"phone\"\ntype = \"wxpusher\"\n\
              token_file = \"phone.token\"\nuids = [{UID:?}]\napi_url = {url:?}\n"

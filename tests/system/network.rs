@@ -30,7 +30,7 @@ async fn reaches_the_phone(site: &Site, machine: &Machine, words: &str) {
 async fn an_unplugged_machine_is_lost_and_back_with_what_it_saw() {
     let site = Site::with_room_for(2).await;
     let hub = evening(&site, "hub");
-    hub.write_hub_conf(&site, "[alerts]\nover_wait = \"1s\"\noffline_after = \"5s\"\n");
+    hub.write_hub_conf(&site, "[alerts]\nquiet = \"\"\nover_wait = \"1s\"\noffline_after = \"5s\"\n");
     hub.good("systemctl reload olog-hub");
     let pi = remote(&site, &hub, "pi");
     reaches_the_phone(&site, &pi, "by the wire").await;
@@ -55,7 +55,7 @@ async fn an_unplugged_machine_is_lost_and_back_with_what_it_saw() {
 async fn a_machine_that_shuts_down_says_bye_and_is_not_lost() {
     let site = Site::with_room_for(2).await;
     let hub = evening(&site, "hub");
-    hub.write_hub_conf(&site, "[alerts]\nover_wait = \"1s\"\noffline_after = \"5s\"\n");
+    hub.write_hub_conf(&site, "[alerts]\nquiet = \"\"\nover_wait = \"1s\"\noffline_after = \"5s\"\n");
     hub.good("systemctl reload olog-hub");
     let mut pi = remote(&site, &hub, "pi");
     pi.reboot(|| {

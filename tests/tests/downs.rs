@@ -64,7 +64,7 @@ async fn a_hub_that_was_killed_is_told_even_without_its_state() {
     hub.daemon.kill();
     std::fs::remove_dir_all(&hub.state_dir).unwrap();
     assert_eq!(look_after(&mut hub, "watchdog", "6"), Some(0));
-    assert!(world.push("HUB down").await.text().contains("did not answer"));
+    assert!(world.push("HUB down").await.text().contains("stopped responding"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,7 +144,7 @@ async fn setup_before_the_first_start_says_how_to_go_on() {
         "{said:?}"
     );
     hub.start();
-    assert!(hub.verb(&["channel", "test", "phone"]).good().contains("accepted"));
+    assert!(hub.verb(&["channel", "test", "phone"]).good().contains("已接受"));
     assert!(!hub.daemon.log_text().contains(spt));
 }
 

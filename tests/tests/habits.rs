@@ -144,7 +144,7 @@ async fn sixty_tasks_that_fail_at_once_are_few_messages_that_name_each() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_that_removes_and_writes_its_file_again_does_not_flap() {
     let world = World::new().await;
-    let hub = world.hub_with("", "[alerts]\nover_wait = \"5s\"\n");
+    let hub = world.hub_with("", "[alerts]\nquiet = \"\"\nover_wait = \"5s\"\n");
     let pi = world.agent("pi", &hub);
     for _ in 0..15 {
         pi.sh("rm -f x.err; sleep 0.15; echo 'the queue is stuck' > x.err; sleep 0.15");

@@ -10,7 +10,7 @@ async fn what_was_written_while_the_agent_was_off_is_told_late() {
     let world = World::new().await;
     let hub = world.hub();
     let mut pi = world.agent("pi", &hub);
-    pi.append("svc.err", "before\n");
+    pi.append("svc.err", "trouble from yesterday\n");
     world.push("ERR pi/svc").await;
     pi.daemon.stop();
     pi.append("svc.err", "meanwhile the disk filled\n");
@@ -18,7 +18,7 @@ async fn what_was_written_while_the_agent_was_off_is_told_late() {
     pi.start();
     world.push("meanwhile the disk filled").await;
     world.push("another one").await;
-    assert_eq!(world.n_pushes("before"), 1);
+    assert_eq!(world.n_pushes("trouble from yesterday"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +59,7 @@ async fn what_was_written_while_both_were_off_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_hub_does_not_call_everyone_lost() {
     let world = World::new().await;
-    let mut hub = world.hub_with("", "[alerts]\nover_wait = \"1s\"\noffline_after = \"5s\"\n");
+    let mut hub = world.hub_with("", "[alerts]\nquiet = \"\"\nover_wait = \"1s\"\noffline_after = \"5s\"\n");
     let pi = world.agent("pi", &hub);
     hub.daemon.kill();
     hub.start();
@@ -71,7 +71,7 @@ async fn a_restarted_hub_does_not_call_everyone_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_goes_is_lost_once_and_told_when_it_is_back() {
     let world = World::new().await;
-    let hub = world.hub_with("", "[alerts]\nover_wait = \"1s\"\noffline_after = \"3s\"\n");
+    let hub = world.hub_with("", "[alerts]\nquiet = \"\"\nover_wait = \"1s\"\noffline_after = \"3s\"\n");
     let mut pi = world.agent("pi", &hub);
     let nas = world.agent("nas", &hub);
     pi.daemon.kill();

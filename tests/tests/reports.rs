@@ -71,14 +71,14 @@ async fn the_first_morning_tells_the_night_and_the_second_only_what_is_new() {
     let report = reports(&hours, 1).await;
     let text = report.text();
     assert!(report.summary.contains("REPORT 1 ERR") && report.summary.contains("pi/nginx"), "{}", report.summary);
-    for words in ["13 h to 22 Nov 11:00", "To do now, 1", "nginx not running!", "New 3", "pi/backup"] {
+    for words in ["13 h up to 22 Nov 11:00", "To do now (1)", "nginx not running!", "New: 3", "pi/backup"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("LOST"), "{text}");
 
     hours.hand.set(ELEVEN.plus(DAY));
     let text = reports(&hours, 2).await.text();
-    assert!(text.contains("24 h to 23 Nov 11:00") && !text.contains("New"), "{text}");
+    assert!(text.contains("24 h up to 23 Nov 11:00") && !text.contains("New"), "{text}");
     let rows = hours.hub.list(&["report", "list"]);
     assert_eq!(rows.len(), 2);
     let id = rows[1]["id"].to_string();
@@ -97,10 +97,10 @@ async fn a_hub_that_was_down_for_two_mornings_makes_one_report_when_it_is_back()
     reports(&hours, 1).await;
     hours.hub_is_down_for(2 * DAY + HOUR).await;
     let text = reports(&hours, 2).await.text();
-    assert!(text.contains("2 days to 24 Nov 11:00"), "{text}");
+    assert!(text.contains("2 days up to 24 Nov 11:00"), "{text}");
     hours.hand.set(ELEVEN.plus(3 * DAY));
     let text = reports(&hours, 3).await.text();
-    assert!(text.contains("24 h to 25 Nov 11:00"), "{text}");
+    assert!(text.contains("24 h up to 25 Nov 11:00"), "{text}");
     hours.end().await;
 }
 
@@ -112,7 +112,7 @@ async fn two_times_a_day_are_two_reports_of_what_is_between() {
     hours.write("queue.scanerr", "3 messages wait\n");
     hours.hand.set(ELEVEN.plus(7 * HOUR + 30 * MINUTE));
     let text = reports(&hours, 2).await.text();
-    assert!(text.contains("7 h 30 min to 22 Nov 18:30") && text.contains("3 messages wait"), "{text}");
+    assert!(text.contains("7 h 30 min up to 22 Nov 18:30") && text.contains("3 messages wait"), "{text}");
     hours.end().await;
 }
 
@@ -127,7 +127,7 @@ async fn a_full_folder_and_a_missing_one_bring_the_whole_report_and_say_so() {
     hours.write("nginx.err", "nginx not running!\n");
     hours.hand.set(ELEVEN);
     let text = reports(&hours, 1).await.text();
-    assert!(text.contains("--html FILE") && text.contains("nginx not running!"), "{text}");
+    assert!(text.contains("report show 1 --html") && text.contains("nginx not running!"), "{text}");
     hours.world.push("REPORT page").await;
     let status = hours.hub.verb(&["status"]).good();
     assert!(status.contains("The last report came without a link: html_dir"), "{status}");
@@ -137,7 +137,7 @@ async fn a_full_folder_and_a_missing_one_bring_the_whole_report_and_say_so() {
     std::fs::remove_dir(&folder).unwrap();
     hours.hand.set(ELEVEN.plus(DAY));
     let text = reports(&hours, 2).await.text();
-    assert!(text.contains("--html FILE"), "{text}");
+    assert!(text.contains("report show 1 --html"), "{text}");
     hours.end().await;
 }
 

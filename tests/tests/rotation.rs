@@ -35,7 +35,7 @@ async fn rotation_by_rename_loses_nothing_and_ends_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rotation_by_copytruncate_ends_nothing_and_what_follows_is_told() {
     let world = World::new().await;
-    let hub = world.hub_with("", "[alerts]\nover_wait = \"5s\"\n");
+    let hub = world.hub_with("", "[alerts]\nquiet = \"\"\nover_wait = \"5s\"\n");
     let pi = world.agent("pi", &hub);
     let (mut log, mut err) = (daemon_log(&pi, "svc.log"), daemon_log(&pi, "svc.err"));
     writeln!(log, "serving").unwrap();

@@ -41,15 +41,15 @@ async fn a_heartbeat_that_nobody_takes_is_told_and_so_is_its_end() {
     let (url, status) = somebody();
     let world = World::new().await;
     let mut hub = world.hub_with("", &format!("[watchdog]\nurl = \"{url}\"\nevery = \"1s\"\n"));
-    let push = world.push("WATCHDOG fails").await;
+    let push = world.push("HEARTBEAT failing").await;
     assert!(push.text().contains("HTTP 500") && !push.text().contains("a-secret"), "{}", push.text());
     // The message is recorded, so a restart neither repeats it nor forgets to tell the end. The agent is stopped, not killed: a kill before the
     // answer is recorded may repeat the message.
     hub.daemon.stop();
     hub.start();
     status.store(204, Ordering::Relaxed);
-    world.push("WATCHDOG ok").await;
-    assert_eq!(world.n_pushes("WATCHDOG fails"), 1, "{}", world.phone.story());
+    world.push("HEARTBEAT ok").await;
+    assert_eq!(world.n_pushes("HEARTBEAT failing"), 1, "{}", world.phone.story());
     assert!(!hub.daemon.log_text().contains("a-secret"));
 }
 
@@ -64,7 +64,7 @@ async fn a_device_tells_once_that_its_hub_is_gone_and_once_that_it_is_back() {
     pi.start();
     pi.wait_connected();
     hub.daemon.kill();
-    world.push("HUB gone pi").await;
+    world.push("HUB unreachable pi").await;
     let log = || pi.daemon.log_text();
     wait_for("the push is on record", log, || log().contains("pushed by this device").then_some(()));
     // The message is not repeated, whichever daemon restarts; other errors in the meantime are pushed without delay.
@@ -75,6 +75,6 @@ async fn a_device_tells_once_that_its_hub_is_gone_and_once_that_it_is_back() {
     hub.start();
     world.push("HUB back pi").await;
     world.all_told(&pi).await;
-    let n = (world.n_pushes("HUB gone pi"), world.n_pushes("HUB back pi"));
+    let n = (world.n_pushes("HUB unreachable pi"), world.n_pushes("HUB back pi"));
     assert_eq!(n, (1, 1), "{}", world.phone.story());
 }

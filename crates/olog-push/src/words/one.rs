@@ -15,7 +15,7 @@ use crate::{Content, FailedRun, Notice, Reason, Reopened, ResolvedBy, SystemCode
 const MINUTE: i64 = 60_000;
 
 /// What the sentences of Olog's own affairs may speak of.
-const SYSTEM_ARGS: [&str; 13] = [
+const SYSTEM_ARGS: [&str; 15] = [
     "code",
     "devices",
     "findings",
@@ -29,6 +29,8 @@ const SYSTEM_ARGS: [&str; 13] = [
     "host",
     "what",
     "command",
+    "duty",
+    "error",
 ];
 
 /// Title, telling line and page.

@@ -518,6 +518,7 @@ fn every_key_is_in_both_languages_and_used() {
         include_str!("several.rs"),
         // The page of a report asks for its words too.
         include_str!("../../../olog-hub/src/rules/report/page.rs"),
+        include_str!("../../../olog-hub/src/rules/report/page/card.rs"),
         include_str!("../../../olog-hub/templates/report.html"),
     ]
     .concat();
