@@ -137,7 +137,7 @@ async fn a_full_folder_and_a_missing_one_bring_the_whole_report_and_say_so() {
     std::fs::remove_dir(&folder).unwrap();
     hours.hand.set(ELEVEN.plus(DAY));
     let text = reports(&hours, 2).await.text();
-    assert!(text.contains("report show 1 --html"), "{text}");
+    assert!(text.contains("report show 2 --html"), "{text}");
     hours.end().await;
 }
 

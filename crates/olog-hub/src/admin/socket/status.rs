@@ -6,7 +6,7 @@ use axum::{Json, Router, extract::State, routing::get};
 use olog_daemon::workers::{WorkerState, WorkerStatus};
 use olog_proto::At;
 use olog_push::fetch::{Fetched, fetch};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, access, statvfs};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
@@ -171,11 +171,16 @@ fn failing(workers: &[WorkerStatus]) -> Vec<FailingDuty> {
     stuck.chain(duties).collect()
 }
 
+/// Free bytes in `html_dir` that are enough for a report's page, which is at most some hundred KiB.
+const PAGE_ROOM: u64 = 1 << 20;
+
 /// Would the next report have a link? Only what can be seen without making one is looked at.
 async fn is_mended(live: &Live) -> bool {
     let may_write = |dir: &Path| access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok();
     if let (Some(dir), Some(_)) = (&live.report.html_dir, &live.report.html_url) {
-        return may_write(dir);
+        let has_room =
+            |dir: &Path| statvfs(dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= PAGE_ROOM);
+        return may_write(dir) && has_room(dir);
     }
     let Some(base) = &live.public_url else { return true };
     let found = timeout(ANSWER_AFTER, fetch(&format!("{base}/healthz"))).await;
