@@ -333,7 +333,7 @@ agent-problem = { $code ->
     [spool_unreadable] a part of the spool could not be read
     [epoch_renewed] the event numbering was restarted
     [config_refused] a new configuration was rejected; the old one stays in force
-    [run_not_started] a job was not started, because its earlier run still goes on
+    [run_not_started] job { $path } was not started, because its earlier run still goes on
    *[other] see the details
 }
 system-agent-note-title = AGENT

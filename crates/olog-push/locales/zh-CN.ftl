@@ -287,7 +287,7 @@ agent-problem = { $code ->
     [spool_unreadable] 暂存有一部分无法读取
     [epoch_renewed] 事件已重新编号
     [config_refused] 新配置未生效，继续使用旧配置
-    [run_not_started] 任务未启动：上一次运行还没结束
+    [run_not_started] 任务 { $path } 未启动：上一次运行还没结束
    *[other] 见原文
 }
 system-agent-note-title = 客户端

@@ -136,6 +136,8 @@ fn system(code: SystemCode) -> Notice {
         ("host", "hc-ping.com"),
         ("what", "notification me"),
         ("command", "olog-hub task merge nas x-2026-11-27 x"),
+        ("duty", "outbox: claim"),
+        ("error", "database is locked"),
     ];
     let args: BTreeMap<String, String> = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     use SystemCode::{
@@ -152,6 +154,19 @@ fn system(code: SystemCode) -> Notice {
         address: None,
         task: None,
         ..with(&first("x"), Kind::System, Content::System { code, args })
+    }
+}
+
+#[test]
+fn a_job_that_a_lock_kept_from_starting_is_named() {
+    let mut notice = system(SystemCode::AgentNote);
+    if let Content::System { args, .. } = &mut notice.content {
+        args.insert("code".into(), "run_not_started".into());
+        args.insert("path".into(), "raidcheck".into());
+    }
+    for language in [Language::ZhCn, Language::En] {
+        let message = compose(std::slice::from_ref(&notice), &context(language)).message;
+        assert!(message.text.contains("raidcheck"), "{}", message.text);
     }
 }
 
