@@ -74,11 +74,11 @@ async fn a_log_dir_may_go_come_back_be_full_or_read_only() {
     let site = Site::new().await;
     let machine = evening(&site, "pi");
     machine.good("rm --recursive /var/log/olog");
-    let push = site.push("a log dir is missing").await;
+    let push = site.push("/var/log/olog is missing").await;
     assert!(push.text().contains("/var/log/olog"), "{}", push.text());
     machine.good("systemd-tmpfiles --create olog-agent.conf && echo 'it is here again' > /var/log/olog/again.err");
     site.push("it is here again").await;
-    site.push("The agent on pi is rid of this trouble").await;
+    site.push("The agent on pi has recovered from").await;
     // Another file system over it, and a small one.
     machine.good("mount -t tmpfs -o size=64k,mode=1777 small /var/log/olog && chown olog-agent: /var/log/olog");
     machine.good("echo 'on another disk' > /var/log/olog/other.err");

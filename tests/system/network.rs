@@ -37,7 +37,7 @@ async fn an_unplugged_machine_is_lost_and_back_with_what_it_saw() {
     pi.unplug();
     pi.good("echo 'while it was unplugged' > /var/log/olog/alone.err");
     let lost = site.push("LOST pi").await;
-    assert!(lost.text().contains("No shutdown announced"), "{}", lost.text());
+    assert!(lost.text().contains("No shutdown was announced"), "{}", lost.text());
     pi.wait_status("it knows that it is alone", |status| status["connected"] == false);
     assert_eq!(pi.property("olog-agent", "ActiveState"), "active");
     pi.plug_in();

@@ -46,7 +46,7 @@ async fn a_reload_takes_a_good_file_and_refuses_a_bad_one_with_words() {
     assert!(!said.status.success(), "{}{}", said.out, said.err);
     let log = machine.log("olog-hub");
     assert!(log.contains("/etc/olog/hub.d/30-second.toml:5:1") && log.contains("uidz"), "{log}");
-    let push = site.push("CONFIG refused").await;
+    let push = site.push("CONFIG rejected").await;
     assert!(push.text().contains("30-second.toml:5:1") && push.text().contains("uidz"), "{}", push.text());
     machine.good("echo 'twice on the phone' > /srv/jobs/twice.err");
     site.phone
