@@ -521,4 +521,4 @@ page-missed = missed { $n } { $n ->
    *[other] times
 }
 report-comma = ,
-report-over-site = Resolved since the last report: { $n } ({ $devices } devices were offline for { $span }).
+report-over-site = Resolved since the last report: { $n } ({ $devices } devices were offline, the longest for { $span }).

@@ -433,4 +433,4 @@ report-never-joined = 从未加入
 page-due-since = 应于 { $time } 运行（{ $span }前）
 page-missed = 错过 { $n } 次
 report-comma = ，
-report-over-site = 已恢复 { $n } 项（其中 { $devices } 台设备失联了 { $span }）。
+report-over-site = 已恢复 { $n } 项（其中 { $devices } 台设备曾失联，最长 { $span }）。
