@@ -106,6 +106,11 @@ pub(crate) fn findings(root: &Path) -> anyhow::Result<Vec<Finding>> {
     }
     folders(&files, &mut found);
     let pages = pages::read(root, &files)?;
+    for file in &files {
+        if let Ok(text) = std::fs::read_to_string(root.join(file)) {
+            merge_marks(file, &text, &mut found);
+        }
+    }
     pages::check(&files, &pages, &sources, &mut found);
     keys::check(rules::KEY_HOMES, &pages, &sources, &mut found);
     arrows::among(&sources, rules::CRATES, rules::HOMES, &mut found);
@@ -172,6 +177,14 @@ fn files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// What a merge that was not finished leaves in a file.
+fn merge_marks(file: &Path, text: &str, found: &mut Vec<Finding>) {
+    let marks = ["<", ">"].map(|mark| format!("{} ", mark.repeat(7)));
+    for (i, _) in text.lines().enumerate().filter(|(_, line)| marks.iter().any(|mark| line.starts_with(mark))) {
+        found.push(Finding::new("merge", file, i + 1, "a mark of an unfinished merge: choose one side and delete it"));
+    }
 }
 
 fn size(source: &Source, found: &mut Vec<Finding>) {
@@ -280,6 +293,14 @@ mod tests {
         check("crates/olog-hub/src/store/sql.rs", "const Q: &str = r#\"SELECT n FROM events\"#;", &[]);
         check("crates/olog-hub/src/web.rs", "const Q: &str = \"select a device\";", &[]);
         check("crates/olog-hub/src/incident.rs", "const T: &str = \"异常\";", &["locales"]);
+    }
+
+    #[test]
+    fn a_mark_of_an_unfinished_merge_is_found() {
+        let mut found = Vec::new();
+        let text = format!("one\n{} main\ntwo\n", ">".repeat(7));
+        merge_marks(Path::new("docs/glossary.md"), &text, &mut found);
+        assert_eq!(found.iter().map(|one| one.line).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
