@@ -12,3 +12,6 @@ pub mod report;
 pub mod schedule;
 pub mod silence;
 pub mod state;
+
+/// An acknowledgement holds reminders of an incident or of a missed task back for at most this long, in milliseconds: 7 days.
+const ACKNOWLEDGED_FOR: i64 = 7 * 24 * 60 * 60 * 1000;

@@ -298,7 +298,7 @@ pub enum Reason {
     },
 }
 
-/// What shows that an incident is over (DESIGN §3).
+/// What shows that an incident is over. (a) and (e) are believed at once, (b), (c) and (d) after `over_wait` without a new error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResolvedBy {

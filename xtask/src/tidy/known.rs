@@ -37,8 +37,6 @@ pub(crate) const KNOWN: &[Known] = &[
     ("type", "olog-hub/Verb", "to be renamed"),
     ("type", "olog-hub/Which", "to be renamed"),
     ("type", "olog-hub/Window", "to be renamed"),
-    // References to a page that is not in the repository.
-    ("reference", "crates/olog-push/src/notice.rs", "to be stated"),
 ];
 
 /// Takes out what is known, and adds the entries of the list that nothing needs.

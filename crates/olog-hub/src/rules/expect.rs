@@ -21,7 +21,7 @@ use olog_proto::{At, BootId, Event, Suffix, What, event::is_good_end};
 use olog_push::{Cadence, Content, Expected, Kind, Recovery};
 use serde::{Deserialize, Serialize};
 
-use crate::rules::schedule::Schedule;
+use crate::rules::{ACKNOWLEDGED_FOR, schedule::Schedule};
 use cadence::{Habit, Runs, Watched};
 pub use plan::{Known, Plan, Policy};
 use running::Running;
@@ -40,8 +40,6 @@ const UNSCHEDULED: i64 = 26 * HOUR;
 const EARLY: i64 = MINUTE;
 /// What fell due while its device was away has at least this long after its return.
 const AFTER_RETURN: i64 = 10 * MINUTE;
-/// An acknowledgement holds reminders back for at most this long.
-const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
 /// Runs that are counted as missed.
 const MISSED_MAX: usize = 10_000;
 /// A habit is watched this long after it was proposed.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::signs::{ErrorSign, EventTimes, hash};
 use super::{HOUR, MINUTE, Outcome, Policy, TaskFacts, push_bounded};
-use crate::rules::state::State;
+use crate::rules::{ACKNOWLEDGED_FOR, state::State};
 
 /// New errors beyond the bound of an hour are told together after this time.
 const TOGETHER_EVERY: i64 = 15 * MINUTE;
@@ -28,8 +28,6 @@ const TOGETHER_EVERY: i64 = 15 * MINUTE;
 const COMES_AND_GOES: u32 = 3;
 /// How often that is told.
 const COMES_AND_GOES_EVERY: i64 = 6 * HOUR;
-/// An acknowledgement holds reminders back for at most this long.
-const ACKNOWLEDGED_FOR: i64 = 7 * 24 * HOUR;
 const FINGERPRINTS_MAX: usize = 64;
 /// Errors that are told together are shown by so many lines, each of so many characters.
 const LINES_MAX: usize = 10;
