@@ -13,8 +13,8 @@
 )]
 
 pub mod daemon;
-pub mod nginx;
 pub mod phone;
+pub mod proxy;
 pub mod world;
 
 pub use phone::{Habit, Phone, Push};

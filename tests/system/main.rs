@@ -11,6 +11,7 @@
     reason = "a panic here is a failed test"
 )]
 
+mod ansible;
 mod crashes;
 mod disks;
 mod install;

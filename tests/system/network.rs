@@ -1,6 +1,6 @@
 //! Two machines, and a network between them that fails.
 
-use olog_journeys::nginx;
+use olog_journeys::proxy;
 
 use crate::{
     installed::{Release, evening},
@@ -77,12 +77,12 @@ async fn behind_nginx_the_agent_trusts_whom_its_machine_trusts() {
     let hub = site.boot("hub");
     hub.install(Release::This, &["olog-hub"]);
     let made = tempfile::tempdir().unwrap();
-    nginx::certificates(made.path(), "hub.example.com");
+    proxy::certificates(made.path(), "hub.example.com");
     for (file, to) in [("cert.pem", "/etc/ssl/certs/hub.pem"), ("key.pem", "/etc/ssl/private/hub.key")] {
         hub.write(to, &std::fs::read_to_string(made.path().join(file)).unwrap());
     }
     let server = "server {\n listen 443 ssl;\n server_name hub.example.com;\n ssl_certificate /etc/ssl/certs/hub.pem;\n ssl_certificate_key /etc/ssl/private/hub.key;\n";
-    hub.write("/etc/nginx/sites-enabled/olog", &format!("{server}{}\n}}\n", nginx::location(8765)));
+    hub.write("/etc/nginx/sites-enabled/olog", &format!("{server}{}\n}}\n", proxy::location(8765)));
     hub.good("rm /etc/nginx/sites-enabled/default && systemctl start nginx");
     hub.write(
         "/etc/olog/hub.d/10-proxy.toml",

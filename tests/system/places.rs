@@ -112,7 +112,7 @@ async fn a_clock_before_1980_that_jumps_deletes_nothing_and_reaches_the_hub() {
     machine.install(Release::This, &DAEMONS);
     // A certificate that is not valid in 1975.
     let made = tempfile::tempdir().unwrap();
-    olog_journeys::nginx::certificates(made.path(), "localhost");
+    olog_journeys::proxy::certificates(made.path(), "localhost");
     let file = |name: &str| std::fs::read_to_string(made.path().join(name)).unwrap();
     machine.write("/etc/olog/cert.pem", &file("cert.pem"));
     machine.write("/etc/olog/key.pem", &file("key.pem"));

@@ -1,10 +1,12 @@
-//! Manual pages and completions: the packages carry what the programs understand.
+//! Manual pages, in English and Chinese, and completions: the packages carry what the programs understand.
 //!
+//! The Chinese page is the English one, sentence by sentence: `packaging/manual.zh-CN.txt` has the translations.
 //! Both are committed, so that a package can be built without running a program. The scripts for the shells only call the program, which
 //! knows its own command line. After a change of a verb:
 //! `OLOG_WRITE_MANUALS=1 cargo test -p olog-journeys manuals`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -82,7 +84,9 @@ fn packaging() -> PathBuf {
 fn compare(side: &str, program: &Command, more: &More) {
     let name = more.name;
     let program = &without_hidden(name, program);
-    let mut made = vec![(format!("man/{name}.1"), page(program.clone(), more))];
+    let english = page(program.clone(), more);
+    let chinese = in_chinese(&String::from_utf8(english.clone()).unwrap(), more);
+    let mut made = vec![(format!("man/{name}.1"), english), (format!("man-zh_CN/{name}.1"), chinese.into_bytes())];
     let shells: [(&dyn EnvCompleter, String); 3] =
         [(&Bash, format!("{name}.bash")), (&Zsh, format!("_{name}")), (&Fish, format!("{name}.fish"))];
     for (shell, file) in shells {
@@ -156,6 +160,85 @@ fn said_once(page: &str) -> Vec<u8> {
         text.push('\n');
     }
     text.into_bytes()
+}
+
+/// Headings and other words that clap writes.
+const HEADINGS: &[(&str, &str)] = &[
+    (".SH NAME", ".SH 名称"),
+    (".SH SYNOPSIS", ".SH 概要"),
+    (".SH OPTIONS", ".SH 选项"),
+    (".SH VERBS", ".SH 命令"),
+    (".SH \"EXIT STATUS\"", ".SH 退出码"),
+    (".SH ENVIRONMENT", ".SH 环境变量"),
+    (".SH FILES", ".SH 文件"),
+    (".SH \"SEE ALSO\"", ".SH 另见"),
+    ("Possible values:", "可选值："),
+];
+
+/// The same page, every sentence translated.
+fn in_chinese(page: &str, more: &More) -> String {
+    let sentences = sentences();
+    let roff = |text: &str| text.replace('\\', "\\\\").replace('-', "\\-").replace('\'', "\\*(Aq");
+    let plain = |text: &str| text.replace("\\*(Aq", "'").replace("\\-", "-").replace("\\\\", "\\");
+    let look_up = |text: &str| sentences.get(plain(text).as_str()).map(|words| roff(words));
+    let mut made = String::new();
+    for line in page.lines() {
+        let heading = HEADINGS.iter().find(|(english, _)| *english == line).map(|(_, chinese)| (*chinese).to_owned());
+        let is_name =
+            line.is_empty() || [".", "\\fB", "\\fI", "<\\fI", "[\\fI"].iter().any(|start| line.starts_with(start));
+        // `olog-hub - The Olog hub: …`, and a possible value with its meaning.
+        let after = |between: &str| {
+            line.split_once(between).and_then(|(name, text)| Some(format!("{name}{between}{}", look_up(text)?)))
+        };
+        let words = match heading {
+            Some(heading) => heading,
+            None if is_name => line.replace("[default: ", "[默认："),
+            None if plain(line) == more.see => line.to_owned(),
+            None => look_up(line).or_else(|| after(" \\- ")).or_else(|| after(": ")).unwrap_or_else(|| {
+                panic!("packaging/manual.zh-CN.txt has no translation of:\n{}", plain(line));
+            }),
+        };
+        made += &words;
+        made.push('\n');
+    }
+    made
+}
+
+/// Sentences of the pages and their translations.
+fn sentences() -> BTreeMap<&'static str, &'static str> {
+    let text = include_str!("../../packaging/manual.zh-CN.txt");
+    let mut sentences = BTreeMap::new();
+    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    while let Some(english) = lines.next() {
+        let chinese = lines.next().and_then(|line| line.strip_prefix("    "));
+        let chinese = chinese.unwrap_or_else(|| panic!("no translation under {english:?}"));
+        assert!(sentences.insert(english, chinese).is_none(), "{english:?} is there twice");
+    }
+    sentences
+}
+
+#[test]
+fn every_translated_sentence_is_one_of_the_pages() {
+    let pages: Vec<String> = [("hub", "olog-hub"), ("agent", "olog-agent")]
+        .map(|(side, name)| fs::read_to_string(packaging().join(side).join(format!("man/{name}.1"))).unwrap())
+        .map(|page| page.replace("\\*(Aq", "'").replace("\\-", "-").replace("\\\\", "\\"))
+        .into();
+    for english in sentences().keys() {
+        assert!(pages.iter().any(|page| page.contains(english)), "no page has {english:?}");
+    }
+}
+
+#[test]
+fn both_languages_name_the_same_verbs_and_options() {
+    for (side, name) in [("hub", "olog-hub"), ("agent", "olog-agent")] {
+        let [english, chinese] = ["man", "man-zh_CN"].map(|folder| {
+            let page = fs::read_to_string(packaging().join(side).join(folder).join(format!("{name}.1"))).unwrap();
+            let names = page.lines().filter(|line| line.starts_with(".SS ") || line.starts_with("\\fB"));
+            names.map(|line| line.replace("[默认：", "[default: ")).collect::<Vec<String>>()
+        });
+        assert!(english.len() > 20, "{english:?}");
+        assert_eq!(english, chinese);
+    }
 }
 
 /// Each verb as a section of its own, `device list` after `device`.

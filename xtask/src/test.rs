@@ -131,6 +131,9 @@ fn machines(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
         None => {
             needs::provide_machines()?;
             system::provide()?.tell(&mut tests);
+            if let Some(python) = python::provide()? {
+                tests.env(python::VARIABLE, python);
+            }
             tests.arg("--include-ignored");
         }
     }

@@ -5,11 +5,7 @@
 //! end of the connection, or what a trusted proxy says in `X-Forwarded-For`. A websocket is handed over to
 //! `net::session` here. Must not: know SQL, or change anything but through `net::enrol`.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
@@ -22,8 +18,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use olog_daemon::workers::{WorkerState, Workers};
+use olog_daemon::workers::Workers;
 use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL};
 use tokio::{sync::watch, time::timeout};
 
@@ -38,7 +33,10 @@ use crate::{
     store::{Store, reports},
 };
 
+mod figures;
 mod pages;
+
+pub use figures::figures;
 
 /// The largest body that any request may have.
 const BODY_MAX: usize = 16 * 1024;
@@ -109,21 +107,6 @@ impl From<EnrolError> for Problem {
         };
         Problem::new(status, error.to_string())
     }
-}
-
-/// The figures of this process.
-pub fn figures() -> &'static PrometheusHandle {
-    static FIGURES: OnceLock<PrometheusHandle> = OnceLock::new();
-    FIGURES.get_or_init(|| {
-        let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-        let builder = PrometheusBuilder::new();
-        let recorder = builder.set_buckets(&buckets).unwrap_or_else(|_| PrometheusBuilder::new()).build_recorder();
-        let handle = recorder.handle();
-        if metrics::set_global_recorder(recorder).is_err() {
-            tracing::warn!("another recorder of figures is in place: /metrics stays empty");
-        }
-        handle
-    })
 }
 
 /// All routes.
@@ -198,25 +181,11 @@ async fn metrics_page(
     if !client_address(connection.ip(), &headers, &live).is_loopback() {
         return Err(Problem::new(StatusCode::FORBIDDEN, "metrics are for this machine only: ask from loopback"));
     }
-    figures_of(&web.workers);
+    figures::update(&web.workers);
     let figures = figures();
     figures.run_upkeep();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, text)], figures.render()).into_response())
-}
-
-/// Each duty: for how many seconds it fails (0: it does not), and how many items it has set aside; each worker: is it stuck?
-fn figures_of(workers: &Workers) {
-    for worker in workers.statuses(tokio::time::Instant::now()) {
-        let is_stuck = worker.state == WorkerState::Stuck;
-        metrics::gauge!("olog_worker_stuck", "worker" => worker.name).set(if is_stuck { 1.0 } else { 0.0 });
-        for duty in worker.duties {
-            let failing = duty.failing_for().map_or(0.0, |span| span.as_secs_f64());
-            let labels = [("worker", duty.worker), ("duty", duty.name)];
-            metrics::gauge!("olog_duty_failing_seconds", &labels).set(failing);
-            metrics::counter!("olog_duty_set_aside_total", &labels).absolute(duty.n_set_aside);
-        }
-    }
 }
 
 /// The page of a report. Its address is its secret: nobody guesses it, and only who has it comes here.

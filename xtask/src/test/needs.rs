@@ -10,6 +10,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("postgres", "postgresql"),
     ("initdb", "postgresql"),
     ("nginx", "nginx"),
+    ("caddy", "caddy"),
+    ("promtool", "prometheus"),
     ("setpriv", "util-linux"),
     ("python3", "python3-venv"),
     ("zsh", "zsh"),
@@ -22,6 +24,8 @@ const MACHINES: &[(&str, &str)] = &[
     ("systemd-nspawn", "systemd-container"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
+    ("ssh", "openssh-client"),
+    ("python3", "python3-venv"),
 ];
 
 /// Makes sure that the programs for the suites are installed.
