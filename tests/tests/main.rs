@@ -9,9 +9,8 @@
 )]
 
 mod answers;
-mod completions;
 mod crashes;
-mod deployed;
+mod deploy;
 mod disks;
 mod downs;
 mod enrolment;
@@ -21,12 +20,9 @@ mod hours;
 mod inputs;
 mod journals;
 mod kills;
-mod manuals;
-mod monitoring;
 mod names;
 mod outages;
-mod proxies;
-mod readmes;
+mod pages;
 mod reports;
 mod restored;
 mod rotation;

@@ -206,7 +206,7 @@ fn in_chinese(page: &str, more: &More) -> String {
 
 /// Sentences of the pages and their translations.
 fn sentences() -> BTreeMap<&'static str, &'static str> {
-    let text = include_str!("../../packaging/manual.zh-CN.txt");
+    let text = include_str!("../../../packaging/manual.zh-CN.txt");
     let mut sentences = BTreeMap::new();
     let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     while let Some(english) = lines.next() {

@@ -55,7 +55,7 @@ async fn behind_nginx_with_tls_and_a_path_prefix_everything_works() {
 
 #[test]
 fn the_page_shows_the_location_that_is_tested() {
-    let page = include_str!("../../docs/operations.md");
+    let page = include_str!("../../../docs/operations.md");
     assert!(page.contains(&format!("```nginx\n{}```", proxy::location(8765))), "docs/operations.md shows another one");
 }
 

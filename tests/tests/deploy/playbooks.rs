@@ -94,7 +94,7 @@ fn the_image_is_built_in_a_stage_of_its_own_and_runs_as_nobody_special() {
     }
     assert_eq!(stages, ["build", "run", "hub", "agent"]);
     assert_eq!(users, [("hub", "8765:8765"), ("agent", "8765:8765")]);
-    let rust = include_str!("../../Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = \""));
+    let rust = include_str!("../../../Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = \""));
     let rust = rust.and_then(|rest| rest.split('"').next()).unwrap();
     assert!(text.contains(&format!("FROM rust:{rust}-")), "{rust}");
 

@@ -33,8 +33,8 @@ fn links(text: &str) -> Vec<&str> {
 
 #[test]
 fn both_readmes_have_the_same_content_and_link_to_each_other() {
-    let english = include_str!("../../README.md");
-    let chinese = include_str!("../../README.zh-CN.md");
+    let english = include_str!("../../../README.md");
+    let chinese = include_str!("../../../README.zh-CN.md");
     let top = |text: &str| text.lines().take(4).collect::<String>();
     assert!(top(english).contains("(README.zh-CN.md)") && top(chinese).contains("(README.md)"));
     assert_eq!(links(english), links(chinese));

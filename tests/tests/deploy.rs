@@ -1,0 +1,5 @@
+//! The files of `deploy/`, which users copy.
+
+mod monitoring;
+mod playbooks;
+mod proxies;
