@@ -25,12 +25,12 @@ use crate::store::{StoreError, Tx};
 
 pub mod declared_tasks;
 pub mod ghosts;
-mod held;
 pub mod nearest;
 pub mod operator;
+mod suppressed;
 pub mod unreadable;
 
-pub use held::{release, to_release};
+pub use suppressed::{release, to_release};
 
 /// What of the live configuration decides about events, and how what was decided is told.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Rules {
 
 /// Tells a notice to every channel that wants it, unless a silence holds it back.
 pub fn tell(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, now: At) -> Result<(), StoreError> {
-    held::tell(tx, rules, notice, &[], now)
+    suppressed::tell(tx, rules, notice, &[], now)
 }
 
 /// Olog's own affair, of one device or of the hub.
@@ -158,7 +158,7 @@ pub fn outcomes(
                     silence: None,
                     content,
                 };
-                held::tell(tx, rules, &notice, &of, now)?;
+                suppressed::tell(tx, rules, &notice, &of, now)?;
             }
         }
     }

@@ -11,7 +11,7 @@ pub struct Bell(watch::Sender<()>);
 
 /// Hears.
 #[derive(Debug, Clone)]
-pub struct Listener(watch::Receiver<()>);
+pub struct BellListener(watch::Receiver<()>);
 
 impl Default for Bell {
     fn default() -> Bell {
@@ -26,12 +26,12 @@ impl Bell {
     }
 
     /// Hears this bell from now on.
-    pub fn listen(&self) -> Listener {
-        Listener(self.0.subscribe())
+    pub fn listen(&self) -> BellListener {
+        BellListener(self.0.subscribe())
     }
 }
 
-impl Listener {
+impl BellListener {
     /// Returns when the bell has rung since this was last called. For ever asleep when the bell is gone.
     pub async fn heard(&mut self) {
         if self.0.changed().await.is_err() {

@@ -102,7 +102,7 @@ pub struct Live {
     /// Whose `X-Forwarded-For` and `-Proto` count.
     pub trusted_proxies: Vec<Network>,
     /// The daily report.
-    pub report: Report,
+    pub report: ReportConfig,
     /// When something becomes trouble.
     pub alerts: Alerts,
     /// The hub's own heartbeat to somebody else.
@@ -126,7 +126,7 @@ pub struct Network {
 
 /// `[report]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct ReportConfig {
     /// When it is made.
     pub when: ReportWhen,
     /// Written there too.

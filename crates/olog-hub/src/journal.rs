@@ -101,10 +101,10 @@ impl Line {
 
 /// Tells lines, within the bound; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Journal(Arc<Mutex<Window>>);
+pub struct Journal(Arc<Mutex<RateWindow>>);
 
 #[derive(Debug, Default)]
-struct Window {
+struct RateWindow {
     began_at: Option<Instant>,
     n: u64,
 }
@@ -128,7 +128,7 @@ impl Journal {
         let mut more = 0;
         if window.began_at.is_none_or(|began_at| now.saturating_duration_since(began_at) >= WINDOW) {
             more = window.n.saturating_sub(LINES);
-            *window = Window { began_at: Some(now), n: 0 };
+            *window = RateWindow { began_at: Some(now), n: 0 };
         }
         let left = LINES.saturating_sub(window.n);
         window.n = window.n.saturating_add(lines as u64);

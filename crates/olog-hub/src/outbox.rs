@@ -41,7 +41,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{self, Rules};
-use crate::bell::{Bell, Listener};
+use crate::bell::{Bell, BellListener};
 use crate::store::outbox::{self, ChannelFacts, Claimed};
 use crate::store::{Store, StoreError, Tx};
 use claim::{Claim, Claims};
@@ -169,7 +169,7 @@ pub struct Dispatcher {
     rules: Arc<Rules>,
     channel: Arc<Channel>,
     bell: Bell,
-    listener: Listener,
+    listener: BellListener,
     clock: Clock,
     limiter: Arc<RateLimiter>,
     coalesce: Mutex<Coalesce>,

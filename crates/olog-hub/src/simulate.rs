@@ -33,7 +33,7 @@ use stage::Stage;
 use story::Story;
 
 pub use scenario::Mistakes;
-pub use shipped::{Listed, list};
+pub use shipped::{ShippedScenario, list};
 
 /// Instants that are played: beyond it something never rests.
 const INSTANTS_MAX: u64 = 5_000_000;
@@ -85,7 +85,7 @@ pub enum PlayError {
 
 /// What to play, and how.
 #[derive(Debug)]
-pub struct Request {
+pub struct SimulationRequest {
     /// A file, or the name of one that is shipped.
     pub scenario: PathBuf,
     /// The configuration that a person named; it counts more than the scenario's.
@@ -97,7 +97,7 @@ pub struct Request {
 }
 
 /// Plays a scenario and tells its story.
-pub async fn run(request: &Request) -> Result<String, PlayError> {
+pub async fn run(request: &SimulationRequest) -> Result<String, PlayError> {
     let path = shipped::find(&request.scenario)?;
     let script = read(&path)?;
     let (mut live, from) = live(&script, request)?;
@@ -120,7 +120,7 @@ fn read(path: &Path) -> Result<Script, PlayError> {
 }
 
 /// The configuration that was named, else the scenario's own, else the machine's, else the defaults; and which.
-fn live(script: &Script, request: &Request) -> Result<(Live, String), PlayError> {
+fn live(script: &Script, request: &SimulationRequest) -> Result<(Live, String), PlayError> {
     let own = script.config()?;
     let (config, from) = match (&request.config, own) {
         (None, Some(own)) => {
@@ -230,10 +230,10 @@ async fn happen(stage: &mut Stage, act: &TimedAction, at: At, n: u64, story: &mu
     Ok(())
 }
 
-type Verb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<operator::Done, StoreError>;
+type PersonVerb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<operator::ActionResult, StoreError>;
 
 async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<(), PlayError> {
-    let (which, verb): (_, Verb) = match person {
+    let (which, verb): (_, PersonVerb) = match person {
         Person::Ack(which) => (which, operator::acknowledge),
         Person::Close(which) => (which, operator::close),
         Person::Rearm(channel) => {
@@ -257,9 +257,9 @@ async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<
     let (rules, now) = (stage.rules.clone(), stage.now());
     let done = match number {
         Some(number) => stage.store.write(move |tx| verb(tx, &rules, number, now)).await?,
-        None => operator::Done::Unknown,
+        None => operator::ActionResult::Unknown,
     };
-    if !matches!(done, operator::Done::Yes(_)) {
+    if !matches!(done, operator::ActionResult::Yes(_)) {
         story.remarks("nothing is open there: the person does nothing", now);
     }
     Ok(())

@@ -43,7 +43,7 @@ const KILLED: [&str; 5] = ["watchdog", "signal", "core-dump", "oom-kill", "timeo
 
 /// What systemd says of the unit's end.
 #[derive(Debug, Default)]
-struct Ended {
+struct UnitExit {
     /// `exit-code`, `signal`, `core-dump`, `watchdog`, `timeout`, `oom-kill`, `start-limit-hit` …
     result: String,
     /// `exited`, `killed`, `dumped`.
@@ -52,10 +52,10 @@ struct Ended {
     status: String,
 }
 
-impl Ended {
-    fn from_env() -> Ended {
+impl UnitExit {
+    fn from_env() -> UnitExit {
         let read = |key: &str| std::env::var(key).unwrap_or_default();
-        Ended {
+        UnitExit {
             result: read("MONITOR_SERVICE_RESULT"),
             code: read("MONITOR_EXIT_CODE"),
             status: read("MONITOR_EXIT_STATUS"),
@@ -93,7 +93,7 @@ pub async fn tell(source: &Source, loaded: Result<Config, Invalid>, clock: Clock
         return Exit::Ok;
     }
     let mistake = loaded.as_ref().err().map(|invalid| mistakes(source, invalid));
-    let cause = cause(&Ended::from_env(), traces::last_words(&state_dir), mistake);
+    let cause = cause(&UnitExit::from_env(), traces::last_words(&state_dir), mistake);
     tracing::error!(how = cause.how, text = cause.text, "the hub is down");
     let places = [Some(state_dir.clone()), std::env::var_os("RUNTIME_DIRECTORY").map(Into::into)];
     let places: Vec<_> = places.into_iter().flatten().collect();
@@ -127,7 +127,7 @@ fn is_same(told: &Told, cause: &Cause, now: At) -> bool {
     told.cause == *cause && (0..SAME_CAUSE).contains(&now.since(told.at))
 }
 
-fn cause(ended: &Ended, words: Option<String>, mistake: Option<String>) -> Cause {
+fn cause(ended: &UnitExit, words: Option<String>, mistake: Option<String>) -> Cause {
     let of = |how: &str, text: String| Cause { how: how.to_owned(), text };
     if KILLED.contains(&ended.result.as_str()) {
         return of(&ended.result, ended.status.clone());

@@ -64,7 +64,7 @@ pub use incidents::{Handled, Numbers};
 pub use reports::{Pushed, Shown};
 pub use silences::{AddSilence, NotAnError, SilencesMade};
 pub use status::{FailingDuty, Locale, Status};
-pub use tasks::{ExpectTask, MergeTasks, RenameTask, TaskRow, Which};
+pub use tasks::{ExpectTask, MergeTasks, RenameTask, TaskListRow, TaskRef};
 
 /// Verbs at one time.
 const VERBS_MAX: usize = 64;
@@ -253,9 +253,9 @@ impl From<StoreError> for Problem {
 }
 
 type Answer<T> = Result<Json<T>, Problem>;
-type Asked = State<Arc<Verbs>>;
+type VerbsState = State<Arc<Verbs>>;
 
-async fn join_link(State(verbs): Asked, Json(request): Json<LinkRequest>) -> Answer<LinkAnswer> {
+async fn join_link(State(verbs): VerbsState, Json(request): Json<LinkRequest>) -> Answer<LinkAnswer> {
     let live = verbs.live.borrow().clone();
     let public_url = live.public_url.as_deref();
     let (base, word) = if request.local {
@@ -282,7 +282,7 @@ struct PendingOnly {
     pending: bool,
 }
 
-async fn devices(State(verbs): Asked, Query(query): Query<PendingOnly>) -> Answer<Vec<Device>> {
+async fn devices(State(verbs): VerbsState, Query(query): Query<PendingOnly>) -> Answer<Vec<Device>> {
     let mut devices = verbs.enrol.list(query.pending).await?;
     // Who is connected was heard later than the store knows.
     for device in &mut devices {
@@ -294,18 +294,18 @@ async fn devices(State(verbs): Asked, Query(query): Query<PendingOnly>) -> Answe
     Ok(Json(devices))
 }
 
-async fn accept(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+async fn accept(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<()> {
     verbs.enrol.accept(&request.who).await?;
     Ok(Json(()))
 }
 
-async fn forget(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+async fn forget(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<()> {
     verbs.enrol.forget(&request.who).await?;
     verbs.bells.watchman.ring();
     Ok(Json(()))
 }
 
-async fn rename(State(verbs): Asked, Json(request): Json<Rename>) -> Answer<()> {
+async fn rename(State(verbs): VerbsState, Json(request): Json<Rename>) -> Answer<()> {
     let name = request.new.clone();
     verbs.enrol.rename(&request.old, request.new).await?;
     // What is declared is declared by name.
@@ -325,7 +325,7 @@ struct All {
     all: bool,
 }
 
-async fn reload(State(verbs): Asked) -> Answer<()> {
+async fn reload(State(verbs): VerbsState) -> Answer<()> {
     let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this hub does not read its configuration anew now");
     let (reply, answer) = oneshot::channel();
     verbs.reload.send(reply).await.map_err(|_| gone())?;

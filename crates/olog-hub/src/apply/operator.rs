@@ -27,7 +27,7 @@ pub use silences::{Errors, Wide, end_silence, not_an_error, silence};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Done {
+pub enum ActionResult {
     /// It is done; the incident as it is now.
     Yes(Box<Incident>),
     /// There is no such incident.
@@ -37,7 +37,7 @@ pub enum Done {
 }
 
 /// No reminders until its end; new errors and the end still come.
-pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
+pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<ActionResult, StoreError> {
     change(tx, id, |tx| {
         if let Some(mut task) = tasks::of_incident(tx, id)? {
             let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
@@ -54,7 +54,7 @@ pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<D
 }
 
 /// It is over because a person says so.
-pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Done, StoreError> {
+pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<ActionResult, StoreError> {
     change(tx, id, |tx| {
         let Some(mut task) = tasks::of_incident(tx, id)? else {
             tx.note(Line::new("incident over").incident(id).why("closed"));
@@ -246,12 +246,12 @@ fn change(
     tx: &mut Tx<'_>,
     id: u64,
     change: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError>,
-) -> Result<Done, StoreError> {
+) -> Result<ActionResult, StoreError> {
     match incidents::get(tx, id)? {
-        None => return Ok(Done::Unknown),
-        Some(incident) if incident.ended_at.is_some() => return Ok(Done::Over),
+        None => return Ok(ActionResult::Unknown),
+        Some(incident) if incident.ended_at.is_some() => return Ok(ActionResult::Over),
         Some(_) => {}
     }
     change(tx)?;
-    Ok(incidents::get(tx, id)?.map_or(Done::Unknown, |incident| Done::Yes(Box::new(incident))))
+    Ok(incidents::get(tx, id)?.map_or(ActionResult::Unknown, |incident| ActionResult::Yes(Box::new(incident))))
 }

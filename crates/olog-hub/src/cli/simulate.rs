@@ -7,7 +7,7 @@ use olog_push::words::{LANGUAGES, Language};
 use tokio::runtime::Builder;
 
 use super::{complain, failed, print, refused};
-use crate::simulate::{self, PlayError, Request};
+use crate::simulate::{self, PlayError, SimulationRequest};
 
 pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config: Option<PathBuf>) -> Exit {
     let known = |name: &str| LANGUAGES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, l)| *l);
@@ -25,7 +25,7 @@ pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let request = Request { scenario, config, language, now: Clock::system().now() };
+    let request = SimulationRequest { scenario, config, language, now: Clock::system().now() };
     match runtime.block_on(simulate::run(&request)) {
         Ok(story) => print(&story),
         Err(PlayError::Config(invalid)) => refused(&invalid),

@@ -8,7 +8,7 @@ use super::{
     show,
     words::{Context, VerbOutput, VerbResult, text},
 };
-use crate::admin::socket::{ExpectTask, MergeTasks, RenameTask, Which};
+use crate::admin::socket::{ExpectTask, MergeTasks, RenameTask, TaskRef};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskVerb {
@@ -89,7 +89,7 @@ pub(super) async fn answer(hub: &Context<'_>, verb: TaskVerb) -> VerbResult {
             if json { show::json(&shown) } else { hub.show.fields(&shown) }.into()
         }
         TaskVerb::Forget { device, task } => {
-            let which = Which { device: device.clone(), task: task.clone() };
+            let which = TaskRef { device: device.clone(), task: task.clone() };
             hub.client.post::<()>("/task/forget", &which).await?;
             done("cli-task-forgotten", &device, &task, "")
         }

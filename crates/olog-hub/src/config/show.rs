@@ -6,7 +6,7 @@ use olog_daemon::config::show_span;
 use olog_proto::At;
 use olog_push::words::{LANGUAGES, Language};
 
-use super::{Config, Live, Offline, Report, ReportWhen, Tls};
+use super::{Config, Live, Offline, ReportConfig, ReportWhen, Tls};
 use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 /// Lines of TOML. Writing into a text cannot fail.
@@ -227,7 +227,7 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
     remarks
 }
 
-fn report_remarks(report: &Report, state_dir: &Path, say: &mut impl FnMut(String)) {
+fn report_remarks(report: &ReportConfig, state_dir: &Path, say: &mut impl FnMut(String)) {
     match (&report.html_dir, &report.html_url) {
         (Some(dir), None) => {
             let dir = dir.display();

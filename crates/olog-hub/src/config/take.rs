@@ -13,7 +13,7 @@ use olog_proto::{DeviceName, TaskName};
 use olog_push::{Channel, ChannelCatalog, words::LANGUAGES};
 
 use super::{
-    Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, Report, ReportWhen, Tls,
+    Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, ReportConfig, ReportWhen, Tls,
     Watchdog, default_socket, default_state_dir,
 };
 use crate::rules::quiet::QuietSpan;
@@ -111,12 +111,12 @@ fn local_proxy() -> Vec<super::Network> {
     ["127.0.0.1", "::1"].into_iter().filter_map(|address| address.parse().ok()).collect()
 }
 
-fn default_report() -> Report {
+fn default_report() -> ReportConfig {
     let eleven = NaiveTime::from_hms_opt(11, 0, 0).unwrap_or_default();
-    Report { when: ReportWhen::At(vec![eleven]), html_dir: None, html_url: None, keep_days: 7 }
+    ReportConfig { when: ReportWhen::At(vec![eleven]), html_dir: None, html_url: None, keep_days: 7 }
 }
 
-fn report(mut table: Table, folder: &Path) -> Report {
+fn report(mut table: Table, folder: &Path) -> ReportConfig {
     let default = default_report();
     let (at, schedule) = (table.take_list_as("at", time_of_day), table.take_as("schedule", schedule));
     if table.has("at") && table.has("schedule") {
@@ -127,7 +127,7 @@ fn report(mut table: Table, folder: &Path) -> Report {
         (None, Some(at)) => ReportWhen::At(at),
         (None, None) => default.when,
     };
-    let report = Report {
+    let report = ReportConfig {
         when,
         html_dir: table.take_path("html_dir", folder),
         html_url: table.take_as("html_url", web_url),

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bell::{Bell, Listener},
+    bell::{Bell, BellListener},
     config::Live,
     net::sessions::Roster,
     store::{Store, watch as counts},
@@ -71,7 +71,7 @@ pub(super) struct StatusLine {
     roster: Arc<Roster>,
     live: watch::Receiver<Arc<Live>>,
     /// Something happened that the store knows.
-    changed: Listener,
+    changed: BellListener,
 }
 
 /// What the line speaks of.

@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ingest::{Connected, Ingest, IngestError},
-    net::sessions::{Newcomer, Order, Place, Roster},
+    net::sessions::{Order, Roster, SeatGuard, SessionInfo},
     store::devices::SessionStart,
 };
 
@@ -130,7 +130,7 @@ pub async fn run<S>(socket: S, peer: IpAddr, nonce: Nonce, ping_every: impl Fn()
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
-    let mut line = Line { socket: pin!(socket), peer };
+    let mut line = WsConnection { socket: pin!(socket), peer };
     metrics::gauge!("olog_sessions").increment(1.0);
     let end = match converse(&mut line, nonce, ping_every, desk).await {
         Ok(end) => end,
@@ -154,7 +154,7 @@ where
 }
 
 async fn converse<S>(
-    line: &mut Line<'_, S>,
+    line: &mut WsConnection<'_, S>,
     nonce: Nonce,
     ping_every: impl Fn() -> Duration,
     desk: &Desk,
@@ -189,7 +189,7 @@ where
         Ok(Connected::NewEpoch { detail }) => return Err(End::Refused(Refusal::NewEpoch { detail })),
         Err(error) => return Err(End::Refused(refusal_of(&error))),
     };
-    let newcomer = Newcomer { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
+    let newcomer = SessionInfo { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
     let (place, two_machines) = desk.roster.take(reservation, newcomer, now);
     if let Some(two) = two_machines {
         Box::pin(desk.ingest.two_machines(device, two.peers, now)).await;
@@ -223,12 +223,12 @@ where
 }
 
 /// The websocket, with the limits that hold in both directions.
-struct Line<'a, S> {
+struct WsConnection<'a, S> {
     socket: std::pin::Pin<&'a mut S>,
     peer: IpAddr,
 }
 
-impl<S> Line<'_, S>
+impl<S> WsConnection<'_, S>
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
@@ -313,7 +313,7 @@ where
 /// A session after `welcome`.
 struct Talk<'a> {
     desk: &'a Desk,
-    place: &'a Place,
+    place: &'a SeatGuard,
     epoch: Epoch,
     /// The number that must come next, once one has come.
     next: Option<u64>,
@@ -325,7 +325,7 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(desk: &'a Desk, place: &'a Place, epoch: Epoch) -> Talk<'a> {
+    fn new(desk: &'a Desk, place: &'a SeatGuard, epoch: Epoch) -> Talk<'a> {
         Talk {
             desk,
             place,
@@ -339,7 +339,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    async fn run<S>(mut self, line: &mut Line<'_, S>, ping_every: impl Fn() -> Duration) -> End
+    async fn run<S>(mut self, line: &mut WsConnection<'_, S>, ping_every: impl Fn() -> Duration) -> End
     where
         S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
     {
@@ -359,7 +359,7 @@ impl<'a> Talk<'a> {
 
     async fn talk<S>(
         &mut self,
-        line: &mut Line<'_, S>,
+        line: &mut WsConnection<'_, S>,
         ping_every: impl Fn() -> Duration,
     ) -> Result<std::convert::Infallible, End>
     where
@@ -439,7 +439,7 @@ impl<'a> Talk<'a> {
         self.committing = Some(desk.ingest.events(seat.who.device, self.epoch, seat.who.skew_ms, events).boxed());
     }
 
-    async fn committed<S>(&mut self, line: &mut Line<'_, S>, done: Result<u64, IngestError>) -> Result<(), End>
+    async fn committed<S>(&mut self, line: &mut WsConnection<'_, S>, done: Result<u64, IngestError>) -> Result<(), End>
     where
         S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
     {
@@ -449,7 +449,7 @@ impl<'a> Talk<'a> {
         line.send(&HubFrame::Ack { through }).await
     }
 
-    async fn finish<S>(&mut self, line: &mut Line<'_, S>) -> Result<(), End>
+    async fn finish<S>(&mut self, line: &mut WsConnection<'_, S>) -> Result<(), End>
     where
         S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
     {

@@ -54,7 +54,7 @@ pub struct Reservation(u64);
 
 /// Who takes a seat.
 #[derive(Debug, Clone, Copy)]
-pub struct Newcomer {
+pub struct SessionInfo {
     /// Whose session.
     pub device: DeviceId,
     /// The device's boot.
@@ -73,7 +73,7 @@ pub struct SessionHandle {
     /// When it was taken.
     pub connected_at: At,
     /// Who sits there.
-    pub who: Newcomer,
+    pub who: SessionInfo,
     heard_at: AtomicI64,
     ping: AtomicBool,
     leave: AtomicU8,
@@ -93,7 +93,7 @@ pub enum Order {
 
 /// A taken seat: given back on drop.
 #[derive(Debug)]
-pub struct Place {
+pub struct SeatGuard {
     roster: Arc<Roster>,
     seat: Arc<SessionHandle>,
 }
@@ -122,7 +122,12 @@ impl Roster {
     }
 
     /// Takes the device's seat; whoever sits there is displaced.
-    pub fn take(self: &Arc<Self>, reservation: Reservation, who: Newcomer, now: At) -> (Place, Option<TwoMachines>) {
+    pub fn take(
+        self: &Arc<Self>,
+        reservation: Reservation,
+        who: SessionInfo,
+        now: At,
+    ) -> (SeatGuard, Option<TwoMachines>) {
         let mut seats = self.seats();
         seats.sessions += 1;
         let seat = Arc::new(SessionHandle {
@@ -143,7 +148,7 @@ impl Roster {
             seats.note_displaced(&older, &seat)
         });
         drop(seats);
-        (Place { roster: self.clone(), seat }, two)
+        (SeatGuard { roster: self.clone(), seat }, two)
     }
 
     /// Everybody who sits here.
@@ -255,7 +260,7 @@ impl SessionHandle {
     }
 }
 
-impl Place {
+impl SeatGuard {
     /// The seat.
     pub fn seat(&self) -> &SessionHandle {
         &self.seat
@@ -267,7 +272,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SeatGuard {
     fn drop(&mut self) {
         let mut seats = self.roster.seats();
         if seats.taken.get(&self.seat.who.device).is_some_and(|seat| seat.session == self.seat.session) {
@@ -282,12 +287,12 @@ mod tests {
 
     use super::*;
 
-    fn newcomer(device: i64, boot: u8) -> Newcomer {
+    fn newcomer(device: i64, boot: u8) -> SessionInfo {
         let peer = IpAddr::from([10, 0, 0, boot]);
-        Newcomer { device: DeviceId(device), boot: Id128([boot; 16]), peer, skew_ms: 0 }
+        SessionInfo { device: DeviceId(device), boot: Id128([boot; 16]), peer, skew_ms: 0 }
     }
 
-    fn take(roster: &Arc<Roster>, device: i64, boot: u8, now: i64) -> (Place, Option<TwoMachines>) {
+    fn take(roster: &Arc<Roster>, device: i64, boot: u8, now: i64) -> (SeatGuard, Option<TwoMachines>) {
         roster.take(roster.reservation(), newcomer(device, boot), At(now))
     }
 
@@ -337,7 +342,7 @@ mod tests {
             assert!(newer.iter().all(|(_, two)| two.is_none()), "one boot each");
             // The old sessions end after the new ones have begun.
             for (place, _) in std::mem::take(&mut older) {
-                let place: Place = place;
+                let place: SeatGuard = place;
                 assert_eq!(place.seat().next_order().await, Order::Displaced);
                 assert!(!place.is_current());
             }

@@ -90,7 +90,7 @@ pub enum Outcome {
 pub struct Facts {
     /// The declared plan, and since when it is that one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    declared: Option<Declared>,
+    declared: Option<DeclaredPlan>,
     /// The latest sign of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     seen_at: Option<At>,
@@ -130,7 +130,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Declared {
+struct DeclaredPlan {
     plan: String,
     since: At,
 }
@@ -193,7 +193,7 @@ impl Facts {
     /// Expectations of a task whose stored ones cannot be read: the declared plan, not judged before `not_before`, and the
     /// open incident. What was learnt is gone.
     pub fn remade(declared: Option<String>, since: At, not_before: Option<At>, missed: Option<Missed>) -> Facts {
-        let declared = declared.map(|plan| Declared { plan, since });
+        let declared = declared.map(|plan| DeclaredPlan { plan, since });
         let missed = missed.map(|missed| Missed { told_at: missed.told_at.max(missed.due_at), ..missed });
         Facts { declared, not_before, missed, ..Facts::default() }
     }
@@ -288,7 +288,7 @@ impl Facts {
         }
         self.end(Recovery::Unexpected, now, now, &mut out);
         (self.is_parked, self.not_before) = (false, None);
-        self.declared = plan.map(|plan| Declared { plan, since: now });
+        self.declared = plan.map(|plan| DeclaredPlan { plan, since: now });
         out
     }
 
@@ -431,7 +431,7 @@ impl Facts {
         Some(Due { late_at: due.late_at.max(not_before.unwrap_or(due.late_at)), ..due })
     }
 
-    fn declared_due(&self, declared: &Declared, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+    fn declared_due(&self, declared: &DeclaredPlan, known: &Known<'_>, policy: &Policy) -> Option<Due> {
         // What is new in the configuration counts from when the facts know it.
         let plan = known.plan.filter(|plan| plan.to_string() == declared.plan)?;
         let since = declared.since.max(known.joined_at).max(self.closed_at.unwrap_or(declared.since));

@@ -14,9 +14,9 @@
 //! Invariants: every list is bounded; a recovery is sent only if the failure was sent; after `due(now)` no timer at or before `now`
 //! is left; facts of an older version are read, facts of a later one are refused (`store::set_aside`).
 
+mod notify_policy;
+mod observation;
 mod phase;
-mod signs;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -26,9 +26,9 @@ use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What, event::is_
 use olog_push::{Content, FailedRun, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
+pub use notify_policy::TaskIncident;
+use observation::{ErrorSign, EventTimes, RunSign};
 use phase::{Good, Phase, UnconfirmedEnd};
-use signs::{ErrorSign, EventTimes, RunSign};
-pub use telling::Incident;
 use texts::Texts;
 
 use crate::rules::state::{self, Days, State, Strip, day_of};
@@ -139,7 +139,7 @@ pub struct TaskFacts {
 impl TaskFacts {
     /// Facts of a task whose stored ones cannot be read: with its open incident, if it has one. What was learnt is gone.
     /// It counts as a task with runs: of an alarm, silence would end the incident without any proof of health.
-    pub fn remade(is_task: bool, open: Option<Incident>) -> TaskFacts {
+    pub fn remade(is_task: bool, open: Option<TaskIncident>) -> TaskFacts {
         let Some(incident) = open else { return TaskFacts { is_task, ..TaskFacts::default() } };
         let last = incident.last_error_at;
         TaskFacts {
@@ -167,7 +167,7 @@ impl TaskFacts {
                     // Blank is no error; of what was there at the first start there is metadata only.
                     if !excerpt.is_blank() || !file.fingerprints.is_empty() || file.history {
                         let sign = ErrorSign::of_file(event, file, moment, 1, excerpt.clone());
-                        self.texts.remember(signs::hash(&file.path), excerpt, &sign.fingerprints);
+                        self.texts.remember(observation::hash(&file.path), excerpt, &sign.fingerprints);
                         self.error_file(file, sign, policy, &mut out);
                     }
                 }
@@ -176,7 +176,7 @@ impl TaskFacts {
                 Suffix::Msg => self.message(event, file, None, moment, &mut out),
                 Suffix::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
                 Suffix::Err | Suffix::Scanerr => {
-                    let (excerpt, fingerprints) = self.texts.recall(signs::hash(&file.path));
+                    let (excerpt, fingerprints) = self.texts.recall(observation::hash(&file.path));
                     let mut sign = ErrorSign::of_file(event, file, moment, u64::from(*times), excerpt);
                     if file.fingerprints.is_empty() {
                         sign.fingerprints = fingerprints;
@@ -199,7 +199,8 @@ impl TaskFacts {
                         signal: *signal,
                         duration: i64::try_from(*duration).unwrap_or(i64::MAX),
                     };
-                    let excerpt = if excerpt.is_blank() { signs::exit_line(*exit, *signal) } else { excerpt.clone() };
+                    let excerpt =
+                        if excerpt.is_blank() { observation::exit_line(*exit, *signal) } else { excerpt.clone() };
                     self.error(ErrorSign::of_run(event, moment, fingerprints, excerpt, run), policy, &mut out);
                 } else if self.last_error_at.is_none_or(|error| error <= at) {
                     let began_at = at.plus(i64::try_from(*duration).map_or(i64::MIN, |ms| -ms));
@@ -270,7 +271,7 @@ impl TaskFacts {
     }
 
     /// The open incident, or the last one, which begins again if that is within [`SAME_WITHIN`].
-    pub fn incident(&self) -> Option<&Incident> {
+    pub fn incident(&self) -> Option<&TaskIncident> {
         match &self.phase {
             Phase::Calm => None,
             Phase::Trouble { incident, .. } => incident.as_deref(),
@@ -370,8 +371,8 @@ impl TaskFacts {
             return;
         }
         let times = if let What::Seen { times, .. } = event.what { times } else { 1 };
-        let due = self.texts.message(signs::hash(&file.path), text, u64::from(times), moment.at);
-        if let Some((excerpt, n_seen)) = due.filter(|_| !signs::is_told(event)) {
+        let due = self.texts.message(observation::hash(&file.path), text, u64::from(times), moment.at);
+        if let Some((excerpt, n_seen)) = due.filter(|_| !observation::is_told(event)) {
             let content = Content::Message { excerpt, path: file.path.clone(), n_seen };
             out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, content, of: Vec::new() });
         }
@@ -398,7 +399,7 @@ impl TaskFacts {
             Suffix::Err | Suffix::Scanerr => {
                 self.is_task = true;
                 let n_before = self.uncleared.len();
-                self.uncleared.retain(|file| *file != signs::hash(path));
+                self.uncleared.retain(|file| *file != observation::hash(path));
                 // Yesterday's file removed while today's still holds its error says nothing.
                 if n_before > 0 && self.uncleared.is_empty() {
                     self.infer(ResolvedBy::Cleared, moment, policy, out);
@@ -451,7 +452,7 @@ impl TaskFacts {
         if file.closed {
             self.closed_at = self.closed_at.max(Some(sign.moment.at));
         }
-        let id = signs::hash(&file.path);
+        let id = observation::hash(&file.path);
         self.uncleared.retain(|other| *other != id);
         push_bounded(&mut self.uncleared, id, UNCLEARED_MAX);
         if file.history { self.inherit(&sign, policy) } else { self.error(sign, policy, out) }
@@ -501,7 +502,7 @@ impl TaskFacts {
             }
             Phase::Calm | Phase::Trouble { incident: None, .. } => {
                 out.push(Outcome::Begin);
-                Box::new(Incident::new(at))
+                Box::new(TaskIncident::new(at))
             }
         };
         incident.count(&sign);

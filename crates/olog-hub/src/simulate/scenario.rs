@@ -49,14 +49,14 @@ pub(super) struct Scenario {
     /// The last instant.
     pub(super) end: At,
     /// Every device that is spoken of.
-    pub(super) devices: Vec<Device>,
+    pub(super) devices: Vec<SimDevice>,
     /// What happens.
     pub(super) acts: Vec<TimedAction>,
 }
 
 /// A device that is there from the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Device {
+pub(super) struct SimDevice {
     /// Its name.
     pub(super) name: DeviceName,
     /// How to reach it by ssh.
@@ -270,7 +270,7 @@ struct Reader {
     /// The line before.
     last: At,
     end: Option<At>,
-    devices: BTreeMap<String, Device>,
+    devices: BTreeMap<String, SimDevice>,
     acts: Vec<TimedAction>,
     n_happenings: u64,
 }
@@ -303,7 +303,7 @@ impl Reader {
         for typed in &head.devices {
             for name in self.names(&typed.name)? {
                 let name: DeviceName = name.parse().map_err(|e| format!("devices: {e}"))?;
-                let device = Device { name, address: typed.address.clone(), behind: typed.behind };
+                let device = SimDevice { name, address: typed.address.clone(), behind: typed.behind };
                 self.devices.insert(device.name.to_string(), device);
             }
         }
@@ -346,7 +346,7 @@ impl Reader {
         for name in &names {
             if !self.devices.contains_key(name) {
                 let name: DeviceName = name.parse().map_err(|e| format!("device: {e}"))?;
-                self.devices.insert(name.to_string(), Device { name, address: None, behind: None });
+                self.devices.insert(name.to_string(), SimDevice { name, address: None, behind: None });
             }
         }
         Ok(names)

@@ -10,7 +10,7 @@ const SHIPPED: &str = "/usr/share/olog-hub/scenarios";
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ShippedScenario {
     /// By which it is played.
     pub name: String,
     /// What it is about.
@@ -18,7 +18,7 @@ pub struct Listed {
 }
 
 /// All of them, by name, told in that language; where they are.
-pub fn list(language: &str) -> (PathBuf, Vec<Listed>) {
+pub fn list(language: &str) -> (PathBuf, Vec<ShippedScenario>) {
     let folder = folder();
     let mut all = Vec::new();
     for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -29,7 +29,7 @@ pub fn list(language: &str) -> (PathBuf, Vec<Listed>) {
         }
         let script = std::fs::read_to_string(&path).ok().and_then(|text| Script::read(&name, &text).ok());
         let about = script.and_then(|script| script.about(language).map(str::to_owned)).unwrap_or_default();
-        all.push(Listed { name, about });
+        all.push(ShippedScenario { name, about });
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     (folder, all)

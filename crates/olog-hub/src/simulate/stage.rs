@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::scenario::{Device, Scenario, ServiceState};
+use super::scenario::{Scenario, ServiceState, SimDevice};
 use super::{PlayError, wire};
 use crate::apply::Rules;
 use crate::bell::Bell;
@@ -29,7 +29,7 @@ use crate::config::Live;
 use crate::hub;
 use crate::ingest::{Bells, Connected, Ingest};
 use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
-use crate::net::sessions::{Newcomer, Place, Roster};
+use crate::net::sessions::{Roster, SeatGuard, SessionInfo};
 use crate::outbox::{self, Dispatcher, FakeAnswers, Next};
 use crate::rules::liveness::Patience;
 use crate::store::devices::{DeviceId, SessionStart};
@@ -74,13 +74,13 @@ pub(super) struct Stage {
 struct Actor {
     id: DeviceId,
     key: SecretKey,
-    device: Device,
+    device: SimDevice,
     peer: IpAddr,
     boot: u8,
     booted_at: At,
     n: u64,
     /// Here: its session.
-    place: Option<Place>,
+    place: Option<SeatGuard>,
     /// Away: what it keeps.
     kept: Vec<Event>,
     files: wire::Files,
@@ -221,7 +221,7 @@ impl Stage {
         Ok(stage)
     }
 
-    async fn join_all(&mut self, devices: &[Device]) -> Result<(), PlayError> {
+    async fn join_all(&mut self, devices: &[SimDevice]) -> Result<(), PlayError> {
         let hub = SecretKey::from_seed([0xff; 32]);
         let enrol =
             Enrol::new(self.store.clone(), self.roster.clone(), self.clock.clone(), hub.public(), Bell::default());
@@ -346,7 +346,7 @@ impl Stage {
         };
         let Connected::Known { device, .. } = self.ingest.connect(hello).await? else { return Ok(()) };
         actor.id = device;
-        let who = Newcomer { device, boot: Id128([actor.boot; 16]), peer: actor.peer, skew_ms: 0 };
+        let who = SessionInfo { device, boot: Id128([actor.boot; 16]), peer: actor.peer, skew_ms: 0 };
         let (place, _) = self.roster.take(reservation, who, now);
         place.seat().heard(self.end.max(now));
         actor.place = Some(place);

@@ -27,7 +27,7 @@ pub(super) struct Story {
     zone: Tz,
     text: String,
     day: String,
-    channels: BTreeMap<String, Told>,
+    channels: BTreeMap<String, ChannelStats>,
     held_through: i64,
     sent_through: i64,
     n_acts: u64,
@@ -35,7 +35,7 @@ pub(super) struct Story {
 
 /// What a channel did so far.
 #[derive(Debug, Default)]
-struct Told {
+struct ChannelStats {
     n_messages: u64,
     n_notices: u64,
     /// It does not accept: what it said, since when, how many calls.

@@ -10,7 +10,7 @@ fn folder() -> PathBuf {
 
 async fn story(name: &str, language: Language) -> String {
     let scenario = folder().join(name).with_extension("jsonl");
-    let story = run(&Request { scenario, config: None, language: Some(language), now: NOW }).await.unwrap();
+    let story = run(&SimulationRequest { scenario, config: None, language: Some(language), now: NOW }).await.unwrap();
     story.replace(&folder().display().to_string(), "")
 }
 
@@ -64,7 +64,7 @@ async fn refused(text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("mine.jsonl");
     std::fs::write(&scenario, text).unwrap();
-    let error = run(&Request { scenario, config: None, language: None, now: NOW }).await.unwrap_err();
+    let error = run(&SimulationRequest { scenario, config: None, language: None, now: NOW }).await.unwrap_err();
     error.to_string().replace(&folder.path().display().to_string(), "")
 }
 
@@ -75,10 +75,10 @@ async fn what_cannot_be_played_is_refused_with_its_place() {
     let config =
         refused("{\"config\": {\"langauge\": \"en\"}}\n{\"at\": \"1:00\", \"device\": \"a\", \"is\": \"away\"}").await;
     assert!(config.contains("unknown key `langauge`, nearest `language`"), "{config}");
-    let unknown = Request { scenario: "nope".into(), config: None, language: None, now: NOW };
+    let unknown = SimulationRequest { scenario: "nope".into(), config: None, language: None, now: NOW };
     let unknown = run(&unknown).await.unwrap_err().to_string();
     assert!(unknown.starts_with("there is no scenario \"nope\"") && unknown.contains("flapping-disk, "), "{unknown}");
-    let missing = Request { scenario: "/none.jsonl".into(), config: None, language: None, now: NOW };
+    let missing = SimulationRequest { scenario: "/none.jsonl".into(), config: None, language: None, now: NOW };
     assert!(run(&missing).await.unwrap_err().to_string().starts_with("/none.jsonl: No such file"));
 }
 
@@ -92,6 +92,6 @@ async fn what_a_device_keeps_while_it_is_away_comes_when_it_is_back_with_its_own
         {"at": "01:10", "device": "nas", "is": "back"}
         {"at": "02:00", "end": true}"#;
     std::fs::write(&scenario, text).unwrap();
-    let story = run(&Request { scenario, config: None, language: None, now: NOW }).await.unwrap();
+    let story = run(&SimulationRequest { scenario, config: None, language: None, now: NOW }).await.unwrap();
     assert!(story.contains("01:10:00 > phone: ERR 1 BACK 1") && story.contains("job failed at 01:02:00."), "{story}");
 }

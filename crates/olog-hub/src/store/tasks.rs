@@ -11,7 +11,7 @@ pub use super::ids::TaskId;
 use super::value::read_json;
 use super::{Row, StoreError, Tx, renames, set_aside};
 use crate::rules::expect::{self, Facts};
-use crate::rules::incident::{Incident, TaskFacts};
+use crate::rules::incident::{TaskFacts, TaskIncident};
 use crate::values;
 
 /// A task as it is stored.
@@ -293,7 +293,7 @@ fn facts_of_columns(tx: &mut Tx<'_>, task: TaskId) -> Result<TaskFacts, StoreErr
     )?;
     let Some(row) = row else { return Ok(TaskFacts::default()) };
     let Some(number) = row.int_or_null(1)? else { return Ok(TaskFacts::remade(row.int(0)? == 1, None)) };
-    let mut incident = read_json::<Incident>(row.text(7)?).unwrap_or_default();
+    let mut incident = read_json::<TaskIncident>(row.text(7)?).unwrap_or_default();
     incident.number = Some(number.cast_unsigned());
     (incident.began_at, incident.last_error_at) = (row.at(2)?, row.at(3)?);
     (incident.n_seen, incident.acknowledged_at) = (row.count(4)?, row.at_or_null(6)?);

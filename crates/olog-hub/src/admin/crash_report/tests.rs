@@ -1,12 +1,12 @@
 use super::*;
 
-fn ended(result: &str, code: &str, status: &str) -> Ended {
-    Ended { result: result.to_owned(), code: code.to_owned(), status: status.to_owned() }
+fn ended(result: &str, code: &str, status: &str) -> UnitExit {
+    UnitExit { result: result.to_owned(), code: code.to_owned(), status: status.to_owned() }
 }
 
 #[test]
 fn the_words_of_the_hub_come_before_all_but_a_kill() {
-    let of = |ended: &Ended, words: Option<&str>, mistake: Option<&str>| {
+    let of = |ended: &UnitExit, words: Option<&str>, mistake: Option<&str>| {
         let cause = cause(ended, words.map(str::to_owned), mistake.map(str::to_owned));
         format!("{} {}", cause.how, cause.text)
     };
@@ -18,7 +18,7 @@ fn the_words_of_the_hub_come_before_all_but_a_kill() {
     assert_eq!(of(&ended("watchdog", "dumped", "ABRT"), Some("the disk was full"), None), "watchdog ABRT");
     assert_eq!(of(&ended("signal", "killed", "KILL"), Some("the disk was full"), None), "signal KILL");
     assert_eq!(of(&ended("start-limit-hit", "killed", "KILL"), None, None), "signal KILL");
-    assert_eq!(of(&Ended::default(), None, None), "unknown ");
+    assert_eq!(of(&UnitExit::default(), None, None), "unknown ");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{Answer, Asked, Verbs, Who, nearest};
+use super::{Answer, Verbs, VerbsState, Who, nearest};
 use crate::{
     apply,
     config::Live,
@@ -77,7 +77,7 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
         .route("/channel/test/{row}", get(tested))
 }
 
-async fn list(State(verbs): Asked) -> Answer<Vec<ChannelRow>> {
+async fn list(State(verbs): VerbsState) -> Answer<Vec<ChannelRow>> {
     let (live, now) = (verbs.live.borrow().clone(), verbs.clock.now());
     Ok(Json(verbs.store.read(move |tx| rows(tx, &live, now)).await?))
 }
@@ -133,7 +133,7 @@ pub(super) fn rows(tx: &mut Tx<'_>, live: &Live, now: At) -> Result<Vec<ChannelR
 
 /// Ends a pause and a back-off, retries receivers that were refused, and makes the budget whole. The configuration is read first:
 /// whoever corrected a token file should not have to wait for the next look at it.
-async fn rearm(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
+async fn rearm(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<()> {
     read_configuration(&verbs).await;
     known_channel(&verbs, &request.who)?;
     let now = verbs.clock.now();
@@ -145,7 +145,7 @@ async fn rearm(State(verbs): Asked, Json(request): Json<Who>) -> Answer<()> {
 
 /// Puts a test into the outbox: a row like any other, so that it tests the path of every notification. A pause and a back-off end,
 /// because a person waits for the answer.
-async fn test(State(verbs): Asked, Json(request): Json<Who>) -> Answer<Test> {
+async fn test(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<Test> {
     read_configuration(&verbs).await;
     known_channel(&verbs, &request.who)?;
     let now = verbs.clock.now();
@@ -160,7 +160,7 @@ async fn test(State(verbs): Asked, Json(request): Json<Who>) -> Answer<Test> {
     Ok(Json(Test { row }))
 }
 
-async fn tested(State(verbs): Asked, Path(row): Path<i64>) -> Answer<Tested> {
+async fn tested(State(verbs): VerbsState, Path(row): Path<i64>) -> Answer<Tested> {
     let (is_done, attempts) = verbs.store.read(move |tx| outbox::sent(tx, row)).await?;
     Ok(Json(Tested { is_done, attempts }))
 }

@@ -17,7 +17,7 @@ use olog_push::Notice;
 use olog_push::words;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Asked, LIST_MAX, Verbs};
+use super::{Answer, LIST_MAX, Verbs, VerbsState};
 use crate::apply::Rules;
 use crate::store::incidents::{self, Incident};
 use crate::store::ledger::{self, Entry, Sent};
@@ -89,7 +89,7 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
     Router::new().route("/incident/{id}/why", get(why))
 }
 
-async fn why(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Explained> {
+async fn why(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Explained> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let found = verbs.store.read(move |tx| explain(tx, &rules, id, now)).await?;
     let words =

@@ -11,9 +11,9 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{All, Answer, Asked, LIST_MAX, Verbs};
+use super::{All, Answer, LIST_MAX, Verbs, VerbsState};
 use crate::{
-    apply::operator::{self, Done},
+    apply::operator::{self, ActionResult},
     store::{
         incidents::{self, Incident},
         outbox,
@@ -48,7 +48,7 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
         .route("/incident/{id}/sent", get(sent))
 }
 
-async fn list(State(verbs): Asked, Query(query): Query<All>) -> Answer<Vec<Incident>> {
+async fn list(State(verbs): VerbsState, Query(query): Query<All>) -> Answer<Vec<Incident>> {
     Ok(Json(verbs.store.read(move |tx| incidents::list(tx, query.all, u64::MAX, LIST_MAX)).await?))
 }
 
@@ -56,25 +56,29 @@ pub(super) fn unknown(id: u64) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, format!("no incident #{id}: see `olog-hub incident list --all`"))
 }
 
-async fn show(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Incident> {
+async fn show(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Incident> {
     verbs.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| unknown(id))
 }
 
 /// What was sent of it, and what the services answered.
-async fn sent(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Vec<outbox::Attempt>> {
+async fn sent(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Vec<outbox::Attempt>> {
     Ok(Json(verbs.store.read(move |tx| outbox::attempts_of(tx, id, LIST_MAX)).await?))
 }
 
-async fn acknowledge(State(verbs): Asked, Json(numbers): Json<Numbers>) -> Answer<Handled> {
+async fn acknowledge(State(verbs): VerbsState, Json(numbers): Json<Numbers>) -> Answer<Handled> {
     each(&verbs, &numbers, operator::acknowledge).await
 }
 
-async fn close(State(verbs): Asked, Json(numbers): Json<Numbers>) -> Answer<Handled> {
+async fn close(State(verbs): VerbsState, Json(numbers): Json<Numbers>) -> Answer<Handled> {
     each(&verbs, &numbers, operator::close).await
 }
 
-type ByOperator =
-    fn(&mut crate::store::Tx<'_>, &crate::apply::Rules, u64, olog_proto::At) -> Result<Done, crate::store::StoreError>;
+type ByOperator = fn(
+    &mut crate::store::Tx<'_>,
+    &crate::apply::Rules,
+    u64,
+    olog_proto::At,
+) -> Result<ActionResult, crate::store::StoreError>;
 
 async fn each(verbs: &Verbs, numbers: &Numbers, verb: ByOperator) -> Answer<Handled> {
     let open = verbs.store.read(|tx| incidents::list(tx, false, u64::MAX, LIST_MAX)).await?;
@@ -94,11 +98,11 @@ async fn each(verbs: &Verbs, numbers: &Numbers, verb: ByOperator) -> Answer<Hand
     for (id, is_named) in ids {
         let (rules, now) = (rules.clone(), verbs.clock.now());
         match verbs.store.write(move |tx| verb(tx, &rules, id, now)).await? {
-            Done::Yes(incident) => handled.done.push(*incident),
+            ActionResult::Yes(incident) => handled.done.push(*incident),
             // It ended by itself since the list was read.
-            Done::Over | Done::Unknown if !is_named => {}
-            Done::Over => handled.over.push(id),
-            Done::Unknown => handled.unknown.push(id),
+            ActionResult::Over | ActionResult::Unknown if !is_named => {}
+            ActionResult::Over => handled.over.push(id),
+            ActionResult::Unknown => handled.unknown.push(id),
         }
     }
     verbs.bells.outbox.ring();

@@ -13,7 +13,7 @@ use olog_push::{Kind, ReportFacts};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::{Answer, Asked, LIST_MAX, Verbs};
+use super::{Answer, LIST_MAX, Verbs, VerbsState};
 use crate::store::outbox;
 use crate::store::reports::{self, Made};
 use crate::timed::reporter::ReportError;
@@ -83,13 +83,13 @@ impl From<ReportError> for Problem {
     }
 }
 
-async fn now(State(verbs): Asked) -> Answer<Shown> {
+async fn now(State(verbs): VerbsState) -> Answer<Shown> {
     let (report, page) = verbs.reporter.preview().await?;
     let text = verbs.reporter.text(&report.facts);
     Ok(Json(Shown { id: None, facts: report.facts, text, page: Some(page) }))
 }
 
-async fn push(State(verbs): Asked) -> Answer<Pushed> {
+async fn push(State(verbs): VerbsState) -> Answer<Pushed> {
     let id = verbs.reporter.push_now().await?;
     let live = verbs.live.borrow().clone();
     let takers: Vec<String> =
@@ -102,7 +102,7 @@ async fn push(State(verbs): Asked) -> Answer<Pushed> {
     Ok(Json(Pushed { shown, rows }))
 }
 
-async fn show(State(verbs): Asked, Path(id): Path<i64>) -> Answer<Shown> {
+async fn show(State(verbs): VerbsState, Path(id): Path<i64>) -> Answer<Shown> {
     shown(&verbs, id).await
 }
 
@@ -118,7 +118,7 @@ async fn shown(verbs: &Verbs, id: i64) -> Answer<Shown> {
     Ok(Json(Shown { id: Some(made.id), facts: made.facts, text, page }))
 }
 
-async fn list(State(verbs): Asked) -> Answer<Vec<ReportRow>> {
+async fn list(State(verbs): VerbsState) -> Answer<Vec<ReportRow>> {
     let made = verbs.store.read(|tx| reports::list(tx, LIST_MAX)).await?;
     Ok(Json(made.into_iter().map(row).collect()))
 }

@@ -16,7 +16,7 @@ use olog_proto::{At, Fingerprint};
 use olog_push::channel::glob;
 use serde::{Deserialize, Serialize};
 
-use super::{All, Answer, Asked, LIST_MAX, Remark, Verbs, incidents};
+use super::{All, Answer, LIST_MAX, Remark, Verbs, VerbsState, incidents};
 use crate::apply::operator::{self, Wide};
 use crate::rules::schedule::{Schedule, ScheduleError};
 use crate::rules::silence::{COMMENT_MAX, Every, Period, Refused, SILENCES_MAX, Scope};
@@ -84,13 +84,13 @@ fn refused(why: Refused) -> Problem {
     unfit(why)
 }
 
-async fn list(State(verbs): Asked, Query(query): Query<All>) -> Answer<Vec<Listed>> {
+async fn list(State(verbs): VerbsState, Query(query): Query<All>) -> Answer<Vec<Listed>> {
     let now = verbs.clock.now();
     Ok(Json(verbs.store.read(move |tx| silences::list(tx, query.all, now, LIST_MAX)).await?))
 }
 
 async fn add(
-    State(verbs): Asked,
+    State(verbs): VerbsState,
     Extension(peer): Extension<Peer>,
     Json(request): Json<AddSilence>,
 ) -> Answer<SilencesMade> {
@@ -172,7 +172,7 @@ async fn make(verbs: &Verbs, new: Vec<New>, now: At) -> Result<Vec<Listed>, Prob
     made.ok_or_else(|| refused(Refused::TooMany))
 }
 
-async fn end(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Listed> {
+async fn end(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Listed> {
     let now = verbs.clock.now();
     let (was_kept, listed) =
         verbs.store.write(move |tx| Ok((operator::end_silence(tx, id, now)?, silences::get(tx, id, now)?))).await?;
@@ -185,7 +185,7 @@ async fn end(State(verbs): Asked, Path(id): Path<u64>) -> Answer<Listed> {
 }
 
 async fn not_an_error(
-    State(verbs): Asked,
+    State(verbs): VerbsState,
     Extension(peer): Extension<Peer>,
     Path(id): Path<u64>,
     Json(request): Json<NotAnError>,

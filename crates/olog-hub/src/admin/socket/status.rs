@@ -10,7 +10,7 @@ use rustix::fs::{Access, access, statvfs};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, Asked, ChannelRow, LIST_MAX, Remark, Verbs, channels};
+use super::{Answer, ChannelRow, LIST_MAX, Remark, Verbs, VerbsState, channels};
 use crate::{
     config::Live,
     store::{
@@ -104,12 +104,12 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
     Router::new().route("/status", get(status)).route("/about", get(about))
 }
 
-async fn about(State(verbs): Asked) -> Answer<Locale> {
+async fn about(State(verbs): VerbsState) -> Answer<Locale> {
     let live = verbs.live.borrow().clone();
     Ok(Json(Locale { language: live.language.as_str().to_owned(), timezone: live.timezone.name().to_owned() }))
 }
 
-async fn status(State(verbs): Asked) -> Answer<Status> {
+async fn status(State(verbs): VerbsState) -> Answer<Status> {
     let (live, now) = (verbs.live.borrow().clone(), verbs.clock.now());
     let answers = timeout(ANSWER_AFTER, verbs.store.is_alive()).await;
     let of_channels = live.clone();

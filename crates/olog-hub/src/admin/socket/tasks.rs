@@ -13,7 +13,7 @@ use olog_proto::{At, TaskName};
 use olog_push::words::{self, Language};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Asked, LIST_MAX, Verbs};
+use super::{Answer, LIST_MAX, Verbs, VerbsState};
 use crate::apply::operator::{self, Forgotten, Merged, Renamed};
 use crate::apply::{self, Rules};
 use crate::rules::expect::{Due, Learnt, Plan, Standing};
@@ -24,7 +24,7 @@ use crate::web::Problem;
 
 /// A row of `task list`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct TaskRow {
+pub struct TaskListRow {
     /// Its device.
     pub device: String,
     /// Its name.
@@ -50,7 +50,7 @@ pub struct TaskRow {
 pub(super) struct TaskShown {
     /// Its row.
     #[serde(flatten)]
-    pub row: TaskRow,
+    pub row: TaskListRow,
     /// Since when it is what it is, if that is known.
     pub since_at: Option<At>,
     /// Why it is that.
@@ -67,9 +67,9 @@ pub(super) struct TaskShown {
     pub changes: Vec<String>,
 }
 
-/// Which task.
+/// A task, by its device and its name.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Which {
+pub struct TaskRef {
     /// Its device's name.
     pub device: String,
     /// Its name.
@@ -119,15 +119,15 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
         .route("/task/merge", post(merge))
 }
 
-async fn list(State(verbs): Asked) -> Answer<Vec<TaskRow>> {
+async fn list(State(verbs): VerbsState) -> Answer<Vec<TaskListRow>> {
     let read = |tx: &mut Tx<'_>| Ok((tasks::list(tx, None, ("", ""), LIST_MAX)?, renames::former(tx, None)?));
     let (listed, mut former) = verbs.store.read(read).await?;
     let rules = verbs.rules.borrow().clone();
     let mut was = |listed: &Listed| listed.task.id.and_then(|id| former.remove(&id)).unwrap_or_default();
-    Ok(Json(listed.iter().map(|listed| TaskRow { was: was(listed), ..row(&rules, listed) }).collect()))
+    Ok(Json(listed.iter().map(|listed| TaskListRow { was: was(listed), ..row(&rules, listed) }).collect()))
 }
 
-async fn show(State(verbs): Asked, Query(which): Query<Which>) -> Answer<TaskShown> {
+async fn show(State(verbs): VerbsState, Query(which): Query<TaskRef>) -> Answer<TaskShown> {
     let words = unknown(&which.device, &which.task);
     let read = move |tx: &mut Tx<'_>| {
         let Some(listed) = tasks::get(tx, &which.device, &which.task)? else { return Ok(None) };
@@ -138,10 +138,10 @@ async fn show(State(verbs): Asked, Query(which): Query<Which>) -> Answer<TaskSho
     let (listed, was) = found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, words))?;
     let rules = verbs.rules.borrow().clone();
     let shown = explain(&rules, &listed);
-    Ok(Json(TaskShown { row: TaskRow { was, ..shown.row }, ..shown }))
+    Ok(Json(TaskShown { row: TaskListRow { was, ..shown.row }, ..shown }))
 }
 
-async fn expect(State(verbs): Asked, Json(request): Json<ExpectTask>) -> Answer<()> {
+async fn expect(State(verbs): VerbsState, Json(request): Json<ExpectTask>) -> Answer<()> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let ExpectTask { device, task, is_expected } = request;
     let words = unknown(&device, &task);
@@ -151,10 +151,10 @@ async fn expect(State(verbs): Asked, Json(request): Json<ExpectTask>) -> Answer<
     if done { Ok(Json(())) } else { Err(Problem::new(StatusCode::NOT_FOUND, words)) }
 }
 
-async fn forget(State(verbs): Asked, Json(which): Json<Which>) -> Answer<()> {
+async fn forget(State(verbs): VerbsState, Json(which): Json<TaskRef>) -> Answer<()> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let words = unknown(&which.device, &which.task);
-    let Which { device, task } = which;
+    let TaskRef { device, task } = which;
     let done = verbs.store.write(move |tx| operator::forget(tx, &rules, &device, &task, now)).await?;
     match done {
         Forgotten::Yes => Ok(Json(())),
@@ -167,7 +167,7 @@ async fn forget(State(verbs): Asked, Json(which): Json<Which>) -> Answer<()> {
 }
 
 /// Two tasks become one: `old` is the one that goes.
-async fn merge(State(verbs): Asked, Json(request): Json<MergeTasks>) -> Answer<()> {
+async fn merge(State(verbs): VerbsState, Json(request): Json<MergeTasks>) -> Answer<()> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let MergeTasks { device, old, new } = request;
     let of = device.clone();
@@ -185,7 +185,7 @@ async fn merge(State(verbs): Asked, Json(request): Json<MergeTasks>) -> Answer<(
     }
 }
 
-async fn rename(State(verbs): Asked, Json(request): Json<RenameTask>) -> Answer<()> {
+async fn rename(State(verbs): VerbsState, Json(request): Json<RenameTask>) -> Answer<()> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let RenameTask { device, old, new } = request;
     let (no_task, wanted) = (unknown(&device, &old), new.clone());
@@ -213,7 +213,7 @@ fn unknown(device: &str, task: &str) -> String {
     format!("no task {task:?} of {device:?}: see `olog-hub task list`")
 }
 
-fn row(rules: &Rules, listed: &Listed) -> TaskRow {
+fn row(rules: &Rules, listed: &Listed) -> TaskListRow {
     let task = &listed.task;
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let (due_at, expected) = match task.expect.standing(&known, &rules.expect) {
@@ -224,7 +224,7 @@ fn row(rules: &Rules, listed: &Listed) -> TaskRow {
         Standing::Lost(missed) => (Some(missed.due_at), "yes"),
     };
     let lost = task.expect.missed();
-    TaskRow {
+    TaskListRow {
         device: listed.device_name.clone(),
         task: task.name.to_string(),
         state: state::of_task(task.facts.state() == Word::Err, lost.is_some()).as_str().to_owned(),

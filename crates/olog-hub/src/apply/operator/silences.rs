@@ -70,7 +70,7 @@ pub fn not_an_error(
     let Some(device) = incident.device.filter(|_| incident.subject == Subject::Task.as_str()) else {
         return Ok(Errors::NoTask);
     };
-    let facts: incident::Incident = incidents::facts(tx, id)?;
+    let facts: incident::TaskIncident = incidents::facts(tx, id)?;
     let known = facts.fingerprints();
     if only.is_some_and(|only| !known.contains(&only)) || known.is_empty() {
         return Ok(Errors::Others(known));

@@ -4,7 +4,7 @@ use olog_proto::At;
 use olog_push::ResolvedBy;
 use serde::{Deserialize, Serialize};
 
-use super::telling::Incident;
+use super::notify_policy::TaskIncident;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -13,7 +13,7 @@ pub(super) enum Phase {
     Calm,
     /// An error came and is not over. Without an incident: it was there at the agent's first start, nobody is told.
     Trouble {
-        incident: Option<Box<Incident>>,
+        incident: Option<Box<TaskIncident>>,
         /// An end that is inferred and not yet believed.
         pending: Option<UnconfirmedEnd>,
         /// When the hub last heard of an error.
@@ -23,7 +23,7 @@ pub(super) enum Phase {
         not_quiet_before: Option<At>,
     },
     /// Over, but not for long enough to be another incident if it begins again.
-    Over { incident: Box<Incident>, ground: ResolvedBy, at: At, decided_at: At },
+    Over { incident: Box<TaskIncident>, ground: ResolvedBy, at: At, decided_at: At },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub(super) struct Good {
 }
 
 impl Phase {
-    pub(super) fn trouble(incident: Option<Box<Incident>>, pending: Option<UnconfirmedEnd>, heard_at: At) -> Phase {
+    pub(super) fn trouble(incident: Option<Box<TaskIncident>>, pending: Option<UnconfirmedEnd>, heard_at: At) -> Phase {
         Phase::Trouble { incident, pending, heard_at, not_quiet_before: None }
     }
 
@@ -51,7 +51,7 @@ impl Phase {
         if let Phase::Trouble { pending, .. } = self { *pending } else { None }
     }
 
-    pub(super) fn incident_mut(&mut self) -> Option<&mut Incident> {
+    pub(super) fn incident_mut(&mut self) -> Option<&mut TaskIncident> {
         match self {
             Phase::Calm => None,
             Phase::Trouble { incident, .. } => incident.as_deref_mut(),

@@ -16,7 +16,7 @@ use olog_push::SystemCode;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::net::sessions::{Newcomer, Place};
+use crate::net::sessions::{SeatGuard, SessionInfo};
 use crate::store::tests::{TestStore, stores};
 use crate::values;
 
@@ -73,14 +73,14 @@ impl World {
         DeviceId(id.await.unwrap())
     }
 
-    fn connect(&self, device: DeviceId, boot: u8) -> Place {
+    fn connect(&self, device: DeviceId, boot: u8) -> SeatGuard {
         let peer = IpAddr::from([10, 0, 0, 1]);
-        let who = Newcomer { device, boot: Id128([boot; 16]), peer, skew_ms: 0 };
+        let who = SessionInfo { device, boot: Id128([boot; 16]), peer, skew_ms: 0 };
         self.roster.take(self.roster.reservation(), who, self.clock.now()).0
     }
 
     /// The session ends, and the store knows when it was last heard.
-    async fn leave(&self, place: Place, boot: u8) {
+    async fn leave(&self, place: SeatGuard, boot: u8) {
         let (device, heard) = (place.seat().who.device, place.seat().heard_at());
         drop(place);
         let write = self.store.store.write(move |tx| {
@@ -351,7 +351,7 @@ async fn it_wakes_when_something_is_due_and_when_the_bell_rings_and_stops_in_ord
         let mut tasks = JoinSet::new();
         tasks.spawn(watchman.run(stop.clone()));
         let store = &store.store;
-        let told = async |what: &str, outbox: &mut crate::bell::Listener| loop {
+        let told = async |what: &str, outbox: &mut crate::bell::BellListener| loop {
             let rows = store.read(|tx| tx.query("SELECT notice FROM outbox ORDER BY id", &[])).await.unwrap();
             if rows.iter().any(|row| words(&row.json::<Notice>(0).unwrap()).starts_with(what)) {
                 break;

@@ -26,7 +26,7 @@ impl World {
     }
 
     /// Time passes, and the device is heard all the while.
-    async fn pass_heard(&mut self, place: &Place, ms: i64) {
+    async fn pass_heard(&mut self, place: &SeatGuard, ms: i64) {
         let end = self.clock.now().plus(ms);
         while self.clock.now() < end {
             place.seat().heard(self.clock.now());
@@ -36,7 +36,7 @@ impl World {
     }
 
     /// A session begins, as `ingest` writes it down.
-    async fn connected(&self, device: DeviceId, named: u64, acked: u64) -> Place {
+    async fn connected(&self, device: DeviceId, named: u64, acked: u64) -> SeatGuard {
         let (now, rules) = (self.clock.now(), self.watchman.rules.borrow().clone());
         let write = self.store.store.write(move |tx| {
             let epoch = crate::store::events::stream(tx, device, Id128([1; 16]), now)?.epoch;
@@ -74,7 +74,7 @@ fn at(text: &str) -> At {
 }
 
 /// A world whose clock shows midnight, with one device that is here.
-async fn nights() -> Vec<(World, DeviceId, Place)> {
+async fn nights() -> Vec<(World, DeviceId, SeatGuard)> {
     let mut nights = Vec::new();
     for mut world in worlds().await {
         world.hand.set(at("2026-11-22T00:00:00Z"));
@@ -200,7 +200,7 @@ async fn a_person_closes_acknowledges_and_stops_expecting() {
         let of = rules.clone();
         let closed = world.store.store.write(move |tx| crate::apply::operator::close(tx, &of, 1, now)).await.unwrap();
         assert!(
-            matches!(closed, crate::apply::operator::Done::Yes(incident) if incident.ground.as_deref() == Some("closed"))
+            matches!(closed, crate::apply::operator::ActionResult::Yes(incident) if incident.ground.as_deref() == Some("closed"))
         );
         world.pass_heard(&place, HOUR).await;
         assert_eq!(world.told().await, ["Over laptop/dump false", "Lost laptop/dump false"]);

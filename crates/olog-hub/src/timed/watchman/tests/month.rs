@@ -132,7 +132,7 @@ pub(super) struct Month {
     pub(super) world: World,
     pub(super) ingest: Ingest,
     pub(super) device: DeviceId,
-    pub(super) place: Place,
+    pub(super) place: SeatGuard,
     pub(super) reporter: Reporter,
     pub(super) n_events: u64,
     n_reports: usize,

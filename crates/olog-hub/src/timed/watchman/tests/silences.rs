@@ -70,7 +70,7 @@ impl World {
     }
 
     /// A device that is here; nobody asks for what was told of its joining.
-    async fn here(&mut self, name: &str) -> (DeviceId, Place) {
+    async fn here(&mut self, name: &str) -> (DeviceId, SeatGuard) {
         let device = self.join(name).await;
         let place = self.connect(device, 1);
         self.pass(0).await;
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// Time passes, and these are heard all the while; in long spans the watchman looks now and then.
-    async fn pass_with(&mut self, places: &[&Place], ms: i64) {
+    async fn pass_with(&mut self, places: &[&SeatGuard], ms: i64) {
         let end = self.clock.now().plus(ms);
         while self.clock.now() < end {
             let left = end.since(self.clock.now());
@@ -344,7 +344,7 @@ async fn what_is_forgotten_or_closed_meanwhile_is_told_no_more() {
             operator::forget(tx, &rules, "nas", "gone", now)?;
             operator::close(tx, &rules, 2, now)
         });
-        assert!(matches!(write.await.unwrap(), operator::Done::Yes(_)));
+        assert!(matches!(write.await.unwrap(), operator::ActionResult::Yes(_)));
         world.pass_with(&[&place], 2 * HOUR).await;
         assert_eq!(world.heard().await, Vec::<String>::new());
     }

@@ -109,7 +109,7 @@ async fn play(steps: Vec<Step>) {
                 }
             }
             Step::Pass(ms) => {
-                let here: Vec<&Place> = devices.iter().filter_map(|(_, place)| place.as_ref()).collect();
+                let here: Vec<&SeatGuard> = devices.iter().filter_map(|(_, place)| place.as_ref()).collect();
                 world.pass_with(&here, ms).await;
             }
         }

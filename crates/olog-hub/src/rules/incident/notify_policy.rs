@@ -18,7 +18,7 @@ use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
 use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
-use super::signs::{ErrorSign, EventTimes, hash};
+use super::observation::{ErrorSign, EventTimes, hash};
 use super::{HOUR, MINUTE, Outcome, Policy, TaskFacts, push_bounded};
 use crate::rules::{ACKNOWLEDGED_FOR, state::State};
 
@@ -37,7 +37,7 @@ const AT_ONCE_MAX: usize = 64;
 /// Trouble of one task, from its first sign.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Incident {
+pub struct TaskIncident {
     /// Its number, once it has one.
     pub number: Option<u64>,
     /// When its first error happened.
@@ -109,15 +109,15 @@ impl TaskFacts {
     }
 }
 
-impl Incident {
-    pub(super) fn new(began_at: At) -> Incident {
-        Incident { began_at, n_begun: 1, last_error_at: began_at, ..Incident::default() }
+impl TaskIncident {
+    pub(super) fn new(began_at: At) -> TaskIncident {
+        TaskIncident { began_at, n_begun: 1, last_error_at: began_at, ..TaskIncident::default() }
     }
 
     /// An open incident whose facts could not be read: the user counts as notified, so that its end is told.
-    pub(super) fn remade(self) -> Incident {
+    pub(super) fn remade(self) -> TaskIncident {
         let told_at = self.told_at.max(self.last_error_at);
-        Incident { is_told: true, told_at, n_begun_told: self.n_begun, ..self }
+        TaskIncident { is_told: true, told_at, n_begun_told: self.n_begun, ..self }
     }
 
     pub(super) fn reopen(&mut self, at: At, policy: &Policy) {
