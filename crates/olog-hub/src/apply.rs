@@ -14,7 +14,7 @@ use olog_push::words::{self, BudgetUse, Composed, Context, Language};
 use olog_push::{Channel, Content, Kind, Limits, Message, Notice, Recovery, ResolvedBy, SystemCode};
 
 use crate::journal::Line;
-use crate::rules::expect::{self, Known};
+use crate::rules::expect::{self, TaskContext};
 use crate::rules::incident::{Outcome, Policy};
 use crate::rules::quiet::QuietHours;
 use crate::rules::state::State;
@@ -42,7 +42,7 @@ pub struct Rules {
     /// The hours in which good news and old news do not ring by themselves.
     pub quiet: Option<QuietHours>,
     /// What is expected of tasks.
-    pub expect: expect::Policy,
+    pub expect: expect::ExpectationPolicy,
     /// Where notices go.
     pub channels: Vec<Arc<Channel>>,
     /// The reader's language.
@@ -57,7 +57,7 @@ impl Default for Rules {
             policy: Policy::default(),
             in_a_row: BTreeMap::new(),
             quiet: None,
-            expect: expect::Policy::default(),
+            expect: expect::ExpectationPolicy::default(),
             channels: Vec::new(),
             language: Language::default(),
             timezone: Tz::UTC,
@@ -171,12 +171,12 @@ pub fn expectations(
     rules: &Rules,
     device: &Device,
     task: &mut Task,
-    outcomes: Vec<expect::Outcome>,
+    outcomes: Vec<expect::ExpectationEffect>,
     now: At,
 ) -> Result<(), StoreError> {
     for outcome in outcomes {
         match outcome {
-            expect::Outcome::Begin => {
+            expect::ExpectationEffect::Begin => {
                 let Some(missed) = task.expect.missed() else { continue };
                 let begin = Begin {
                     subject: Subject::Lost,
@@ -189,25 +189,25 @@ pub fn expectations(
                 tx.note(line("task LOST", number, Subject::Lost, device, task));
                 task.expect.opened_as(number);
             }
-            expect::Outcome::Update => {
+            expect::ExpectationEffect::Update => {
                 if let Some((missed, number)) = task.expect.missed().and_then(|missed| Some((missed, missed.number?))) {
                     incidents::update(tx, number, now, missed.n_missed, 1)?;
                     incidents::set_facts(tx, number, missed)?;
                 }
             }
-            expect::Outcome::End { number, due_at, at, recovery } => {
+            expect::ExpectationEffect::End { number, due_at, at, recovery } => {
                 task.facts.was_missing(due_at, at, &rules.policy);
                 if let Some(number) = number {
                     incidents::end(tx, number, at, came_text(recovery))?;
                     tx.note(line("task BACK", number, Subject::Lost, device, task).why(came_text(recovery)));
                 }
             }
-            expect::Outcome::RunVanished { at } => {
+            expect::ExpectationEffect::RunVanished { at } => {
                 let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
                 let errors = task.facts.run_vanished(at, now, &policy);
                 self::outcomes(tx, rules, device, task, errors, now)?;
             }
-            expect::Outcome::Notify { kind, number, at, content } => {
+            expect::ExpectationEffect::Notify { kind, number, at, content } => {
                 let notice = Notice {
                     kind,
                     incident: number.or_else(|| task.expect.missed()?.number),
@@ -226,13 +226,13 @@ pub fn expectations(
 }
 
 /// What is known of a task besides what is expected of it.
-pub fn known<'a>(rules: &'a Rules, device: &Device, task: &Task) -> Known<'a> {
+pub fn known<'a>(rules: &'a Rules, device: &Device, task: &Task) -> TaskContext<'a> {
     known_of(rules, device.name.as_str(), device.joined_at, task)
 }
 
 /// As [`known`], of a device by its name.
-pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: At, task: &Task) -> Known<'a> {
-    Known {
+pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: At, task: &Task) -> TaskContext<'a> {
+    TaskContext {
         plan: rules.expect.plan(device, task.name.as_str()),
         is_alarm: task.facts.is_alarm(),
         seen_at: task.facts.last_good_at().max(task.facts.last_error_at()),

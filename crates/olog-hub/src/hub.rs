@@ -49,14 +49,14 @@ use crate::{
     net::{
         enrol::{self, Enrol, EnrolError},
         listener::{Limits, ListenError, Listener, tls},
-        session::{Desk, Refusals},
-        sessions::Roster,
+        session::{Refusals, SessionContext},
+        sessions::Sessions,
     },
     outbox,
     rules::{
         expect::{self, Plan},
         incident::Policy,
-        liveness::Patience,
+        liveness::OfflinePolicy,
     },
     store::{Opened, Store, StoreError},
     timed::{reporter::Reporter, retention, watchman::Watchman},
@@ -139,7 +139,7 @@ use owner::{Owner, Published, ReloadRequests};
 /// The report of a large fleet takes its time, and one transaction of it is the longest step.
 const REPORT_STUCK_AFTER: Duration = Duration::from_secs(600);
 
-type Ended = (&'static str, Result<(), StoreError>);
+type WorkerEnd = (&'static str, Result<(), StoreError>);
 
 /// A hub that runs.
 #[derive(Debug)]
@@ -147,8 +147,8 @@ pub struct Hub {
     address: SocketAddr,
     /// Rung for a reload, as SIGHUP does.
     reload: Bell,
-    edge: JoinSet<Ended>,
-    core: JoinSet<Ended>,
+    edge: JoinSet<WorkerEnd>,
+    core: JoinSet<WorkerEnd>,
     stop_edge: CancellationToken,
     stop_core: CancellationToken,
 }
@@ -167,7 +167,7 @@ impl Hub {
         let address = listener.address();
 
         let (published, (live, rules, patience)) = Published::new(&config.live);
-        let (bells, roster, workers) = (Bells::default(), Roster::new(), Workers::default());
+        let (bells, roster, workers) = (Bells::default(), Sessions::new(), Workers::default());
         let worker = |name: &str| workers.register(name, STUCK_AFTER);
         tell_recovered(&store, &store_url, rules_of(&config.live), opened, clock.now()).await?;
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
@@ -176,7 +176,8 @@ impl Hub {
         let enrol = Arc::new(Enrol::new(store.clone(), roster.clone(), clock.clone(), identity.public(), bell));
         let print = certificate.as_ref().and_then(tls::Certificate::print);
         let (seats, refusals) = (roster.clone(), Refusals::default());
-        let desk = Desk { ingest, roster: seats, identity, clock: clock.clone(), stop: stop_edge.clone(), refusals };
+        let desk =
+            SessionContext { ingest, roster: seats, identity, clock: clock.clone(), stop: stop_edge.clone(), refusals };
         let web = Web {
             desk: Arc::new(desk),
             enrol: enrol.clone(),
@@ -282,7 +283,7 @@ impl Hub {
     }
 }
 
-fn watchman(beside: &Verbs, patience: watch::Receiver<Arc<Patience>>) -> Watchman {
+fn watchman(beside: &Verbs, patience: watch::Receiver<Arc<OfflinePolicy>>) -> Watchman {
     let Verbs { store, rules, roster, clock, bells, .. } = beside;
     let (bell, outbox) = (bells.watchman.clone(), bells.outbox.clone());
     Watchman::new(store.clone(), rules.clone(), patience, roster.clone(), clock.clone(), bell, outbox)
@@ -313,14 +314,14 @@ fn ports(boot: &Boot, certificate: Option<&tls::Certificate>) -> Result<(Listene
     Ok((listener, verbs))
 }
 
-fn named<F>(set: &mut JoinSet<Ended>, name: &'static str, worker: F)
+fn named<F>(set: &mut JoinSet<WorkerEnd>, name: &'static str, worker: F)
 where
     F: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
     set.spawn(async move { (name, worker.await) });
 }
 
-fn endless<F>(set: &mut JoinSet<Ended>, name: &'static str, worker: F)
+fn endless<F>(set: &mut JoinSet<WorkerEnd>, name: &'static str, worker: F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -330,7 +331,7 @@ where
     });
 }
 
-async fn ends(set: &mut JoinSet<Ended>) {
+async fn ends(set: &mut JoinSet<WorkerEnd>) {
     while let Some(ended) = set.join_next().await {
         match ended {
             Ok((worker, Err(error))) => tracing::error!(worker, %error, "a worker failed while the hub stops"),
@@ -367,7 +368,7 @@ fn ms(span: Duration) -> i64 {
 }
 
 /// How long each device may be silent.
-pub(crate) fn patience_of(live: &Live) -> Arc<Patience> {
+pub(crate) fn patience_of(live: &Live) -> Arc<OfflinePolicy> {
     let own = live.devices.iter().filter_map(|device| {
         let after = match device.offline_after? {
             Offline::After(span) => Some(ms(span)),
@@ -375,7 +376,7 @@ pub(crate) fn patience_of(live: &Live) -> Arc<Patience> {
         };
         Some((device.name.to_string(), after))
     });
-    Arc::new(Patience { all: ms(live.alerts.offline_after), devices: own.collect() })
+    Arc::new(OfflinePolicy { all: ms(live.alerts.offline_after), devices: own.collect() })
 }
 
 /// What of the configuration decides about events.
@@ -400,7 +401,7 @@ pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
         let own = device.tasks.iter().filter(|task| task.errors_in_a_row > 1);
         (device.name.to_string(), own.map(|task| (task.name.to_string(), task.errors_in_a_row)).collect())
     });
-    let expect = expect::Policy {
+    let expect = expect::ExpectationPolicy {
         zone: live.timezone,
         report: live.report.when.schedule(),
         remind_every: policy.remind_every,

@@ -92,7 +92,7 @@ pub enum IngestError {
 pub struct Ingest {
     store: Store,
     rules: watch::Receiver<Arc<Rules>>,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<IngestRequest>,
     bells: Bells,
 }
 
@@ -106,7 +106,7 @@ pub struct Bells {
 }
 
 #[derive(Debug)]
-struct Request {
+struct IngestRequest {
     batch: Batch,
     reply: oneshot::Sender<Result<u64, IngestError>>,
 }
@@ -157,7 +157,7 @@ impl Ingest {
         let (reply, answer) = oneshot::channel();
         let batch = Batch { device, epoch, skew_ms, events, digests };
         let stopped = |_| IngestError::Busy("the hub stops".to_owned());
-        self.requests.send(Request { batch, reply }).await.map_err(|_| stopped(()))?;
+        self.requests.send(IngestRequest { batch, reply }).await.map_err(|_| stopped(()))?;
         answer.await.map_err(|_| stopped(()))?
     }
 
@@ -252,7 +252,7 @@ fn epoch_refused(
 pub struct Worker {
     store: Store,
     rules: watch::Receiver<Arc<Rules>>,
-    queue: mpsc::Receiver<Request>,
+    queue: mpsc::Receiver<IngestRequest>,
     bells: Bells,
     clock: Clock,
     pulse: workers::Worker,

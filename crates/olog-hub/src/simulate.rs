@@ -28,9 +28,9 @@ use crate::ingest::IngestError;
 use crate::net::enrol::EnrolError;
 use crate::store::{StoreError, Tx, incidents};
 use crate::timed::reporter::ReportError;
-use scenario::{Action, Person, Scenario, Script, TimedAction, Which};
-use stage::Stage;
-use story::Story;
+use scenario::{Action, IncidentRef, Person, Scenario, ScenarioFile, TimedAction};
+use stage::Harness;
+use story::Transcript;
 
 pub use scenario::Mistakes;
 pub use shipped::{ShippedScenario, list};
@@ -109,18 +109,18 @@ pub async fn run(request: &SimulationRequest) -> Result<String, PlayError> {
     Ok(story.text())
 }
 
-fn read(path: &Path) -> Result<Script, PlayError> {
+fn read(path: &Path) -> Result<ScenarioFile, PlayError> {
     let refused = |why: String| PlayError::File { path: path.to_owned(), why };
     let size = std::fs::metadata(path).map_err(|e| refused(e.to_string()))?.len();
     if size > scenario::FILE_MAX {
         return Err(refused(format!("{size} bytes: expected at most {}", scenario::FILE_MAX)));
     }
     let text = std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))?;
-    Ok(Script::read(&path.display().to_string(), &text)?)
+    Ok(ScenarioFile::read(&path.display().to_string(), &text)?)
 }
 
 /// The configuration that was named, else the scenario's own, else the machine's, else the defaults; and which.
-fn live(script: &Script, request: &SimulationRequest) -> Result<(Live, String), PlayError> {
+fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Live, String), PlayError> {
     let own = script.config()?;
     let (config, from) = match (&request.config, own) {
         (None, Some(own)) => {
@@ -143,9 +143,9 @@ fn live(script: &Script, request: &SimulationRequest) -> Result<(Live, String), 
     Ok((live, from))
 }
 
-async fn play(scenario: Scenario, script: &Script, live: Arc<Live>, from: &str) -> Result<Story, PlayError> {
-    let mut stage = Stage::set_up(&scenario, live.clone()).await?;
-    let mut story = Story::new(&scenario, script, &live, from);
+async fn play(scenario: Scenario, script: &ScenarioFile, live: Arc<Live>, from: &str) -> Result<Transcript, PlayError> {
+    let mut stage = Harness::set_up(&scenario, live.clone()).await?;
+    let mut story = Transcript::new(&scenario, script, &live, from);
     // (when, which line, for the how manieth time)
     let mut coming: BinaryHeap<Reverse<(At, usize, u64)>> =
         scenario.acts.iter().enumerate().map(|(i, act)| Reverse((act.at, i, 1))).collect();
@@ -193,7 +193,13 @@ async fn play(scenario: Scenario, script: &Script, live: Arc<Live>, from: &str) 
 }
 
 /// One act, once.
-async fn happen(stage: &mut Stage, act: &TimedAction, at: At, n: u64, story: &mut Story) -> Result<(), PlayError> {
+async fn happen(
+    stage: &mut Harness,
+    act: &TimedAction,
+    at: At,
+    n: u64,
+    story: &mut Transcript,
+) -> Result<(), PlayError> {
     let clock = story.time_of_day(at);
     match &act.deed {
         Action::Service { channel, state } => stage.services.set(channel.as_deref(), state.clone()),
@@ -232,7 +238,7 @@ async fn happen(stage: &mut Stage, act: &TimedAction, at: At, n: u64, story: &mu
 
 type PersonVerb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<operator::ActionResult, StoreError>;
 
-async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<(), PlayError> {
+async fn by_person(stage: &Harness, person: &Person, story: &mut Transcript) -> Result<(), PlayError> {
     let (which, verb): (_, PersonVerb) = match person {
         Person::Ack(which) => (which, operator::acknowledge),
         Person::Close(which) => (which, operator::close),
@@ -243,8 +249,8 @@ async fn by_person(stage: &Stage, person: &Person, story: &mut Story) -> Result<
     };
     let which = which.clone();
     let number = match which {
-        Which::Number(number) => Some(number),
-        Which::Of(device, task) => {
+        IncidentRef::Number(number) => Some(number),
+        IncidentRef::Of(device, task) => {
             let open = stage.store.read(|tx| incidents::list(tx, false, u64::MAX, 10_000)).await?;
             let is_it = |incident: &&incidents::Incident| match (&task, incident.subject.as_str()) {
                 (Some(task), "task" | "lost") => incident.device.as_deref() == Some(&device) && incident.name == *task,

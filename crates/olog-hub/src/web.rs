@@ -27,7 +27,7 @@ use crate::{
     net::{
         enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
         listener::Connection,
-        session::{self, Desk},
+        session::{self, SessionContext},
     },
     rules::report,
     store::{Store, reports},
@@ -51,7 +51,7 @@ const SESSION_BUFFER: usize = 4096;
 #[derive(Debug)]
 pub struct Web {
     /// Of all sessions.
-    pub desk: Arc<Desk>,
+    pub desk: Arc<SessionContext>,
     /// Who joins.
     pub enrol: Arc<Enrol>,
     /// For the round trip of `/readyz`.

@@ -42,10 +42,10 @@ use crate::{
     config::Live,
     ingest::Bells,
     net::{
-        enrol::{Enrol, LinkRequest, Seen, link_base, local_base},
-        sessions::Roster,
+        enrol::{Enrol, LinkRequest, ServerAuth, link_base, local_base},
+        sessions::Sessions,
     },
-    store::{Store, StoreError, devices as devices_store, enrolment::Device},
+    store::{Store, StoreError, devices as devices_store, enrolment::ListedDevice},
     timed::reporter::Reporter,
     web::Problem,
 };
@@ -79,7 +79,7 @@ pub struct Verbs {
     /// The store.
     pub store: Store,
     /// Who is connected.
-    pub roster: Arc<Roster>,
+    pub roster: Arc<Sessions>,
     /// The configuration in force.
     pub live: watch::Receiver<Arc<Live>>,
     /// What of it decides about events.
@@ -260,9 +260,9 @@ async fn join_link(State(verbs): VerbsState, Json(request): Json<LinkRequest>) -
     let public_url = live.public_url.as_deref();
     let (base, word) = if request.local {
         let seen = match (verbs.tls, verbs.print) {
-            (false, _) => Seen::InClear,
-            (true, Some(_)) => Seen::ByKey,
-            (true, None) => Seen::ByName,
+            (false, _) => ServerAuth::InClear,
+            (true, Some(_)) => ServerAuth::ByKey,
+            (true, None) => ServerAuth::ByName,
         };
         let base = local_base(public_url, verbs.address, seen).ok_or_else(|| {
             let words = "tls.mode = \"files\": that certificate is good for its name only: set public_url to it";
@@ -282,7 +282,7 @@ struct PendingOnly {
     pending: bool,
 }
 
-async fn devices(State(verbs): VerbsState, Query(query): Query<PendingOnly>) -> Answer<Vec<Device>> {
+async fn devices(State(verbs): VerbsState, Query(query): Query<PendingOnly>) -> Answer<Vec<ListedDevice>> {
     let mut devices = verbs.enrol.list(query.pending).await?;
     // Who is connected was heard later than the store knows.
     for device in &mut devices {

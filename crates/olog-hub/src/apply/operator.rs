@@ -23,7 +23,7 @@ use crate::{
 
 mod silences;
 
-pub use silences::{Errors, Wide, end_silence, not_an_error, silence};
+pub use silences::{Errors, SuppressScope, end_silence, not_an_error, silence};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use olog_push::{Content, Kind, Notice, Reason};
 use super::Rules;
 use crate::journal::Line;
 use crate::rules::silence::{self, About, HoldDecision, Silence, Transition};
-use crate::store::silences::{self, HeldKey, Holding};
+use crate::store::silences::{self, HeldKey, SuppressedRow};
 use crate::store::{StoreError, Tx, devices, incidents, outbox, tasks};
 
 /// Fingerprints that are stored for one held incident.
@@ -101,8 +101,8 @@ fn task_of(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<tasks::Task>, Stor
 fn keep(
     tx: &mut Tx<'_>,
     key: HeldKey,
-    before: Option<Holding>,
-    held: Option<silence::Held>,
+    before: Option<SuppressedRow>,
+    held: Option<silence::SuppressedState>,
     notice: &Notice,
     of: &[Fingerprint],
 ) -> Result<(), StoreError> {
@@ -118,7 +118,7 @@ fn keep(
             notice = before.notice;
         }
     }
-    silences::hold(tx, key, &Holding { held, notice, fingerprints })
+    silences::hold(tx, key, &SuppressedRow { held, notice, fingerprints })
 }
 
 /// A notification about several devices is split: each device is silenced on its own.
@@ -223,15 +223,15 @@ pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreErr
 pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> Result<Option<Progress>, StoreError> {
     let silences = silences::kept(tx, now)?;
     let page = silences::holdings(tx, progress.all, progress.after, now, PAGE)?;
-    let mut of_devices: Vec<(HeldKey, Holding)> = Vec::new();
+    let mut of_devices: Vec<(HeldKey, SuppressedRow)> = Vec::new();
     for (key, holding) in page.found {
-        let Holding { held, notice, fingerprints } = &holding;
+        let SuppressedRow { held, notice, fingerprints } = &holding;
         let about = About { device: notice.device.as_deref(), task: notice.task.as_deref(), fingerprints };
         match silence::held_by(&silences, about, now) {
             Some(by) if by == held.by => {}
             Some(by) => {
-                let held = silence::Held { by, ..*held };
-                silences::hold(tx, key, &Holding { held, ..holding })?;
+                let held = silence::SuppressedState { by, ..*held };
+                silences::hold(tx, key, &SuppressedRow { held, ..holding })?;
             }
             None if key.incident != 0 && key.about != 0 => of_devices.push((key, holding)),
             None => release_one(tx, rules, key, holding, now)?,
@@ -257,8 +257,14 @@ pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> R
     Ok(None)
 }
 
-fn release_one(tx: &mut Tx<'_>, rules: &Rules, key: HeldKey, holding: Holding, now: At) -> Result<(), StoreError> {
-    let Holding { held, notice, .. } = holding;
+fn release_one(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    key: HeldKey,
+    holding: SuppressedRow,
+    now: At,
+) -> Result<(), StoreError> {
+    let SuppressedRow { held, notice, .. } = holding;
     let notice = if held.is_over { Some(notice) } else { as_it_is(tx, notice, held.knew)? };
     silences::let_go(tx, key)?;
     match notice {
@@ -304,7 +310,7 @@ fn release_devices(
     tx: &mut Tx<'_>,
     rules: &Rules,
     incident: u64,
-    group: &[(HeldKey, Holding)],
+    group: &[(HeldKey, SuppressedRow)],
     now: At,
 ) -> Result<(), StoreError> {
     let absence = incidents::open_absence(tx, incident)?;

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     admin::socket::{AddSilence, NotAnError, SilencesMade},
-    apply::operator::Wide,
-    store::silences::Listed,
+    apply::operator::SuppressScope,
+    store::silences::ListedSilence,
 };
 
 #[derive(Debug, Subcommand)]
@@ -100,7 +100,7 @@ pub(super) async fn answer(hub: &Context<'_>, verb: SilenceVerb) -> VerbResult {
         }
         SilenceVerb::List { all, json } => hub.list(&format!("/silences?all={all}"), json, show::SILENCES).await,
         SilenceVerb::End { n } => {
-            let ended: Listed = hub.client.post(&format!("/silence/{n}/end"), &()).await?;
+            let ended: ListedSilence = hub.client.post(&format!("/silence/{n}/end"), &()).await?;
             let held = usize::try_from(ended.n_held).unwrap_or(usize::MAX);
             Ok(VerbOutput::sentence(hub.t("cli-silence-ended", &[text("n", n), count("held", held)])))
         }
@@ -110,9 +110,9 @@ pub(super) async fn answer(hub: &Context<'_>, verb: SilenceVerb) -> VerbResult {
 /// What is to be no error from now on, and how to undo that.
 pub(super) async fn not_an_error(hub: &Context<'_>, of: NotAnErrorOf) -> VerbResult {
     let wide = match (of.for_device, of.for_fleet) {
-        (_, true) => Wide::Fleet,
-        (true, false) => Wide::Device,
-        (false, false) => Wide::Task,
+        (_, true) => SuppressScope::Fleet,
+        (true, false) => SuppressScope::Device,
+        (false, false) => SuppressScope::Task,
     };
     let request = NotAnError { fingerprint: of.fingerprint, wide };
     let made: SilencesMade = hub.client.post(&format!("/incident/{}/not-an-error", of.n), &request).await?;
@@ -127,14 +127,14 @@ pub(super) async fn not_an_error(hub: &Context<'_>, of: NotAnErrorOf) -> VerbRes
     Ok(out.into())
 }
 
-fn scope(silence: &Listed) -> String {
+fn scope(silence: &ListedSilence) -> String {
     match &silence.task {
         Some(task) => format!("{}/{task}", silence.device),
         None => silence.device.clone(),
     }
 }
 
-fn sentence(hub: &Context<'_>, silence: &Listed) -> String {
+fn sentence(hub: &Context<'_>, silence: &ListedSilence) -> String {
     let mut args = vec![text("n", silence.id), text("scope", scope(silence)), text("from", hub.time(silence.from_at))];
     args.extend(silence.until_at.map(|until| text("until", hub.time(until))));
     let key = match (&silence.every, silence.is_now, silence.until_at) {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     bell::{Bell, BellListener},
     config::Live,
-    net::sessions::Roster,
+    net::sessions::Sessions,
     store::{Store, watch as counts},
 };
 
@@ -68,7 +68,7 @@ async fn silent_store(store: &Store) -> Option<String> {
 /// Who writes the line.
 pub(super) struct StatusLine {
     store: Store,
-    roster: Arc<Roster>,
+    roster: Arc<Sessions>,
     live: watch::Receiver<Arc<Live>>,
     /// Something happened that the store knows.
     changed: BellListener,
@@ -87,7 +87,7 @@ struct Counts {
 impl StatusLine {
     pub(super) fn new(
         store: &Store,
-        roster: &Arc<Roster>,
+        roster: &Arc<Sessions>,
         live: &watch::Receiver<Arc<Live>>,
         bell: &Bell,
     ) -> StatusLine {

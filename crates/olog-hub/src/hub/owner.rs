@@ -21,7 +21,7 @@ use crate::{
     config::{Config, Live},
     ingest::Bells,
     net::listener::tls,
-    rules::liveness::Patience,
+    rules::liveness::OfflinePolicy,
     store::Store,
 };
 
@@ -41,11 +41,11 @@ pub(super) struct Owner {
 pub(super) struct Published {
     pub(super) live: watch::Sender<Arc<Live>>,
     pub(super) rules: watch::Sender<Arc<Rules>>,
-    pub(super) patience: watch::Sender<Arc<Patience>>,
+    pub(super) patience: watch::Sender<Arc<OfflinePolicy>>,
 }
 
 /// The receivers of what is published.
-type Received = (watch::Receiver<Arc<Live>>, watch::Receiver<Arc<Rules>>, watch::Receiver<Arc<Patience>>);
+type Received = (watch::Receiver<Arc<Live>>, watch::Receiver<Arc<Rules>>, watch::Receiver<Arc<OfflinePolicy>>);
 
 impl Published {
     /// What is in force at the start.

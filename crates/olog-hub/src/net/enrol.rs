@@ -23,10 +23,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     bell::Bell,
-    net::sessions::Roster,
+    net::sessions::Sessions,
     store::{
         Store, StoreError,
-        enrolment::{self, Device, Done, Joined, Newcomer},
+        enrolment::{self, DeviceActionResult, Joined, ListedDevice, Newcomer},
         settings,
     },
 };
@@ -117,7 +117,7 @@ pub struct LinkRequest {
 #[derive(Debug)]
 pub struct Enrol {
     store: Store,
-    roster: Arc<Roster>,
+    roster: Arc<Sessions>,
     clock: Clock,
     hub: PublicKey,
     /// Tells of those who joined.
@@ -147,7 +147,7 @@ fn hash(secret: &JoinSecret) -> String {
 
 impl Enrol {
     /// For one hub; the bell is rung when somebody joined.
-    pub fn new(store: Store, roster: Arc<Roster>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
+    pub fn new(store: Store, roster: Arc<Sessions>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
         Enrol { store, roster, clock, hub, watchman, failed: Mutex::default() }
     }
 
@@ -224,7 +224,7 @@ impl Enrol {
     }
 
     /// Devices by name, those that joined or those that wait.
-    pub async fn list(&self, pending: bool) -> Result<Vec<Device>, EnrolError> {
+    pub async fn list(&self, pending: bool) -> Result<Vec<ListedDevice>, EnrolError> {
         Ok(self.store.read(move |tx| enrolment::list(tx, pending)).await?)
     }
 
@@ -232,7 +232,7 @@ impl Enrol {
     pub async fn accept(&self, who: &str) -> Result<(), EnrolError> {
         let (asked, now) = (who.to_owned(), self.clock.now());
         match self.store.write(move |tx| enrolment::accept(tx, &asked, now)).await? {
-            Done::NameTaken => Err(EnrolError::RenameTaken(who.to_owned())),
+            DeviceActionResult::NameTaken => Err(EnrolError::RenameTaken(who.to_owned())),
             done => {
                 done_or(done, who)?;
                 tracing::info!(device = who, "a device was accepted");
@@ -255,7 +255,7 @@ impl Enrol {
     pub async fn rename(&self, old: &str, new: DeviceName) -> Result<(), EnrolError> {
         let (asked, wanted, now) = (old.to_owned(), new.clone(), self.clock.now());
         match self.store.write(move |tx| enrolment::rename(tx, &asked, &wanted, now)).await? {
-            Done::NameTaken => Err(EnrolError::RenameTaken(new.to_string())),
+            DeviceActionResult::NameTaken => Err(EnrolError::RenameTaken(new.to_string())),
             done => {
                 done_or(done, old)?;
                 tracing::info!(device = %new, was = old, "a device was renamed");
@@ -265,11 +265,11 @@ impl Enrol {
     }
 }
 
-fn done_or(done: Done, who: &str) -> Result<crate::store::devices::DeviceId, EnrolError> {
+fn done_or(done: DeviceActionResult, who: &str) -> Result<crate::store::devices::DeviceId, EnrolError> {
     match done {
-        Done::Yes(device) => Ok(device),
-        Done::Several => Err(EnrolError::Several(who.to_owned())),
-        Done::Unknown | Done::NameTaken => Err(EnrolError::Unknown(who.to_owned())),
+        DeviceActionResult::Yes(device) => Ok(device),
+        DeviceActionResult::Several => Err(EnrolError::Several(who.to_owned())),
+        DeviceActionResult::Unknown | DeviceActionResult::NameTaken => Err(EnrolError::Unknown(who.to_owned())),
     }
 }
 
@@ -297,11 +297,11 @@ pub fn link_base(public_url: Option<&str>, listen: SocketAddr, tls: bool) -> (St
 
 /// As [`link_base`], for the agent on this machine. A certificate of ours is known by its key, and in clear there is none, so
 /// the address that the hub listens on does; one of somebody else's is good for the public name only.
-pub fn local_base(public_url: Option<&str>, listen: SocketAddr, certificate: Seen) -> Option<String> {
+pub fn local_base(public_url: Option<&str>, listen: SocketAddr, certificate: ServerAuth) -> Option<String> {
     let scheme = match certificate {
-        Seen::ByName => return public_url.map(str::to_owned),
-        Seen::ByKey => "https",
-        Seen::InClear => "http",
+        ServerAuth::ByName => return public_url.map(str::to_owned),
+        ServerAuth::ByKey => "https",
+        ServerAuth::InClear => "http",
     };
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -313,7 +313,7 @@ pub fn local_base(public_url: Option<&str>, listen: SocketAddr, certificate: See
 
 /// By what an agent knows the hub's port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum ServerAuth {
     /// By the key of a self-signed certificate, whatever the name.
     ByKey,
     /// By a certificate for a name.

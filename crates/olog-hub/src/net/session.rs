@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ingest::{Connected, Ingest, IngestError},
-    net::sessions::{Order, Roster, SeatGuard, SessionInfo},
+    net::sessions::{Order, SeatGuard, SessionInfo, Sessions},
     store::devices::SessionStart,
 };
 
@@ -58,11 +58,11 @@ const REFUSALS_KEPT: usize = 1_000;
 
 /// What all sessions share.
 #[derive(Debug)]
-pub struct Desk {
+pub struct SessionContext {
     /// Who the devices are, and where their events go.
     pub ingest: Ingest,
     /// Who is connected.
-    pub roster: Arc<Roster>,
+    pub roster: Arc<Sessions>,
     /// The hub's identity.
     pub identity: SecretKey,
     /// Wall time.
@@ -126,7 +126,7 @@ enum End {
 }
 
 /// Runs one session to its end. `ping_every` is what the configuration says whenever it is asked.
-pub async fn run<S>(socket: S, peer: IpAddr, nonce: Nonce, ping_every: impl Fn() -> Duration, desk: &Desk)
+pub async fn run<S>(socket: S, peer: IpAddr, nonce: Nonce, ping_every: impl Fn() -> Duration, desk: &SessionContext)
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
@@ -157,7 +157,7 @@ async fn converse<S>(
     line: &mut WsConnection<'_, S>,
     nonce: Nonce,
     ping_every: impl Fn() -> Duration,
-    desk: &Desk,
+    desk: &SessionContext,
 ) -> Result<End, End>
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
@@ -206,7 +206,7 @@ where
     let epoch = auth.epoch;
     drop(auth);
     let end = match line.send(&welcome).await {
-        Ok(()) => Talk::new(desk, &place, epoch).run(line, ping_every).await,
+        Ok(()) => EstablishedSession::new(desk, &place, epoch).run(line, ping_every).await,
         Err(end) => end,
     };
     let (bye, why) = match &end {
@@ -233,7 +233,7 @@ where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
     /// `hello`, then an `auth` whose proof holds.
-    async fn handshake(&mut self, nonce: Nonce, desk: &Desk) -> Result<Box<Auth>, End> {
+    async fn handshake(&mut self, nonce: Nonce, desk: &SessionContext) -> Result<Box<Auth>, End> {
         let versions = VERSIONS.iter().map(|v| (*v).to_owned()).collect();
         let hub_key = desk.identity.public();
         self.send(&HubFrame::Hello { hub_key, nonce, time: desk.clock.now(), versions }).await?;
@@ -311,8 +311,8 @@ where
 }
 
 /// A session after `welcome`.
-struct Talk<'a> {
-    desk: &'a Desk,
+struct EstablishedSession<'a> {
+    desk: &'a SessionContext,
     place: &'a SeatGuard,
     epoch: Epoch,
     /// The number that must come next, once one has come.
@@ -324,9 +324,9 @@ struct Talk<'a> {
     committing: Option<BoxFuture<'a, Result<u64, IngestError>>>,
 }
 
-impl<'a> Talk<'a> {
-    fn new(desk: &'a Desk, place: &'a SeatGuard, epoch: Epoch) -> Talk<'a> {
-        Talk {
+impl<'a> EstablishedSession<'a> {
+    fn new(desk: &'a SessionContext, place: &'a SeatGuard, epoch: Epoch) -> EstablishedSession<'a> {
+        EstablishedSession {
             desk,
             place,
             epoch,

@@ -30,7 +30,7 @@ const KICKS_KEPT: usize = 256;
 
 /// All seats.
 #[derive(Debug, Default)]
-pub struct Roster(Mutex<Seats>);
+pub struct Sessions(Mutex<Seats>);
 
 #[derive(Debug, Default)]
 struct Seats {
@@ -94,7 +94,7 @@ pub enum Order {
 /// A taken seat: given back on drop.
 #[derive(Debug)]
 pub struct SeatGuard {
-    roster: Arc<Roster>,
+    roster: Arc<Sessions>,
     seat: Arc<SessionHandle>,
 }
 
@@ -105,9 +105,9 @@ pub struct TwoMachines {
     pub peers: Vec<IpAddr>,
 }
 
-impl Roster {
+impl Sessions {
     /// An empty one.
-    pub fn new() -> Arc<Roster> {
+    pub fn new() -> Arc<Sessions> {
         Arc::default()
     }
 
@@ -292,13 +292,13 @@ mod tests {
         SessionInfo { device: DeviceId(device), boot: Id128([boot; 16]), peer, skew_ms: 0 }
     }
 
-    fn take(roster: &Arc<Roster>, device: i64, boot: u8, now: i64) -> (SeatGuard, Option<TwoMachines>) {
+    fn take(roster: &Arc<Sessions>, device: i64, boot: u8, now: i64) -> (SeatGuard, Option<TwoMachines>) {
         roster.take(roster.reservation(), newcomer(device, boot), At(now))
     }
 
     #[tokio::test]
     async fn a_newer_session_displaces_the_older_and_keeps_the_seat() {
-        let roster = Roster::new();
+        let roster = Sessions::new();
         let (older, _) = take(&roster, 1, 1, 0);
         let (newer, _) = take(&roster, 1, 1, 5);
         assert_eq!(older.seat().next_order().await, Order::Displaced);
@@ -311,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn pings_and_kicks_reach_their_session_only() {
-        let roster = Roster::new();
+        let roster = Sessions::new();
         let (one, _) = take(&roster, 1, 1, 0);
         let (two, _) = take(&roster, 2, 1, 0);
         roster.ping(&[DeviceId(1), DeviceId(9)]);
@@ -323,7 +323,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_device_forgotten_while_it_connects_is_cut_too() {
-        let roster = Roster::new();
+        let roster = Sessions::new();
         let reservation = roster.reservation();
         roster.kick(DeviceId(1));
         let (place, _) = roster.take(reservation, newcomer(1, 1), At(0));
@@ -335,7 +335,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_thousand_devices_that_reconnect_leave_one_session_each_and_no_false_alarm() {
-        let roster = Roster::new();
+        let roster = Sessions::new();
         let mut older = Vec::new();
         for round in 0..3 {
             let newer: Vec<_> = (0..1_000).map(|device| take(&roster, device, 1, round * 1_000)).collect();
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn three_displacements_from_two_boots_are_two_machines() {
-        let roster = Roster::new();
+        let roster = Sessions::new();
         let mut places = Vec::new();
         let mut told = Vec::new();
         for (at, boot) in [(0, 1), (1000, 2), (2000, 1), (3000, 2), (4000, 1)] {
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn reconnects_of_one_boot_or_over_a_long_time_are_not_two_machines() {
-        let roster = Roster::new();
+        let roster = Sessions::new();
         let mut places = Vec::new();
         for at in 0..10 {
             let (place, two) = take(&roster, 1, 1, at * 1000);

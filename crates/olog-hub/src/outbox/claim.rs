@@ -6,11 +6,11 @@ use olog_proto::At;
 use olog_push::Channel;
 use olog_push::words::BudgetUse;
 
-use super::worth::{WaitingGroup, Worth, worth_a_message};
+use super::worth::{BudgetDecision, WaitingGroup, worth_a_message};
 use super::{CHUNK, CLAIM_FOR, FIRST_SIGN_WAIT, LOOK_EVERY, plan};
 use crate::apply::Rules;
 use crate::rules::budget::Budget;
-use crate::store::outbox::{self, ChannelFacts, Claimed, Pick, Place};
+use crate::store::outbox::{self, ChannelFacts, ClaimFilter, Claimed, RetryTier};
 use crate::store::{StoreError, Tx};
 
 /// How long until a row that somebody's transaction holds is looked at again.
@@ -31,7 +31,7 @@ pub(super) struct Claims {
     pub(super) facts: ChannelFacts,
     pub(super) budget: Option<Budget>,
     /// By which they were chosen; more of their like come by it.
-    pub(super) pick: Pick,
+    pub(super) pick: ClaimFilter,
 }
 
 impl Claims {
@@ -61,7 +61,7 @@ pub(super) fn claim(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, me: &str,
     }
     let budget = outbox::budget(tx, channel, &facts, Some(me), now)?;
     let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
-    let mut pick = Pick { place: None, only: None, limit: CHUNK };
+    let mut pick = ClaimFilter { place: None, only: None, limit: CHUNK };
     if budget.is_some() || quiet_until.is_some() {
         let mut waiting = Vec::new();
         for candidate in outbox::candidates(tx, name, now)? {
@@ -73,9 +73,9 @@ pub(super) fn claim(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, me: &str,
         }
         match worth_a_message(&waiting, budget.as_ref(), quiet_until, now) {
             // Not a look more: what comes between two statements was not asked about.
-            Worth::Nothing => return nothing_free(tx, name, now),
-            Worth::Message(place, only) => (pick.place, pick.only) = (Some(place), only),
-            Worth::Later { at, for_budget } => {
+            BudgetDecision::Nothing => return nothing_free(tx, name, now),
+            BudgetDecision::Message(place, only) => (pick.place, pick.only) = (Some(place), only),
+            BudgetDecision::Later { at, for_budget } => {
                 let held_through = if for_budget { Some(outbox::last(tx)?) } else { facts.held_through };
                 if facts.held_through != held_through {
                     outbox::set_channel(tx, name, &ChannelFacts { held_through, ..facts })?;
@@ -89,8 +89,8 @@ pub(super) fn claim(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, me: &str,
         return nothing_free(tx, name, now);
     }
     // Of a place where rows differ in who is left to accept them, one transaction's are enough.
-    pick.place = Some(Place::Fresh);
-    if rows.first().is_some_and(|row| row.place != Place::Fresh) {
+    pick.place = Some(RetryTier::Fresh);
+    if rows.first().is_some_and(|row| row.place != RetryTier::Fresh) {
         pick.limit = 0;
     }
     Ok(Claim::Rows(Box::new(Claims { rows, facts, budget, pick })))

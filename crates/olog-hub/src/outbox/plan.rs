@@ -17,7 +17,7 @@ use std::time::Duration;
 use olog_proto::At;
 use olog_push::{Answer, Content, Receiver, Refusal};
 
-use crate::store::outbox::{ChannelFacts, Claimed, Outcome, Place};
+use crate::store::outbox::{ChannelFacts, Claimed, Outcome, RetryTier};
 
 /// Back-off of a channel, at first and at most.
 pub(super) const BACK_OFF: (i64, i64) = (2_000, 15 * 60_000);
@@ -70,7 +70,7 @@ pub(super) enum RowsPlan {
     Wait {
         /// The receivers that have not accepted; `None`: nobody has.
         left: Option<Vec<String>>,
-        place: Place,
+        place: RetryTier,
         not_before: Option<At>,
     },
 }
@@ -182,7 +182,7 @@ impl CallRecord {
 
     /// A message that is refused while the channel takes others is no failure of the channel.
     fn is_the_message(&self, before: &ChannelFacts, result: CallResult<'_>) -> bool {
-        let is_suspect = self.rows.first().is_some_and(|row| row.place != Place::Fresh);
+        let is_suspect = self.rows.first().is_some_and(|row| row.place != RetryTier::Fresh);
         match result {
             CallResult::Fails { cause: FailureCause::Unknown, .. } => is_suspect && before.failing_at.is_none(),
             CallResult::Fails { .. } | CallResult::Works => false,
@@ -228,13 +228,13 @@ impl CallRecord {
         let n = self.rows.len();
         let (place, not_before) = match result {
             // Those whom one call could not name are next at once.
-            CallResult::Works if !left.iter().any(was_named) => (first.place.max(Place::After), None),
-            CallResult::Works => (first.place.max(Place::After), own_back_off),
+            CallResult::Works if !left.iter().any(was_named) => (first.place.max(RetryTier::After), None),
+            CallResult::Works => (first.place.max(RetryTier::After), own_back_off),
             CallResult::Form if n == 1 => return RowsPlan::Done(Outcome::Refused),
-            CallResult::Form => (first.place.max(Place::After).further(n), None),
+            CallResult::Form => (first.place.max(RetryTier::After).further(n), None),
             CallResult::Fails { cause: FailureCause::Unknown, .. } => match first.place {
-                Place::Fresh => (Place::After, None),
-                Place::Alone => (Place::Alone, own_back_off),
+                RetryTier::Fresh => (RetryTier::After, None),
+                RetryTier::Alone => (RetryTier::Alone, own_back_off),
                 suspect if before.failing_at.is_none() => (suspect.further(n), None),
                 suspect => (suspect, None),
             },

@@ -10,7 +10,7 @@ use olog_proto::At;
 
 use crate::rules::budget::{Budget, Urgency};
 use crate::rules::quiet;
-use crate::store::outbox::{Candidate, Place};
+use crate::store::outbox::{Candidate, RetryTier};
 
 /// Rows that are alike, and whose devices they are about.
 #[derive(Debug, Clone)]
@@ -22,11 +22,11 @@ pub(super) struct WaitingGroup {
 
 /// The decision.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Worth {
+pub(super) enum BudgetDecision {
     /// Nothing waits.
     Nothing,
     /// A message of what stands in this place; only this urgency of it.
-    Message(Place, Option<Urgency>),
+    Message(RetryTier, Option<Urgency>),
     /// Nothing before then. `for_budget`: what waits has waited for the budget.
     Later { at: At, for_budget: bool },
 }
@@ -37,14 +37,14 @@ pub(super) fn worth_a_message(
     budget: Option<&Budget>,
     quiet_until: Option<At>,
     now: At,
-) -> Worth {
-    let mut first: Option<(Place, Option<Urgency>)> = None;
+) -> BudgetDecision {
+    let mut first: Option<(RetryTier, Option<Urgency>)> = None;
     let mut later: Option<(At, bool)> = None;
     for WaitingGroup { candidate, devices } in waiting {
         let urgency = candidate.urgency;
         let by_budget = budget.map_or(now, |budget| {
             // What a call has carried before is no further message of its device.
-            let is_new = candidate.place == Place::Fresh;
+            let is_new = candidate.place == RetryTier::Fresh;
             let of_devices = devices.iter().filter(|_| is_new).map(|device| budget.device_at(urgency, device)).min();
             of_devices.unwrap_or_else(|| budget.allows_at(urgency))
         });
@@ -64,9 +64,9 @@ pub(super) fn worth_a_message(
         }
     }
     match (first, later) {
-        (Some((place, only)), _) => Worth::Message(place, only),
-        (None, Some((at, for_budget))) => Worth::Later { at, for_budget },
-        (None, None) => Worth::Nothing,
+        (Some((place, only)), _) => BudgetDecision::Message(place, only),
+        (None, Some((at, for_budget))) => BudgetDecision::Later { at, for_budget },
+        (None, None) => BudgetDecision::Nothing,
     }
 }
 
@@ -79,13 +79,13 @@ mod tests {
     const MINUTE: i64 = 60_000;
     const EIGHT: At = At(NOW.0 + 300 * MINUTE);
 
-    fn of(place: Place, urgency: Urgency, age: i64) -> WaitingGroup {
+    fn of(place: RetryTier, urgency: Urgency, age: i64) -> WaitingGroup {
         let candidate = Candidate { place, urgency, newest_at: NOW.plus(-age * MINUTE) };
         WaitingGroup { candidate, devices: BTreeSet::from(["nas".to_owned()]) }
     }
 
     fn fresh(urgency: Urgency, age: i64) -> WaitingGroup {
-        of(Place::Fresh, urgency, age)
+        of(RetryTier::Fresh, urgency, age)
     }
 
     fn budget(used: usize) -> Budget {
@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn in_quiet_hours_only_trouble_and_fresh_news_begin_a_message() {
         let night = |waiting: &[WaitingGroup]| worth_a_message(waiting, None, Some(EIGHT), NOW);
-        let goes = Worth::Message(Place::Fresh, None);
-        let waits = Worth::Later { at: EIGHT, for_budget: false };
+        let goes = BudgetDecision::Message(RetryTier::Fresh, None);
+        let waits = BudgetDecision::Later { at: EIGHT, for_budget: false };
         for urgency in [Urgency::Asked, Urgency::FirstSign, Urgency::Trouble] {
             assert_eq!(night(&[fresh(urgency, 60)]), goes, "{urgency:?}");
         }
@@ -106,11 +106,11 @@ mod tests {
         assert_eq!(night(&[fresh(Urgency::OldNews, 0)]), waits);
         // The report goes alone: what it tells is not told beside it.
         let both = [fresh(Urgency::OldNews, 0), fresh(Urgency::Report, 0)];
-        assert_eq!(night(&both), Worth::Message(Place::Fresh, Some(Urgency::Report)));
+        assert_eq!(night(&both), BudgetDecision::Message(RetryTier::Fresh, Some(Urgency::Report)));
         // An error takes along what does not ring.
         assert_eq!(night(&[fresh(Urgency::OldNews, 0), fresh(Urgency::FirstSign, 0)]), goes);
         assert_eq!(worth_a_message(&[fresh(Urgency::OldNews, 500)], None, None, NOW), goes, "by day");
-        assert_eq!(night(&[]), Worth::Nothing);
+        assert_eq!(night(&[]), BudgetDecision::Nothing);
     }
 
     #[test]
@@ -119,14 +119,14 @@ mod tests {
         let report = fresh(Urgency::Report, 0);
         assert_eq!(
             worth_a_message(std::slice::from_ref(&report), Some(&some), None, NOW),
-            Worth::Message(Place::Fresh, Some(Urgency::Report))
+            BudgetDecision::Message(RetryTier::Fresh, Some(Urgency::Report))
         );
         let both = [report, fresh(Urgency::FirstSign, 0)];
-        assert_eq!(worth_a_message(&both, Some(&some), None, NOW), Worth::Message(Place::Fresh, None));
-        let suspect = [of(Place::Alone, Urgency::FirstSign, 0), fresh(Urgency::Report, 0)];
+        assert_eq!(worth_a_message(&both, Some(&some), None, NOW), BudgetDecision::Message(RetryTier::Fresh, None));
+        let suspect = [of(RetryTier::Alone, Urgency::FirstSign, 0), fresh(Urgency::Report, 0)];
         assert_eq!(
             worth_a_message(&suspect, Some(&some), None, NOW),
-            Worth::Message(Place::Fresh, Some(Urgency::Report))
+            BudgetDecision::Message(RetryTier::Fresh, Some(Urgency::Report))
         );
     }
 
@@ -134,9 +134,9 @@ mod tests {
     fn what_waits_says_whether_the_budget_or_the_night_keeps_it() {
         let spent = budget(10);
         let later = worth_a_message(&[fresh(Urgency::FirstSign, 0)], Some(&spent), None, NOW);
-        assert!(matches!(later, Worth::Later { for_budget: true, .. }), "{later:?}");
+        assert!(matches!(later, BudgetDecision::Later { for_budget: true, .. }), "{later:?}");
         let later = worth_a_message(&[fresh(Urgency::OldNews, 0)], Some(&budget(0)), Some(EIGHT), NOW);
-        assert_eq!(later, Worth::Later { at: EIGHT, for_budget: false });
+        assert_eq!(later, BudgetDecision::Later { at: EIGHT, for_budget: false });
     }
 
     #[test]
@@ -146,9 +146,12 @@ mod tests {
         let error = [fresh(Urgency::FirstSign, 0)];
         assert_eq!(
             worth_a_message(&error, Some(&one(Spent::default())), None, NOW),
-            Worth::Message(Place::Fresh, None)
+            BudgetDecision::Message(RetryTier::Fresh, None)
         );
         let used = one(Spent { at: vec![NOW], ..Spent::default() });
-        assert!(matches!(worth_a_message(&error, Some(&used), None, NOW), Worth::Later { for_budget: true, .. }));
+        assert!(matches!(
+            worth_a_message(&error, Some(&used), None, NOW),
+            BudgetDecision::Later { for_budget: true, .. }
+        ));
     }
 }

@@ -10,7 +10,7 @@
 //! device's backlog ([`Facts::park`], [`Facts::device_back`]). Also here: runs by `exec` that take far too long or vanish (`running`), and
 //! giving up a learnt schedule after 3 misses and 7 days.
 //!
-//! Pure: facts, a plan and `now` in, [`Outcome`]s out. Must not know a store, a clock or sentences, and must not decide what an
+//! Pure: facts, a plan and `now` in, [`ExpectationEffect`]s out. Must not know a store, a clock or sentences, and must not decide what an
 //! error is (`incident` does).
 //!
 //! Invariants: a task cannot be late until its full grace has passed since its declaration and since its device joined; a recovery
@@ -22,8 +22,8 @@ use olog_push::{Cadence, Content, Expected, Kind, Recovery};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::{ACKNOWLEDGED_FOR, schedule::Schedule};
-use cadence::{Habit, Runs, Watched};
-pub use plan::{Known, Plan, Policy};
+use cadence::{LearntSchedule, Runs, Watched};
+pub use plan::{ExpectationPolicy, Plan, TaskContext};
 use running::Running;
 
 mod cadence;
@@ -50,7 +50,7 @@ const GONE_AFTER: i64 = 7 * 24 * HOUR;
 
 /// What has to be written down, in this order, in the transaction of the facts.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum ExpectationEffect {
     /// A new incident: give it a number ([`Facts::opened_as`]) and a row from [`Facts::missed`].
     Begin,
     /// The row of the open one has changed.
@@ -199,7 +199,14 @@ impl Facts {
     }
 
     /// One event of the task; `at` is its time in the hub's time.
-    pub fn observe(&mut self, event: &Event, at: At, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
+    pub fn observe(
+        &mut self,
+        event: &Event,
+        at: At,
+        now: At,
+        known: &TaskContext<'_>,
+        policy: &ExpectationPolicy,
+    ) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         self.running.observe(event, at);
         let Some(sign) = sign(event) else { return out };
@@ -215,14 +222,14 @@ impl Facts {
     }
 
     /// Time has passed, the device is here and the hub has all that it held.
-    pub fn look(&mut self, now: At, known: &Known<'_>, policy: &Policy) -> Vec<Outcome> {
+    pub fn look(&mut self, now: At, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         if let Some(at) = self.running.vanished(now) {
-            out.push(Outcome::RunVanished { at });
+            out.push(ExpectationEffect::RunVanished { at });
         }
         if let Some((since, usual)) = self.running.tell(now) {
             let content = Content::TaskRuns { since, usual };
-            out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, content });
+            out.push(ExpectationEffect::Notify { kind: Kind::Lost, number: None, at: now, content });
         }
         if self.missed.is_some() {
             self.look_at_missed(now, known, policy, &mut out);
@@ -235,19 +242,25 @@ impl Facts {
         let content = missed.content(self.expected(known), false);
         self.missed = Some(missed);
         self.count(known, policy, now);
-        out.push(Outcome::Begin);
-        out.push(Outcome::Notify { kind: Kind::Lost, number: None, at: now, content });
+        out.push(ExpectationEffect::Begin);
+        out.push(ExpectationEffect::Notify { kind: Kind::Lost, number: None, at: now, content });
         out
     }
 
     /// It is LOST still: told again from time to time; a habit that is not kept for long is none any more.
-    fn look_at_missed(&mut self, now: At, known: &Known<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn look_at_missed(
+        &mut self,
+        now: At,
+        known: &TaskContext<'_>,
+        policy: &ExpectationPolicy,
+        out: &mut Vec<ExpectationEffect>,
+    ) {
         self.count(known, policy, now);
         let (expected, gone_at) = (self.expected(known), self.gives_up_at(known));
         let Some(missed) = &mut self.missed else { return };
         if gone_at.is_some_and(|gone| gone <= now) && missed.n_missed >= GONE_MISSED {
-            out.push(Outcome::Update);
-            out.push(Outcome::End {
+            out.push(ExpectationEffect::Update);
+            out.push(ExpectationEffect::End {
                 number: missed.number,
                 due_at: missed.due_at,
                 at: now,
@@ -258,8 +271,8 @@ impl Facts {
         } else if missed.remind_at(policy) <= now {
             missed.told_at = now;
             let (number, content) = (missed.number, missed.content(expected, true));
-            out.push(Outcome::Update);
-            out.push(Outcome::Notify { kind: Kind::Remind, number, at: now, content });
+            out.push(ExpectationEffect::Update);
+            out.push(ExpectationEffect::Notify { kind: Kind::Remind, number, at: now, content });
         }
     }
 
@@ -274,13 +287,13 @@ impl Facts {
     }
 
     /// The device is back; to be called of what fell due meanwhile.
-    pub fn device_back(&mut self, now: At, known: &Known<'_>) {
+    pub fn device_back(&mut self, now: At, known: &TaskContext<'_>) {
         let grace = known.plan.map_or(0, Plan::grace);
         (self.is_parked, self.not_before) = (false, Some(now.plus(grace.max(AFTER_RETURN))));
     }
 
     /// What hub.toml says of it from now on.
-    pub fn declare(&mut self, plan: Option<&Plan>, now: At) -> Vec<Outcome> {
+    pub fn declare(&mut self, plan: Option<&Plan>, now: At) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         let plan = plan.map(Plan::to_string);
         if self.declared.as_ref().map(|declared| &declared.plan) == plan.as_ref() {
@@ -308,15 +321,15 @@ impl Facts {
     }
 
     /// A habit that was learnt and not yet shown to anybody: for the next report.
-    pub fn proposal(&self, known: &Known<'_>, policy: &Policy) -> Option<Learnt> {
+    pub fn proposal(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<Learnt> {
         let is_free = self.watched.is_none() && self.declared.is_none() && !self.is_off && known.plan.is_none();
         // Most habits are watched already, and to look for one costs more than all the rest of a report's line.
-        let Habit { cadence, n_runs, span, .. } = is_free.then(|| self.runs.habit(policy.zone))??;
+        let LearntSchedule { cadence, n_runs, span, .. } = is_free.then(|| self.runs.habit(policy.zone))??;
         Some(Learnt { cadence, n_runs, span })
     }
 
     /// The proposal was shown: it is watched from tomorrow, unless a person refuses it.
-    pub fn was_proposed(&mut self, known: &Known<'_>, policy: &Policy, now: At) {
+    pub fn was_proposed(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: At) {
         if self.proposal(known, policy).is_some() {
             self.watched = self.runs.habit(policy.zone).map(|habit| Watched::new(habit, now.plus(WATCHED_AFTER)));
         }
@@ -334,7 +347,7 @@ impl Facts {
 
     /// The habit by which it is expected: what it is, from how many runs it was learnt over how long, since when it counts.
     pub fn watched(&self) -> Option<(Learnt, At)> {
-        let Watched { habit: Habit { cadence, n_runs, span, .. }, from, .. } = self.watched.as_ref()?;
+        let Watched { habit: LearntSchedule { cadence, n_runs, span, .. }, from, .. } = self.watched.as_ref()?;
         Some((Learnt { cadence: cadence.clone(), n_runs: *n_runs, span: *span }, *from))
     }
 
@@ -344,7 +357,7 @@ impl Facts {
     }
 
     /// A person says whether anything is to be expected.
-    pub fn expect(&mut self, is_expected: bool, now: At) -> Vec<Outcome> {
+    pub fn expect(&mut self, is_expected: bool, now: At) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         if self.is_off == is_expected {
             self.is_off = !is_expected;
@@ -355,7 +368,7 @@ impl Facts {
     }
 
     /// A person says that the incident is over: the next time counts again.
-    pub fn close(&mut self, now: At) -> Vec<Outcome> {
+    pub fn close(&mut self, now: At) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         if self.missed.is_some() {
             self.closed_at = Some(now);
@@ -384,17 +397,17 @@ impl Facts {
     }
 
     /// When a person is told again that it did not come.
-    pub fn remind_at(&self, policy: &Policy) -> Option<At> {
+    pub fn remind_at(&self, policy: &ExpectationPolicy) -> Option<At> {
         self.missed.as_ref().map(|missed| missed.remind_at(policy))
     }
 
     /// LOST from then on, unless it comes; `None` if nothing is expected, or if it is LOST already.
-    pub fn late_at(&self, known: &Known<'_>, policy: &Policy) -> Option<At> {
+    pub fn late_at(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<At> {
         if self.missed.is_some() { None } else { self.due(known, policy).map(|due| due.late_at) }
     }
 
     /// When [`Facts::look`] has to be called next.
-    pub fn look_at(&self, known: &Known<'_>, policy: &Policy) -> Option<At> {
+    pub fn look_at(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<At> {
         let own = match &self.missed {
             Some(missed) => [Some(missed.remind_at(policy)), self.gives_up_at(known)].into_iter().flatten().min(),
             None => self.late_at(known, policy).filter(|_| !self.is_parked),
@@ -403,7 +416,7 @@ impl Facts {
     }
 
     /// How it stands.
-    pub fn standing(&self, known: &Known<'_>, policy: &Policy) -> Standing<'_> {
+    pub fn standing(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Standing<'_> {
         match (&self.missed, self.due(known, policy)) {
             (Some(missed), _) => Standing::Lost(missed),
             (None, Some(due)) if self.seen_at(known).is_none() => Standing::Waiting(due),
@@ -414,12 +427,12 @@ impl Facts {
     }
 
     /// When it was last seen.
-    pub fn seen_at(&self, known: &Known<'_>) -> Option<At> {
+    pub fn seen_at(&self, known: &TaskContext<'_>) -> Option<At> {
         self.seen_at.max(known.seen_at)
     }
 
     /// When it has to come next.
-    fn due(&self, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+    fn due(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<Due> {
         if self.is_off {
             return None;
         }
@@ -431,7 +444,12 @@ impl Facts {
         Some(Due { late_at: due.late_at.max(not_before.unwrap_or(due.late_at)), ..due })
     }
 
-    fn declared_due(&self, declared: &DeclaredPlan, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+    fn declared_due(
+        &self,
+        declared: &DeclaredPlan,
+        known: &TaskContext<'_>,
+        policy: &ExpectationPolicy,
+    ) -> Option<Due> {
         // What is new in the configuration counts from when the facts know it.
         let plan = known.plan.filter(|plan| plan.to_string() == declared.plan)?;
         let since = declared.since.max(known.joined_at).max(self.closed_at.unwrap_or(declared.since));
@@ -449,7 +467,7 @@ impl Facts {
         }
     }
 
-    fn learnt_due(&self, known: &Known<'_>, policy: &Policy) -> Option<Due> {
+    fn learnt_due(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<Due> {
         let Watched { habit, from, .. } = self.watched.as_ref().filter(|_| known.plan.is_none())?;
         let seen = self.seen_at(known).max(self.closed_at)?;
         let (at, late_at) = habit.next(seen, policy.zone);
@@ -457,7 +475,7 @@ impl Facts {
     }
 
     /// A run teaches; one that does not fit speaks against what was learnt.
-    fn learn(&mut self, event: &Event, at: At, policy: &Policy) {
+    fn learn(&mut self, event: &Event, at: At, policy: &ExpectationPolicy) {
         let Some(began) = cadence::run_of(event, at, self.seen_at) else { return };
         let before = self.runs.last();
         if self.runs.add(began)
@@ -469,7 +487,7 @@ impl Facts {
     }
 
     /// What says that it has to come.
-    fn expected(&self, known: &Known<'_>) -> Expected {
+    fn expected(&self, known: &TaskContext<'_>) -> Expected {
         match (known.plan, &self.watched) {
             (Some(Plan::Scheduled { schedule, .. }), _) => Expected::Schedule { text: schedule.to_string() },
             (None, Some(watched)) => Expected::Learnt { cadence: watched.habit.cadence.clone() },
@@ -478,7 +496,7 @@ impl Facts {
     }
 
     /// How often it should have come since it is missed.
-    fn count(&mut self, known: &Known<'_>, policy: &Policy, now: At) {
+    fn count(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: At) {
         let period = self.watched.as_ref().map(|watched| watched.habit.period.max(MINUTE));
         let Some(missed) = &mut self.missed else { return };
         match (known.plan, period) {
@@ -494,23 +512,23 @@ impl Facts {
     }
 
     /// When a habit that is not kept is given up.
-    fn gives_up_at(&self, known: &Known<'_>) -> Option<At> {
+    fn gives_up_at(&self, known: &TaskContext<'_>) -> Option<At> {
         let (missed, watched) = (self.missed.as_ref()?, self.watched.as_ref().filter(|_| known.plan.is_none())?);
         let missed_thrice = missed.late_at.plus(watched.habit.period.saturating_mul(GONE_MISSED as i64 - 1));
         Some(missed_thrice.max(missed.late_at.plus(GONE_AFTER)))
     }
 
-    fn end(&mut self, recovery: Recovery, at: At, now: At, out: &mut Vec<Outcome>) {
+    fn end(&mut self, recovery: Recovery, at: At, now: At, out: &mut Vec<ExpectationEffect>) {
         let Some(missed) = self.missed.take() else { return };
         let Missed { number, due_at, n_missed, acknowledged_at, .. } = missed;
-        out.push(Outcome::End { number, due_at, at, recovery });
+        out.push(ExpectationEffect::End { number, due_at, at, recovery });
         let content = Content::TaskCame { due_at, recovery, n_missed, acknowledged_at };
-        out.push(Outcome::Notify { kind: Kind::Over, number, at: now, content });
+        out.push(ExpectationEffect::Notify { kind: Kind::Over, number, at: now, content });
     }
 }
 
 impl Missed {
-    fn remind_at(&self, policy: &Policy) -> At {
+    fn remind_at(&self, policy: &ExpectationPolicy) -> At {
         let due = self.told_at.plus(policy.remind_every.max(MINUTE));
         self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR)))
     }
@@ -557,7 +575,7 @@ fn slot(schedule: &Schedule, zone: Tz, seen: Option<At>, since: At) -> Option<At
 }
 
 /// How long it is from one report to the next, for what was seen at `at`.
-fn window(policy: &Policy, at: At) -> i64 {
+fn window(policy: &ExpectationPolicy, at: At) -> i64 {
     let reports = policy.report.as_ref().and_then(|report| {
         let next = report.next_after(at, policy.zone)?;
         Some(report.next_after(next, policy.zone)?.since(next))

@@ -10,7 +10,7 @@
 //! Flapping: the first two losses within 24 h are notified normally. From the third on the device is reported as flapping, with its
 //! count: at most every 6 h, once after 1 h offline, and once after 24 h online.
 //!
-//! Pure: device snapshots, open absences and `now` in, [`Step`]s out. What must survive a restart is in [`Absence`], the
+//! Pure: device snapshots, open absences and `now` in, [`LivenessAction`]s out. What must survive a restart is in [`Absence`], the
 //! facts of an
 //! incident. [`LivenessTracker`] holds only what a restart may forget: the ping round in progress and the recent losses of each device.
 //!
@@ -54,14 +54,14 @@ const STAYS_AWAY: i64 = HOUR;
 
 /// How long devices may be silent, in ms: from `[alerts]` and `[[device]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Patience {
+pub struct OfflinePolicy {
     /// Every device that is not named.
     pub all: i64,
     /// Devices with a time of their own, by name; `None`: for ever.
     pub devices: BTreeMap<String, Option<i64>>,
 }
 
-impl Patience {
+impl OfflinePolicy {
     /// With this device; `None`: for ever.
     pub fn of(&self, device: &str) -> Option<i64> {
         self.devices.get(device).copied().unwrap_or(Some(self.all))
@@ -70,7 +70,7 @@ impl Patience {
 
 /// What is known of a joined device.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Presence {
+pub struct DeviceSnapshot {
     /// Its row.
     pub device: i64,
     /// Its name.
@@ -128,7 +128,7 @@ pub struct Member {
 
 /// What has to be done.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum LivenessAction {
     /// Ask these devices for a sign of life.
     Ping(Vec<i64>),
     /// A new incident.
@@ -161,13 +161,13 @@ pub enum Step {
 pub struct LivenessTracker {
     /// Silence counts from here at the earliest.
     grace_from: At,
-    asked: Option<Asked>,
+    asked: Option<PingRound>,
     /// When each device was lost, within [`FLAPS_WITHIN`], at most [`FLAPS`] each.
     losses: BTreeMap<i64, Vec<At>>,
 }
 
 #[derive(Debug)]
-struct Asked {
+struct PingRound {
     at: At,
     /// Who has time to answer: who has not fallen due yet, or did so while nobody looked.
     devices: Vec<i64>,
@@ -186,7 +186,7 @@ impl LivenessTracker {
     }
 
     /// Looks at everybody. `open`: the open absences by number.
-    pub fn call(&mut self, presences: &[Presence], open: &[(u64, Absence)], now: At) -> Vec<Step> {
+    pub fn call(&mut self, presences: &[DeviceSnapshot], open: &[(u64, Absence)], now: At) -> Vec<LivenessAction> {
         let mut steps = Vec::new();
         let mut open: Vec<(u64, Absence, Option<Content>)> = open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
         let n_known = presences.len();
@@ -195,7 +195,7 @@ impl LivenessTracker {
             self.note_returns(absence, presences, now);
         }
         let away: Vec<i64> = open.iter().flat_map(|(_, absence, _)| &absence.members).map(|m| m.device).collect();
-        let candidates: Vec<&Presence> = presences.iter().filter(|p| !away.contains(&p.device)).collect();
+        let candidates: Vec<&DeviceSnapshot> = presences.iter().filter(|p| !away.contains(&p.device)).collect();
         if let Some(lost) = self.verdict(&candidates, now, &mut steps) {
             self.lose(&lost, n_known, &mut open, now, &mut steps);
         }
@@ -205,16 +205,16 @@ impl LivenessTracker {
                 told = absence.tell_again(n_known, now);
             }
             if absence.members.is_empty() {
-                steps.push(Step::End { number, content: back });
+                steps.push(LivenessAction::End { number, content: back });
             } else if absence != before || told.is_some() || back.is_some() {
-                steps.push(Step::Change { number, absence, content: told.take().or(back) });
+                steps.push(LivenessAction::Change { number, absence, content: told.take().or(back) });
             }
         }
         steps
     }
 
     /// When to look again, if nobody comes or goes meanwhile.
-    pub fn due_at(&self, presences: &[Presence], open: &[(u64, Absence)], now: At) -> Option<At> {
+    pub fn due_at(&self, presences: &[DeviceSnapshot], open: &[(u64, Absence)], now: At) -> Option<At> {
         let members = || open.iter().flat_map(|(_, absence)| &absence.members);
         let silent = presences
             .iter()
@@ -229,23 +229,23 @@ impl LivenessTracker {
     }
 
     /// When the device is lost if it stays silent.
-    fn lost_at(&self, presence: &Presence) -> Option<At> {
+    fn lost_at(&self, presence: &DeviceSnapshot) -> Option<At> {
         let grace = if presence.said_bye && !presence.is_connected { BYE_GRACE } else { 0 };
         let heard_at = presence.heard_at?.max(self.grace_from);
         Some(heard_at.plus(presence.offline_after?.saturating_add(grace)))
     }
 
-    fn is_due(&self, presence: &Presence, now: At) -> bool {
+    fn is_due(&self, presence: &DeviceSnapshot, now: At) -> bool {
         self.lost_at(presence).is_some_and(|at| at <= now)
     }
 
     /// Who is lost now; `None` while nobody is due or the question is still open.
     fn verdict<'a>(
         &mut self,
-        candidates: &[&'a Presence],
+        candidates: &[&'a DeviceSnapshot],
         now: At,
-        steps: &mut Vec<Step>,
-    ) -> Option<Vec<&'a Presence>> {
+        steps: &mut Vec<LivenessAction>,
+    ) -> Option<Vec<&'a DeviceSnapshot>> {
         if !candidates.iter().any(|p| self.is_due(p, now)) {
             self.asked = None;
             return None;
@@ -255,8 +255,8 @@ impl LivenessTracker {
             None => self.ask(candidates, now, steps),
         };
         let is_unanswered =
-            |p: &Presence| asked.devices.contains(&p.device) && p.heard_at.is_none_or(|heard| heard <= asked.at);
-        let may_answer = |p: &Presence| !self.is_due(p, now) || self.was_overslept(p, asked.at);
+            |p: &DeviceSnapshot| asked.devices.contains(&p.device) && p.heard_at.is_none_or(|heard| heard <= asked.at);
+        let may_answer = |p: &DeviceSnapshot| !self.is_due(p, now) || self.was_overslept(p, asked.at);
         let waits = candidates.iter().any(|p| is_unanswered(p) && may_answer(p));
         if waits && now.since(asked.at) < VERDICT_WAIT {
             self.asked = Some(asked);
@@ -265,23 +265,24 @@ impl LivenessTracker {
         Some(candidates.iter().copied().filter(|p| self.is_due(p, now) || is_unanswered(p)).collect())
     }
 
-    fn ask(&self, candidates: &[&Presence], now: At, steps: &mut Vec<Step>) -> Asked {
-        let silent: Vec<&&Presence> = candidates.iter().filter(|p| self.half_silent(p, now)).collect();
+    fn ask(&self, candidates: &[&DeviceSnapshot], now: At, steps: &mut Vec<LivenessAction>) -> PingRound {
+        let silent: Vec<&&DeviceSnapshot> = candidates.iter().filter(|p| self.half_silent(p, now)).collect();
         let ping: Vec<i64> = silent.iter().filter(|p| p.is_connected).map(|p| p.device).collect();
         if !ping.is_empty() {
-            steps.push(Step::Ping(ping));
+            steps.push(LivenessAction::Ping(ping));
         }
-        let is_soon = |p: &Presence| self.lost_at(p).is_some_and(|at| (1..=TOGETHER_WITHIN).contains(&at.since(now)));
-        let has_time = |p: &Presence| is_soon(p) || self.was_overslept(p, now);
-        Asked { at: now, devices: silent.iter().filter(|p| has_time(p)).map(|p| p.device).collect() }
+        let is_soon =
+            |p: &DeviceSnapshot| self.lost_at(p).is_some_and(|at| (1..=TOGETHER_WITHIN).contains(&at.since(now)));
+        let has_time = |p: &DeviceSnapshot| is_soon(p) || self.was_overslept(p, now);
+        PingRound { at: now, devices: silent.iter().filter(|p| has_time(p)).map(|p| p.device).collect() }
     }
 
     /// It was due long before anybody looked: the hub stood still, or its clock jumped. Who has a session then is asked first.
-    fn was_overslept(&self, presence: &Presence, looked_at: At) -> bool {
+    fn was_overslept(&self, presence: &DeviceSnapshot, looked_at: At) -> bool {
         presence.is_connected && self.lost_at(presence).is_some_and(|at| looked_at.since(at) >= VERDICT_WAIT)
     }
 
-    fn half_silent(&self, presence: &Presence, now: At) -> bool {
+    fn half_silent(&self, presence: &DeviceSnapshot, now: At) -> bool {
         let (Some(lost_at), Some(patience)) = (self.lost_at(presence), presence.offline_after) else { return false };
         lost_at.since(now) <= patience / 2
     }
@@ -289,11 +290,11 @@ impl LivenessTracker {
     /// These are lost: of an open absence, or of a new one.
     fn lose(
         &mut self,
-        lost: &[&Presence],
+        lost: &[&DeviceSnapshot],
         n_known: usize,
         open: &mut [(u64, Absence, Option<Content>)],
         now: At,
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<LivenessAction>,
     ) {
         let members: Vec<Member> = lost.iter().map(|presence| self.member(presence, now)).collect();
         let Some(since) = members.iter().map(|m| m.since).min() else { return };
@@ -317,11 +318,11 @@ impl LivenessTracker {
             absence.same_site = false;
             *told = Some(content);
         } else {
-            steps.push(Step::Begin { absence: Absence { since, members, n_gone, same_site }, content });
+            steps.push(LivenessAction::Begin { absence: Absence { since, members, n_gone, same_site }, content });
         }
     }
 
-    fn member(&mut self, presence: &Presence, now: At) -> Member {
+    fn member(&mut self, presence: &DeviceSnapshot, now: At) -> Member {
         self.losses.retain(|_, losses| {
             losses.retain(|at| now.since(*at) < FLAPS_WITHIN);
             !losses.is_empty()
@@ -345,7 +346,7 @@ impl LivenessTracker {
         }
     }
 
-    fn note_returns(&self, absence: &mut Absence, presences: &[Presence], now: At) {
+    fn note_returns(&self, absence: &mut Absence, presences: &[DeviceSnapshot], now: At) {
         // Who was forgotten meanwhile is no longer missed.
         absence.members.retain_mut(|member| {
             let Some(presence) = presences.iter().find(|p| p.device == member.device) else { return false };
@@ -461,7 +462,7 @@ impl Member {
 }
 
 /// The address that several devices were all seen from.
-fn common_peer(lost: &[&Presence]) -> Option<String> {
+fn common_peer(lost: &[&DeviceSnapshot]) -> Option<String> {
     let (first, others) = lost.split_first()?;
     let peer = first.peer.as_ref()?;
     (!others.is_empty() && others.iter().all(|p| p.peer.as_ref() == Some(peer))).then(|| peer.clone())

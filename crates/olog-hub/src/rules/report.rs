@@ -17,7 +17,7 @@ use olog_push::notice::{
     ClosedIncident, CompletedRun, ListedDevice, OpenProblem, ProblemKind, ReportFacts, Sent, StateCounts,
 };
 
-use crate::rules::state::{self, Cell, DAYS, State, Strip};
+use crate::rules::state::{self, DAYS, DayState, State, Strip};
 
 /// Tasks in detail.
 pub const DETAILS: usize = 500;
@@ -388,10 +388,10 @@ impl Builder {
             let tasks = row.tasks.iter().filter(|task| !task.is_gone).map(|task| cell(&task.strip));
             // A task that did not come is trouble on its device; only an absence is the device's own.
             match (cell(&row.strip), tasks.max().unwrap_or_default()) {
-                (Cell::Lost, _) => tally.lost += 1,
-                (Cell::Err, _) | (_, Cell::Err | Cell::Lost) => tally.err += 1,
-                (Cell::Ok, _) | (_, Cell::Ok) => tally.ok += 1,
-                (Cell::Nothing, Cell::Nothing) => {}
+                (DayState::Lost, _) => tally.lost += 1,
+                (DayState::Err, _) | (_, DayState::Err | DayState::Lost) => tally.err += 1,
+                (DayState::Ok, _) | (_, DayState::Ok) => tally.ok += 1,
+                (DayState::Nothing, DayState::Nothing) => {}
             }
         }
     }

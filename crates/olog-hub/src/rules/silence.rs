@@ -3,7 +3,7 @@
 //! A [`Silence`] is a rule over devices and tasks: for a time, until the user ends it, or in windows that come again. "Not an error" is
 //! the same rule with a fingerprint. Silences only hold back notifications; events, states and incidents do not know them.
 //!
-//! For each incident with held notifications, [`Held`] stores whether the user had been notified before the silence, and whether the
+//! For each incident with held notifications, [`SuppressedState`] stores whether the user had been notified before the silence, and whether the
 //! incident has ended. [`step`] updates it, notification by notification. When the last silence ends, at most one notification
 //! follows: still failing, or recovered. Invariant, tried on random histories: once the silences are over, the user believes of
 //! every incident what they would believe without them.
@@ -47,7 +47,7 @@ pub struct Scope {
 
 /// A window that comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Every {
+pub struct Recurrence {
     /// It begins then, as crontab(5) has it, …
     pub schedule: Schedule,
     /// … in this zone, …
@@ -87,7 +87,7 @@ pub struct Silence {
     /// When; of windows the one that is now, or the next.
     pub period: Period,
     /// Its windows, if they come again.
-    pub every: Option<Every>,
+    pub every: Option<Recurrence>,
 }
 
 /// Why a silence is not taken.
@@ -165,7 +165,7 @@ impl Period {
     }
 }
 
-impl Every {
+impl Recurrence {
     /// May it stand like that? There must be time between two windows.
     pub fn check(&self, now: At) -> Result<(), Refused> {
         if !(MINUTE..=LASTS_MAX).contains(&self.lasts) {
@@ -273,7 +273,7 @@ pub fn transition(notice: &Notice) -> Transition {
 
 /// An incident of which a notification was held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct SuppressedState {
     /// By which silence.
     pub by: u64,
     /// A person was told that it began.
@@ -292,22 +292,28 @@ pub enum HoldDecision {
 }
 
 /// One notification of an incident: is it told or held, and what is stored from now on.
-pub fn step(held: Option<Held>, transition: Transition, by: Option<u64>) -> (HoldDecision, Option<Held>) {
+pub fn step(
+    held: Option<SuppressedState>,
+    transition: Transition,
+    by: Option<u64>,
+) -> (HoldDecision, Option<SuppressedState>) {
     match (by, transition, held) {
         (Some(by), Transition::Happens, held) => (HoldDecision::Hold(by), held),
         (None, Transition::Happens, held) => (HoldDecision::Tell, held),
         // It began and ended where nobody heard of it.
-        (by, Transition::Ends, Some(Held { knew: false, by: began, .. })) => {
+        (by, Transition::Ends, Some(SuppressedState { knew: false, by: began, .. })) => {
             (HoldDecision::Hold(by.unwrap_or(began)), None)
         }
-        (Some(by), Transition::Ends, _) => (HoldDecision::Hold(by), Some(Held { by, knew: true, is_over: true })),
+        (Some(by), Transition::Ends, _) => {
+            (HoldDecision::Hold(by), Some(SuppressedState { by, knew: true, is_over: true }))
+        }
         (Some(by), Transition::Begins, held) => {
             let knew = held.is_some_and(|held| held.knew);
-            (HoldDecision::Hold(by), Some(Held { by, knew, is_over: false }))
+            (HoldDecision::Hold(by), Some(SuppressedState { by, knew, is_over: false }))
         }
         (Some(by), Transition::GoesOn, held) => {
             let knew = held.is_none_or(|held| held.knew);
-            (HoldDecision::Hold(by), Some(Held { by, knew, is_over: false }))
+            (HoldDecision::Hold(by), Some(SuppressedState { by, knew, is_over: false }))
         }
         (None, _, _) => (HoldDecision::Tell, None),
     }

@@ -32,7 +32,7 @@ const DAY: i64 = 86_400_000;
 
 /// A file that was read: its head, and lines that are not yet understood.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(super) struct ScenarioFile {
     /// What people call it: the file's name.
     pub(super) name: String,
     head: TypedHead,
@@ -173,16 +173,16 @@ pub(super) enum ServiceState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Person {
     /// Acknowledges an incident.
-    Ack(Which),
+    Ack(IncidentRef),
     /// Closes one.
-    Close(Which),
+    Close(IncidentRef),
     /// Lets a channel try again.
     Rearm(String),
 }
 
 /// Which incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Which {
+pub(super) enum IncidentRef {
     /// By its number.
     Number(u64),
     /// The open one of this task, or of the device itself.
@@ -194,10 +194,10 @@ pub(super) enum Which {
 #[error("{}", .0.join("\n"))]
 pub struct Mistakes(pub Vec<String>);
 
-impl Script {
+impl ScenarioFile {
     /// Reads JSON lines; empty ones and those that begin with `#` or `//` are passed over.
-    pub(super) fn read(name: &str, text: &str) -> Result<Script, Mistakes> {
-        let mut script = Script { name: name.to_owned(), head: TypedHead::default(), lines: Vec::new() };
+    pub(super) fn read(name: &str, text: &str) -> Result<ScenarioFile, Mistakes> {
+        let mut script = ScenarioFile { name: name.to_owned(), head: TypedHead::default(), lines: Vec::new() };
         let mut mistakes = Vec::new();
         for (i, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -257,7 +257,7 @@ impl Script {
         if mistakes.is_empty() { Ok(scenario) } else { Err(Mistakes(mistakes)) }
     }
 
-    fn or(self, mut mistakes: Vec<String>) -> Result<Script, Mistakes> {
+    fn or(self, mut mistakes: Vec<String>) -> Result<ScenarioFile, Mistakes> {
         mistakes.truncate(MISTAKES_MAX);
         if mistakes.is_empty() { Ok(self) } else { Err(Mistakes(mistakes)) }
     }
@@ -510,8 +510,8 @@ fn service_of(is: &str, typed: &Typed) -> Result<Action, String> {
 
 fn person_of(person: &str, typed: &Typed, devices: &[String]) -> Result<Person, String> {
     let which = || match (typed.incident, devices) {
-        (Some(number), []) => Ok(Which::Number(number)),
-        (None, [device]) => Ok(Which::Of(device.clone(), typed.task.clone())),
+        (Some(number), []) => Ok(IncidentRef::Number(number)),
+        (None, [device]) => Ok(IncidentRef::Of(device.clone(), typed.task.clone())),
         _ => Err("person: expected incident, or one device with or without task".to_owned()),
     };
     match person {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::PlayError;
-use super::scenario::Script;
+use super::scenario::ScenarioFile;
 
 /// Where the package puts them.
 const SHIPPED: &str = "/usr/share/olog-hub/scenarios";
@@ -27,7 +27,7 @@ pub fn list(language: &str) -> (PathBuf, Vec<ShippedScenario>) {
         if path.extension().is_none_or(|extension| extension != "jsonl") || name.is_empty() {
             continue;
         }
-        let script = std::fs::read_to_string(&path).ok().and_then(|text| Script::read(&name, &text).ok());
+        let script = std::fs::read_to_string(&path).ok().and_then(|text| ScenarioFile::read(&name, &text).ok());
         let about = script.and_then(|script| script.about(language).map(str::to_owned)).unwrap_or_default();
         all.push(ShippedScenario { name, about });
     }

@@ -29,9 +29,9 @@ use crate::config::Live;
 use crate::hub;
 use crate::ingest::{Bells, Connected, Ingest};
 use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
-use crate::net::sessions::{Roster, SeatGuard, SessionInfo};
+use crate::net::sessions::{SeatGuard, SessionInfo, Sessions};
 use crate::outbox::{self, Dispatcher, FakeAnswers, Next};
-use crate::rules::liveness::Patience;
+use crate::rules::liveness::OfflinePolicy;
 use crate::store::devices::{DeviceId, SessionStart};
 use crate::store::{Store, StoreError};
 use crate::timed::reporter::Reporter;
@@ -45,19 +45,19 @@ const GIVE_UP_EVERY: i64 = 3_600_000;
 const TURNS_MAX: usize = 100_000;
 
 /// The hub's workers, and what is played around them.
-pub(super) struct Stage {
+pub(super) struct Harness {
     pub(super) store: Store,
     pub(super) rules: Arc<Rules>,
     pub(super) services: Arc<Services>,
     clock: Clock,
     hand: Arc<Hand>,
-    roster: Arc<Roster>,
+    roster: Arc<Sessions>,
     ingest: Ingest,
     watchman: Watchman,
     reporter: Reporter,
     senders: Vec<(Dispatcher, Option<At>)>,
-    actors: BTreeMap<String, Actor>,
-    /// What is in force now, published; nobody is told anything before [`Stage::tell`].
+    actors: BTreeMap<String, SimulatedAgent>,
+    /// What is in force now, published; nobody is told anything before [`Harness::tell`].
     in_force: watch::Sender<Arc<Rules>>,
     watchman_next: Option<At>,
     report_next: Option<At>,
@@ -67,11 +67,11 @@ pub(super) struct Stage {
     end: At,
     workers: JoinSet<Result<(), StoreError>>,
     stop: CancellationToken,
-    _kept: (watch::Sender<Arc<Live>>, watch::Sender<Arc<Patience>>, tempfile::TempDir),
+    _kept: (watch::Sender<Arc<Live>>, watch::Sender<Arc<OfflinePolicy>>, tempfile::TempDir),
 }
 
 /// A device and its agent's spool.
-struct Actor {
+struct SimulatedAgent {
     id: DeviceId,
     key: SecretKey,
     device: SimDevice,
@@ -156,9 +156,9 @@ impl FakeAnswers for Services {
     }
 }
 
-impl Stage {
+impl Harness {
     /// Sets it up at the scenario's start: everybody has joined and is here.
-    pub(super) async fn set_up(scenario: &Scenario, live: Arc<Live>) -> Result<Stage, PlayError> {
+    pub(super) async fn set_up(scenario: &Scenario, live: Arc<Live>) -> Result<Harness, PlayError> {
         let folder = tempfile::Builder::new().prefix("olog-simulate-").tempdir().map_err(PlayError::Folder)?;
         let (clock, hand) = Clock::manual(scenario.start);
         let hand = Arc::new(hand);
@@ -168,7 +168,7 @@ impl Stage {
         let (in_force, rules_seen) = watch::channel(before);
         let (live_sender, live_seen) = watch::channel(live.clone());
         let (patience_sender, patience) = watch::channel(hub::patience_of(&live));
-        let (roster, bells, stop) = (Roster::new(), Bells::default(), CancellationToken::new());
+        let (roster, bells, stop) = (Sessions::new(), Bells::default(), CancellationToken::new());
         let (ingest, worker) = Ingest::new(store.clone(), rules_seen.clone(), bells.clone(), clock.clone());
         let mut workers = JoinSet::new();
         workers.spawn(worker.run(stop.clone()));
@@ -194,7 +194,7 @@ impl Stage {
             sender.begin().await?;
             senders.push((sender, None));
         }
-        let mut stage = Stage {
+        let mut stage = Harness {
             store,
             rules,
             services,
@@ -239,7 +239,7 @@ impl Stage {
             let peer = device.behind.unwrap_or(IpAddr::V4(Ipv4Addr::from(0x0a00_0001 + i)));
             let (name, address) = (device.name.clone(), device.address.clone());
             enrol.join(peer, JoinRequest { secret: link.secret, name, address, key: key.public() }).await?;
-            let actor = Actor {
+            let actor = SimulatedAgent {
                 id: DeviceId(0),
                 key,
                 device: device.clone(),

@@ -10,8 +10,8 @@ use olog_proto::name::escape;
 use olog_push::{Answer, Notice};
 
 use super::PlayError;
-use super::scenario::{Action, LogChange, Person, Scenario, Script, ServiceState, TimedAction, Which};
-use super::stage::{Call, Stage};
+use super::scenario::{Action, IncidentRef, LogChange, Person, Scenario, ScenarioFile, ServiceState, TimedAction};
+use super::stage::{Call, Harness};
 use crate::config::Live;
 use crate::store::{incidents, ledger, outbox};
 
@@ -23,7 +23,7 @@ const PAGE: u32 = 500;
 const LISTED: usize = 50;
 
 /// Lines so far, and what they need to know of those before.
-pub(super) struct Story {
+pub(super) struct Transcript {
     zone: Tz,
     text: String,
     day: String,
@@ -42,9 +42,9 @@ struct ChannelStats {
     failing: Option<(String, At, u64)>,
 }
 
-impl Story {
-    pub(super) fn new(scenario: &Scenario, script: &Script, live: &Live, from: &str) -> Story {
-        let mut story = Story {
+impl Transcript {
+    pub(super) fn new(scenario: &Scenario, script: &ScenarioFile, live: &Live, from: &str) -> Transcript {
+        let mut story = Transcript {
             zone: live.timezone,
             text: String::new(),
             day: String::new(),
@@ -125,7 +125,7 @@ impl Story {
     }
 
     /// What was called since, and what waits now that did not before.
-    pub(super) async fn hears(&mut self, stage: &Stage, called: bool) -> Result<(), PlayError> {
+    pub(super) async fn hears(&mut self, stage: &Harness, called: bool) -> Result<(), PlayError> {
         if called {
             let after = self.sent_through;
             let sent = stage.store.read(move |tx| ledger::sent_after(tx, after, PAGE)).await?;
@@ -138,7 +138,7 @@ impl Story {
         self.waits(stage).await
     }
 
-    async fn call(&mut self, stage: &Stage, call: &Call, n_notices: Option<usize>) -> Result<(), PlayError> {
+    async fn call(&mut self, stage: &Harness, call: &Call, n_notices: Option<usize>) -> Result<(), PlayError> {
         let not_accepted = call.answers.iter().find_map(|(receiver, answer)| match answer {
             Answer::Accepted { .. } => None,
             Answer::Later { why, .. } => Some((receiver.id.clone(), format!("not now: {why}"))),
@@ -182,7 +182,7 @@ impl Story {
     }
 
     /// What is left of a channel's messages of the day.
-    async fn budget(&self, stage: &Stage, channel: &str) -> Result<Option<String>, PlayError> {
+    async fn budget(&self, stage: &Harness, channel: &str) -> Result<Option<String>, PlayError> {
         let now = stage.now();
         let Some(channel) = stage.rules.channels.iter().find(|c| c.name == channel).cloned() else { return Ok(None) };
         let budget = stage.store.read(move |tx| {
@@ -193,7 +193,7 @@ impl Story {
     }
 
     /// Why a notice waits.
-    async fn why(&self, stage: &Stage, id: i64) -> Result<String, PlayError> {
+    async fn why(&self, stage: &Harness, id: i64) -> Result<String, PlayError> {
         let (rules, now) = (stage.rules.clone(), stage.now());
         let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
         let waits = stage.store.read(move |tx| outbox::why_waits(tx, id, &rules.channels, quiet_until, now)).await?;
@@ -201,7 +201,7 @@ impl Story {
             .map_or_else(String::new, |waits| waits.words(|at| self.local(at).format("%m-%d %H:%M:%S").to_string())))
     }
 
-    async fn waits(&mut self, stage: &Stage) -> Result<(), PlayError> {
+    async fn waits(&mut self, stage: &Harness) -> Result<(), PlayError> {
         loop {
             let after = self.held_through;
             let waiting = stage.store.read(move |tx| ledger::waiting(tx, after, PAGE)).await?;
@@ -216,7 +216,7 @@ impl Story {
     }
 
     /// What is left when it is over.
-    pub(super) async fn ends(&mut self, stage: &Stage) -> Result<(), PlayError> {
+    pub(super) async fn ends(&mut self, stage: &Harness) -> Result<(), PlayError> {
         let now = stage.now();
         self.at(now, '.', "the end");
         self.line("");
@@ -254,7 +254,7 @@ impl Story {
         Ok(())
     }
 
-    async fn incident(&self, stage: &Stage, incident: &incidents::Incident) -> Result<String, PlayError> {
+    async fn incident(&self, stage: &Harness, incident: &incidents::Incident) -> Result<String, PlayError> {
         let number = incident.id;
         let told = stage.store.read(move |tx| ledger::of_incident(tx, number, 10_000)).await?;
         let about = match &incident.device {
@@ -290,7 +290,7 @@ fn list(items: &[String], max: usize) -> String {
 }
 
 /// What its title would be if it went alone.
-fn title(stage: &Stage, notice: &Notice, channel: &str) -> String {
+fn title(stage: &Harness, notice: &Notice, channel: &str) -> String {
     let channel = stage.rules.channels.iter().find(|c| c.name == channel);
     channel.map_or_else(String::new, |channel| {
         stage.rules.compose(std::slice::from_ref(notice), channel, None, stage.now()).message.title
@@ -337,10 +337,10 @@ fn words(deed: &Action) -> String {
             }
         }
         Action::Person(person) => {
-            let which = |which: &Which| match which {
-                Which::Number(number) => format!("#{number}"),
-                Which::Of(device, Some(task)) => format!("{device}/{task}"),
-                Which::Of(device, None) => device.clone(),
+            let which = |which: &IncidentRef| match which {
+                IncidentRef::Number(number) => format!("#{number}"),
+                IncidentRef::Of(device, Some(task)) => format!("{device}/{task}"),
+                IncidentRef::Of(device, None) => device.clone(),
             };
             match person {
                 Person::Ack(incident) => format!("a person acknowledges {}", which(incident)),

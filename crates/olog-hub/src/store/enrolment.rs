@@ -16,7 +16,7 @@ const LINK_KEPT: i64 = 7 * 86_400_000;
 
 /// A device as a person sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
+pub struct ListedDevice {
     /// Its row.
     pub id: i64,
     /// Its name.
@@ -154,7 +154,7 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &Newcomer, now: At) -> Result
 
 /// What came of a verb on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Done {
+pub enum DeviceActionResult {
     /// It is done.
     Yes(DeviceId),
     /// There is no such device.
@@ -166,19 +166,19 @@ pub enum Done {
 }
 
 /// Accepts a device that waits, by its name or its key.
-pub fn accept(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
+pub fn accept(tx: &mut Tx<'_>, who: &str, now: At) -> Result<DeviceActionResult, StoreError> {
     let rows = tx.query(
         "SELECT id, name FROM devices WHERE state = 'pending' AND (key = $1 OR name = $2) ORDER BY id",
         values![who, who],
     )?;
     let (device, name) = match rows.as_slice() {
-        [] => return Ok(Done::Unknown),
+        [] => return Ok(DeviceActionResult::Unknown),
         [row] => (DeviceId(row.int(0)?), row.text(1)?.to_owned()),
-        _ => return Ok(Done::Several),
+        _ => return Ok(DeviceActionResult::Several),
     };
     if let Some((holder, key)) = by_name(tx, &name)? {
         if key.is_some() {
-            return Ok(Done::NameTaken);
+            return Ok(DeviceActionResult::NameTaken);
         }
         // The name was kept for it: its row goes on under the key.
         let key = tx.query_one("SELECT key FROM devices WHERE id = $1", values![device.0])?;
@@ -188,14 +188,14 @@ pub fn accept(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
             "UPDATE devices SET key = $2, state = 'joined', joined_at = $3 WHERE id = $1",
             values![holder.0, key, now],
         )?;
-        return Ok(Done::Yes(holder));
+        return Ok(DeviceActionResult::Yes(holder));
     }
     tx.execute("UPDATE devices SET state = 'joined', joined_at = $2 WHERE id = $1", values![device.0, now])?;
-    Ok(Done::Yes(device))
+    Ok(DeviceActionResult::Yes(device))
 }
 
 /// Forgets a device by its name, or one that waits by its key. Its row stays as a mark, its tasks go, its incidents end.
-pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
+pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<DeviceActionResult, StoreError> {
     let joined = tx.query("SELECT id FROM devices WHERE name = $1 AND state = 'joined'", values![who])?;
     let rows = if joined.is_empty() {
         tx.query("SELECT id FROM devices WHERE state = 'pending' AND (key = $1 OR name = $2)", values![who, who])?
@@ -203,9 +203,9 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
         joined
     };
     let device = match rows.as_slice() {
-        [] => return Ok(Done::Unknown),
+        [] => return Ok(DeviceActionResult::Unknown),
         [row] => DeviceId(row.int(0)?),
-        _ => return Ok(Done::Several),
+        _ => return Ok(DeviceActionResult::Several),
     };
     tx.execute(
         "UPDATE devices SET state = 'forgotten', absence_id = NULL, known_at = NULL, forgotten_at = $2 WHERE id = $1",
@@ -216,24 +216,24 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<Done, StoreError> {
         "UPDATE incidents SET ended_at = $2, ground = 'closed' WHERE device_id = $1 AND ended_at IS NULL",
         values![device.0, now],
     )?;
-    Ok(Done::Yes(device))
+    Ok(DeviceActionResult::Yes(device))
 }
 
 /// Gives a device another name.
-pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: At) -> Result<Done, StoreError> {
-    let Some((device, _)) = by_name(tx, old)? else { return Ok(Done::Unknown) };
+pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: At) -> Result<DeviceActionResult, StoreError> {
+    let Some((device, _)) = by_name(tx, old)? else { return Ok(DeviceActionResult::Unknown) };
     if by_name(tx, new.as_str())?.is_some_and(|(holder, _)| holder != device) {
-        return Ok(Done::NameTaken);
+        return Ok(DeviceActionResult::NameTaken);
     }
     tx.execute(
         &format!("UPDATE devices SET name = $2, was = {TOLD_NAME}, renamed_at = $3 WHERE id = $1 AND name <> $2"),
         values![device.0, new.as_str(), now],
     )?;
-    Ok(Done::Yes(device))
+    Ok(DeviceActionResult::Yes(device))
 }
 
 /// Devices by name: those that joined, or those that wait.
-pub fn list(tx: &mut Tx<'_>, pending: bool) -> Result<Vec<Device>, StoreError> {
+pub fn list(tx: &mut Tx<'_>, pending: bool) -> Result<Vec<ListedDevice>, StoreError> {
     let rows = tx.query(
         "SELECT id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew
          FROM devices WHERE state = $1 ORDER BY name, id",
@@ -242,9 +242,9 @@ pub fn list(tx: &mut Tx<'_>, pending: bool) -> Result<Vec<Device>, StoreError> {
     rows.iter().map(device).collect()
 }
 
-fn device(row: &Row) -> Result<Device, StoreError> {
+fn device(row: &Row) -> Result<ListedDevice, StoreError> {
     let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));
-    Ok(Device {
+    Ok(ListedDevice {
         id: row.int(0)?,
         name: row.text(1)?.to_owned(),
         // A key that is none lets nobody in; the list, by which a person finds it, goes on.

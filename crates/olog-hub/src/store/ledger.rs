@@ -10,7 +10,7 @@ use crate::values;
 
 /// A notice of one channel, and what became of it so far.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct LedgerRow {
     /// The outbox row.
     pub id: i64,
     /// Through which channel.
@@ -48,8 +48,8 @@ pub struct Sent {
 
 const COLUMNS: &str = "id, channel, notice, made_at, done_at, outcome, n_attempts, message_id, silence_id FROM outbox";
 
-fn entry(row: &Row) -> Result<Entry, StoreError> {
-    Ok(Entry {
+fn entry(row: &Row) -> Result<LedgerRow, StoreError> {
+    Ok(LedgerRow {
         id: row.int(0)?,
         channel: row.text(1)?.to_owned(),
         notice: row.json(2)?,
@@ -63,18 +63,18 @@ fn entry(row: &Row) -> Result<Entry, StoreError> {
 }
 
 /// Those that this version can read; the others are listed in `set_aside`.
-fn entries(rows: &[Row]) -> Vec<Entry> {
+fn entries(rows: &[Row]) -> Vec<LedgerRow> {
     rows.iter().filter_map(|row| entry(row).ok()).collect()
 }
 
 /// Every notice of an incident, in the order of their making; at most `limit`.
-pub fn of_incident(tx: &mut Tx<'_>, incident: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+pub fn of_incident(tx: &mut Tx<'_>, incident: u64, limit: u32) -> Result<Vec<LedgerRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE incident_id = $1 ORDER BY id LIMIT $2");
     Ok(entries(&tx.query(&sql, values![incident, limit])?))
 }
 
 /// What waits for any channel, in the order of their making, from row `after` on; at most `limit`.
-pub fn waiting(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+pub fn waiting(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<LedgerRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE done_at IS NULL AND id > $1 ORDER BY id LIMIT $2");
     Ok(entries(&tx.query(&sql, values![after, limit])?))
 }

@@ -17,7 +17,7 @@ use crate::values;
 
 pub use messages::{DEVICES_MAX, NewMessage, put_attempt, put_message};
 pub use waiting::{
-    Candidate, Waiting, WaitingRow, Waits, budget, candidates, devices_of, last, n_waiting, waiting, waiting_of,
+    Candidate, WaitReason, Waiting, WaitingRow, budget, candidates, devices_of, last, n_waiting, waiting, waiting_of,
     why_waits,
 };
 
@@ -31,14 +31,14 @@ pub struct Claimed {
     /// Who is left to accept it; `None`: everybody.
     pub left: Option<Vec<String>>,
     /// Where it stands.
-    pub place: Place,
+    pub place: RetryTier,
     /// How many calls have carried it.
     pub n_attempts: u32,
 }
 
 /// Where a row stands among those that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum RetryTier {
     /// With the others.
     Fresh,
     /// After the others, with its like: its message was refused, or somebody has accepted it and somebody not yet.
@@ -49,36 +49,36 @@ pub enum Place {
     Alone,
 }
 
-/// Rows that go together from [`Place::Few`].
+/// Rows that go together from [`RetryTier::Few`].
 const FEW: usize = 30;
 
-impl Place {
-    fn of(n: i64) -> Place {
+impl RetryTier {
+    fn of(n: i64) -> RetryTier {
         match n {
-            0 => Place::Fresh,
-            1 => Place::After,
-            2 => Place::Few,
-            _ => Place::Alone,
+            0 => RetryTier::Fresh,
+            1 => RetryTier::After,
+            2 => RetryTier::Few,
+            _ => RetryTier::Alone,
         }
     }
 
     /// How many rows one message takes from here.
     fn holds(self) -> usize {
         match self {
-            Place::Fresh | Place::After => usize::MAX,
-            Place::Few => FEW,
-            Place::Alone => 1,
+            RetryTier::Fresh | RetryTier::After => usize::MAX,
+            RetryTier::Few => FEW,
+            RetryTier::Alone => 1,
         }
     }
 
     /// Where rows stand whose message of `n` was refused here while others were taken: so one in thousands is found in some
     /// dozens of calls.
     #[must_use]
-    pub fn further(self, n: usize) -> Place {
+    pub fn further(self, n: usize) -> RetryTier {
         match self {
-            Place::Fresh => Place::After,
-            Place::After if n > FEW => Place::Few,
-            Place::After | Place::Few | Place::Alone => Place::Alone,
+            RetryTier::Fresh => RetryTier::After,
+            RetryTier::After if n > FEW => RetryTier::Few,
+            RetryTier::After | RetryTier::Few | RetryTier::Alone => RetryTier::Alone,
         }
     }
 }
@@ -89,7 +89,7 @@ pub struct Wait<'a> {
     /// Who is left to accept it; `None`: everybody.
     pub left: Option<&'a [String]>,
     /// Where it stands from now on.
-    pub place: Place,
+    pub place: RetryTier,
     /// No call before, of its own.
     pub not_before: Option<At>,
 }
@@ -278,9 +278,9 @@ pub fn sent(tx: &mut Tx<'_>, id: i64) -> Result<(bool, Vec<Attempt>), StoreError
 
 /// Which of the rows that wait are claimed.
 #[derive(Debug, Clone, Copy)]
-pub struct Pick {
+pub struct ClaimFilter {
     /// Only those that stand here; `None`: the first place where any stand.
-    pub place: Option<Place>,
+    pub place: Option<RetryTier>,
     /// Only of this urgency.
     pub only: Option<Urgency>,
     /// At most so many.
@@ -296,7 +296,7 @@ pub fn claim(
     by: &str,
     now: At,
     until: At,
-    pick: Pick,
+    pick: ClaimFilter,
 ) -> Result<Vec<Claimed>, StoreError> {
     let mut values = vec![channel.into(), now.into(), pick.limit.into()];
     let mut which = String::new();
@@ -338,7 +338,7 @@ fn readable(tx: &mut Tx<'_>, channel: &str, rows: &[Row], now: At) -> Result<(Ve
                 continue;
             }
         };
-        let place = Place::of(row.int(3)?);
+        let place = RetryTier::of(row.int(3)?);
         if claimed.first().is_some_and(|first| first.left != left || first.place != place) {
             continue;
         }

@@ -277,11 +277,11 @@ pub fn last_made(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
 }
 
 /// A device, or one of its tasks, that a report names for the first time.
-pub type Newcomer = (DeviceId, Option<TaskId>);
+pub type FirstMention = (DeviceId, Option<TaskId>);
 
 /// Marks what the report that is made at `at` names for the first time, in the order of the devices. It counts once that
 /// report is there.
-pub fn know(tx: &mut Tx<'_>, new: &[Newcomer], at: At) -> Result<(), StoreError> {
+pub fn know(tx: &mut Tx<'_>, new: &[FirstMention], at: At) -> Result<(), StoreError> {
     let mut locked = None;
     for (device, task) in new {
         if locked.replace(*device) != Some(*device) {

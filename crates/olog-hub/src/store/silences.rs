@@ -10,7 +10,7 @@ use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
 use super::{Row, StoreError, Tx, Value, set_aside};
-use crate::rules::silence::{Every, Held, Period, Scope, Silence};
+use crate::rules::silence::{Period, Recurrence, Scope, Silence, SuppressedState};
 use crate::values;
 
 /// A silence that is made.
@@ -21,7 +21,7 @@ pub struct New {
     /// When; of windows the first.
     pub period: Period,
     /// Its windows, if they come again.
-    pub every: Option<Every>,
+    pub every: Option<Recurrence>,
     /// What for.
     pub comment: String,
     /// Who made it.
@@ -30,7 +30,7 @@ pub struct New {
 
 /// A silence as people see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Listed {
+pub struct ListedSilence {
     /// Its number.
     pub id: u64,
     /// Of devices whose name matches.
@@ -74,9 +74,9 @@ pub struct HeldKey {
 
 /// A notification that is held back, and what the user knows of its incident.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Holding {
+pub struct SuppressedRow {
     /// What the user knows of it.
-    pub held: Held,
+    pub held: SuppressedState,
     /// What was to be told.
     pub notice: Notice,
     /// The errors that it tells of.
@@ -108,7 +108,7 @@ fn silence(row: &Row) -> Result<Silence, StoreError> {
     let period = Period { from: row.at(4)?, until: row.at_or_null(5)? };
     let every = match (row.text_or_null(6)?, row.int_or_null(7)?, row.text_or_null(8)?) {
         (Some(text), Some(lasts), Some(zone)) => match (text.parse(), zone.parse()) {
-            (Ok(schedule), Ok(zone)) => Some(Every { schedule, zone, lasts }),
+            (Ok(schedule), Ok(zone)) => Some(Recurrence { schedule, zone, lasts }),
             // Its last window is over some day, and then it holds nothing: in doubt a person is told.
             _ => {
                 tracing::error!(silence = id, text, zone, "the schedule of a silence is not understood any more");
@@ -192,16 +192,16 @@ pub fn next_end(tx: &mut Tx<'_>, now: At) -> Result<Option<At>, StoreError> {
 }
 
 /// As people see them, the newest first; those that are over too if `all`; at most `limit`.
-pub fn list(tx: &mut Tx<'_>, all: bool, now: At, limit: u32) -> Result<Vec<Listed>, StoreError> {
+pub fn list(tx: &mut Tx<'_>, all: bool, now: At, limit: u32) -> Result<Vec<ListedSilence>, StoreError> {
     list_where(tx, &format!("($2 = 1 OR ({KEPT})) ORDER BY id DESC LIMIT $3"), values![now, all, limit], now)
 }
 
 /// One, as people see it.
-pub fn get(tx: &mut Tx<'_>, id: u64, now: At) -> Result<Option<Listed>, StoreError> {
+pub fn get(tx: &mut Tx<'_>, id: u64, now: At) -> Result<Option<ListedSilence>, StoreError> {
     Ok(list_where(tx, "id = $1", values![id], now)?.pop())
 }
 
-fn list_where(tx: &mut Tx<'_>, which: &str, values: &[Value], now: At) -> Result<Vec<Listed>, StoreError> {
+fn list_where(tx: &mut Tx<'_>, which: &str, values: &[Value], now: At) -> Result<Vec<ListedSilence>, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {RULE}, comment, made_by, made_at, ended_at,
@@ -212,12 +212,12 @@ fn list_where(tx: &mut Tx<'_>, which: &str, values: &[Value], now: At) -> Result
     rows.iter().map(|row| listed(row, now)).collect()
 }
 
-fn listed(row: &Row, now: At) -> Result<Listed, StoreError> {
+fn listed(row: &Row, now: At) -> Result<ListedSilence, StoreError> {
     let Silence { id, scope, period, every } = silence(row)?;
     let ended_at = row.at_or_null(12)?;
     let rule = Silence { id, scope: scope.clone(), period, every: every.clone() };
     let period = if ended_at.is_none() { rule.period(now).unwrap_or(period) } else { period };
-    Ok(Listed {
+    Ok(ListedSilence {
         id,
         device: scope.device,
         task: scope.task,
@@ -255,7 +255,7 @@ const HOLDING: &str =
     "h.incident_id, h.about_id, h.silence_id, h.knew, h.is_over, h.notice, h.fingerprints FROM held h";
 
 /// A notification that is held back, and what the user knows of its incident.
-pub fn held(tx: &mut Tx<'_>, key: HeldKey, now: At) -> Result<Option<Holding>, StoreError> {
+pub fn held(tx: &mut Tx<'_>, key: HeldKey, now: At) -> Result<Option<SuppressedRow>, StoreError> {
     let row = tx.query_one(
         &format!("SELECT {HOLDING} WHERE h.incident_id = $1 AND h.about_id = $2"),
         values![key.incident, key.about],
@@ -282,15 +282,15 @@ pub fn is_any_held(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     Ok(tx.query_one("SELECT incident_id FROM held LIMIT 1", &[])?.is_some())
 }
 
-fn holding(row: &Row) -> Result<(HeldKey, Holding), StoreError> {
+fn holding(row: &Row) -> Result<(HeldKey, SuppressedRow), StoreError> {
     let key = HeldKey { incident: row.count(0)?, about: row.int(1)? };
-    let held = Held { by: row.count(2)?, knew: row.int(3)? == 1, is_over: row.int(4)? == 1 };
-    Ok((key, Holding { held, notice: row.json(5)?, fingerprints: row.json(6)? }))
+    let held = SuppressedState { by: row.count(2)?, knew: row.int(3)? == 1, is_over: row.int(4)? == 1 };
+    Ok((key, SuppressedRow { held, notice: row.json(5)?, fingerprints: row.json(6)? }))
 }
 
 /// Writes what is held of an incident.
-pub fn hold(tx: &mut Tx<'_>, key: HeldKey, holding: &Holding) -> Result<(), StoreError> {
-    let Holding { held, notice, fingerprints } = holding;
+pub fn hold(tx: &mut Tx<'_>, key: HeldKey, holding: &SuppressedRow) -> Result<(), StoreError> {
+    let SuppressedRow { held, notice, fingerprints } = holding;
     tx.execute(
         "INSERT INTO held (incident_id, about_id, silence_id, knew, is_over, notice, fingerprints)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -330,7 +330,7 @@ pub fn is_any_loose(tx: &mut Tx<'_>, now: At) -> Result<bool, StoreError> {
 #[derive(Debug)]
 pub struct HoldingPage {
     /// In order.
-    pub found: Vec<(HeldKey, Holding)>,
+    pub found: Vec<(HeldKey, SuppressedRow)>,
     /// Where the next page begins; `None`: this is the last one.
     pub next: Option<HeldKey>,
 }

@@ -29,12 +29,12 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::config::{Live, ReportWhen};
-use crate::net::sessions::Roster;
+use crate::net::sessions::Sessions;
 use crate::rules::report::when::{NextReport, next_report};
 use crate::rules::report::{Report, Window, page};
 use crate::rules::schedule::Schedule;
 use crate::store::devices::{self, DeviceId};
-use crate::store::reports::{self, NewReport, Newcomer};
+use crate::store::reports::{self, FirstMention, NewReport};
 use crate::store::{Store, StoreError, Tx, settings, silences, tasks};
 use gather::Gathered;
 use place::Placed;
@@ -58,7 +58,7 @@ pub struct Reporter {
     store: Store,
     rules: latest::Receiver<Arc<Rules>>,
     live: latest::Receiver<Arc<Live>>,
-    roster: Arc<Roster>,
+    roster: Arc<Sessions>,
     clock: Clock,
     outbox: Bell,
     status: Worker,
@@ -90,7 +90,7 @@ impl Reporter {
         store: &Store,
         rules: &latest::Receiver<Arc<Rules>>,
         live: &latest::Receiver<Arc<Live>>,
-        roster: &Arc<Roster>,
+        roster: &Arc<Sessions>,
         clock: &Clock,
         outbox: &Bell,
     ) -> Reporter {
@@ -205,7 +205,7 @@ impl Reporter {
     /// What a report names for the first time is marked before the report is there, in steps between which others write: in one
     /// the first report of a large fleet would hold up every event. The marks count with the report's row, whose transaction
     /// comes after them on the disk: a crash before it makes the report again, and all of that is new in it still.
-    async fn mark(&self, new: &[Newcomer], now: At) -> Result<(), StoreError> {
+    async fn mark(&self, new: &[FirstMention], now: At) -> Result<(), StoreError> {
         for step in new.chunks(MARKED) {
             let step = step.to_vec();
             self.store.write_relaxed(move |tx| reports::know(tx, &step, now)).await?;

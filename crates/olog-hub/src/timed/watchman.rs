@@ -33,8 +33,8 @@ use crate::apply::declared_tasks;
 use crate::apply::{self, Rules};
 use crate::bell::Bell;
 use crate::journal::Line;
-use crate::net::sessions::Roster;
-use crate::rules::liveness::{Absence, LivenessTracker, Patience, Presence, Step};
+use crate::net::sessions::Sessions;
+use crate::rules::liveness::{Absence, DeviceSnapshot, LivenessAction, LivenessTracker, OfflinePolicy};
 use crate::rules::state::day_of;
 use crate::store::devices::{self, DeviceId};
 use crate::store::incidents::{self, Begin, Subject};
@@ -64,14 +64,14 @@ const HERE_WITHOUT_SESSION: i64 = MINUTE;
 pub struct Watchman {
     store: Store,
     rules: latest::Receiver<Arc<Rules>>,
-    patience: latest::Receiver<Arc<Patience>>,
-    roster: Arc<Roster>,
+    patience: latest::Receiver<Arc<OfflinePolicy>>,
+    roster: Arc<Sessions>,
     clock: Clock,
     bell: Bell,
     outbox: Bell,
     roll: LivenessTracker,
     /// What the sessions ping for.
-    judged_by: Arc<Patience>,
+    judged_by: Arc<OfflinePolicy>,
     /// Since when errors of each device would have been heard.
     here_since: HashMap<DeviceId, At>,
     alive_at: At,
@@ -125,8 +125,8 @@ impl Watchman {
     pub fn new(
         store: Store,
         rules: latest::Receiver<Arc<Rules>>,
-        patience: latest::Receiver<Arc<Patience>>,
-        roster: Arc<Roster>,
+        patience: latest::Receiver<Arc<OfflinePolicy>>,
+        roster: Arc<Sessions>,
         clock: Clock,
         bell: Bell,
         outbox: Bell,
@@ -357,9 +357,10 @@ impl Watchman {
         if steps.is_empty() {
             return Ok(self.roll.due_at(&presences, &open, now));
         }
-        let (pings, steps): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|s| matches!(s, Step::Ping(_)));
+        let (pings, steps): (Vec<LivenessAction>, Vec<LivenessAction>) =
+            steps.into_iter().partition(|s| matches!(s, LivenessAction::Ping(_)));
         for ping in pings {
-            if let Step::Ping(devices) = ping {
+            if let LivenessAction::Ping(devices) = ping {
                 self.roster.ping(&devices.into_iter().map(DeviceId).collect::<Vec<_>>());
             }
         }
@@ -385,13 +386,13 @@ impl Watchman {
     }
 
     /// What the store last saw, and who has a session now.
-    fn presences(&self, seen: &[LastSeen], open: &[(u64, Absence)]) -> Vec<Presence> {
+    fn presences(&self, seen: &[LastSeen], open: &[(u64, Absence)]) -> Vec<DeviceSnapshot> {
         let patience = &self.judged_by;
         let seats: HashMap<DeviceId, _> = self.roster.snapshot().into_iter().map(|s| (s.who.device, s)).collect();
         seen.iter()
             .map(|device| {
                 let seat = seats.get(&device.device);
-                Presence {
+                DeviceSnapshot {
                     device: device.device.0,
                     name: device.name.clone(),
                     is_connected: seat.is_some(),
@@ -405,9 +406,10 @@ impl Watchman {
             .collect()
     }
 
-    fn note_who_is_here(&mut self, presences: &[Presence], now: At) {
-        let is_here =
-            |p: &&Presence| p.is_connected || p.heard_at.is_some_and(|heard| now.since(heard) < HERE_WITHOUT_SESSION);
+    fn note_who_is_here(&mut self, presences: &[DeviceSnapshot], now: At) {
+        let is_here = |p: &&DeviceSnapshot| {
+            p.is_connected || p.heard_at.is_some_and(|heard| now.since(heard) < HERE_WITHOUT_SESSION)
+        };
         let here: BTreeSet<DeviceId> = presences.iter().filter(is_here).map(|p| DeviceId(p.device)).collect();
         self.here_since.retain(|device, _| here.contains(device));
         for presence in presences.iter().filter(|p| p.is_connected) {
@@ -502,11 +504,17 @@ fn is_excused(device: &LastSeen, open: &[(u64, Absence)]) -> bool {
 }
 
 /// Writes what was decided about devices that went or came.
-fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step, now: At) -> Result<(), StoreError> {
+fn write_absence(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    seen: &[LastSeen],
+    step: &LivenessAction,
+    now: At,
+) -> Result<(), StoreError> {
     let away = |absence: &Absence| absence.missing().map(|m| DeviceId(m.device)).collect::<Vec<_>>();
     let (number, content) = match step {
-        Step::Ping(_) => return Ok(()),
-        Step::Begin { absence, content } => {
+        LivenessAction::Ping(_) => return Ok(()),
+        LivenessAction::Begin { absence, content } => {
             let name = affairs::list(absence.members.iter().map(|m| m.name.as_str()));
             let only = if let [only] = absence.members.as_slice() { Some(DeviceId(only.device)) } else { None };
             let begin = Begin { subject: Subject::Device, device: only, task: None, name: &name, at: absence.since };
@@ -515,13 +523,13 @@ fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step,
             days::lost(tx, rules, &away(absence), now)?;
             (number, Some(content))
         }
-        Step::Change { number, absence, content } => {
+        LivenessAction::Change { number, absence, content } => {
             incidents::set_facts(tx, *number, absence)?;
             watch::set_absence(tx, *number, &away(absence))?;
             days::lost(tx, rules, &away(absence), now)?;
             (*number, content.as_ref())
         }
-        Step::End { number, content } => {
+        LivenessAction::End { number, content } => {
             incidents::end(tx, *number, now, if content.is_some() { "back" } else { "forgotten" })?;
             watch::set_absence(tx, *number, &[])?;
             (*number, content.as_ref())
@@ -535,7 +543,7 @@ fn write_absence(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], step: &Step,
         Some(Content::DevicesLost { devices, .. }) => tx.note(line("device LOST", devices)),
         Some(Content::DevicesBack { devices, .. }) => tx.note(line("device BACK", devices)),
         Some(_) => {}
-        None if matches!(step, Step::End { .. }) => tx.note(line("incident over", &[]).why("forgotten")),
+        None if matches!(step, LivenessAction::End { .. }) => tx.note(line("incident over", &[]).why("forgotten")),
         None => {}
     }
     let Some(content) = content else { return Ok(()) };

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, LIST_MAX, Verbs, VerbsState};
 use crate::apply::Rules;
 use crate::store::incidents::{self, Incident};
-use crate::store::ledger::{self, Entry, Sent};
+use crate::store::ledger::{self, LedgerRow, Sent};
 use crate::store::outbox::{self, Attempt};
 use crate::store::tasks::{self, Task};
 use crate::store::{StoreError, Tx};
@@ -41,7 +41,7 @@ pub struct Explained {
     /// By what its latest text is known: each line of it that says what.
     pub known_by: Vec<KnownBy>,
     /// What was told of it, or will be, or was held back.
-    pub told: Vec<Told>,
+    pub told: Vec<SentNotice>,
 }
 
 /// A line of an error, and its fingerprint.
@@ -57,7 +57,7 @@ pub struct KnownBy {
 
 /// One notice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Told {
+pub struct SentNotice {
     /// When it was decided.
     pub made_at: At,
     /// Its kind, as a channel's `only.kinds` has it.
@@ -102,14 +102,14 @@ fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Option<Ex
     let Some(incident) = incidents::get(tx, id)? else { return Ok(None) };
     let task = tasks::of_incident(tx, id)?;
     let entries = ledger::of_incident(tx, id, LIST_MAX)?;
-    let mut told: Vec<Told> = Vec::new();
-    let mut last: Option<&Entry> = None;
+    let mut told: Vec<SentNotice> = Vec::new();
+    let mut last: Option<&LedgerRow> = None;
     for entry in &entries {
         let through = through(tx, rules, entry, now)?;
         let is_same = last.is_some_and(|last| last.made_at == entry.made_at && last.notice == entry.notice);
         match told.last_mut().filter(|_| is_same) {
             Some(told) => told.channels.push(through),
-            None => told.push(Told {
+            None => told.push(SentNotice {
                 made_at: entry.made_at,
                 kind: entry.notice.kind,
                 title: rules.compose_whole(&entry.notice, entry.made_at).title,
@@ -142,7 +142,7 @@ fn next_reminder(rules: &Rules, task: Option<&Task>, id: u64) -> Option<At> {
 }
 
 /// Why nobody is reminded, if nobody is.
-fn no_reminder(incident: &Incident, next: Option<At>, entries: &[Entry]) -> Option<String> {
+fn no_reminder(incident: &Incident, next: Option<At>, entries: &[LedgerRow]) -> Option<String> {
     let words = match (incident.ended_at, incident.subject.as_str(), entries.is_empty()) {
         _ if next.is_some() => return None,
         (Some(_), ..) => return None,
@@ -234,7 +234,7 @@ fn marked(line: &str) -> String {
     out
 }
 
-fn through(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<Through, StoreError> {
+fn through(tx: &mut Tx<'_>, rules: &Rules, entry: &LedgerRow, now: At) -> Result<Through, StoreError> {
     let message = entry.message.map(|id| ledger::message(tx, id)).transpose()?.flatten();
     let answers = entry.message.map(|id| ledger::answers(tx, id)).transpose()?.unwrap_or_default();
     let zone = rules.timezone;
@@ -264,7 +264,7 @@ fn through(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<Thr
     Ok(Through { channel: entry.channel.clone(), outcome: outcome.to_owned(), words, message, answers })
 }
 
-fn waits(tx: &mut Tx<'_>, rules: &Rules, entry: &Entry, now: At) -> Result<String, StoreError> {
+fn waits(tx: &mut Tx<'_>, rules: &Rules, entry: &LedgerRow, now: At) -> Result<String, StoreError> {
     let waits = {
         let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
         outbox::why_waits(tx, entry.id, &rules.channels, quiet_until, now)?

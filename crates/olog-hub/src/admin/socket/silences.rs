@@ -17,10 +17,10 @@ use olog_push::channel::glob;
 use serde::{Deserialize, Serialize};
 
 use super::{All, Answer, LIST_MAX, Remark, Verbs, VerbsState, incidents};
-use crate::apply::operator::{self, Wide};
+use crate::apply::operator::{self, SuppressScope};
 use crate::rules::schedule::{Schedule, ScheduleError};
-use crate::rules::silence::{COMMENT_MAX, Every, Period, Refused, SILENCES_MAX, Scope};
-use crate::store::silences::{self, Listed, New};
+use crate::rules::silence::{COMMENT_MAX, Period, Recurrence, Refused, SILENCES_MAX, Scope};
+use crate::store::silences::{self, ListedSilence, New};
 use crate::store::{StoreError, Tx, tasks};
 use crate::web::Problem;
 
@@ -54,14 +54,14 @@ pub struct NotAnError {
     /// One of the incident's errors; none: all of them.
     pub fingerprint: Option<String>,
     /// For whom.
-    pub wide: Wide,
+    pub wide: SuppressScope,
 }
 
 /// The answer to `silence add` and `incident not-an-error`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SilencesMade {
     /// The silences, as `silence list` has them.
-    pub silences: Vec<Listed>,
+    pub silences: Vec<ListedSilence>,
     /// Names that mean nothing to the hub.
     pub remarks: Vec<Remark>,
     /// The incident of which all errors are silenced now is over.
@@ -84,7 +84,7 @@ fn refused(why: Refused) -> Problem {
     unfit(why)
 }
 
-async fn list(State(verbs): VerbsState, Query(query): Query<All>) -> Answer<Vec<Listed>> {
+async fn list(State(verbs): VerbsState, Query(query): Query<All>) -> Answer<Vec<ListedSilence>> {
     let now = verbs.clock.now();
     Ok(Json(verbs.store.read(move |tx| silences::list(tx, query.all, now, LIST_MAX)).await?))
 }
@@ -142,7 +142,7 @@ fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: At) -> Result<
                     "windows that come again begin by --every and last --for; end them by `silence end`",
                 ));
             }
-            let every = Every { schedule, zone, lasts };
+            let every = Recurrence { schedule, zone, lasts };
             every.check(now).map_err(refused)?;
             let period = every.period(now).ok_or_else(|| refused(Refused::Over))?;
             (period, Some(every))
@@ -158,7 +158,7 @@ fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: At) -> Result<
     Ok(New { scope, period, every, comment, made_by })
 }
 
-async fn make(verbs: &Verbs, new: Vec<New>, now: At) -> Result<Vec<Listed>, Problem> {
+async fn make(verbs: &Verbs, new: Vec<New>, now: At) -> Result<Vec<ListedSilence>, Problem> {
     let write = move |tx: &mut Tx<'_>| {
         if silences::count(tx, now)? + new.len() as u64 > SILENCES_MAX {
             return Ok(None);
@@ -172,7 +172,7 @@ async fn make(verbs: &Verbs, new: Vec<New>, now: At) -> Result<Vec<Listed>, Prob
     made.ok_or_else(|| refused(Refused::TooMany))
 }
 
-async fn end(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Listed> {
+async fn end(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<ListedSilence> {
     let now = verbs.clock.now();
     let (was_kept, listed) =
         verbs.store.write(move |tx| Ok((operator::end_silence(tx, id, now)?, silences::get(tx, id, now)?))).await?;

@@ -12,12 +12,12 @@ use crate::{
     store::{
         StoreError, Tx,
         incidents::{self, Subject},
-        silences::{self, Listed, New},
+        silences::{self, ListedSilence, New},
     },
 };
 
 /// Makes a silence.
-pub fn silence(tx: &mut Tx<'_>, new: &New, now: At) -> Result<Listed, StoreError> {
+pub fn silence(tx: &mut Tx<'_>, new: &New, now: At) -> Result<ListedSilence, StoreError> {
     let id = silences::add(tx, new, now)?;
     tx.note(Line::new("silence made").why(format!("silence {id} by {}: {}", new.made_by, new.comment)));
     silences::get(tx, id, now)?.ok_or_else(|| StoreError::Row("no row of a new silence".to_owned()))
@@ -35,7 +35,7 @@ pub fn end_silence(tx: &mut Tx<'_>, id: u64, now: At) -> Result<bool, StoreError
 /// For whom something is no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Wide {
+pub enum SuppressScope {
     /// The task of the incident.
     Task,
     /// Every task of its device.
@@ -62,7 +62,7 @@ pub fn not_an_error(
     tx: &mut Tx<'_>,
     id: u64,
     only: Option<Fingerprint>,
-    wide: Wide,
+    wide: SuppressScope,
     made_by: &str,
     now: At,
 ) -> Result<Errors, StoreError> {
@@ -81,8 +81,8 @@ pub fn not_an_error(
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         New {
             scope: Scope {
-                device: if wide == Wide::Fleet { "*".to_owned() } else { device.clone() },
-                task: Some(if wide == Wide::Task { incident.name.clone() } else { "*".to_owned() }),
+                device: if wide == SuppressScope::Fleet { "*".to_owned() } else { device.clone() },
+                task: Some(if wide == SuppressScope::Task { incident.name.clone() } else { "*".to_owned() }),
                 fingerprint: Some(error),
             },
             period: Period { from: now, until: None },

@@ -37,7 +37,7 @@ impl Bench {
 /// Rules that declare a task.
 fn declaring(task: &str) -> Rules {
     let plans = [("dev1".to_owned(), [(task.to_owned(), Plan::EachReport)].into())].into();
-    Rules { expect: expect::Policy { plans, ..expect::Policy::default() }, ..Rules::default() }
+    Rules { expect: expect::ExpectationPolicy { plans, ..expect::ExpectationPolicy::default() }, ..Rules::default() }
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn an_incident_whose_errors_are_none_is_over_and_nobody_is_told_so() {
                 let one = task.facts.incident().unwrap().fingerprints()[0];
                 let only = only.then_some(one);
                 let operator::Errors::These(new) =
-                    operator::not_an_error(tx, 1, only, operator::Wide::Task, "me", NOW)?
+                    operator::not_an_error(tx, 1, only, operator::SuppressScope::Task, "me", NOW)?
                 else {
                     panic!("no errors")
                 };

@@ -11,7 +11,7 @@ use crate::{
 
 struct World {
     enrol: Enrol,
-    roster: Arc<Roster>,
+    roster: Arc<Sessions>,
     hand: Hand,
     _dir: tempfile::TempDir,
 }
@@ -26,7 +26,7 @@ async fn world() -> World {
     assert_eq!(opened, Opened::Fresh);
     let hub = identity(&store).await.unwrap();
     assert_eq!(identity(&store).await.unwrap().public(), hub.public());
-    let roster = Roster::new();
+    let roster = Sessions::new();
     World { enrol: Enrol::new(store, roster.clone(), clock, hub.public(), Bell::default()), roster, hand, _dir: dir }
 }
 
@@ -234,9 +234,9 @@ fn a_link_names_the_public_url_or_says_that_it_guessed() {
 #[test]
 fn a_link_for_this_machine_names_loopback_unless_the_certificate_needs_its_name() {
     let base = |listen: &str, seen| local_base(Some("https://h/olog"), listen.parse().unwrap(), seen);
-    assert_eq!(base("0.0.0.0:8765", Seen::ByKey).as_deref(), Some("https://127.0.0.1:8765"));
-    assert_eq!(base("[::]:8765", Seen::InClear).as_deref(), Some("http://[::1]:8765"));
-    assert_eq!(base("10.0.0.5:80", Seen::ByKey).as_deref(), Some("https://10.0.0.5:80"));
-    assert_eq!(base("0.0.0.0:8765", Seen::ByName).as_deref(), Some("https://h/olog"));
-    assert_eq!(local_base(None, "0.0.0.0:8765".parse().unwrap(), Seen::ByName), None);
+    assert_eq!(base("0.0.0.0:8765", ServerAuth::ByKey).as_deref(), Some("https://127.0.0.1:8765"));
+    assert_eq!(base("[::]:8765", ServerAuth::InClear).as_deref(), Some("http://[::1]:8765"));
+    assert_eq!(base("10.0.0.5:80", ServerAuth::ByKey).as_deref(), Some("https://10.0.0.5:80"));
+    assert_eq!(base("0.0.0.0:8765", ServerAuth::ByName).as_deref(), Some("https://h/olog"));
+    assert_eq!(local_base(None, "0.0.0.0:8765".parse().unwrap(), ServerAuth::ByName), None);
 }

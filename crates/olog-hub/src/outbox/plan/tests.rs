@@ -9,7 +9,7 @@ fn receiver(id: &str) -> Receiver {
     Receiver { id: id.to_owned() }
 }
 
-fn row(place: Place) -> Claimed {
+fn row(place: RetryTier) -> Claimed {
     let notice = apply::affair(None, SystemCode::HubFirstStart, &[], NOW);
     Claimed { id: 1, notice: Notice { kind: Kind::System, ..notice }, left: None, place, n_attempts: 0 }
 }
@@ -26,7 +26,7 @@ fn refused(class: Refusal) -> Answer {
     Answer::Refused { class, why: "no".to_owned() }
 }
 
-fn call(n: usize, place: Place, answers: &[(&str, Answer)]) -> CallRecord {
+fn call(n: usize, place: RetryTier, answers: &[(&str, Answer)]) -> CallRecord {
     let answers = answers.iter().map(|(id, answer)| (receiver(id), answer.clone())).collect();
     let rows = std::iter::repeat_n(row(place), n).collect();
     CallRecord { rows, answers, title: "t".to_owned(), sent_at: NOW, done_at: NOW, jitter: 1.0 }
@@ -50,14 +50,14 @@ fn a_back_off_grows_to_its_bound_and_no_further() {
 
 #[test]
 fn rows_leave_only_when_the_last_receiver_has_accepted() {
-    let all = made(&call(3, Place::Fresh, &[("a", yes()), ("b", yes())]), &known(ChannelFacts::default()));
+    let all = made(&call(3, RetryTier::Fresh, &[("a", yes()), ("b", yes())]), &known(ChannelFacts::default()));
     assert_eq!((all.rows, all.incident), (RowsPlan::Done(Outcome::Accepted), IncidentChange::Nothing));
-    let one = made(&call(3, Place::Fresh, &[("a", yes()), ("b", later(None))]), &known(ChannelFacts::default()));
+    let one = made(&call(3, RetryTier::Fresh, &[("a", yes()), ("b", later(None))]), &known(ChannelFacts::default()));
     let left = Some(vec!["b".to_owned()]);
-    assert_eq!(one.rows, RowsPlan::Wait { left, place: Place::After, not_before: Some(NOW.plus(2_000)) });
+    assert_eq!(one.rows, RowsPlan::Wait { left, place: RetryTier::After, not_before: Some(NOW.plus(2_000)) });
     assert_eq!(one.facts, ChannelFacts::default(), "the channel works");
     let unsubscribed = [("a", yes()), ("b", refused(Refusal::Receiver))];
-    let aside = made(&call(3, Place::Fresh, &unsubscribed), &known(ChannelFacts::default()));
+    let aside = made(&call(3, RetryTier::Fresh, &unsubscribed), &known(ChannelFacts::default()));
     assert_eq!(aside.rows, RowsPlan::Done(Outcome::Accepted));
     assert_eq!((aside.facts.refused, aside.set_aside), (vec!["b".to_owned()], vec![("b".to_owned(), "no".to_owned())]));
 }
@@ -65,12 +65,12 @@ fn rows_leave_only_when_the_last_receiver_has_accepted() {
 #[test]
 fn each_failure_waits_in_its_own_way() {
     let fails = |answer: Answer, facts: &ChannelFacts| {
-        made(&call(1, Place::Fresh, &[("a", answer.clone()), ("b", answer)]), &known(facts.clone()))
+        made(&call(1, RetryTier::Fresh, &[("a", answer.clone()), ("b", answer)]), &known(facts.clone()))
     };
     let fresh = ChannelFacts::default();
     let busy = fails(later(None), &fresh);
     assert_eq!((busy.facts.next_at, busy.facts.n_failed, busy.facts.paused_at), (Some(NOW.plus(2_000)), 1, None));
-    assert_eq!(busy.rows, RowsPlan::Wait { left: None, place: Place::Fresh, not_before: None });
+    assert_eq!(busy.rows, RowsPlan::Wait { left: None, place: RetryTier::Fresh, not_before: None });
     let named = fails(later(Some(3_600)), &fresh);
     assert_eq!(named.facts.next_at, Some(NOW.plus(3_600_000)), "the service's own wait counts");
     let password = fails(refused(Refusal::Credential), &fresh);
@@ -82,21 +82,21 @@ fn each_failure_waits_in_its_own_way() {
     );
     let form = fails(refused(Refusal::Format), &fresh);
     assert_eq!((form.facts, form.rows), (fresh.clone(), RowsPlan::Done(Outcome::Refused)), "it blocks nobody");
-    let forms = made(&call(2, Place::Fresh, &[("a", refused(Refusal::Format))]), &known(fresh));
-    assert_eq!(forms.rows, RowsPlan::Wait { left: None, place: Place::Alone, not_before: None });
+    let forms = made(&call(2, RetryTier::Fresh, &[("a", refused(Refusal::Format))]), &known(fresh));
+    assert_eq!(forms.rows, RowsPlan::Wait { left: None, place: RetryTier::Alone, not_before: None });
 }
 
 #[test]
 fn a_channel_that_fails_for_a_minute_is_an_incident_once_until_it_works_again() {
     let failing = ChannelFacts { failing_at: Some(NOW.plus(-TELL_AFTER)), n_failed: 5, ..ChannelFacts::default() };
-    let busy = call(1, Place::Fresh, &[("a", later(None))]);
+    let busy = call(1, RetryTier::Fresh, &[("a", later(None))]);
     let of = |incident, has_begun| made(&busy, &ChannelState { facts: failing.clone(), incident, has_begun }).incident;
     assert_eq!(of(None, false), IncidentChange::Begin { answer: "busy".to_owned() });
     assert_eq!(of(Some(7), true), IncidentChange::Nothing, "it is open");
     assert_eq!(of(None, true), IncidentChange::Nothing, "a person has closed it: the next probe does not open another");
     let short = ChannelFacts { failing_at: Some(NOW.plus(1 - TELL_AFTER)), ..failing.clone() };
     assert_eq!(made(&busy, &known(short)).incident, IncidentChange::Nothing);
-    let works = call(1, Place::Fresh, &[("a", yes()), ("b", yes())]);
+    let works = call(1, RetryTier::Fresh, &[("a", yes()), ("b", yes())]);
     let end = made(&works, &ChannelState { facts: failing.clone(), incident: Some(7), has_begun: true });
     assert_eq!(end.incident, IncidentChange::End { number: 7, failing_at: failing.failing_at });
     assert_eq!(end.facts, ChannelFacts::default());
@@ -105,12 +105,12 @@ fn a_channel_that_fails_for_a_minute_is_an_incident_once_until_it_works_again() 
 #[test]
 fn a_message_that_is_refused_while_others_are_taken_is_no_failure_of_the_channel() {
     let unknown = refused(Refusal::Other);
-    let first = made(&call(100, Place::Fresh, &[("a", unknown.clone())]), &known(ChannelFacts::default()));
+    let first = made(&call(100, RetryTier::Fresh, &[("a", unknown.clone())]), &known(ChannelFacts::default()));
     assert_eq!(first.facts.n_failed, 1, "at first nobody knows whose trouble it is");
-    assert_eq!(first.rows, RowsPlan::Wait { left: None, place: Place::After, not_before: None });
-    let again = made(&call(100, Place::After, &[("a", unknown)]), &known(ChannelFacts::default()));
+    assert_eq!(first.rows, RowsPlan::Wait { left: None, place: RetryTier::After, not_before: None });
+    let again = made(&call(100, RetryTier::After, &[("a", unknown)]), &known(ChannelFacts::default()));
     assert_eq!(
         (again.facts.n_failed, again.rows),
-        (0, RowsPlan::Wait { left: None, place: Place::Few, not_before: None })
+        (0, RowsPlan::Wait { left: None, place: RetryTier::Few, not_before: None })
     );
 }

@@ -4,7 +4,7 @@ use olog_push::{ReportFacts, ResolvedBy};
 
 use super::*;
 use crate::rules::budget::WINDOW;
-use crate::store::outbox::Waits;
+use crate::store::outbox::WaitReason;
 
 const HOUR: i64 = 3_600_000;
 const PER_DAY: &str = "per_day = 10\n";
@@ -50,7 +50,7 @@ impl Bench {
         tokio::time::timeout(LIMIT, waits).await.expect("the answers are on record");
     }
 
-    async fn waits(&self, incident: u64) -> Vec<Waits> {
+    async fn waits(&self, incident: u64) -> Vec<WaitReason> {
         let (channels, now) = (self.rules.borrow().channels.clone(), NOW);
         let rows =
             self.store.store.read(move |tx| outbox::waiting_of(tx, incident, &channels, None, now, 10)).await.unwrap();
@@ -64,7 +64,7 @@ async fn what_can_wait_goes_with_the_next_message_and_that_says_why() {
         bench.spend(0..5).await;
         bench.tell_of(over("task0"), NOW).await;
         bench.until("the end waits", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
-        let Waits::Budget { used: 5, per_day: 10, until } = bench.waits(1).await[0] else {
+        let WaitReason::Budget { used: 5, per_day: 10, until } = bench.waits(1).await[0] else {
             panic!("it waits for the budget")
         };
         assert!(until >= NOW.plus(WINDOW), "{until:?}");

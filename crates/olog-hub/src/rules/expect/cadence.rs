@@ -66,7 +66,7 @@ struct Even {
 
 /// A habit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Habit {
+pub(super) struct LearntSchedule {
     /// As a person reads it.
     pub(super) cadence: Cadence,
     /// From one run to the next, the shortest of a week.
@@ -80,7 +80,7 @@ pub(super) struct Habit {
 /// A habit that is watched, or will be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Watched {
-    pub(super) habit: Habit,
+    pub(super) habit: LearntSchedule,
     /// From then on.
     pub(super) from: At,
     /// Runs in a row that do not fit.
@@ -131,7 +131,7 @@ impl Runs {
     }
 
     /// What they teach, in the reader's time zone.
-    pub(super) fn habit(&self, zone: Tz) -> Option<Habit> {
+    pub(super) fn habit(&self, zone: Tz) -> Option<LearntSchedule> {
         let last = *self.recent.last()?;
         self.even.habit(&self.recent, last, zone).or_else(|| weekly(&self.recent, last, zone))
     }
@@ -158,7 +158,7 @@ impl Even {
         self.max - mean <= uneven && mean - self.min <= uneven
     }
 
-    fn habit(&self, recent: &[At], last: At, zone: Tz) -> Option<Habit> {
+    fn habit(&self, recent: &[At], last: At, zone: Tz) -> Option<LearntSchedule> {
         let (span, period) = (last.since(self.first), self.mean(last));
         // The fewer runs, the more alike they have to be; and among uneven gaps some are always alike.
         let is_close = (self.max - period).max(period - self.min) <= (period / 10).max(UNEVEN);
@@ -178,12 +178,12 @@ impl Even {
         } else {
             Cadence::Every { period: rounded(period) }
         };
-        Some(Habit { cadence, period, n_runs: u64::from(self.n_gaps) + 1, span })
+        Some(LearntSchedule { cadence, period, n_runs: u64::from(self.n_gaps) + 1, span })
     }
 }
 
 /// Three weeks that are alike, counted back from the last run.
-fn weekly(recent: &[At], last: At, zone: Tz) -> Option<Habit> {
+fn weekly(recent: &[At], last: At, zone: Tz) -> Option<LearntSchedule> {
     // Weeks of the reader's clock: summer time moves no run.
     let local = |at: At| {
         let utc = DateTime::from_timestamp_millis(at.0)?;
@@ -216,10 +216,10 @@ fn weekly(recent: &[At], last: At, zone: Tz) -> Option<Habit> {
     slots.sort_unstable();
     let n_runs = (newest.len() * weeks.len()) as u64;
     let jitter = u32::try_from(jitter.div_euclid(MINUTE) + i64::from(jitter % MINUTE > 0)).ok()?;
-    Some(Habit { cadence: Cadence::Weekly { slots, jitter }, period, n_runs, span: WEEKS * WEEK })
+    Some(LearntSchedule { cadence: Cadence::Weekly { slots, jitter }, period, n_runs, span: WEEKS * WEEK })
 }
 
-impl Habit {
+impl LearntSchedule {
     /// When it comes again, last seen at `seen`: when it has to, and from when it is late.
     pub(super) fn next(&self, seen: At, zone: Tz) -> (At, At) {
         if self.period < HOUR {
@@ -257,7 +257,7 @@ impl Habit {
 }
 
 impl Watched {
-    pub(super) fn new(habit: Habit, from: At) -> Watched {
+    pub(super) fn new(habit: LearntSchedule, from: At) -> Watched {
         Watched { habit, from, against: 0 }
     }
 

@@ -10,7 +10,7 @@ use crate::rules::schedule::Schedule;
 
 /// What of the configuration decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub struct ExpectationPolicy {
     /// In which schedules are meant.
     pub zone: Tz,
     /// When the report is made.
@@ -21,13 +21,13 @@ pub struct Policy {
     pub plans: BTreeMap<String, BTreeMap<String, Plan>>,
 }
 
-impl Default for Policy {
-    fn default() -> Policy {
-        Policy { zone: Tz::UTC, report: None, remind_every: 24 * HOUR, plans: BTreeMap::new() }
+impl Default for ExpectationPolicy {
+    fn default() -> ExpectationPolicy {
+        ExpectationPolicy { zone: Tz::UTC, report: None, remind_every: 24 * HOUR, plans: BTreeMap::new() }
     }
 }
 
-impl Policy {
+impl ExpectationPolicy {
     /// What is declared of that task.
     pub fn plan(&self, device: &str, task: &str) -> Option<&Plan> {
         self.plans.get(device)?.get(task)
@@ -66,7 +66,7 @@ impl std::fmt::Display for Plan {
 
 /// What is known of the task elsewhere.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct TaskContext<'a> {
     /// What is declared.
     pub plan: Option<&'a Plan>,
     /// It never left a log nor a run: its silence is all that can be hoped for.

@@ -21,13 +21,13 @@ fn at(days: i64, hours: i64, minutes: i64) -> At {
 struct Life {
     facts: Facts,
     plan: Option<Plan>,
-    policy: Policy,
+    policy: ExpectationPolicy,
     is_alarm: bool,
     joined_at: At,
 }
 
 fn life(plan: Option<Plan>) -> Life {
-    let policy = Policy { report: Some("0 11 * * *".parse().unwrap()), ..Policy::default() };
+    let policy = ExpectationPolicy { report: Some("0 11 * * *".parse().unwrap()), ..ExpectationPolicy::default() };
     let mut life = Life { facts: Facts::default(), plan, policy, is_alarm: false, joined_at: at(-10, 0, 0) };
     life.facts.declare(life.plan.as_ref(), at(0, 0, 0));
     life
@@ -56,14 +56,14 @@ fn file(suffix: Suffix) -> File {
 }
 
 impl Life {
-    fn known(&self) -> Known<'_> {
-        Known { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at }
+    fn known(&self) -> TaskContext<'_> {
+        TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at }
     }
 
     fn see(&mut self, suffix: Suffix, seen: At, now: At) -> Vec<String> {
         let event = event(seen, What::Text { file: file(suffix), excerpt: Excerpt::of("x") });
         let known =
-            Known { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
+            TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         told(&self.facts.observe(&event, seen, now, &known, &self.policy))
     }
 
@@ -73,7 +73,7 @@ impl Life {
 
     fn look(&mut self, now: At) -> Vec<String> {
         let known =
-            Known { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
+            TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         told(&self.facts.look(now, &known, &self.policy))
     }
 
@@ -94,19 +94,19 @@ impl Life {
 }
 
 /// What a person hears.
-fn told(outcomes: &[Outcome]) -> Vec<String> {
-    let words = |outcome: &Outcome| match outcome {
-        Outcome::Notify { kind, content: Content::TaskLost { n_missed, is_reminder, .. }, .. } => {
+fn told(outcomes: &[ExpectationEffect]) -> Vec<String> {
+    let words = |outcome: &ExpectationEffect| match outcome {
+        ExpectationEffect::Notify { kind, content: Content::TaskLost { n_missed, is_reminder, .. }, .. } => {
             assert_eq!(*is_reminder, *kind == Kind::Remind);
             Some(format!("{kind:?} {n_missed}"))
         }
-        Outcome::Notify { content: Content::TaskRuns { since, usual }, .. } => {
+        ExpectationEffect::Notify { content: Content::TaskRuns { since, usual }, .. } => {
             let minutes = since.since(DAY0) / MINUTE;
             let usual = usual.map_or("?".to_owned(), |usual| (usual / MINUTE).to_string());
             Some(format!("runs {}:{:02} {usual}", minutes / 60 % 24, minutes % 60))
         }
-        Outcome::RunVanished { .. } => Some("vanished".to_owned()),
-        Outcome::Notify { content: Content::TaskCame { recovery, .. }, .. } => Some(match recovery {
+        ExpectationEffect::RunVanished { .. } => Some("vanished".to_owned()),
+        ExpectationEffect::Notify { content: Content::TaskCame { recovery, .. }, .. } => Some(match recovery {
             Recovery::Ran { failed: false, .. } => "ran".to_owned(),
             Recovery::Ran { failed: true, .. } => "failed".to_owned(),
             other => format!("{other:?}"),
@@ -277,7 +277,7 @@ fn what_fell_due_while_its_device_was_away_has_its_grace_from_the_return() {
         life.facts.park();
         assert_eq!(life.facts.look_at(&life.known(), &life.policy), None, "nobody looks while it is away");
         assert_eq!(life.late_at(), Some(at(0, 3, 30 + grace)), "but it is known to be late");
-        let known = Known { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
+        let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
         life.facts.device_back(at(0, 7, 0), &known);
         assert_eq!(life.pass(at(0, 7, left).plus(-1)), NOTHING);
         assert_eq!(life.pass(at(0, 7, left)), ["Lost 1"]);
@@ -319,7 +319,7 @@ proptest! {
                 1 => told.extend(life.see(Suffix::Log, now.plus(-45 * MINUTE), now)),
                 2 => life.facts.park(),
                 3 => {
-                    let known = Known { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: DAY0 };
+                    let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: DAY0 };
                     life.facts.device_back(now, &known);
                 }
                 _ => told.extend(life.ran(now)),

@@ -10,7 +10,7 @@ use super::*;
 struct World {
     roll: LivenessTracker,
     now: At,
-    devices: Vec<Presence>,
+    devices: Vec<DeviceSnapshot>,
     open: Vec<(u64, Absence)>,
     n_incidents: u64,
     pinged: Vec<i64>,
@@ -24,7 +24,7 @@ struct World {
 impl World {
     /// Devices 0, 1, 2 … that are connected and were heard at 0 s; a hub that has run for long.
     fn new(n: usize) -> World {
-        let device = |i: usize| Presence {
+        let device = |i: usize| DeviceSnapshot {
             device: i as i64,
             name: format!("d{i}"),
             is_connected: true,
@@ -51,20 +51,20 @@ impl World {
         let steps = self.roll.call(&self.devices, &self.open, self.now);
         for step in steps {
             let content = match step {
-                Step::Ping(devices) => {
+                LivenessAction::Ping(devices) => {
                     self.pinged.extend(devices);
                     None
                 }
-                Step::Begin { absence, content } => {
+                LivenessAction::Begin { absence, content } => {
                     self.n_incidents += 1;
                     self.open.push((self.n_incidents, absence));
                     Some(content)
                 }
-                Step::Change { number, absence, content } => {
+                LivenessAction::Change { number, absence, content } => {
                     self.open.iter_mut().find(|(n, _)| *n == number).unwrap().1 = absence;
                     content
                 }
-                Step::End { number, content } => {
+                LivenessAction::End { number, content } => {
                     self.open.retain(|(n, _)| *n != number);
                     content
                 }

@@ -21,7 +21,7 @@ use card::{Card, card, one_error_each};
 use cut::{LINE, NAME, cut, six_lines};
 
 use super::{ChannelHealth, DeviceDetail, Report, TaskRow, strip};
-use crate::rules::state::{Cell, DAYS, State, Strip};
+use crate::rules::state::{DAYS, DayState, State, Strip};
 
 /// The style sheet.
 const STYLE: &str = include_str!("../../../templates/report.css");
@@ -349,7 +349,7 @@ fn whole(row: &super::DeviceRow) -> Strip {
     for task in row.tasks.iter().filter(|task| !task.is_gone) {
         for (cell, other) in strip.iter_mut().zip(task.strip) {
             // A task that did not come is trouble of its device, which was there.
-            *cell = (*cell).max(other.min(Cell::Err));
+            *cell = (*cell).max(other.min(DayState::Err));
         }
     }
     strip
@@ -385,8 +385,12 @@ fn task(say: &Localizer, row: &TaskRow) -> TaskView {
 }
 
 fn picture(say: &Localizer, strip: &Strip) -> String {
-    let count = |kind: Cell| strip.iter().filter(|cell| **cell == kind).count() as u64;
-    let args = [("ok", count(Cell::Ok).into()), ("err", count(Cell::Err).into()), ("lost", count(Cell::Lost).into())];
+    let count = |kind: DayState| strip.iter().filter(|cell| **cell == kind).count() as u64;
+    let args = [
+        ("ok", count(DayState::Ok).into()),
+        ("err", count(DayState::Err).into()),
+        ("lost", count(DayState::Lost).into()),
+    ];
     strip::svg(strip, &say.text("page-strip", &args))
 }
 

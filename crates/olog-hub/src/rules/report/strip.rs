@@ -4,7 +4,7 @@
 
 use olog_push::notice::StateCounts;
 
-use crate::rules::state::{Cell, DAYS, Strip};
+use crate::rules::state::{DAYS, DayState, Strip};
 
 /// A day is this wide, a gap included.
 const DAY: usize = 8;
@@ -14,7 +14,7 @@ const FLEET_HEIGHT: u64 = 36;
 /// A strip. `label` says the same for who does not see it.
 pub(super) fn svg(strip: &Strip, label: &str) -> String {
     let mut paths = String::new();
-    for kind in [Cell::Nothing, Cell::Ok, Cell::Err, Cell::Lost] {
+    for kind in [DayState::Nothing, DayState::Ok, DayState::Err, DayState::Lost] {
         let mut path = String::new();
         let mut day = 0;
         while day < DAYS {
@@ -45,12 +45,12 @@ pub(super) fn svg(strip: &Strip, label: &str) -> String {
 }
 
 /// The class of the strokes, and where their middles are: nothing is a thin line, OK half as high as ERR, LOST hollow.
-fn form(kind: Cell) -> (&'static str, &'static [&'static str]) {
+fn form(kind: DayState) -> (&'static str, &'static [&'static str]) {
     match kind {
-        Cell::Nothing => ("sn", &["14.5"]),
-        Cell::Ok => ("so", &["11.5"]),
-        Cell::Err => ("se", &["8"]),
-        Cell::Lost => ("sl", &["2", "14"]),
+        DayState::Nothing => ("sn", &["14.5"]),
+        DayState::Ok => ("so", &["11.5"]),
+        DayState::Err => ("se", &["8"]),
+        DayState::Lost => ("sl", &["2", "14"]),
     }
 }
 

@@ -23,10 +23,10 @@ fn window() -> Window {
 fn strip(pattern: &str, ends: &str) -> Strip {
     let letters: Vec<char> = pattern.chars().cycle().take(DAYS - ends.len()).chain(ends.chars()).collect();
     std::array::from_fn(|i| match letters[i] {
-        'o' => Cell::Ok,
-        'E' => Cell::Err,
-        'L' => Cell::Lost,
-        _ => Cell::Nothing,
+        'o' => DayState::Ok,
+        'E' => DayState::Err,
+        'L' => DayState::Lost,
+        _ => DayState::Nothing,
     })
 }
 

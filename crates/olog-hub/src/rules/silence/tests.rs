@@ -17,8 +17,8 @@ fn silence(id: u64, scope: Scope) -> Silence {
     Silence { id, scope, period: Period { from: NOW, until: Some(NOW.plus(HOUR)) }, every: None }
 }
 
-fn windows(schedule: &str, zone: Tz, hours: i64) -> Every {
-    Every { schedule: schedule.parse().unwrap(), zone, lasts: hours * HOUR }
+fn windows(schedule: &str, zone: Tz, hours: i64) -> Recurrence {
+    Recurrence { schedule: schedule.parse().unwrap(), zone, lasts: hours * HOUR }
 }
 
 fn at(text: &str) -> At {

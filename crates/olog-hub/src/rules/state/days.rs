@@ -33,7 +33,7 @@ pub struct Days {
 
 /// One day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Cell {
+pub enum DayState {
     /// Nothing came, and nothing is known to have been wrong.
     #[default]
     Nothing,
@@ -46,7 +46,7 @@ pub enum Cell {
 }
 
 /// The last days, the latest at the end.
-pub type Strip = [Cell; DAYS];
+pub type Strip = [DayState; DAYS];
 
 impl Days {
     /// Something was said on that day: `State::Ok`, it ran or was heard.
@@ -83,7 +83,7 @@ impl Days {
     /// The strip that ends with `today`. `is_well_when_silent`: of a device or an alarm, a day without a mark was a good one.
     pub fn strip(mut self, today: i32, state: State, is_well_when_silent: bool) -> Strip {
         self.carry(today, state);
-        let mut strip = [Cell::Nothing; DAYS];
+        let mut strip = [DayState::Nothing; DAYS];
         if self.last == 0 {
             return strip;
         }
@@ -91,10 +91,10 @@ impl Days {
             let Some(bit) = self.bit(day) else { continue };
             let is = |bits: u64| bits & bit != 0;
             *cell = match () {
-                () if is(self.lost) => Cell::Lost,
-                () if is(self.failed) => Cell::Err,
-                () if is(self.good) || is_well_when_silent && day >= self.first => Cell::Ok,
-                () => Cell::Nothing,
+                () if is(self.lost) => DayState::Lost,
+                () if is(self.failed) => DayState::Err,
+                () if is(self.good) || is_well_when_silent && day >= self.first => DayState::Ok,
+                () => DayState::Nothing,
             };
         }
         strip
@@ -126,11 +126,11 @@ mod tests {
     use super::*;
 
     fn word(strip: Strip) -> String {
-        let letter = |cell: &Cell| match cell {
-            Cell::Nothing => '.',
-            Cell::Ok => 'o',
-            Cell::Err => 'E',
-            Cell::Lost => 'L',
+        let letter = |cell: &DayState| match cell {
+            DayState::Nothing => '.',
+            DayState::Ok => 'o',
+            DayState::Err => 'E',
+            DayState::Lost => 'L',
         };
         strip.iter().rev().take(8).map(letter).rev().collect()
     }

@@ -3,7 +3,7 @@ use super::*;
 const START: At = At(1_795_276_800_000);
 
 fn scenario(text: &str) -> Result<Scenario, Mistakes> {
-    Script::read("a.jsonl", text)?.in_zone(chrono_tz::Asia::Shanghai, START)
+    ScenarioFile::read("a.jsonl", text)?.in_zone(chrono_tz::Asia::Shanghai, START)
 }
 
 fn mistakes(text: &str) -> Vec<String> {

@@ -7,7 +7,7 @@ use olog_proto::At;
 use olog_push::{Channel, Kind};
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelFacts, Place};
+use super::{ChannelFacts, RetryTier};
 use crate::rules::budget::{Bounds, Budget, Spent, Urgency, WINDOW};
 use crate::rules::quiet;
 use crate::store::{Row, StoreError, Tx};
@@ -51,7 +51,7 @@ pub fn n_waiting(tx: &mut Tx<'_>, channel: &str, limit: u64) -> Result<u64, Stor
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// Where they stand.
-    pub place: Place,
+    pub place: RetryTier,
     /// What they are worth.
     pub urgency: Urgency,
     /// When the latest of them was put here.
@@ -74,7 +74,7 @@ pub fn candidates(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Vec<Candida
     for row in &rows {
         if let Some(newest_at) = row.at_or_null(2)? {
             candidates.push(Candidate {
-                place: Place::of(row.int(0)?),
+                place: RetryTier::of(row.int(0)?),
                 urgency: Urgency::from(row.int(1)?),
                 newest_at,
             });
@@ -164,7 +164,7 @@ fn spent(tx: &mut Tx<'_>, channel: &str, me: Option<&str>, since: At, now: At) -
 /// Why a row has not left yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Waits {
+pub enum WaitReason {
     /// It is the next to go.
     Turn,
     /// It is being sent.
@@ -216,30 +216,34 @@ pub enum Waits {
     Gone,
 }
 
-impl Waits {
+impl WaitReason {
     /// For a terminal; `time` writes an instant.
     pub fn words(&self, time: impl Fn(At) -> String) -> String {
         let then = |until: &Option<At>| until.map_or_else(String::new, |at| format!(", tried again {}", time(at)));
         let said = |why: &Option<String>| why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         match self {
-            Waits::Turn => "the next to go".to_owned(),
-            Waits::Call { until } => format!("is being sent (until {} at the latest)", time(*until)),
-            Waits::Pause { until, why } => {
+            WaitReason::Turn => "the next to go".to_owned(),
+            WaitReason::Call { until } => format!("is being sent (until {} at the latest)", time(*until)),
+            WaitReason::Pause { until, why } => {
                 format!("the channel is paused{}{}; or `olog-hub channel rearm`", said(why), then(until))
             }
-            Waits::BackOff { until, why } => {
+            WaitReason::BackOff { until, why } => {
                 format!("the channel does not take anything{}, tried again {}", said(why), time(*until))
             }
-            Waits::Budget { used, per_day, until } => format!(
+            WaitReason::Budget { used, per_day, until } => format!(
                 "{used} of {per_day} messages of the day are sent: it goes with the next message, or by itself {}",
                 time(*until)
             ),
-            Waits::Quiet { until } => {
+            WaitReason::Quiet { until } => {
                 format!("quiet hours: it goes with the next message, or by itself {}", time(*until))
             }
-            Waits::Receivers { left, until } => format!("accepted, but not yet by {}{}", left.join(", "), then(until)),
-            Waits::Refused { until } => format!("refused while others are accepted: it goes after them{}", then(until)),
-            Waits::Gone => "the channel is not in the configuration: given up after 7 days".to_owned(),
+            WaitReason::Receivers { left, until } => {
+                format!("accepted, but not yet by {}{}", left.join(", "), then(until))
+            }
+            WaitReason::Refused { until } => {
+                format!("refused while others are accepted: it goes after them{}", then(until))
+            }
+            WaitReason::Gone => "the channel is not in the configuration: given up after 7 days".to_owned(),
         }
     }
 }
@@ -256,7 +260,7 @@ pub struct WaitingRow {
     /// Calls that have carried it.
     pub n_attempts: u64,
     /// Why it waits.
-    pub waits: Waits,
+    pub waits: WaitReason,
 }
 
 /// The rows of an incident that wait, the oldest first, at most `limit`; and why each does.
@@ -277,7 +281,7 @@ pub fn waiting_of(
         let name = row.text(0)?;
         let waits = match configured.iter().find(|channel| channel.name == name) {
             Some(channel) => why(tx, row, channel, quiet_until, now)?,
-            None => Waits::Gone,
+            None => WaitReason::Gone,
         };
         Ok(WaitingRow {
             channel: name.to_owned(),
@@ -297,7 +301,7 @@ pub fn why_waits(
     configured: &[Arc<Channel>],
     quiet_until: Option<At>,
     now: At,
-) -> Result<Option<Waits>, StoreError> {
+) -> Result<Option<WaitReason>, StoreError> {
     let row = tx.query_one(
         "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until, notice FROM outbox
          WHERE id = $1 AND done_at IS NULL",
@@ -307,39 +311,45 @@ pub fn why_waits(
     let name = row.text(0)?;
     match configured.iter().find(|channel| channel.name == name) {
         Some(channel) => why(tx, &row, channel, quiet_until, now).map(Some),
-        None => Ok(Some(Waits::Gone)),
+        None => Ok(Some(WaitReason::Gone)),
     }
 }
 
 /// In the order in which a dispatcher asks. The columns are those of [`waiting_of`].
-fn why(tx: &mut Tx<'_>, row: &Row, channel: &Channel, quiet_until: Option<At>, now: At) -> Result<Waits, StoreError> {
+fn why(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    channel: &Channel,
+    quiet_until: Option<At>,
+    now: At,
+) -> Result<WaitReason, StoreError> {
     let held = row.at_or_null(8)?.filter(|until| *until > now);
     if let (Some(until), Some(_)) = (held, row.text_or_null(7)?) {
-        return Ok(Waits::Call { until });
+        return Ok(WaitReason::Call { until });
     }
     let facts = super::channel(tx, &channel.name)?;
     if facts.paused_at.is_some() {
-        return Ok(Waits::Pause { until: facts.next_at.filter(|at| *at > now), why: facts.why });
+        return Ok(WaitReason::Pause { until: facts.next_at.filter(|at| *at > now), why: facts.why });
     }
     if let Some(until) = facts.next_at.filter(|at| *at > now) {
-        return Ok(Waits::BackOff { until, why: facts.why });
+        return Ok(WaitReason::BackOff { until, why: facts.why });
     }
     if row.text_or_null(6)?.is_some() {
-        return Ok(Waits::Receivers { left: row.json(6).unwrap_or_default(), until: held });
+        return Ok(WaitReason::Receivers { left: row.json(6).unwrap_or_default(), until: held });
     }
-    if Place::of(row.int(4)?) != Place::Fresh {
-        return Ok(Waits::Refused { until: held });
+    if RetryTier::of(row.int(4)?) != RetryTier::Fresh {
+        return Ok(WaitReason::Refused { until: held });
     }
     let urgency = Urgency::from(row.int(5)?);
     if let Some(budget) = budget(tx, channel, &facts, None, now)? {
         let device = row.json::<OfDevice>(9).ok().and_then(|of| of.device).unwrap_or_default();
         let until = budget.device_at(urgency, &device);
         if until > now {
-            return Ok(Waits::Budget { used: budget.used(), per_day: budget.per_day(), until });
+            return Ok(WaitReason::Budget { used: budget.used(), per_day: budget.per_day(), until });
         }
     }
     match quiet_until.filter(|_| !quiet::rings(urgency, row.at(2).unwrap_or(now), now)) {
-        Some(until) => Ok(Waits::Quiet { until }),
-        None => Ok(Waits::Turn),
+        Some(until) => Ok(WaitReason::Quiet { until }),
+        None => Ok(WaitReason::Turn),
     }
 }

@@ -4,11 +4,11 @@ use olog_push::SystemCode;
 
 use super::*;
 use crate::apply::{self, Rules};
-use crate::store::outbox::Pick;
+use crate::store::outbox::ClaimFilter;
 use crate::store::{devices::DeviceId, incidents::Subject};
 
 const NOW: At = At(1_780_000_000_000);
-const ALL: Pick = Pick { place: None, only: None, limit: 2 };
+const ALL: ClaimFilter = ClaimFilter { place: None, only: None, limit: 2 };
 
 /// Notifications as a later version may write them, and as none does.
 const LATER: [&str; 4] = [

@@ -20,7 +20,7 @@ use crate::rules::report::{
 use crate::rules::silence::{self, About, Silence};
 use crate::rules::state::{self, State, day_of};
 use crate::store::devices::DeviceId;
-use crate::store::reports::{self, Affair, DeviceFacts, Newcomer, TaskOf};
+use crate::store::reports::{self, Affair, DeviceFacts, FirstMention, TaskOf};
 use crate::store::{StoreError, Tx, outbox};
 
 /// Devices that are read at once.
@@ -50,7 +50,7 @@ pub(super) struct Around {
 #[derive(Debug, Clone)]
 pub(super) struct Gathered {
     /// What it names for the first time, in the order of the devices' rows.
-    pub(super) new: Vec<Newcomer>,
+    pub(super) new: Vec<FirstMention>,
     /// Tasks whose habits it proposes.
     pub(super) proposed: Vec<(DeviceId, String)>,
 }

@@ -41,7 +41,7 @@ async fn worlds(report: &str) -> Vec<World> {
         let (clock, hand) = Clock::manual(ELEVEN.plus(-13 * HOUR));
         let policy = crate::rules::incident::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
         let channels = vec![crate::apply::tests::phone()];
-        let expect = crate::rules::expect::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
+        let expect = crate::rules::expect::ExpectationPolicy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
         let rules = Rules { policy, expect, channels, timezone: chrono_tz::Asia::Shanghai, ..Rules::default() };
         let (rules, live) = (latest::channel(Arc::new(rules)).0, latest::channel(live(report)).0);
         World { store, clock, hand, rules, live }
@@ -52,7 +52,7 @@ async fn worlds(report: &str) -> Vec<World> {
 impl World {
     fn reporter(&self) -> Reporter {
         let (rules, live) = (self.rules.subscribe(), self.live.subscribe());
-        Reporter::new(&self.store.store, &rules, &live, &Roster::new(), &self.clock, &Bell::default())
+        Reporter::new(&self.store.store, &rules, &live, &Sessions::new(), &self.clock, &Bell::default())
     }
 
     /// One look at this hour; when to look again.
@@ -322,7 +322,8 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
         let schedule = "30 3 * * *".parse().unwrap();
         let plan = crate::rules::expect::Plan::Scheduled { schedule, grace: 30 * MINUTE };
         let plans = [("pi".to_owned(), [("backup".to_owned(), plan)].into())].into();
-        let expect = crate::rules::expect::Policy { zone: chrono_tz::Asia::Shanghai, plans, ..Default::default() };
+        let expect =
+            crate::rules::expect::ExpectationPolicy { zone: chrono_tz::Asia::Shanghai, plans, ..Default::default() };
         world.rules.send_modify(|rules| {
             let policy = crate::rules::incident::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
             let channels = rules.channels.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use olog_proto::At;
 
 use crate::apply::Rules;
-use crate::rules::liveness::Presence;
+use crate::rules::liveness::DeviceSnapshot;
 use crate::rules::state::{State, day_of};
 use crate::store::devices::DeviceId;
 use crate::store::{Store, StoreError, Tx, reports};
@@ -17,7 +17,7 @@ const PAGE: usize = 500;
 pub(super) async fn note(
     store: &Store,
     rules: &Rules,
-    presences: &[Presence],
+    presences: &[DeviceSnapshot],
     away: &BTreeSet<i64>,
     now: At,
 ) -> Result<(), StoreError> {

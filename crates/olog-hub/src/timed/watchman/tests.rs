@@ -24,13 +24,13 @@ const NOW: At = At(1_780_000_000_000);
 
 struct World {
     store: TestStore,
-    roster: Arc<Roster>,
+    roster: Arc<Sessions>,
     hand: Hand,
     clock: Clock,
     watchman: Watchman,
     n_told: i64,
     _rules: latest::Sender<Arc<Rules>>,
-    patience: latest::Sender<Arc<Patience>>,
+    patience: latest::Sender<Arc<OfflinePolicy>>,
 }
 
 async fn worlds() -> Vec<World> {
@@ -43,8 +43,8 @@ impl World {
         let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
         let (rules_sender, rules) = latest::channel(Arc::new(rules));
         let devices = BTreeMap::from([("laptop".to_owned(), None)]);
-        let (patience_sender, patience) = latest::channel(Arc::new(Patience { all: MINUTE, devices }));
-        let roster = Roster::new();
+        let (patience_sender, patience) = latest::channel(Arc::new(OfflinePolicy { all: MINUTE, devices }));
+        let roster = Sessions::new();
         let (bell, outbox) = (Bell::default(), Bell::default());
         let watchman = Watchman::new(store.store.clone(), rules, patience, roster.clone(), clock.clone(), bell, outbox);
         World { store, roster, hand, clock, watchman, n_told: 0, _rules: rules_sender, patience: patience_sender }
@@ -195,7 +195,7 @@ async fn who_is_given_less_time_while_connected_is_asked_before_it_is_judged() {
         let place = world.connect(a, 1);
         world.pass(20 * SECOND).await;
         world.told().await;
-        let less = Patience { all: 6 * SECOND, devices: BTreeMap::new() };
+        let less = OfflinePolicy { all: 6 * SECOND, devices: BTreeMap::new() };
         world.patience.send_replace(Arc::new(less));
         world.pass(SECOND).await;
         assert!(world.told().await.is_empty());

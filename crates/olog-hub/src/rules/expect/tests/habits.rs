@@ -30,7 +30,7 @@ impl Life {
     /// A report shows it.
     fn propose(&mut self, now: At) {
         let known =
-            Known { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
+            TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         self.facts.was_proposed(&known, &self.policy, now);
     }
 
@@ -129,7 +129,7 @@ fn an_open_log_that_grows_and_an_error_teach_nothing() {
         (log.change, log.closed) = (Change::Grown, false);
         let now = at(0, hour, 0);
         let event = event(now, What::Text { file: log, excerpt: Excerpt::of("x") });
-        let known = Known { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
+        let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
         life.facts.observe(&event, now, now, &known, &life.policy);
         life.see(Suffix::Err, now, now);
         life.see(Suffix::Msg, now, now);
@@ -146,7 +146,7 @@ fn a_log_that_is_appended_to_and_closed_after_a_pause_teaches() {
             log.change = Change::Grown;
             let now = at(0, hour, 0).plus(second * 1000);
             let event = event(now, What::Text { file: log, excerpt: Excerpt::of("x") });
-            let known = Known { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
+            let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
             life.facts.observe(&event, now, now, &known, &life.policy);
         }
     }
@@ -224,7 +224,7 @@ fn a_habit_that_is_missed_three_times_and_for_a_week_is_gone() {
     let known = daily.known();
     let outcomes = stored.look(lost_at.plus(7 * DAY), &known, &daily.policy);
     assert!(
-        matches!(outcomes.as_slice(), [Outcome::Update, Outcome::End { .. }]),
+        matches!(outcomes.as_slice(), [ExpectationEffect::Update, ExpectationEffect::End { .. }]),
         "told in the report only: {outcomes:?}"
     );
     assert_eq!((stored.gone_at(), stored.late_at(&known, &daily.policy)), (Some(lost_at.plus(7 * DAY)), None));

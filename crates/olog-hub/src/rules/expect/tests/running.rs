@@ -6,7 +6,7 @@ impl Life {
     fn exec(&mut self, what: What, now: At, boot: u8) -> Vec<String> {
         let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([boot; 16]), up: 0, what, pushed: None };
         let known =
-            Known { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
+            TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         told(&self.facts.observe(&event, now, now, &known, &self.policy))
     }
 

@@ -1,7 +1,7 @@
 //! A month of a task, and the strip that a report shows of it.
 
 use super::*;
-use crate::rules::state::Cell;
+use crate::rules::state::DayState;
 
 /// A month that begins at noon of 1970-01-01, of which each hour brings what `hour` does.
 fn month(mut hour: impl FnMut(&mut Sim, i64)) -> String {
@@ -12,11 +12,11 @@ fn month(mut hour: impl FnMut(&mut Sim, i64)) -> String {
         sim.pass(HOUR);
     }
     let strip = sim.facts.strip(None, sim.now.plus(-1), &sim.policy);
-    let letter = |cell: &Cell| match cell {
-        Cell::Nothing => '.',
-        Cell::Ok => 'o',
-        Cell::Err => 'E',
-        Cell::Lost => 'L',
+    let letter = |cell: &DayState| match cell {
+        DayState::Nothing => '.',
+        DayState::Ok => 'o',
+        DayState::Err => 'E',
+        DayState::Lost => 'L',
     };
     strip.iter().map(letter).collect()
 }
@@ -87,7 +87,7 @@ fn what_did_not_come_is_lost_on_its_days() {
     facts.days.mark(crate::rules::state::day_of(day(10), policy.zone), State::Ok);
     facts.was_missing(day(20), day(22), &policy);
     let strip = facts.strip(Some(day(29)), day(30), &policy);
-    let lost: Vec<usize> = (0..30).filter(|i| strip[*i] == Cell::Lost).collect();
+    let lost: Vec<usize> = (0..30).filter(|i| strip[*i] == DayState::Lost).collect();
     assert_eq!(lost, [19, 20, 21, 28, 29]);
     // An instant that nobody can mean costs nothing.
     facts.was_missing(At(i64::MIN), At(i64::MAX), &policy);

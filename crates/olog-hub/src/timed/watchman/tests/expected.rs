@@ -19,8 +19,10 @@ impl World {
     /// hub.toml says this from now on.
     fn declare(&self, device: &str, tasks: &[(&str, Plan)]) {
         let plans = tasks.iter().map(|(name, plan)| ((*name).to_owned(), plan.clone())).collect();
-        let expect =
-            expect::Policy { plans: BTreeMap::from([(device.to_owned(), plans)]), ..expect::Policy::default() };
+        let expect = expect::ExpectationPolicy {
+            plans: BTreeMap::from([(device.to_owned(), plans)]),
+            ..expect::ExpectationPolicy::default()
+        };
         let rules = Rules { channels: vec![crate::apply::tests::phone()], expect, ..Rules::default() };
         self._rules.send_replace(Arc::new(rules));
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::ingest::{Bells, Ingest};
 use crate::rules::expect::Plan;
-use crate::rules::state::Cell;
+use crate::rules::state::DayState;
 use crate::store::{reports, tests::sqlite};
 use crate::timed::reporter::Reporter;
 
@@ -152,10 +152,10 @@ impl Month {
         let (live_sender, live) = latest::channel(config.unwrap().live);
         world._rules.send_modify(|rules| {
             let report = Some("0 11 * * *".parse().unwrap());
-            let expect = crate::rules::expect::Policy {
+            let expect = crate::rules::expect::ExpectationPolicy {
                 report,
                 plans: BTreeMap::from([("pi".to_owned(), plans)]),
-                ..crate::rules::expect::Policy::default()
+                ..crate::rules::expect::ExpectationPolicy::default()
             };
             *rules = Arc::new(Rules { channels: rules.channels.clone(), expect, ..Rules::default() });
         });
@@ -216,11 +216,11 @@ impl Month {
         self.until(START.plus(DAYS * DAY - HOUR / 2)).await;
         let (report, page) = self.reporter.preview().await.unwrap();
         assert!(page.ends_with("</html>"));
-        let letter = |cell: &Cell| match cell {
-            Cell::Nothing => '.',
-            Cell::Ok => 'o',
-            Cell::Err => 'E',
-            Cell::Lost => 'L',
+        let letter = |cell: &DayState| match cell {
+            DayState::Nothing => '.',
+            DayState::Ok => 'o',
+            DayState::Err => 'E',
+            DayState::Lost => 'L',
         };
         let [device] = report.devices.as_slice() else { panic!("{:?}", report.devices) };
         device.row.tasks.iter().map(|task| (task.name.clone(), task.strip.iter().map(letter).collect())).collect()

@@ -6,7 +6,7 @@ use olog_proto::{Excerpt, Fingerprint, What, fingerprint};
 
 use super::*;
 use crate::apply::operator;
-use crate::rules::silence::{Every, Period, Scope};
+use crate::rules::silence::{Period, Recurrence, Scope};
 use crate::store::silences::{self as silence_store, New};
 
 pub(super) const HOUR: i64 = 60 * MINUTE;
@@ -25,7 +25,7 @@ impl World {
         self.add(scope, Period { from: now, until: lasts.map(|ms| now.plus(ms)) }, None).await
     }
 
-    async fn add(&self, scope: Scope, period: Period, every: Option<Every>) -> u64 {
+    async fn add(&self, scope: Scope, period: Period, every: Option<Recurrence>) -> u64 {
         let new = New { scope, period, every, comment: "new disks".to_owned(), made_by: "root".to_owned() };
         let now = self.clock.now();
         self.store.store.write(move |tx| operator::silence(tx, &new, now)).await.unwrap().id
@@ -177,7 +177,8 @@ async fn what_another_silence_holds_is_not_told_yet() {
 async fn a_hub_that_was_down_at_the_end_of_a_silence_tells_what_it_held() {
     for mut world in worlds().await {
         let (nas, place) = world.here("nas").await;
-        let every = Every { schedule: "@daily".parse().unwrap(), zone: chrono_tz::Asia::Shanghai, lasts: 2 * HOUR };
+        let every =
+            Recurrence { schedule: "@daily".parse().unwrap(), zone: chrono_tz::Asia::Shanghai, lasts: 2 * HOUR };
         let window = world.add(scope("nas", None), every.period(NOW).unwrap(), Some(every.clone())).await;
         let next = |world: &World| every.period(world.clock.now()).unwrap().from;
         world.pass_with(&[&place], next(&world).since(NOW) - MINUTE).await;
@@ -288,7 +289,8 @@ async fn an_incident_is_made_no_error_by_its_number() {
         world.heard().await;
         let now = world.clock.now();
         let made = world.store.store.write(move |tx| {
-            let operator::Errors::These(new) = operator::not_an_error(tx, 1, None, operator::Wide::Fleet, "me", now)?
+            let operator::Errors::These(new) =
+                operator::not_an_error(tx, 1, None, operator::SuppressScope::Fleet, "me", now)?
             else {
                 panic!("no errors")
             };
