@@ -25,7 +25,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use crate::spool::Memory;
+use crate::spool::FileState;
 use crate::text;
 
 /// Bytes that are read at each end of what is new.
@@ -67,7 +67,7 @@ impl From<io::Error> for ReadError {
 
 /// Where a file is: its log dir, and the way from there.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct LogPath<'a> {
     /// The log dir; it may itself be reached by a link, since its operator named it.
     pub log_dir: &'a Path,
     /// Beneath it; empty for the log dir itself.
@@ -93,12 +93,12 @@ pub struct Stat {
 
 impl Stat {
     /// Is it as it was when this was written down?
-    pub fn is(&self, memory: &Memory) -> bool {
+    pub fn is(&self, memory: &FileState) -> bool {
         (self.inode, self.size, self.mtime) == (memory.inode, memory.size, memory.mtime)
     }
 
     /// Can it be the inode that was known, and not another one with its number? The bytes may have changed.
-    pub fn may_be(&self, memory: &Memory) -> bool {
+    pub fn may_be(&self, memory: &FileState) -> bool {
         self.inode == memory.inode && self.born.zip(memory.born).is_none_or(|(born, known)| born == known)
     }
 
@@ -115,7 +115,7 @@ impl Stat {
 
 /// New bytes, and what is to be remembered once they are told.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ReadResult {
     /// The file.
     pub stat: Stat,
     /// What happened to it.
@@ -142,7 +142,7 @@ pub struct Reading {
     pub content: u64,
 }
 
-impl Reading {
+impl ReadResult {
     /// For [`text::say`].
     pub fn bytes(&self) -> text::Bytes<'_> {
         text::Bytes {
@@ -161,12 +161,12 @@ impl Reading {
 }
 
 /// What a path is, without opening it for reading.
-pub fn stat(place: Place<'_>) -> Result<Stat, ReadError> {
+pub fn stat(place: LogPath<'_>) -> Result<Stat, ReadError> {
     stat_of(open(place, OFlags::PATH | OFlags::NOFOLLOW)?)
 }
 
 /// Reads what is new. `closed`: its writer is done with it, so an unfinished last line is a line.
-pub fn read(place: Place<'_>, memory: Option<&Memory>, closed: bool) -> Result<Reading, ReadError> {
+pub fn read(place: LogPath<'_>, memory: Option<&FileState>, closed: bool) -> Result<ReadResult, ReadError> {
     stat(place)?;
     let fd = open(place, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
     let stat = stat_of(&fd)?;
@@ -180,7 +180,7 @@ pub fn read(place: Place<'_>, memory: Option<&Memory>, closed: bool) -> Result<R
     let size = stat.size;
     let (head, between, tail) = windows(&file, from, size)?;
     let before = bytes(&file, from.saturating_sub(BEFORE), from.min(BEFORE))?;
-    let mut reading = Reading {
+    let mut reading = ReadResult {
         stat,
         change,
         same: false,
@@ -205,7 +205,7 @@ pub fn read(place: Place<'_>, memory: Option<&Memory>, closed: bool) -> Result<R
 }
 
 /// Is this the file that `memory` speaks of, with at least what was read of it? For a file found under another name.
-pub fn holds(place: Place<'_>, memory: &Memory) -> Result<Option<Stat>, ReadError> {
+pub fn holds(place: LogPath<'_>, memory: &FileState) -> Result<Option<Stat>, ReadError> {
     let stat = stat(place)?;
     if stat.size < memory.offset {
         return Ok(None);
@@ -220,12 +220,12 @@ pub fn holds(place: Place<'_>, memory: &Memory) -> Result<Option<Stat>, ReadErro
 }
 
 /// Opens a folder for listing it.
-pub fn open_folder(place: Place<'_>) -> Result<OwnedFd, ReadError> {
+pub fn open_folder(place: LogPath<'_>) -> Result<OwnedFd, ReadError> {
     Ok(open(place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)?)
 }
 
 /// Opens beneath the log dir, following no link.
-pub fn open(place: Place<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub fn open(place: LogPath<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC;
     if place.path.as_os_str().is_empty() {
         return rustix::fs::open(place.log_dir, flags & !OFlags::NOFOLLOW, Mode::empty());
@@ -302,7 +302,7 @@ fn regular(found: &rustix::fs::Statx) -> Option<Stat> {
 }
 
 /// Size > offset: do the bytes up to the offset look as they did?
-fn goes_on(file: &std::fs::File, stat: Stat, memory: &Memory) -> Result<bool, ReadError> {
+fn goes_on(file: &std::fs::File, stat: Stat, memory: &FileState) -> Result<bool, ReadError> {
     if stat.inode != memory.inode {
         return Ok(false);
     }
@@ -324,7 +324,7 @@ fn windows(file: &std::fs::File, from: u64, size: u64) -> Result<(Vec<u8>, u64, 
 }
 
 /// Of a file that is still open, the line that is being written stays for later, unless it fills the window.
-fn leave_unfinished(reading: &mut Reading, memory: Option<&Memory>) {
+fn leave_unfinished(reading: &mut ReadResult, memory: Option<&FileState>) {
     let kept = memory.filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
     let cut = text::Cut { start: reading.from > 0, end: true };
     let encoding = kept.or_else(|| text::decide(&reading.head, cut, None));
@@ -344,7 +344,7 @@ fn ends(file: &std::fs::File, offset: u64) -> Result<(u64, u64), ReadError> {
     Ok((hash(&[&head]), hash(&[&tail])))
 }
 
-fn content(file: &std::fs::File, reading: &Reading) -> Result<u64, ReadError> {
+fn content(file: &std::fs::File, reading: &ReadResult) -> Result<u64, ReadError> {
     let length = reading.to.to_le_bytes();
     if reading.from == 0 && reading.between == 0 {
         return Ok(hash(&[&length, &reading.head]));
@@ -385,7 +385,7 @@ pub struct Sibling {
 }
 
 /// The names of a folder for which `wanted` holds.
-pub fn siblings(place: Place<'_>, wanted: impl Fn(&[u8], u64) -> bool) -> Result<Vec<Sibling>, ReadError> {
+pub fn siblings(place: LogPath<'_>, wanted: impl Fn(&[u8], u64) -> bool) -> Result<Vec<Sibling>, ReadError> {
     let fd = open_folder(place)?;
     let mut found = Vec::new();
     for entry in rustix::fs::Dir::new(fd)? {

@@ -39,7 +39,7 @@ pub enum Writer {
 
 /// What the kernel or a scan said of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Touch {
+pub enum FileSignal {
     /// Created or written.
     Written,
     /// Closed by its writer.
@@ -106,7 +106,7 @@ impl Settle {
     }
 
     /// Something happened to a file.
-    pub fn touch(&mut self, file: &FileKey, touch: Touch, now: Duration, now_at: At) {
+    pub fn touch(&mut self, file: &FileKey, touch: FileSignal, now: Duration, now_at: At) {
         let known = self.files.get(file).copied();
         let mut pending = known.unwrap_or(Pending {
             first: now,
@@ -119,30 +119,30 @@ impl Settle {
             due: now,
         });
         pending.last = now;
-        pending.unseen |= known.is_none() && matches!(touch, Touch::Found(_) | Touch::Missing);
-        pending.live |= !matches!(touch, Touch::Found(_) | Touch::Missing);
+        pending.unseen |= known.is_none() && matches!(touch, FileSignal::Found(_) | FileSignal::Missing);
+        pending.live |= !matches!(touch, FileSignal::Found(_) | FileSignal::Missing);
         let wait = match touch {
-            Touch::Written => {
+            FileSignal::Written => {
                 pending.writer = Writer::Open;
                 QUIET
             }
-            Touch::Closed => {
+            FileSignal::Closed => {
                 pending.writer = Writer::Closed;
                 self.after_close
             }
-            Touch::Removed | Touch::Renamed => {
-                let how = if touch == Touch::Renamed { Left::Renamed } else { Left::Removed };
+            FileSignal::Removed | FileSignal::Renamed => {
+                let how = if touch == FileSignal::Renamed { Left::Renamed } else { Left::Removed };
                 pending.left.get_or_insert(how);
                 pending.writer = Writer::Closed;
                 self.after_close.max(GONE)
             }
-            Touch::Moved if pending.writer == Writer::Open => QUIET,
-            Touch::Moved => self.after_close,
+            FileSignal::Moved if pending.writer == Writer::Open => QUIET,
+            FileSignal::Moved => self.after_close,
             // The kernel tells more of a file that it has told of already.
-            Touch::Found(_) | Touch::Missing if known.is_some() => return,
-            Touch::Found(ago) if ago >= self.at_most => Duration::ZERO,
-            Touch::Found(ago) => QUIET.saturating_sub(ago),
-            Touch::Missing => QUIET + GONE,
+            FileSignal::Found(_) | FileSignal::Missing if known.is_some() => return,
+            FileSignal::Found(ago) if ago >= self.at_most => Duration::ZERO,
+            FileSignal::Found(ago) => QUIET.saturating_sub(ago),
+            FileSignal::Missing => QUIET + GONE,
         };
         let due = (now + wait).min(pending.first + self.at_most);
         self.schedule(file.clone(), Pending { due, ..pending });
@@ -224,7 +224,7 @@ mod tests {
 
     /// Touches at their milliseconds; then when it is ready, and what its writer is thought to do.
     #[track_caller]
-    fn check(touches: &[(u32, Touch)], ready_at: u32, writer: Writer) {
+    fn check(touches: &[(u32, FileSignal)], ready_at: u32, writer: Writer) {
         let mut settle = Settle::new(100 * MS, 10_000 * MS);
         let file = FileKey { folder: FolderId(1), name: b"x.err".to_vec() };
         for (at, touch) in touches {
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_file_is_ready_when_its_writer_is_done_or_pauses() {
-        use Touch::{Closed, Found, Moved, Removed, Written};
+        use FileSignal::{Closed, Found, Moved, Removed, Written};
         check(&[(10, Written), (20, Closed)], 120, Writer::Closed);
         check(&[(10, Written), (500, Written)], 1500, Writer::Open);
         check(&[(10, Closed), (50, Closed)], 150, Writer::Closed);
@@ -256,16 +256,16 @@ mod tests {
     fn a_file_that_was_put_back_is_not_ready_at_each_write() {
         let mut settle = Settle::new(100 * MS, 10_000 * MS);
         let file = FileKey { folder: FolderId(1), name: b"x.log".to_vec() };
-        settle.touch(&file, Touch::Written, MS, At(0));
+        settle.touch(&file, FileSignal::Written, MS, At(0));
         let (file, pending) = settle.ready(1001 * MS, 1).remove(0);
         settle.again(file.clone(), pending, 60_000 * MS);
-        settle.touch(&file, Touch::Written, 30_000 * MS, At(0));
+        settle.touch(&file, FileSignal::Written, 30_000 * MS, At(0));
         assert_eq!(settle.next_due(), Some(31_000 * MS));
     }
 
     #[test]
     fn a_busy_file_is_ready_at_settle_max() {
-        let busy: Vec<_> = (0..30).map(|i| (i * 500 + 10, Touch::Written)).collect();
+        let busy: Vec<_> = (0..30).map(|i| (i * 500 + 10, FileSignal::Written)).collect();
         check(&busy, 10_010, Writer::Open);
     }
 }

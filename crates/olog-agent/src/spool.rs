@@ -29,7 +29,7 @@ use olog_proto::{At, BootId, DeviceTime, Epoch, Event, Note, OwnPush, What};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-pub use memory::{FileKey, Folder, FolderId, Memory, Row};
+pub use memory::{FileKey, FileState, Folder, FolderId, Row};
 pub use open::Opened;
 
 /// Where it is in a `state_dir`.
@@ -127,7 +127,7 @@ pub struct Stamp {
 
 /// What waits for the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held {
+pub struct SpoolSize {
     /// Events.
     pub events: u64,
     /// Bytes of their bodies.
@@ -138,7 +138,7 @@ pub struct Held {
 #[derive(Debug, Default)]
 pub struct Batch {
     events: Vec<(Stamp, What, Option<FileKey>)>,
-    files: Vec<(FileKey, Option<Memory>)>,
+    files: Vec<(FileKey, Option<FileState>)>,
     meta: Vec<(String, String)>,
 }
 
@@ -149,7 +149,7 @@ impl Batch {
     }
 
     /// What is known of a file from now on.
-    pub fn remember(&mut self, file: FileKey, memory: Memory) {
+    pub fn remember(&mut self, file: FileKey, memory: FileState) {
         self.files.push((file, Some(memory)));
     }
 
@@ -159,12 +159,12 @@ impl Batch {
     }
 
     /// What it says of a file: `None` nothing, `Some(None)` that it is no more.
-    pub fn memory(&self, file: &FileKey) -> Option<Option<&Memory>> {
+    pub fn memory(&self, file: &FileKey) -> Option<Option<&FileState>> {
         self.files.iter().rev().find(|(key, _)| key == file).map(|(_, memory)| memory.as_ref())
     }
 
     /// The files in it that have this inode.
-    pub fn with_inode(&self, inode: u64) -> impl Iterator<Item = (&FileKey, &Memory)> {
+    pub fn with_inode(&self, inode: u64) -> impl Iterator<Item = (&FileKey, &FileState)> {
         let known = self.files.iter().filter_map(|(key, memory)| Some((key, memory.as_ref()?)));
         known.filter(move |(_, memory)| memory.inode == inode)
     }
@@ -187,7 +187,7 @@ impl Batch {
     /// Files in it that were found at the first start and are to be told as history.
     pub fn history(&self) -> impl Iterator<Item = FileKey> + '_ {
         let told =
-            |(key, memory): &(FileKey, Option<Memory>)| memory.as_ref().filter(|m| m.history).map(|_| key.clone());
+            |(key, memory): &(FileKey, Option<FileState>)| memory.as_ref().filter(|m| m.history).map(|_| key.clone());
         self.files.iter().filter_map(told)
     }
 
@@ -268,9 +268,9 @@ impl Spool {
     }
 
     /// What waits for the hub.
-    pub fn held(&self) -> Held {
+    pub fn held(&self) -> SpoolSize {
         let state = self.lock();
-        Held { events: state.last.saturating_sub(state.acked), bytes: state.bytes }
+        SpoolSize { events: state.last.saturating_sub(state.acked), bytes: state.bytes }
     }
 
     /// Writes a batch in one transaction and returns the last number. With events in it the disk has it before this returns.

@@ -21,7 +21,7 @@ use olog_daemon::pulse::Pulse;
 use olog_proto::{At, TaskName, name::path_text};
 use rustix::fs::AtFlags;
 
-use crate::read::{self, Place, ReadError, as_path};
+use crate::read::{self, LogPath, ReadError, as_path};
 use crate::spool::{Batch, FileKey, Folder, Spool, SpoolError};
 
 const EVERY: Duration = Duration::from_secs(3600);
@@ -126,7 +126,7 @@ impl Sweep {
             let path = as_path(&folder.path);
             let inside = log_dirs.iter().find_map(|dir| Some((*dir, path.strip_prefix(dir).ok()?)));
             let Some((log_dir, beneath)) = inside else { continue };
-            let place = Place { log_dir, path: beneath };
+            let place = LogPath { log_dir, path: beneath };
             for name in old_files(spool, &folder, before)? {
                 let key = FileKey { folder: folder.id, name };
                 if left == 0 {
@@ -195,7 +195,7 @@ fn old_files(spool: &Spool, folder: &Folder, before: At) -> Result<Vec<Vec<u8>>,
 }
 
 /// Removes one file if it is still what is known of it. An inner error: the folder does not allow it.
-fn delete(spool: &Spool, folder: Place<'_>, key: &FileKey) -> Result<Result<bool, String>, SpoolError> {
+fn delete(spool: &Spool, folder: LogPath<'_>, key: &FileKey) -> Result<Result<bool, String>, SpoolError> {
     let Some(memory) = spool.memory(key)? else { return Ok(Ok(false)) };
     let opened = match read::open_folder(folder) {
         Ok(opened) => opened,
@@ -203,7 +203,7 @@ fn delete(spool: &Spool, folder: Place<'_>, key: &FileKey) -> Result<Result<bool
         Err(error) => return Ok(Err(error.to_string())),
     };
     let path = folder.path.join(as_path(&key.name));
-    match read::stat(Place { log_dir: folder.log_dir, path: &path }) {
+    match read::stat(LogPath { log_dir: folder.log_dir, path: &path }) {
         Ok(stat) if stat.is(&memory) => {}
         _ => return Ok(Ok(false)),
     }

@@ -41,7 +41,7 @@ pub struct Bytes<'a> {
 
 /// What an operator wants of this file's text.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner<'a> {
+pub struct TextOptions<'a> {
     /// The configured encoding, for text that is neither UTF-8 nor UTF-16.
     pub encoding: Option<&'static Encoding>,
     /// Lines that say nothing.
@@ -52,7 +52,7 @@ pub struct Manner<'a> {
 
 /// What the bytes say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct CleanText {
     /// For a person.
     pub excerpt: Excerpt,
     /// For telling errors apart.
@@ -61,7 +61,7 @@ pub struct Said {
     pub encoding: Option<&'static Encoding>,
 }
 
-impl Said {
+impl CleanText {
     /// Nothing but white space, once ignored lines are gone?
     pub fn is_blank(&self) -> bool {
         self.excerpt.is_blank() && self.fingerprints.is_empty()
@@ -69,7 +69,7 @@ impl Said {
 }
 
 /// Reads the bytes of one event; `kept` is the encoding that was decided at the file's start.
-pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: Manner<'_>) -> Said {
+pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: TextOptions<'_>) -> CleanText {
     let whole = bytes.between == 0;
     let by_head = || decide(bytes.head, Cut { start: !bytes.from_start, end: !whole }, manner.encoding);
     let by_tail = || decide(bytes.tail, Cut { start: true, end: false }, manner.encoding);
@@ -99,7 +99,7 @@ pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: Manner<'_>
             }
         }
     }
-    Said { excerpt: Excerpt::around(text, bytes.between, tail.trim_end()), fingerprints: found, encoding }
+    CleanText { excerpt: Excerpt::around(text, bytes.between, tail.trim_end()), fingerprints: found, encoding }
 }
 
 fn is_code_page(encoding: &'static Encoding) -> bool {

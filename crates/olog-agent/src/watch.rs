@@ -23,7 +23,7 @@ use olog_daemon::pulse::Pulse;
 use olog_proto::Suffix;
 use rustix::fs::{FileType, RawDir};
 
-use crate::read::{self, Place, ReadError, Stat};
+use crate::read::{self, LogPath, ReadError, Stat};
 
 /// Changes that wait to be taken; beyond it, everything is scanned instead. The kernel's own queue holds as many.
 const CHANGES_MAX: usize = 16_384;
@@ -104,7 +104,7 @@ pub struct Disk {
 
 /// What wakes the files thread.
 #[derive(Debug)]
-pub enum Arrival<C> {
+pub enum InboxItem<C> {
     /// A change of a path.
     Change(PathBuf, Change),
     /// A folder's files.
@@ -138,7 +138,7 @@ pub struct Inbox<C> {
 #[derive(Debug)]
 pub struct Taken<C> {
     /// In the order of their arrival; listings only if they were asked for.
-    pub arrivals: Vec<Arrival<C>>,
+    pub arrivals: Vec<InboxItem<C>>,
     /// Changes were lost: scan everything.
     pub overflow: bool,
     /// Nobody hears the kernel any more.
@@ -186,15 +186,15 @@ impl<C> Inbox<C> {
             }
         };
         waiting.nudged = false;
-        let mut arrivals: Vec<Arrival<C>> =
-            std::mem::take(&mut waiting.commands).into_iter().map(Arrival::Command).collect();
-        arrivals.extend(std::mem::take(&mut waiting.changes).into_iter().map(|(path, c)| Arrival::Change(path, c)));
+        let mut arrivals: Vec<InboxItem<C>> =
+            std::mem::take(&mut waiting.commands).into_iter().map(InboxItem::Command).collect();
+        arrivals.extend(std::mem::take(&mut waiting.changes).into_iter().map(|(path, c)| InboxItem::Change(path, c)));
         if listings {
             if let Some(listing) = waiting.listings.pop_front() {
-                arrivals.push(Arrival::Listing(listing));
+                arrivals.push(InboxItem::Listing(listing));
                 self.taken.notify_all();
             } else {
-                arrivals.extend(std::mem::take(&mut waiting.walked).into_iter().map(Arrival::Walked));
+                arrivals.extend(std::mem::take(&mut waiting.walked).into_iter().map(InboxItem::Walked));
             }
         }
         Taken { arrivals, overflow: std::mem::take(&mut waiting.overflow), watcher_gone: waiting.watcher_gone }
@@ -485,7 +485,7 @@ fn folder(
     watch: &dyn Fn(&Path) -> notify::Result<()>,
     walked: &mut Walked,
 ) -> Result<(Listing, Vec<PathBuf>), ReadError> {
-    let fd = read::open_folder(Place { log_dir: &walk.log_dir, path: &path })?;
+    let fd = read::open_folder(LogPath { log_dir: &walk.log_dir, path: &path })?;
     let identity = read::identity(&fd)?;
     let found = rustix::fs::fstatfs(&fd).ok();
     let silent = found.as_ref().is_some_and(is_silent);

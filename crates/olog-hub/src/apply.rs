@@ -15,7 +15,7 @@ use olog_push::{Channel, Content, Kind, Limits, Message, Notice, Recovery, Resol
 
 use crate::journal::Line;
 use crate::rules::expect::{self, TaskContext};
-use crate::rules::incident::{Outcome, Policy};
+use crate::rules::incident::{AlertPolicy, IncidentEffect};
 use crate::rules::quiet::QuietHours;
 use crate::rules::state::State;
 use crate::store::devices::Device;
@@ -36,7 +36,7 @@ pub use suppressed::{release, to_release};
 #[derive(Debug)]
 pub struct Rules {
     /// The spans of `[alerts]`.
-    pub policy: Policy,
+    pub policy: AlertPolicy,
     /// Of which tasks, by device and name, a person is told only from so many errors in a row on.
     pub in_a_row: BTreeMap<String, BTreeMap<String, u32>>,
     /// The hours in which good news and old news do not ring by themselves.
@@ -54,7 +54,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         Rules {
-            policy: Policy::default(),
+            policy: AlertPolicy::default(),
             in_a_row: BTreeMap::new(),
             quiet: None,
             expect: expect::ExpectationPolicy::default(),
@@ -67,9 +67,9 @@ impl Default for Rules {
 
 impl Rules {
     /// What decides about the errors of a task.
-    pub fn policy_of(&self, device: &str, task: &str) -> Policy {
+    pub fn policy_of(&self, device: &str, task: &str) -> AlertPolicy {
         let own = self.in_a_row.get(device).and_then(|tasks| tasks.get(task));
-        Policy { errors_in_a_row: own.copied().unwrap_or(self.policy.errors_in_a_row), ..self.policy.clone() }
+        AlertPolicy { errors_in_a_row: own.copied().unwrap_or(self.policy.errors_in_a_row), ..self.policy.clone() }
     }
 
     /// Puts notices into one message of a channel.
@@ -126,28 +126,28 @@ pub fn outcomes(
     rules: &Rules,
     device: &Device,
     task: &mut Task,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<IncidentEffect>,
     now: At,
 ) -> Result<(), StoreError> {
     for outcome in outcomes {
         match outcome {
-            Outcome::Begin => begin(tx, device, task)?,
-            Outcome::Reopen => {
+            IncidentEffect::Begin => begin(tx, device, task)?,
+            IncidentEffect::Reopen => {
                 if let Some((number, at)) = task.facts.incident().and_then(|i| Some((i.number?, i.last_error_at))) {
                     incidents::reopen(tx, number, at)?;
                     update(tx, task)?;
                     tx.note(line("incident reopened", number, Subject::Task, device, task));
                 }
             }
-            Outcome::Update => update(tx, task)?,
-            Outcome::End { ground, at } => {
+            IncidentEffect::Update => update(tx, task)?,
+            IncidentEffect::End { ground, at } => {
                 update(tx, task)?;
                 if let Some(number) = task.facts.incident().and_then(|i| i.number) {
                     incidents::end(tx, number, at, ground_text(ground))?;
                     tx.note(line("incident over", number, Subject::Task, device, task).why(ground_text(ground)));
                 }
             }
-            Outcome::Notify { kind, at, content, of } => {
+            IncidentEffect::Notify { kind, at, content, of } => {
                 let notice = Notice {
                     kind,
                     incident: task.facts.incident().and_then(|i| i.number).filter(|_| kind != Kind::Msg),

@@ -55,7 +55,7 @@ use crate::{
     outbox,
     rules::{
         expect::{self, Plan},
-        incident::Policy,
+        incident::AlertPolicy,
         liveness::OfflinePolicy,
     },
     store::{Opened, Store, StoreError},
@@ -166,18 +166,24 @@ impl Hub {
         let (listener, verbs_listener) = ports(boot, certificate.as_ref())?;
         let address = listener.address();
 
-        let (published, (live, rules, patience)) = Published::new(&config.live);
-        let (bells, roster, workers) = (Bells::default(), Sessions::new(), Workers::default());
+        let (published, (live, rules, offline_policy)) = Published::new(&config.live);
+        let (bells, sessions, workers) = (Bells::default(), Sessions::new(), Workers::default());
         let worker = |name: &str| workers.register(name, STUCK_AFTER);
         tell_recovered(&store, &store_url, rules_of(&config.live), opened, clock.now()).await?;
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let bell = bells.watchman.clone();
-        let enrol = Arc::new(Enrol::new(store.clone(), roster.clone(), clock.clone(), identity.public(), bell));
+        let enrol = Arc::new(Enrol::new(store.clone(), sessions.clone(), clock.clone(), identity.public(), bell));
         let print = certificate.as_ref().and_then(tls::Certificate::print);
-        let (seats, refusals) = (roster.clone(), Refusals::default());
-        let desk =
-            SessionContext { ingest, roster: seats, identity, clock: clock.clone(), stop: stop_edge.clone(), refusals };
+        let (seats, refusals) = (sessions.clone(), Refusals::default());
+        let desk = SessionContext {
+            ingest,
+            sessions: seats,
+            identity,
+            clock: clock.clone(),
+            stop: stop_edge.clone(),
+            refusals,
+        };
         let web = Web {
             desk: Arc::new(desk),
             enrol: enrol.clone(),
@@ -185,15 +191,15 @@ impl Hub {
             live: live.clone(),
             workers: workers.clone(),
         };
-        let status = StatusLine::new(&store, &roster, &live, &bells.watchman);
+        let status = StatusLine::new(&store, &sessions, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
         let (refused_sender, refused) = watch::channel(None);
-        let reporter = Reporter::new(&store, &rules, &live, &roster, &clock, &bells.outbox);
+        let reporter = Reporter::new(&store, &rules, &live, &sessions, &clock, &bells.outbox);
         let verbs = Verbs {
             reporter: reporter.clone(),
             enrol: enrol.clone(),
             store: store.clone(),
-            roster: roster.clone(),
+            sessions: sessions.clone(),
             live,
             rules: rules.clone(),
             bells: bells.clone(),
@@ -207,7 +213,7 @@ impl Hub {
             workers: workers.clone(),
         };
 
-        let watchman = watchman(&verbs, patience);
+        let watchman = watchman(&verbs, offline_policy);
         let mut core = JoinSet::new();
         let sweeps = workers.register("retention", STUCK_AFTER);
         let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), sweeps, stop_core.clone());
@@ -283,10 +289,10 @@ impl Hub {
     }
 }
 
-fn watchman(beside: &Verbs, patience: watch::Receiver<Arc<OfflinePolicy>>) -> Watchman {
-    let Verbs { store, rules, roster, clock, bells, .. } = beside;
+fn watchman(beside: &Verbs, offline_policy: watch::Receiver<Arc<OfflinePolicy>>) -> Watchman {
+    let Verbs { store, rules, sessions, clock, bells, .. } = beside;
     let (bell, outbox) = (bells.watchman.clone(), bells.outbox.clone());
-    Watchman::new(store.clone(), rules.clone(), patience, roster.clone(), clock.clone(), bell, outbox)
+    Watchman::new(store.clone(), rules.clone(), offline_policy, sessions.clone(), clock.clone(), bell, outbox)
 }
 
 async fn open_store(config: &Config, url: &str, now: At) -> Result<(Store, Opened), StartError> {
@@ -381,7 +387,7 @@ pub(crate) fn patience_of(live: &Live) -> Arc<OfflinePolicy> {
 
 /// What of the configuration decides about events.
 pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
-    let policy = Policy {
+    let policy = AlertPolicy {
         resolve_after: ms(live.alerts.resolve_after),
         over_wait: ms(live.alerts.over_wait),
         remind_every: ms(live.alerts.remind_every),

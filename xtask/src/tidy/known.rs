@@ -14,29 +14,8 @@ pub(crate) const RULE: &str = "known";
 pub(crate) type Known = (&'static str, &'static str, &'static str);
 
 pub(crate) const KNOWN: &[Known] = &[
-    // Cycles between files.
     // Type names with two meanings.
     ("type", "olog-daemon/Source", "to be renamed"),
-    ("type", "olog-hub/Asked", "to be renamed"),
-    ("type", "olog-hub/Declared", "to be renamed"),
-    ("type", "olog-hub/Device", "to be renamed"),
-    ("type", "olog-hub/Done", "to be renamed"),
-    ("type", "olog-hub/Ended", "to be renamed"),
-    ("type", "olog-hub/Incident", "to be renamed"),
-    ("type", "olog-hub/Line", "to be renamed"),
-    ("type", "olog-hub/Listed", "to be renamed"),
-    ("type", "olog-hub/Listener", "to be renamed"),
-    ("type", "olog-hub/Newcomer", "to be renamed"),
-    ("type", "olog-hub/Outcome", "to be renamed"),
-    ("type", "olog-hub/Place", "to be renamed"),
-    ("type", "olog-hub/Policy", "to be renamed"),
-    ("type", "olog-hub/Report", "to be renamed"),
-    ("type", "olog-hub/Request", "to be renamed"),
-    ("type", "olog-hub/TaskRow", "to be renamed"),
-    ("type", "olog-hub/Told", "to be renamed"),
-    ("type", "olog-hub/Verb", "to be renamed"),
-    ("type", "olog-hub/Which", "to be renamed"),
-    ("type", "olog-hub/Window", "to be renamed"),
 ];
 
 /// Takes out what is known, and adds the entries of the list that nothing needs.

@@ -10,8 +10,8 @@ use olog_proto::name::path_text;
 use olog_proto::{At, Note, Suffix, TaskName};
 
 use super::settings::FilesConfig;
-use crate::read::{self, Place, as_path};
-use crate::text::{self, Manner, Redactor};
+use crate::read::{self, LogPath, as_path};
+use crate::text::{self, Redactor, TextOptions};
 use crate::watch::{Walk, list};
 
 /// What `scan --dry-run` prints of one file.
@@ -73,14 +73,14 @@ fn finding(
     let whole = log_dir.join(path);
     let bytes = whole.as_os_str().as_encoded_bytes();
     let rule = config.rules.iter().find(|rule| rule.files.matches(bytes));
-    let manner = Manner {
+    let manner = TextOptions {
         encoding: rule.and_then(|rule| rule.encoding).or(config.encoding),
         ignore: rule.map_or(&[], |rule| &rule.ignore),
         redactor,
     };
     let quiet = u64::try_from(now.since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
     let suffix = rule.and_then(|rule| rule.as_suffix).unwrap_or(suffix);
-    let says = match read::read(Place { log_dir, path }, None, quiet >= config.settle_max) {
+    let says = match read::read(LogPath { log_dir, path }, None, quiet >= config.settle_max) {
         Ok(reading) => {
             let said = text::say(reading.bytes(), None, manner);
             // A run without output is a run all the same.

@@ -16,9 +16,9 @@ use std::time::Duration;
 use olog_proto::{At, Change, Excerpt, Suffix, What};
 
 use super::inspector::{Inspector, LogFile};
-use crate::read::{self, ReadError, Reading, Stat, as_path};
+use crate::read::{self, ReadError, ReadResult, Stat, as_path};
 use crate::settle::{GONE, Left, Pending, Writer};
-use crate::spool::{FileKey, Memory, SpoolError};
+use crate::spool::{FileKey, FileState, SpoolError};
 use crate::text;
 
 /// After the last change of a file that stays open, its unfinished line is told all the same.
@@ -62,7 +62,7 @@ impl Inspector<'_> {
         &mut self,
         key: &FileKey,
         pending: &Pending,
-        memory: Option<Memory>,
+        memory: Option<FileState>,
         log_file: &LogFile<'_>,
         stat: Stat,
     ) -> Result<InspectResult, SpoolError> {
@@ -106,7 +106,7 @@ impl Inspector<'_> {
     }
 
     /// Is its writer done with it? If that is a guess by its quiet, when will the guess be safe?
-    fn closed(&self, pending: &Pending, memory: Option<&Memory>, stat: Stat) -> (bool, Option<Duration>) {
+    fn closed(&self, pending: &Pending, memory: Option<&FileState>, stat: Stat) -> (bool, Option<Duration>) {
         let quiet =
             u64::try_from(self.clock.now().since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
         match pending.writer {
@@ -119,7 +119,7 @@ impl Inspector<'_> {
     }
 
     /// Open, but its last line has not been finished for long: it is told as it is, lest it never be.
-    fn is_stuck(&self, pending: &Pending, memory: Option<&Memory>, stat: Stat) -> bool {
+    fn is_stuck(&self, pending: &Pending, memory: Option<&FileState>, stat: Stat) -> bool {
         let open = pending.writer == Writer::Open || (pending.live && pending.writer == Writer::Unknown);
         open && self.quiet(stat) >= UNFINISHED && memory.is_some_and(|m| stat.is(m))
     }
@@ -134,7 +134,7 @@ impl Inspector<'_> {
         &mut self,
         key: &FileKey,
         pending: &Pending,
-        memory: &Memory,
+        memory: &FileState,
         log_file: &LogFile<'_>,
         closed: bool,
     ) -> InspectResult {
@@ -142,7 +142,7 @@ impl Inspector<'_> {
         if !ends {
             return InspectResult::Done;
         }
-        let known = Memory { open: false, ..memory.clone() };
+        let known = FileState { open: false, ..memory.clone() };
         if log_file.suffix == Suffix::Log && memory.head.is_some() {
             if let Some(until) = self.paced.get(key).copied().filter(|&until| until > self.now && memory.size > 0) {
                 return InspectResult::Again(until);
@@ -154,7 +154,7 @@ impl Inspector<'_> {
         } else if memory.size == 0 && memory.has_text {
             self.repeats(key, log_file, self.clock.now(), memory.held);
             self.cleared(key, log_file, self.clock.now(), false);
-            self.batch.remember(key.clone(), Memory { has_text: false, ..known });
+            self.batch.remember(key.clone(), FileState { has_text: false, ..known });
             return InspectResult::Done;
         }
         self.batch.remember(key.clone(), known);
@@ -166,9 +166,9 @@ impl Inspector<'_> {
         &mut self,
         key: &FileKey,
         pending: &Pending,
-        memory: Option<Memory>,
+        memory: Option<FileState>,
         log_file: &LogFile<'_>,
-        reading: Reading,
+        reading: ReadResult,
         closed: bool,
     ) -> Result<bool, SpoolError> {
         let history = memory.as_ref().is_some_and(|m| m.history);
@@ -186,7 +186,7 @@ impl Inspector<'_> {
             let written_again = !memory.as_ref().is_some_and(|m| reading.stat.is(m));
             held = held.saturating_add(u32::from(written_again));
         }
-        let mut known = Memory {
+        let mut known = FileState {
             inode: reading.stat.inode,
             size: reading.stat.size,
             mtime: reading.stat.mtime,
@@ -235,7 +235,7 @@ impl Inspector<'_> {
         &mut self,
         key: &FileKey,
         pending: &Pending,
-        memory: Option<Memory>,
+        memory: Option<FileState>,
         log_file: &LogFile<'_>,
     ) -> Result<InspectResult, SpoolError> {
         let Some(memory) = memory else { return Ok(InspectResult::Done) };
@@ -291,7 +291,7 @@ impl Inspector<'_> {
 }
 
 /// When this writing of the file began: known to be so late, or not said. Too early is safe, too late would call an error over.
-fn began(pending: &Pending, memory: Option<&Memory>, reading: &Reading, at: At) -> Option<At> {
+fn began(pending: &Pending, memory: Option<&FileState>, reading: &ReadResult, at: At) -> Option<At> {
     let first = pending.live.then_some(pending.first_at);
     let other_inode = memory.is_none_or(|m| m.inode != reading.stat.inode);
     match reading.change {

@@ -12,10 +12,10 @@ use olog_proto::name::path_text;
 use olog_proto::{At, BootId, Change, File, Suffix, TaskName, What};
 
 use super::settings::{FilesConfig, Rule};
-use crate::read::{self, Place, Sibling, as_path};
+use crate::read::{self, LogPath, Sibling, as_path};
 use crate::settle::{Pending, Settle};
-use crate::spool::{Batch, FileKey, FolderId, Memory, Spool, SpoolError, Stamp};
-use crate::text::{self, Manner, Redactor};
+use crate::spool::{Batch, FileKey, FileState, FolderId, Spool, SpoolError, Stamp};
+use crate::text::{self, Redactor, TextOptions};
 
 /// Where a folder is.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub(super) struct FolderNames {
 
 impl<'a> Inspector<'a> {
     /// What is known of a file, this batch included.
-    pub(super) fn memory(&self, key: &FileKey) -> Result<Option<Memory>, SpoolError> {
+    pub(super) fn memory(&self, key: &FileKey) -> Result<Option<FileState>, SpoolError> {
         match self.batch.memory(key) {
             Some(memory) => Ok(memory.cloned()),
             None => self.spool.memory(key),
@@ -80,7 +80,7 @@ impl<'a> Inspector<'a> {
     }
 
     /// The task and the rule by the name under which the file was first met; `None` for what is no log file.
-    pub(super) fn log_file(&self, key: &FileKey, memory: Option<&Memory>, path: PathBuf) -> Option<LogFile<'a>> {
+    pub(super) fn log_file(&self, key: &FileKey, memory: Option<&FileState>, path: PathBuf) -> Option<LogFile<'a>> {
         let folder = self.log_dir.join(&self.folder.path);
         let first = folder.join(as_path(memory.and_then(|m| m.origin.as_deref()).unwrap_or(&key.name)));
         let first = first.as_os_str().as_encoded_bytes();
@@ -127,8 +127,8 @@ impl<'a> Inspector<'a> {
     }
 
     /// How its text is read.
-    pub(super) fn manner<'b>(&'b self, log_file: &LogFile<'b>) -> Manner<'b> {
-        Manner {
+    pub(super) fn manner<'b>(&'b self, log_file: &LogFile<'b>) -> TextOptions<'b> {
+        TextOptions {
             encoding: log_file.rule.and_then(|rule| rule.encoding).or(self.config.encoding),
             ignore: log_file.rule.map_or(&[], |rule| &rule.ignore),
             redactor: self.redactor,
@@ -148,7 +148,7 @@ impl<'a> Inspector<'a> {
     }
 
     /// A path in this log dir.
-    pub(super) fn place<'b>(&'b self, path: &'b Path) -> Place<'b> {
-        Place { log_dir: self.log_dir, path }
+    pub(super) fn place<'b>(&'b self, path: &'b Path) -> LogPath<'b> {
+        LogPath { log_dir: self.log_dir, path }
     }
 }

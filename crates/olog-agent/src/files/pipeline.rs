@@ -32,11 +32,11 @@ use super::scan::Comparison;
 use super::settings::{Command, FilesConfig};
 use crate::boot::{self, now};
 use crate::read::as_path;
-use crate::settle::{Left, Settle, Touch};
+use crate::settle::{FileSignal, Left, Settle};
 use crate::spool::{Batch, FileKey, Spool, SpoolError};
 use crate::sweep::Sweep;
 use crate::text::Redactor;
-use crate::watch::{Arrival, Change, Inbox, Watch, may_matter};
+use crate::watch::{Change, Inbox, InboxItem, Watch, may_matter};
 
 /// Files that one transaction takes: a storm is written in few, a single file at once.
 const BATCH: usize = 128;
@@ -201,10 +201,10 @@ impl Pipeline {
         due.into_iter().flatten().min()
     }
 
-    fn arrive(&mut self, arrival: Arrival<Command>) -> Result<(), SpoolError> {
+    fn arrive(&mut self, arrival: InboxItem<Command>) -> Result<(), SpoolError> {
         match arrival {
-            Arrival::Change(path, change) => self.change(&path, change),
-            Arrival::Listing(listing) => match self.roots.listed(listing) {
+            InboxItem::Change(path, change) => self.change(&path, change),
+            InboxItem::Listing(listing) => match self.roots.listed(listing) {
                 Ok(comparison) => {
                     self.comparison = comparison;
                     Ok(())
@@ -215,7 +215,7 @@ impl Pipeline {
                     self.outcome(Task::Scan, Err(error))
                 }
             },
-            Arrival::Walked(walked) => {
+            InboxItem::Walked(walked) => {
                 let done =
                     self.roots.walked(&walked, &self.config, &mut self.notes, &mut self.settle, self.worker.pulse());
                 if done.is_err() {
@@ -226,15 +226,15 @@ impl Pipeline {
                 }
                 self.outcome(Task::Scan, done)
             }
-            Arrival::Command(Command::HubClock(skew)) => {
+            InboxItem::Command(Command::HubClock(skew)) => {
                 self.sweep.hub_clock(skew, now(), self.clock.now());
                 Ok(())
             }
-            Arrival::Command(Command::Stop) => {
+            InboxItem::Command(Command::Stop) => {
                 self.stopping = true;
                 Ok(())
             }
-            Arrival::Command(Command::Reload(config)) => self.reload(*config),
+            InboxItem::Command(Command::Reload(config)) => self.reload(*config),
         }
     }
 
@@ -270,11 +270,11 @@ impl Pipeline {
             return Ok(());
         }
         let touch = match change {
-            Change::Written => Touch::Written,
-            Change::Closed => Touch::Closed,
-            Change::Metadata | Change::MovedTo => Touch::Moved,
-            Change::MovedFrom => Touch::Renamed,
-            Change::Removed => Touch::Removed,
+            Change::Written => FileSignal::Written,
+            Change::Closed => FileSignal::Closed,
+            Change::Metadata | Change::MovedTo => FileSignal::Moved,
+            Change::MovedFrom => FileSignal::Renamed,
+            Change::Removed => FileSignal::Removed,
             Change::FolderMade | Change::FolderGone => return Ok(()),
         };
         // Rotation may give any name to a file.
@@ -339,7 +339,7 @@ impl Pipeline {
             self.missed = true;
         }
         for key in missing {
-            self.settle.touch(&key, Touch::Missing, now(), self.clock.now());
+            self.settle.touch(&key, FileSignal::Missing, now(), self.clock.now());
         }
     }
 

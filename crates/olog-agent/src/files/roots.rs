@@ -26,7 +26,7 @@ use super::settings::{Command, FilesConfig};
 use crate::boot::now;
 use crate::read::{self, as_path};
 use crate::sandbox::OwnMounts;
-use crate::settle::{Settle, Touch};
+use crate::settle::{FileSignal, Settle};
 use crate::spool::{FileKey, FolderId, Spool, SpoolError};
 use crate::watch::{Disk, FOLDERS_MAX, Inbox, Listing, Walk, Walked, Watch};
 
@@ -437,7 +437,7 @@ impl Roots {
             self.folders.insert(folder.id, FolderPlace { root, path: beneath.to_owned(), device: folder.device });
             for row in rows {
                 let key = FileKey { folder: folder.id, name: row.name };
-                settle.touch(&key, Touch::Missing, now(), self.clock.now());
+                settle.touch(&key, FileSignal::Missing, now(), self.clock.now());
             }
         }
         self.moved_away.clear();

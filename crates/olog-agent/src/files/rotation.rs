@@ -16,9 +16,9 @@ use std::path::Path;
 use olog_proto::{Change, Suffix, What};
 
 use super::inspector::{Inspector, LogFile};
-use crate::read::{self, Place, Sibling, Stat, as_path};
+use crate::read::{self, LogPath, Sibling, Stat, as_path};
 use crate::settle::{Left, Pending};
-use crate::spool::{FileKey, FolderId, Memory, SpoolError};
+use crate::spool::{FileKey, FileState, FolderId, SpoolError};
 use crate::text;
 
 impl Inspector<'_> {
@@ -27,10 +27,10 @@ impl Inspector<'_> {
         &mut self,
         key: &FileKey,
         pending: &Pending,
-        memory: Option<Memory>,
+        memory: Option<FileState>,
         path: &Path,
         stat: Stat,
-    ) -> Result<Option<Memory>, SpoolError> {
+    ) -> Result<Option<FileState>, SpoolError> {
         if memory.as_ref().is_some_and(|memory| stat.may_be(memory)) {
             return Ok(memory);
         }
@@ -51,35 +51,35 @@ impl Inspector<'_> {
                 Ok(None)
             }
             // A new file under the name of a rotated one, while nobody looked: rotated too. In sight it is a file of its own.
-            Some(memory) if !pending.unseen => Ok(Some(Memory { origin: None, ..memory })),
+            Some(memory) if !pending.unseen => Ok(Some(FileState { origin: None, ..memory })),
             Some(memory) => Ok(Some(memory)),
             None => self.copy_of(key, path, stat),
         }
     }
 
     /// Keeps the state of a file that was renamed to where it has not been met yet.
-    pub(super) fn set_aside(&mut self, key: &FileKey, memory: &Memory) {
+    pub(super) fn set_aside(&mut self, key: &FileKey, memory: &FileState) {
         let Some(device) = self.device_of(key) else { return };
         let origin = self.first_path(key, memory);
         let away = FileKey::away(self.clock.now(), device, memory.inode);
-        self.batch.remember(away, Memory { origin, ..memory.clone() });
+        self.batch.remember(away, FileState { origin, ..memory.clone() });
     }
 
     /// Is this file known under another name too?
-    pub(super) fn has_other_name(&self, key: &FileKey, memory: &Memory) -> Result<bool, SpoolError> {
+    pub(super) fn has_other_name(&self, key: &FileKey, memory: &FileState) -> Result<bool, SpoolError> {
         let Some(device) = self.device_of(key) else { return Ok(false) };
         let known = self.known_by_inode(device, memory.inode)?;
         Ok(known.iter().any(|(other, m)| other != key && m.born == memory.born))
     }
 
     /// A file that is known under another name, or was set aside: from now on it is known under this one.
-    fn known_elsewhere(&mut self, key: &FileKey, path: &Path, stat: Stat) -> Result<Option<Memory>, SpoolError> {
+    fn known_elsewhere(&mut self, key: &FileKey, path: &Path, stat: Stat) -> Result<Option<FileState>, SpoolError> {
         for (old, memory) in self.known_by_inode(stat.device, stat.inode)? {
             if old == *key || !self.is_same(path, stat, &memory, &old) {
                 continue;
             }
             let origin = self.first_path(&old, &memory).and_then(|first| self.as_origin(key, first));
-            let known = Memory { origin, ..memory };
+            let known = FileState { origin, ..memory };
             // With a hard link it goes on under both names.
             if old.is_away() || !self.lies_at(&old, stat) {
                 self.batch.forget(old);
@@ -90,7 +90,7 @@ impl Inspector<'_> {
         Ok(None)
     }
 
-    fn is_same(&self, path: &Path, stat: Stat, memory: &Memory, old: &FileKey) -> bool {
+    fn is_same(&self, path: &Path, stat: Stat, memory: &FileState, old: &FileKey) -> bool {
         if !stat.may_be(memory) {
             return false;
         }
@@ -103,7 +103,7 @@ impl Inspector<'_> {
         !removed && (stat.is(memory) || holds())
     }
 
-    fn known_by_inode(&self, device: u64, inode: u64) -> Result<Vec<(FileKey, Memory)>, SpoolError> {
+    fn known_by_inode(&self, device: u64, inode: u64) -> Result<Vec<(FileKey, FileState)>, SpoolError> {
         let mut known = self.spool.known_by_inode(device, inode)?;
         known.retain(|(key, _)| self.batch.memory(key).is_none());
         let in_batch = self.batch.with_inode(inode).filter(|(key, memory)| {
@@ -121,7 +121,7 @@ impl Inspector<'_> {
 
     fn lies_at(&self, key: &FileKey, stat: Stat) -> bool {
         let Some((log_dir, path)) = self.where_is(key) else { return false };
-        read::stat(Place { log_dir, path: &path })
+        read::stat(LogPath { log_dir, path: &path })
             .is_ok_and(|found| (found.device, found.inode) == (stat.device, stat.inode))
     }
 
@@ -131,7 +131,7 @@ impl Inspector<'_> {
     }
 
     /// The whole path under which a file was first met.
-    fn first_path(&self, key: &FileKey, memory: &Memory) -> Option<Vec<u8>> {
+    fn first_path(&self, key: &FileKey, memory: &FileState) -> Option<Vec<u8>> {
         let name = memory.origin.as_deref().unwrap_or(&key.name);
         if name.contains(&b'/') {
             return Some(name.to_owned());
@@ -152,11 +152,16 @@ impl Inspector<'_> {
     }
 
     /// Remembers a file under all its hard links, lest the same text be told by each of them.
-    pub(super) fn remember_all_names(&mut self, key: &FileKey, stat: Stat, memory: Memory) -> Result<(), SpoolError> {
+    pub(super) fn remember_all_names(
+        &mut self,
+        key: &FileKey,
+        stat: Stat,
+        memory: FileState,
+    ) -> Result<(), SpoolError> {
         if stat.links > 1 {
             for (other, known) in self.known_by_inode(stat.device, stat.inode)? {
                 if other != *key && !other.is_away() && stat.may_be(&known) {
-                    self.batch.remember(other, Memory { origin: known.origin, seen: known.seen, ..memory.clone() });
+                    self.batch.remember(other, FileState { origin: known.origin, seen: known.seen, ..memory.clone() });
                 }
             }
         }
@@ -169,7 +174,7 @@ impl Inspector<'_> {
     pub(super) fn follow_in_folder(
         &mut self,
         key: &FileKey,
-        memory: &Memory,
+        memory: &FileState,
         log_file: &LogFile<'_>,
     ) -> Result<bool, SpoolError> {
         for sibling in self.siblings(key.folder)? {
@@ -183,7 +188,7 @@ impl Inspector<'_> {
                 continue;
             }
             let origin = self.first_path(key, memory).and_then(|first| self.as_origin(&at, first));
-            let mut known = Memory { origin, ..memory.clone() };
+            let mut known = FileState { origin, ..memory.clone() };
             if stat.size > memory.offset {
                 self.tell_rest(&at, &path, &mut known, log_file);
             }
@@ -195,7 +200,7 @@ impl Inspector<'_> {
 
     /// A file is shorter than what was read of it: is there a younger copy that begins as it did? What the copy holds beyond
     /// the offset is told.
-    pub(super) fn was_copied(&mut self, key: &FileKey, memory: &Memory, log_file: &LogFile<'_>, stat: Stat) -> bool {
+    pub(super) fn was_copied(&mut self, key: &FileKey, memory: &FileState, log_file: &LogFile<'_>, stat: Stat) -> bool {
         if memory.offset == 0 || !stat.may_be(memory) || stat.size >= memory.offset {
             return false;
         }
@@ -226,7 +231,7 @@ impl Inspector<'_> {
     }
 
     /// Is this new file the copy that rotation made of a file which it has just truncated?
-    fn copy_of(&mut self, key: &FileKey, path: &Path, stat: Stat) -> Result<Option<Memory>, SpoolError> {
+    fn copy_of(&mut self, key: &FileKey, path: &Path, stat: Stat) -> Result<Option<FileState>, SpoolError> {
         for name in names_before_rotation(&key.name).filter(|name| Suffix::of(name).is_some()) {
             let original = FileKey { folder: key.folder, name };
             let Some(memory) = self.memory(&original)?.filter(|m| m.offset > 0 && m.head.is_some()) else { continue };
@@ -248,11 +253,11 @@ impl Inspector<'_> {
         path: &Path,
         stat: Stat,
         original: &FileKey,
-        memory: &Memory,
+        memory: &FileState,
         log_file: &LogFile<'_>,
-    ) -> Memory {
+    ) -> FileState {
         let origin = self.first_path(original, memory).and_then(|first| self.as_origin(copy, first));
-        let mut known = Memory { origin, inode: stat.inode, born: stat.born, held: 0, ..memory.clone() };
+        let mut known = FileState { origin, inode: stat.inode, born: stat.born, held: 0, ..memory.clone() };
         if stat.size > memory.offset {
             self.tell_rest(copy, path, &mut known, log_file);
         }
@@ -262,7 +267,7 @@ impl Inspector<'_> {
     }
 
     /// Tells what a rotated file holds beyond its offset.
-    fn tell_rest(&mut self, key: &FileKey, path: &Path, known: &mut Memory, log_file: &LogFile<'_>) {
+    fn tell_rest(&mut self, key: &FileKey, path: &Path, known: &mut FileState, log_file: &LogFile<'_>) {
         let Ok(reading) = read::read(self.place(path), Some(known), true) else { return };
         if reading.change != Change::Grown {
             return;
@@ -297,7 +302,7 @@ impl Inspector<'_> {
         };
         self.names.n_listed += 1;
         // A folder that cannot be listed has no answer; its own trouble is told by the scan.
-        let place = Place { log_dir: self.log_dir, path: &self.folder.path };
+        let place = LogPath { log_dir: self.log_dir, path: &self.folder.path };
         let found = read::siblings(place, wanted).unwrap_or_default();
         self.names.by_folder.insert(folder, found.clone());
         Ok(found)

@@ -12,8 +12,8 @@ use std::time::Duration;
 use olog_proto::{At, Suffix};
 
 use crate::read::{Stat, as_path};
-use crate::settle::{Settle, Touch};
-use crate::spool::{Batch, FileKey, FolderId, Memory, Row, Spool, SpoolError};
+use crate::settle::{FileSignal, Settle};
+use crate::spool::{Batch, FileKey, FileState, FolderId, Row, Spool, SpoolError};
 use crate::watch::Listing;
 
 /// Files that one slice compares, so that a file that changes just now need not wait for a folder of a million.
@@ -120,7 +120,7 @@ impl Comparison {
                             let first = row.memory.origin.as_deref().unwrap_or(&key.name);
                             let first = folder.join(as_path(first)).as_os_str().as_encoded_bytes().to_owned();
                             let away = FileKey::away(now_at, *device, row.memory.inode);
-                            batch.remember(away, Memory { origin: Some(first), ..row.memory });
+                            batch.remember(away, FileState { origin: Some(first), ..row.memory });
                             batch.forget(key);
                         }
                     }
@@ -138,14 +138,14 @@ impl Comparison {
             let ago = now_at.since(stat.changed_at());
             // A time in the future says nothing about quiet; it is taken for long past.
             let ago = u64::try_from(ago).map_or(Duration::MAX, Duration::from_millis);
-            settle.touch(&touch, Touch::Found(ago), now, now_at);
+            settle.touch(&touch, FileSignal::Found(ago), now, now_at);
         }
         Ok(false)
     }
 }
 
-fn history(stat: Stat, before: At) -> Memory {
-    Memory {
+fn history(stat: Stat, before: At) -> FileState {
+    FileState {
         inode: stat.inode,
         size: stat.size,
         mtime: stat.mtime,

@@ -41,7 +41,7 @@ use crate::{
     boot,
     config::Live,
     spool::{Batch, Spool, SpoolError, Stamp},
-    text::{self, Bytes, Manner, Redactor},
+    text::{self, Bytes, Redactor, TextOptions},
 };
 
 /// A bell can be lost: the folder is looked at this often anyway …
@@ -439,7 +439,7 @@ impl Ended {
     pub fn into_event(&self, task: &TaskName, run: &str, live: &Live) -> What {
         let output = BASE64.decode(&self.output).unwrap_or_default();
         let redactor = Redactor::new(live.files.redact.clone());
-        let manner = Manner { encoding: live.files.encoding, ignore: &[], redactor: &redactor };
+        let manner = TextOptions { encoding: live.files.encoding, ignore: &[], redactor: &redactor };
         let said = text::say(Bytes { head: &output, from_start: true, ..Bytes::default() }, None, manner);
         let is_good = is_good_end(self.exit, self.signal);
         What::RunEnded {

@@ -83,7 +83,7 @@ impl FileKey {
 
 /// What is known of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
+pub struct FileState {
     /// The inode's number.
     pub inode: u64,
     /// Bytes, when last looked at.
@@ -126,7 +126,7 @@ pub struct Row {
     /// Its name in its folder.
     pub name: Vec<u8>,
     /// What is known of it.
-    pub memory: Memory,
+    pub memory: FileState,
 }
 
 /// In the column `seen`: not dated yet. No clock that was confirmed shows this second.
@@ -144,7 +144,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let size = unsigned(row.get(2)?);
     let flags: i64 = row.get(11)?;
     let encoding = row.get_ref(10)?.as_bytes_or_null().ok().flatten();
-    let memory = Memory {
+    let memory = FileState {
         inode: unsigned(row.get(1)?),
         size,
         mtime: row.get(3)?,
@@ -165,7 +165,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row { name: row.get(0)?, memory })
 }
 
-pub(super) fn write(tx: &Transaction<'_>, files: &[(FileKey, Option<Memory>)]) -> rusqlite::Result<()> {
+pub(super) fn write(tx: &Transaction<'_>, files: &[(FileKey, Option<FileState>)]) -> rusqlite::Result<()> {
     let mut replace = tx.prepare_cached(
         "INSERT OR REPLACE INTO file (folder, name, inode, size, mtime, seen, offset, head, tail, content, began, \
          encoding, flags, held, origin, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -295,7 +295,7 @@ impl Spool {
     }
 
     /// What is known of a file.
-    pub fn memory(&self, key: &FileKey) -> Result<Option<Memory>, SpoolError> {
+    pub fn memory(&self, key: &FileKey) -> Result<Option<FileState>, SpoolError> {
         let state = self.lock();
         let select = format!("SELECT {COLUMNS} FROM file WHERE folder = ? AND name = ?");
         let found = state
@@ -306,14 +306,14 @@ impl Spool {
     }
 
     /// The files that are known with this inode on this file system, wherever they lie: more than one where links are hard.
-    pub fn known_by_inode(&self, device: u64, inode: u64) -> Result<Vec<(FileKey, Memory)>, SpoolError> {
+    pub fn known_by_inode(&self, device: u64, inode: u64) -> Result<Vec<(FileKey, FileState)>, SpoolError> {
         let state = self.lock();
         let select = format!(
             "SELECT {COLUMNS}, folder FROM file WHERE inode = ?1 AND \
              (folder = {} OR folder IN (SELECT id FROM folder WHERE device = ?2))",
             AWAY.0
         );
-        let read = || -> rusqlite::Result<Vec<(FileKey, Memory)>> {
+        let read = || -> rusqlite::Result<Vec<(FileKey, FileState)>> {
             let mut select = state.connection.prepare_cached(&select)?;
             let rows = select.query_map(params![number(inode), number(device)], |found| {
                 let row = row(found)?;

@@ -14,8 +14,8 @@ fn note(text: &str) -> Note {
     Note { code: "x".to_owned(), path: None, text: text.to_owned(), over: false, once: true }
 }
 
-fn memory(size: u64) -> Memory {
-    Memory {
+fn memory(size: u64) -> FileState {
+    FileState {
         inode: u64::MAX,
         size,
         mtime: -5,

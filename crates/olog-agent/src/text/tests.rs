@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn manner(redactor: &Redactor) -> Manner<'_> {
-    Manner { encoding: None, ignore: &[], redactor }
+fn manner(redactor: &Redactor) -> TextOptions<'_> {
+    TextOptions { encoding: None, ignore: &[], redactor }
 }
 
-fn whole(bytes: &[u8]) -> Said {
+fn whole(bytes: &[u8]) -> CleanText {
     say(Bytes { head: bytes, from_start: true, ..Bytes::default() }, None, manner(&Redactor::default()))
 }
 
@@ -61,7 +61,7 @@ fn text_in_the_code_pages_of_others_is_read_as_it_was_written() {
         let bytes = encoding.encode(text).0;
         check(&bytes, text);
         let redactor = Redactor::default();
-        let with = Manner { encoding: Some(encoding), ..manner(&redactor) };
+        let with = TextOptions { encoding: Some(encoding), ..manner(&redactor) };
         let said = say(Bytes { head: &bytes, from_start: true, ..Bytes::default() }, None, with);
         assert_eq!((said.excerpt.head(), said.encoding), (text, Some(encoding)));
     }
@@ -70,7 +70,7 @@ fn text_in_the_code_pages_of_others_is_read_as_it_was_written() {
 #[test]
 fn utf_8_that_is_named_is_always_utf_8() {
     let redactor = Redactor::default();
-    let with = Manner { encoding: Some(UTF_8), ..manner(&redactor) };
+    let with = TextOptions { encoding: Some(UTF_8), ..manner(&redactor) };
     let gbk = GBK.encode("磁盘空间不足").0;
     for kept in [None, Some(GBK)] {
         let said = say(Bytes { head: &gbk, from_start: true, ..Bytes::default() }, kept, with);
@@ -111,10 +111,10 @@ fn a_string_for_the_terminal_that_never_ends_is_text_and_costs_no_second_look() 
 #[test]
 fn the_configured_encoding_is_believed_if_it_decodes() {
     let redactor = Redactor::default();
-    let with = Manner { encoding: Some(encoding_rs::WINDOWS_1252), ..manner(&redactor) };
+    let with = TextOptions { encoding: Some(encoding_rs::WINDOWS_1252), ..manner(&redactor) };
     let said = say(Bytes { head: b"caf\xe9", from_start: true, ..Bytes::default() }, None, with);
     assert_eq!((said.excerpt.head(), said.encoding), ("café", Some(encoding_rs::WINDOWS_1252)));
-    let with = Manner { encoding: Some(GBK), ..manner(&redactor) };
+    let with = TextOptions { encoding: Some(GBK), ..manner(&redactor) };
     assert_eq!(decide("好".as_bytes(), Cut::default(), with.encoding), Some(UTF_8));
 }
 
@@ -153,7 +153,7 @@ fn blank_is_blank_in_any_form() {
 fn ignored_lines_say_nothing() {
     let redactor = Redactor::default();
     let ignore = [Regex::new("DeprecationWarning").unwrap(), Regex::new("^DEBUG").unwrap()];
-    let with = Manner { ignore: &ignore, ..manner(&redactor) };
+    let with = TextOptions { ignore: &ignore, ..manner(&redactor) };
     let say = |text: &str| say(Bytes { head: text.as_bytes(), from_start: true, ..Bytes::default() }, None, with);
     assert!(say("DEBUG a\nx DeprecationWarning\n").is_blank());
     assert_eq!(say("DEBUG a\nreal\nnot DEBUG\n").excerpt.head(), "real\nnot DEBUG");

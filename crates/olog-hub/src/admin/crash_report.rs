@@ -29,7 +29,7 @@ use crate::{
 mod tests;
 mod traces;
 
-use traces::{Cause, Told};
+use traces::{Cause, LastNotified};
 pub use traces::{clear, leave};
 
 /// One cause is told once within this time.
@@ -115,14 +115,14 @@ pub async fn tell(source: &Source, loaded: Result<Config, Invalid>, clock: Clock
     if !push(&live, &cause, &clock).await {
         return Exit::Failed;
     }
-    let told = Told { at: clock.now(), cause, is_over: false };
+    let told = LastNotified { at: clock.now(), cause, is_over: false };
     if !places.iter().any(|dir| traces::set_told(dir, &told)) {
         tracing::warn!("that this was told is not remembered: it may be told again");
     }
     Exit::Ok
 }
 
-fn is_same(told: &Told, cause: &Cause, now: At) -> bool {
+fn is_same(told: &LastNotified, cause: &Cause, now: At) -> bool {
     // A clock that was set back does not silence the next hours.
     told.cause == *cause && (0..SAME_CAUSE).contains(&now.since(told.at))
 }

@@ -79,7 +79,7 @@ pub struct Verbs {
     /// The store.
     pub store: Store,
     /// Who is connected.
-    pub roster: Arc<Sessions>,
+    pub sessions: Arc<Sessions>,
     /// The configuration in force.
     pub live: watch::Receiver<Arc<Live>>,
     /// What of it decides about events.
@@ -286,7 +286,7 @@ async fn devices(State(verbs): VerbsState, Query(query): Query<PendingOnly>) -> 
     let mut devices = verbs.enrol.list(query.pending).await?;
     // Who is connected was heard later than the store knows.
     for device in &mut devices {
-        if let Some(seat) = verbs.roster.seat(crate::store::devices::DeviceId(device.id)) {
+        if let Some(seat) = verbs.sessions.seat(crate::store::devices::DeviceId(device.id)) {
             device.heard_at = Some(seat.heard_at());
             device.connected = true;
         }

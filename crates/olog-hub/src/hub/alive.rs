@@ -68,7 +68,7 @@ async fn silent_store(store: &Store) -> Option<String> {
 /// Who writes the line.
 pub(super) struct StatusLine {
     store: Store,
-    roster: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     live: watch::Receiver<Arc<Live>>,
     /// Something happened that the store knows.
     changed: BellListener,
@@ -87,12 +87,12 @@ struct Counts {
 impl StatusLine {
     pub(super) fn new(
         store: &Store,
-        roster: &Arc<Sessions>,
+        sessions: &Arc<Sessions>,
         live: &watch::Receiver<Arc<Live>>,
         bell: &Bell,
     ) -> StatusLine {
-        let (store, roster, live, changed) = (store.clone(), roster.clone(), live.clone(), bell.listen());
-        StatusLine { store, roster, live, changed }
+        let (store, sessions, live, changed) = (store.clone(), sessions.clone(), live.clone(), bell.listen());
+        StatusLine { store, sessions, live, changed }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -101,7 +101,7 @@ impl StatusLine {
             let live = self.live.borrow_and_update().clone();
             match self.store.read(counts::counts).await {
                 Ok([n_joined, n_pending, n_open]) => {
-                    let (n_channels, n_connected) = (live.channels.len(), self.roster.len());
+                    let (n_channels, n_connected) = (live.channels.len(), self.sessions.len());
                     let counts = Counts { n_channels, n_connected, n_joined, n_pending, n_open };
                     let hint = hint(counts);
                     if let Some(hint) = hint.filter(|hint| hinted != Some(*hint)) {
@@ -117,13 +117,13 @@ impl StatusLine {
                 // The disk is told of elsewhere.
                 Err(error) => tracing::debug!(%error, "the status line is not made anew"),
             }
-            let n_connected = self.roster.len();
+            let n_connected = self.sessions.len();
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = stop.cancelled() => return,
             }
             // Who goes and comes within a second or so is not worth a line; whoever stays away is seen by the next look.
-            while self.roster.len() == n_connected {
+            while self.sessions.len() == n_connected {
                 tokio::select! {
                     () = self.changed.heard() => break,
                     changed = self.live.changed() => if changed.is_err() { return } else { break },

@@ -41,7 +41,7 @@ pub(super) struct Owner {
 pub(super) struct Published {
     pub(super) live: watch::Sender<Arc<Live>>,
     pub(super) rules: watch::Sender<Arc<Rules>>,
-    pub(super) patience: watch::Sender<Arc<OfflinePolicy>>,
+    pub(super) offline_policy: watch::Sender<Arc<OfflinePolicy>>,
 }
 
 /// The receivers of what is published.
@@ -52,8 +52,8 @@ impl Published {
     pub(super) fn new(live: &Arc<Live>) -> (Published, Received) {
         let (live, live_receiver) = watch::channel(live.clone());
         let (rules, rules_receiver) = watch::channel(rules_of(&live.borrow()));
-        let (patience, patience_receiver) = watch::channel(patience_of(&live.borrow()));
-        (Published { live, rules, patience }, (live_receiver, rules_receiver, patience_receiver))
+        let (offline_policy, patience_receiver) = watch::channel(patience_of(&live.borrow()));
+        (Published { live, rules, offline_policy }, (live_receiver, rules_receiver, patience_receiver))
     }
 
     /// Nobody changes it; the receivers stay good until the stop.
@@ -147,7 +147,7 @@ impl Owner {
     fn publish(&mut self, config: Config) {
         self.published.live.send_replace(config.live.clone());
         self.published.rules.send_replace(rules_of(&config.live));
-        self.published.patience.send_replace(patience_of(&config.live));
+        self.published.offline_policy.send_replace(patience_of(&config.live));
         self.config = config;
         self.keep();
         tracing::info!("the changed configuration is in force");

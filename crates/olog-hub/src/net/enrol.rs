@@ -26,7 +26,7 @@ use crate::{
     net::sessions::Sessions,
     store::{
         Store, StoreError,
-        enrolment::{self, DeviceActionResult, Joined, ListedDevice, Newcomer},
+        enrolment::{self, DeviceActionResult, JoinCandidate, Joined, ListedDevice},
         settings,
     },
 };
@@ -117,7 +117,7 @@ pub struct LinkRequest {
 #[derive(Debug)]
 pub struct Enrol {
     store: Store,
-    roster: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     clock: Clock,
     hub: PublicKey,
     /// Tells of those who joined.
@@ -147,8 +147,8 @@ fn hash(secret: &JoinSecret) -> String {
 
 impl Enrol {
     /// For one hub; the bell is rung when somebody joined.
-    pub fn new(store: Store, roster: Arc<Sessions>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
-        Enrol { store, roster, clock, hub, watchman, failed: Mutex::default() }
+    pub fn new(store: Store, sessions: Arc<Sessions>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
+        Enrol { store, sessions, clock, hub, watchman, failed: Mutex::default() }
     }
 
     /// Makes a link under this base.
@@ -181,13 +181,13 @@ impl Enrol {
             return Err(EnrolError::TooLong);
         }
         let hash = hash(&request.secret);
-        let newcomer = Newcomer { key: request.key, name: request.name, address: request.address };
+        let newcomer = JoinCandidate { key: request.key, name: request.name, address: request.address };
         let wanted = newcomer.name.to_string();
         let joined = self.store.write(move |tx| enrolment::join(tx, &hash, &newcomer, now)).await?;
         match joined {
             Joined::Yes { device, name, replaced } => {
                 if replaced {
-                    self.roster.kick(device);
+                    self.sessions.kick(device);
                 }
                 tracing::info!(device = %name, %from, replaced, "a device joined");
                 metrics::counter!("olog_joined_total").increment(1);
@@ -246,7 +246,7 @@ impl Enrol {
     pub async fn forget(&self, who: &str) -> Result<(), EnrolError> {
         let (asked, now) = (who.to_owned(), self.clock.now());
         let device = done_or(self.store.write(move |tx| enrolment::forget(tx, &asked, now)).await?, who)?;
-        self.roster.kick(device);
+        self.sessions.kick(device);
         tracing::info!(device = who, "a device was forgotten");
         Ok(())
     }

@@ -62,7 +62,7 @@ pub struct SessionContext {
     /// Who the devices are, and where their events go.
     pub ingest: Ingest,
     /// Who is connected.
-    pub roster: Arc<Sessions>,
+    pub sessions: Arc<Sessions>,
     /// The hub's identity.
     pub identity: SecretKey,
     /// Wall time.
@@ -168,7 +168,7 @@ where
         () = desk.stop.cancelled() => return Ok(End::Stopping),
     };
     let now = desk.clock.now();
-    let reservation = desk.roster.reservation();
+    let reservation = desk.sessions.reservation();
     let hello = SessionStart {
         key: auth.key,
         name: auth.name.clone(),
@@ -190,7 +190,7 @@ where
         Err(error) => return Err(End::Refused(refusal_of(&error))),
     };
     let newcomer = SessionInfo { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
-    let (place, two_machines) = desk.roster.take(reservation, newcomer, now);
+    let (place, two_machines) = desk.sessions.take(reservation, newcomer, now);
     if let Some(two) = two_machines {
         Box::pin(desk.ingest.two_machines(device, two.peers, now)).await;
     }

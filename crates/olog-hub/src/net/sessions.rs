@@ -94,7 +94,7 @@ pub enum Order {
 /// A taken seat: given back on drop.
 #[derive(Debug)]
 pub struct SeatGuard {
-    roster: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     seat: Arc<SessionHandle>,
 }
 
@@ -148,7 +148,7 @@ impl Sessions {
             seats.note_displaced(&older, &seat)
         });
         drop(seats);
-        (SeatGuard { roster: self.clone(), seat }, two)
+        (SeatGuard { sessions: self.clone(), seat }, two)
     }
 
     /// Everybody who sits here.
@@ -268,13 +268,13 @@ impl SeatGuard {
 
     /// Is it still this session's, not a newer one's?
     pub fn is_current(&self) -> bool {
-        self.roster.seat(self.seat.who.device).is_some_and(|seat| seat.session == self.seat.session)
+        self.sessions.seat(self.seat.who.device).is_some_and(|seat| seat.session == self.seat.session)
     }
 }
 
 impl Drop for SeatGuard {
     fn drop(&mut self) {
-        let mut seats = self.roster.seats();
+        let mut seats = self.sessions.seats();
         if seats.taken.get(&self.seat.who.device).is_some_and(|seat| seat.session == self.seat.session) {
             seats.taken.remove(&self.seat.who.device);
         }
@@ -292,53 +292,53 @@ mod tests {
         SessionInfo { device: DeviceId(device), boot: Id128([boot; 16]), peer, skew_ms: 0 }
     }
 
-    fn take(roster: &Arc<Sessions>, device: i64, boot: u8, now: i64) -> (SeatGuard, Option<TwoMachines>) {
-        roster.take(roster.reservation(), newcomer(device, boot), At(now))
+    fn take(sessions: &Arc<Sessions>, device: i64, boot: u8, now: i64) -> (SeatGuard, Option<TwoMachines>) {
+        sessions.take(sessions.reservation(), newcomer(device, boot), At(now))
     }
 
     #[tokio::test]
     async fn a_newer_session_displaces_the_older_and_keeps_the_seat() {
-        let roster = Sessions::new();
-        let (older, _) = take(&roster, 1, 1, 0);
-        let (newer, _) = take(&roster, 1, 1, 5);
+        let sessions = Sessions::new();
+        let (older, _) = take(&sessions, 1, 1, 0);
+        let (newer, _) = take(&sessions, 1, 1, 5);
         assert_eq!(older.seat().next_order().await, Order::Displaced);
         drop(older);
-        assert_eq!(roster.len(), 1);
+        assert_eq!(sessions.len(), 1);
         assert!(newer.is_current());
         drop(newer);
-        assert!(roster.is_empty());
+        assert!(sessions.is_empty());
     }
 
     #[tokio::test]
     async fn pings_and_kicks_reach_their_session_only() {
-        let roster = Sessions::new();
-        let (one, _) = take(&roster, 1, 1, 0);
-        let (two, _) = take(&roster, 2, 1, 0);
-        roster.ping(&[DeviceId(1), DeviceId(9)]);
+        let sessions = Sessions::new();
+        let (one, _) = take(&sessions, 1, 1, 0);
+        let (two, _) = take(&sessions, 2, 1, 0);
+        sessions.ping(&[DeviceId(1), DeviceId(9)]);
         assert_eq!(one.seat().next_order().await, Order::Ping);
-        roster.ping(&[DeviceId(2)]);
-        roster.kick(DeviceId(2));
+        sessions.ping(&[DeviceId(2)]);
+        sessions.kick(DeviceId(2));
         assert_eq!(two.seat().next_order().await, Order::Revoked);
     }
 
     #[tokio::test]
     async fn a_device_forgotten_while_it_connects_is_cut_too() {
-        let roster = Sessions::new();
-        let reservation = roster.reservation();
-        roster.kick(DeviceId(1));
-        let (place, _) = roster.take(reservation, newcomer(1, 1), At(0));
+        let sessions = Sessions::new();
+        let reservation = sessions.reservation();
+        sessions.kick(DeviceId(1));
+        let (place, _) = sessions.take(reservation, newcomer(1, 1), At(0));
         assert_eq!(place.seat().next_order().await, Order::Revoked);
-        let (later, _) = take(&roster, 1, 1, 0);
-        roster.ping(&[DeviceId(1)]);
+        let (later, _) = take(&sessions, 1, 1, 0);
+        sessions.ping(&[DeviceId(1)]);
         assert_eq!(later.seat().next_order().await, Order::Ping);
     }
 
     #[tokio::test]
     async fn a_thousand_devices_that_reconnect_leave_one_session_each_and_no_false_alarm() {
-        let roster = Sessions::new();
+        let sessions = Sessions::new();
         let mut older = Vec::new();
         for round in 0..3 {
-            let newer: Vec<_> = (0..1_000).map(|device| take(&roster, device, 1, round * 1_000)).collect();
+            let newer: Vec<_> = (0..1_000).map(|device| take(&sessions, device, 1, round * 1_000)).collect();
             assert!(newer.iter().all(|(_, two)| two.is_none()), "one boot each");
             // The old sessions end after the new ones have begun.
             for (place, _) in std::mem::take(&mut older) {
@@ -347,20 +347,20 @@ mod tests {
                 assert!(!place.is_current());
             }
             assert!(newer.iter().all(|(place, _)| place.is_current()));
-            assert_eq!(roster.len(), 1_000);
+            assert_eq!(sessions.len(), 1_000);
             older = newer;
         }
         drop(older);
-        assert!(roster.is_empty());
+        assert!(sessions.is_empty());
     }
 
     #[test]
     fn three_displacements_from_two_boots_are_two_machines() {
-        let roster = Sessions::new();
+        let sessions = Sessions::new();
         let mut places = Vec::new();
         let mut told = Vec::new();
         for (at, boot) in [(0, 1), (1000, 2), (2000, 1), (3000, 2), (4000, 1)] {
-            let (place, two) = take(&roster, 1, boot, at);
+            let (place, two) = take(&sessions, 1, boot, at);
             places.push(place);
             told.extend(two.map(|two| (at, two.peers.len())));
         }
@@ -369,15 +369,15 @@ mod tests {
 
     #[test]
     fn reconnects_of_one_boot_or_over_a_long_time_are_not_two_machines() {
-        let roster = Sessions::new();
+        let sessions = Sessions::new();
         let mut places = Vec::new();
         for at in 0..10 {
-            let (place, two) = take(&roster, 1, 1, at * 1000);
+            let (place, two) = take(&sessions, 1, 1, at * 1000);
             assert_eq!(two, None);
             places.push(place);
         }
         for (i, boot) in [1, 2, 1, 2, 1, 2].into_iter().enumerate() {
-            let (place, two) = take(&roster, 2, boot, i as i64 * 400_000);
+            let (place, two) = take(&sessions, 2, boot, i as i64 * 400_000);
             assert_eq!(two, None);
             places.push(place);
         }

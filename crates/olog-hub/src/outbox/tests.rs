@@ -87,7 +87,7 @@ impl Bench {
 
     /// Waits for a condition on channel and outbox, for as long as it takes a slow machine.
     async fn until(&self, what: &str, condition: impl Fn(&ChannelFacts, u64) -> bool) {
-        let patience = Instant::now() + LIMIT;
+        let offline_policy = Instant::now() + LIMIT;
         loop {
             let facts = self.store.store.read(|tx| outbox::channel(tx, "me")).await.unwrap();
             let waiting: u64 =
@@ -95,7 +95,7 @@ impl Bench {
             if condition(&facts, waiting) {
                 return;
             }
-            assert!(Instant::now() < patience, "{what}: {facts:?}, {waiting} wait; {}", self.phone.story());
+            assert!(Instant::now() < offline_policy, "{what}: {facts:?}, {waiting} wait; {}", self.phone.story());
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }

@@ -1,6 +1,6 @@
 //! Decides when a task is ERR, and when an incident opens, continues, reopens and closes.
 //!
-//! Input: the stored [`TaskFacts`] of one task, an event or the passing of time, the policy and `now`. Output: [`Outcome`]s to
+//! Input: the stored [`TaskFacts`] of one task, an event or the passing of time, the policy and `now`. Output: [`IncidentEffect`]s to
 //! write. The same input always gives the same output, so a caller that commits facts and outcomes in one transaction may crash at
 //! any point. `telling` decides what the user is notified of and when; `signs` classifies an event; `texts` deduplicates messages of
 //! `.msg` files. The 30-day history of states is kept here too (`state::Days`).
@@ -49,7 +49,7 @@ const UNCLEARED_MAX: usize = 16;
 
 /// The spans that decide, in milliseconds; from `[alerts]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub struct AlertPolicy {
     /// A log that grows proves health when no error came for this long.
     pub resolve_after: i64,
     /// An inferred end is believed after this long without a new error.
@@ -64,9 +64,9 @@ pub struct Policy {
     pub zone: Tz,
 }
 
-impl Default for Policy {
+impl Default for AlertPolicy {
     fn default() -> Self {
-        Policy {
+        AlertPolicy {
             resolve_after: HOUR,
             over_wait: MINUTE,
             remind_every: 24 * HOUR,
@@ -79,7 +79,7 @@ impl Default for Policy {
 
 /// What has to be written down, in this order, in the transaction of the facts.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum IncidentEffect {
     /// A new incident: give it a number ([`TaskFacts::opened_as`]) and a row from [`TaskFacts::incident`].
     Begin,
     /// The incident that was over begins again: its row is open once more.
@@ -152,7 +152,7 @@ impl TaskFacts {
     }
 
     /// One event of the task: `at` is its time in the hub's time. Events come in the order of their numbers.
-    pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
+    pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &AlertPolicy) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         let moment = EventTimes { at, now };
         self.days.carry(day_of(now, policy.zone), self.state());
@@ -214,7 +214,7 @@ impl TaskFacts {
     }
 
     /// A run by `exec` did not end: its machine restarted, and the agent did not say more.
-    pub fn run_vanished(&mut self, at: At, now: At, policy: &Policy) -> Vec<Outcome> {
+    pub fn run_vanished(&mut self, at: At, now: At, policy: &AlertPolicy) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         self.has_runs = true;
         self.error(ErrorSign::of_vanished_run(EventTimes { at, now }), policy, &mut out);
@@ -222,7 +222,7 @@ impl TaskFacts {
     }
 
     /// Time has passed. `here_since`: since when errors of the device would have been heard; `None` while it is away.
-    pub fn due(&mut self, now: At, here_since: Option<At>, policy: &Policy) -> Vec<Outcome> {
+    pub fn due(&mut self, now: At, here_since: Option<At>, policy: &AlertPolicy) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         self.days.carry(day_of(now, policy.zone), self.state());
         self.tell_calm(now, &mut out);
@@ -249,7 +249,7 @@ impl TaskFacts {
     }
 
     /// When [`TaskFacts::due`] has to be called next.
-    pub fn due_at(&self, policy: &Policy) -> Option<At> {
+    pub fn due_at(&self, policy: &AlertPolicy) -> Option<At> {
         let (incident, own) = match &self.phase {
             Phase::Calm => return None,
             Phase::Trouble { incident, pending, .. } => {
@@ -291,7 +291,7 @@ impl TaskFacts {
     }
 
     /// A person says that it is over.
-    pub fn close(&mut self, now: At) -> Vec<Outcome> {
+    pub fn close(&mut self, now: At) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         self.end(ResolvedBy::Closed, EventTimes { at: now, now }, &mut out);
         if let Phase::Over { incident, .. } = &mut self.phase {
@@ -302,7 +302,7 @@ impl TaskFacts {
     }
 
     /// A person says that its errors are none: it is over, and its end is not told.
-    pub fn dismiss(&mut self, now: At) -> Vec<Outcome> {
+    pub fn dismiss(&mut self, now: At) -> Vec<IncidentEffect> {
         if let Some(incident) = self.phase.incident_mut() {
             incident.forget_told();
         }
@@ -315,7 +315,7 @@ impl TaskFacts {
     }
 
     /// How its last days went, until now. `missing_since`: it did not come. An alarm is well while it is silent.
-    pub fn strip(&self, missing_since: Option<At>, now: At, policy: &Policy) -> Strip {
+    pub fn strip(&self, missing_since: Option<At>, now: At, policy: &AlertPolicy) -> Strip {
         let mut facts = Days::clone(&self.days);
         facts.carry(day_of(now, policy.zone), self.state());
         if let Some(since) = missing_since {
@@ -325,7 +325,7 @@ impl TaskFacts {
     }
 
     /// It did not come in all that time.
-    pub fn was_missing(&mut self, from: At, to: At, policy: &Policy) {
+    pub fn was_missing(&mut self, from: At, to: At, policy: &AlertPolicy) {
         self.days.span(day_of(from, policy.zone), day_of(to, policy.zone), State::Lost);
     }
 
@@ -365,7 +365,7 @@ impl TaskFacts {
         file: &File,
         text: Option<&Excerpt>,
         moment: EventTimes,
-        out: &mut Vec<Outcome>,
+        out: &mut Vec<IncidentEffect>,
     ) {
         if file.history || text.is_some_and(Excerpt::is_blank) {
             return;
@@ -374,7 +374,7 @@ impl TaskFacts {
         let due = self.texts.message(observation::hash(&file.path), text, u64::from(times), moment.at);
         if let Some((excerpt, n_seen)) = due.filter(|_| !observation::is_told(event)) {
             let content = Content::Message { excerpt, path: file.path.clone(), n_seen };
-            out.push(Outcome::Notify { kind: Kind::Msg, at: moment.at, content, of: Vec::new() });
+            out.push(IncidentEffect::Notify { kind: Kind::Msg, at: moment.at, content, of: Vec::new() });
         }
     }
 
@@ -384,8 +384,8 @@ impl TaskFacts {
         path: &str,
         deleted: bool,
         moment: EventTimes,
-        policy: &Policy,
-        out: &mut Vec<Outcome>,
+        policy: &AlertPolicy,
+        out: &mut Vec<IncidentEffect>,
     ) {
         match suffix {
             Suffix::Msg => {}
@@ -408,7 +408,7 @@ impl TaskFacts {
         }
     }
 
-    fn run(&mut self, run: RunSign, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn run(&mut self, run: RunSign, policy: &AlertPolicy, out: &mut Vec<IncidentEffect>) {
         (self.is_task, self.has_runs) = (true, true);
         let EventTimes { at, now } = run.moment;
         self.days.mark(day_of(at, policy.zone), State::Ok);
@@ -438,7 +438,7 @@ impl TaskFacts {
     }
 
     /// An end that is believed if no error comes for a while.
-    fn infer(&mut self, ground: ResolvedBy, moment: EventTimes, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn infer(&mut self, ground: ResolvedBy, moment: EventTimes, policy: &AlertPolicy, out: &mut Vec<IncidentEffect>) {
         if let Phase::Trouble { pending, .. } = &mut self.phase {
             let until = moment.now.plus(policy.over_wait);
             pending.get_or_insert(UnconfirmedEnd { ground, at: moment.at, until });
@@ -448,7 +448,7 @@ impl TaskFacts {
         }
     }
 
-    fn error_file(&mut self, file: &File, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn error_file(&mut self, file: &File, sign: ErrorSign<'_>, policy: &AlertPolicy, out: &mut Vec<IncidentEffect>) {
         if file.closed {
             self.closed_at = self.closed_at.max(Some(sign.moment.at));
         }
@@ -459,7 +459,7 @@ impl TaskFacts {
     }
 
     /// An error that was there when the agent first started: the task is ERR, and nobody is told.
-    fn inherit(&mut self, sign: &ErrorSign<'_>, policy: &Policy) {
+    fn inherit(&mut self, sign: &ErrorSign<'_>, policy: &AlertPolicy) {
         self.note_error(sign.moment, policy);
         // What still stands as good after an error began after it.
         if matches!(self.phase, Phase::Calm) && self.good.is_none() {
@@ -467,7 +467,7 @@ impl TaskFacts {
         }
     }
 
-    fn error(&mut self, sign: ErrorSign<'_>, policy: &Policy, out: &mut Vec<Outcome>) {
+    fn error(&mut self, sign: ErrorSign<'_>, policy: &AlertPolicy, out: &mut Vec<IncidentEffect>) {
         let EventTimes { at, now } = sign.moment;
         // The end was due before this error happened; only nobody had looked.
         let was_over = |p: &UnconfirmedEnd| p.until <= now && at.since(p.at) >= policy.over_wait;
@@ -484,24 +484,24 @@ impl TaskFacts {
         });
         let mut incident = match std::mem::take(&mut self.phase) {
             Phase::Trouble { incident: Some(incident), .. } => {
-                out.push(Outcome::Update);
+                out.push(IncidentEffect::Update);
                 incident
             }
             Phase::Over { mut incident, ground, at, decided_at }
                 if refuted.is_some() && incident.has_pushed(&sign.fingerprints) =>
             {
                 incident.count(&sign);
-                out.push(Outcome::Update);
+                out.push(IncidentEffect::Update);
                 self.phase = Phase::Over { incident, ground, at, decided_at };
                 return;
             }
             Phase::Over { mut incident, .. } => {
                 incident.reopen(at, policy);
-                out.push(Outcome::Reopen);
+                out.push(IncidentEffect::Reopen);
                 incident
             }
             Phase::Calm | Phase::Trouble { incident: None, .. } => {
-                out.push(Outcome::Begin);
+                out.push(IncidentEffect::Begin);
                 Box::new(TaskIncident::new(at))
             }
         };
@@ -511,7 +511,7 @@ impl TaskFacts {
     }
 
     /// Takes an error into the facts, and out of them what it disproves.
-    fn note_error(&mut self, moment: EventTimes, policy: &Policy) {
+    fn note_error(&mut self, moment: EventTimes, policy: &AlertPolicy) {
         self.is_task = true;
         self.days.mark(day_of(moment.at, policy.zone), State::Err);
         self.last_error_at = self.last_error_at.max(Some(moment.at));
@@ -534,7 +534,7 @@ impl TaskFacts {
         all_known
     }
 
-    fn end(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<Outcome>) {
+    fn end(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<IncidentEffect>) {
         let Phase::Trouble { incident, .. } = &mut self.phase else { return };
         let incident = incident.take();
         self.phase = Phase::Calm;
@@ -546,7 +546,7 @@ impl TaskFacts {
     }
 
     /// An incident that comes and goes is told as over once it has been calm for a day. True: it is another one next time.
-    fn tell_calm(&mut self, now: At, out: &mut Vec<Outcome>) -> bool {
+    fn tell_calm(&mut self, now: At, out: &mut Vec<IncidentEffect>) -> bool {
         match &mut self.phase {
             Phase::Over { incident, ground, at, decided_at } if now.since(*decided_at) >= SAME_WITHIN => {
                 incident.tell_over(*ground, EventTimes { at: *at, now }, out);
@@ -556,7 +556,7 @@ impl TaskFacts {
         }
     }
 
-    fn quiet_at(&self, policy: &Policy) -> Option<At> {
+    fn quiet_at(&self, policy: &AlertPolicy) -> Option<At> {
         match self.phase {
             Phase::Trouble { heard_at, not_quiet_before, .. } if !self.has_runs => {
                 Some(heard_at.plus(self.quiet_wait(policy)).max(not_quiet_before.unwrap_or(heard_at)))
@@ -566,7 +566,7 @@ impl TaskFacts {
     }
 
     /// How long an alarm has to be silent. `over_wait` on top, so that one that comes once a day is not quiet a second too early.
-    fn quiet_wait(&self, policy: &Policy) -> i64 {
+    fn quiet_wait(&self, policy: &AlertPolicy) -> i64 {
         let mut sorted = self.sightings.clone();
         sorted.sort_unstable();
         let mut gaps: Vec<i64> = sorted.iter().zip(sorted.iter().skip(1)).map(|(a, b)| b.since(*a)).collect();

@@ -38,7 +38,7 @@ const BYE_GRACE: i64 = 5 * MINUTE;
 const VERDICT_WAIT: i64 = 10 * SECOND;
 /// Whoever was asked, did not answer, and would be lost within this time anyway, is lost with the others.
 const TOGETHER_WITHIN: i64 = 30 * SECOND;
-/// Devices with other patience that fell silent with an open absence belong to it.
+/// Devices with other `offline_after` that fell silent with an open absence belong to it.
 const SAME_CAUSE_WITHIN: i64 = MINUTE;
 /// This long after the first return those who are back are told, with who is missing.
 const BACK_TOGETHER: i64 = 5 * MINUTE;
@@ -283,8 +283,10 @@ impl LivenessTracker {
     }
 
     fn half_silent(&self, presence: &DeviceSnapshot, now: At) -> bool {
-        let (Some(lost_at), Some(patience)) = (self.lost_at(presence), presence.offline_after) else { return false };
-        lost_at.since(now) <= patience / 2
+        let (Some(lost_at), Some(offline_policy)) = (self.lost_at(presence), presence.offline_after) else {
+            return false;
+        };
+        lost_at.since(now) <= offline_policy / 2
     }
 
     /// These are lost: of an open absence, or of a new one.

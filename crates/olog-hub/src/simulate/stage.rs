@@ -51,7 +51,7 @@ pub(super) struct Harness {
     pub(super) services: Arc<Services>,
     clock: Clock,
     hand: Arc<Hand>,
-    roster: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     ingest: Ingest,
     watchman: Watchman,
     reporter: Reporter,
@@ -167,17 +167,17 @@ impl Harness {
         let before = hub::rules_of(&Live { channels: Vec::new(), ..(*live).clone() });
         let (in_force, rules_seen) = watch::channel(before);
         let (live_sender, live_seen) = watch::channel(live.clone());
-        let (patience_sender, patience) = watch::channel(hub::patience_of(&live));
-        let (roster, bells, stop) = (Sessions::new(), Bells::default(), CancellationToken::new());
+        let (patience_sender, offline_policy) = watch::channel(hub::patience_of(&live));
+        let (sessions, bells, stop) = (Sessions::new(), Bells::default(), CancellationToken::new());
         let (ingest, worker) = Ingest::new(store.clone(), rules_seen.clone(), bells.clone(), clock.clone());
         let mut workers = JoinSet::new();
         workers.spawn(worker.run(stop.clone()));
-        let reporter = Reporter::new(&store, &rules_seen, &live_seen, &roster, &clock, &bells.outbox);
+        let reporter = Reporter::new(&store, &rules_seen, &live_seen, &sessions, &clock, &bells.outbox);
         let watchman = Watchman::new(
             store.clone(),
             rules_seen,
-            patience,
-            roster.clone(),
+            offline_policy,
+            sessions.clone(),
             clock.clone(),
             bells.watchman.clone(),
             bells.outbox.clone(),
@@ -200,7 +200,7 @@ impl Harness {
             services,
             clock,
             hand,
-            roster,
+            sessions,
             ingest,
             watchman,
             reporter,
@@ -224,7 +224,7 @@ impl Harness {
     async fn join_all(&mut self, devices: &[SimDevice]) -> Result<(), PlayError> {
         let hub = SecretKey::from_seed([0xff; 32]);
         let enrol =
-            Enrol::new(self.store.clone(), self.roster.clone(), self.clock.clone(), hub.public(), Bell::default());
+            Enrol::new(self.store.clone(), self.sessions.clone(), self.clock.clone(), hub.public(), Bell::default());
         let uses = u32::try_from(devices.len()).unwrap_or(u32::MAX).max(1);
         let request = LinkRequest { device: None, expires: 3600, uses, local: false };
         let link = enrol.link(request, "https://localhost".to_owned(), None).await?;
@@ -330,7 +330,7 @@ impl Harness {
         if actor.place.is_some() {
             return Ok(());
         }
-        let reservation = self.roster.reservation();
+        let reservation = self.sessions.reservation();
         let hello = SessionStart {
             key: actor.key.public(),
             name: actor.device.name.clone(),
@@ -347,7 +347,7 @@ impl Harness {
         let Connected::Known { device, .. } = self.ingest.connect(hello).await? else { return Ok(()) };
         actor.id = device;
         let who = SessionInfo { device, boot: Id128([actor.boot; 16]), peer: actor.peer, skew_ms: 0 };
-        let (place, _) = self.roster.take(reservation, who, now);
+        let (place, _) = self.sessions.take(reservation, who, now);
         place.seat().heard(self.end.max(now));
         actor.place = Some(place);
         let kept = std::mem::take(&mut actor.kept);

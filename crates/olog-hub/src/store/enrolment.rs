@@ -46,7 +46,7 @@ pub struct ListedDevice {
 
 /// Who wants to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Newcomer {
+pub struct JoinCandidate {
     /// Its key.
     pub key: PublicKey,
     /// The name that it would like to have.
@@ -91,7 +91,7 @@ pub fn add_link(
 }
 
 /// Joins a device by a link's secret.
-pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &Newcomer, now: At) -> Result<Joined, StoreError> {
+pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: At) -> Result<Joined, StoreError> {
     let link =
         tx.query_one("SELECT expires_at, uses_left, device FROM links WHERE hash = $1 FOR UPDATE", values![hash])?;
     let Some(link) = link.filter(|link| link.at(0).is_ok_and(|expires_at| expires_at > now)) else {

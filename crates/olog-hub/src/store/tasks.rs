@@ -54,7 +54,7 @@ pub struct Columns {
 
 /// A task with what its row says beside the facts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Listed {
+pub struct ListedTask {
     /// The task.
     pub task: Task,
     /// Its device's name.
@@ -202,7 +202,12 @@ pub fn look_at_expected(tx: &mut Tx<'_>, now: At) -> Result<u64, StoreError> {
 }
 
 /// All tasks, by device and name, of one device or of all; those after `after` (device name, task name); at most `limit`.
-pub fn list(tx: &mut Tx<'_>, device: Option<&str>, after: (&str, &str), limit: u32) -> Result<Vec<Listed>, StoreError> {
+pub fn list(
+    tx: &mut Tx<'_>,
+    device: Option<&str>,
+    after: (&str, &str),
+    limit: u32,
+) -> Result<Vec<ListedTask>, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {TASK}, d.name, t.incident_id, d.joined_at FROM tasks t JOIN devices d ON d.id = t.device_id
@@ -226,7 +231,7 @@ pub fn names(tx: &mut Tx<'_>) -> Result<Vec<(String, String)>, StoreError> {
 }
 
 /// One task of a device that has joined, by their names; the task also by one that it had.
-pub fn get(tx: &mut Tx<'_>, device: &str, name: &str) -> Result<Option<Listed>, StoreError> {
+pub fn get(tx: &mut Tx<'_>, device: &str, name: &str) -> Result<Option<ListedTask>, StoreError> {
     let row = tx.query_one(
         &format!(
             "SELECT {TASK}, d.name, t.incident_id, d.joined_at FROM tasks t JOIN devices d ON d.id = t.device_id
@@ -238,8 +243,8 @@ pub fn get(tx: &mut Tx<'_>, device: &str, name: &str) -> Result<Option<Listed>, 
     row.map(|row| listed(tx, &row)).transpose()
 }
 
-fn listed(tx: &mut Tx<'_>, row: &Row) -> Result<Listed, StoreError> {
-    Ok(Listed {
+fn listed(tx: &mut Tx<'_>, row: &Row) -> Result<ListedTask, StoreError> {
+    Ok(ListedTask {
         task: task(tx, row, 0)?,
         device_name: row.text(5)?.to_owned(),
         incident: row.int_or_null(6)?.map(i64::cast_unsigned),

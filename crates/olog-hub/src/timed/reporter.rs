@@ -58,7 +58,7 @@ pub struct Reporter {
     store: Store,
     rules: latest::Receiver<Arc<Rules>>,
     live: latest::Receiver<Arc<Live>>,
-    roster: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     clock: Clock,
     outbox: Bell,
     status: Worker,
@@ -90,7 +90,7 @@ impl Reporter {
         store: &Store,
         rules: &latest::Receiver<Arc<Rules>>,
         live: &latest::Receiver<Arc<Live>>,
-        roster: &Arc<Sessions>,
+        sessions: &Arc<Sessions>,
         clock: &Clock,
         outbox: &Bell,
     ) -> Reporter {
@@ -98,7 +98,7 @@ impl Reporter {
             store: store.clone(),
             rules: rules.clone(),
             live: live.clone(),
-            roster: roster.clone(),
+            sessions: sessions.clone(),
             clock: clock.clone(),
             outbox: outbox.clone(),
             status: Worker::default(),
@@ -191,7 +191,7 @@ impl Reporter {
 
     async fn gather(&self, window: Window, now: At) -> Result<(Report, Gathered), ReportError> {
         let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
-        let seats = self.roster.snapshot().into_iter().map(|seat| (seat.who.device.0, seat)).collect();
+        let seats = self.sessions.snapshot().into_iter().map(|seat| (seat.who.device.0, seat)).collect();
         let next_at = schedule(&live).and_then(|schedule| schedule.next_after(now, live.timezone));
         let hub = live.public_url.as_deref().map(host).unwrap_or_default();
         let declared = live.devices.iter().map(|device| device.name.to_string()).collect();

@@ -64,8 +64,8 @@ const HERE_WITHOUT_SESSION: i64 = MINUTE;
 pub struct Watchman {
     store: Store,
     rules: latest::Receiver<Arc<Rules>>,
-    patience: latest::Receiver<Arc<OfflinePolicy>>,
-    roster: Arc<Sessions>,
+    offline_policy: latest::Receiver<Arc<OfflinePolicy>>,
+    sessions: Arc<Sessions>,
     clock: Clock,
     bell: Bell,
     outbox: Bell,
@@ -125,20 +125,20 @@ impl Watchman {
     pub fn new(
         store: Store,
         rules: latest::Receiver<Arc<Rules>>,
-        patience: latest::Receiver<Arc<OfflinePolicy>>,
-        roster: Arc<Sessions>,
+        offline_policy: latest::Receiver<Arc<OfflinePolicy>>,
+        sessions: Arc<Sessions>,
         clock: Clock,
         bell: Bell,
         outbox: Bell,
     ) -> Watchman {
         let now = clock.now();
         let (roll, here_since) = (LivenessTracker::new(now), HashMap::new());
-        let judged_by = patience.borrow().clone();
+        let judged_by = offline_policy.borrow().clone();
         Watchman {
             store,
             rules,
-            patience,
-            roster,
+            offline_policy,
+            sessions,
             clock,
             bell,
             outbox,
@@ -193,7 +193,7 @@ impl Watchman {
                 () = stop.cancelled() => return self.stop().await,
                 () = bell.heard() => {}
                 _ = self.rules.changed() => {}
-                _ = self.patience.changed() => {}
+                _ = self.offline_policy.changed() => {}
                 () = self.clock.sleep_until(next) => {}
                 // A clock that was set back does not put the watchman to sleep for as long.
                 () = tokio::time::sleep(SLEEPS_AT_MOST) => {}
@@ -361,7 +361,7 @@ impl Watchman {
             steps.into_iter().partition(|s| matches!(s, LivenessAction::Ping(_)));
         for ping in pings {
             if let LivenessAction::Ping(devices) = ping {
-                self.roster.ping(&devices.into_iter().map(DeviceId).collect::<Vec<_>>());
+                self.sessions.ping(&devices.into_iter().map(DeviceId).collect::<Vec<_>>());
             }
         }
         if !steps.is_empty() {
@@ -375,20 +375,20 @@ impl Watchman {
         Ok(self.roll.due_at(&presences, &open, now))
     }
 
-    /// Of another patience everybody is told by a ping, and nobody is judged by what the pings for the old one brought.
+    /// Of another `offline_after` everybody is told by a ping, and nobody is judged by what the pings for the old one brought.
     fn note_patience(&mut self) {
-        let patience = self.patience.borrow().clone();
-        if patience != self.judged_by {
-            self.judged_by = patience;
+        let offline_policy = self.offline_policy.borrow().clone();
+        if offline_policy != self.judged_by {
+            self.judged_by = offline_policy;
             self.roll.grace_anew(self.clock.now());
-            self.roster.ping(&self.roster.snapshot().into_iter().map(|seat| seat.who.device).collect::<Vec<_>>());
+            self.sessions.ping(&self.sessions.snapshot().into_iter().map(|seat| seat.who.device).collect::<Vec<_>>());
         }
     }
 
     /// What the store last saw, and who has a session now.
     fn presences(&self, seen: &[LastSeen], open: &[(u64, Absence)]) -> Vec<DeviceSnapshot> {
-        let patience = &self.judged_by;
-        let seats: HashMap<DeviceId, _> = self.roster.snapshot().into_iter().map(|s| (s.who.device, s)).collect();
+        let offline_policy = &self.judged_by;
+        let seats: HashMap<DeviceId, _> = self.sessions.snapshot().into_iter().map(|s| (s.who.device, s)).collect();
         seen.iter()
             .map(|device| {
                 let seat = seats.get(&device.device);
@@ -397,7 +397,9 @@ impl Watchman {
                     name: device.name.clone(),
                     is_connected: seat.is_some(),
                     heard_at: seat.map(|s| s.heard_at()).max(device.heard_at),
-                    offline_after: patience.of(&device.name).filter(|_| seat.is_some() || !is_excused(device, open)),
+                    offline_after: offline_policy
+                        .of(&device.name)
+                        .filter(|_| seat.is_some() || !is_excused(device, open)),
                     said_bye: seat.is_none() && device.said_bye,
                     boot: seat.map(|s| s.who.boot).or(device.boot),
                     peer: seat.map(|s| s.who.peer.to_string()).or_else(|| device.peer.clone()),
@@ -476,7 +478,7 @@ impl Watchman {
             in_order.entry(device).or_default().push(task);
         }
         let place = |device: &DeviceId| {
-            let heard_at = self.roster.seat(*device).map(|seat| seat.heard_at());
+            let heard_at = self.sessions.seat(*device).map(|seat| seat.heard_at());
             (*device, Connectivity { here_since: self.here_since.get(device).copied(), heard_at })
         };
         let places: HashMap<DeviceId, Connectivity> = in_order.keys().map(place).collect();
@@ -493,7 +495,7 @@ impl Watchman {
             }
             Ok(unheard)
         });
-        self.roster.ping(&written.await?);
+        self.sessions.ping(&written.await?);
         Ok(())
     }
 }

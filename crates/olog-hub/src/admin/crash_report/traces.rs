@@ -32,7 +32,7 @@ pub(super) struct Cause {
 
 /// What was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct LastNotified {
     /// When.
     pub at: At,
     /// What.
@@ -59,17 +59,17 @@ pub fn clear(state_dir: &Path) -> bool {
         _ => {}
     }
     let Some(told) = told(state_dir).filter(|told| !told.is_over) else { return false };
-    set_told(state_dir, &Told { is_over: true, ..told });
+    set_told(state_dir, &LastNotified { is_over: true, ..told });
     true
 }
 
 /// What was last told.
-pub(super) fn told(dir: &Path) -> Option<Told> {
+pub(super) fn told(dir: &Path) -> Option<LastNotified> {
     read(&dir.join(TOLD))
 }
 
 /// Remembers what was told; true if it will be.
-pub(super) fn set_told(dir: &Path, told: &Told) -> bool {
+pub(super) fn set_told(dir: &Path, told: &LastNotified) -> bool {
     let written = write(&dir.join(TOLD), told);
     let is_written = written.is_ok();
     note(written);

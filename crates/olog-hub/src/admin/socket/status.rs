@@ -125,7 +125,7 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
     worst.truncate(NAMED_MAX);
     let workers = verbs.workers.statuses(Instant::now());
     let devices = verbs.enrol.list(false).await?;
-    let is_away = |id: i64| verbs.roster.seat(crate::store::devices::DeviceId(id)).is_none();
+    let is_away = |id: i64| verbs.sessions.seat(crate::store::devices::DeviceId(id)).is_none();
     let away = devices.iter().filter(|device| is_away(device.id));
     let names: Vec<String> = devices.iter().map(|device| device.name.to_string()).collect();
     Ok(Json(Status {
@@ -135,7 +135,7 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         store: verbs.store_url.clone(),
         store_answers: answers.unwrap_or(false),
         devices: devices.len(),
-        connected: verbs.roster.len(),
+        connected: verbs.sessions.len(),
         not_connected: away.map(|device| device.name.to_string()).take(NAMED_MAX).collect(),
         pending: verbs.enrol.list(true).await?.len(),
         open_incidents: open.len(),

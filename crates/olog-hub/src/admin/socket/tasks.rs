@@ -18,7 +18,7 @@ use crate::apply::operator::{self, Forgotten, Merged, Renamed};
 use crate::apply::{self, Rules};
 use crate::rules::expect::{Due, Learnt, Plan, Standing};
 use crate::rules::state::{self, State as Word};
-use crate::store::tasks::{self, Listed};
+use crate::store::tasks::{self, ListedTask};
 use crate::store::{Tx, renames};
 use crate::web::Problem;
 
@@ -123,7 +123,7 @@ async fn list(State(verbs): VerbsState) -> Answer<Vec<TaskListRow>> {
     let read = |tx: &mut Tx<'_>| Ok((tasks::list(tx, None, ("", ""), LIST_MAX)?, renames::former(tx, None)?));
     let (listed, mut former) = verbs.store.read(read).await?;
     let rules = verbs.rules.borrow().clone();
-    let mut was = |listed: &Listed| listed.task.id.and_then(|id| former.remove(&id)).unwrap_or_default();
+    let mut was = |listed: &ListedTask| listed.task.id.and_then(|id| former.remove(&id)).unwrap_or_default();
     Ok(Json(listed.iter().map(|listed| TaskListRow { was: was(listed), ..row(&rules, listed) }).collect()))
 }
 
@@ -213,7 +213,7 @@ fn unknown(device: &str, task: &str) -> String {
     format!("no task {task:?} of {device:?}: see `olog-hub task list`")
 }
 
-fn row(rules: &Rules, listed: &Listed) -> TaskListRow {
+fn row(rules: &Rules, listed: &ListedTask) -> TaskListRow {
     let task = &listed.task;
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let (due_at, expected) = match task.expect.standing(&known, &rules.expect) {
@@ -238,7 +238,7 @@ fn row(rules: &Rules, listed: &Listed) -> TaskListRow {
 }
 
 /// Why a task is what it is, since when, and what would change it.
-fn explain(rules: &Rules, listed: &Listed) -> TaskShown {
+fn explain(rules: &Rules, listed: &ListedTask) -> TaskShown {
     let (task, row) = (&listed.task, row(rules, listed));
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let standing = task.expect.standing(&known, &rules.expect);
@@ -291,7 +291,7 @@ fn explain(rules: &Rules, listed: &Listed) -> TaskShown {
 }
 
 /// What is expected, and what says so.
-fn expectation(rules: &Rules, listed: &Listed, standing: Standing<'_>, time: &dyn Fn(At) -> String) -> String {
+fn expectation(rules: &Rules, listed: &ListedTask, standing: Standing<'_>, time: &dyn Fn(At) -> String) -> String {
     let task = &listed.task;
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let habit = |learnt: &Learnt| {

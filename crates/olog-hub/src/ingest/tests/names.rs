@@ -3,7 +3,7 @@
 use super::*;
 use crate::apply::operator::{self, Forgotten, Merged, Renamed};
 use crate::rules::expect::{self, Plan};
-use crate::store::enrolment::{self, Newcomer};
+use crate::store::enrolment::{self, JoinCandidate};
 
 impl Bench {
     async fn rename(&self, old: &str, new: &str) -> Renamed {
@@ -143,7 +143,7 @@ async fn a_forgotten_device_that_comes_back_brings_nothing_of_before() {
             enrolment::join(
                 tx,
                 "hash",
-                &Newcomer { key: key(1), name: "dev1".parse().unwrap(), address: None },
+                &JoinCandidate { key: key(1), name: "dev1".parse().unwrap(), address: None },
                 NOW.plus(1),
             )
         };

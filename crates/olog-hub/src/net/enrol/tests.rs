@@ -11,7 +11,7 @@ use crate::{
 
 struct World {
     enrol: Enrol,
-    roster: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     hand: Hand,
     _dir: tempfile::TempDir,
 }
@@ -26,8 +26,13 @@ async fn world() -> World {
     assert_eq!(opened, Opened::Fresh);
     let hub = identity(&store).await.unwrap();
     assert_eq!(identity(&store).await.unwrap().public(), hub.public());
-    let roster = Sessions::new();
-    World { enrol: Enrol::new(store, roster.clone(), clock, hub.public(), Bell::default()), roster, hand, _dir: dir }
+    let sessions = Sessions::new();
+    World {
+        enrol: Enrol::new(store, sessions.clone(), clock, hub.public(), Bell::default()),
+        sessions,
+        hand,
+        _dir: dir,
+    }
 }
 
 impl World {
@@ -119,7 +124,7 @@ async fn a_replacement_keeps_the_row_and_kills_the_old_key_at_once() {
         peer: HERE,
         skew_ms: 0,
     };
-    let (place, _) = world.roster.take(world.roster.reservation(), who, At(0));
+    let (place, _) = world.sessions.take(world.sessions.reservation(), who, At(0));
 
     let secret = world.link(Some("comsrv"), 60, 1).await;
     assert_eq!(world.join(secret, "debian", 2).await.unwrap(), "comsrv");

@@ -19,7 +19,7 @@ use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
 use super::observation::{ErrorSign, EventTimes, hash};
-use super::{HOUR, MINUTE, Outcome, Policy, TaskFacts, push_bounded};
+use super::{AlertPolicy, HOUR, IncidentEffect, MINUTE, TaskFacts, push_bounded};
 use crate::rules::{ACKNOWLEDGED_FOR, state::State};
 
 /// New errors beyond the bound of an hour are told together after this time.
@@ -104,7 +104,7 @@ struct GroupedErrors {
 
 impl TaskFacts {
     /// When a person is told again of the open incident, or of one that comes and goes.
-    pub fn remind_at(&self, policy: &Policy) -> Option<At> {
+    pub fn remind_at(&self, policy: &AlertPolicy) -> Option<At> {
         self.incident()?.remind_at(self.state() == State::Err, self.quiet_at(policy), policy)
     }
 }
@@ -120,7 +120,7 @@ impl TaskIncident {
         TaskIncident { is_told: true, told_at, n_begun_told: self.n_begun, ..self }
     }
 
-    pub(super) fn reopen(&mut self, at: At, policy: &Policy) {
+    pub(super) fn reopen(&mut self, at: At, policy: &AlertPolicy) {
         self.reopened_at = Some(at);
         self.n_begun = self.n_begun.saturating_add(1);
         // What was too short to be told does not come and go.
@@ -203,8 +203,8 @@ impl TaskIncident {
         sign: &ErrorSign<'_>,
         first: Reason,
         last_good_at: Option<At>,
-        policy: &Policy,
-        out: &mut Vec<Outcome>,
+        policy: &AlertPolicy,
+        out: &mut Vec<IncidentEffect>,
     ) {
         let is_too_few = !self.is_told && !sign.is_told && self.n_row < policy.errors_in_a_row;
         if sign.is_silent || is_too_few {
@@ -257,10 +257,10 @@ impl TaskIncident {
             }),
         };
         let of = if why == Reason::NewFingerprint { new } else { sign.fingerprints.clone() };
-        out.push(Outcome::Notify { kind: Kind::Err, at: sign.moment.at, content, of });
+        out.push(IncidentEffect::Notify { kind: Kind::Err, at: sign.moment.at, content, of });
     }
 
-    fn has_slot(&mut self, now: At, policy: &Policy) -> bool {
+    fn has_slot(&mut self, now: At, policy: &AlertPolicy) -> bool {
         self.at_once.retain(|at| now.since(*at) < HOUR);
         self.at_once.len() < usize::try_from(policy.new_errors_per_hour).unwrap_or(AT_ONCE_MAX).min(AT_ONCE_MAX)
     }
@@ -302,13 +302,13 @@ impl TaskIncident {
         new.iter().for_each(|fingerprint| push_bounded(&mut held.only_counted, *fingerprint, FINGERPRINTS_MAX));
     }
 
-    pub(super) fn tell_held(&mut self, now: At, out: &mut Vec<Outcome>) {
+    pub(super) fn tell_held(&mut self, now: At, out: &mut Vec<IncidentEffect>) {
         if self.held.as_ref().is_some_and(|held| held.until <= now) {
             self.release_held(now, out);
         }
     }
 
-    fn release_held(&mut self, now: At, out: &mut Vec<Outcome>) {
+    fn release_held(&mut self, now: At, out: &mut Vec<IncidentEffect>) {
         let Some(held) = self.held.take() else { return };
         self.told_at = now;
         let excerpt = match held.lines.as_slice() {
@@ -325,19 +325,19 @@ impl TaskIncident {
             n_seen: self.n_seen,
             facts: Box::new(ErrorFacts { fingerprints: held.of.clone(), reopened: self.reopened(), run: None }),
         };
-        out.push(Outcome::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
+        out.push(IncidentEffect::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
     }
 
-    pub(super) fn end(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<Outcome>) {
+    pub(super) fn end(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<IncidentEffect>) {
         // What was held back must not come after the end.
         self.release_held(moment.now, out);
-        out.push(Outcome::End { ground, at: moment.at });
+        out.push(IncidentEffect::End { ground, at: moment.at });
         if !self.waits_for_calm() {
             self.tell_over(ground, moment, out);
         }
     }
 
-    pub(super) fn tell_over(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<Outcome>) {
+    pub(super) fn tell_over(&mut self, ground: ResolvedBy, moment: EventTimes, out: &mut Vec<IncidentEffect>) {
         if !std::mem::take(&mut self.is_told) {
             return;
         }
@@ -349,11 +349,11 @@ impl TaskIncident {
             acknowledged_at: self.acknowledged_at,
             reopened: self.reopened(),
         };
-        out.push(Outcome::Notify { kind: Kind::Over, at: moment.at, content, of: Vec::new() });
+        out.push(IncidentEffect::Notify { kind: Kind::Over, at: moment.at, content, of: Vec::new() });
     }
 
     /// When a person has to hear of it again, if nothing new comes. `quiet_at`: when its end by silence is due.
-    fn remind_at(&self, is_open: bool, quiet_at: Option<At>, policy: &Policy) -> Option<At> {
+    fn remind_at(&self, is_open: bool, quiet_at: Option<At>, policy: &AlertPolicy) -> Option<At> {
         let every = if self.waits_for_calm() && self.n_begun > self.n_begun_told {
             COMES_AND_GOES_EVERY
         } else if is_open {
@@ -368,7 +368,7 @@ impl TaskIncident {
         self.is_told.then(|| ends_soon.unwrap_or(due))
     }
 
-    pub(super) fn due_at(&self, is_open: bool, quiet_at: Option<At>, policy: &Policy) -> Option<At> {
+    pub(super) fn due_at(&self, is_open: bool, quiet_at: Option<At>, policy: &AlertPolicy) -> Option<At> {
         [self.held.as_ref().map(|h| h.until), self.remind_at(is_open, quiet_at, policy)].into_iter().flatten().min()
     }
 
@@ -377,8 +377,8 @@ impl TaskIncident {
         is_open: bool,
         quiet_at: Option<At>,
         now: At,
-        policy: &Policy,
-        out: &mut Vec<Outcome>,
+        policy: &AlertPolicy,
+        out: &mut Vec<IncidentEffect>,
     ) {
         if self.remind_at(is_open, quiet_at, policy).is_none_or(|due| due > now) {
             return;
@@ -395,7 +395,7 @@ impl TaskIncident {
                 n_seen: self.n_seen,
                 facts: Box::new(ErrorFacts { fingerprints: self.pushed.clone(), reopened: self.reopened(), run: None }),
             };
-            out.push(Outcome::Notify { kind: Kind::Err, at: now, content, of: self.pushed.clone() });
+            out.push(IncidentEffect::Notify { kind: Kind::Err, at: now, content, of: self.pushed.clone() });
         } else {
             let content = Content::Remind {
                 began_at: self.last_began_at(),
@@ -404,7 +404,7 @@ impl TaskIncident {
                 excerpt,
                 reopened: self.reopened(),
             };
-            out.push(Outcome::Notify { kind: Kind::Remind, at: now, content, of: self.pushed.clone() });
+            out.push(IncidentEffect::Notify { kind: Kind::Remind, at: now, content, of: self.pushed.clone() });
         }
         self.told_at = now;
         self.n_begun_told = self.n_begun;

@@ -16,7 +16,7 @@ const DAY: i64 = 24 * HOUR;
 /// A hub with one task: time runs, what falls due is done, facts are stored and read again after every step.
 struct Sim {
     facts: TaskFacts,
-    policy: Policy,
+    policy: AlertPolicy,
     now: At,
     /// Since when the device can be heard.
     here_since: Option<At>,
@@ -33,7 +33,7 @@ impl Sim {
     fn new() -> Sim {
         Sim {
             facts: TaskFacts::default(),
-            policy: Policy::default(),
+            policy: AlertPolicy::default(),
             now: At(0),
             here_since: Some(At(0)),
             n_incidents: 0,
@@ -54,15 +54,17 @@ impl Sim {
         self.take(out);
     }
 
-    fn take(&mut self, outcomes: Vec<Outcome>) {
+    fn take(&mut self, outcomes: Vec<IncidentEffect>) {
         for outcome in outcomes {
             match outcome {
-                Outcome::Begin => {
+                IncidentEffect::Begin => {
                     self.n_incidents += 1;
                     self.facts.opened_as(self.n_incidents);
                 }
-                Outcome::Notify { content, .. } => self.told.push(format!("{} {}", hour(self.now), words(&content))),
-                Outcome::Reopen | Outcome::Update | Outcome::End { .. } => {}
+                IncidentEffect::Notify { content, .. } => {
+                    self.told.push(format!("{} {}", hour(self.now), words(&content)))
+                }
+                IncidentEffect::Reopen | IncidentEffect::Update | IncidentEffect::End { .. } => {}
             }
         }
         let stored = serde_json::to_string(&self.facts).unwrap();

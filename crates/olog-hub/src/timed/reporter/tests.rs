@@ -39,7 +39,7 @@ fn live(report: &str) -> Arc<Live> {
 async fn worlds(report: &str) -> Vec<World> {
     let world = |store| {
         let (clock, hand) = Clock::manual(ELEVEN.plus(-13 * HOUR));
-        let policy = crate::rules::incident::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
+        let policy = crate::rules::incident::AlertPolicy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
         let channels = vec![crate::apply::tests::phone()];
         let expect = crate::rules::expect::ExpectationPolicy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
         let rules = Rules { policy, expect, channels, timezone: chrono_tz::Asia::Shanghai, ..Rules::default() };
@@ -325,7 +325,7 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
         let expect =
             crate::rules::expect::ExpectationPolicy { zone: chrono_tz::Asia::Shanghai, plans, ..Default::default() };
         world.rules.send_modify(|rules| {
-            let policy = crate::rules::incident::Policy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
+            let policy = crate::rules::incident::AlertPolicy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
             let channels = rules.channels.clone();
             let timezone = chrono_tz::Asia::Shanghai;
             *rules = Arc::new(Rules { policy, expect: expect.clone(), channels, timezone, ..Rules::default() });

@@ -24,13 +24,13 @@ const NOW: At = At(1_780_000_000_000);
 
 struct World {
     store: TestStore,
-    roster: Arc<Sessions>,
+    sessions: Arc<Sessions>,
     hand: Hand,
     clock: Clock,
     watchman: Watchman,
     n_told: i64,
     _rules: latest::Sender<Arc<Rules>>,
-    patience: latest::Sender<Arc<OfflinePolicy>>,
+    offline_policy: latest::Sender<Arc<OfflinePolicy>>,
 }
 
 async fn worlds() -> Vec<World> {
@@ -43,11 +43,21 @@ impl World {
         let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
         let (rules_sender, rules) = latest::channel(Arc::new(rules));
         let devices = BTreeMap::from([("laptop".to_owned(), None)]);
-        let (patience_sender, patience) = latest::channel(Arc::new(OfflinePolicy { all: MINUTE, devices }));
-        let roster = Sessions::new();
+        let (patience_sender, offline_policy) = latest::channel(Arc::new(OfflinePolicy { all: MINUTE, devices }));
+        let sessions = Sessions::new();
         let (bell, outbox) = (Bell::default(), Bell::default());
-        let watchman = Watchman::new(store.store.clone(), rules, patience, roster.clone(), clock.clone(), bell, outbox);
-        World { store, roster, hand, clock, watchman, n_told: 0, _rules: rules_sender, patience: patience_sender }
+        let watchman =
+            Watchman::new(store.store.clone(), rules, offline_policy, sessions.clone(), clock.clone(), bell, outbox);
+        World {
+            store,
+            sessions,
+            hand,
+            clock,
+            watchman,
+            n_told: 0,
+            _rules: rules_sender,
+            offline_policy: patience_sender,
+        }
     }
 
     /// The hub starts anew over the same store.
@@ -76,7 +86,7 @@ impl World {
     fn connect(&self, device: DeviceId, boot: u8) -> SeatGuard {
         let peer = IpAddr::from([10, 0, 0, 1]);
         let who = SessionInfo { device, boot: Id128([boot; 16]), peer, skew_ms: 0 };
-        self.roster.take(self.roster.reservation(), who, self.clock.now()).0
+        self.sessions.take(self.sessions.reservation(), who, self.clock.now()).0
     }
 
     /// The session ends, and the store knows when it was last heard.
@@ -176,7 +186,7 @@ async fn a_device_that_is_silent_is_lost_and_back_with_its_incident() {
         world.leave(place, 1).await;
         for _ in 0..5 {
             world.pass(20 * SECOND).await;
-            world.roster.seat(b).unwrap().heard(world.clock.now());
+            world.sessions.seat(b).unwrap().heard(world.clock.now());
         }
         assert_eq!(world.told().await, ["lost a (a)"]);
         assert_eq!((world.open().await, world.absent().await), (vec!["device a".to_owned()], 1));
@@ -187,7 +197,7 @@ async fn a_device_that_is_silent_is_lost_and_back_with_its_incident() {
     }
 }
 
-/// Its session pinged for the old patience: what it did not say by the new one says nothing.
+/// Its session pinged for the old `offline_after`: what it did not say by the new one says nothing.
 #[tokio::test]
 async fn who_is_given_less_time_while_connected_is_asked_before_it_is_judged() {
     for mut world in worlds().await {
@@ -196,7 +206,7 @@ async fn who_is_given_less_time_while_connected_is_asked_before_it_is_judged() {
         world.pass(20 * SECOND).await;
         world.told().await;
         let less = OfflinePolicy { all: 6 * SECOND, devices: BTreeMap::new() };
-        world.patience.send_replace(Arc::new(less));
+        world.offline_policy.send_replace(Arc::new(less));
         world.pass(SECOND).await;
         assert!(world.told().await.is_empty());
         assert!(matches!(place.seat().next_order().await, crate::net::sessions::Order::Ping));
@@ -226,7 +236,7 @@ async fn a_site_that_is_gone_over_a_restart_is_one_incident() {
         world.pass(10 * MINUTE).await;
         assert_eq!(world.told().await, Vec::<String>::new());
         let _a = world.connect(devices[0], 2);
-        let heard = |world: &World| world.roster.seat(devices[0]).unwrap().heard(world.clock.now());
+        let heard = |world: &World| world.sessions.seat(devices[0]).unwrap().heard(world.clock.now());
         for _ in 0..16 {
             world.pass(20 * SECOND).await;
             heard(&world);

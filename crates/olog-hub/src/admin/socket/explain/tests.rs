@@ -4,7 +4,7 @@ use olog_push::{Content, Kind, Reason};
 
 use super::*;
 use crate::apply;
-use crate::rules::incident::Policy;
+use crate::rules::incident::AlertPolicy;
 use crate::store::outbox::{self, Outcome};
 use crate::store::tests::stores;
 
@@ -49,7 +49,7 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
         let rules = Arc::new(Rules {
             channels: vec![crate::apply::tests::phone()],
             language: olog_push::words::Language::En,
-            policy: Policy::default(),
+            policy: AlertPolicy::default(),
             ..Rules::default()
         });
         let told = rules.clone();

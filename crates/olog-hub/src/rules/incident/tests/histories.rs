@@ -46,29 +46,31 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn check(&mut self, facts: &TaskFacts, outcomes: &[Outcome]) {
+    fn check(&mut self, facts: &TaskFacts, outcomes: &[IncidentEffect]) {
         for outcome in outcomes {
             match outcome {
-                Outcome::Begin | Outcome::Reopen => {
+                IncidentEffect::Begin | IncidentEffect::Reopen => {
                     assert!(!self.is_open, "an open incident begins");
                     self.is_open = true;
-                    if *outcome == Outcome::Begin {
+                    if *outcome == IncidentEffect::Begin {
                         assert!(!self.has_been_told, "told of an end never");
                         self.n_in_incident = 0;
                     }
                 }
-                Outcome::Update => {}
-                Outcome::End { .. } => {
+                IncidentEffect::Update => {}
+                IncidentEffect::End { .. } => {
                     assert!(self.is_open, "an end without a begin");
                     self.is_open = false;
                 }
-                Outcome::Notify { content: Content::Error { .. }, .. } => self.has_been_told = true,
-                Outcome::Notify { content: Content::Over { .. }, .. } => {
+                IncidentEffect::Notify { content: Content::Error { .. }, .. } => self.has_been_told = true,
+                IncidentEffect::Notify { content: Content::Over { .. }, .. } => {
                     assert!(self.has_been_told && !self.is_open, "an end was told to who knew of no begin");
                     self.has_been_told = false;
                 }
-                Outcome::Notify { content: Content::Remind { .. }, .. } => assert!(self.has_been_told && self.is_open),
-                Outcome::Notify { .. } => {}
+                IncidentEffect::Notify { content: Content::Remind { .. }, .. } => {
+                    assert!(self.has_been_told && self.is_open)
+                }
+                IncidentEffect::Notify { .. } => {}
             }
         }
         assert_eq!(self.is_open, facts.state() == State::Err && facts.incident().is_some());
@@ -109,8 +111,8 @@ fn n_errors(what: &What) -> u64 {
     }
 }
 
-fn play(steps: &[Step], reads_again: bool) -> (TaskFacts, Vec<Outcome>) {
-    let policy = Policy::default();
+fn play(steps: &[Step], reads_again: bool) -> (TaskFacts, Vec<IncidentEffect>) {
+    let policy = AlertPolicy::default();
     let mut facts = TaskFacts::default();
     let mut ledger = Ledger::default();
     let (mut now, mut late, mut all) = (At(100 * DAY), 0, Vec::new());
@@ -165,7 +167,7 @@ proptest! {
 
 #[test]
 fn facts_are_bounded_whatever_comes() {
-    let (mut facts, policy) = (TaskFacts::default(), Policy::default());
+    let (mut facts, policy) = (TaskFacts::default(), AlertPolicy::default());
     let long = "错".repeat(2000);
     for n in 0..1000_u32 {
         let word: String = n.to_string().chars().map(|c| char::from(b'a' + c as u8 - b'0')).collect();

@@ -82,7 +82,7 @@ fn trouble_lasts_until_it_is_over_and_a_noisy_task_is_noisy() {
 #[test]
 fn what_did_not_come_is_lost_on_its_days() {
     let mut facts = TaskFacts::default();
-    let policy = Policy::default();
+    let policy = AlertPolicy::default();
     let day = |n: i64| At(n * DAY + 12 * HOUR);
     facts.days.mark(crate::rules::state::day_of(day(10), policy.zone), State::Ok);
     facts.was_missing(day(20), day(22), &policy);

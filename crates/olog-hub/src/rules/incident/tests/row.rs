@@ -3,7 +3,7 @@
 use super::*;
 
 fn of(errors_in_a_row: u32) -> Sim {
-    Sim { policy: Policy { errors_in_a_row, ..Policy::default() }, ..Sim::new() }
+    Sim { policy: AlertPolicy { errors_in_a_row, ..AlertPolicy::default() }, ..Sim::new() }
 }
 
 impl Sim {

@@ -7,7 +7,7 @@ use olog_proto::{At, Excerpt, What};
 
 use super::*;
 use crate::rules::expect::{self, Plan};
-use crate::store::tasks::Listed;
+use crate::store::tasks::ListedTask;
 
 const HOUR: i64 = 60 * MINUTE;
 
@@ -66,7 +66,7 @@ impl World {
         self.event(device, task, what).await;
     }
 
-    async fn listed(&self) -> Vec<Listed> {
+    async fn listed(&self) -> Vec<ListedTask> {
         self.store.store.read(|tx| task_store::list(tx, None, ("", ""), 100)).await.unwrap()
     }
 }

@@ -161,7 +161,7 @@ impl Month {
         });
         let (rules, store, clock) = (world.watchman.rules.clone(), world.store.store.clone(), world.clock.clone());
         let (ingest, worker) = Ingest::new(store.clone(), rules.clone(), Bells::default(), clock.clone());
-        let reporter = Reporter::new(&store, &rules, &live, &world.roster, &clock, &Bell::default());
+        let reporter = Reporter::new(&store, &rules, &live, &world.sessions, &clock, &Bell::default());
         let (mut workers, stop) = (JoinSet::new(), CancellationToken::new());
         workers.spawn(worker.run(stop.clone()));
         workers.spawn(reporter.clone().run(stop.clone()));
