@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ingest::{Connected, Ingest, IngestError},
-    net::sessions::{Order, SeatGuard, SessionInfo, Sessions},
+    net::sessions::{AuthenticatedDevice, Order, SeatGuard, Sessions},
     store::devices::SessionStart,
 };
 
@@ -189,7 +189,7 @@ where
         Ok(Connected::NewEpoch { detail }) => return Err(End::Refused(Refusal::NewEpoch { detail })),
         Err(error) => return Err(End::Refused(refusal_of(&error))),
     };
-    let newcomer = SessionInfo { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
+    let newcomer = AuthenticatedDevice { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
     let (place, two_machines) = desk.sessions.take(reservation, newcomer, now);
     if let Some(two) = two_machines {
         Box::pin(desk.ingest.two_machines(device, two.peers, now)).await;

@@ -54,7 +54,7 @@ pub struct Reservation(u64);
 
 /// Who takes a seat.
 #[derive(Debug, Clone, Copy)]
-pub struct SessionInfo {
+pub struct AuthenticatedDevice {
     /// Whose session.
     pub device: DeviceId,
     /// The device's boot.
@@ -73,7 +73,7 @@ pub struct SessionHandle {
     /// When it was taken.
     pub connected_at: At,
     /// Who sits there.
-    pub who: SessionInfo,
+    pub who: AuthenticatedDevice,
     heard_at: AtomicI64,
     ping: AtomicBool,
     leave: AtomicU8,
@@ -125,7 +125,7 @@ impl Sessions {
     pub fn take(
         self: &Arc<Self>,
         reservation: Reservation,
-        who: SessionInfo,
+        who: AuthenticatedDevice,
         now: At,
     ) -> (SeatGuard, Option<TwoMachines>) {
         let mut seats = self.seats();
@@ -287,9 +287,9 @@ mod tests {
 
     use super::*;
 
-    fn newcomer(device: i64, boot: u8) -> SessionInfo {
+    fn newcomer(device: i64, boot: u8) -> AuthenticatedDevice {
         let peer = IpAddr::from([10, 0, 0, boot]);
-        SessionInfo { device: DeviceId(device), boot: Id128([boot; 16]), peer, skew_ms: 0 }
+        AuthenticatedDevice { device: DeviceId(device), boot: Id128([boot; 16]), peer, skew_ms: 0 }
     }
 
     fn take(sessions: &Arc<Sessions>, device: i64, boot: u8, now: i64) -> (SeatGuard, Option<TwoMachines>) {

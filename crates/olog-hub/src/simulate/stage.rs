@@ -29,7 +29,7 @@ use crate::config::Live;
 use crate::hub;
 use crate::ingest::{Bells, Connected, Ingest};
 use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
-use crate::net::sessions::{SeatGuard, SessionInfo, Sessions};
+use crate::net::sessions::{AuthenticatedDevice, SeatGuard, Sessions};
 use crate::outbox::{self, Dispatcher, FakeAnswers, Next};
 use crate::rules::liveness::OfflinePolicy;
 use crate::store::devices::{DeviceId, SessionStart};
@@ -346,7 +346,7 @@ impl Harness {
         };
         let Connected::Known { device, .. } = self.ingest.connect(hello).await? else { return Ok(()) };
         actor.id = device;
-        let who = SessionInfo { device, boot: Id128([actor.boot; 16]), peer: actor.peer, skew_ms: 0 };
+        let who = AuthenticatedDevice { device, boot: Id128([actor.boot; 16]), peer: actor.peer, skew_ms: 0 };
         let (place, _) = self.sessions.take(reservation, who, now);
         place.seat().heard(self.end.max(now));
         actor.place = Some(place);

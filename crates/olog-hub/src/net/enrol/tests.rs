@@ -118,7 +118,7 @@ async fn a_replacement_keeps_the_row_and_kills_the_old_key_at_once() {
     let world = world().await;
     world.join(world.link(None, 60, 1).await, "comsrv", 1).await.unwrap();
     let before = world.enrol.list(false).await.unwrap().remove(0);
-    let who = sessions::SessionInfo {
+    let who = sessions::AuthenticatedDevice {
         device: devices::DeviceId(before.id),
         boot: olog_proto::event::Id128([1; 16]),
         peer: HERE,

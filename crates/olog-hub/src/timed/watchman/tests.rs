@@ -16,7 +16,7 @@ use olog_push::SystemCode;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::net::sessions::{SeatGuard, SessionInfo};
+use crate::net::sessions::{AuthenticatedDevice, SeatGuard};
 use crate::store::tests::{TestStore, stores};
 use crate::values;
 
@@ -85,7 +85,7 @@ impl World {
 
     fn connect(&self, device: DeviceId, boot: u8) -> SeatGuard {
         let peer = IpAddr::from([10, 0, 0, 1]);
-        let who = SessionInfo { device, boot: Id128([boot; 16]), peer, skew_ms: 0 };
+        let who = AuthenticatedDevice { device, boot: Id128([boot; 16]), peer, skew_ms: 0 };
         self.sessions.take(self.sessions.reservation(), who, self.clock.now()).0
     }
 
