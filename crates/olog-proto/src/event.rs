@@ -57,9 +57,22 @@ pub type Epoch = Id128;
 /// The kernel's boot id: another one after every reboot (proc(5), /proc/sys/kernel/random/boot_id).
 pub type BootId = Id128;
 
+impl Id128 {
+    /// The digits. Each event is written with its boot id, three times on its way: no formatter for each byte.
+    fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        for (two, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            for (digit, nibble) in two.iter_mut().zip([byte >> 4, byte & 15]) {
+                *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+            }
+        }
+        digits
+    }
+}
+
 impl fmt::Display for Id128 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        f.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -78,21 +91,23 @@ impl std::str::FromStr for Id128 {
         if text.len() > 36 {
             return Err(WRONG);
         }
-        let digits: Vec<u8> = text.chars().filter(|&c| c != '-').map(|c| c.to_digit(16).unwrap_or(99) as u8).collect();
-        let mut bytes = [0; 16];
-        if digits.len() != 32 || digits.contains(&99) {
-            return Err(WRONG);
+        let mut value = 0_u128;
+        let mut n_digits = 0;
+        for byte in text.bytes().filter(|&byte| byte != b'-') {
+            let digit = char::from(byte).to_digit(16).ok_or(WRONG)?;
+            value = value << 4 | u128::from(digit);
+            n_digits += 1;
         }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair.iter().fold(0, |value, digit| value << 4 | digit);
-        }
-        Ok(Id128(bytes))
+        if n_digits == 32 { Ok(Id128(value.to_be_bytes())) } else { Err(WRONG) }
     }
 }
 
 impl Serialize for Id128 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match std::str::from_utf8(&self.digits()) {
+            Ok(digits) => serializer.serialize_str(digits),
+            Err(_) => serializer.collect_str(self),
+        }
     }
 }
 
@@ -125,10 +140,11 @@ impl Event {
     pub fn digest(&self) -> u64 {
         #[derive(Serialize)]
         struct Immutable<'a>(u64, DeviceTime, BootId, u64, &'a What);
-        let mut hasher = HashWriter(Sha256::new());
-        let written = serde_json::to_writer(&mut hasher, &Immutable(self.n, self.at, self.boot, self.up, &self.what));
+        // Whole, then hashed: JSON is written in pieces of a few bytes, and the hash has a price for each piece.
+        let mut text = Vec::with_capacity(1_024);
+        let written = serde_json::to_writer(&mut text, &Immutable(self.n, self.at, self.boot, self.up, &self.what));
         debug_assert!(written.is_ok(), "an event is always JSON");
-        hasher.0.finalize().iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+        Sha256::digest(&text).iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 
     /// Is every text within its bound? Names and excerpts are bounded by their types; this looks at the rest.
@@ -145,18 +161,6 @@ impl Event {
                     && note.path.as_ref().is_none_or(|p| p.len() <= PATH_MAX)
             }
         }
-    }
-}
-
-struct HashWriter(Sha256);
-
-impl std::io::Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
@@ -334,7 +338,9 @@ impl TryFrom<RawExcerpt> for Excerpt {
 
     fn try_from(raw: RawExcerpt) -> Result<Self, Self::Error> {
         let bound = if raw.left_out == 0 { EXCERPT_WHOLE } else { EXCERPT_END };
-        if raw.head.chars().nth(bound).is_some() || raw.tail.chars().nth(EXCERPT_END).is_some() {
+        // A text has at least as many bytes as characters.
+        let is_over = |text: &str, bound: usize| text.len() > bound && text.chars().nth(bound).is_some();
+        if is_over(&raw.head, bound) || is_over(&raw.tail, EXCERPT_END) {
             return Err("the excerpt is longer than its bound");
         }
         Ok(Excerpt { head: clean::text(raw.head), left_out: raw.left_out, tail: clean::text(raw.tail) })

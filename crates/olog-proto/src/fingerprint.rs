@@ -57,7 +57,7 @@ impl TryFrom<String> for FingerprintText {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.chars().nth(FINGERPRINT_TEXT_MAX).is_some() {
+        if text.len() > FINGERPRINT_TEXT_MAX && text.chars().nth(FINGERPRINT_TEXT_MAX).is_some() {
             return Err("the fingerprint's text is longer than its bound");
         }
         // As it came: an event's digest covers it, and must not change with the rules of the one who reads.

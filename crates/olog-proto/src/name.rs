@@ -30,6 +30,11 @@ pub fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A byte of ASCII with a look of its own, or a space: it is never [`is_unprintable`] nor [`is_invisible`].
+pub(crate) fn is_printable_ascii(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
 /// Characters without a look of their own (Unicode: default ignorable): two names that differ only in them look the same. In a
 /// text they are harmless, and some scripts and pictures need them.
 pub fn is_invisible(c: char) -> bool {
@@ -165,11 +170,13 @@ impl TryFrom<String> for TaskName {
         if text.trim().is_empty() {
             return Err(NameError::Empty);
         }
-        if text.contains(char::is_control) {
+        // The name of each event's task comes through here: a name of plain ASCII needs no look at its characters.
+        let is_plain = text.as_bytes().iter().all(is_printable_ascii);
+        if !is_plain && text.contains(char::is_control) {
             return Err(NameError::Control);
         }
         // What a file's name would show as `\xNN` is shown so here too: a look-alike of another task is told apart from it.
-        let text = if text.contains(is_invisible) { escape(text.as_bytes()) } else { text };
+        let text = if !is_plain && text.contains(is_invisible) { escape(text.as_bytes()) } else { text };
         if text.len() > TASK_NAME_MAX { Err(NameError::TooLong(TASK_NAME_MAX)) } else { Ok(TaskName(text)) }
     }
 }

@@ -193,8 +193,14 @@ fn is_number(token: &Token<'_>) -> bool {
     token.kind == Kind::Changes
 }
 
+/// Each word of each line is compared with each known word: the length and the first byte settle nearly all of that.
 fn is_word(token: &Token<'_>, words: &[&str]) -> bool {
-    token.kind == Kind::Word && words.iter().any(|known| known.eq_ignore_ascii_case(token.text))
+    let Some(first) = token.text.as_bytes().first().filter(|_| token.kind == Kind::Word) else { return false };
+    let may_be = |known: &str| {
+        known.len() == token.text.len()
+            && known.as_bytes().first().is_some_and(|known| known.eq_ignore_ascii_case(first))
+    };
+    words.iter().any(|known| may_be(known) && known.eq_ignore_ascii_case(token.text))
 }
 
 /// Words of dates and units change when they stand in a row with a number, with marks at most between: "Sun Nov 22",
