@@ -1,5 +1,6 @@
-//! What people read and type: manual pages, READMEs, and the completion of command lines.
+//! What people read and type: manual pages, READMEs, the book, and the completion of command lines.
 
+mod book;
 mod completions;
 mod manuals;
 mod readmes;
