@@ -1,8 +1,9 @@
-//! A channel: where notifications go, whom they reach there, and which of them it wants.
+//! A channel: the service that notifications go to, its receivers, and the filter of notifications that it wants.
 //!
-//! [`Channel::take`] reads one `[[channel]]` table; what it returns is trusted, secrets included, and what is wrong has been
-//! reported to the table. [`Channel::send`] makes exactly one call and says of every receiver it named what the service
-//! said. It never retries, waits for no pace and remembers nothing: the outbox owns all that.
+//! [`Channel::take`] parses one `[[channel]]` table. Mistakes are reported to the table; the returned channel is trusted and holds
+//! its secrets. [`Channel::send`] makes exactly one call and returns the service's answer for each receiver.
+//!
+//! It must not retry, wait for a rate limit or keep any state between calls: the outbox (hub) and the fallback (agent) do that.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! A channel of a described type: one file says what its keys are, what is sent where, and how the answer is read.
+//! A channel whose type is described by a file: its keys, the HTTP request, and how the answer is read.
 //!
-//! [`known::ChannelCatalog`] holds the descriptions, built in (`channels/*.toml`) or beside the configuration (`channels.d/*.toml`).
-//! Here one of them and a channel's own keys become calls. Each receiver gets a call of its own.
+//! [`known::ChannelCatalog`] holds the descriptions: built in (`channels/*.toml`), or the operator's own next to the configuration
+//! (`channels.d/*.toml`). This module combines a description with a channel's keys and makes the calls, one per receiver.
 //!
-//! A channel's secrets appear only in its HTTP request; answers and errors are masked before they are stored or shown.
+//! Secrets of a channel appear only in its HTTP request: answers and errors are masked before they are stored or shown.
 
 mod answer;
 mod body;

@@ -1,16 +1,21 @@
-//! A command of the user's own: one run a call, the notification on its standard input, its exit code the answer.
+//! The `exec` channel: a command of the operator runs once per call, reads the notification on standard input, and answers with its
+//! exit code.
 //!
-//! `command` is a program and its arguments, no shell. `stdin` says what the program reads: `json` (one object, described in
-//! docs/operations.md), `text`, `markdown` or `html`. In an argument `{title}` and `{summary}` stand for those of the notification; what
-//! a log says never becomes an argument of its own. Of the environment it gets `PATH`, `HOME` and `LANG`.
+//! `command` is a program and its arguments; no shell is involved. `stdin` selects the input: `json` (the object is documented in
+//! docs/operations.md), `text`, `markdown` or `html`. In an argument, `{title}` and `{summary}` are replaced by those of the
+//! notification; log text never becomes a separate argument. The environment holds only `PATH`, `HOME` and `LANG`.
 //!
-//! A run has 10 s; then it is killed, with everything in its process group. Its output is read to the end, whatever its
-//! length, and the last lines are kept.
+//! A run may take 10 s. After that its whole process group is killed. The output is read to its end, and its last lines are kept.
 //!
-//! What an exit code means, after sysexits(3): 0 accepted; 75 (try again) later; 65 (bad data) refused for its form, so it
-//! comes once more as short plain text; 77 (no permission), or a program that is not there: the channel waits for a person;
-//! any other, and a death by a signal: refused for a reason that we do not know, so this notification is tried again behind
-//! the others and none is lost.
+//! Exit codes follow sysexits(3):
+//!
+//! | exit code | meaning | consequence |
+//! |---|---|---|
+//! | 0 | accepted | done |
+//! | 75 (temporary failure) | the service is busy | retry with backoff |
+//! | 65 (data error) | the message's form was refused | one more try as short plain text |
+//! | 77 (no permission), or no such program | the configuration is wrong | the channel stops until the operator rearms it |
+//! | other codes and signals | unknown | this notification is tried again after the others; nothing is lost |
 
 use std::ffi::OsString;
 use std::io;

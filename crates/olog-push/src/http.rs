@@ -1,9 +1,9 @@
-//! One bounded HTTP call: the only home of the HTTP client.
+//! One bounded HTTP call. No other module uses the HTTP client.
 //!
-//! A call sends JSON by POST and gives back the status and the whole answer, or in words what happened instead. It
-//! ends after [`CALL_MAX`] whatever the other side does, reads at most [`ANSWER_MAX`] bytes, and follows no redirect: the
-//! body carries a credential. The connection stays open, so that the next call needs none. The client and the system's
-//! trusted roots are built with the first call: a daemon that pushes nothing pays nothing for them.
+//! A call sends JSON by POST and returns the status and the whole answer, or an error that says which step failed. It ends after
+//! [`CALL_MAX`], reads at most [`ANSWER_MAX`] bytes, and never follows a redirect, because the body holds a credential.
+//! Connections stay open for the next call. The client and the system's root certificates are loaded by the first call, so that a
+//! daemon that pushes nothing does not pay for them.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -1,15 +1,18 @@
-//! E-mail: one SMTP conversation a call, and what the server said of each receiver.
+//! E-mail: one SMTP session per call, and the server's answer for each receiver.
 //!
-//! `smtp = "smtps://HOST[:465]"` speaks TLS from the first byte, `"smtp://HOST[:587]"` requires STARTTLS, `"smtp+clear://HOST[:25]"`
-//! never encrypts and so takes no password. To the loopback `smtp://` speaks in clear: what listens there has no certificate of
-//! that name; with a `ca_file` it is held to STARTTLS as everywhere. Certificates are judged by the system's roots, or by those
-//! of `ca_file` alone: a mail server at home signs its own.
+//! | `smtp =` | encryption |
+//! |---|---|
+//! | `smtps://HOST[:465]` | TLS from the first byte |
+//! | `smtp://HOST[:587]` | STARTTLS is required; not on loopback, where no certificate can match the name, unless `ca_file` is set |
+//! | `smtp+clear://HOST[:25]` | none; a password is not allowed |
 //!
-//! What counts as an answer: the server's reply to RCPT for the receiver that it names, its reply to the end of DATA for all who
-//! were taken. A reply that is about nobody in particular (it is busy, it does not take the password) is everybody's. The
-//! letter is in `letter`, the conversation in `dialogue`, the bound on what a server may say in `wire`.
+//! Certificates are verified with the system's root certificates, or only with those of `ca_file` (for a server with its own CA).
 //!
-//! Must not: keep a connection between calls (a server ends it after minutes anyway), or send anything in clear that the
+//! The reply to RCPT is the answer for that receiver. The reply to the end of DATA is the answer for all accepted receivers. A reply
+//! that concerns the whole session (server busy, wrong password) is the answer for every receiver. `letter` builds the message,
+//! `dialogue` holds the session, `wire` limits the size and time of the server's replies.
+//!
+//! It must not keep a connection between calls (servers close it after minutes), and must not send anything unencrypted that the
 //! configuration did not allow.
 
 mod dialogue;

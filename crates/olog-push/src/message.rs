@@ -1,7 +1,9 @@
-//! A message as every kind of channel takes it, and what fits into one: pure sizes and cuts, no sentence.
+//! A composed message in the forms that channels accept, and the size limits that decide where a text is cut.
 //!
-//! The same body stands in a [`Message`] in three forms. Which of them a channel reads and how much of it, in characters or
-//! in bytes, is what its [`Limits`] say; [`Message::body`] is the form that goes out.
+//! A [`Message`] holds the same body as plain text, Markdown and HTML. A channel's [`Limits`] name the form that it sends and its
+//! maximum length, in characters or bytes; [`Message::body`] returns that form, cut to fit.
+//!
+//! Pure: no sentences (those are in `words`), no IO.
 
 use crate::Kind;
 

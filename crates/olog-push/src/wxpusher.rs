@@ -1,11 +1,11 @@
-//! WxPusher, standard push and simple push (SPT): the shape of the call, the reading of the answer, the limits.
+//! WxPusher, standard push and simple push (SPT): the request, the answer, the limits.
 //!
-//! Source: the vendor's manual and openapi.yaml (github.com/wxpusher/wxpusher-docs @4d7ba1b, 2026-07-11). HTTP 200 means
-//! nothing by itself: the answer holds a `code` (1000: taken) and `data[]` with one row for each receiver of the call, each
-//! with its own `code`. A receiver has accepted when all three say so. For SPT the rows name no token: they stand in
-//! the order of the call. 1000 means "send task created": the phone may still stay silent, and nobody tells us.
+//! Source: the vendor's manual and openapi.yaml (github.com/wxpusher/wxpusher-docs @4d7ba1b, 2026-07-11). HTTP 200 alone proves
+//! nothing: the answer holds a `code` (1000: accepted) and `data[]` with one row for each receiver, each with its own `code`. A
+//! receiver has accepted only if the status and both codes say so. SPT rows do not name their token; they have the order of the
+//! request. Code 1000 means "send task created": whether the phone shows the message is never reported.
 //!
-//! Codes as the vendor's enum has them; `msg` decides where the code is too coarse (a rate limit has no code of its own).
+//! Codes are those of the vendor's enum. Where a code is too coarse (a rate limit has none of its own), `msg` decides.
 
 mod take;
 

@@ -1,8 +1,8 @@
-//! Simulated agents for load tests and the benchmark: keys, sessions and events without files, so that one process is a thousand
-//! devices.
+//! Simulated agents for load tests and the benchmark: keys, sessions and events without files, so that one process can act as
+//! thousands of devices.
 //!
-//! It speaks `olog.2` with the types of `olog-proto` over real sockets. It checks the hub's proof, but not its certificate, and ends at
-//! the first error: never use it as an agent.
+//! It speaks `olog.2` with the types of `olog-proto` over real sockets. It verifies the hub's proof but not its certificate, and ends
+//! at the first error: never use it as an agent.
 
 use std::sync::Arc;
 

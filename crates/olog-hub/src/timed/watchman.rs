@@ -375,7 +375,7 @@ impl Watchman {
         Ok(self.roll.due_at(&presences, &open, now))
     }
 
-    /// Of another `offline_after` everybody is told by a ping, and nobody is judged by what the pings for the old one brought.
+    /// After a change of `offline_after` every device is pinged again; answers to pings of the old configuration do not count.
     fn note_patience(&mut self) {
         let offline_policy = self.offline_policy.borrow().clone();
         if offline_policy != self.judged_by {

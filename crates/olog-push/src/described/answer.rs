@@ -1,7 +1,7 @@
-//! How the answer of a described service is read: accepted, later or refused, in the service's own words.
+//! Interprets the answer of a described service: accepted, retry later, or refused, with the service's own words.
 //!
-//! HTTP 2xx alone is an acceptance only where the description says so. What no rule of the description knows is judged by its
-//! status; an answer of 2xx that is not the service's (a proxy's, a portal's) is tried again later.
+//! HTTP 2xx counts as accepted only if the description says so. An answer that matches no rule is judged by its status. A 2xx answer
+//! that is not the service's own (from a proxy or a captive portal) is retried later.
 
 use std::time::Duration;
 

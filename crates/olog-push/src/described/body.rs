@@ -1,4 +1,4 @@
-//! The body of a call as templates, and the names that templates may use.
+//! The request body as templates, and the variables that templates may use.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! One call of a described service, put together from its templates and a message.
+//! Renders one call of a described service from its templates and a message.
 
 use std::collections::BTreeMap;
 

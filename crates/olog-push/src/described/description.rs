@@ -1,7 +1,7 @@
-//! A type of channel as a file describes it: its keys, its request, how its answer is read, and what it takes how fast.
+//! A channel type described by a file: its keys, its request, how its answer is read, its size limits and its rate limit.
 //!
-//! The form is told in docs/channels.md. A file is trusted only after every template in it has been put together with made-up
-//! messages, hostile ones among them: what leaves [`ChannelTypeDef::take`] does not fail for what a message says.
+//! The file format is documented in docs/channels.md. A file is accepted only after every template has been rendered with sample
+//! messages, hostile ones among them: no text of a message can make a [`ChannelTypeDef`] fail later.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;

@@ -1,5 +1,6 @@
-//! The catalogue of channel types: those described by a file, built in or in `channels.d` beside the configuration, and the names of
-//! those that are code. A file in `channels.d` replaces the built-in type of its name; it cannot replace a type that is code.
+//! The catalogue of channel types: types described by a file, built in or from `channels.d` next to the configuration, and the names
+//! of the types that are code. A file in `channels.d` replaces the built-in described type of the same name. It cannot replace a
+//! type that is code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

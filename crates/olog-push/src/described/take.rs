@@ -1,4 +1,4 @@
-//! The keys of a channel of a described type.
+//! Parses the keys of a channel whose type is described by a file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,11 +1,10 @@
-//! Templates of a described service: checked when they are read, rendered for each call.
+//! Templates of a described service: checked when the file is read, rendered for each call.
 //!
-//! What a value holds never breaks the place it is put in, because nobody has to remember to escape it. A body of JSON is a
-//! tree whose texts are templates: each is rendered by itself and becomes one JSON text. In a URL each value is
-//! percent-encoded, in a body that is written as text but declared as JSON each value is one JSON value. Nothing is ever
-//! escaped for HTML.
+//! Values cannot break out of their place, and no author of a description has to escape them. A JSON body is a tree whose strings
+//! are templates; each is rendered on its own and becomes one JSON string. In a URL each value is percent-encoded. In a text body
+//! that is declared as JSON each value becomes one JSON value. Nothing is escaped for HTML.
 //!
-//! A template cannot loop for long ([`FUEL`]), opens no file, and knows only the names it is given: an unknown one is a
+//! A template has a bounded run time ([`FUEL`]), cannot read files, and knows only the given variables: an unknown variable is a
 //! mistake in the file, found by [`Template::faults`].
 
 use std::collections::{BTreeMap, BTreeSet};

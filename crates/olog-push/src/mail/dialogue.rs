@@ -1,4 +1,4 @@
-//! The conversation with a mail server, and whose answer each reply is.
+//! The SMTP session: sends the commands and assigns each reply to its receivers.
 
 use std::net::SocketAddr;
 use std::time::Duration;

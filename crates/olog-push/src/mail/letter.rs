@@ -1,7 +1,6 @@
-//! A message as a letter: headers in ASCII whatever the words are, plain text and HTML side by side.
+//! Builds the e-mail of a message: ASCII headers for any text, and plain text and HTML as alternatives.
 //!
-//! No header line is longer than 78 bytes where it can be divided, so that a letter to many receivers is not refused: RFC 5322
-//! allows 998.
+//! Header lines are folded at 78 bytes, so that a message to many receivers stays below the limit of 998 bytes (RFC 5322).
 
 use std::time::{Duration, UNIX_EPOCH};
 

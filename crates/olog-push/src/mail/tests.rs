@@ -1,4 +1,4 @@
-//! Settings, letters, and a server that says line for line what a test wants it to say.
+//! Settings, messages, and sessions with a scripted server.
 
 use olog_daemon::config::{Invalid, read_text};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};

@@ -1,8 +1,8 @@
-//! The connection under the conversation: reached, encrypted as the configuration says, and bounded in what a server may say.
+//! The connection of an SMTP session: connects, encrypts as configured, and limits the size and time of the server's replies.
 //!
-//! STARTTLS is spoken here, before the SMTP client comes: a client that reads ahead keeps what came behind the reply to
-//! STARTTLS and takes it for an answer under TLS, although anybody on the way can have written it. Here such a call ends.
-//! The greeting is then said once more, to the client, which expects one and speaks EHLO anew as RFC 3207 wants it.
+//! STARTTLS happens here, before the SMTP client reads anything. A client that reads ahead would take bytes that an attacker placed
+//! behind the STARTTLS reply for replies under TLS; here such a call fails. The greeting is then replayed to the client, which
+//! expects one and sends EHLO again, as RFC 3207 requires.
 
 use std::io;
 use std::net::SocketAddr;

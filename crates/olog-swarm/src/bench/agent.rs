@@ -1,4 +1,4 @@
-//! The agent: memory beside rsyslogd, cold start beside find, floods, idleness.
+//! Benchmarks of the agent: memory next to rsyslogd, cold start next to `find`, event floods, idle CPU and wake-ups.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The hub: durable ingest beside raw SQLite inserts, and what a connected idle agent costs.
+//! Benchmarks of the hub: durable ingest next to raw SQLite inserts, and the cost of a connected idle agent.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

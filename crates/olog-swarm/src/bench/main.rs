@@ -1,6 +1,7 @@
-//! `olog-bench`: the figures of docs/performance.md, each beside its peer or limit taken in the same run.
+//! `olog-bench` measures the figures of docs/performance.md, each next to its peer or limit in the same run.
 //!
-//! Run by `cargo xtask bench` in a release build. Prints one row a figure; its verdict is arithmetic, never a test.
+//! `cargo xtask bench` runs it on a release build. It prints one row per figure, with the ratio and the limit. It is not a test: it never
+//! fails because of a slow machine.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
-//! The report over a large fleet: its time beside a bare query of the same rows, its memory, the size of its page.
+//! Benchmark of the report of a large fleet: its time next to a bare query of the same rows, its memory, the size of its page.
 //!
-//! Two devices live thirty days in the hub's own hands, one of them ends in trouble; then their rows are multiplied behind the
-//! hub's back, and the hub that opens that store is asked for a report as a person asks: made, kept, and pushed.
+//! The hub's own code fills a store with two devices over thirty days; one of them ends in ERR. Their rows are then multiplied by SQL. A
+//! hub opens that store and makes, keeps and pushes a report through its ordinary verb.
 
 use std::path::Path;
 use std::time::Instant;

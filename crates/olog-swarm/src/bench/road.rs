@@ -1,4 +1,4 @@
-//! From the writer's close to the push request: the whole road, both ends durable, over TLS on loopback.
+//! Benchmark of the whole path, from the writer's close of a file to the push request: both ends durable, over TLS on loopback.
 
 use std::io::Write as _;
 use std::sync::mpsc;

@@ -1,4 +1,5 @@
-//! A storm of 100,000 errors over 1,000 devices: how many messages, how much memory, how fast, and what a lone alert costs beside it.
+//! Benchmark of a storm, 100,000 errors over 1,000 devices: number of messages, memory, throughput, and the latency of one unrelated
+//! alert during it.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -197,7 +197,7 @@ async fn a_device_that_is_silent_is_lost_and_back_with_its_incident() {
     }
 }
 
-/// Its session pinged for the old `offline_after`: what it did not say by the new one says nothing.
+/// Its session was pinged under the old `offline_after`; silence after that ping proves nothing under the new one.
 #[tokio::test]
 async fn who_is_given_less_time_while_connected_is_asked_before_it_is_judged() {
     for mut world in worlds().await {
