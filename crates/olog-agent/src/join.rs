@@ -1,10 +1,10 @@
 //! `join`: makes this device known to the hub of a join link.
 //!
-//! It takes the same steps as every later connection, one at a time, so that the error names the first step that failed: DNS, TCP, TLS,
-//! upgrade, key. The link's secret is sent last, after two checks: the hub has shown the key that is named in the link,
-//! and `state_dir` has accepted the files that will be stored. So a proxy that blocks websockets, a server in
-//! the hub's place, or missing permissions do not use up the link. When the hub has accepted the secret, the hub's
-//! address and key are stored; from then on the device belongs to that hub.
+//! It takes the same steps as every later connection, one at a time, so that the error names the first step that failed: DNS,
+//! TCP, TLS, upgrade, key. The link's secret is sent last, after two checks: the hub has shown the key that is named in the link,
+//! and `state_dir` has accepted the files that will be stored. So a proxy that blocks websockets, a server in the hub's place, or
+//! missing permissions do not use up the link. When the hub has accepted the secret, the hub's address and key are stored; from
+//! then on the device belongs to that hub.
 //!
 //! Works without a running daemon. A running daemon notices the new hub by itself.
 

@@ -1,6 +1,6 @@
-//! Decisions become rows: writes the incidents and notifications that follow from outcomes, in the caller's transaction.
+//! Decisions become rows: writes the incidents and notifications that follow from the effects of a rule, in the caller's transaction.
 //!
-//! `ingest`, `watchman` and the command handlers call the pure rules and pass their outcomes here, so there is one way from an [`Outcome`]
+//! `ingest`, `watchman` and the command handlers call the pure rules and pass their effects here, so there is one way from an effect
 //! to a row. [`Rules`] is the live configuration that these decisions need: policy, channels, language, time zone.
 //!
 //! Decides nothing itself, commits nothing, wakes no worker.

@@ -14,7 +14,7 @@
 //! | `web` | pages and the HTTP API |
 //! | `admin` | verbs on the Unix socket, setup, channel test, crash report |
 //! | `hub` | the wiring: start, reload, stop |
-//! | `cli`, `simulate` | the command line; the same workers on a stage |
+//! | `cli`, `simulate` | the command line; a simulation that runs the same workers with a manual clock |
 //!
 //! `bell` (a wake-up without content) and `journal` (log lines written after a commit) belong to no room.
 

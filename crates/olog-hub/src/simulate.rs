@@ -1,15 +1,15 @@
 //! `olog-hub simulate`: which messages a scenario would bring, when, how they are merged, and what is held back and why.
 //!
-//! A `Script` says what happens; the stage plays it through the hub's own workers as fast as the machine allows; the `Story` is what
-//! a person reads. Each step moves the clock to the next instant at which something happens or is due, runs what is due, and
+//! A `ScenarioFile` lists what happens; the `Harness` plays it through the hub's own workers as fast as the machine allows; the
+//! `Transcript` is the printed text. Each step moves the clock to the next instant at which something happens or is due, runs what is due, and
 //! lets every channel send. Nothing sleeps, no service is called, and nothing remains but the printed text.
 //!
-//! Must not: decide anything that the hub decides (it would be another hub's story), or need a running hub.
+//! Must not: decide anything that the hub decides (the result would not be what the hub does), or need a running hub.
 
+mod harness;
 mod scenario;
 mod shipped;
-mod stage;
-mod story;
+mod transcript;
 mod wire;
 
 use std::cmp::Reverse;
@@ -28,9 +28,9 @@ use crate::ingest::IngestError;
 use crate::net::enrol::EnrolError;
 use crate::store::{StoreError, Tx, incidents};
 use crate::timed::reporter::ReportError;
+use harness::Harness;
 use scenario::{Action, IncidentRef, Person, Scenario, ScenarioFile, TimedAction};
-use stage::Harness;
-use story::Transcript;
+use transcript::Transcript;
 
 pub use scenario::Mistakes;
 pub use shipped::{ShippedScenario, list};
@@ -38,7 +38,7 @@ pub use shipped::{ShippedScenario, list};
 /// Instants that are played: beyond it something never rests.
 const INSTANTS_MAX: u64 = 5_000_000;
 
-/// Why there is no story.
+/// Why there is no transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
     /// The file.
@@ -96,7 +96,7 @@ pub struct SimulationRequest {
     pub now: At,
 }
 
-/// Plays a scenario and tells its story.
+/// Plays a scenario and returns the transcript.
 pub async fn run(request: &SimulationRequest) -> Result<String, PlayError> {
     let path = shipped::find(&request.scenario)?;
     let script = read(&path)?;
@@ -105,8 +105,8 @@ pub async fn run(request: &SimulationRequest) -> Result<String, PlayError> {
     // Nothing of a report is written anywhere.
     (live.report.html_dir, live.report.html_url) = (None, None);
     let scenario = script.in_zone(live.timezone, request.now)?;
-    let story = play(scenario, &script, Arc::new(live), &from).await?;
-    Ok(story.text())
+    let transcript = play(scenario, &script, Arc::new(live), &from).await?;
+    Ok(transcript.text())
 }
 
 fn read(path: &Path) -> Result<ScenarioFile, PlayError> {
@@ -144,8 +144,8 @@ fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Live, Str
 }
 
 async fn play(scenario: Scenario, script: &ScenarioFile, live: Arc<Live>, from: &str) -> Result<Transcript, PlayError> {
-    let mut stage = Harness::set_up(&scenario, live.clone()).await?;
-    let mut story = Transcript::new(&scenario, script, &live, from);
+    let mut harness = Harness::set_up(&scenario, live.clone()).await?;
+    let mut transcript = Transcript::new(&scenario, script, &live, from);
     // (when, which line, for the how manieth time)
     let mut coming: BinaryHeap<Reverse<(At, usize, u64)>> =
         scenario.acts.iter().enumerate().map(|(i, act)| Reverse((act.at, i, 1))).collect();
@@ -156,17 +156,17 @@ async fn play(scenario: Scenario, script: &ScenarioFile, live: Arc<Live>, from: 
         }
         let act = coming.peek().map(|Reverse((at, ..))| *at);
         let tells = (!is_told).then_some(scenario.tell_from.max(scenario.start));
-        let next = [act, tells].into_iter().flatten().fold(stage.next(), At::min);
+        let next = [act, tells].into_iter().flatten().fold(harness.next(), At::min);
         if next > scenario.end {
             break;
         }
-        stage.advance_to(next);
-        if tells.is_some_and(|at| at <= stage.now()) {
+        harness.advance_to(next);
+        if tells.is_some_and(|at| at <= harness.now()) {
             is_told = true;
-            stage.tell();
+            harness.tell();
         }
         // What happened while a call was under way is there together; what happens now, one after the other.
-        let now = stage.now();
+        let now = harness.now();
         let mut is_first = true;
         while let Some(Reverse((at, i, n))) = coming.peek().copied() {
             if at > now || (at == now && !is_first) {
@@ -175,61 +175,61 @@ async fn play(scenario: Scenario, script: &ScenarioFile, live: Arc<Live>, from: 
             (is_first, _) = (false, coming.pop());
             let Some(act) = scenario.acts.get(i) else { continue };
             if is_told && n == 1 {
-                story.happens(act, at);
+                transcript.happens(act, at);
             }
-            happen(&mut stage, act, at, n, &mut story).await?;
+            happen(&mut harness, act, at, n, &mut transcript).await?;
             if let Some((span, _)) = act.every.filter(|(_, times)| n < *times) {
                 coming.push(Reverse((at.plus(span), i, n + 1)));
             }
         }
-        stage.look().await?;
-        let called = stage.send().await?;
-        story.hears(&stage, called).await?;
+        harness.look().await?;
+        let called = harness.send().await?;
+        transcript.hears(&harness, called).await?;
     }
-    stage.advance_to(scenario.end);
-    story.ends(&stage).await?;
-    stage.strike().await?;
-    Ok(story)
+    harness.advance_to(scenario.end);
+    transcript.ends(&harness).await?;
+    harness.strike().await?;
+    Ok(transcript)
 }
 
 /// One act, once.
 async fn happen(
-    stage: &mut Harness,
+    harness: &mut Harness,
     act: &TimedAction,
     at: At,
     n: u64,
-    story: &mut Transcript,
+    transcript: &mut Transcript,
 ) -> Result<(), PlayError> {
-    let clock = story.time_of_day(at);
+    let clock = transcript.time_of_day(at);
     match &act.deed {
-        Action::Service { channel, state } => stage.services.set(channel.as_deref(), state.clone()),
-        Action::Person(person) => by_person(stage, person, story).await?,
+        Action::Service { channel, state } => harness.services.set(channel.as_deref(), state.clone()),
+        Action::Person(person) => by_person(harness, person, transcript).await?,
         Action::Away { says_bye } => {
             for device in &act.devices {
-                stage.disconnect(device, *says_bye).await;
+                harness.disconnect(device, *says_bye).await;
             }
         }
         Action::Back { rebooted } => {
             for device in &act.devices {
                 if *rebooted {
-                    stage.reboot(device);
+                    harness.reboot(device);
                 }
-                stage.connect(device).await?;
+                harness.connect(device).await?;
             }
         }
         Action::Log(log) => {
             for device in &act.devices {
-                stage.happens(device, at, |files| wire::log(files, log, at, n, &clock)).await?;
+                harness.happens(device, at, |files| wire::log(files, log, at, n, &clock)).await?;
             }
         }
         Action::Run { task, end } => {
             for device in &act.devices {
-                stage.happens(device, at, |_| wire::run(task, end.as_ref(), n, &clock)).await?;
+                harness.happens(device, at, |_| wire::run(task, end.as_ref(), n, &clock)).await?;
             }
         }
         Action::Wire(what) => {
             for device in &act.devices {
-                stage.happens(device, at, |_| what.as_ref().clone()).await?;
+                harness.happens(device, at, |_| what.as_ref().clone()).await?;
             }
         }
     }
@@ -238,20 +238,20 @@ async fn happen(
 
 type PersonVerb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<operator::ActionResult, StoreError>;
 
-async fn by_person(stage: &Harness, person: &Person, story: &mut Transcript) -> Result<(), PlayError> {
+async fn by_person(harness: &Harness, person: &Person, transcript: &mut Transcript) -> Result<(), PlayError> {
     let (which, verb): (_, PersonVerb) = match person {
         Person::Ack(which) => (which, operator::acknowledge),
         Person::Close(which) => (which, operator::close),
         Person::Rearm(channel) => {
-            let (channel, now) = (channel.clone(), stage.now());
-            return Ok(stage.store.write(move |tx| crate::store::outbox::rearm(tx, &channel, now)).await?);
+            let (channel, now) = (channel.clone(), harness.now());
+            return Ok(harness.store.write(move |tx| crate::store::outbox::rearm(tx, &channel, now)).await?);
         }
     };
     let which = which.clone();
     let number = match which {
         IncidentRef::Number(number) => Some(number),
         IncidentRef::Of(device, task) => {
-            let open = stage.store.read(|tx| incidents::list(tx, false, u64::MAX, 10_000)).await?;
+            let open = harness.store.read(|tx| incidents::list(tx, false, u64::MAX, 10_000)).await?;
             let is_it = |incident: &&incidents::Incident| match (&task, incident.subject.as_str()) {
                 (Some(task), "task" | "lost") => incident.device.as_deref() == Some(&device) && incident.name == *task,
                 (None, "device") => incident.name.split(", ").any(|name| name == device),
@@ -260,13 +260,13 @@ async fn by_person(stage: &Harness, person: &Person, story: &mut Transcript) -> 
             open.iter().find(is_it).map(|incident| incident.id)
         }
     };
-    let (rules, now) = (stage.rules.clone(), stage.now());
+    let (rules, now) = (harness.rules.clone(), harness.now());
     let done = match number {
-        Some(number) => stage.store.write(move |tx| verb(tx, &rules, number, now)).await?,
+        Some(number) => harness.store.write(move |tx| verb(tx, &rules, number, now)).await?,
         None => operator::ActionResult::Unknown,
     };
     if !matches!(done, operator::ActionResult::Yes(_)) {
-        story.remarks("nothing is open there: the person does nothing", now);
+        transcript.remarks("nothing is open there: the person does nothing", now);
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! Manual pages, in English and Chinese, and completions: the packages carry what the programs understand.
 //!
-//! The Chinese page is the English one, sentence by sentence: `packaging/manual.zh-CN.txt` has the translations.
-//! Both are committed, so that a package can be built without running a program. The scripts for the shells only call the program, which
-//! knows its own command line. After a change of a verb:
-//! `OLOG_WRITE_MANUALS=1 cargo test -p olog-journeys manuals`.
+//! The Chinese page is the English one, sentence by sentence: `packaging/manual.zh-CN.txt` has the translations. Both are
+//! committed, so that a package can be built without running a program. The scripts for the shells only call the program, which
+//! knows its own command line. After a change of a verb: `OLOG_WRITE_MANUALS=1 cargo test -p olog-journeys manuals`.
 
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,5 @@
-//! What the user does to an incident or a task: acknowledge, close, expect, forget, rename, merge. Loads, lets the facts
-//! decide, and writes, in one
-//! transaction. Used by the command handlers; wakes no worker.
+//! What the user does to an incident or a task: acknowledge, close, expect, forget, rename, merge. Loads, lets the facts decide,
+//! and writes, in one transaction. Used by the command handlers; wakes no worker.
 
 use olog_proto::{At, TaskName};
 

@@ -1,6 +1,6 @@
 //! The one place where a silence holds a notification back, and where held notifications are told when the silence ends.
 //!
-//! Every notification of the hub goes through [`tell`]. `silence` decides; this module stores the held state ([`Holding`]) in the same
+//! Every notification of the hub goes through [`tell`]. `silence` decides; this module stores the held state ([`SuppressedRow`]) in the same
 //! transaction as the notification, so a crash cannot make them differ. A notification about several devices is split: each device is
 //! silenced on its own. [`release`] runs when a silence may be over: what is still failing is told, with its facts of that moment.
 

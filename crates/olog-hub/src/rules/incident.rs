@@ -2,7 +2,7 @@
 //!
 //! Input: the stored [`TaskFacts`] of one task, an event or the passing of time, the policy and `now`. Output: [`IncidentEffect`]s to
 //! write. The same input always gives the same output, so a caller that commits facts and outcomes in one transaction may crash at
-//! any point. `telling` decides what the user is notified of and when; `signs` classifies an event; `texts` deduplicates messages of
+//! any point. `notify_policy` decides what the user is notified of and when; `observation` classifies an event; `texts` deduplicates messages of
 //! `.msg` files. The 30-day history of states is kept here too (`state::Days`).
 //!
 //! Two kinds of time. *Order* ("the log began after the error") compares the times of the events themselves, in the hub's time, so

@@ -1,24 +1,21 @@
 //! Device liveness: which device is LOST, which is BACK, and which devices belong to one incident.
 //!
 //! A device is LOST when nothing was heard from it for its `offline_after`, plus 5 min if it had said `bye`. When the first
-//! device reaches its
-//! timeout, the hub pings every device that has been silent for more than half of its own timeout, and waits at most 10 s
-//! for answers.
-//! The devices that are then lost, and those without an answer that are due within 30 s, form one [`Absence`] (one incident); their
-//! return is notified together.
+//! device reaches its timeout, the hub pings every device that has been silent for more than half of its own timeout, and waits
+//! at most 10 s for answers. The devices that are then lost, and those without an answer that are due within 30 s, form one
+//! [`Absence`] (one incident); their return is notified together.
 //!
 //! Flapping: the first two losses within 24 h are notified normally. From the third on the device is reported as flapping, with its
 //! count: at most every 6 h, once after 1 h offline, and once after 24 h online.
 //!
-//! Pure: device snapshots, open absences and `now` in, [`LivenessAction`]s out. What must survive a restart is in [`Absence`], the
-//! facts of an
-//! incident. [`LivenessTracker`] holds only what a restart may forget: the ping round in progress and the recent losses of each device.
+//! Pure: device snapshots, open absences and `now` in, [`LivenessAction`]s out. What must survive a restart is in [`Absence`],
+//! the facts of an incident. [`LivenessTracker`] holds only what a restart may forget: the ping round in progress and the recent
+//! losses of each device.
 //!
 //! Must not know the sessions, the store, or tasks.
 //!
-//! Invariants: a device is missing in at most one open absence; BACK is sent only for devices whose LOST was sent; after a
-//! start the hub
-//! waits each device's full timeout before it calls that device lost.
+//! Invariants: a device is missing in at most one open absence; BACK is sent only for devices whose LOST was sent; after a start
+//! the hub waits each device's full timeout before it calls that device lost.
 
 use std::collections::BTreeMap;
 

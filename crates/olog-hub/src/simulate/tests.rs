@@ -8,10 +8,11 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../packaging/hub/scenarios")
 }
 
-async fn story(name: &str, language: Language) -> String {
+async fn transcript(name: &str, language: Language) -> String {
     let scenario = folder().join(name).with_extension("jsonl");
-    let story = run(&SimulationRequest { scenario, config: None, language: Some(language), now: NOW }).await.unwrap();
-    story.replace(&folder().display().to_string(), "")
+    let transcript =
+        run(&SimulationRequest { scenario, config: None, language: Some(language), now: NOW }).await.unwrap();
+    transcript.replace(&folder().display().to_string(), "")
 }
 
 /// A test, and so a snapshot, a scenario and language.
@@ -22,12 +23,12 @@ macro_rules! scenarios {
 
             #[tokio::test]
             async fn in_chinese() {
-                insta::assert_snapshot!(concat!($name, ".zh-CN"), story($name, Language::ZhCn).await);
+                insta::assert_snapshot!(concat!($name, ".zh-CN"), transcript($name, Language::ZhCn).await);
             }
 
             #[tokio::test]
             async fn in_english() {
-                insta::assert_snapshot!(concat!($name, ".en"), story($name, Language::En).await);
+                insta::assert_snapshot!(concat!($name, ".en"), transcript($name, Language::En).await);
             }
         })*
 
@@ -92,6 +93,9 @@ async fn what_a_device_keeps_while_it_is_away_comes_when_it_is_back_with_its_own
         {"at": "01:10", "device": "nas", "is": "back"}
         {"at": "02:00", "end": true}"#;
     std::fs::write(&scenario, text).unwrap();
-    let story = run(&SimulationRequest { scenario, config: None, language: None, now: NOW }).await.unwrap();
-    assert!(story.contains("01:10:00 > phone: ERR 1 BACK 1") && story.contains("job failed at 01:02:00."), "{story}");
+    let transcript = run(&SimulationRequest { scenario, config: None, language: None, now: NOW }).await.unwrap();
+    assert!(
+        transcript.contains("01:10:00 > phone: ERR 1 BACK 1") && transcript.contains("job failed at 01:02:00."),
+        "{transcript}"
+    );
 }

@@ -1,4 +1,4 @@
-//! The stage of a simulation: the hub's real workers on a temporary database, with a manual clock.
+//! The harness of a simulation: the hub's real workers on a temporary database, with a manual clock.
 //!
 //! Nothing here decides what is told: devices connect through `ingest` and `net/sessions`, the watchman and the reporter do what is
 //! due, dispatchers claim, merge, keep to rate limit and budget, and record the services' answers. Only three things are
@@ -194,7 +194,7 @@ impl Harness {
             sender.begin().await?;
             senders.push((sender, None));
         }
-        let mut stage = Harness {
+        let mut harness = Harness {
             store,
             rules,
             services,
@@ -216,9 +216,9 @@ impl Harness {
             stop,
             _kept: (live_sender, patience_sender, folder),
         };
-        stage.join_all(&scenario.devices).await?;
-        stage.look().await?;
-        Ok(stage)
+        harness.join_all(&scenario.devices).await?;
+        harness.look().await?;
+        Ok(harness)
     }
 
     async fn join_all(&mut self, devices: &[SimDevice]) -> Result<(), PlayError> {

@@ -10,8 +10,8 @@ use olog_proto::name::escape;
 use olog_push::{Answer, Notice};
 
 use super::PlayError;
+use super::harness::{Call, Harness};
 use super::scenario::{Action, IncidentRef, LogChange, Person, Scenario, ScenarioFile, ServiceState, TimedAction};
-use super::stage::{Call, Harness};
 use crate::config::Live;
 use crate::store::{incidents, ledger, outbox};
 
@@ -44,7 +44,7 @@ struct ChannelStats {
 
 impl Transcript {
     pub(super) fn new(scenario: &Scenario, script: &ScenarioFile, live: &Live, from: &str) -> Transcript {
-        let mut story = Transcript {
+        let mut transcript = Transcript {
             zone: live.timezone,
             text: String::new(),
             day: String::new(),
@@ -55,7 +55,7 @@ impl Transcript {
         };
         let about = script.about(live.language.as_str()).unwrap_or_default();
         if !about.is_empty() {
-            story.line(&format!("# {}", escape(about.as_bytes())));
+            transcript.line(&format!("# {}", escape(about.as_bytes())));
         }
         let channel = |channel: &Arc<olog_push::Channel>| match channel.per_day {
             Some(per_day) => format!("{} ({per_day} a day)", channel.name),
@@ -63,14 +63,14 @@ impl Transcript {
         };
         let channels: Vec<String> = live.channels.iter().map(channel).collect();
         let n = scenario.devices.len();
-        story.line(&format!(
+        transcript.line(&format!(
             "# {n} device{}, {}, {}; to {}; configuration: {from}",
             if n == 1 { "" } else { "s" },
             live.timezone,
             live.language.as_str(),
             channels.join(", ")
         ));
-        story
+        transcript
     }
 
     pub(super) fn text(self) -> String {
@@ -125,20 +125,20 @@ impl Transcript {
     }
 
     /// What was called since, and what waits now that did not before.
-    pub(super) async fn hears(&mut self, stage: &Harness, called: bool) -> Result<(), PlayError> {
+    pub(super) async fn hears(&mut self, harness: &Harness, called: bool) -> Result<(), PlayError> {
         if called {
             let after = self.sent_through;
-            let sent = stage.store.read(move |tx| ledger::sent_after(tx, after, PAGE)).await?;
+            let sent = harness.store.read(move |tx| ledger::sent_after(tx, after, PAGE)).await?;
             self.sent_through = sent.last().map_or(after, |sent| sent.id);
-            for call in stage.services.calls() {
+            for call in harness.services.calls() {
                 let n = sent.iter().find(|sent| sent.channel == call.channel && sent.at == call.at);
-                self.call(stage, &call, n.map(|sent| sent.n_notices)).await?;
+                self.call(harness, &call, n.map(|sent| sent.n_notices)).await?;
             }
         }
-        self.waits(stage).await
+        self.waits(harness).await
     }
 
-    async fn call(&mut self, stage: &Harness, call: &Call, n_notices: Option<usize>) -> Result<(), PlayError> {
+    async fn call(&mut self, harness: &Harness, call: &Call, n_notices: Option<usize>) -> Result<(), PlayError> {
         let not_accepted = call.answers.iter().find_map(|(receiver, answer)| match answer {
             Answer::Accepted { .. } => None,
             Answer::Later { why, .. } => Some((receiver.id.clone(), format!("not now: {why}"))),
@@ -171,7 +171,7 @@ impl Transcript {
             Some(_) => Vec::new(),
             None => vec!["once more, short and plain".to_owned()],
         };
-        facts.extend(self.budget(stage, &call.channel).await?);
+        facts.extend(self.budget(harness, &call.channel).await?);
         if let Some((receiver, why)) = not_accepted {
             facts.push(format!("{receiver} {why}"));
         }
@@ -182,10 +182,10 @@ impl Transcript {
     }
 
     /// What is left of a channel's messages of the day.
-    async fn budget(&self, stage: &Harness, channel: &str) -> Result<Option<String>, PlayError> {
-        let now = stage.now();
-        let Some(channel) = stage.rules.channels.iter().find(|c| c.name == channel).cloned() else { return Ok(None) };
-        let budget = stage.store.read(move |tx| {
+    async fn budget(&self, harness: &Harness, channel: &str) -> Result<Option<String>, PlayError> {
+        let now = harness.now();
+        let Some(channel) = harness.rules.channels.iter().find(|c| c.name == channel).cloned() else { return Ok(None) };
+        let budget = harness.store.read(move |tx| {
             let facts = outbox::channel(tx, &channel.name)?;
             outbox::budget(tx, &channel, &facts, None, now)
         });
@@ -193,36 +193,36 @@ impl Transcript {
     }
 
     /// Why a notice waits.
-    async fn why(&self, stage: &Harness, id: i64) -> Result<String, PlayError> {
-        let (rules, now) = (stage.rules.clone(), stage.now());
+    async fn why(&self, harness: &Harness, id: i64) -> Result<String, PlayError> {
+        let (rules, now) = (harness.rules.clone(), harness.now());
         let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
-        let waits = stage.store.read(move |tx| outbox::why_waits(tx, id, &rules.channels, quiet_until, now)).await?;
+        let waits = harness.store.read(move |tx| outbox::why_waits(tx, id, &rules.channels, quiet_until, now)).await?;
         Ok(waits
             .map_or_else(String::new, |waits| waits.words(|at| self.local(at).format("%m-%d %H:%M:%S").to_string())))
     }
 
-    async fn waits(&mut self, stage: &Harness) -> Result<(), PlayError> {
+    async fn waits(&mut self, harness: &Harness) -> Result<(), PlayError> {
         loop {
             let after = self.held_through;
-            let waiting = stage.store.read(move |tx| ledger::waiting(tx, after, PAGE)).await?;
+            let waiting = harness.store.read(move |tx| ledger::waiting(tx, after, PAGE)).await?;
             let Some(last) = waiting.last() else { return Ok(()) };
             self.held_through = last.id;
             for entry in &waiting {
-                let title = title(stage, &entry.notice, &entry.channel);
-                let why = self.why(stage, entry.id).await?;
-                self.at(stage.now(), '~', &format!("{}: {title} waits: {why}", entry.channel));
+                let title = title(harness, &entry.notice, &entry.channel);
+                let why = self.why(harness, entry.id).await?;
+                self.at(harness.now(), '~', &format!("{}: {title} waits: {why}", entry.channel));
             }
         }
     }
 
     /// What is left when it is over.
-    pub(super) async fn ends(&mut self, stage: &Harness) -> Result<(), PlayError> {
-        let now = stage.now();
+    pub(super) async fn ends(&mut self, harness: &Harness) -> Result<(), PlayError> {
+        let now = harness.now();
         self.at(now, '.', "the end");
         self.line("");
-        let waiting = stage.store.read(|tx| ledger::waiting(tx, 0, u32::MAX)).await?;
+        let waiting = harness.store.read(|tx| ledger::waiting(tx, 0, u32::MAX)).await?;
         let names: BTreeSet<String> =
-            stage.rules.channels.iter().map(|c| c.name.clone()).chain(self.channels.keys().cloned()).collect();
+            harness.rules.channels.iter().map(|c| c.name.clone()).chain(self.channels.keys().cloned()).collect();
         for name in names {
             let told = self.channels.get(&name);
             let (messages, notices) = told.map_or((0, 0), |told| (told.n_messages, told.n_notices));
@@ -231,21 +231,21 @@ impl Transcript {
             if let Some((why, since, n)) = failing {
                 words.push(format!("{} not accepted since {} ({why})", count(*n, "call"), self.time_of_day(*since)));
             }
-            words.extend(self.budget(stage, &name).await?);
+            words.extend(self.budget(harness, &name).await?);
             let waits: Vec<String> = waiting
                 .iter()
                 .filter(|entry| entry.channel == name)
-                .map(|entry| title(stage, &entry.notice, &name))
+                .map(|entry| title(harness, &entry.notice, &name))
                 .collect();
             if !waits.is_empty() {
                 words.push(format!("{} still waiting: {}", waits.len(), list(&waits, 10)));
             }
             self.line(&format!("{name}: {}", words.join("; ")));
         }
-        let mut all = stage.store.read(|tx| incidents::list(tx, true, u64::MAX, 10_000)).await?;
+        let mut all = harness.store.read(|tx| incidents::list(tx, true, u64::MAX, 10_000)).await?;
         all.reverse();
         for incident in all.iter().take(LISTED) {
-            let line = self.incident(stage, incident).await?;
+            let line = self.incident(harness, incident).await?;
             self.line(&line);
         }
         if all.len() > LISTED {
@@ -254,9 +254,9 @@ impl Transcript {
         Ok(())
     }
 
-    async fn incident(&self, stage: &Harness, incident: &incidents::Incident) -> Result<String, PlayError> {
+    async fn incident(&self, harness: &Harness, incident: &incidents::Incident) -> Result<String, PlayError> {
         let number = incident.id;
-        let told = stage.store.read(move |tx| ledger::of_incident(tx, number, 10_000)).await?;
+        let told = harness.store.read(move |tx| ledger::of_incident(tx, number, 10_000)).await?;
         let about = match &incident.device {
             Some(device) if *device != incident.name => format!("{device}/{}", incident.name),
             _ => incident.name.clone(),
@@ -290,10 +290,10 @@ fn list(items: &[String], max: usize) -> String {
 }
 
 /// What its title would be if it went alone.
-fn title(stage: &Harness, notice: &Notice, channel: &str) -> String {
-    let channel = stage.rules.channels.iter().find(|c| c.name == channel);
+fn title(harness: &Harness, notice: &Notice, channel: &str) -> String {
+    let channel = harness.rules.channels.iter().find(|c| c.name == channel);
     channel.map_or_else(String::new, |channel| {
-        stage.rules.compose(std::slice::from_ref(notice), channel, None, stage.now()).message.title
+        harness.rules.compose(std::slice::from_ref(notice), channel, None, harness.now()).message.title
     })
 }
 
