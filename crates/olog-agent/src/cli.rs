@@ -14,10 +14,11 @@ use olog_daemon::{
     log,
     service::{self, Exit},
     socket::{AskError, Client},
-    workers::WorkerState,
 };
 use olog_proto::{JoinLink, TaskName};
 use tokio::runtime::{Builder, Runtime};
+
+use status::{of_terminal, show};
 
 use crate::{
     agent::{self, Handle, line},
@@ -28,6 +29,8 @@ use crate::{
     runs, sandbox,
     socket::Status,
 };
+
+mod status;
 
 /// The Olog agent: watches log folders on this device and reports to the hub.
 #[derive(Debug, Parser)]
@@ -252,7 +255,7 @@ fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
     let state_dir = &config.fixed.state_dir;
     let joined = match identity::hub(state_dir) {
         Ok(Some(hub)) => format!("joined {}", hub.base),
-        Ok(None) => not_joined(),
+        Ok(None) => format!("not joined: {}", line::how_to_join(line::hub_is_here())),
         Err(error) => chain(&error),
     };
     line(format_args!("# {}: {joined}", state_dir.display()));
@@ -281,16 +284,19 @@ async fn join_verb(link: Option<String>, config: &Config) -> Exit {
         Ok(hub) => hub,
         Err(error) => return failed(&error),
     };
+    let say = of_terminal(Clock::system().now());
     let next = match client(config).post::<()>("/reload", &()).await {
         // Its own session is the proof that it can speak with the hub.
         Ok(()) => match until_connected(&client(config)).await {
-            None => "the running agent is connected".to_owned(),
-            Some(trouble) => format!("the running agent is not connected yet: {trouble}"),
+            None => say.word("agent-joined-connected"),
+            Some(trouble) => say.text("agent-joined-not-connected", &[("why", trouble.into())]),
         },
-        Err(AskError::Away { .. }) => "start the agent: systemctl enable --now olog-agent".to_owned(),
-        Err(_) => "the running agent connects to it within half a minute".to_owned(),
+        Err(AskError::Away { .. }) => say.word("agent-joined-start"),
+        Err(_) => say.word("agent-joined-soon"),
     };
-    print(&format!("{} joined {}; {next}\n", live.device, joined.base))
+    let (device, hub) = (live.device.to_string(), joined.base.to_string());
+    let args = [("device", device.into()), ("hub", hub.into()), ("next", next.into())];
+    print(&(say.text("agent-joined", &args) + "\n"))
 }
 
 /// What keeps the running agent from a session, if it has none within some seconds.
@@ -326,53 +332,9 @@ fn client(config: &Config) -> Client {
 async fn status(config: &Config, json: bool) -> Exit {
     match client(config).get::<Status>("/status").await {
         Ok(status) if json => print(&(serde_json::to_string_pretty(&status).unwrap_or_default() + "\n")),
-        Ok(status) => print(&show(&status)),
+        Ok(status) => print(&show(&of_terminal(Clock::system().now()), &status)),
         Err(error) => failed(&error),
     }
-}
-
-fn not_joined() -> String {
-    format!("not joined: {}", line::how_to_join(line::hub_is_here()))
-}
-
-fn show(status: &Status) -> String {
-    let hub = match (&status.hub, status.connected, &status.trouble) {
-        (None, _, _) => not_joined(),
-        (Some(hub), true, _) => format!("connected to {hub}"),
-        (Some(hub), false, trouble) => {
-            format!("not connected to {hub}: {}", trouble.as_deref().unwrap_or("trying"))
-        }
-    };
-    let mut out = format!("{} (olog-agent {}): {hub}\n", status.device, status.version);
-    out += &format!(
-        "waiting for the hub: {} events, {} bytes; acknowledged through {}\n",
-        status.spool, status.spool_bytes, status.acked
-    );
-    out += &format!("{}\n", line::watched(status));
-    for run in &status.runs {
-        let since = humantime::format_rfc3339_seconds(
-            std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(run.since.0).unwrap_or(0)),
-        );
-        out += &format!("running: {} since {since} (user {})\n", run.task, run.uid);
-    }
-    if let Some(skew) = status.skew.filter(|skew| skew.abs() > 10_000) {
-        out += &format!("this device's clock differs from the hub's by {} s\n", skew / 1000);
-    }
-    for note in &status.notes {
-        let path = note.path.as_deref().map(|path| format!("{path}: ")).unwrap_or_default();
-        out += &format!("problem: {path}{}\n", note.text);
-    }
-    for worker in &status.workers {
-        if worker.state == WorkerState::Stuck {
-            out += &format!("stuck: {} makes no step\n", worker.name);
-        }
-        for duty in worker.duties.iter().filter(|duty| duty.failing_since_at.is_some()) {
-            let lasts = duty.failing_for().map_or(0, |span| span.as_secs());
-            let why = duty.error.as_deref().unwrap_or_default();
-            out += &format!("failing for {lasts} s: {} ({}): {why}\n", duty.name, worker.name);
-        }
-    }
-    out
 }
 
 fn scan(config: &Config) -> Exit {

@@ -346,7 +346,8 @@ fn language() -> Language {
     if named.is_some_and(|name| name.starts_with("en")) { Language::En } else { Language::default() }
 }
 
-fn timezone() -> chrono_tz::Tz {
+/// The system's time zone.
+pub(crate) fn timezone() -> chrono_tz::Tz {
     iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::UTC)
 }
 

@@ -167,3 +167,32 @@ setup-wrong = { $question }: { $problem }; nothing was changed
 setup-cancelled = cancelled; nothing was changed
 setup-unreadable = cannot read the answers: { $why }
 setup-echo = the terminal may no longer show what you type; run: reset
+
+## olog-agent: status and join, in the language of the terminal
+agent-head = { $device } (olog-agent { $version }): { $hub }
+agent-connected = connected to { $hub }
+agent-not-connected = not connected to { $hub }: { $why }
+agent-trying = trying
+agent-not-joined = not joined: run `olog-agent join` with the line that `olog-hub join-link` prints
+agent-not-joined-here = not joined: run `olog-agent join` with the line that `olog-hub join-link` prints; for the hub of this machine: `olog-hub join-link --local | olog-agent join`
+agent-waiting = waiting for the hub: { $events ->
+    [one] 1 event
+   *[other] { $events } events
+}, { $bytes } bytes; acknowledged through { $acked }
+agent-watching = watching { $files ->
+    [one] 1 file
+   *[other] { $files } files
+} in { $folders ->
+    [one] 1 folder
+   *[other] { $folders } folders
+}
+agent-running = running: { $task } since { $since } (user { $uid })
+agent-skew = this device's clock differs from the hub's by { $span }
+agent-note = problem: { $path }{ $text }
+agent-stuck = stuck: { $worker } makes no step
+agent-failing = failing for { $span }: { $duty } ({ $worker }): { $why }
+agent-joined = { $device } joined { $hub }; { $next }
+agent-joined-connected = the running agent is connected
+agent-joined-not-connected = the running agent is not connected yet: { $why }
+agent-joined-start = start the agent: systemctl enable --now olog-agent
+agent-joined-soon = the running agent connects to it within half a minute

@@ -152,3 +152,23 @@ setup-wrong = { $question }：{ $problem }；什么也没有改动
 setup-cancelled = 已取消；什么也没有改动
 setup-unreadable = 无法读取输入：{ $why }
 setup-echo = 终端可能不再显示输入的字符，请运行：reset
+
+## olog-agent: status and join, in the language of the terminal
+agent-head = { $device }（olog-agent { $version }）：{ $hub }
+agent-connected = 已连接 { $hub }
+agent-not-connected = 未连接 { $hub }：{ $why }
+agent-trying = 正在尝试
+agent-not-joined = 尚未加入服务端：在服务端运行 `olog-hub join-link`，再用它打印的链接运行 `olog-agent join`
+agent-not-joined-here = 尚未加入服务端：在服务端运行 `olog-hub join-link`，再用它打印的链接运行 `olog-agent join`；服务端就在本机：`olog-hub join-link --local | olog-agent join`
+agent-waiting = 等待发送：{ $events } 个事件，{ $bytes } 字节；服务端已确认到第 { $acked } 号
+agent-watching = 正在监视 { $folders } 个目录中的 { $files } 个文件
+agent-running = 正在运行：{ $task }，自 { $since } 起（用户 { $uid }）
+agent-skew = 本设备的时钟与服务端相差 { $span }
+agent-note = 问题：{ $problem }（{ $path }{ $text }）
+agent-stuck = 卡住：{ $worker } 没有进展
+agent-failing = { $span }来一直失败：{ $duty }（{ $worker }）：{ $why }
+agent-joined = { $device } 已加入 { $hub }；{ $next }
+agent-joined-connected = 运行中的客户端已连接
+agent-joined-not-connected = 运行中的客户端尚未连接：{ $why }
+agent-joined-start = 启动客户端：systemctl enable --now olog-agent
+agent-joined-soon = 运行中的客户端会在半分钟内连接

@@ -34,6 +34,9 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("../admin/setup.rs"),
         include_str!("../admin/setup/agent.rs"),
         include_str!("../admin/setup/ask.rs"),
+        // The agent's sentences are in the same catalogue.
+        include_str!("../../../olog-agent/src/cli.rs"),
+        include_str!("../../../olog-agent/src/cli/status.rs"),
     ]
     .concat();
     let used: BTreeSet<&str> = code.split('"').filter(|piece| keys(EN).contains(piece)).collect();
