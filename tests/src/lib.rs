@@ -13,6 +13,7 @@
 )]
 
 pub mod daemon;
+pub mod old_client;
 pub mod phone;
 pub mod proxy;
 pub mod world;

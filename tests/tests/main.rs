@@ -20,6 +20,7 @@ mod hours;
 mod inputs;
 mod journals;
 mod kills;
+mod legacy;
 mod names;
 mod outages;
 mod pages;

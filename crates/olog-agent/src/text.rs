@@ -11,18 +11,17 @@
 //! Pure: no file, no clock. The reader bounds what comes in (two windows of [`crate::read::WINDOW`], and what stands before them),
 //! [`Excerpt`] bounds what goes out. Any bytes give a text, in time that grows with their number and not with its square.
 
-mod redact;
 #[cfg(test)]
 mod tests;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use olog_proto::clean::log_text;
 use olog_proto::fingerprint::fingerprints;
-use olog_proto::name::is_unprintable;
 use olog_proto::{Excerpt, FingerprintText};
 use regex::Regex;
 
-pub use redact::{Before, Redactor};
+pub use olog_proto::redact::{Before, Redactor};
 
 /// New bytes of a file: all of them in `head`, or its two ends.
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,13 +76,13 @@ pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: TextOption
     let named = manner.encoding.filter(|encoding| *encoding == UTF_8 && kept.is_some_and(is_code_page));
     let encoding = named.or(kept).or_else(by_head).or_else(by_tail);
     let with = encoding.unwrap_or(UTF_8);
-    let cleaned = |text: String| drop_ignored(clean(&text), manner.ignore);
+    let cleaned = |text: String| drop_ignored(log_text(&text), manner.ignore);
     let head = match bytes.from_start {
         true => without_bom(bytes.head, with),
         false if with == UTF_8 => aligned(bytes.head, with),
         false => bytes.head,
     };
-    let before = Before::of(&clean(&decode(aligned(bytes.before, with), with, true)));
+    let before = Before::of(&log_text(&decode(aligned(bytes.before, with), with, true)));
     let head = manner.redactor.redact(&cleaned(decode(head, with, !whole)), &before);
     let tail = match whole {
         true => String::new(),
@@ -252,58 +251,6 @@ fn aligned<'a>(window: &'a [u8], encoding: &'static Encoding) -> &'a [u8] {
         window.iter().take(4096).position(|&b| b < 0x30).unwrap_or(0)
     };
     window.get(skip..).unwrap_or_default()
-}
-
-/// Takes out what moves a terminal: escape sequences, controls, marks that turn the direction of writing.
-fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let after = rest.get(c.len_utf8()..).unwrap_or_default();
-        rest = after;
-        match c {
-            '\x1b' => rest = after_escape(after),
-            '\u{9b}' => rest = after_csi(after),
-            '\r' => {
-                if !after.starts_with('\n') {
-                    out.push('\n');
-                }
-            }
-            '\n' | '\t' => out.push(c),
-            // A run of bytes that are no text says no more than one of them.
-            '\u{fffd}' if out.ends_with(c) => {}
-            c if is_unprintable(c) => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// What follows an ESC and its sequence (ECMA-48).
-fn after_escape(text: &str) -> &str {
-    let Some(kind) = text.chars().next() else { return text };
-    let rest = text.get(kind.len_utf8()..).unwrap_or_default();
-    match kind {
-        '[' => after_csi(rest),
-        ']' | 'P' | 'X' | '^' | '_' => after_terminal_string(rest),
-        ' '..='/' => rest.strip_prefix(|c: char| matches!(c, '0'..='~')).unwrap_or(rest),
-        '0'..='~' => rest,
-        _ => text,
-    }
-}
-
-/// What follows a string for the terminal (a title, a link): it ends with BEL or ST, on its line. One that does not end is text.
-/// The search stops at the next ESC, so many strings without an end do not search the same text again and again.
-fn after_terminal_string(text: &str) -> &str {
-    let Some(end) = text.find(['\x07', '\x1b', '\n']) else { return text };
-    let rest = text.get(end..).unwrap_or_default();
-    rest.strip_prefix('\x07').or_else(|| rest.strip_prefix("\x1b\\")).unwrap_or(text)
-}
-
-fn after_csi(text: &str) -> &str {
-    let parameters = text.find(|c: char| !matches!(c, ' '..='?')).unwrap_or(text.len());
-    let rest = text.get(parameters..).unwrap_or_default();
-    rest.strip_prefix(|c: char| matches!(c, '@'..='~')).unwrap_or(rest)
 }
 
 fn drop_ignored(text: String, ignore: &[Regex]) -> String {

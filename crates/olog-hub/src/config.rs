@@ -4,7 +4,7 @@
 //! the hub runs is [`Live`], published as a whole; what may not is [`Boot`]. So the types alone keep a reload from applying a
 //! part, and a live value from being handed to something that was set up once.
 //!
-//! Keys of later features (`[legacy]`, `[backup]`) are known and validated already; `check`, the log and `status` say that they
+//! Keys of a later feature (`[backup]`) are known and validated already; `check`, the log and `status` say that they
 //! have no effect yet ([`Live::without_effect`]). Must not: read a secret where only the places are asked for ([`Config::places`]).
 
 use std::{
@@ -316,7 +316,7 @@ impl Live {
 
     /// Tables that are accepted so that the file stays valid, but that this version does not act on yet.
     pub fn without_effect(&self) -> Vec<&'static str> {
-        let tables = [("[legacy]", self.legacy != Legacy::default()), ("[backup]", self.backup.is_some())];
+        let tables = [("[backup]", self.backup.is_some())];
         tables.into_iter().filter(|(_, is_there)| *is_there).map(|(table, _)| table).collect()
     }
 

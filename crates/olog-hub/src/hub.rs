@@ -48,7 +48,8 @@ use crate::{
     ingest::{Bells, Ingest},
     net::{
         enrol::{self, Enrol, EnrolError},
-        listener::{Limits, ListenError, Listener, tls},
+        legacy::{LegacyTerms, clients::LegacyClients},
+        listener::{InClear, Limits, ListenError, Listener, tls},
         session::{Refusals, SessionContext},
         sessions::Sessions,
     },
@@ -190,6 +191,7 @@ impl Hub {
             store: store.clone(),
             live: live.clone(),
             workers: workers.clone(),
+            legacy: LegacyClients::default(),
         };
         let status = StatusLine::new(&store, &sessions, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
@@ -221,7 +223,7 @@ impl Hub {
         endless(&mut core, "heartbeat", HeartbeatWorker::new(&verbs).run(stop_core.clone()));
         named(&mut core, "ingest", ingest_worker.with_pulse(worker("ingest")).run(stop_core.clone()));
         let mut edge = JoinSet::new();
-        endless(&mut edge, "listener", listener.run(web::router(Arc::new(web)), stop_edge.clone()));
+        endless(&mut edge, "listener", listen(listener, web, stop_edge.clone()));
         let socket_path = boot.socket.clone();
         endless(&mut edge, "verbs", socket::run(verbs_listener, socket_path, Arc::new(verbs), stop_edge.clone()));
         // Everything that can fail is behind us.
@@ -318,6 +320,14 @@ fn ports(boot: &Boot, certificate: Option<&tls::Certificate>) -> Result<(Listene
     let verbs = unix::bind(&boot.socket, SOCKET_MODE);
     let verbs = verbs.map_err(|source| of_path(&boot.socket, source))?;
     Ok((listener, verbs))
+}
+
+/// Serves the port: all routes, and beside TLS the old clients in clear, while `[legacy]` is enabled.
+async fn listen(listener: Listener, web: Web, stop: CancellationToken) {
+    let (live, web) = (web.live.clone(), Arc::new(web));
+    let is_open = Arc::new(move || LegacyTerms::of(&live.borrow()).is_some());
+    let in_clear = InClear { app: web::legacy_router(web.clone()), is_open };
+    listener.run(web::router(web), in_clear, stop).await;
 }
 
 fn named<F>(set: &mut JoinSet<WorkerEnd>, name: &'static str, worker: F)

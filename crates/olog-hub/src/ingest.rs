@@ -16,6 +16,7 @@
 //!
 //! Must not know frames, call a channel, or decide what an event means (`incident` does).
 
+pub mod legacy;
 mod notes;
 mod touched;
 

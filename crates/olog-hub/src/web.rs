@@ -26,7 +26,8 @@ use crate::{
     config::Live,
     net::{
         enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
-        listener::Connection,
+        legacy::{self, LegacyTerms, clients::LegacyClients},
+        listener::{Connection, SPEAKS_TLS_WORDS},
         session::{self, SessionContext},
     },
     rules::report,
@@ -60,6 +61,8 @@ pub struct Web {
     pub live: watch::Receiver<Arc<Live>>,
     /// How the workers are, for `/metrics`.
     pub workers: Workers,
+    /// The old clients that are connected.
+    pub legacy: LegacyClients,
 }
 
 /// An error as the API tells it.
@@ -112,7 +115,7 @@ impl From<EnrolError> for Problem {
 /// All routes.
 pub fn router(web: Arc<Web>) -> Router {
     Router::new()
-        .route("/", get(async || Html(pages::HOME)))
+        .route("/", get(home))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
@@ -126,6 +129,11 @@ pub fn router(web: Arc<Web>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn(within_limits))
         .with_state(web)
+}
+
+/// All that a port with TLS serves in clear: the old clients.
+pub fn legacy_router(web: Arc<Web>) -> Router {
+    Router::new().route("/", get(legacy_only)).fallback(speaks_tls).with_state(web)
 }
 
 async fn within_limits(request: Request, next: Next) -> Response {
@@ -210,12 +218,61 @@ async fn join(
     Ok(Json(web.enrol.join(from, request).await?))
 }
 
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// The page; for an old client its session.
+async fn home(
+    State(web): State<Arc<Web>>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) if LegacyTerms::of(&web.live.borrow()).is_some() => old_client(web, connection, &headers, upgrade),
+        _ => Html(pages::HOME).into_response(),
+    }
+}
+
+async fn legacy_only(
+    State(web): State<Arc<Web>>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => old_client(web, connection, &headers, upgrade),
+        Err(_) => speaks_tls().await,
+    }
+}
+
+async fn speaks_tls() -> Response {
+    (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], SPEAKS_TLS_WORDS).into_response()
+}
+
+/// An old client's session.
+fn old_client(web: Arc<Web>, connection: Connection, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    let peer = client_address(connection.ip(), headers, &web.live.borrow());
+    upgrade
+        .read_buffer_size(SESSION_BUFFER)
+        .write_buffer_size(SESSION_BUFFER)
+        .max_write_buffer_size(2 * FRAME_MAX)
+        .max_message_size(legacy::MESSAGE_MAX)
+        .max_frame_size(legacy::MESSAGE_MAX)
+        .on_failed_upgrade(|error| tracing::debug!(%error, "an upgrade failed"))
+        .on_upgrade(async move |socket| {
+            let terms = || LegacyTerms::of(&web.live.borrow());
+            legacy::run(socket, peer, terms, (&web.desk, &web.legacy)).await;
+            // The connection's place is free only now.
+            drop(connection);
+        })
+}
+
 /// A device's session.
 async fn agent(
     State(web): State<Arc<Web>>,
     Extension(connection): Extension<Connection>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),

@@ -30,6 +30,59 @@ fn without(text: String, is_kept: impl Fn(&u8) -> bool, is_bad: impl Fn(char) ->
     text.chars().filter(|c| !is_bad(*c)).collect()
 }
 
+/// The text of a log, as a file or a program has it: without escape sequences, controls and marks that turn the direction of
+/// writing; every line end is `\n`.
+pub fn log_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        rest = after;
+        match c {
+            '\x1b' => rest = after_escape(after),
+            '\u{9b}' => rest = after_csi(after),
+            '\r' => {
+                if !after.starts_with('\n') {
+                    out.push('\n');
+                }
+            }
+            '\n' | '\t' => out.push(c),
+            // A run of bytes that are no text says no more than one of them.
+            '\u{fffd}' if out.ends_with(c) => {}
+            c if is_unprintable(c) => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What follows an ESC and its sequence (ECMA-48).
+fn after_escape(text: &str) -> &str {
+    let Some(kind) = text.chars().next() else { return text };
+    let rest = text.get(kind.len_utf8()..).unwrap_or_default();
+    match kind {
+        '[' => after_csi(rest),
+        ']' | 'P' | 'X' | '^' | '_' => after_terminal_string(rest),
+        ' '..='/' => rest.strip_prefix(|c: char| matches!(c, '0'..='~')).unwrap_or(rest),
+        '0'..='~' => rest,
+        _ => text,
+    }
+}
+
+/// What follows a string for the terminal (a title, a link): it ends with BEL or ST, on its line. One that does not end is text.
+/// The search stops at the next ESC, so many strings without an end do not search the same text again and again.
+fn after_terminal_string(text: &str) -> &str {
+    let Some(end) = text.find(['\x07', '\x1b', '\n']) else { return text };
+    let rest = text.get(end..).unwrap_or_default();
+    rest.strip_prefix('\x07').or_else(|| rest.strip_prefix("\x1b\\")).unwrap_or(text)
+}
+
+fn after_csi(text: &str) -> &str {
+    let parameters = text.find(|c: char| !matches!(c, ' '..='?')).unwrap_or(text.len());
+    let rest = text.get(parameters..).unwrap_or_default();
+    rest.strip_prefix(|c: char| matches!(c, '@'..='~')).unwrap_or(rest)
+}
+
 /// For a field that is a text of several lines.
 pub(crate) fn decode_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(text)

@@ -16,6 +16,7 @@ pub mod fingerprint;
 pub mod frame;
 pub mod identity;
 pub mod name;
+pub mod redact;
 
 pub use event::{At, BootId, Change, DeviceTime, Epoch, Event, Excerpt, File, Note, OwnPush, What};
 pub use fingerprint::{Fingerprint, FingerprintText};

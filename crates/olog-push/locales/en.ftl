@@ -316,6 +316,13 @@ system-gap = { $n ->
 } missing: the hub may have been restored from a backup.
 system-two-machines-title = SAME key twice
 system-two-machines = Two machines use the key of { $device }: { $addresses }. One is a clone: on that one, delete state_dir and join again.
+system-legacy-client-title = OLD client
+system-legacy-client = { $code ->
+    [legacy_name] An old client (olog.py) at { $addresses } uses the name of { $name }, a device with olog-agent. The hub rejects it. If both run on the same machine, stop olog.py there and remove it from crontab; otherwise give that client another name.
+    [legacy_twice] Two old clients (olog.py) use the name { $name }: the hub rejects the second one, at { $addresses }. Give one of them another name.
+    [legacy_clock] The clock of old client { $name } (olog.py, at { $addresses }) differs from the hub's by { $n } s. The old protocol allows 10 s, so the hub rejects it. Correct its clock, for example with: timedatectl set-ntp true
+   *[other] Old client { $name } (olog.py) sends more than the hub accepts: { $text }. Clean up its log dirs, or install olog-agent there.
+}
 system-unreadable-title = EVENT not stored
 system-unreadable = The database rejected event { $n } of { $device }. It is recorded as unreadable; later events are not affected.
 agent-problem = { $code ->
@@ -505,6 +512,7 @@ page-failing = not working: { $why }
 page-no-link = There is no link to this page: { $why }
 page-clock-ahead = The clock of { $name } is { $span } ahead.
 page-clock-behind = The clock of { $name } is { $span } behind.
+page-legacy = old client (olog.py)
 page-other-versions = Version differs from the hub's: { $names }
 page-backup = Last backup { $time }.
 page-next-report = Next report: { $time }.

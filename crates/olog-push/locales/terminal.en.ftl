@@ -16,6 +16,7 @@ cli-incident-unknown = there is no incident #{ $n }: see olog-hub incident list 
 cli-none-open = None of these incidents is open.
 cli-no-incident = No incident is open.
 cli-acknowledged-mark = * acknowledged
+cli-legacy = { $name } (old client)
 cli-device-accepted = Accepted { $name }. It connects by itself within 10 seconds.
 cli-device-forgotten = Removed { $name }: its key is rejected from now on. To let it back in: olog-hub join-link --device { $name }
 cli-device-renamed = { $old } is now called { $name }.
@@ -91,6 +92,10 @@ status-without-effect = hub.toml has { $table }, which this version does not sup
 
 ## status: how things are
 status-devices = Devices: { $connected } of { $devices } connected.
+status-legacy = { $n ->
+    [one] One of them is an old client (olog.py).
+   *[other] { $n } of them are old clients (olog.py).
+}
 status-away = Not connected: { $names }{ $more ->
     [0] .
    *[other] {" "}and { $more } more.

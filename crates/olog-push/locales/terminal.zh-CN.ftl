@@ -22,6 +22,7 @@ cli-incident-unknown = 没有故障 #{ $n }，请查看：olog-hub incident list
 cli-none-open = 这些编号中没有未结束的故障。
 cli-no-incident = 没有未结束的故障。
 cli-acknowledged-mark = * 已确认
+cli-legacy = { $name }（旧版客户端）
 cli-device-accepted = 已接受 { $name }，它会在 10 秒内自动连接。
 cli-device-forgotten = 已移除 { $name }，它的密钥从现在起无效。要让它重新加入：olog-hub join-link --device { $name }
 cli-device-renamed = { $old } 现在叫 { $name }。
@@ -78,6 +79,7 @@ status-without-effect = hub.toml 里有 { $table }，此版本尚不支持，不
 
 ## status：现状
 status-devices = 设备：{ $devices } 台中 { $connected } 台在线。
+status-legacy = 其中 { $n } 台使用旧版客户端（olog.py）。
 status-away = 不在线：{ $names }{ $more ->
     [0] 。
    *[other] {" "}等，另有 { $more } 台。

@@ -270,6 +270,13 @@ system-gap-title = 事件缺失
 system-gap = { $device } 缺少 { $n } 个事件：服务端可能是从备份恢复的。
 system-two-machines-title = 密钥重复
 system-two-machines = 两台机器正在使用 { $device } 的密钥：{ $addresses }。其中一台是克隆：请在那台机器上删除 state_dir，再重新加入。
+system-legacy-client-title = 旧版客户端
+system-legacy-client = { $code ->
+    [legacy_name] { $addresses } 上的旧版客户端（olog.py）使用了设备 { $name } 的名称，而该设备已运行 olog-agent。服务端拒绝了它的连接。如果是同一台机器，请停止 olog.py 并从 crontab 中删除；否则请给旧版客户端换一个名称。
+    [legacy_twice] 两个旧版客户端（olog.py）使用同一个名称 { $name }：服务端拒绝了第二个（{ $addresses }）。请给其中一个换一个名称。
+    [legacy_clock] 旧版客户端 { $name }（olog.py，{ $addresses }）的时钟与服务端相差 { $n } 秒。旧协议只允许相差 10 秒，因此服务端拒绝了它的连接。请校准它的时钟，例如：timedatectl set-ntp true
+   *[other] 旧版客户端 { $name }（olog.py）发送的内容超出上限：{ $text }。请清理它的日志目录，或在那里安装 olog-agent。
+}
 system-unreadable-title = 事件无法入库
 system-unreadable = { $device } 的第 { $n } 号事件无法写入数据库，已标记为不可读；后续事件不受影响。
 agent-problem = { $code ->
@@ -423,6 +430,7 @@ page-failing = 故障：{ $why }
 page-no-link = 本页没有可打开的链接：{ $why }
 page-clock-ahead = { $name } 的时钟快了 { $span }。
 page-clock-behind = { $name } 的时钟慢了 { $span }。
+page-legacy = 旧版客户端（olog.py）
 page-other-versions = 与服务端版本不同：{ $names }
 page-backup = 最近备份 { $time }。
 page-next-report = 下次日报：{ $time }。

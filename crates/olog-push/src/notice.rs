@@ -400,6 +400,8 @@ pub enum SystemCode {
     Gap,
     /// Two machines use the key of a device. `addresses`.
     TwoMachines,
+    /// Something is wrong with an old client (olog.py). `code`: what, `name`: its own, `addresses`, `n`: seconds, `text`.
+    LegacyClient,
     /// An event that the store cannot take was recorded as unreadable. `n`: its number.
     Unreadable,
     /// Stored values that this version cannot read were set aside. `n`: how many, `what`: the first, `why`.

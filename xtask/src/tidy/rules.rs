@@ -81,7 +81,10 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             &["channel"],
         ]),
     ),
-    ("olog-proto", Within::Floors(&[&["fingerprint", "name"], &["clean"], &["event", "identity"], &["frame"]])),
+    (
+        "olog-proto",
+        Within::Floors(&[&["fingerprint", "name", "redact"], &["clean"], &["event", "identity"], &["frame"]]),
+    ),
 ];
 
 /// A crate, and those of ours that it may use.
@@ -140,7 +143,7 @@ pub(crate) fn is_sql(text: &str) -> bool {
 /// Where Chinese may stand in a string outside the catalogues: the words of dates, those by which a service refuses, and
 /// the names of secrets.
 pub(crate) const WORD_HOMES: &[(&str, &str)] =
-    &[("olog-proto", "fingerprint"), ("olog-push", "wxpusher"), ("olog-agent", "text")];
+    &[("olog-proto", "fingerprint"), ("olog-proto", "redact"), ("olog-push", "wxpusher")];
 
 /// Han characters.
 pub(crate) fn is_chinese(c: char) -> bool {

@@ -2,6 +2,8 @@ use encoding_rs::{GB18030, GBK};
 use olog_proto::{EXCERPT_END, EXCERPT_WHOLE};
 use proptest::prelude::*;
 
+use olog_proto::name::is_unprintable;
+
 use super::*;
 
 fn manner(redactor: &Redactor) -> TextOptions<'_> {

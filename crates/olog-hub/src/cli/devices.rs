@@ -61,7 +61,7 @@ pub(super) async fn answer(hub: &Context<'_>, verb: DeviceVerb) -> VerbResult {
     let words = match verb {
         DeviceVerb::List { pending, json } => {
             let columns = if pending { show::PENDING } else { show::DEVICES };
-            return hub.list(&format!("/devices?pending={pending}"), json, columns).await;
+            return hub.list_marked(&format!("/devices?pending={pending}"), json, columns, "version").await;
         }
         DeviceVerb::Accept { who } => {
             hub.client.post::<()>("/device/accept", &Who { who: who.clone() }).await?;

@@ -100,6 +100,9 @@ fn facts(hub: &Context<'_>, status: &Status) -> Vec<String> {
     if status.devices > 0 {
         say("status-devices", &[number("connected", status.connected), number("devices", status.devices)]);
     }
+    if status.legacy > 0 {
+        say("status-legacy", &[number("n", status.legacy)]);
+    }
     let n_away = status.devices.saturating_sub(status.connected);
     if n_away > 0 && !status.not_connected.is_empty() {
         let more = n_away.saturating_sub(status.not_connected.len());

@@ -79,7 +79,7 @@ pub(super) async fn answer(hub: &Context<'_>, verb: TaskVerb) -> VerbResult {
         )
     };
     Ok(match verb {
-        TaskVerb::List { json } => hub.list("/tasks", json, show::TASKS).await?,
+        TaskVerb::List { json } => hub.list_marked("/tasks", json, show::TASKS, "device").await?,
         TaskVerb::Show { device, task, json } => {
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("device", &device)

@@ -75,6 +75,21 @@ impl<'a> Context<'a> {
         Ok(if json { show::json(&rows) } else { self.show.table(&rows, columns) }.into())
     }
 
+    /// As [`Context::list`]; in the table, `field` says of the rows of old clients (olog.py) that they are.
+    pub(super) async fn list_marked(&self, target: &str, json: bool, columns: &[Column], field: &str) -> VerbResult {
+        let mut rows: Value = self.client.get(target).await?;
+        if json {
+            return Ok(show::json(&rows).into());
+        }
+        let rows_of = rows.as_array_mut().into_iter().flatten();
+        for row in rows_of.filter(|row| row.get("legacy") == Some(&Value::Bool(true))) {
+            if let Some(Value::String(name)) = row.get_mut(field) {
+                *name = self.t("cli-legacy", &[text("name", &*name)]);
+            }
+        }
+        Ok(self.show.table(&rows, columns).into())
+    }
+
     /// A name that means nothing to the hub.
     pub(super) fn remark(&self, remark: &Remark) -> String {
         let nearest = remark.nearest.as_deref().unwrap_or_default();

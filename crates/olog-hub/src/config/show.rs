@@ -217,7 +217,12 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
         ));
     }
     for table in live.without_effect() {
-        say(format!("{table} is not available in this version yet: the table is validated and has no effect"));
+        say(format!(
+            "{table} is not available in this version yet: the table is validated and has no effect, no backup is made"
+        ));
+    }
+    if live.legacy.enabled {
+        say("[legacy] lets old clients in, unencrypted and by one token for all: disable it when the last one has moved".into());
     }
     if let Some(backup) = &live.backup
         && backup.dir.starts_with(&boot.state_dir)

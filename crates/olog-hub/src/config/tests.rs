@@ -223,6 +223,8 @@ fn remarks_ask_about_what_is_probably_not_meant() {
     say("[report]\nhtml_dir = '/nowhere'", "not a folder");
     say("[report]\nhtml_url = 'https://h'", "nothing that it could open");
     say("[backup]", "on the disk of the store");
+    say("[backup]", "[backup] is not available in this version yet");
+    say("[legacy]\nenabled = true\ntoken = 'AT_x'", "unencrypted");
 }
 
 #[test]

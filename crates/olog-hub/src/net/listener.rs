@@ -2,7 +2,8 @@
 //!
 //! An agent's connection stays for weeks and says nothing most of the time, so what counts is what it holds while idle.
 //! This loop does by hand what a server framework would do, for three reasons: it looks at the first byte (a TLS
-//! handshake is TLS; anything else in clear is told which port this is), it keeps every buffer small, and it lets go of
+//! handshake is TLS; anything else in clear is an old client's upgrade while these are let in, else it is told which port this
+//! is), it keeps every buffer small, and it lets go of
 //! everything of HTTP once a connection has become a websocket.
 //!
 //! Bounds: so many connections ([`Limits::connections`]; a further one is closed, counted, and told in the log), so long
@@ -42,6 +43,9 @@ const BACKLOG: u32 = 1024;
 /// How often the log says that connections are refused.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// What is said in clear on a port that speaks TLS.
+pub const SPEAKS_TLS_WORDS: &str = "this port speaks TLS: use https://\r\n";
+
 const SPEAKS_TLS: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\
     content-length: 36\r\n\r\nthis port speaks TLS: use https://\r\n";
@@ -78,6 +82,21 @@ impl Connection {
     /// The other end's address; an IPv4 one that came through an IPv6 socket as what it is.
     pub fn ip(&self) -> IpAddr {
         self.peer.ip().to_canonical()
+    }
+}
+
+/// What a port that speaks TLS serves in clear beside it, while it is open.
+#[derive(Clone)]
+pub struct InClear {
+    /// The routes.
+    pub app: Router,
+    /// Is it open now?
+    pub is_open: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl std::fmt::Debug for InClear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InClear").field("is_open", &(self.is_open)()).finish_non_exhaustive()
     }
 }
 
@@ -147,7 +166,7 @@ impl Listener {
     }
 
     /// Serves until stopped; then waits until every connection and session is gone (the caller sets a limit).
-    pub async fn run(self, app: Router, stop: CancellationToken) {
+    pub async fn run(self, app: Router, in_clear: InClear, stop: CancellationToken) {
         let mut connections = JoinSet::new();
         let mut told_at: Option<Instant> = None;
         loop {
@@ -179,10 +198,17 @@ impl Listener {
             };
             let tls = self.tls.as_ref().map(|config| TlsAcceptor::from(config.borrow().clone()));
             let connection = Connection { peer, tls: tls.is_some(), _place: Arc::new(place) };
-            connections.spawn(serve(socket, tls, connection, app.clone(), self.limits, stop.clone()));
+            connections.spawn(serve(
+                socket,
+                tls,
+                connection,
+                (app.clone(), in_clear.clone()),
+                self.limits,
+                stop.clone(),
+            ));
         }
         drop(self.socket);
-        drop(app);
+        drop((app, in_clear));
         while let Some(ended) = connections.join_next().await {
             log_panic(ended);
         }
@@ -215,7 +241,7 @@ async fn serve(
     socket: TcpStream,
     tls: Option<TlsAcceptor>,
     connection: Connection,
-    app: Router,
+    (app, in_clear): (Router, InClear),
     limits: Limits,
     stop: CancellationToken,
 ) {
@@ -227,6 +253,9 @@ async fn serve(
     let mut first = [0];
     match timeout(limits.handshake, socket.peek(&mut first)).await {
         Ok(Ok(1)) if first == [TLS_HANDSHAKE] => {}
+        Ok(Ok(1)) if (in_clear.is_open)() => {
+            return http(socket, Connection { tls: false, ..connection }, in_clear.app, limits, stop).await;
+        }
         Ok(Ok(1)) => return refuse_clear(socket, limits.handshake).await,
         _ => return,
     }

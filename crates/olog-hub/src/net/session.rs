@@ -84,7 +84,12 @@ impl Refusals {
         if matches!(why, Refusal::Pending | Refusal::Busy { .. }) {
             return;
         }
-        let (words, now) = (words_of(why), Instant::now());
+        self.tell_words(peer, words_of(why));
+    }
+
+    /// In the words of who refuses.
+    pub(super) fn tell_words(&self, peer: IpAddr, words: String) {
+        let now = Instant::now();
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = |at: &Instant| now.saturating_duration_since(*at) < REFUSAL_TOLD_EVERY;
         if told.len() >= REFUSALS_KEPT {

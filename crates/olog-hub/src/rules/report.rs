@@ -49,6 +49,8 @@ pub struct DeviceRow {
     pub address: Option<String>,
     /// Of its agent.
     pub version: Option<String>,
+    /// It is an old client (olog.py).
+    pub is_legacy: bool,
     /// When something was last heard from it.
     pub heard_at: Option<At>,
     /// It is away.
@@ -407,7 +409,7 @@ impl Builder {
         if let Some(skew) = row.skew.filter(|skew| skew.saturating_abs() > SKEW) {
             keep(&mut report.skews, (row.name.clone(), skew), NAMES);
         }
-        if let Some(version) = &row.version {
+        if let Some(version) = row.version.as_ref().filter(|_| !row.is_legacy) {
             // Which of them are old is known at the end.
             let known = report.old_versions.iter().filter(|(_, v)| v == version).count();
             if known < NAMES {

@@ -16,6 +16,9 @@ pub const PENDING_MAX: u32 = 1_000;
 /// One that has not come for this long (ms) waits no more.
 const PENDING_FOR: i64 = 7 * 86_400_000;
 
+/// The version of an old client's device: the program has none of its own. It is what marks such a device.
+pub const LEGACY_VERSION: &str = "olog.py";
+
 /// How a device stands to the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceState {

@@ -7,8 +7,9 @@
 use olog_proto::{At, DeviceName, PublicKey};
 use serde::{Deserialize, Serialize};
 
+use super::devices::{DeviceId, LEGACY_VERSION, SessionStart};
 use super::renames::{TOLD_NAME, drop_tasks};
-use super::{Row, StoreError, Tx, devices::DeviceId};
+use super::{Row, StoreError, Tx};
 use crate::values;
 
 /// A used or expired link is remembered for this long (ms).
@@ -39,6 +40,9 @@ pub struct ListedDevice {
     pub peer: Option<String>,
     /// Milliseconds that its clock is ahead of ours.
     pub skew: Option<i64>,
+    /// It is an old client (olog.py).
+    #[serde(default)]
+    pub legacy: bool,
     /// Has it a session now? The store does not know; who lists fills it in.
     #[serde(default)]
     pub connected: bool,
@@ -152,6 +156,48 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: At) -> R
     Ok(Joined::Yes { device, name, replaced })
 }
 
+/// What came of an old client that gives a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is a device, from now on if it was none.
+    Yes,
+    /// This device has the name, and a key of its own.
+    NameTaken(DeviceId),
+    /// A person forgot it. It waits to be accepted.
+    Pending {
+        /// From now on.
+        is_new: bool,
+    },
+}
+
+/// Makes an old client a device under the name that it gives; `start.key` is the key that the hub has for that name.
+pub fn admit_legacy(tx: &mut Tx<'_>, start: &SessionStart) -> Result<Admitted, StoreError> {
+    let ours = by_key(tx, &start.key)?;
+    if ours.as_ref().is_some_and(|(_, state, _)| state == "joined") {
+        return Ok(Admitted::Yes);
+    }
+    let holder = by_name(tx, start.name.as_str())?;
+    if let Some((holder, Some(_))) = holder {
+        return Ok(Admitted::NameTaken(holder));
+    }
+    if let Some((device, state, _)) = ours {
+        tx.execute(
+            "UPDATE devices SET state = 'pending', heard_at = $2, peer = $3 WHERE id = $1",
+            values![device.0, start.now, start.peer.to_string()],
+        )?;
+        return Ok(Admitted::Pending { is_new: state != "pending" });
+    }
+    let device = match holder {
+        Some((device, _)) => device,
+        None => insert(tx, &start.name, start.now)?,
+    };
+    tx.execute(
+        "UPDATE devices SET asked = $2, key = $3, joined_at = $4 WHERE id = $1",
+        values![device.0, start.name.as_str(), start.key.to_string(), start.now],
+    )?;
+    Ok(Admitted::Yes)
+}
+
 /// What came of a verb on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceActionResult {
@@ -257,6 +303,7 @@ fn device(row: &Row) -> Result<ListedDevice, StoreError> {
         heard_at: row.at_or_null(8)?,
         peer: text(9)?,
         skew: row.int_or_null(10)?,
+        legacy: row.text_or_null(5)? == Some(LEGACY_VERSION),
         connected: false,
     })
 }

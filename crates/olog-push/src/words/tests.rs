@@ -133,6 +133,7 @@ fn system(code: SystemCode) -> Notice {
         ("channel", "me"),
         ("answer", "1001 业务异常"),
         ("receiver", "UID_gone"),
+        ("name", "comsrv"),
         ("host", "hc-ping.com"),
         ("what", "notification me"),
         ("command", "olog-hub task merge nas x-2026-11-27 x"),
@@ -170,7 +171,7 @@ fn a_job_that_a_lock_kept_from_starting_is_named() {
     }
 }
 
-const CODES: [SystemCode; 30] = {
+const CODES: [SystemCode; 31] = {
     use SystemCode::*;
     [
         HubFirstStart,
@@ -183,6 +184,7 @@ const CODES: [SystemCode; 30] = {
         EpochRenewed,
         Gap,
         TwoMachines,
+        LegacyClient,
         Unreadable,
         AgentNote,
         AgentNoteOver,

@@ -53,6 +53,9 @@ pub struct Status {
     pub devices: usize,
     /// Those that are connected.
     pub connected: usize,
+    /// Old clients (olog.py) among the devices.
+    #[serde(default)]
+    pub legacy: usize,
     /// Names of some that are not.
     pub not_connected: Vec<String>,
     /// Devices that wait to be accepted.
@@ -136,6 +139,7 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         store_answers: answers.unwrap_or(false),
         devices: devices.len(),
         connected: verbs.sessions.len(),
+        legacy: devices.iter().filter(|device| device.legacy).count(),
         not_connected: away.map(|device| device.name.to_string()).take(NAMED_MAX).collect(),
         pending: verbs.enrol.list(true).await?.len(),
         open_incidents: open.len(),

@@ -43,6 +43,9 @@ pub struct TaskListRow {
     pub last_error_at: Option<At>,
     /// Names that it had; its events may still have them.
     pub was: Vec<String>,
+    /// Its device is an old client (olog.py).
+    #[serde(default)]
+    pub legacy: bool,
 }
 
 /// The answer to `task show`: what `task list` has, and why.
@@ -234,6 +237,7 @@ fn row(rules: &Rules, listed: &ListedTask) -> TaskListRow {
         last_good_at: task.facts.last_good_at(),
         last_error_at: task.facts.last_error_at(),
         was: Vec::new(),
+        legacy: listed.is_legacy,
     }
 }
 

@@ -17,6 +17,11 @@ struct Port {
 
 /// A port whose only page says whether it was reached by TLS.
 fn open(with_tls: bool, limits: Limits) -> Port {
+    open_beside(with_tls, limits, false)
+}
+
+/// As [`open`]; `is_open`: the same page is served in clear beside TLS.
+fn open_beside(with_tls: bool, limits: Limits, is_open: bool) -> Port {
     let dir = tempfile::tempdir().unwrap();
     let source = tls::Source::SelfSigned { dir: dir.path().to_owned(), names: vec!["localhost".into()] };
     let serving = with_tls.then(|| tls::Certificate::load(source).unwrap().serving());
@@ -25,7 +30,8 @@ fn open(with_tls: bool, limits: Limits) -> Port {
     let page = async |Extension(connection): Extension<Connection>| format!("tls {}", connection.tls);
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
-    running.spawn(listener.run(Router::new().route("/", get(page)), stop.clone()));
+    let in_clear = InClear { app: Router::new().route("/", get(page)), is_open: Arc::new(move || is_open) };
+    running.spawn(listener.run(Router::new().route("/", get(page)), in_clear, stop.clone()));
     Port { address, stop, running, _dir: dir }
 }
 
@@ -109,6 +115,13 @@ fn the_words_to_who_speaks_in_clear_are_as_long_as_they_say() {
     let text = std::str::from_utf8(SPEAKS_TLS).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+}
+
+#[tokio::test]
+async fn a_tls_port_may_serve_a_page_in_clear_beside_tls() {
+    let port = open_beside(true, Limits::default(), true);
+    assert!(ask(dial_tls(port.address).await.unwrap()).await.ends_with("tls true"));
+    assert!(ask(TcpStream::connect(port.address).await.unwrap()).await.ends_with("tls false"));
 }
 
 #[tokio::test]

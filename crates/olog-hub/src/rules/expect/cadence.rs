@@ -24,6 +24,8 @@ const RECENT: usize = 48;
 const SAME_RUN: i64 = 30_000;
 /// A log that is appended to has to rest for this long before more of it is another run.
 const PAUSE: i64 = 3 * MINUTE;
+/// As that, for a log of which only the time of its last writing is known, and that every few minutes.
+const PAUSE_OF_LEGACY: i64 = 60 * MINUTE;
 /// A habit is learnt from so many runs …
 const RUNS: u32 = 4;
 /// … over so long.
@@ -92,7 +94,10 @@ pub(super) fn run_of(event: &Event, at: At, seen_at: Option<At>) -> Option<At> {
     match &event.what {
         What::Text { file, .. } | What::Seen { file, .. } if file.suffix == Suffix::Log && !file.history => {
             if file.change == Change::Grown {
-                return (file.closed && seen_at.is_some_and(|seen| at.since(seen) >= PAUSE)).then_some(at);
+                // An old client names no path and tells every few minutes when a log was last written: one that grows all day
+                // has no runs.
+                let pause = if file.path.is_empty() { PAUSE_OF_LEGACY } else { PAUSE };
+                return (file.closed && seen_at.is_some_and(|seen| at.since(seen) >= pause)).then_some(at);
             }
             // The beginning is by the same clock as the event.
             Some(file.began_at.map_or(at, |began| at.plus(began.since(event.at)).min(at)))

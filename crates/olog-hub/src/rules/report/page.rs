@@ -327,7 +327,11 @@ fn device(say: &Localizer, detail: &DeviceDetail) -> DeviceView {
     let mut facts = Vec::new();
     facts.extend(row.address.as_ref().filter(|address| ssh(address).is_none()).map(|address| cut(address, LINE)));
     facts.extend(row.heard_at.map(|at| say.text("page-heard", &[("time", say.time(at).into())])));
-    facts.extend(row.version.as_ref().map(|version| cut(version, NAME)));
+    match &row.version {
+        _ if row.is_legacy => facts.push(say.word("page-legacy")),
+        Some(version) => facts.push(cut(version, NAME)),
+        None => {}
+    }
     DeviceView {
         class,
         mark,

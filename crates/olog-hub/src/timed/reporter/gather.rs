@@ -19,7 +19,7 @@ use crate::rules::report::{
 };
 use crate::rules::silence::{self, About, Silence};
 use crate::rules::state::{self, State, day_of};
-use crate::store::devices::DeviceId;
+use crate::store::devices::{DeviceId, LEGACY_VERSION};
 use crate::store::reports::{self, Affair, DeviceFacts, FirstMention, TaskOf};
 use crate::store::{StoreError, Tx, outbox};
 
@@ -117,13 +117,16 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At, proposals_
         days.mark(day_of(heard.min(now), policy.zone), State::Ok);
     }
     let state = if device.is_away { State::Lost } else { State::Ok };
+    let is_legacy = device.version.as_deref() == Some(LEGACY_VERSION);
     DeviceRow {
         address: device.address,
         version: device.version,
+        is_legacy,
         heard_at,
         is_away: device.is_away,
         skew: device.skew,
-        booted_at: device.booted_at,
+        // An old client does not say when its machine booted.
+        booted_at: device.booted_at.filter(|_| !is_legacy),
         was: device.was.filter(|was| *was != device.name && device.renamed_at.is_some_and(|at| at > window.from)),
         is_new: !device.is_known,
         strip: days.strip(today, state, false),

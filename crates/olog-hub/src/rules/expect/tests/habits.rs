@@ -154,6 +154,24 @@ fn a_log_that_is_appended_to_and_closed_after_a_pause_teaches() {
 }
 
 #[test]
+fn a_log_that_an_old_client_reports_teaches_by_its_daily_runs_and_not_by_growing_all_day() {
+    let learnt = |every: i64, n: i64| {
+        let mut life = free();
+        for i in 0..n {
+            let mut log = file(Suffix::Log);
+            (log.change, log.path) = (Change::Grown, String::new());
+            let now = at(0, 2, 10).plus(i * every);
+            let event = event(now, What::Text { file: log, excerpt: Excerpt::of("x") });
+            let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
+            life.facts.observe(&event, now, now, &known, &life.policy);
+        }
+        life.proposal().is_some()
+    };
+    assert!(learnt(DAY, 8));
+    assert!(!learnt(5 * MINUTE, 600));
+}
+
+#[test]
 fn a_habit_is_watched_from_the_day_after_a_report_showed_it() {
     let mut life = free();
     life.runs(every(DAY, 7));

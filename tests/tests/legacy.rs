@@ -1,0 +1,88 @@
+//! Old clients (olog.py) on the new hub: they are devices like any other, and the hub pushes that they are LOST and BACK, not their errors.
+
+use olog_journeys::{
+    old_client::{OldClient, task},
+    world::{Hub, World},
+};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+const TOKEN: &str = "AT_ofTheOldDays";
+
+/// A hub with TLS that lets old clients in.
+fn hub(world: &World, top: &str) -> Hub {
+    let legacy = format!("[legacy]\nenabled = true\ntoken = \"{TOKEN}\"\n");
+    world.hub_with(top, &format!("{legacy}[alerts]\nquiet = \"\"\noffline_after = \"12s\"\n"))
+}
+
+fn words_of(hub: &Hub, verb: &[&str]) -> String {
+    hub.verb(verb).good()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_client_that_dies_is_lost_and_back_and_its_errors_are_not_pushed_again() {
+    let world = World::new().await;
+    let hub = hub(&world, "");
+    let tasks = json!({ "mysql": task("err", "2026-01-01 03:00:00", "mysql is not running"), "rsync": task("ok", "2026-01-01 03:30:00", "") });
+    let mut running = JoinSet::new();
+    let nas = OldClient::open(hub.port, TOKEN, "nas#root@10.0.0.9:22").await;
+    running.spawn(nas.live(json!({})));
+    let comsrv = OldClient::open(hub.port, TOKEN, "comsrv").await;
+    let dies = running.spawn(comsrv.live(tasks.clone()));
+    let has_tasks = |hub: &Hub| (hub.list(&["task", "list"]).len() == 2).then_some(());
+    hub.wait("both tasks", has_tasks);
+    let list = words_of(&hub, &["task", "list"]);
+    assert!(list.contains("comsrv (old client)") && list.contains("ERR"), "{list}");
+    let list = words_of(&hub, &["device", "list"]);
+    assert!(list.contains("olog.py (old client)") && list.contains("root@10.0.0.9:22"), "{list}");
+    assert!(words_of(&hub, &["status"]).contains("2 of them are old clients"));
+
+    dies.abort();
+    world.push("LOST comsrv").await;
+    running.spawn(OldClient::open(hub.port, TOKEN, "comsrv").await.live(tasks));
+    world.push("BACK comsrv").await;
+    assert_eq!(world.n_pushes("mysql is not running"), 0, "{}", world.phone.story());
+    assert_eq!(world.n_pushes("LOST nas"), 0, "{}", world.phone.story());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_client_moves_to_the_agent_with_its_history_and_is_refused_from_then_on() {
+    let world = World::new().await;
+    let hub = hub(&world, "");
+    let mut old = OldClient::open(hub.port, TOKEN, "comsrv").await;
+    old.report(&json!({ "rsync": task("ok", "2026-01-01 03:30:00", "") })).await;
+    hub.wait("its task", |hub| (hub.list(&["task", "list"]).len() == 1).then_some(()));
+    let mut agent = world.agent_off("comsrv", "", "");
+    let link = hub.verb(&["join-link", "--device", "comsrv"]).good();
+    agent.join_by(link.lines().find(|line| line.contains("/join#")).unwrap().trim()).good();
+    while old.hears().await.is_some() {}
+    agent.start();
+    agent.wait_connected();
+    let row = hub.list(&["task", "list"]).remove(0);
+    assert_eq!((&row["task"], &row["legacy"]), (&json!("rsync"), &json!(false)), "{row}");
+    // Somebody forgot to stop the old client there.
+    for _ in 0..2 {
+        let mut old = OldClient::open(hub.port, TOKEN, "comsrv").await;
+        assert_eq!(old.hears().await, None);
+    }
+    world.push("uses the name of comsrv").await;
+    world.all_told(&agent).await;
+    assert_eq!(world.n_pushes("uses the name of comsrv"), 1, "{}", world.phone.story());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_marks_old_clients_in_chinese_too() {
+    let world = World::new().await;
+    let hub = hub(&world, "language = \"zh-CN\"");
+    let mut old = OldClient::open(hub.port, TOKEN, "树莓派#pi@10.0.0.7").await;
+    old.report(&json!({ "备份": task("err", "2026-01-01 03:30:00", "磁盘空间不足") })).await;
+    hub.wait("its task", |hub| (hub.list(&["task", "list"]).len() == 1).then_some(()));
+    assert!(words_of(&hub, &["device", "list"]).contains("olog.py（旧版客户端）"));
+    assert!(words_of(&hub, &["task", "list"]).contains("树莓派（旧版客户端）"));
+    hub.verb(&["report", "now", "--push"]).good();
+    let pages: Vec<String> = hub.query("SELECT page FROM reports WHERE page IS NOT NULL");
+    assert!(
+        pages.iter().any(|page| page.contains("旧版客户端（olog.py）") && page.contains("磁盘空间不足")),
+        "{pages:?}"
+    );
+}
