@@ -13,7 +13,7 @@ use crate::run::say;
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Only these, comma-separated: road, big, flood, memory, cold, idle, ingest, history, report, storm, sessions; docs/performance.md is not written
+    /// Only these, comma-separated: road, big, flood, memory, cold, idle, exec, ingest, history, report, storm, sessions; docs/performance.md is not written
     #[arg(long)]
     only: Option<String>,
     /// For how many seconds the idle programs are watched
@@ -28,6 +28,11 @@ const HEAD: &str = "# Performance\n\nMeasured by `cargo xtask bench` (release bu
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<bool> {
     if Command::new("rsyslogd").arg("-v").output().is_err() {
         anyhow::bail!("rsyslogd is missing: the agent's memory is measured beside it (apt-get install rsyslog)");
+    }
+    if Command::new("chronic").arg("true").output().is_err()
+        || Command::new("/usr/bin/time").arg("true").output().is_err()
+    {
+        anyhow::bail!("chronic or time is missing: exec is measured with them (apt-get install moreutils time)");
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let packages = ["-p", "olog-swarm", "-p", "olog-hub", "-p", "olog-agent"];

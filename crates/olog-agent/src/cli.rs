@@ -15,7 +15,7 @@ use olog_daemon::{
     service::{self, Exit},
     socket::{AskError, Client},
 };
-use olog_proto::{JoinLink, TaskName};
+use olog_proto::{JoinLink, Suffix, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
 use status::{of_terminal, show};
@@ -28,6 +28,7 @@ use crate::{
     join::{Joiner, join},
     runs, sandbox,
     socket::Status,
+    text::Redactor,
 };
 
 mod status;
@@ -75,15 +76,21 @@ enum Verb {
         /// Do not start the command while an earlier run of the same task by the same user is still going on; exit code 1.
         #[arg(long)]
         lock: bool,
+        /// Show nothing of a command that succeeds; if it fails, show what it wrote, as chronic(1) does.
+        #[arg(long)]
+        quiet: bool,
         /// The command and its arguments.
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
-    /// Read every log file once and print what would be reported.
+    /// Read every log file once and print what would be told of it, by which rule, and why nothing would be told of the others.
     Scan {
-        /// Write nothing, send nothing (required: a running agent scans by itself).
+        /// Write nothing, send nothing (required: a running agent scans by itself). What was told before is not considered.
         #[arg(long, required = true)]
         dry_run: bool,
+        /// Look at these folders instead of log_dirs; rules and redaction are those of the configuration.
+        #[arg(value_name = "FOLDER")]
+        folders: Vec<PathBuf>,
     },
 }
 
@@ -129,7 +136,7 @@ pub fn main() -> ExitCode {
                 }
                 return Exit::Config.into();
             }
-            Config { fixed: config::fixed(&source), ..config::defaults() }
+            config::as_far_as_right(&source)
         }
     };
     let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -144,10 +151,10 @@ pub fn main() -> ExitCode {
         Verb::Check => check(&source, &config),
         Verb::Join { link } => runtime.block_on(join_verb(link, &config)),
         Verb::Status { json } => runtime.block_on(status(&config, json)),
-        Verb::Scan { dry_run: _ } => scan(&config),
-        Verb::Exec { task, timeout, lock, command } => {
+        Verb::Scan { dry_run: _, folders } => scan(&config, folders),
+        Verb::Exec { task, timeout, lock, quiet, command } => {
             let in_terminal = is_in_terminal();
-            return runtime.block_on(exec_verb(Exec { task, timeout, lock, command, in_terminal }, &config));
+            return runtime.block_on(exec_verb(Exec { task, timeout, lock, quiet, command, in_terminal }, &config));
         }
     };
     exit.into()
@@ -161,7 +168,9 @@ fn is_denied(invalid: &Invalid) -> bool {
 async fn exec_verb(what: Exec, config: &Config) -> ExitCode {
     let folders = runs::folders(&config.fixed.state_dir);
     let (agent, clock, locks) = (client(config), Clock::system(), Places::of_machine(&folders));
-    let report = Report { folders, locks, agent: &agent, clock: &clock };
+    let files = &config.live.files;
+    let (log_dirs, redactor) = (files.log_dirs.clone(), Redactor::new(files.redact.clone()));
+    let report = Report { folders, log_dirs, redactor, locks, agent: &agent, clock: &clock };
     let in_terminal = what.in_terminal;
     match exec(what, &report, &mut identity::SystemRandom).await {
         Ok(result) => {
@@ -337,34 +346,74 @@ async fn status(config: &Config, json: bool) -> Exit {
     }
 }
 
-fn scan(config: &Config) -> Exit {
+fn scan(config: &Config, folders: Vec<PathBuf>) -> Exit {
+    let files = match folders.is_empty() {
+        true => config.live.files.clone(),
+        false => match std::env::current_dir() {
+            Ok(current) => files::only(&config.live.files, folders, &current),
+            Err(error) => return failed(&error),
+        },
+    };
     let mut stdout = io::BufWriter::new(io::stdout().lock());
-    let (mut broken, mut n_silent) = (None, 0_u64);
+    let (mut broken, mut n_told, mut n_silent, mut n_unreadable) = (None, 0_u64, 0_u64, 0_u64);
     let mut tell = |found: files::Finding| {
-        let Some(says) = &found.says else {
-            n_silent += 1;
-            return;
-        };
-        let line = writeln!(stdout, "{} {}: {} ({} bytes): {says}", found.suffix, found.task, found.path, found.size);
-        if let Err(error) = line {
+        match found.news {
+            files::News::Told(_) => n_told += 1,
+            files::News::Nothing(_) => n_silent += 1,
+            files::News::Unreadable(_) => n_unreadable += 1,
+        }
+        if let Err(error) = stdout.write_all(show_finding(&found).as_bytes()) {
             broken.get_or_insert(error);
         }
     };
-    let notes = files::scan_dry_run(&config.live.files, Clock::system().now(), &mut tell);
-    let flushed = stdout.flush();
-    if n_silent > 0 {
-        complain(&format!(
-            "nothing would be told of {n_silent} files: they are empty or blank, or a rule ignores all they hold"
-        ));
-    }
+    let notes = files::scan_dry_run(&files, Clock::system().now(), &mut tell);
+    let count = |n: u64| format!("{n} file{}", if n == 1 { "" } else { "s" });
+    let flushed = writeln!(
+        stdout,
+        "{} would be told, nothing of {}; what was told before is not considered",
+        count(n_told),
+        count(n_silent)
+    )
+    .and_then(|()| stdout.flush());
     for note in &notes {
         complain(&format!("{}: {}", note.path.as_deref().unwrap_or_default(), note.text));
     }
     match broken.map_or(flushed, Err) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error),
-        _ if notes.is_empty() => Exit::Ok,
+        _ if notes.is_empty() && n_unreadable == 0 => Exit::Ok,
         _ => Exit::Failed,
     }
+}
+
+/// One file: what it is, what would be told, what acts on it.
+fn show_finding(found: &files::Finding) -> String {
+    let means = match found.suffix {
+        Suffix::Err => "error, pushed at once",
+        Suffix::Msg => "message, pushed at once",
+        Suffix::Scanerr => "error, in the daily report only",
+        Suffix::Log => "log of a good run, not pushed",
+    };
+    let seconds = u64::try_from(found.changed_at.0 / 1000).unwrap_or(0);
+    let changed_at = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(seconds));
+    let mut out = format!("{}\n  task {}, ", found.path, found.task);
+    match &found.news {
+        files::News::Told(excerpt) => {
+            out += &format!("{means}: {} bytes, changed {changed_at}\n", found.size);
+            if excerpt.is_blank() {
+                out += "  no text: the run itself is told\n";
+            }
+            let left_out = match excerpt.left_out() {
+                0 => String::new(),
+                n => format!("\n… {n} bytes are left out …\n"),
+            };
+            let text = format!("{}{left_out}{}", excerpt.head(), excerpt.tail());
+            text.lines().filter(|line| !line.trim().is_empty()).for_each(|line| out += &format!("    | {line}\n"));
+        }
+        files::News::Nothing(why) => out += &format!("nothing would be told: {why}\n"),
+        files::News::Unreadable(why) => out += &format!("not read: {why}\n"),
+    }
+    found.acting.iter().for_each(|acts| out += &format!("  {acts}\n"));
+    out
 }
 
 fn print(text: &str) -> Exit {
@@ -396,6 +445,7 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
         assert!(Cli::try_parse_from(["olog-agent", "scan"]).is_err(), "--dry-run must be said");
+        assert!(Cli::try_parse_from(["olog-agent", "scan", "--dry-run", "/a", "/b"]).is_ok());
         assert!(Cli::try_parse_from(["olog-agent", "status", "--json", "--config", "/x"]).is_ok());
     }
 }

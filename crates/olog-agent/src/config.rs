@@ -76,14 +76,14 @@ pub fn load(source: &Source) -> Result<Config, Invalid> {
     read(source, |root| take(root, source.folder()))
 }
 
-/// Where the daemon is, as far as the files say it: a verb that only asks it needs no more, and whoever asks may not be
-/// allowed to read the secrets.
-pub fn fixed(source: &Source) -> Fixed {
+/// What the files say, as far as they are right, and the defaults for the rest: for verbs that must go on although a file is broken. Whoever
+/// asks may not be allowed to read the secrets either.
+pub fn as_far_as_right(source: &Source) -> Config {
     let mut found = None;
-    let whole = read(source, |root| found = Some(take(root, source.folder()).fixed));
+    let whole = read(source, |root| found = Some(take(root, source.folder())));
     match (whole, found) {
-        (_, Some(fixed)) => fixed,
-        _ => defaults().fixed,
+        (_, Some(config)) => config,
+        _ => defaults(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! `exec`: runs a command and reports its start and its end as a run of a task.
 //!
 //! The command comes first: it runs whether the agent is there or not, its output is passed on as it comes, its exit code is
-//! ours. Start and end are written to a run file ([`crate::runs`]), which the agent reads now or when it is back. If no
-//! folder takes that file, the run is reported over the agent's socket; if that fails too, stderr says so.
+//! ours. With `--quiet` the output is held back, and shown only if the command fails. Start and end are written to a run file
+//! ([`crate::runs`]), which the agent reads now or when it is back. If no folder takes that file, the run is reported over the agent's socket.
+//! What the command wrote is kept in a log dir ([`crate::kept`]); if neither run file nor agent is there, that file is the report. If nothing
+//! of all this works, stderr says so.
 //!
 //! Two ways to run:
 //!
@@ -17,12 +19,16 @@
 mod follow;
 mod lock;
 mod signals;
+mod written;
 
 use std::{ffi::OsString, fs::File, io, path::PathBuf, process::Stdio, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use olog_daemon::{clock::Clock, socket::Client};
-use olog_proto::{At, TaskName};
+use olog_proto::{
+    At, TaskName,
+    event::{end_text, is_good_end},
+};
 use tokio::{
     process::{Child, Command},
     time::{Instant, timeout},
@@ -31,10 +37,12 @@ use tokio::{
 use crate::{
     boot,
     identity::RandomSource,
+    kept::{self, KeptRun},
     runs::{self, End, EndedFile, How, RunFile, Start},
     socket::Run,
+    text::{Before, Redactor},
 };
-use follow::{Outputs, follow};
+use follow::{Ending, Outputs, follow};
 use lock::LockError;
 pub use lock::Places;
 use signals::ForwardedSignals;
@@ -57,6 +65,8 @@ pub struct Exec {
     pub timeout: Option<Duration>,
     /// Not while another one of the same task and user runs.
     pub lock: bool,
+    /// Its output is shown only if it fails.
+    pub quiet: bool,
     /// The command with its arguments.
     pub command: Vec<OsString>,
     /// There is a controlling terminal.
@@ -68,6 +78,10 @@ pub struct Exec {
 pub struct Report<'a> {
     /// The folders of run files, best first.
     pub folders: Vec<PathBuf>,
+    /// Where the output is kept, best first.
+    pub log_dirs: Vec<PathBuf>,
+    /// Takes secrets out of the command line.
+    pub redactor: Redactor,
     /// Where lock files may be.
     pub locks: Places,
     /// The agent.
@@ -151,31 +165,82 @@ pub async fn exec(exec: Exec, report: &Report<'_>, chance: &mut dyn RandomSource
     }
     let spawned = spawn(&exec);
     let started = tell_start(&start, file.as_ref().ok(), report);
-    let ((end, mut outputs), started) = match spawned {
+    let ((mut end, mut outputs), started) = match spawned {
         Ok(child) => {
             let limit = exec.timeout.map(|limit| began + limit);
-            tokio::join!(follow(child, limit, signals, exec.in_terminal), started)
+            tokio::join!(follow(child, limit, signals, exec.in_terminal, exec.quiet), started)
         }
         Err(error) => {
             let program = exec.command.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
             complaints.push(format!("{program}: {error}"));
-            ((follow::Ending::never_began(&program, &error), Outputs::default()), started.await)
+            ((Ending::never_began(&program, &error), Outputs::default()), started.await)
         }
     };
     let duration = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let ended = runs::Ended { exit: end.exit, signal: end.signal, duration, output: BASE64.encode(&end.output) };
+    let output = BASE64.encode(end.reported_output());
+    let ended = runs::Ended { exit: end.exit, signal: end.signal, duration, output };
+    let last_lines = last_lines(&exec, &end, &start, duration, report);
+    let is_good = is_good_end(end.exit, end.signal);
+    let mut keep = |is_reported| {
+        let output = end.written.ends();
+        let (task, run, last_lines) = (&exec.task, start.run.as_str(), last_lines.as_slice());
+        kept::keep(&report.log_dirs, &KeptRun { task, run, is_reported, is_good, output, last_lines })
+    };
+    // A run that has its file will be reported, whatever happens now. Whoever hears of it finds the output there.
+    let kept = file.is_ok().then(|| keep(true));
     let told = async { tell_end(&start, ended, file, started, report).await };
     // A reader of our output that is slow, or stuck, must not keep the agent from hearing the end.
     let (told, ()) = tokio::join!(told, outputs.flush());
-    complaints.append(&mut outputs.complaints);
-    if let Err(error) = told {
-        let how = match (end.exit, end.signal) {
-            (Some(exit), _) => format!("exit {exit}"),
-            (_, signal) => format!("signal {}", signal.unwrap_or(0)),
-        };
-        complaints.push(format!("the run of {} ({how}) is not recorded: {error}", exec.task));
+    let kept = kept.unwrap_or_else(|| keep(told.is_ok()));
+    if exec.quiet && end.code != 0 {
+        outputs.replay(&mut end.written).await;
     }
+    complaints.append(&mut outputs.complaints);
+    complain_of_report(&exec, &end, told, kept, &mut complaints);
     Ok(ExecResult { code: end.code, signal: end.signal, complaints })
+}
+
+/// What stderr says of a report that is not whole.
+fn complain_of_report(
+    exec: &Exec,
+    end: &Ending,
+    told: Result<(), String>,
+    kept: io::Result<PathBuf>,
+    complaints: &mut Vec<String>,
+) {
+    let how = match (end.exit, end.signal) {
+        (Some(exit), _) => format!("exit {exit}"),
+        (_, signal) => format!("signal {}", signal.unwrap_or(0)),
+    };
+    if exec.quiet && end.code == 0 {
+        // Nothing is shown, unless nobody would ever hear of this run.
+        complaints.clear();
+    }
+    match (told, kept) {
+        (Ok(()), Ok(_)) => {}
+        (Ok(()), Err(_)) if exec.quiet && end.code == 0 => {}
+        (Ok(()), Err(error)) => complaints.push(format!("the output of {} is not kept: {error}", exec.task)),
+        // The watcher reads the file.
+        (Err(error), Ok(path)) => tracing::debug!(error, path = %path.display(), "only this file reports the run"),
+        (Err(error), Err(not_kept)) => complaints.push(format!(
+            "the run of {} ({how}) is not recorded: {error}; and its output is not kept: {not_kept}",
+            exec.task
+        )),
+    }
+}
+
+/// How it ended, who ran it, and what, for the file that keeps the output.
+fn last_lines(exec: &Exec, end: &Ending, start: &Start, duration: u64, report: &Report<'_>) -> Vec<String> {
+    let ended_at = u64::try_from(report.clock.now().0).map(Duration::from_millis).unwrap_or_default();
+    let ended_at = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + ended_at);
+    let how = end_text(end.exit, end.signal);
+    let how = if how.is_empty() { "ended in an unknown way" } else { &how };
+    let took = humantime::format_duration(Duration::from_millis(duration));
+    let remark = end.remark.map(|remark| format!("; {remark}")).unwrap_or_default();
+    let user =
+        kept::user_name(start.uid).map_or_else(|| start.uid.to_string(), |name| format!("{name} ({})", start.uid));
+    let command = report.redactor.redact(&kept::command_line(&exec.command), &Before::Nothing);
+    vec![format!("{how} after {took}, at {ended_at}{remark}"), format!("user {user}: {command}")]
 }
 
 /// The command is not started. That is reported too, because a job that somebody expects does not run now.
@@ -278,7 +343,7 @@ async fn post(agent: &Client, run: &Run) -> Result<(), String> {
 fn spawn(exec: &Exec) -> io::Result<Child> {
     let Some((program, arguments)) = exec.command.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
     let mut command = Command::new(program);
-    let is_shown = |is_terminal: bool| exec.in_terminal && is_terminal;
+    let is_shown = |is_terminal: bool| exec.in_terminal && !exec.quiet && is_terminal;
     let to = |is_shown: bool| if is_shown { Stdio::inherit() } else { Stdio::piped() };
     command.args(arguments);
     command.stdout(to(is_shown(io::IsTerminal::is_terminal(&io::stdout()))));

@@ -35,7 +35,7 @@ use std::time::Duration;
 use olog_daemon::{clock::Clock, workers::Worker};
 use tokio::sync::{Notify, watch};
 
-pub use self::dry_run::{Finding, scan_dry_run};
+pub use self::dry_run::{Finding, News, only, scan_dry_run};
 pub use self::health::{FilesError, FilesStatus};
 use self::pipeline::Pipeline;
 use self::settings::Command;

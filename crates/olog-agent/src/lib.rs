@@ -10,6 +10,7 @@ pub mod fallback;
 pub mod files;
 pub mod identity;
 pub mod join;
+pub mod kept;
 pub mod read;
 pub mod runs;
 pub mod sandbox;

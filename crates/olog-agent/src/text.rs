@@ -21,7 +21,7 @@ use olog_proto::fingerprint::fingerprints;
 use olog_proto::{Excerpt, FingerprintText};
 use regex::Regex;
 
-pub use olog_proto::redact::{Before, Redactor};
+pub use olog_proto::redact::{Before, Redactor, Secret};
 
 /// New bytes of a file: all of them in `head`, or its two ends.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +50,7 @@ pub struct TextOptions<'a> {
 }
 
 /// What the bytes say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CleanText {
     /// For a person.
     pub excerpt: Excerpt,
@@ -58,6 +58,17 @@ pub struct CleanText {
     pub fingerprints: Vec<FingerprintText>,
     /// To keep for the rest of the file; none while everything was ASCII.
     pub encoding: Option<&'static Encoding>,
+    /// What a rule or a redaction has taken out.
+    pub removed: Removed,
+}
+
+/// What was taken out of a text before it was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Lines that a rule ignores.
+    pub n_lines: usize,
+    /// The kinds of secrets that were found.
+    pub secrets: Vec<Secret>,
 }
 
 impl CleanText {
@@ -76,17 +87,24 @@ pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: TextOption
     let named = manner.encoding.filter(|encoding| *encoding == UTF_8 && kept.is_some_and(is_code_page));
     let encoding = named.or(kept).or_else(by_head).or_else(by_tail);
     let with = encoding.unwrap_or(UTF_8);
-    let cleaned = |text: String| drop_ignored(log_text(&text), manner.ignore);
+    let mut removed = Removed::default();
+    let mut redacted = |text: String, before: &Before| {
+        let (text, n_lines) = drop_ignored(log_text(&text), manner.ignore);
+        let (text, secrets) = manner.redactor.redact_named(&text, before);
+        removed.n_lines += n_lines;
+        removed.secrets.extend(secrets);
+        text
+    };
     let head = match bytes.from_start {
         true => without_bom(bytes.head, with),
         false if with == UTF_8 => aligned(bytes.head, with),
         false => bytes.head,
     };
     let before = Before::of(&log_text(&decode(aligned(bytes.before, with), with, true)));
-    let head = manner.redactor.redact(&cleaned(decode(head, with, !whole)), &before);
+    let head = redacted(decode(head, with, !whole), &before);
     let tail = match whole {
         true => String::new(),
-        false => manner.redactor.redact(&cleaned(decode(aligned(bytes.tail, with), with, false)), &Before::Unknown),
+        false => redacted(decode(aligned(bytes.tail, with), with, false), &Before::Unknown),
     };
     let text = head.trim_start_matches(['\n', ' ', '\t']);
     let text = if whole { text.trim_end() } else { text };
@@ -98,7 +116,9 @@ pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: TextOption
             }
         }
     }
-    CleanText { excerpt: Excerpt::around(text, bytes.between, tail.trim_end()), fingerprints: found, encoding }
+    removed.secrets.sort_unstable();
+    removed.secrets.dedup();
+    CleanText { excerpt: Excerpt::around(text, bytes.between, tail.trim_end()), fingerprints: found, encoding, removed }
 }
 
 fn is_code_page(encoding: &'static Encoding) -> bool {
@@ -253,10 +273,20 @@ fn aligned<'a>(window: &'a [u8], encoding: &'static Encoding) -> &'a [u8] {
     window.get(skip..).unwrap_or_default()
 }
 
-fn drop_ignored(text: String, ignore: &[Regex]) -> String {
+/// The text without the lines that a rule ignores, and how many these are.
+fn drop_ignored(text: String, ignore: &[Regex]) -> (String, usize) {
     if ignore.is_empty() {
-        return text;
+        return (text, 0);
     }
-    let said = |line: &&str| !ignore.iter().any(|regex| regex.is_match(line.trim_end_matches('\n')));
-    text.split_inclusive('\n').filter(said).collect()
+    let is_ignored = |line: &str| ignore.iter().any(|regex| regex.is_match(line.trim_end_matches('\n')));
+    let mut n = 0;
+    let mut kept = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if is_ignored(line) {
+            n += 1;
+        } else {
+            kept.push_str(line);
+        }
+    }
+    (kept, n)
 }

@@ -33,6 +33,8 @@ const BEAT_EVERY: Duration = Duration::from_secs(10);
 const LISTINGS_MAX: usize = 2;
 /// Folders of one log dir.
 pub const FOLDERS_MAX: usize = 10_000;
+/// Names of log files in one folder that are listed although they are none: a link or a FIFO is easily made.
+const OTHERS_MAX: usize = 64;
 /// How deep they may lie in each other.
 pub const DEPTH_MAX: usize = 32;
 
@@ -70,6 +72,8 @@ pub struct Listing {
     pub silent: bool,
     /// The files that may be log files, by name.
     pub files: Vec<(Box<[u8]>, Stat)>,
+    /// Names of log files that are none, and what they are: nobody reads them. At most [`OTHERS_MAX`].
+    pub others: Vec<(Box<[u8]>, &'static str)>,
 }
 
 /// What a walk of one folder and those below it came to.
@@ -505,7 +509,7 @@ fn folder(
             },
         }
     }
-    let (mut files, mut below) = (Vec::new(), Vec::new());
+    let (mut files, mut below, mut others) = (Vec::new(), Vec::new(), Vec::new());
     let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
     let mut entries = RawDir::new(&fd, &mut buffer);
     while let Some(entry) = entries.next() {
@@ -519,6 +523,9 @@ fn folder(
                 .map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode)),
             kind => kind,
         };
+        if let Some(other) = what(kind).filter(|_| Suffix::of(bytes).is_some() && others.len() < OTHERS_MAX) {
+            others.push((Box::from(bytes), other));
+        }
         match kind {
             FileType::Directory => below.push(path.join(std::ffi::OsString::from_vec(bytes.to_owned()))),
             FileType::RegularFile if may_matter(bytes) => {
@@ -530,7 +537,20 @@ fn folder(
         }
     }
     files.sort_unstable_by(|a: &(Box<[u8]>, Stat), b| a.0.cmp(&b.0));
-    Ok((Listing { root: walk.root, path, identity, silent, files }, below))
+    Ok((Listing { root: walk.root, path, identity, silent, files, others }, below))
+}
+
+/// What is no regular file.
+fn what(kind: FileType) -> Option<&'static str> {
+    match kind {
+        FileType::RegularFile => None,
+        FileType::Directory => Some("a folder"),
+        FileType::Symlink => Some("a symbolic link"),
+        FileType::Fifo => Some("a FIFO"),
+        FileType::Socket => Some("a socket"),
+        FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
+        FileType::Unknown => Some("of an unknown kind"),
+    }
 }
 
 #[cfg(test)]

@@ -109,6 +109,19 @@ impl Before {
     }
 }
 
+/// A kind of secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Secret {
+    /// A private key.
+    Block,
+    /// A token that is known by its own look.
+    Form,
+    /// A value that is known by what stands before it.
+    Place,
+    /// What the operator's pattern with this number (from 1) names.
+    Pattern(usize),
+}
+
 /// Takes secrets out of text: the well-known ones, and what the operator named.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
@@ -123,20 +136,37 @@ impl Redactor {
 
     /// The text without secrets.
     pub fn redact(&self, text: &str, before: &Before) -> String {
+        self.redact_named(text, before).0
+    }
+
+    /// The text without secrets, and which kinds there were.
+    pub fn redact_named(&self, text: &str, before: &Before) -> (String, Vec<Secret>) {
         let (whole, start) = match before {
             Before::Line(line) => (Cow::Owned(format!("{line}{text}")), line.len()),
             _ => (Cow::Borrowed(text), 0),
         };
-        let mut found = Vec::new();
+        let (mut found, mut kinds) = (Vec::new(), Vec::new());
+        let mut name = |found: &[Range<usize>], from: usize, kind: Secret| {
+            let new = found.get(from..).unwrap_or_default();
+            if new.iter().any(|secret| secret.end > start && secret.end > secret.start) {
+                kinds.push(kind);
+            }
+            found.len()
+        };
+        let mut n = 0;
         if let Some(known) = &*KNOWN {
             blocks(known, &whole, *before == Before::Block, &mut found);
+            n = name(&found, n, Secret::Block);
             found.extend(known.forms.find_iter(&whole).filter(|form| is_form(form.as_str())).map(|form| form.range()));
+            n = name(&found, n, Secret::Form);
             places::find(&known.triggers, &known.places, &whole, &mut found);
+            n = name(&found, n, Secret::Place);
         }
-        for pattern in &self.patterns {
+        for (number, pattern) in (1..).zip(&self.patterns) {
             found.extend(pattern.find_iter(&whole).map(|secret| secret.range()));
+            n = name(&found, n, Secret::Pattern(number));
         }
-        masked(&whole, start, found)
+        (masked(&whole, start, found), kinds)
     }
 }
 

@@ -7,17 +7,22 @@
 use std::{collections::VecDeque, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
 use olog_proto::event::end_text;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Stderr, Stdout},
     process::{Child, ChildStderr, ChildStdout},
     time::{Instant, sleep_until},
 };
 
-use super::{NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT, signals, signals::ForwardedSignals};
+use super::{
+    NOT_EXECUTABLE, NOT_FOUND, TIMED_OUT,
+    signals::{ForwardedSignals, Recipient},
+    written::{Stream, Written},
+};
 
 /// Bytes of the output's end that are reported: more than an excerpt shows.
 const OUTPUT_MAX: usize = 16 * 1024;
+const TO_TERMINAL: &str = "its output went to the terminal in which it ran";
 /// Bytes that are read at once: each read is passed on before the next one.
 const READ_MAX: usize = 32 * 1024;
 /// From SIGTERM to SIGKILL.
@@ -33,22 +38,39 @@ pub(super) struct Ending {
     pub(super) code: u8,
     pub(super) exit: Option<i32>,
     pub(super) signal: Option<i32>,
-    /// The end of what it wrote.
-    pub(super) output: Vec<u8>,
+    /// What it wrote.
+    pub(super) written: Written,
+    /// What is to be said besides.
+    pub(super) remark: Option<&'static str>,
 }
 
 impl Ending {
     pub(super) fn never_began(program: &str, error: &io::Error) -> Ending {
         let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-        let output = format!("{program}: {error}").into_bytes();
-        Ending { code, exit: Some(i32::from(code)), signal: None, output }
+        let mut written = Written::default();
+        written.push(Stream::Err, format!("{program}: {error}").as_bytes());
+        Ending { code, exit: Some(i32::from(code)), signal: None, written, remark: None }
     }
 
-    fn of(status: ExitStatus, timed_out: bool, output: Vec<u8>) -> Ending {
+    fn of(status: ExitStatus, timed_out: bool, written: Written, remark: Option<&'static str>) -> Ending {
         let (exit, signal) = (status.code(), status.signal());
         let passed_on = exit.or(signal.map(|signal| 128 + signal)).and_then(|code| u8::try_from(code).ok());
         let code = if timed_out { TIMED_OUT } else { passed_on.unwrap_or(1) };
-        Ending { code, exit: if timed_out { Some(i32::from(TIMED_OUT)) } else { exit }, signal, output }
+        Ending { code, exit: if timed_out { Some(i32::from(TIMED_OUT)) } else { exit }, signal, written, remark }
+    }
+
+    /// The end of what it wrote, and what is to be said besides, for the report.
+    pub(super) fn reported_output(&self) -> Vec<u8> {
+        let mut output = self.written.last(OUTPUT_MAX);
+        let is_bad = self.exit != Some(0) || self.signal.is_some();
+        match self.remark {
+            Some(TO_TERMINAL) if is_bad => {
+                output.extend(format!("{}; {TO_TERMINAL}", end_text(self.exit, self.signal)).as_bytes());
+            }
+            None | Some(TO_TERMINAL) => {}
+            Some(remark) => output.extend(format!("\n{remark}").as_bytes()),
+        }
+        output
     }
 }
 
@@ -58,6 +80,8 @@ struct Output<F, T> {
     name: &'static str,
     from: Option<F>,
     to: T,
+    /// It is passed on as it comes; else after the end, or not at all.
+    is_passed_on: bool,
     bytes: Vec<u8>,
     /// Read, and not yet passed on.
     pending: VecDeque<u8>,
@@ -67,9 +91,9 @@ struct Output<F, T> {
 }
 
 impl<F: AsyncRead + std::os::fd::AsFd + Unpin, T: AsyncWrite + Unpin> Output<F, T> {
-    fn new(name: &'static str, from: Option<F>, to: T) -> Output<F, T> {
+    fn new(name: &'static str, from: Option<F>, to: T, is_passed_on: bool) -> Output<F, T> {
         let bytes = vec![0; READ_MAX];
-        Output { name, from, to, bytes, pending: VecDeque::new(), owed: 0, complaint: None }
+        Output { name, from, to, is_passed_on, bytes, pending: VecDeque::new(), owed: 0, complaint: None }
     }
 
     /// Passes on what was read, else reads more. Returns what was read; may be dropped at any point.
@@ -90,7 +114,9 @@ impl<F: AsyncRead + std::os::fd::AsFd + Unpin, T: AsyncWrite + Unpin> Output<F, 
         }
         let read = self.bytes.get(..n).unwrap_or_default();
         self.owed = self.owed.saturating_sub(read.len() as u64);
-        self.pending.extend(read);
+        if self.is_passed_on {
+            self.pending.extend(read);
+        }
         read
     }
 
@@ -125,6 +151,11 @@ impl<F: AsyncRead + std::os::fd::AsFd + Unpin, T: AsyncWrite + Unpin> Output<F, 
         self.owed = here.unwrap_or(0);
     }
 
+    async fn pass_on(&mut self, bytes: &[u8]) {
+        self.pending.extend(bytes);
+        self.flush().await;
+    }
+
     async fn flush(&mut self) {
         while !self.pending.is_empty() {
             self.write().await;
@@ -144,6 +175,26 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
+    /// Passes on what was held back, as chronic(1) does; a signal that asks us to end ends it.
+    pub(super) async fn replay(&mut self, written: &mut Written) {
+        let (Some((out, err)), Some(signals)) = (&mut self.both, &mut self.signals) else { return };
+        let (head, n_left_out, tail) = written.pieces();
+        let left_out = format!("\nolog-agent: {n_left_out} bytes of the output are left out here\n");
+        let left_out = (n_left_out > 0).then_some((Stream::Err, left_out.as_bytes()));
+        let all = async {
+            for (stream, bytes) in head.into_iter().chain(left_out).chain(tail) {
+                match stream {
+                    Stream::Out => out.pass_on(bytes).await,
+                    Stream::Err => err.pass_on(bytes).await,
+                }
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = signals.asked_to_end() => {}
+        }
+    }
+
     /// Waits until our readers have everything; a signal that asks us to end ends the wait.
     pub(super) async fn flush(&mut self) {
         let Some((out, err)) = &mut self.both else { return };
@@ -161,79 +212,55 @@ impl Outputs {
     }
 }
 
-/// Whom signals go to: the command's own group, or, in a terminal, the command alone.
-#[derive(Debug, Clone, Copy)]
-struct Recipient {
-    pid: Option<Pid>,
-    is_group: bool,
-}
-
-impl Recipient {
-    fn signal(self, signal: Signal) {
-        let Some(pid) = self.pid else { return };
-        let sent = if self.is_group { kill_process_group(pid, signal) } else { kill_process(pid, signal) };
-        if let Err(error) = sent {
-            tracing::debug!(%error, "the command is gone");
-        }
-    }
-}
-
 /// Passes its output through until it has ended.
 pub(super) async fn follow(
     mut child: Child,
     limit: Option<Instant>,
     mut signals: ForwardedSignals,
     in_terminal: bool,
+    is_quiet: bool,
 ) -> (Ending, Outputs) {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let recipient = Recipient { pid, is_group: !in_terminal };
     let is_piped = child.stdout.is_some() || child.stderr.is_some();
-    let mut out = Output::new("stdout", child.stdout.take(), tokio::io::stdout());
-    let mut err = Output::new("stderr", child.stderr.take(), tokio::io::stderr());
-    let mut kept = VecDeque::new();
+    let mut out = Output::new("stdout", child.stdout.take(), tokio::io::stdout(), !is_quiet);
+    let mut err = Output::new("stderr", child.stderr.take(), tokio::io::stderr(), !is_quiet);
+    let mut written = Written::default();
     let mut limit = limit;
     let mut timed_out = false;
     let status = loop {
         tokio::select! {
-            bytes = out.step() => keep(&mut kept, bytes),
-            bytes = err.step() => keep(&mut kept, bytes),
+            bytes = out.step() => written.push(Stream::Out, bytes),
+            bytes = err.step() => written.push(Stream::Err, bytes),
             ended = child.wait() => break ended,
-            signal = signals.next() => {
-                recipient.signal(signal);
-                if signal == Signal::TSTP {
-                    signals::stop_ourselves();
-                }
-            }
+            signal = signals.next() => recipient.forward(signal).await,
             () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => {
-                recipient.signal(if timed_out { Signal::KILL } else { Signal::TERM });
+                recipient.send(if timed_out { Signal::KILL } else { Signal::TERM });
                 // A command that was stopped must run to hear it.
-                recipient.signal(Signal::CONT);
+                recipient.send(Signal::CONT);
                 limit = if timed_out { None } else { Some(Instant::now() + KILL_AFTER) };
                 timed_out = true;
             }
         }
     };
-    drain(&mut out, &mut err, &mut kept).await;
-    if timed_out {
-        kept.extend(b"\nended by its time limit");
-    } else if !is_piped && !status.as_ref().is_ok_and(ExitStatus::success) {
-        kept.extend(ended_in_terminal(status.as_ref().ok()).as_bytes());
-    }
-    let output = kept.into_iter().collect();
+    drain(&mut out, &mut err, &mut written).await;
+    let remark = match (timed_out, is_piped) {
+        (true, _) => Some("ended by its time limit"),
+        (false, false) => Some(TO_TERMINAL),
+        (false, true) => None,
+    };
     let ending = match status {
-        Ok(status) => Ending::of(status, timed_out, output),
-        Err(error) => Ending { code: 1, exit: None, signal: None, output: error.to_string().into_bytes() },
+        Ok(status) => Ending::of(status, timed_out, written, remark),
+        Err(error) => {
+            written.push(Stream::Err, error.to_string().as_bytes());
+            Ending { code: 1, exit: None, signal: None, written, remark }
+        }
     };
     (ending, Outputs { both: Some((out, err)), signals: Some(signals), complaints: Vec::new() })
 }
 
-fn ended_in_terminal(status: Option<&ExitStatus>) -> String {
-    let (exit, signal) = status.map_or((None, None), |status| (status.code(), status.signal()));
-    format!("{}; its output went to the terminal in which it ran", end_text(exit, signal))
-}
-
 /// Reads what the command left in its pipes.
-async fn drain(out: &mut Output<ChildStdout, Stdout>, err: &mut Output<ChildStderr, Stderr>, kept: &mut VecDeque<u8>) {
+async fn drain(out: &mut Output<ChildStdout, Stdout>, err: &mut Output<ChildStderr, Stderr>, written: &mut Written) {
     out.owe();
     err.owe();
     let until = Instant::now() + DRAIN_AFTER;
@@ -245,8 +272,8 @@ async fn drain(out: &mut Output<ChildStdout, Stdout>, err: &mut Output<ChildStde
             return;
         }
         tokio::select! {
-            bytes = out.read() => keep(kept, bytes),
-            bytes = err.read() => keep(kept, bytes),
+            bytes = out.read() => written.push(Stream::Out, bytes),
+            bytes = err.read() => written.push(Stream::Err, bytes),
             () = sleep_until(until), if !is_over => {
                 is_over = true;
                 // What was written just now by what it left behind.
@@ -255,9 +282,4 @@ async fn drain(out: &mut Output<ChildStdout, Stdout>, err: &mut Output<ChildStde
             }
         }
     }
-}
-
-fn keep(kept: &mut VecDeque<u8>, bytes: &[u8]) {
-    kept.extend(bytes);
-    kept.drain(..kept.len().saturating_sub(OUTPUT_MAX));
 }

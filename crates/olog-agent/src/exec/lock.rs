@@ -11,17 +11,14 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
-    os::{
-        linux::fs::MetadataExt as _,
-        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    },
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use olog_proto::{At, TaskName, identity::KeyPrint};
 use rustix::fs::FlockOperation;
 
-use crate::identity::RandomSource;
+use crate::{identity::RandomSource, kept};
 
 /// Where lock files may be.
 #[derive(Debug)]
@@ -99,44 +96,16 @@ fn since(file: &mut File) -> Option<At> {
 /// A folder into which only this user can write.
 fn folder(places: &Places, chance: &mut dyn RandomSource) -> io::Result<PathBuf> {
     let me = rustix::process::geteuid();
-    let start = format!("lock-{}-", me.as_raw());
-    // One that is there is the one that the other run uses.
-    let root = me.is_root().then(|| places.root.clone());
-    let there = places.shared.iter().flat_map(|shared| named(shared, &start));
-    if let Some(own) = root.iter().cloned().chain(there).find(|path| is_private(path, me.as_raw())) {
-        return Ok(own);
+    if me.is_root() && (kept::is_own(&places.root, 0) || make(&places.root)) {
+        return Ok(places.root.clone());
     }
     let mut random = [0; 8];
     chance.fill(&mut random)?;
     let random: String = random.iter().map(|b| format!("{b:02x}")).collect();
-    let names = |shared: &PathBuf| ["0", &random].map(|end| shared.join(format!("{start}{end}")));
-    let mut first_error = None;
-    for path in root.into_iter().chain(places.shared.iter().flat_map(names)) {
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => return Ok(path),
-            // Somebody else's, or ours since a moment ago.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_private(&path, me.as_raw()) => {
-                return Ok(path);
-            }
-            Err(error) => {
-                first_error.get_or_insert(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
-            }
-        }
-    }
-    Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+    kept::own_folder(&places.shared, "lock", 0o700, &random)
 }
 
-/// What is in a folder under such a name, in an order that every run has.
-fn named(folder: &Path, start: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_named = |entry: &std::fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(start.as_bytes());
-    let mut found: Vec<PathBuf> = entries.filter(is_named).map(|entry| entry.path()).collect();
-    found.sort();
-    found
-}
-
-/// Is it a folder of this user, no link, that nobody else may write into?
-fn is_private(path: &Path, uid: u32) -> bool {
-    std::fs::symlink_metadata(path)
-        .is_ok_and(|found| found.is_dir() && found.st_uid() == uid && found.st_mode() & 0o022 == 0)
+/// Makes root's folder; another run may be making it too.
+fn make(root: &Path) -> bool {
+    DirBuilder::new().mode(0o700).create(root).is_ok() || kept::is_own(root, 0)
 }

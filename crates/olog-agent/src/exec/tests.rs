@@ -11,7 +11,7 @@ use crate::identity::SystemRandom;
 
 fn sh(script: &str) -> Exec {
     let command = ["sh", "-c", script].map(OsString::from).to_vec();
-    Exec { task: "backup".parse().unwrap(), timeout: None, lock: false, command, in_terminal: false }
+    Exec { task: "backup".parse().unwrap(), timeout: None, lock: false, quiet: false, command, in_terminal: false }
 }
 
 /// A machine without an agent: a folder for run files (if `takes_runs`), and places for locks.
@@ -25,12 +25,25 @@ struct Machine {
 impl Machine {
     fn new() -> Machine {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("logs")).unwrap();
         let client = Client::new("olog-agent", folder.path().join("agent.sock"));
         Machine { folder, client, clock: Clock::system(), runs: "no/state_dir/exec" }
     }
 
     fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// As a user sees it who has no log dir either.
+    fn without_log_dir() -> Machine {
+        let machine = Machine::new();
+        std::fs::remove_dir(machine.path().join("logs")).unwrap();
+        machine
+    }
+
+    /// A file in the log dir.
+    fn kept(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join("logs").join(name)).unwrap()
     }
 
     fn taking_runs() -> Machine {
@@ -41,7 +54,15 @@ impl Machine {
 
     fn report(&self) -> Report<'_> {
         let locks = Places { root: self.path().join("root"), shared: vec![self.path().to_owned()] };
-        Report { folders: vec![self.path().join(self.runs)], locks, agent: &self.client, clock: &self.clock }
+        let (log_dirs, redactor) = (vec![self.path().join("logs")], Redactor::default());
+        Report {
+            folders: vec![self.path().join(self.runs)],
+            log_dirs,
+            redactor,
+            locks,
+            agent: &self.client,
+            clock: &self.clock,
+        }
     }
 
     async fn exec(&self, what: Exec) -> Result<ExecResult, ExecError> {
@@ -136,7 +157,7 @@ async fn where_no_folder_takes_the_run_it_is_reported_over_the_socket() {
 
 #[tokio::test]
 async fn where_nothing_takes_the_run_the_command_runs_and_stderr_says_so() {
-    let machine = Machine::new();
+    let machine = Machine::without_log_dir();
     let file = machine.path().join("done");
     let result = machine.exec(sh(&format!("touch {}", file.display()))).await.unwrap();
     assert!(file.exists());
@@ -203,7 +224,7 @@ async fn a_folder_that_another_user_made_is_no_lock() {
     let machine = Machine::taking_runs();
     let uid = rustix::process::geteuid().as_raw();
     // As if another user had been first: a link to a folder of ours, and a folder into which anybody may write.
-    std::os::unix::fs::symlink(machine.path(), machine.path().join(format!("lock-{uid}-0"))).unwrap();
+    std::os::unix::fs::symlink(machine.path(), machine.path().join(format!("lock-{uid}"))).unwrap();
     let open = machine.path().join(format!("lock-{uid}-1"));
     std::fs::create_dir(&open).unwrap();
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -215,4 +236,90 @@ async fn a_folder_that_another_user_made_is_no_lock() {
     lock::take(&"other".parse().unwrap(), At(2), &locks, &mut SystemRandom).unwrap();
     drop(held);
     lock::take(&task, At(3), &locks, &mut SystemRandom).unwrap();
+}
+
+#[tokio::test]
+async fn the_output_of_a_failed_run_is_kept_with_how_it_ended_and_the_command_without_its_secrets() {
+    let machine = Machine::taking_runs();
+    let command = ["sh", "-c", "echo out; echo err >&2; exit 3", "mysqldump", "--password=hunter2pass", "a b"];
+    let failing = Exec { command: command.map(OsString::from).to_vec(), ..sh("") };
+    assert_eq!(machine.exec(failing).await.unwrap().complaints, Vec::<String>::new());
+    let kept = machine.kept("backup.err");
+    let lines: Vec<&str> = kept.lines().collect();
+    let [first, one, two, how, who] = lines.as_slice() else { panic!("{kept}") };
+    assert!(first.starts_with("# olog-agent exec: reported run ") && first.ends_with(" of backup"), "{first}");
+    let mut written = [*one, *two];
+    written.sort_unstable();
+    assert_eq!(written, ["err", "out"]);
+    assert!(how.starts_with("# exit status 3 after "), "{how}");
+    assert!(who.contains(&format!("({}): sh -c ", rustix::process::getuid().as_raw())), "{who}");
+    assert!(who.ends_with("mysqldump --password=*** 'a b'"), "{who}");
+    assert!(!kept.contains("hunter2pass"), "{kept}");
+}
+
+#[tokio::test]
+async fn a_good_run_is_kept_beside_the_failed_one_before_it() {
+    let machine = Machine::taking_runs();
+    machine.exec(sh("echo broken; exit 1")).await.unwrap();
+    machine.exec(sh("echo fine")).await.unwrap();
+    assert!(machine.kept("backup.log").contains("\nfine\n# exit status 0 after "), "{}", machine.kept("backup.log"));
+    assert!(machine.kept("backup.err").contains("broken"));
+}
+
+#[tokio::test]
+async fn a_command_that_the_kernel_kills_for_want_of_memory_is_kept_with_its_signal() {
+    let machine = Machine::taking_runs();
+    let result = machine.exec(sh("echo begun; kill -9 $$")).await.unwrap();
+    assert_eq!((result.code, result.signal), (137, Some(9)));
+    assert!(machine.kept("backup.err").contains("begun\n# signal 9 after "), "{}", machine.kept("backup.err"));
+}
+
+#[tokio::test]
+async fn a_command_that_is_missing_or_runs_into_its_time_limit_is_kept_with_the_reason() {
+    let machine = Machine::taking_runs();
+    machine.exec(Exec { command: vec!["/no/such/program".into()], ..sh("") }).await.unwrap();
+    let kept = machine.kept("backup.err");
+    assert!(kept.contains("/no/such/program: No such file") && kept.contains("# exit status 127 after "), "{kept}");
+    let slow = Exec { timeout: Some(Duration::from_millis(100)), ..sh("echo slow; sleep 1000") };
+    machine.exec(slow).await.unwrap();
+    let kept = machine.kept("backup.err");
+    assert!(kept.contains("\nslow\n# ") && kept.contains("; ended by its time limit\n"), "{kept}");
+}
+
+#[tokio::test]
+async fn a_command_that_closes_its_outputs_is_followed_to_its_end() {
+    let machine = Machine::taking_runs();
+    let result = machine.exec(sh("echo first; exec >&- 2>&-; sleep 0.2; exit 5")).await.unwrap();
+    assert_eq!(result, ExecResult { code: 5, signal: None, complaints: vec![] });
+    assert!(machine.kept("backup.err").contains("first\n# exit status 5"));
+}
+
+#[tokio::test]
+async fn without_a_log_dir_the_run_is_recorded_and_stderr_says_that_the_output_is_not_kept() {
+    let machine = Machine { runs: "exec", ..Machine::without_log_dir() };
+    std::fs::create_dir(machine.path().join("exec")).unwrap();
+    let result = machine.exec(sh("exit 4")).await.unwrap();
+    assert_eq!(result.code, 4);
+    let [complaint] = result.complaints.as_slice() else { panic!("{result:?}") };
+    assert!(complaint.starts_with("the output of backup is not kept: ") && complaint.contains("No such file"));
+    assert_eq!(ended(machine.run_file().1).exit, Some(4));
+    let quiet = Exec { quiet: true, ..sh("exit 0") };
+    assert_eq!(machine.exec(quiet).await.unwrap().complaints, Vec::<String>::new(), "it succeeded");
+}
+
+#[tokio::test]
+async fn with_quiet_a_run_that_nobody_hears_of_is_said_all_the_same() {
+    let machine = Machine::without_log_dir();
+    let complaints = machine.exec(Exec { quiet: true, ..sh("exit 0") }).await.unwrap().complaints;
+    assert!(complaints[0].contains("is not recorded"), "{complaints:?}");
+}
+
+#[tokio::test]
+async fn where_no_folder_takes_the_run_and_no_agent_answers_the_kept_file_is_the_report() {
+    let machine = Machine::new();
+    assert_eq!(machine.exec(sh("echo broken; exit 3")).await.unwrap().complaints, Vec::<String>::new());
+    assert!(machine.kept("backup.err").starts_with("# olog-agent exec: run "), "the watcher reads it");
+    machine.exec(sh("echo fine")).await.unwrap();
+    assert!(!machine.path().join("logs/backup.err").exists(), "that it is gone is how its end is told");
+    assert!(machine.kept("backup.log").contains("fine"));
 }

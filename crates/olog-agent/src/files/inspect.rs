@@ -6,6 +6,7 @@
 //! | holds more behind the offset, the bytes before it are as they were | `text`, grown |
 //! | holds something else | `text`, rewritten; the same text again: `seen` |
 //! | is deleted, or closed empty by its writer | `cleared` |
+//! | holds the output of a run that `exec` reports by itself ([`crate::kept`]) | nothing |
 //! | is renamed, inside the log dirs or away from them | nothing; its later text belongs to its first task ([`super::rotation`]) |
 //!
 //! Events and memory go into a [`crate::spool::Batch`], which becomes one transaction. Nothing is written here, and no file is read beyond the
@@ -16,10 +17,11 @@ use std::time::Duration;
 use olog_proto::{At, Change, Excerpt, Suffix, What};
 
 use super::inspector::{Inspector, LogFile};
+use crate::kept;
 use crate::read::{self, ReadError, ReadResult, Stat, as_path};
 use crate::settle::{GONE, Left, Pending, Writer};
 use crate::spool::{FileKey, FileState, SpoolError};
-use crate::text;
+use crate::text::{self, CleanText};
 
 /// After the last change of a file that stays open, its unfinished line is told all the same.
 const UNFINISHED: Duration = Duration::from_secs(60);
@@ -172,9 +174,14 @@ impl Inspector<'_> {
         closed: bool,
     ) -> Result<bool, SpoolError> {
         let history = memory.as_ref().is_some_and(|m| m.history);
-        let kept = memory.as_ref().filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
+        let known_encoding = memory.as_ref().filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
         let stat = reading.stat;
-        let said = text::say(reading.bytes(), kept, self.manner(log_file));
+        // Its run is reported by itself: nothing here is news.
+        let is_reported = reading.from == 0 && kept::is_reported(&reading.head);
+        let said = match is_reported {
+            true => CleanText::default(),
+            false => text::say(reading.bytes(), known_encoding, self.manner(log_file)),
+        };
         let at = self.happened_at(pending, reading.stat);
         let began = began(pending, memory.as_ref(), &reading, at);
         let had_text = memory.as_ref().is_some_and(|m| m.has_text && !m.history);
@@ -198,7 +205,7 @@ impl Inspector<'_> {
             began,
             encoding: said.encoding,
             // An open file that is empty for the moment may yet be closed empty.
-            has_text: !blank || (had_text && (grown || !closed)),
+            has_text: !blank || (had_text && (grown || !closed) && !is_reported),
             open: !closed,
             history: false,
             held: 0,
@@ -206,7 +213,9 @@ impl Inspector<'_> {
             born: reading.stat.born,
         };
         let run = log_file.suffix == Suffix::Log && closed && !grown;
-        if blank && !run {
+        if is_reported {
+            known.held = 0;
+        } else if blank && !run {
             // Another file took its place while nobody looked: the one that had text may have been renamed away.
             let unseen_swap = pending.unseen && memory.as_ref().is_some_and(|m| !reading.stat.may_be(m));
             if had_text && !grown && closed && !unseen_swap {

@@ -12,6 +12,7 @@ use olog_proto::name::path_text;
 use olog_proto::{At, BootId, Change, File, Suffix, TaskName, What};
 
 use super::settings::{FilesConfig, Rule};
+use crate::kept;
 use crate::read::{self, LogPath, Sibling, as_path};
 use crate::settle::{Pending, Settle};
 use crate::spool::{Batch, FileKey, FileState, FolderId, Spool, SpoolError, Stamp};
@@ -85,8 +86,7 @@ impl<'a> Inspector<'a> {
         let first = folder.join(as_path(memory.and_then(|m| m.origin.as_deref()).unwrap_or(&key.name)));
         let first = first.as_os_str().as_encoded_bytes();
         let (task, named_suffix) = TaskName::of_file(first.rsplit(|&b| b == b'/').next()?)?;
-        let config = self.config;
-        let rule = config.rules.iter().find(|rule| rule.files.matches(first));
+        let rule = self.config.rule(first).map(|(_, rule)| rule);
         let suffix = rule.and_then(|rule| rule.as_suffix).unwrap_or(named_suffix);
         Some(LogFile { task, suffix, path, rule })
     }
@@ -120,19 +120,18 @@ impl<'a> Inspector<'a> {
             let path = log_file.path.with_extension(suffix);
             let Ok(reading) = read::read(self.place(&path), None, true) else { return false };
             let whole = self.log_dir.join(&path);
-            let rule = self.config.rules.iter().find(|r| r.files.matches(whole.as_os_str().as_encoded_bytes()));
+            let rule = self.config.rule(whole.as_os_str().as_encoded_bytes()).map(|(_, rule)| rule);
             let is_error = rule.and_then(|rule| rule.as_suffix).is_none_or(Suffix::is_error);
-            is_error && !text::say(reading.bytes(), None, self.manner(&LogFile { rule, ..log_file.clone() })).is_blank()
+            let is_reported = kept::is_reported(&reading.head);
+            is_error
+                && !is_reported
+                && !text::say(reading.bytes(), None, self.manner(&LogFile { rule, ..log_file.clone() })).is_blank()
         })
     }
 
     /// How its text is read.
     pub(super) fn manner<'b>(&'b self, log_file: &LogFile<'b>) -> TextOptions<'b> {
-        TextOptions {
-            encoding: log_file.rule.and_then(|rule| rule.encoding).or(self.config.encoding),
-            ignore: log_file.rule.map_or(&[], |rule| &rule.ignore),
-            redactor: self.redactor,
-        }
+        self.config.manner(log_file.rule, self.redactor)
     }
 
     /// Puts an event into the batch.

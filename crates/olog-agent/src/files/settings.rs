@@ -11,6 +11,7 @@ use olog_proto::Suffix;
 use regex::Regex;
 
 use crate::read::as_path;
+use crate::text::{Redactor, TextOptions};
 
 /// What the files thread is to do; every value is trusted.
 #[derive(Debug, Clone)]
@@ -67,6 +68,22 @@ impl FilesConfig {
     }
 }
 
+impl FilesConfig {
+    /// The rule that holds for the file at this path, and its number, from 1.
+    pub(super) fn rule(&self, path: &[u8]) -> Option<(usize, &Rule)> {
+        (1..).zip(&self.rules).find(|(_, rule)| rule.files.matches(path))
+    }
+
+    /// How a file is read for which this rule holds.
+    pub(super) fn manner<'a>(&'a self, rule: Option<&'a Rule>, redactor: &'a Redactor) -> TextOptions<'a> {
+        TextOptions {
+            encoding: rule.and_then(|rule| rule.encoding).or(self.encoding),
+            ignore: rule.map_or(&[], |rule| &rule.ignore),
+            redactor,
+        }
+    }
+}
+
 /// What an operator says of some files.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -99,6 +116,11 @@ impl Glob {
         let built = GlobBuilder::new(&format!("{from}{pattern}")).literal_separator(true).build();
         let pattern = built.map_err(|e| format!("\"{pattern}\" is not a pattern of file names: {}", e.kind()))?;
         Ok(Glob { pattern: pattern.compile_matcher(), whole_path })
+    }
+
+    /// As it was written, from the file's whole path on.
+    pub(super) fn as_str(&self) -> &str {
+        self.pattern.glob().glob()
     }
 
     /// Does it name this file?

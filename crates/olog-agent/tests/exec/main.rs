@@ -1,6 +1,7 @@
 //! `olog-agent exec` as a process: beside an agent that comes and goes, in a terminal, with signals and slow readers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod kept;
 mod terminal;
 mod world;
 
@@ -69,6 +70,7 @@ fn signals_are_forwarded_to_the_command() {
         (Signal::TERM, "TERM"),
         (Signal::HUP, "HUP"),
         (Signal::ALARM, "ALRM"),
+        (Signal::SYS, "SYS"),
     ] {
         let script = format!("trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.05; done");
         let mut running = world.exec("t", &script).stdout(Stdio::piped()).spawn().unwrap();
@@ -80,6 +82,20 @@ fn signals_are_forwarded_to_the_command() {
         out.read_to_string(&mut rest).unwrap();
         assert_eq!((rest.as_str(), running.wait().unwrap().code()), (format!("got {name}\n").as_str(), Some(9)));
     }
+}
+
+#[test]
+fn real_time_signals_are_forwarded_too() {
+    let world = World::with_folder();
+    let script = "trap 'echo got it; exit 9' 42; echo ready; while :; do sleep 0.05; done";
+    let mut running = world.exec("t", script).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = running.stdout.take().unwrap();
+    out.read_exact(&mut [0; 6]).unwrap();
+    let kill = format!("kill -42 {}", running.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!((rest.as_str(), running.wait().unwrap().code()), ("got it\n", Some(9)));
 }
 
 #[test]

@@ -41,7 +41,11 @@ print("signal %d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else "exit %d"
 
 /// What the terminal showed, and how the command ended. `bash -c SCRIPT` in `exec`, or `outer` with `$EXEC` as its prefix.
 fn in_terminal(world: &World, script: &str, turns: &str) -> String {
-    let exec = world.exec("t", script);
+    in_terminal_with(world, &[], script, turns)
+}
+
+fn in_terminal_with(world: &World, options: &[&str], script: &str, turns: &str) -> String {
+    let exec = world.exec_with(options, "t", script);
     let mut driver = Command::new("python3");
     driver.args(["-c", DRIVER, turns]).arg(exec.get_program()).args(exec.get_args());
     run(driver)
@@ -111,4 +115,14 @@ fn a_run_in_a_terminal_is_reported_with_its_exit_code() {
     let ended = &world.spooled()[1]["what"]["run_ended"];
     assert_eq!(ended["exit"], 6);
     assert_eq!(ended["excerpt"]["head"], "exit status 6; its output went to the terminal in which it ran");
+}
+
+#[test]
+fn with_quiet_the_terminal_shows_what_failed_and_is_still_read() {
+    let world = World::with_folder();
+    let said = in_terminal_with(&world, &["--quiet"], "echo fine; echo also >&2", "[]");
+    assert_eq!(said, "|exit 0\n");
+    let script = "echo before; printf 'name? ' >/dev/tty; read x; echo got $x; exit 6";
+    let said = in_terminal_with(&world, &["--quiet"], script, "[(b'name?', b'anna\\n')]");
+    assert_eq!(said, "name? anna\nbefore\ngot anna\n|exit 6\n");
 }

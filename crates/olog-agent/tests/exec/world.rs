@@ -79,10 +79,20 @@ impl World {
 
     /// `exec --task TASK -- sh -c SCRIPT`.
     pub(crate) fn exec(&self, task: &str, script: &str) -> Command {
+        self.exec_with(&[], task, script)
+    }
+
+    /// The same with more options.
+    pub(crate) fn exec_with(&self, options: &[&str], task: &str, script: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_olog-agent"));
-        command.arg("exec").arg("--config").arg(self.path("agent.toml"));
+        command.arg("exec").arg("--config").arg(self.path("agent.toml")).args(options);
         command.args(["--task", task, "--", "sh", "-c", script]);
         command
+    }
+
+    /// What is kept of a run.
+    pub(crate) fn kept(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path("logs").join(name)).unwrap()
     }
 
     /// The events in the spool, as JSON; the agent is stopped for it.

@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+mod exec;
 mod hub;
 mod report;
 mod road;
@@ -23,7 +24,7 @@ use clap::Parser;
 /// What to measure.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only these: road, big, flood, memory, cold, idle, ingest, history, sessions, report, storm
+    /// Only these: road, big, flood, memory, cold, idle, exec, ingest, history, sessions, report, storm
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files of the cold start and of the memory's slope
@@ -90,6 +91,7 @@ fn main() {
     take("memory", &mut || runtime.block_on(agent::memory(args.files)));
     take("cold", &mut || runtime.block_on(agent::cold_start(args.files)));
     take("idle", &mut || runtime.block_on(agent::idle(args.idle)));
+    take("exec", &mut || runtime.block_on(exec::exec()));
     take("ingest", &mut || runtime.block_on(hub::ingest()));
     take("history", &mut || runtime.block_on(hub::history(args.history)));
     take("report", &mut || runtime.block_on(report::report(args.devices)));
