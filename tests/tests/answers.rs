@@ -5,11 +5,8 @@ use olog_journeys::{Habit, Phone, phone};
 use olog_push::{Answer, Channel, ChannelCatalog, Message, Receiver, Refusal};
 
 fn channel(text: &str) -> Channel {
-    read_text("hub.toml", text, |table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelCatalog::built_in()))
-    })
-    .unwrap()
-    .unwrap()
+    let text = text.trim_start_matches("[[channel]]\n");
+    read_text("hub.toml", text, |table| Channel::take(table, &ChannelCatalog::built_in())).unwrap().unwrap()
 }
 
 fn message() -> Message {

@@ -24,6 +24,7 @@ mod legacy;
 mod names;
 mod outages;
 mod pages;
+mod reference;
 mod reports;
 mod restored;
 mod rotation;

@@ -7,7 +7,6 @@
 mod arrows;
 mod cycles;
 mod golden;
-mod keys;
 mod known;
 mod modules;
 mod pages;
@@ -112,7 +111,6 @@ pub(crate) fn findings(root: &Path) -> anyhow::Result<Vec<Finding>> {
         }
     }
     pages::check(&files, &pages, &sources, &mut found);
-    keys::check(rules::KEY_HOMES, &pages, &sources, &mut found);
     arrows::among(&sources, rules::CRATES, rules::HOMES, &mut found);
     for (name, sources) in by_crate(&sources) {
         type_names::check(&sources, &mut found);

@@ -311,8 +311,7 @@ impl Agent {
         if config.fixed != self.fixed {
             return Err(self.refused("state_dir and socket cannot change while the agent runs: it needs a restart"));
         }
-        let before = Config { fixed: config.fixed.clone(), live: self.live.borrow().clone() }.effective();
-        log_changes(&before, &config.effective());
+        log_changes(&self.live.borrow().effective, &config.live.effective);
         let live = config.live;
         self.files.reload(live.files.clone());
         self.setup.send_if_modified(|setup| {

@@ -250,7 +250,7 @@ fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
         [] => line(format_args!("# {} is not there: these are the defaults", source.main().display())),
         files => files.iter().for_each(|file| line(format_args!("# from {}", file.display()))),
     }
-    line(format_args!("{}", config.effective()));
+    line(format_args!("{}", config.live.effective));
     for folder in &config.live.files.log_dirs {
         let found = match std::fs::read_dir(folder) {
             Ok(entries) => format!("readable, {} entries", entries.count()),

@@ -1,7 +1,10 @@
-//! Wall time: the only place that reads the system's clock.
+//! The clock of a daemon: the only module that reads the system's wall clock.
 //!
-//! Workers get a [`Clock`] and hand `now` to everything pure. A test holds the [`Hand`] of a manual clock and moves days in
-//! an instant; whoever sleeps on that clock wakes.
+//! A worker has a [`Clock`], asks it for the time, and passes `now` as a parameter to pure functions, which never have a clock. In a test,
+//! [`Clock::manual`] gives a clock together with its [`Hand`]: moving the hand changes the time at once and wakes every worker that
+//! sleeps until an earlier time.
+//!
+//! Must not: measure durations (that is `Instant`, which no change of the wall clock moves).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,10 +13,10 @@ use tokio::sync::watch;
 
 /// A source of wall time.
 #[derive(Debug, Clone)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Debug, Clone)]
-enum Source {
+enum TimeSource {
     System,
     Manual(watch::Receiver<At>),
 }
@@ -25,36 +28,36 @@ pub struct Hand(watch::Sender<At>);
 impl Clock {
     /// The system's clock.
     pub fn system() -> Clock {
-        Clock(Source::System)
+        Clock(TimeSource::System)
     }
 
     /// A clock that stands still until its hand is moved.
     pub fn manual(start: At) -> (Clock, Hand) {
         let (sender, receiver) = watch::channel(start);
-        (Clock(Source::Manual(receiver)), Hand(sender))
+        (Clock(TimeSource::Manual(receiver)), Hand(sender))
     }
 
     /// Now.
     pub fn now(&self) -> At {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
-            Source::System => At(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            TimeSource::System => At(match SystemTime::now().duration_since(UNIX_EPOCH) {
                 Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
                 Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
             }),
-            Source::Manual(at) => *at.borrow(),
+            TimeSource::Manual(at) => *at.borrow(),
         }
     }
 
     /// Returns when this clock shows `due` or later. The system's clock may jump, so it is looked at again at least every minute.
     pub async fn sleep_until(&self, due: At) {
         match &self.0 {
-            Source::System => loop {
+            TimeSource::System => loop {
                 let left = due.since(self.now());
                 let Ok(left @ 1..) = u64::try_from(left) else { return };
                 tokio::time::sleep(Duration::from_millis(left.min(60_000))).await;
             },
-            Source::Manual(at) => {
+            TimeSource::Manual(at) => {
                 // The hand is gone: the test is over, and nobody waits for this any more.
                 if at.clone().wait_for(|now| *now >= due).await.is_err() {
                     std::future::pending::<()>().await;

@@ -7,7 +7,10 @@
 //!
 //! Unvalidated values exist only inside the closure given to [`read`]; what the closure returns is validated.
 
+mod keys;
+mod node;
 mod table;
+mod units;
 
 use std::{
     fmt, io,
@@ -17,8 +20,12 @@ use std::{
 };
 
 use crate::secret::{Secret, SecretFiles, Secrets};
-use table::{Context, Node};
-pub use table::{Item, Table, parse_size, parse_span, show_span};
+pub use keys::{Absent, Key, Kind};
+use node::Node;
+pub use node::quote;
+use table::Context;
+pub use table::Table;
+pub use units::{parse_size, parse_span, show_span};
 
 /// One mistake, where it is, and what was expected there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
-//! Where a daemon's own log goes: to the journal when systemd reads it there, else to stderr.
+//! A daemon's own log: it goes to the journal if stderr is connected to the journal (as systemd does it), else to stderr, as text or JSON.
 //!
-//! `RUST_LOG` decides what is logged; without it our own crates speak from `info` on, all others from `warn` on.
+//! The variable `RUST_LOG` selects what is logged. Without it, Olog's crates log from level `info` on and all other crates from `warn` on.
+//! [`start`] is called once, before anything else logs. Must not: fail because there is no journal (then the log goes to stderr).
 
 mod journal;
 

@@ -1,4 +1,11 @@
-//! Secrets: a text that no log, page, error or debug output ever shows, and the files that hold one.
+//! Secrets: texts such as tokens and passwords, and the files that hold them.
+//!
+//! [`Secret`] prints only its first four characters, and only if it is long; so no log, page, error or debug output can show it. The whole
+//! text is returned by [`Secret::reveal`] alone. [`Secrets`] finds the file that a key `KEY_file` names: in systemd's
+//! `$CREDENTIALS_DIRECTORY` if it is there, else in `secrets/PROGRAM/` beside the configuration. It remembers which files it looked for
+//! ([`SecretFiles`]), because a corrected token is a changed configuration.
+//!
+//! Must not: put the content of such a file into an error; an error names the path.
 
 use std::{
     collections::BTreeSet,

@@ -319,13 +319,10 @@ pub(crate) mod tests {
 
     /// A channel that nobody answers behind.
     pub(crate) fn phone() -> Arc<Channel> {
-        let text = "[[channel]]\nname = 'phone'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']\napi_url = 'http://127.0.0.1:9'";
-        let read = olog_daemon::config::read_text("hub.toml", text, |table| {
-            table
-                .take_tables("channel")
-                .pop()
-                .and_then(|table| Channel::take(table, &olog_push::ChannelCatalog::built_in()))
-        });
+        let text =
+            "name = 'phone'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']\napi_url = 'http://127.0.0.1:9'";
+        let types = olog_push::ChannelCatalog::built_in();
+        let read = olog_daemon::config::read_text("hub.toml", text, |table| Channel::take(table, &types));
         Arc::new(read.unwrap().unwrap())
     }
 }

@@ -8,7 +8,7 @@
 //! have no effect yet ([`Live::without_effect`]). Must not: read a secret where only the places are asked for ([`Config::places`]).
 
 use std::{
-    fmt, io,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +17,7 @@ use std::{
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use olog_daemon::{
     config::{Draft, Invalid, Source, Table, read, read_draft},
     secret::Secret,
@@ -29,10 +30,12 @@ use crate::rules::quiet::QuietSpan;
 use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 mod keep;
+mod keys;
 mod sandbox;
 mod show;
 mod take;
 
+pub use keys::KEYS;
 pub(crate) use show::{is_utc, show_store};
 pub(crate) use take::web_url;
 
@@ -48,6 +51,8 @@ pub struct Config {
     pub boot: Boot,
     /// May change with a reload.
     pub live: Arc<Live>,
+    /// As `hub.toml` would have it, every key with its value in force, secrets masked.
+    pub effective: String,
 }
 
 /// What is set up once.
@@ -100,7 +105,7 @@ pub struct Live {
     /// Events are kept this many days.
     pub event_keep_days: u32,
     /// Whose `X-Forwarded-For` and `-Proto` count.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<IpNet>,
     /// The daily report.
     pub report: ReportConfig,
     /// When something becomes trouble.
@@ -115,13 +120,6 @@ pub struct Live {
     pub channels: Vec<Arc<Channel>>,
     /// `[[device]]`.
     pub devices: Vec<Declared>,
-}
-
-/// Addresses that share their first bits: `10.0.0.0/8`, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
 }
 
 /// `[report]`.
@@ -250,11 +248,6 @@ impl Config {
         take::config(table, folder)
     }
 
-    /// The configuration in force as `hub.toml` would have it, secrets masked.
-    pub fn effective(&self) -> String {
-        show::effective(self)
-    }
-
     /// What is scheduled, with its next three times from `now`, one line each.
     pub fn schedules(&self, now: At) -> Vec<String> {
         show::schedules(&self.live, now)
@@ -322,41 +315,7 @@ impl Live {
 
     /// Is this other end a proxy whose headers count?
     pub fn trusts(&self, proxy: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.holds(proxy))
-    }
-}
-
-impl Network {
-    /// Does the address belong to it?
-    pub fn holds(&self, address: IpAddr) -> bool {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(v4) => (32, u128::from(u32::from(v4))),
-            IpAddr::V6(v6) => (128, u128::from(v6)),
-        };
-        let ((width, ours), (other_width, theirs)) = (bits(self.address), bits(address.to_canonical()));
-        let free = u32::try_from(width - i32::from(self.bits)).unwrap_or(0);
-        width == other_width && (free >= 128 || ours >> free == theirs >> free)
-    }
-}
-
-impl std::str::FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Network, String> {
-        let wrong =
-            || format!("expected an address like \"127.0.0.1\" or a network like \"10.0.0.0/8\", found {text:?}");
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Some(width), |bits| bits.trim().parse().ok()).filter(|bits| *bits <= width);
-        Ok(Network { address, bits: bits.ok_or_else(wrong)? })
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = if self.address.is_ipv4() { 32 } else { 128 };
-        if self.bits == whole { write!(f, "{}", self.address) } else { write!(f, "{}/{}", self.address, self.bits) }
+        self.trusted_proxies.iter().any(|network| network.contains(&proxy.to_canonical()))
     }
 }
 

@@ -155,21 +155,47 @@ async fn within_limits(request: Request, next: Next) -> Response {
     response
 }
 
-/// The client's address: the other end's, or, if that is a trusted proxy, the last one in `X-Forwarded-For` that is not one.
-pub fn client_address(other_end: IpAddr, headers: &HeaderMap, live: &Live) -> IpAddr {
-    let mut asker = other_end;
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
-    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
-    while live.trusts(asker) {
-        // A port may follow the address.
-        let Some(hop) = hops.next().map(str::trim) else { break };
-        let Some(ip) = hop.parse::<IpAddr>().ok().or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()))
-        else {
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress {
+    /// The client's address, or that of the proxy that does not say it.
+    pub address: IpAddr,
+    /// Was every forwarding header read? If not, the client is somebody else than the one at `address`.
+    is_certain: bool,
+}
+
+impl ClientAddress {
+    /// Does the client run on this machine? Not if a proxy here speaks for a client whose address it does not say.
+    pub fn is_local(&self) -> bool {
+        self.is_certain && self.address.is_loopback()
+    }
+}
+
+/// The client's address: the other end's, or, if that is a trusted proxy, the last one in `X-Forwarded-For` that is not one. A hop that
+/// is no address (`unknown`, `_hidden`, an empty text) ends the search: then only the proxy is known.
+pub fn client_address(other_end: IpAddr, headers: &HeaderMap, live: &Live) -> ClientAddress {
+    let mut address = other_end.to_canonical();
+    let lines: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or_default()).collect();
+    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).peekable();
+    let has_others = ["forwarded", "x-real-ip"].iter().any(|name| headers.contains_key(*name));
+    let mut is_certain = hops.peek().is_some() || !has_others;
+    while live.trusts(address) {
+        let Some(hop) = hops.next() else { break };
+        let Some(named) = hop_address(hop.trim()) else {
+            is_certain = false;
             break;
         };
-        asker = ip.to_canonical();
+        address = named.to_canonical();
     }
-    asker
+    ClientAddress { address, is_certain: is_certain && hops.next().is_none() }
+}
+
+/// An address, in brackets or not, with a port or not.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let plain = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
+    let with_port = || hop.parse::<std::net::SocketAddr>().map(|socket| socket.ip());
+    plain.parse().or_else(|_| with_port()).ok()
 }
 
 async fn readyz(State(web): State<Arc<Web>>) -> Result<&'static str, Problem> {
@@ -186,7 +212,7 @@ async fn metrics_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let live = web.live.borrow().clone();
-    if !client_address(connection.ip(), &headers, &live).is_loopback() {
+    if !client_address(connection.ip(), &headers, &live).is_local() {
         return Err(Problem::new(StatusCode::FORBIDDEN, "metrics are for this machine only: ask from loopback"));
     }
     figures::update(&web.workers);
@@ -214,7 +240,7 @@ async fn join(
 ) -> Result<Json<JoinAnswer>, Problem> {
     let Json(request) = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let live = web.live.borrow().clone();
-    let from = client_address(connection.ip(), &headers, &live);
+    let from = client_address(connection.ip(), &headers, &live).address;
     Ok(Json(web.enrol.join(from, request).await?))
 }
 
@@ -292,7 +318,7 @@ async fn agent(
         Err(error) => return Problem::from(error).into_response(),
     };
     let live = web.live.clone();
-    let peer = client_address(connection.ip(), &headers, &live.borrow());
+    let peer = client_address(connection.ip(), &headers, &live.borrow()).address;
     let desk = web.desk.clone();
     upgrade
         .read_buffer_size(SESSION_BUFFER)

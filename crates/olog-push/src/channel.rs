@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_daemon::config::Table;
+use olog_daemon::config::{Key, Table};
 use olog_daemon::secret::Secret;
 use sha2::{Digest, Sha256};
 
+pub use crate::described::TYPE_KEYS;
 use crate::described::{ChannelTypeDef, TemplateChannel};
 use crate::exec::Exec;
-use crate::http::Endpoint;
+use crate::keys;
 use crate::mail::{self, Mail};
 use crate::notice::KINDS;
 use crate::rate_limit::Rate;
@@ -28,6 +29,13 @@ const BURST: NonZeroU32 = match NonZeroU32::new(10) {
     Some(ten) => ten,
     None => NonZeroU32::MIN,
 };
+
+/// The rows of every channel, of those called by HTTP, and of each type that is code; for the reference.
+pub fn registry() -> Vec<(&'static str, &'static [Key])> {
+    let http = [("http", keys::HTTP), ("http", keys::HTTP_ADDRESS)];
+    let types = [("wxpusher", crate::wxpusher::KEYS), ("mail", mail::KEYS), ("exec", crate::exec::KEYS)];
+    [("", keys::CHANNEL)].into_iter().chain(http).chain(types).collect()
+}
 
 /// What carries a channel's messages. A closed set: one arm each in the verbs below, and nothing else knows which it is.
 #[derive(Debug, PartialEq)]
@@ -68,25 +76,6 @@ impl Backend {
             Backend::Mail(_) => "mail",
             Backend::Exec(_) => "exec",
             Backend::TemplateChannel(it) => it.type_name(),
-        }
-    }
-
-    /// Those keys in force as lines of TOML, secrets masked.
-    fn effective(&self) -> Vec<String> {
-        match self {
-            Backend::Wxpusher(it) => it.effective(),
-            Backend::Mail(it) => it.effective(),
-            Backend::Exec(it) => it.effective(),
-            Backend::TemplateChannel(it) => it.effective(),
-        }
-    }
-
-    /// The way to the service, of those that are called by HTTP.
-    fn line(&self) -> Option<&Endpoint> {
-        match self {
-            Backend::Wxpusher(it) => Some(it.line()),
-            Backend::Mail(_) | Backend::Exec(_) => None,
-            Backend::TemplateChannel(it) => Some(it.line()),
         }
     }
 
@@ -187,13 +176,16 @@ pub struct Channel {
     pub rate: Rate,
     /// Messages in a rolling day, if the configuration bounds them.
     pub per_day: Option<u32>,
+    /// Its settings in force as lines of TOML, secrets masked.
+    pub effective: String,
     carrier: Backend,
 }
 
 impl Channel {
-    /// Reads one `[[channel]]` table; `None` when something in it is wrong, and reported.
-    pub fn take(mut table: Table, types: &ChannelCatalog) -> Option<Channel> {
-        let name = table.need_str("name");
+    /// Reads one `[[channel]]` table; `None` when something in it is wrong, and reported. The caller finishes the table.
+    pub fn take(table: &mut Table, types: &ChannelCatalog) -> Option<Channel> {
+        table.declare(keys::CHANNEL);
+        let name = table.take_filled("name");
         if !table.has("type") {
             table.fault("type", &format!("is missing: expected {}", type_names(types)));
         }
@@ -203,17 +195,20 @@ impl Channel {
             let of = in_code.or_else(|| types.get(name).map(Type::TemplateChannel));
             of.ok_or_else(|| format!("expected {}, found {name:?}", type_names(types)))
         })?;
-        let carrier = Backend::take(of, &mut table);
-        let only = table.take_table("only").map_or_else(ChannelFilter::default, ChannelFilter::take);
-        let burst = carrier.as_ref().map_or(BURST, |carrier| carrier.rate().burst);
-        let rate = table.take_as("rate", |text| Rate::parse_or_say(text, burst));
-        let per_day = table.take_int("per_day", 0..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
-        table.finish();
-        let carrier = carrier?;
-        let rate = rate.unwrap_or_else(|| carrier.rate());
+        let carrier = Backend::take(of, table);
+        let only = ChannelFilter::take(table.section("only"));
+        let usual = carrier.as_ref().map(Backend::rate);
+        let burst = usual.map_or(BURST, |rate| rate.burst);
+        let rate = table.take_as("rate", |text| Rate::parse_or_say(text, burst)).or(usual);
+        let typed = table.take_int("per_day");
         // 0 is what a person says who wants no bound where the service's own is the default.
-        let per_day = per_day.or_else(|| carrier.per_day()).filter(|n| *n > 0);
-        Some(Channel { name, only, rate, per_day, carrier })
+        let per_day = typed.or_else(|| carrier.as_ref()?.per_day()).filter(|n| *n > 0);
+        if let Some(rate) = rate {
+            table.show("rate", rate);
+        }
+        table.show_toml("per_day", per_day.unwrap_or(0).to_string());
+        let effective = table.effective_lines();
+        Some(Channel { name: name?, only, rate: rate?, per_day, effective, carrier: carrier? })
     }
 
     /// Its type, as the configuration names it.
@@ -221,24 +216,10 @@ impl Channel {
         self.carrier.type_name()
     }
 
-    /// Its settings in force as `[[channel]]` would have them, secrets masked.
-    pub fn effective(&self) -> String {
-        let kinds = KINDS.iter().filter(|(_, kind)| self.only.kinds.contains(kind)).map(|(word, _)| *word);
-        let (kinds, devices, tasks) = (kinds.collect::<Vec<_>>(), &self.only.devices, &self.only.tasks);
-        let only = format!("{{ kinds = {kinds:?}, devices = {devices:?}, tasks = {tasks:?} }}");
-        let mut lines = vec![format!("name = {:?}", self.name), format!("type = {:?}", self.type_name())];
-        lines.extend(self.carrier.effective());
-        lines.push(format!("rate = \"{}\"", self.rate));
-        lines.push(format!("per_day = {}", self.per_day.unwrap_or(0)));
-        lines.extend(self.carrier.line().into_iter().flat_map(Endpoint::effective));
-        lines.push(format!("only = {only}"));
-        lines.join("\n")
-    }
-
     /// A hash of the settings that decide whether a service takes a call: what was refused may be taken under others.
     pub fn settings_print(&self) -> String {
         let secrets: Vec<&str> = self.carrier.secrets().into_iter().map(Secret::reveal).collect();
-        let hash = Sha256::digest(format!("{}\n{}", self.effective(), secrets.join("\n")));
+        let hash = Sha256::digest(format!("{}\n{}", self.effective, secrets.join("\n")));
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -287,7 +268,6 @@ impl Channel {
 
 impl ChannelFilter {
     fn take(mut table: Table) -> ChannelFilter {
-        let all = ChannelFilter::default();
         let kind = |text: &str| {
             KINDS.iter().find(|(word, _)| *word == text).map(|(_, kind)| *kind).ok_or_else(|| {
                 let words: Vec<_> = KINDS.iter().map(|(word, _)| format!("{word:?}")).collect();
@@ -295,9 +275,9 @@ impl ChannelFilter {
             })
         };
         let only = ChannelFilter {
-            kinds: table.take_list_as("kinds", kind).unwrap_or(all.kinds),
-            devices: table.take_list("devices").unwrap_or(all.devices),
-            tasks: table.take_list("tasks").unwrap_or(all.tasks),
+            kinds: table.take_list_as("kinds", kind).unwrap_or_default(),
+            devices: table.take_list("devices").unwrap_or_default(),
+            tasks: table.take_list("tasks").unwrap_or_default(),
         };
         table.finish();
         only

@@ -28,6 +28,7 @@ use crate::{Answer, Form, Limits, Message, Receiver, Refusal};
 use body::{Body, Fault};
 use call::Parts;
 pub(crate) use description::ChannelTypeDef;
+pub use description::KEYS as TYPE_KEYS;
 use description::{Key, KeyType};
 use template::{Escape, Template, Values, percent_encoded, url_piece};
 
@@ -74,10 +75,6 @@ impl TemplateChannel {
 
     pub(crate) fn limits(&self) -> Limits {
         self.of.limits
-    }
-
-    pub(crate) fn line(&self) -> &Endpoint {
-        &self.line
     }
 
     pub(crate) fn secrets(&self) -> Vec<&Secret> {

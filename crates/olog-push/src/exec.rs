@@ -22,7 +22,8 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use olog_daemon::config::Table;
+use olog_daemon::config::{Key, Table, quote};
+use olog_daemon::keys;
 use olog_daemon::secret::Secret;
 use olog_proto::At;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -89,8 +90,9 @@ impl Argument {
 }
 
 /// What stands on standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Input {
+    #[default]
     Json,
     Form(Form),
 }
@@ -102,14 +104,19 @@ const INPUTS: [(&str, Input); 4] = [
     ("html", Input::Form(Form::Html)),
 ];
 
+/// Of the type `exec`.
+pub(crate) static KEYS: &[Key] = keys! {
+    /// A program and its arguments. No shell reads it.
+    "command", Texts, Wrong("expected a program and its arguments as a list of strings"), "0.1";
+    /// What stands on its standard input.
+    "stdin", Choice(&["json", "text", "markdown", "html"]), Is("\"json\""), "0.1";
+};
+
 impl Exec {
-    /// `command`, `stdin`.
+    /// Reads [`KEYS`].
     pub(crate) fn take(table: &mut Table) -> Option<Exec> {
-        let input = table.take_choice("stdin", &INPUTS).unwrap_or(Input::Json);
-        let is_typed = table.has("command");
-        if !is_typed {
-            table.fault("command", "is missing: expected a program and its arguments as a list of strings");
-        }
+        table.declare(KEYS);
+        let input = table.take_choice("stdin", &INPUTS).unwrap_or_default();
         let word = |text: &str| {
             if text.contains('\0') { Err("must not hold a NUL".to_owned()) } else { Ok(text.to_owned()) }
         };
@@ -121,21 +128,16 @@ impl Exec {
         if program.contains('/') && !program.starts_with('/') {
             table.fault("command", "expected a program's name, or its path from /");
         }
-        Some(Exec::new(program, words.map(Argument).collect(), input))
+        let exec = Exec::new(program, words.map(Argument).collect(), input);
+        let args = exec.args.iter().map(|arg| quote(&arg.masked()));
+        let command: Vec<String> = std::iter::once(quote(&exec.program)).chain(args).collect();
+        table.show_toml("command", format!("[{}]", command.join(", ")));
+        Some(exec)
     }
 
     fn new(program: String, args: Vec<Argument>, input: Input) -> Exec {
         let secrets = args.iter().filter_map(Argument::secret).collect();
         Exec { program, args, secrets, input }
-    }
-
-    /// Its settings as `[[channel]]` would have them, secrets masked.
-    pub(crate) fn effective(&self) -> Vec<String> {
-        let words: Vec<String> = std::iter::once(format!("{:?}", self.program))
-            .chain(self.args.iter().map(|arg| format!("{:?}", arg.masked())))
-            .collect();
-        let input = INPUTS.iter().find(|(_, input)| *input == self.input).map_or("json", |(word, _)| *word);
-        vec![format!("command = [{}]", words.join(", ")), format!("stdin = {input:?}")]
     }
 
     /// What is masked there.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::Unit;
+use crate::{Unit, keys};
 use olog_daemon::config::Table;
 use olog_daemon::secret::Secret;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -54,18 +54,21 @@ impl Endpoint {
     /// Takes `api_url` and `proxy`; `None` when one of them is wrong, and reported. Without a usual `api_url` there is no such
     /// key: another holds the whole URL.
     pub(crate) fn take(table: &mut Table, usual: Option<&str>) -> Option<Endpoint> {
+        table.declare(keys::HTTP);
+        if usual.is_some() {
+            table.declare(keys::HTTP_ADDRESS);
+        }
         let given = usual.and_then(|usual| table.take_as("api_url", |text| service_url(text, usual)));
         let api_url = given.unwrap_or_else(|| usual.unwrap_or_default().to_owned());
         let proxy = table.take_as("proxy", |text| Http::new(Some(text)).map(|_| Secret::new(text))).flatten();
+        if usual.is_some() {
+            table.show("api_url", &api_url);
+        }
+        if let Some(proxy) = &proxy {
+            table.show("proxy", url_masked(proxy.reveal()));
+        }
         let http = Http::new(proxy.as_ref().map(Secret::reveal)).ok()?;
         Some(Endpoint { api_url, proxy, http })
-    }
-
-    /// Its keys in force, secrets masked.
-    pub(crate) fn effective(&self) -> Vec<String> {
-        let proxy = self.proxy.as_ref().map(|proxy| format!("proxy = {:?}", url_masked(proxy.reveal())));
-        let api_url = Some(format!("api_url = {:?}", self.api_url)).filter(|_| !self.api_url.is_empty());
-        api_url.into_iter().chain(proxy).collect()
     }
 }
 
@@ -78,9 +81,10 @@ pub(crate) struct Call {
     pub(crate) body: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Method {
     Get,
+    #[default]
     Post,
     Put,
 }

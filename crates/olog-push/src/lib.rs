@@ -11,6 +11,7 @@ mod described;
 mod exec;
 pub mod fetch;
 mod http;
+mod keys;
 mod mail;
 mod message;
 pub mod notice;

@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use lettre::Address;
 use lettre::message::Mailbox;
-use olog_daemon::config::Table;
+use olog_daemon::config::{Key, Table};
+use olog_daemon::keys;
 use olog_daemon::secret::{Secret, UNREAD};
 use olog_proto::At;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
@@ -72,20 +73,32 @@ enum Safety {
     Clear,
 }
 
+/// Of the type `mail`.
+pub(crate) static KEYS: &[Key] = keys! {
+    /// The server: `smtps://HOST[:PORT]`, `smtp://` (STARTTLS), or `smtp+clear://`.
+    "smtp", Text, Wrong("e-mail needs smtp, from and to"), "0.1";
+    /// The sender, like `Olog <olog@example.com>`.
+    "from", Text, Found("`user`, if it is an address"), "0.1";
+    /// The receivers' addresses.
+    "to", OneOrTexts, Wrong("e-mail needs smtp, from and to"), "0.1";
+    /// The user that signs in.
+    "user", Text, Unset, "0.1";
+    /// The user's password.
+    "password", Secret, Unset, "0.1";
+    /// Certificates in PEM that are trusted instead of the system's.
+    "ca", Secret, Unset, "0.1";
+};
+
 impl Mail {
-    /// `smtp`, `from`, `to`, `user`, `password`, `ca`.
+    /// Reads [`KEYS`].
     pub(crate) fn take(table: &mut Table) -> Option<Mail> {
+        table.declare(KEYS);
         let server = table.take_as("smtp", Server::parse);
         let user = table.take_str("user").filter(|user| !user.is_empty());
         let password = table.take_secret("password");
         let from = table.take_as("from", mailbox);
         let to = table.take_some_as("to", |text| mailbox(text).map(|mailbox| mailbox.email));
         let roots = take_roots(table);
-        for key in ["smtp", "to"] {
-            if !table.has(key) {
-                table.fault(key, "is missing: e-mail needs smtp, from and to");
-            }
-        }
         let has_password = table.has("password") || table.has("password_file");
         match (&user, has_password) {
             (Some(_), false) => table.fault("user", "has no password: give password or password_file"),
@@ -121,26 +134,10 @@ impl Mail {
         if server.scheme == "smtp+clear" && roots.is_some() {
             table.fault("smtp", "smtp+clear:// never encrypts: a ca_file has no use");
         }
-        let login = user.zip(password);
-        Some(Mail { server, from: from?, to, login, roots })
-    }
-
-    /// Its settings as `[[channel]]` would have them, secrets masked.
-    pub(crate) fn effective(&self) -> Vec<String> {
-        let to: Vec<String> = self.to.iter().map(|address| format!("{:?}", address.to_string())).collect();
-        let mut lines = vec![
-            format!("smtp = \"{}://{}:{}\"", self.server.scheme, self.server.host, self.server.port),
-            format!("from = {:?}", self.from.to_string()),
-            format!("to = [{}]", to.join(", ")),
-        ];
-        if let Some((user, password)) = &self.login {
-            lines.push(format!("user = {user:?}"));
-            lines.push(format!("password = \"{password}\""));
-        }
-        if self.roots.is_some() {
-            lines.push("ca = \"…\"".to_owned());
-        }
-        lines
+        let from = from?;
+        table.show("smtp", format_args!("{}://{}:{}", server.scheme, server.host, server.port));
+        table.show("from", &from);
+        Some(Mail { server, from, to, login: user.zip(password), roots })
     }
 
     /// What is masked there and yet decides whether a call is taken.

@@ -9,6 +9,8 @@
 
 mod take;
 
+pub(crate) use take::KEYS;
+
 use serde_json::{Value, json};
 
 use crate::http::{Endpoint, Reply, WORDS_MAX, one_line};
@@ -43,10 +45,6 @@ impl Wxpusher {
 
     pub(crate) fn limits(&self) -> Limits {
         LIMITS
-    }
-
-    pub(crate) fn line(&self) -> &Endpoint {
-        &self.line
     }
 
     pub(crate) fn secrets(&self) -> Vec<&Secret> {

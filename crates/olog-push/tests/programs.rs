@@ -35,15 +35,8 @@ fn python() -> Option<PathBuf> {
 }
 
 fn channel(text: &str) -> Channel {
-    let text = format!("[[channel]]\nname = 'me'\n{text}");
-    read_text("hub.toml", &text, |table| {
-        table
-            .take_tables("channel")
-            .pop()
-            .and_then(|table| Channel::take(table, &olog_push::ChannelCatalog::built_in()))
-    })
-    .unwrap()
-    .unwrap()
+    let text = format!("name = 'me'\n{text}");
+    read_text("hub.toml", &text, |table| Channel::take(table, &olog_push::ChannelCatalog::built_in())).unwrap().unwrap()
 }
 
 fn message() -> Message {

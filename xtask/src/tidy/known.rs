@@ -15,7 +15,6 @@ pub(crate) type Known = (&'static str, &'static str, &'static str);
 
 pub(crate) const KNOWN: &[Known] = &[
     // Type names with two meanings.
-    ("type", "olog-daemon/Source", "to be renamed"),
 ];
 
 /// Takes out what is known, and adds the entries of the list that nothing needs.

@@ -16,18 +16,10 @@ pub(crate) struct Page {
     text: String,
 }
 
+#[cfg(test)]
 impl Page {
-    #[cfg(test)]
     pub(crate) fn new(path: &str, text: &str) -> Page {
         Page { path: path.into(), text: text.to_owned() }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.text
     }
 }
 

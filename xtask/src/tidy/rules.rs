@@ -75,7 +75,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
     (
         "olog-push",
         Within::Floors(&[
-            &["notice"],
+            &["notice", "keys"],
             &["message"],
             &["http", "rate_limit", "words"],
             &["described", "exec", "fetch", "mail", "wxpusher"],
@@ -189,26 +189,6 @@ pub(crate) const GOLDEN: &str = "crates/olog-proto/tests/wire";
 pub(crate) const GOLDEN_SUMS: &str = "SHA256SUMS";
 
 pub(crate) const DECISIONS: &str = "docs/decisions";
-
-/// The page that has every key.
-pub(crate) const KEYS_PAGE: &str = "docs/operations.md";
-
-/// Who reads keys, and where they are documented.
-#[derive(Debug)]
-pub(crate) struct KeyHome {
-    pub(crate) place: (&'static str, &'static str),
-    /// What the comment begins with that heads the block of TOML; `channels`: everything that documents channels.
-    pub(crate) blocks: &'static [&'static str],
-    /// Is every key in these blocks one that is read by its name?
-    pub(crate) is_complete: bool,
-}
-
-pub(crate) const KEY_HOMES: &[KeyHome] = &[
-    KeyHome { place: ("olog-agent", "config"), blocks: &["agent.toml"], is_complete: true },
-    KeyHome { place: ("olog-hub", "config"), blocks: &["hub.toml"], is_complete: true },
-    // Keys of a type that is a file are read by the names in that file.
-    KeyHome { place: ("olog-push", ""), blocks: &["hub.toml", "channels"], is_complete: false },
-];
 
 /// A word that begins like this is a path.
 pub(crate) const TOP_FOLDERS: &[&str] = &["crates/", "docs/", "xtask/", "tests/", "packaging/", "deploy/", ".ci/"];

@@ -13,7 +13,29 @@ struct Typed {
     token: Option<Secret>,
 }
 
-fn take(root: &mut Table) -> Typed {
+static KEYS: &[Key] = crate::keys! {
+    /// How long.
+    "settle", Span(Duration::from_millis(10)), Unset, "0.1";
+    /// How large.
+    "spool_max", Size(0), Unset, "0.1";
+    /// Where.
+    "log_dirs", Texts, Unset, "0.1";
+    /// What is secret.
+    "token", Secret, Unset, "0.1";
+    /// A rule.
+    "rule", Tables, Unset, "0.1";
+    /// Of what.
+    "rule.files", Text, Wrong("expected a string"), "0.1";
+    /// As what.
+    "rule.as", Choice(&["scanerr", "err"]), Unset, "0.1";
+    /// The push.
+    "push", Table, Unset, "0.1";
+    /// When.
+    "push.after", Span(Duration::ZERO), Is("\"60s\""), "0.1";
+};
+
+fn take(root: &mut super::Table) -> Typed {
+    root.declare(KEYS);
     let mut typed = Typed {
         settle: root.take_span("settle"),
         size: root.take_size("spool_max"),
@@ -23,7 +45,7 @@ fn take(root: &mut Table) -> Typed {
     };
     for mut rule in root.take_tables("rule") {
         typed.rules.push((
-            rule.need_str("files"),
+            rule.take_filled("files").unwrap_or_default(),
             rule.take_choice("as", &[("scanerr", "s".to_owned()), ("err", "e".to_owned())]),
         ));
         rule.finish();
@@ -167,7 +189,11 @@ fn a_corrected_secret_file_changes_the_stamp_wherever_it_is() {
     let source = Source::new("hub", Some(main));
     let load = || {
         let before = source.stamp();
-        let read = read(&source, |root| root.take_secret("token")).is_ok();
+        let take = |root: &mut super::Table| {
+            root.declare(KEYS);
+            root.take_secret("token")
+        };
+        let read = read(&source, take).is_ok();
         (read, source.stamp_after(before))
     };
     // It is not there yet: what is met for the first time is no change, that it comes is one.
@@ -183,4 +209,50 @@ fn a_corrected_secret_file_changes_the_stamp_wherever_it_is() {
     let before = source.stamp();
     std::fs::write(&secret, "again, corrected").unwrap();
     assert_ne!(source.stamp_after(before), source.stamp());
+}
+
+#[track_caller]
+fn effective(text: &str) -> String {
+    let read = read_text("agent.toml", text, |root| {
+        take(root);
+        root.effective()
+    });
+    read.unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+#[test]
+fn the_effective_configuration_has_every_key_with_its_default_and_no_secret() {
+    assert_eq!(
+        effective("token = 'AT_abcdefghijklmnopqrstuvwxyz'\nlog_dirs = ['/a']\n[[rule]]\nfiles = 'x'\n[push]\n"),
+        "# settle is not set\n# spool_max is not set\nlog_dirs = [\"/a\"]\ntoken = \"AT_a…\"\n\n[[rule]]\nfiles = \"x\"\n\n[push]\nafter = \"60s\"\n"
+    );
+}
+
+#[test]
+fn a_value_out_of_the_bounds_of_its_row_is_a_mistake_and_an_absent_one_has_the_rows_default() {
+    check("settle = '1ms'\n", &["agent.toml:1:10 settle: must be at least 10ms"]);
+    assert_eq!(read_text("a", "[push]\n", take).unwrap().after, Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn a_key_that_is_read_needs_a_row_of_its_kind_and_a_row_needs_a_reader() {
+    let read = |key: &'static str| {
+        let read = read_text("agent.toml", "", move |root| {
+            root.declare(KEYS);
+            root.take_span(key);
+        });
+        read.err().map_or_else(String::new, |invalid| invalid.to_string())
+    };
+    assert_eq!(read("settle"), "");
+    assert!(read("settel").contains("settel: is read and has no row in the registry"), "{}", read("settel"));
+    assert!(read("token").contains("token: is read as another kind than its row says"), "{}", read("token"));
+    let unread = |text: &str| {
+        let read = read_text("agent.toml", text, |root| {
+            take(root);
+            root.unread()
+        });
+        read.unwrap()
+    };
+    assert_eq!(unread("[[rule]]\nfiles = 'x'\n[push]\n"), Vec::<&str>::new());
+    assert_eq!(unread(""), ["rule.files", "rule.as", "push.after"]);
 }

@@ -87,7 +87,7 @@ pub(super) fn check(runtime: &Runtime, source: &Source) -> Exit {
         lines.push(format!("# {} is not there: these are the defaults", source.main().display()));
     }
     lines.extend(read.iter().map(|file| format!("# from {}", file.display())));
-    lines.push(config.effective());
+    lines.push(config.effective.clone());
     if let Err(error) = std::fs::read_dir(&config.boot.state_dir) {
         lines.push(format!("# state_dir {}: cannot be read: {error}", config.boot.state_dir.display()));
     }

@@ -99,7 +99,7 @@ fn every_key_of_the_contract_is_known() {
     assert_eq!((dump.schedule.clone(), dump.grace), ("30 3 * * *".parse().ok(), Duration::from_secs(1800)));
     assert_eq!(config.live.declared("laptop").unwrap().offline_after, Some(Offline::Never));
 
-    let shown = config.effective();
+    let shown = &config.effective;
     for secret in ["geheim", "legacylegacy", "abcdefghijk", "0123456789"] {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -108,11 +108,25 @@ fn every_key_of_the_contract_is_known() {
 }
 
 #[test]
+fn every_row_of_the_registry_is_read() {
+    let unread = |text: &str| {
+        let read = read_text("hub.toml", text, |root| {
+            take::config(root, Path::new("/"));
+            root.unread()
+        });
+        read.unwrap()
+    };
+    let all = "[watchdog]\nurl = 'https://hc.example.com'\n[backup]\n[[device]]\nname = 'a'\ntasks = ['t']";
+    assert_eq!(unread(all), Vec::<&str>::new());
+    assert!(unread("").contains(&"backup.keep"));
+}
+
+#[test]
 fn the_configuration_in_force_is_itself_a_configuration() {
     let config = good(
         "state_dir = '/s'\n[backup]\n[[device]]\nname = 'a'\ntasks = ['t', { name = 'u', schedule = '@daily', grace = '5m' }]",
     );
-    let again = good(&config.effective());
+    let again = good(&config.effective);
     assert_eq!(again, config);
 }
 

@@ -29,10 +29,9 @@ struct Bench {
 
 fn rules(tables: &[String]) -> Arc<Rules> {
     let read = olog_daemon::config::read_text("hub.toml", &tables.join("\n"), |table| {
-        let tables = table.take_tables("channel").into_iter();
-        tables.filter_map(|table| Channel::take(table, &olog_push::ChannelCatalog::built_in())).map(Arc::new).collect()
+        crate::config::Config::take(table, std::path::Path::new("/"))
     });
-    Arc::new(Rules { channels: read.unwrap(), ..Rules::default() })
+    Arc::new(Rules { channels: read.unwrap().live.channels.clone(), ..Rules::default() })
 }
 
 impl Bench {

@@ -97,7 +97,45 @@ async fn metrics_are_for_loopback_and_a_proxy_speaks_for_whom_it_names() {
     assert_eq!(world.get("/metrics").await.0, 200);
     let (status, _, words) = world.ask("GET", "/metrics", "x-forwarded-for: 203.0.113.9\r\n", "").await;
     assert_eq!((status, words.contains("loopback")), (403, true));
+    for hidden in ["x-forwarded-for: unknown", "x-forwarded-for: _hidden", "x-forwarded-for:", "x-real-ip: 203.0.113.9"]
+    {
+        assert_eq!(world.ask("GET", "/metrics", &format!("{hidden}\r\n"), "").await.0, 403, "{hidden}");
+    }
     assert!(world.hub.stop().await);
+}
+
+#[test]
+fn a_client_whose_address_is_not_told_or_cannot_be_read_is_not_local() {
+    let is_local = |trusted: &str, header: &[(&'static str, &[u8])]| {
+        let text = format!("state_dir = '/s'\n[proxy]\ntrusted = [{trusted}]\n");
+        let config = read_text("hub.toml", &text, |table| Config::take(table, std::path::Path::new("/"))).unwrap();
+        let mut headers = HeaderMap::new();
+        for (name, value) in header {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        client_address([127, 0, 0, 1].into(), &headers, &config.live).is_local()
+    };
+    const XFF: &str = "x-forwarded-for";
+    assert!(is_local("'127.0.0.1'", &[]) && is_local("", &[]));
+    assert!(is_local("'127.0.0.1'", &[(XFF, b"127.0.0.1")]) && is_local("'127.0.0.1'", &[(XFF, b"[::1]")]));
+    for hidden in [
+        &b"unknown"[..],
+        b"_hidden",
+        b"",
+        b"_x:4711",
+        b"203.0.113.9",
+        b"fe80::1%eth0",
+        b"\xff",
+        b"127.0.0.1,",
+        b"unknown, 127.0.0.1",
+    ] {
+        assert!(!is_local("'127.0.0.1'", &[(XFF, hidden)]), "{}", hidden.escape_ascii());
+    }
+    for name in ["forwarded", "x-real-ip"] {
+        assert!(!is_local("'127.0.0.1'", &[(name, b"for=203.0.113.9")]), "{name}");
+    }
+    // A proxy that the configuration does not name.
+    assert!(!is_local("", &[(XFF, b"203.0.113.9")]) && !is_local("", &[("forwarded", b"for=203.0.113.9")]));
 }
 
 #[test]
@@ -109,7 +147,7 @@ fn the_address_of_a_client_is_the_last_hop_that_is_no_trusted_proxy() {
         for line in header {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
-        client_address([127, 0, 0, 1].into(), &headers, &config.live).to_string()
+        client_address([127, 0, 0, 1].into(), &headers, &config.live).address.to_string()
     };
     for (trusted, header, expected) in [
         ("", vec!["203.0.113.9"], "127.0.0.1"),
@@ -120,6 +158,11 @@ fn the_address_of_a_client_is_the_last_hop_that_is_no_trusted_proxy() {
         ("'127.0.0.1', '10.0.0.0/8'", vec!["203.0.113.9", "10.1.2.3"], "203.0.113.9"),
         ("'127.0.0.1'", vec!["203.0.113.9:4711"], "203.0.113.9"),
         ("'127.0.0.1'", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("'127.0.0.1'", vec!["[2001:db8::1]"], "2001:db8::1"),
+        ("'127.0.0.1'", vec!["::ffff:203.0.113.9"], "203.0.113.9"),
+        // The proxy does not say who it is.
+        ("'127.0.0.1'", vec!["unknown"], "127.0.0.1"),
+        ("'127.0.0.1'", vec!["127.0.0.1, _hidden"], "127.0.0.1"),
     ] {
         assert_eq!(asker(trusted, &header), expected, "{trusted} {header:?}");
     }

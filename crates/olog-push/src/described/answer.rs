@@ -189,12 +189,6 @@ impl Rule {
             ("format", RuleResult::Refused(Refusal::Format)),
             ("other", RuleResult::Refused(Refusal::Other)),
         ];
-        if !table.has("means") {
-            table.fault(
-                "means",
-                "is missing: expected \"later\", \"credential\", \"receiver\", \"format\" or \"other\"",
-            );
-        }
         let means = table.take_choice("means", &MEANINGS).unwrap_or_default();
         rule.means = match (means, wait, until) {
             (RuleResult::Later, Some(wait), None) => RuleResult::LaterAfter(wait),

@@ -5,22 +5,93 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
-use olog_daemon::config::Table;
+use olog_daemon::config::{Key as Row, Table};
+use olog_daemon::keys;
 
 use super::answer::AnswerRules;
 use super::body::{self, Body, Fault};
 use super::template::{Escape, Template};
 use crate::http::Method;
+use crate::keys as common;
 use crate::rate_limit::Rate;
 use crate::{Form, Limits, Unit};
 
-/// Keys that every channel has.
-const COMMON: [&str; 7] = ["name", "type", "only", "rate", "per_day", "api_url", "proxy"];
-/// What a service takes of which its file says nothing.
-const LIMITS: Limits =
-    Limits { unit: Unit::Characters, form: Form::Text, body: 10_000, plain: 10_000, summary_chars: 100 };
+/// The keys of a file that describes a type.
+pub static KEYS: &[Row] = keys! {
+    /// The service's scheme and host, which `api_url` of a channel replaces. Absent: channels of this type have no such key.
+    "api_url", Text, Unset, "0.1";
+    /// How often the service may be called.
+    "rate", Text, Is("\"1/s\""), "0.1";
+    /// How many calls may follow each other at once after a rest.
+    "burst", Int(1, 1000), Is("1"), "0.1";
+    /// Messages in 24 rolling hours. Absent: not bounded.
+    "per_day", Int(1, 1_000_000), Unset, "0.1";
+    /// The keys of a channel of this type.
+    "keys", Table, Unset, "0.1";
+    /// One of them, by its name.
+    "keys.*", Table, Unset, "0.1";
+    /// What stands there.
+    "keys.*.is", Choice(&["text", "secret", "url", "headers", "body"]), Wrong("expected \"text\", \"secret\", \"url\", \"headers\" or \"body\""), "0.1";
+    /// Whether a channel must have it.
+    "keys.*.needed", Bool, Found("`true`, except for headers and body"), "0.1";
+    /// Whether each of its values is a receiver, which gets a call of its own.
+    "keys.*.receivers", Bool, Is("false"), "0.1";
+    /// The request. URL, headers and body are templates.
+    "request", Table, Wrong("expected [request] with url and body"), "0.1";
+    /// The HTTP method.
+    "request.method", Choice(&["GET", "POST", "PUT"]), Is("\"POST\""), "0.1";
+    /// The URL; each value in it is percent-encoded.
+    "request.url", Text, Wrong("expected a string"), "0.1";
+    /// The headers.
+    "request.headers", Map, Unset, "0.1";
+    /// The body: a table is sent as JSON, a text as it is.
+    "request.body", Any, Unset, "0.1";
+    /// What is sent instead of the body when the message goes as plain text.
+    "request.plain", Any, Unset, "0.1";
+    /// How the answer is read.
+    "answer", Table, Wrong("expected [answer], empty if any 2xx means accepted"), "0.1";
+    /// Where the code stands in the answer: keys joined by dots.
+    "answer.code", Text, Unset, "0.1";
+    /// The code that means accepted. Absent: any 2xx.
+    "answer.accepted", Any, Unset, "0.1";
+    /// Instead of it: the whole body that means accepted.
+    "answer.body", Text, Unset, "0.1";
+    /// Where the service's words stand, which the ledger keeps.
+    "answer.words", Text, Unset, "0.1";
+    /// Where the service says how many seconds to wait. The header `Retry-After` is always read.
+    "answer.retry_after", Text, Unset, "0.1";
+    /// What a refusal means; the first that fits counts, by each of `code`, `status` and `text` that is given.
+    "answer.refusal", Tables, Unset, "0.1";
+    /// These codes.
+    "answer.refusal.code", Any, Unset, "0.1";
+    /// These HTTP statuses.
+    "answer.refusal.status", Any, Unset, "0.1";
+    /// One of these texts in the answer.
+    "answer.refusal.text", Any, Unset, "0.1";
+    /// What it means.
+    "answer.refusal.means", Choice(&["later", "credential", "receiver", "format", "other"]), Wrong("expected \"later\", \"credential\", \"receiver\", \"format\" or \"other\""), "0.1";
+    /// With `later`: how long to wait. Absent: as the service says, else the back-off.
+    "answer.refusal.after", Text, Unset, "0.1";
+    /// With `later`: until when to wait, like `00:05 Asia/Shanghai`.
+    "answer.refusal.until", Text, Unset, "0.1";
+    /// What fits into one message.
+    "limits", Table, Unset, "0.1";
+    /// What the limits count.
+    "limits.unit", Choice(&["characters", "bytes"]), Is("\"characters\""), "0.1";
+    /// What the body is.
+    "limits.form", Choice(&["html", "markdown", "text"]), Is("\"text\""), "0.1";
+    /// The size of the body.
+    "limits.body", Int(200, 10_000_000), Is("10000"), "0.1";
+    /// The size of the body as plain text.
+    "limits.plain", Int(200, 10_000_000), Found("as `body`"), "0.1";
+    /// The size of the summary; at most 100 characters are sent.
+    "limits.title", Int(20, 10_000_000), Is("100"), "0.1";
+    /// The bytes of the whole request. Absent: not bounded. A body that makes it longer is cut.
+    "limits.request", Int(1000, 10_000_000), Unset, "0.1";
+};
+/// A summary is never longer, in characters.
+const SUMMARY_MAX: usize = 100;
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct ChannelTypeDef {
@@ -71,33 +142,42 @@ pub(super) enum KeyType {
 /// Puts the templates of a type together with made-up values (`call::try_out`).
 pub(super) type TryOut = fn(&ChannelTypeDef) -> Result<(), Fault>;
 
+impl Key {
+    /// Of which type, its name, what may stand there, and whether it is required.
+    pub(super) fn described(&self, of: &str) -> (String, String, &'static str, bool) {
+        let kind = match (self.is, self.names_receivers) {
+            (KeyType::Text, false) => "text",
+            (KeyType::Text, true) => "text or list of texts, each a receiver",
+            (KeyType::Secret, false) => "secret",
+            (KeyType::Secret, true) => "secret or list of secrets, each a receiver",
+            (KeyType::Url, _) => "secret: a whole URL",
+            (KeyType::Headers, _) => "table of texts, secret",
+            (KeyType::Body, _) => "text or table",
+        };
+        (of.to_owned(), self.name.clone(), kind, self.is_needed)
+    }
+}
+
 impl ChannelTypeDef {
     /// Reads a whole file; `None` when something in it is wrong, and reported.
     pub(crate) fn take(name: &str, table: &mut Table, try_out: TryOut) -> Option<ChannelTypeDef> {
+        table.declare(KEYS);
         let api_url = table.take_as("api_url", |text| crate::http::service_url(text, "https://push.example.com"));
         let keys = take_keys(table);
         let request = table.take_table("request");
-        if request.is_none() && !table.has("request") {
-            table.fault("request", "is missing: expected [request] with url and body");
-        }
-        if !table.has("answer") {
-            table.fault("answer", "is missing: expected [answer], empty if any 2xx means accepted");
-        }
         let reading = table.take_table("answer").map(AnswerRules::take);
-        let limits = table.take_table("limits").map_or(Some((LIMITS, LIMITS.summary_chars, usize::MAX)), take_limits);
-        let burst = table.take_int("burst", 1..=1000).and_then(|n| NonZeroU32::new(u32::try_from(n).ok()?));
-        let burst = burst.unwrap_or(NonZeroU32::MIN);
+        let (limits, title, request_max) = take_limits(table.section("limits"));
+        let burst = table.take_int("burst").and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let rate = table.take_as("rate", |text| Rate::parse_or_say(text, burst));
-        let per_day = table.take_int("per_day", 1..=1_000_000).and_then(|n| u32::try_from(n).ok());
+        let per_day = table.take_int("per_day");
         let mut request = request?;
         let method = [("GET", Method::Get), ("POST", Method::Post), ("PUT", Method::Put)];
-        let method = request.take_choice("method", &method).unwrap_or(Method::Post);
-        let url = request.need_str("url");
+        let method = request.take_choice("method", &method).unwrap_or_default();
+        let url = request.take_filled("url").unwrap_or_default();
         let headers = request.take_texts("headers").unwrap_or_default();
         let body = request.take_json("body");
         let plain = request.take_json("plain");
         let is_json = is_json(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let (limits, title, request_max) = limits?;
         let description = ChannelTypeDef {
             name: name.to_owned(),
             api_url,
@@ -114,7 +194,7 @@ impl ChannelTypeDef {
             limits,
             title,
             request: request_max,
-            rate: rate.unwrap_or(Rate { every: Duration::from_secs(1), burst }),
+            rate: rate?,
             per_day,
         };
         let faults = description.faults(try_out);
@@ -155,6 +235,11 @@ pub(super) fn is_json<'a>(mut headers: impl Iterator<Item = (&'a str, &'a str)>)
     headers.find(|(name, _)| name.eq_ignore_ascii_case("content-type")).is_none_or(|(_, value)| value.contains("json"))
 }
 
+/// Is it a key of every channel?
+fn is_common(name: &str) -> bool {
+    [common::CHANNEL, common::HTTP, common::HTTP_ADDRESS].into_iter().flatten().any(|row| row.path == name)
+}
+
 fn take_keys(table: &mut Table) -> Option<Vec<Key>> {
     const WHAT: [(&str, KeyType); 5] = [
         ("text", KeyType::Text),
@@ -174,21 +259,16 @@ fn take_keys(table: &mut Table) -> Option<Vec<Key>> {
         let is = key.take_choice("is", &WHAT);
         let is_value = !matches!(is, Some(KeyType::Headers | KeyType::Body));
         let is_needed = key.take_bool("needed").unwrap_or(is_value);
-        let names_receivers = key.take_bool("receivers").unwrap_or(false);
+        let names_receivers = key.take_bool("receivers").unwrap_or_default();
         let is_plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         let faults = [
-            (
-                is.is_none() && !key.has("is"),
-                "is",
-                "is missing: expected \"text\", \"secret\", \"url\", \"headers\" or \"body\"",
-            ),
             (
                 names_receivers && !matches!(is, Some(KeyType::Text | KeyType::Secret)),
                 "receivers",
                 "only a text or a secret names receivers",
             ),
             (
-                COMMON.contains(&name.as_str()) || is_value && body::NAMES.contains(&name.as_str()),
+                is_common(&name) || is_value && body::NAMES.contains(&name.as_str()),
                 "is",
                 "this name is taken: choose another key",
             ),
@@ -219,19 +299,20 @@ fn take_keys(table: &mut Table) -> Option<Vec<Key>> {
 }
 
 /// The limits, the summary's size, and the bytes of a whole request.
-fn take_limits(mut table: Table) -> Option<(Limits, usize, usize)> {
-    let size = |table: &mut Table, key: &str, from: i64| {
-        table.take_int(key, from..=10_000_000).and_then(|n| usize::try_from(n).ok())
-    };
+fn take_limits(mut table: Table) -> (Limits, usize, usize) {
     let unit = [("characters", Unit::Characters), ("bytes", Unit::Bytes)];
-    let unit = table.take_choice("unit", &unit).unwrap_or(LIMITS.unit);
+    let unit = table.take_choice("unit", &unit).unwrap_or(Unit::Characters);
     let form = [("html", Form::Html), ("markdown", Form::Markdown), ("text", Form::Text)];
-    let form = table.take_choice("form", &form).unwrap_or(LIMITS.form);
-    // Smaller than this no message says anything.
-    let body = size(&mut table, "body", 200).unwrap_or(LIMITS.body);
-    let plain = size(&mut table, "plain", 200).unwrap_or(body);
-    let title = size(&mut table, "title", 20).unwrap_or(LIMITS.summary_chars);
-    let request = size(&mut table, "request", 1000).unwrap_or(usize::MAX);
+    let form = table.take_choice("form", &form).unwrap_or(Form::Text);
+    // Smaller than its bound no message says anything.
+    let body = size(&mut table, "body").unwrap_or_default();
+    let plain = size(&mut table, "plain").unwrap_or(body);
+    let title = size(&mut table, "title").unwrap_or_default();
+    let request = size(&mut table, "request").unwrap_or(usize::MAX);
     table.finish();
-    Some((Limits { unit, form, body, plain, summary_chars: title.min(LIMITS.summary_chars) }, title, request))
+    (Limits { unit, form, body, plain, summary_chars: title.min(SUMMARY_MAX) }, title, request)
+}
+
+fn size(table: &mut Table, key: &str) -> Option<usize> {
+    table.take_int::<u32>(key).and_then(|n| usize::try_from(n).ok())
 }

@@ -68,6 +68,12 @@ impl ChannelCatalog {
         names
     }
 
+    /// The keys of all described types with what may stand there and whether they are required; for the reference.
+    pub fn described_keys(&self) -> Vec<(String, String, &'static str, bool)> {
+        let types = self.names().into_iter().filter_map(|name| self.get(name)?);
+        types.flat_map(|of| of.keys.iter().map(|key| key.described(&of.name)).collect::<Vec<_>>()).collect()
+    }
+
     /// `None`: there is none of that name. `Some(None)`: its file is wrong, and that has been reported.
     pub(crate) fn get(&self, name: &str) -> Option<Option<Arc<ChannelTypeDef>>> {
         if let Some(beside) = self.beside.get(name) {

@@ -19,6 +19,7 @@ impl TemplateChannel {
         let (mut texts, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         let (mut headers, mut typed) = (BTreeMap::new(), None);
         let mut is_good = true;
+        table.declare_described(of.keys.iter().map(|key| key.name.as_str()));
         for key in &of.keys {
             let name = key.name.as_str();
             let is_given = table.has(name) || table.has(&format!("{name}_file"));
@@ -50,6 +51,7 @@ impl TemplateChannel {
             as_typed.map(|as_typed| (Body::new(json, is_json), as_typed))
         });
         let described = TemplateChannel { of, texts, secrets, headers, body: body.flatten(), line: line? };
+        described.show(table);
         (is_good && described.is_whole(table)).then_some(described)
     }
 
@@ -75,12 +77,11 @@ impl TemplateChannel {
     }
 
     /// Its keys in force, secrets masked.
-    pub(crate) fn effective(&self) -> Vec<String> {
+    fn show(&self, table: &mut Table) {
         let one_or_list = |values: &[String]| match values {
             [one] => format!("{one:?}"),
             several => format!("{several:?}"),
         };
-        let mut lines = Vec::new();
         for key in &self.of.keys {
             let name = &key.name;
             let value = match key.is {
@@ -100,9 +101,10 @@ impl TemplateChannel {
                 }),
                 KeyType::Body => self.body.as_ref().map(|_| "\"…\"".to_owned()),
             };
-            lines.extend(value.map(|value| format!("{name} = {value}")));
+            if let Some(value) = value {
+                table.show_toml(name, value);
+            }
         }
-        lines
     }
 }
 

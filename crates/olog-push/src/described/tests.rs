@@ -6,11 +6,8 @@ use super::*;
 use crate::{About, Channel, ChannelCatalog, Kind};
 
 pub(super) fn channel(text: &str) -> Result<Channel, Invalid> {
-    let text = format!("[[channel]]\nname = 'me'\n{text}");
-    let take = |table: &mut olog_daemon::config::Table| {
-        table.take_tables("channel").pop().and_then(|table| Channel::take(table, &ChannelCatalog::built_in()))
-    };
-    read_text("hub.toml", &text, take).map(Option::unwrap)
+    let text = format!("name = 'me'\n{text}");
+    read_text("hub.toml", &text, |table| Channel::take(table, &ChannelCatalog::built_in())).map(Option::unwrap)
 }
 
 #[track_caller]
@@ -71,7 +68,7 @@ fn a_mistake_in_a_file_is_found_when_it_is_read_with_its_line() {
 fn a_text_body_of_json_is_looked_at_before_it_goes() {
     let url = "type = 'webhook'\nurl = 'https://h.example/x'";
     let quoted = "body = '{\"text\": \"{{ summary }}\"}'";
-    finds(&format!("{url}\n{quoted}"), "channel[0].body: a call cannot be put together: what comes out is not JSON");
+    finds(&format!("{url}\n{quoted}"), " body: a call cannot be put together: what comes out is not JSON");
     channel(&format!("{url}\nbody = '{{\"text\": {{{{ summary }}}}}}'")).unwrap();
     channel(&format!("{url}\nbody = 'x={{{{ summary | urlencode }}}}'\nheaders = {{ Content-Type = 'text/plain' }}"))
         .unwrap();
@@ -124,21 +121,19 @@ async fn no_secret_of_any_type_is_shown_anywhere() {
         let channel = channel(&format!("type = '{of}'\n{keys}\nproxy = '{proxy}'")).unwrap();
         let answers = channel.send(&message, &channel.receivers()).await;
         assert!(matches!(answers[0].1, Answer::Later { .. }), "{answers:?}");
-        let shown = format!("{channel:?}\n{}\n{:?}\n{answers:?}", channel.effective(), channel.receivers());
+        let shown = format!("{channel:?}\n{}\n{:?}\n{answers:?}", channel.effective, channel.receivers());
         assert!(!shown.contains("s3cr3t"), "{of}: {shown}");
-        assert_eq!(channel.effective().lines().nth(1), Some(format!("type = \"{of}\"").as_str()));
+        assert_eq!(channel.effective.lines().nth(1), Some(format!("type = \"{of}\"").as_str()));
     }
 }
 
 #[test]
 fn what_a_service_says_back_holds_no_secret() {
     for (of, keys) in SECRETS.into_iter().filter(|(of, _)| *of != "webhook") {
-        let table = format!("type = '{of}'\n{keys}");
         let take = |table: &mut olog_daemon::config::Table| {
-            let of = ChannelCatalog::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
-            TemplateChannel::take(of, table)
+            TemplateChannel::take(ChannelCatalog::built_in().get(of).unwrap().unwrap(), table)
         };
-        let described = read_text("hub.toml", &table, take).unwrap().unwrap();
+        let described = read_text("hub.toml", keys, take).unwrap().unwrap();
         for secret in described.secrets() {
             let (plain, encoded) = (secret.reveal(), percent_encoded(secret.reveal()));
             let path = url::Url::parse(plain).map_or_else(|_| String::new(), |url| url.path().to_owned());
@@ -176,10 +171,9 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
     };
     for (of, keys) in SECRETS {
         let take = |table: &mut olog_daemon::config::Table| {
-            let of = ChannelCatalog::built_in().get(&table.take_str("type").unwrap()).unwrap().unwrap();
-            TemplateChannel::take(of, table)
+            TemplateChannel::take(ChannelCatalog::built_in().get(of).unwrap().unwrap(), table)
         };
-        let channel = read_text("hub.toml", &format!("type = '{of}'\n{keys}"), take).unwrap().unwrap();
+        let channel = read_text("hub.toml", keys, take).unwrap().unwrap();
         for notices in [vec![notice("@all")], vec![notice("<at>"), notice("b")]] {
             let context = Context {
                 language: Language::En,

@@ -40,8 +40,10 @@ async fn run(exec: &Exec) -> Answer {
 
 #[test]
 fn a_command_is_a_list_and_its_secrets_are_not_shown() {
-    let exec = exec("command = ['apprise', '-t', '{title}', 'tgram://123:ABCDEF/42', '--token=hunter2']").unwrap();
-    let shown = format!("{:?}{exec:?}", exec.effective());
+    let typed = "command = ['apprise', '-t', '{title}', 'tgram://123:ABCDEF/42', '--token=hunter2']";
+    let take = |table: &mut Table| (Exec::take(table).unwrap(), table.effective_lines());
+    let (exec, effective) = read_text("hub.toml", typed, take).unwrap();
+    let shown = format!("{effective}{exec:?}");
     assert!(!shown.contains("ABCDEF") && !shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("tgram://…") && shown.contains("--token=…"), "{shown}");
     assert_eq!(exec.receivers(), [Receiver { id: "apprise".into() }]);

@@ -2,30 +2,36 @@
 
 use std::collections::BTreeSet;
 
-use olog_daemon::config::Table;
+use olog_daemon::config::{Key, Table};
+use olog_daemon::keys;
 use olog_daemon::secret::{Secret, UNREAD};
 
 use super::{API_URL, Whom, Wxpusher};
 use crate::http::Endpoint;
 
+/// Of the type `wxpusher`: `token` with `uids` and `topic_ids`, or `spt` alone.
+pub(crate) static KEYS: &[Key] = keys! {
+    /// The application's token (`AT_…`).
+    "token", Secret, Unset, "0.1";
+    /// The users (`UID_…`) that are told.
+    "uids", Texts, Unset, "0.1";
+    /// The topics whose subscribers are told.
+    "topic_ids", Ints, Unset, "0.1";
+    /// Simple push: a list of tokens (`SPT_…`), or a file with one a line. It stands alone.
+    "spt", Secret, Unset, "0.1";
+};
+
 impl Wxpusher {
     /// `None` when something is wrong, and reported.
     pub(crate) fn take(table: &mut Table) -> Option<Wxpusher> {
+        table.declare(KEYS);
         let (whom, line) = (take_whom(table), Endpoint::take(table, Some(API_URL)));
-        Some(Wxpusher { whom: whom?, line: line? })
-    }
-
-    /// Its keys in force, secrets masked.
-    pub(crate) fn effective(&self) -> Vec<String> {
-        match &self.whom {
-            Whom::App { token, uids, topics } => {
-                vec![format!("token = \"{token}\""), format!("uids = {uids:?}"), format!("topic_ids = {topics:?}")]
-            }
-            Whom::Simple(_) => {
-                let spts: Vec<String> = self.receivers().into_iter().map(|receiver| receiver.id).collect();
-                vec![format!("spt = {spts:?}")]
-            }
+        let wxpusher = Wxpusher { whom: whom?, line: line? };
+        if let Whom::Simple(_) = wxpusher.whom {
+            let spts: Vec<String> = wxpusher.receivers().into_iter().map(|receiver| receiver.id).collect();
+            table.show_toml("spt", format!("{spts:?}"));
         }
+        Some(wxpusher)
     }
 }
 

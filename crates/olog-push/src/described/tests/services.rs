@@ -404,13 +404,10 @@ async fn several_receivers_of_a_described_type_get_a_call_each() {
 #[tokio::test]
 async fn serverchan_three_is_known_by_its_key() {
     let at = |keys: &str| {
-        let table = format!("name = 'me'\ntype = 'serverchan'\n{keys}");
         let take = |table: &mut olog_daemon::config::Table| {
-            table.take_str("type");
-            table.take_str("name");
             super::TemplateChannel::take(crate::ChannelCatalog::built_in().get("serverchan").unwrap().unwrap(), table)
         };
-        let it = olog_daemon::config::read_text("hub.toml", &table, take).unwrap().unwrap();
+        let it = olog_daemon::config::read_text("hub.toml", keys, take).unwrap().unwrap();
         let receivers = it.receivers();
         it.call(&message("gone"), &receivers[0], olog_proto::At(0)).unwrap().url
     };
@@ -429,7 +426,7 @@ async fn the_example_in_the_docs_is_read_from_its_folder_and_sends() {
     let folder = tempfile::tempdir().unwrap();
     let hub = folder.path().join("hub.toml");
     let keys = format!("account = 'a b'\ntoken = 'TOKEN'\nnumber = [112, '110']\napi_url = '{}'", stand_in.url);
-    std::fs::write(&hub, format!("[[channel]]\nname = 'me'\ntype = 'pager'\n{keys}")).unwrap();
+    std::fs::write(&hub, format!("name = 'me'\ntype = 'pager'\n{keys}")).unwrap();
     std::fs::create_dir(folder.path().join("channels.d")).unwrap();
     let file = folder.path().join("channels.d/pager.toml");
     let source = olog_daemon::config::Source::new("hub", Some(hub));
@@ -437,7 +434,7 @@ async fn the_example_in_the_docs_is_read_from_its_folder_and_sends() {
     let read = || {
         olog_daemon::config::read(&source, |root| {
             let known = crate::ChannelCatalog::read(root);
-            root.take_tables("channel").pop().and_then(|table| Channel::take(table, &known))
+            Channel::take(root, &known)
         })
     };
     assert!(read().unwrap_err().to_string().contains("expected \"bark\" or"));
