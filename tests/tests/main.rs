@@ -24,7 +24,6 @@ mod legacy;
 mod names;
 mod outages;
 mod pages;
-mod reference;
 mod reports;
 mod restored;
 mod rotation;

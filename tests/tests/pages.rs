@@ -4,3 +4,4 @@ mod book;
 mod completions;
 mod manuals;
 mod readmes;
+mod reference;
