@@ -7,6 +7,7 @@
 //!
 //! Unvalidated values exist only inside the closure given to [`read`]; what the closure returns is validated.
 
+mod context;
 mod keys;
 mod node;
 mod table;
@@ -20,10 +21,10 @@ use std::{
 };
 
 use crate::secret::{Secret, SecretFiles, Secrets};
+use context::Context;
 pub use keys::{Absent, Key, Kind};
 use node::Node;
 pub use node::quote;
-use table::Context;
 pub use table::Table;
 pub use units::{parse_size, parse_span, show_span};
 

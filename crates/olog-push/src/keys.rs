@@ -7,7 +7,7 @@ pub(crate) static CHANNEL: &[Key] = keys! {
     /// The channel's name, unique.
     "name", Text, Wrong("expected a string"), "0.1";
     /// The type of the channel: one of those below, or one of your own.
-    "type", Text, Unset, "0.1";
+    "type", Text, Found("required"), "0.1";
     /// Which notifications go there.
     "only", Table, Unset, "0.1";
     /// Of these kinds.

@@ -4,7 +4,6 @@
 //! A value of the wrong kind is reported and replaced by its default, so that reading goes on to the end. It knows no key by itself.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     path::{Path, PathBuf},
     rc::Rc,
@@ -12,57 +11,15 @@ use std::{
 };
 
 use super::{
-    Finding,
+    context::Context,
     keys::{Absent, Key, Kind},
     node::{Node, Place, Value, quote},
     units::{SIZE, SPAN, parse_size, parse_span, show_span},
 };
-use crate::secret::{Secret, Secrets};
+use crate::secret::Secret;
 
 /// What the effective configuration shows of a secret unless the reader shows a part of it.
 const MASK: &str = "\"…\"";
-
-/// What all tables of one reading share.
-#[derive(Debug, Clone)]
-pub(super) struct Context {
-    shared: Rc<Shared>,
-    /// The effective configuration: each finished table by its place, which begins with the places of those around it.
-    blocks: Rc<RefCell<BTreeMap<Vec<usize>, String>>>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    findings: RefCell<Vec<Finding>>,
-    secrets: Secrets,
-    /// The rows that were asked for.
-    asked: RefCell<Vec<Key>>,
-}
-
-impl Context {
-    pub(super) fn new(findings: Vec<Finding>, secrets: Secrets) -> Context {
-        let shared = Shared { findings: RefCell::new(findings), secrets, asked: RefCell::default() };
-        Context { shared: Rc::new(shared), blocks: Rc::default() }
-    }
-
-    pub(super) fn findings(&self) -> Vec<Finding> {
-        self.shared.findings.take()
-    }
-
-    /// For a file that is no part of the configuration, although its mistakes are.
-    fn of_another_file(&self) -> Context {
-        Context { shared: self.shared.clone(), blocks: Rc::default() }
-    }
-
-    fn report(&self, place: &Place, key: String, problem: String, nearest: Option<String>) {
-        self.shared.findings.borrow_mut().push(Finding {
-            file: place.file.to_path_buf(),
-            place: place.at,
-            key,
-            problem,
-            nearest,
-        });
-    }
-}
 
 /// A table that is being read. Each `take_…` returns the value, or the default of the key's row. `None`: the key is absent and has no
 /// default, or it is wrong and has none; what is wrong has been reported.
