@@ -1,8 +1,11 @@
-//! Events: what an agent saw, in the form in which it is stored and sent.
+//! Events: what an agent saw at one moment, in the form in which both ends store it and the wire carries it.
 //!
-//! An event is immutable. Its number is its place in the stream of its device's [`Epoch`]; the hub never renumbers. A
-//! digest of everything but the agent's own pushes lets the hub tell a resent event from another one that came under
-//! the same number (a spool restored from an older copy).
+//! An event never changes. Its number is its position in the stream of its device's [`Epoch`]; the hub never renumbers. Delivery is at
+//! least once: a number that the hub knows is a repetition if the digest is the same, and a conflict if it is not (for example, a spool
+//! was restored from an older copy). The digest covers everything except the agent's own pushes.
+//!
+//! Instants of a device ([`DeviceTime`]) and instants of the hub ([`At`]) are two types. Every text is bounded and cleaned where it
+//! is decoded.
 
 use std::fmt;
 
