@@ -1,8 +1,8 @@
 //! Events: what an agent saw at one moment, in the form in which both ends store it and the wire carries it.
 //!
-//! An event never changes. Its number is its position in the stream of its device's [`Epoch`]; the hub never renumbers. Delivery is at
-//! least once: a number that the hub knows is a repetition if the digest is the same, and a conflict if it is not (for example, a spool
-//! was restored from an older copy). The digest covers everything except the agent's own pushes.
+//! An event never changes, except [`Event::pushed`]. Its number is its position in the stream of its device's [`Epoch`]; the hub never
+//! renumbers. Delivery is at least once: a number that the hub knows is a repetition if the digest is the same, and a conflict if it is
+//! not (for example, a spool was restored from an older copy).
 //!
 //! Instants of a device ([`DeviceTime`]) and instants of the hub ([`At`]) are two types. Every text is bounded and cleaned where it
 //! is decoded.
