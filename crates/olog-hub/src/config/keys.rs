@@ -73,13 +73,13 @@ pub static KEYS: &[Key] = keys! {
     "watchdog.url", Hidden, Wrong("expected the address that expects the hub's heartbeat"), "0.1";
     /// How often it is called.
     "watchdog.every", Span(SECOND), Is("\"60s\""), "0.1";
-    /// Clients of the old version. Known, not yet acted upon.
+    /// Clients of the old version (`olog.py`): [migration.md](migration.md).
     "legacy", Table, Unset, "0.1";
-    /// Accept them.
+    /// Accept them, unencrypted, on the same port.
     "legacy.enabled", Bool, Is("false"), "0.1";
-    /// The token in their configuration.
+    /// The token of their `olog.cfg`.
     "legacy.token", Secret, Unset, "0.1";
-    /// A backup of the store every night. Known, not yet acted upon.
+    /// Known, not yet acted upon: no backup is made (`check` and `status` say so).
     "backup", Table, Unset, "0.1";
     /// Where backups go, relative to `state_dir` (which is the same disk: another one is better).
     "backup.dir", Path, Is("\"backup\""), "0.1";
