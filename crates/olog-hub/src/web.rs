@@ -277,7 +277,7 @@ async fn speaks_tls() -> Response {
 
 /// An old client's session.
 fn old_client(web: Arc<Web>, connection: Connection, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-    let peer = client_address(connection.ip(), headers, &web.live.borrow());
+    let peer = client_address(connection.ip(), headers, &web.live.borrow()).address;
     upgrade
         .read_buffer_size(SESSION_BUFFER)
         .write_buffer_size(SESSION_BUFFER)
