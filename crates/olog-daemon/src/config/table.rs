@@ -136,7 +136,8 @@ impl Table {
             }
         } else if let Some(Key { default: Absent::Wrong(expected), kind, .. }) = row {
             // Behind a file there is the value.
-            if !(*kind == Kind::Secret && self.has(&format!("{key}_file"))) && !self.has(key) {
+            let is_in_file = *kind == Kind::Secret && self.has(&format!("{key}_file"));
+            if !is_in_file && !self.has(key) {
                 self.fault(key, &format!("is missing: {expected}"));
             }
         }
