@@ -40,7 +40,7 @@ use crate::{
     kept::{self, KeptRun},
     runs::{self, End, EndedFile, How, RunFile, Start},
     socket::Run,
-    text::{Before, Redactor},
+    text::Redactor,
 };
 use follow::{Ending, Outputs, follow};
 use lock::LockError;
@@ -239,7 +239,7 @@ fn last_lines(exec: &Exec, end: &Ending, start: &Start, duration: u64, report: &
     let remark = end.remark.map(|remark| format!("; {remark}")).unwrap_or_default();
     let user =
         kept::user_name(start.uid).map_or_else(|| start.uid.to_string(), |name| format!("{name} ({})", start.uid));
-    let command = report.redactor.redact(&kept::command_line(&exec.command), &Before::Nothing);
+    let command = report.redactor.redact_line(&kept::command_line(&exec.command));
     vec![format!("{how} after {took}, at {ended_at}{remark}"), format!("user {user}: {command}")]
 }
 

@@ -138,3 +138,23 @@ proptest! {
         prop_assert!(shown.len() <= text.len() + MASK.len() * (text.len() + 1));
     }
 }
+
+#[test]
+fn no_line_with_a_secret_is_taken_for_plain() {
+    let is_marked = |line: &&str| line.contains('⟦');
+    for line in SECRETS.lines().filter(is_marked) {
+        let line = line.replace(['⟦', '⟧'], "");
+        assert!(!is_plain(&line), "{line}");
+        assert_eq!(Redactor::default().redact_line(&line), redact(&line));
+    }
+    for line in CALM.lines().filter(|line| is_plain(line)) {
+        assert_eq!(redact(line), *line);
+    }
+    for plain in
+        ["/usr/local/bin/backup.sh", "rsync -a /srv nas:/srv", "sh -c 'echo out'", "borg create --stats /mnt/b::x ~"]
+    {
+        assert!(is_plain(plain), "{plain}");
+    }
+    let own = Redactor::new(vec![Regex::new("PIN [0-9]+").unwrap()]);
+    assert_eq!(own.redact_line("PIN 1234 ok"), "*** ok");
+}
