@@ -12,6 +12,7 @@
 //! | the disk is full or fails, the database is away | the group waits and is tried again; devices keep what is not acknowledged |
 //! | it refuses a row of the group | again batch by batch, then event by event; the single bad event is stored as `unreadable` under its number, reported, and acknowledged |
 //! | a stored row that a batch needs cannot be read | this device gets "busy" and keeps its events; the others go on |
+//! | a statement does not run at all, whichever row it is for | all get "busy" and keep their events; the duty `commit` fails |
 //! | the database is damaged, or of a later version | the worker ends, and with it the process |
 //!
 //! Must not know frames, call a channel, or decide what an event means (`incident` does).

@@ -69,6 +69,9 @@ pub enum StoreError {
     /// The store cannot take this row, now or later.
     #[error("the store refused it: {0}")]
     Refused(String),
+    /// A statement does not run at all, whichever row it is for: a table or column is not there. No row is to blame.
+    #[error("the database is not as this version of Olog needs it: {0}")]
+    Unfit(String),
     /// The database asks to repeat the transaction; `write` does.
     #[error("the transaction must be repeated: {0}")]
     Again(String),
@@ -94,7 +97,7 @@ impl Failure for StoreError {
             StoreError::Disk(_) | StoreError::Forbidden(_) | StoreError::Again(_) | StoreError::Closed => {
                 Consequence::Retry
             }
-            StoreError::Refused(_) | StoreError::Row(_) => Consequence::SetAside,
+            StoreError::Refused(_) | StoreError::Row(_) | StoreError::Unfit(_) => Consequence::SetAside,
             // Only a restart mends a damaged database, and nothing may be written to a later version's.
             StoreError::Damaged(_) | StoreError::Newer { .. } => Consequence::End,
         }

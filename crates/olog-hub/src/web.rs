@@ -10,7 +10,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     extract::{
-        DefaultBodyLimit, Path, Request, State, WebSocketUpgrade, rejection::JsonRejection,
+        DefaultBodyLimit, Path, Request, State, WebSocketUpgrade,
+        rejection::{JsonRejection, PathRejection},
         ws::rejection::WebSocketUpgradeRejection,
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -223,11 +224,14 @@ async fn metrics_page(
 }
 
 /// The page of a report. Its address is its secret: nobody guesses it, and only who has it comes here.
-async fn report_page(State(web): State<Arc<Web>>, Path(token): Path<String>) -> Result<Response, Problem> {
-    let page = web.store.read(move |tx| reports::page(tx, &token)).await?;
-    let page = page.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "there is no such report, or its page is no longer stored")
-    })?;
+async fn report_page(
+    State(web): State<Arc<Web>>,
+    token: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let none = || Problem::new(StatusCode::NOT_FOUND, "there is no such report, or its page is no longer stored");
+    // What is no text is no token either.
+    let Path(token) = token.map_err(|_| none())?;
+    let page = web.store.read(move |tx| reports::page(tx, &token)).await?.ok_or_else(none)?;
     let policy = format!("{}; frame-ancestors 'none'", report::page::policy());
     Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response())
 }

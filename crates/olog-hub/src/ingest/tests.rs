@@ -1,5 +1,6 @@
 mod groups;
 mod names;
+mod reconnects;
 mod unreadable;
 
 use olog_proto::{Change, Excerpt, File, Note, PublicKey, SecretKey, Suffix, fingerprint::fingerprints};

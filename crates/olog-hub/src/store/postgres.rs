@@ -213,6 +213,9 @@ fn of_postgres(error: tokio_postgres::Error) -> StoreError {
     } else if ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class)) {
         // Connection, insufficient resources, operator intervention, system error: PostgreSQL's Appendix A.
         away(&text)
+    } else if code.code().starts_with("42") {
+        // A table, column or right that the statement needs is not there.
+        StoreError::Unfit(text)
     } else {
         StoreError::Refused(text)
     }

@@ -334,7 +334,13 @@ fn of_sqlite(error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::ReadOnly) => "let the hub's user write to it, or mount the disk for writing",
         Some(ErrorCode::OutOfMemory) => "free memory",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "end the other program that uses it",
-        _ => return StoreError::Refused(error.to_string()),
+        _ => {
+            // SQLite has one code for all that is wrong with a statement; only its words say that it is the schema.
+            let text = error.to_string();
+            let is_schema =
+                ["no such table", "no such column", "has no column"].iter().any(|words| text.contains(words));
+            return if is_schema { StoreError::Unfit(text) } else { StoreError::Refused(text) };
+        }
     };
     StoreError::Disk(format!("{error}: {what_helps}"))
 }

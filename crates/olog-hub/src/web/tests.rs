@@ -3,6 +3,7 @@
 use olog_daemon::{
     clock::{Clock, Hand},
     config::read_text,
+    socket::Client,
 };
 use olog_proto::At;
 use tokio::{
@@ -15,16 +16,18 @@ use crate::{config::Config, hub::Hub};
 
 struct World {
     hub: Hub,
+    verbs: Client,
     _hand: Hand,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 async fn world(more: &str) -> World {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n{more}", dir.path());
     let config = read_text("hub.toml", &text, |table| Config::take(table, dir.path())).unwrap();
+    let verbs = Client::new("olog-hub", config.boot.socket.clone());
     let (clock, hand) = Clock::manual(At(1_800_000_000_000));
-    World { hub: Hub::start(config, None, clock).await.unwrap(), _hand: hand, _dir: dir }
+    World { hub: Hub::start(config, None, clock).await.unwrap(), verbs, _hand: hand, dir }
 }
 
 impl World {
@@ -60,6 +63,61 @@ async fn every_answer_keeps_a_browser_from_more_than_the_page() {
             assert!(head.contains(header), "{target}: no {header} in {head}");
         }
     }
+    assert!(world.hub.stop().await);
+}
+
+/// The address of the page of a report that was just made.
+async fn report(world: &World) -> String {
+    world.verbs.post::<serde_json::Value>("/report/push", &()).await.unwrap();
+    let store = rusqlite::Connection::open(world.dir.path().join("olog.db")).unwrap();
+    let token: String = store.query_row("SELECT token FROM reports", [], |row| row.get(0)).unwrap();
+    format!("/reports/{token}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_address_answers_its_methods_and_refuses_the_others() {
+    let world = world("").await;
+    let report = report(&world).await;
+    let (html, text) = ("text/html; charset=utf-8", "text/plain");
+    for (target, status, kind, posts) in [
+        ("/", 200, html, 405),
+        ("/healthz", 200, text, 405),
+        ("/readyz", 200, text, 405),
+        ("/metrics", 200, "text/plain; version=0.0.4", 405),
+        ("/agent", 426, "application/problem+json", 405),
+        ("/join", 200, html, 415),
+        (report.as_str(), 200, html, 405),
+        ("/reports/", 404, "application/problem+json", 404),
+        ("/reports/%ff", 404, "application/problem+json", 405),
+        ("/reports/x/y", 404, "application/problem+json", 404),
+        ("//", 404, "application/problem+json", 404),
+        ("/healthz/", 404, "application/problem+json", 404),
+    ] {
+        let (found, head, body) = world.get(target).await;
+        assert_eq!(found, status, "GET {target}: {body}");
+        assert!(head.contains(&format!("content-type: {kind}")), "GET {target}: {head}");
+        assert!(!body.is_empty(), "GET {target}");
+        let (found, head, body) = world.ask("HEAD", target, "", "").await;
+        assert_eq!((found, body.as_str()), (status, ""), "HEAD {target}: {head}");
+        for (method, status) in [("POST", posts), ("PUT", 405), ("DELETE", 405), ("OPTIONS", 405), ("BREW", 405)] {
+            let status = if posts == 404 { 404 } else { status };
+            let (found, head, body) = world.ask(method, target, "", "").await;
+            assert_eq!(found, status, "{method} {target}: {body}");
+            assert!(head.contains("application/problem+json"), "{method} {target}: {head}");
+            assert!(head.contains("nosniff") && head.contains("no-store"), "{method} {target}: {head}");
+            assert_eq!(head.contains("allow: get"), found == 405, "{method} {target}: {head}");
+        }
+    }
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_too_long_is_refused_and_a_long_one_is_nobodys() {
+    let world = world("").await;
+    assert_eq!(world.get(&format!("/reports/{}", "a".repeat(4_000))).await.0, 404);
+    let (status, ..) = world.get(&format!("/{}", "a".repeat(70_000))).await;
+    assert!([414, 431].contains(&status), "{status}");
+    assert_eq!(world.get("/healthz").await.0, 200);
     assert!(world.hub.stop().await);
 }
 

@@ -14,6 +14,7 @@ use super::{Answer, ChannelRow, LIST_MAX, Remark, Verbs, VerbsState, channels};
 use crate::{
     config::Live,
     store::{
+        Tx,
         incidents::{self, Incident},
         reports, set_aside,
     },
@@ -116,18 +117,29 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
     let (live, now) = (verbs.live.borrow().clone(), verbs.clock.now());
     let answers = timeout(ANSWER_AFTER, verbs.store.is_alive()).await;
     let of_channels = live.clone();
-    let read = move |tx: &mut crate::store::Tx<'_>| {
-        let open = incidents::list(tx, false, u64::MAX, LIST_MAX)?;
-        let aside = (set_aside::count(tx)?, set_aside::list(tx, SET_ASIDE_MAX)?);
-        Ok((open, channels::rows(tx, &of_channels, now)?, reporter::no_link(tx)?, reports::last_made(tx)?, aside))
+    // Each part by itself: what the store cannot say now must not hide who fails, and why.
+    let read = move |tx: &mut Tx<'_>| {
+        let mut unread = Vec::new();
+        let open = or_say(&mut unread, "open incidents", incidents::list(tx, false, u64::MAX, LIST_MAX));
+        let n_aside = or_say(&mut unread, "values set aside", set_aside::count(tx));
+        let aside = (n_aside, set_aside::list(tx, SET_ASIDE_MAX).unwrap_or_default());
+        let channel_rows = or_say(&mut unread, "channels", channels::rows(tx, &of_channels, now));
+        let no_link = or_say(&mut unread, "the last report's link", reporter::no_link(tx));
+        let last_report_at = or_say(&mut unread, "the last report", reports::last_made(tx));
+        Ok(((open, channel_rows, no_link, last_report_at, aside), unread))
     };
-    let (open, channel_rows, no_link, last_report_at, aside) = verbs.store.read(read).await?;
+    let (parts, mut unread) = match verbs.store.read(read).await {
+        Ok(read) => read,
+        Err(error) => (Default::default(), vec![not_read("the store", &error)]),
+    };
+    let (open, channel_rows, no_link, last_report_at, aside) = parts;
     let mut worst: Vec<Incident> = open.iter().filter(|one| one.acknowledged_at.is_none()).cloned().collect();
     let unacknowledged = worst.len();
     worst.sort_by_key(|incident| incident.began_at);
     worst.truncate(NAMED_MAX);
     let workers = verbs.workers.statuses(Instant::now());
-    let devices = verbs.enrol.list(false).await?;
+    let devices = or_say(&mut unread, "devices", verbs.enrol.list(false).await);
+    let pending = or_say(&mut unread, "pending devices", verbs.enrol.list(true).await);
     let is_away = |id: i64| verbs.sessions.seat(crate::store::devices::DeviceId(id)).is_none();
     let away = devices.iter().filter(|device| is_away(device.id));
     let names: Vec<String> = devices.iter().map(|device| device.name.to_string()).collect();
@@ -141,7 +153,7 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         connected: verbs.sessions.len(),
         legacy: devices.iter().filter(|device| device.legacy).count(),
         not_connected: away.map(|device| device.name.to_string()).take(NAMED_MAX).collect(),
-        pending: verbs.enrol.list(true).await?.len(),
+        pending: pending.len(),
         open_incidents: open.len(),
         unacknowledged,
         worst,
@@ -153,7 +165,7 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         },
         last_report_at,
         next_report_at: live.report.when.schedule().and_then(|schedule| schedule.next_after(now, live.timezone)),
-        failing: failing(&workers),
+        failing: failing(&workers).into_iter().chain(unread).collect(),
         workers: serde_json::to_value(&workers).unwrap_or_default(),
         set_aside: aside.0,
         set_aside_values: serde_json::to_value(aside.1).unwrap_or_default(),
@@ -161,6 +173,18 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         remarks: declared_but_unknown(&live, &names),
         without_effect: live.without_effect().into_iter().map(str::to_owned).collect(),
     }))
+}
+
+/// A part of the status, or nothing and why it is not there.
+fn or_say<T: Default, E: std::fmt::Display>(unread: &mut Vec<FailingDuty>, what: &str, read: Result<T, E>) -> T {
+    read.unwrap_or_else(|error| {
+        unread.push(not_read(what, &error));
+        T::default()
+    })
+}
+
+fn not_read(what: &str, error: &dyn std::fmt::Display) -> FailingDuty {
+    FailingDuty { name: format!("status: {what}"), since_at: None, why: error.to_string() }
 }
 
 fn failing(workers: &[WorkerStatus]) -> Vec<FailingDuty> {

@@ -1,5 +1,7 @@
 //! A scripted agent against a real hub: loopback, real store, real socket of the verbs.
 
+mod workers;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use olog_daemon::{clock::Hand, config::read_text, socket::Client};
 use olog_proto::{At, DeviceName, What, event::Id128};
@@ -15,19 +17,27 @@ use crate::{config::Config, hub::Hub};
 struct World {
     hub: Hub,
     verbs: Client,
-    _hand: Hand,
-    _dir: tempfile::TempDir,
+    clock: Clock,
+    hand: Hand,
+    dir: tempfile::TempDir,
 }
 
 async fn world() -> World {
-    let dir = tempfile::tempdir().unwrap();
-    let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n", dir.path());
+    world_with("").await
+}
+
+async fn world_with(more: &str) -> World {
+    world_in(tempfile::tempdir().unwrap(), more).await
+}
+
+async fn world_in(dir: tempfile::TempDir, more: &str) -> World {
+    let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n{more}", dir.path());
     let folder = dir.path().to_owned();
     let config = read_text("hub.toml", &text, |table| Config::take(table, &folder)).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
     let (clock, hand) = Clock::manual(At(1_800_000_000_000));
-    let hub = Hub::start(config, None, clock).await.unwrap();
-    World { hub, verbs, _hand: hand, _dir: dir }
+    let hub = Hub::start(config, None, clock.clone()).await.unwrap();
+    World { hub, verbs, clock, hand, dir }
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

@@ -145,8 +145,9 @@ fn spent(tx: &mut Tx<'_>, channel: &str, me: Option<&str>, since: At, now: At) -
         spent.at = rows.iter().map(|row| row.at(0)).collect::<Result<_, _>>()?;
         spent.has_report = rows.iter().any(|row| row.int(1).is_ok_and(|n| n == 1));
         for row in &rows {
-            // A message of a version before this one names no device.
-            let devices: Vec<String> = if row.text_or_null(2)?.is_some() { row.json(2)? } else { Vec::new() };
+            // A message of an earlier version names no device. Whose one was that nobody can read only decides who is told first: it
+            // keeps no message back.
+            let devices: Vec<String> = row.json(2).unwrap_or_default();
             for device in devices {
                 spent.told.entry(device).or_default().push(row.at(0)?);
             }
