@@ -199,6 +199,10 @@ fn in_chinese(page: &str, more: &More) -> String {
         };
         made += &words;
         made.push('\n');
+        if line.starts_with(".TH ") {
+            // No hyphens within English words, and no gaps between the few spaces of a Chinese line.
+            made += ".nh\n.ad l\n";
+        }
     }
     made
 }
