@@ -40,7 +40,8 @@ async fn an_old_client_that_dies_is_lost_and_back_and_its_errors_are_not_pushed_
     dies.abort();
     world.push("LOST comsrv").await;
     running.spawn(OldClient::open(hub.port, TOKEN, "comsrv").await.live(tasks));
-    world.push("BACK comsrv").await;
+    let back = world.push("BACK comsrv").await;
+    assert!(!back.text().contains("reboot"), "nobody knows that: {}", back.text());
     assert_eq!(world.n_pushes("mysql is not running"), 0, "{}", world.phone.story());
     assert_eq!(world.n_pushes("LOST nas"), 0, "{}", world.phone.story());
 }

@@ -115,11 +115,13 @@ back-many = { $n ->
 back-all = All are back.
 back-missing = Still offline: { $devices }.
 back-summary-all = { $how ->
+    [unknown] all back
     [all] all back, all rebooted
     [none] all back, no reboot
    *[some] all back, { $n } rebooted
 }
 back-summary-one = { $how ->
+    [unknown] connected again
     [none] no reboot
    *[all] rebooted
 }

@@ -94,11 +94,13 @@ back-many = { $n } 台设备已恢复连接，自 { $time } 起离线 { $span }�
 back-all = 全部恢复连接。
 back-missing = 仍失联：{ $devices }。
 back-summary-all = { $how ->
+    [unknown] 全部恢复
     [all] 全部恢复，均重启过
     [none] 全部恢复，没有重启
    *[some] 全部恢复，{ $n } 台重启过
 }
 back-summary-one = { $how ->
+    [unknown] 已恢复连接
     [none] 没有重启
    *[all] 重启过
 }

@@ -207,6 +207,9 @@ pub enum Content {
         returned: Option<(At, At)>,
         /// How many of them rebooted meanwhile.
         n_rebooted: u64,
+        /// Of how many of them nobody knows whether they rebooted: old clients do not say.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        n_boots_unknown: u64,
         /// They had said that they go.
         said_bye: bool,
         /// How often it went within a day, of one that came and went, and has been here for a day now.
@@ -374,6 +377,10 @@ pub enum Recovery {
     Unexpected,
     /// A person closed it.
     Closed,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Olog's own affairs.

@@ -363,17 +363,19 @@ fn join(told: &mut Option<Notice>, one: Notice) {
             }
         }
         (
-            Content::DevicesBack { devices, missing, since, n_rebooted, said_bye, n_times, returned },
+            Content::DevicesBack { devices, missing, since, n_rebooted, n_boots_unknown, said_bye, n_times, returned },
             Content::DevicesBack {
                 devices: more,
                 since: earlier,
                 n_rebooted: rebooted,
+                n_boots_unknown: unknown,
                 said_bye: bye,
                 returned: other,
                 ..
             },
         ) => {
             *n_times = None;
+            *n_boots_unknown += unknown;
             *returned = returned.zip(other).map(|((a, b), (x, y))| (a.min(x), b.max(y)));
             missing.retain(|name| !more.contains(name));
             devices.extend(more);

@@ -357,7 +357,8 @@ impl LivenessTracker {
             let is_heard = presence.is_connected || presence.heard_at > Some(member.since);
             if member.returned_at.is_none() && is_heard && !self.is_due(presence, now) {
                 member.returned_at = Some(now);
-                member.rebooted |= presence.boot != member.boot;
+                // Of an old client nobody knows it.
+                member.rebooted |= presence.boot.zip(member.boot).is_some_and(|(now, before)| now != before);
             }
             true
         });
@@ -426,6 +427,7 @@ impl Absence {
                 returned().min().zip(returned().max())
             },
             n_rebooted: back.iter().filter(|m| m.rebooted).count() as u64,
+            n_boots_unknown: back.iter().filter(|m| m.boot.is_none()).count() as u64,
             said_bye: back.iter().all(|m| m.said_bye),
             devices: back.into_iter().map(|m| m.name).collect(),
             missing: self.missing().map(|m| m.name.clone()).collect(),

@@ -2,6 +2,7 @@
 
 use olog_proto::{At, BootId, TaskName};
 
+use super::devices::LEGACY_VERSION;
 use super::ids::{DeviceId, TaskId};
 use super::{StoreError, Tx};
 use crate::values;
@@ -19,6 +20,8 @@ pub struct LastSeen {
     pub heard_at: Option<At>,
     /// It had said that it goes.
     pub said_bye: bool,
+    /// It is an old client (olog.py), which does not say when its machine booted.
+    pub is_legacy: bool,
     /// Its last boot.
     pub boot: Option<BootId>,
     /// Where it came from.
@@ -51,7 +54,7 @@ pub fn postpone_task(tx: &mut Tx<'_>, task: TaskId, until: At) -> Result<(), Sto
 /// All devices that have joined.
 pub fn last_seen(tx: &mut Tx<'_>) -> Result<Vec<LastSeen>, StoreError> {
     let rows = tx.query(
-        "SELECT id, name, address, heard_at, bye, boot, peer, absence_id FROM devices WHERE state = 'joined' AND key IS NOT NULL
+        "SELECT id, name, address, heard_at, bye, boot, peer, absence_id, version FROM devices WHERE state = 'joined' AND key IS NOT NULL
          ORDER BY name",
         &[],
     )?;
@@ -63,6 +66,7 @@ pub fn last_seen(tx: &mut Tx<'_>) -> Result<Vec<LastSeen>, StoreError> {
                 address: row.text_or_null(2)?.map(str::to_owned),
                 heard_at: row.at_or_null(3)?,
                 said_bye: row.text_or_null(4)?.is_some(),
+                is_legacy: row.text_or_null(8)? == Some(LEGACY_VERSION),
                 boot: row.text_or_null(5)?.and_then(|boot| boot.parse().ok()),
                 peer: row.text_or_null(6)?.map(str::to_owned),
                 absence: row.int_or_null(7)?.map(i64::cast_unsigned),

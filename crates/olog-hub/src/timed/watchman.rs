@@ -401,7 +401,7 @@ impl Watchman {
                         .of(&device.name)
                         .filter(|_| seat.is_some() || !is_excused(device, open)),
                     said_bye: seat.is_none() && device.said_bye,
-                    boot: seat.map(|s| s.who.boot).or(device.boot),
+                    boot: seat.map(|s| s.who.boot).or(device.boot).filter(|_| !device.is_legacy),
                     peer: seat.map(|s| s.who.peer.to_string()).or_else(|| device.peer.clone()),
                 }
             })

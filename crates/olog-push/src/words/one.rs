@@ -15,8 +15,9 @@ use crate::{Content, FailedRun, Notice, Reason, Reopened, ResolvedBy, SystemCode
 const MINUTE: i64 = 60_000;
 
 /// What the sentences of Olog's own affairs may speak of.
-const SYSTEM_ARGS: [&str; 15] = [
+const SYSTEM_ARGS: [&str; 16] = [
     "code",
+    "name",
     "devices",
     "findings",
     "why",
@@ -388,7 +389,8 @@ fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
 
 fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Content::DevicesBack { devices, missing, since, returned, n_rebooted, said_bye, n_times } = &notice.content
+    let Content::DevicesBack { devices, missing, since, returned, n_rebooted, n_boots_unknown, said_bye, n_times } =
+        &notice.content
     else {
         return RenderedItem::default();
     };
@@ -418,12 +420,16 @@ fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
         }
     };
     let how = match *n_rebooted {
+        0 if *n_boots_unknown > 0 => "unknown",
         0 => "none",
         1 if n == 1 => "it",
         rebooted if rebooted == n => "all",
         _ => "some",
     };
-    let rebooted = say.text("back-rebooted", &[("how", how.into()), ("n", (*n_rebooted).into())]);
+    let rebooted = match how {
+        "unknown" => String::new(),
+        how => say.text("back-rebooted", &[("how", how.into()), ("n", (*n_rebooted).into())]),
+    };
     let bye = if *said_bye { say.word("back-bye") } else { String::new() };
     let names = if n > 1 { say.list(devices) } else { String::new() };
     let (missed, telling) = if missing.is_empty() {
