@@ -15,7 +15,7 @@ use olog_daemon::{
     service::{self, Exit},
     socket::{AskError, Client},
 };
-use olog_proto::{JoinLink, Suffix, TaskName};
+use olog_proto::{Excerpt, JoinLink, Suffix, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
 use status::{of_terminal, show};
@@ -385,6 +385,24 @@ fn scan(config: &Config, folders: Vec<PathBuf>) -> Exit {
     }
 }
 
+/// The excerpt, as far as it helps to know the file: not all of its lines.
+fn show_excerpt(excerpt: &Excerpt) -> String {
+    const FIRST: usize = 6;
+    const LAST: usize = 4;
+    let left_out = match excerpt.left_out() {
+        0 => String::new(),
+        n => format!("\n… {n} bytes are left out …\n"),
+    };
+    let text = format!("{}{left_out}{}", excerpt.head(), excerpt.tail());
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let n_hidden = lines.len().saturating_sub(FIRST + LAST);
+    let mut shown: Vec<String> = lines.iter().map(|line| format!("    | {line}\n")).collect();
+    if n_hidden > 1 {
+        shown.splice(FIRST..FIRST + n_hidden, [format!("    … {n_hidden} more lines of the excerpt …\n")]);
+    }
+    shown.concat()
+}
+
 /// One file: what it is, what would be told, what acts on it.
 fn show_finding(found: &files::Finding) -> String {
     let means = match found.suffix {
@@ -402,12 +420,7 @@ fn show_finding(found: &files::Finding) -> String {
             if excerpt.is_blank() {
                 out += "  no text: the run itself is told\n";
             }
-            let left_out = match excerpt.left_out() {
-                0 => String::new(),
-                n => format!("\n… {n} bytes are left out …\n"),
-            };
-            let text = format!("{}{left_out}{}", excerpt.head(), excerpt.tail());
-            text.lines().filter(|line| !line.trim().is_empty()).for_each(|line| out += &format!("    | {line}\n"));
+            out += &show_excerpt(excerpt);
         }
         files::News::Nothing(why) => out += &format!("nothing would be told: {why}\n"),
         files::News::Unreadable(why) => out += &format!("not read: {why}\n"),

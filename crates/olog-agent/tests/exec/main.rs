@@ -1,7 +1,8 @@
-//! `olog-agent exec` as a process: beside an agent that comes and goes, in a terminal, with signals and slow readers.
+//! `olog-agent exec` as a process: beside an agent that comes and goes, in a terminal, with signals and slow readers. And `scan --dry-run`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod kept;
+mod scan;
 mod terminal;
 mod world;
 

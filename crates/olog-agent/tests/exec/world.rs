@@ -53,7 +53,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    fn agent(&self) -> Command {
+    pub(crate) fn agent(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_olog-agent"));
         command.env("OLOG_CONFIG", self.path("agent.toml")).stdin(Stdio::null());
         command
