@@ -159,12 +159,17 @@ async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs
     assert!(lost.text().contains("olog-hub task expect pi backup off"), "{}", lost.text());
     assert_eq!(hours.hub.wait("it is lost", |_| due("LOST")).0, first);
     let shown = hours.hub.verb(&["task", "show", "pi", "backup"]).good();
-    for words in ["state: LOST", "why: it was due at", "hub.toml: at 0 * * * *, 10m later", "task expect pi backup off"]
-    {
+    for words in [
+        "pi/backup is LOST since",
+        "It was due at",
+        "hub.toml: 0 * * * *, at most 10 min late",
+        "task expect pi backup off",
+    ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     let shown = hours.hub.verb(&["task", "show", "pi", "sync"]).good();
-    for words in ["state: OK", "it has never run, and is not due yet", "once between two reports", "only once it came"]
+    for words in
+        ["pi/sync is OK.", "It has never run and is not due yet.", "once between two reports", "Once it has come"]
     {
         assert!(shown.contains(words), "{words}: {shown}");
     }

@@ -50,6 +50,8 @@ use plan::{CallRecord, ROW_TTL};
 
 /// Rows of one transaction that claims: it takes some ten milliseconds, and ingest goes on behind it.
 const CHUNK: u32 = 1_000;
+/// Incidents of one transaction that takes back what was only counted.
+const COUNTED_CHUNK: usize = 200;
 /// Rows of one claim, and so of one message, …
 const CLAIM_MAX: usize = 20_000;
 /// … and bytes of their notices, about.
@@ -337,11 +339,12 @@ impl Dispatcher {
         coalesce().goes(claims.rows.len(), instant);
         let to = self.receivers(&claims.rows, &claims.facts);
         let spending = claims.spending(&self.channel.name);
-        let (message, rows) = self.in_words(claims.rows, spending, now).await?;
+        let (message, rows, counted) = self.in_words(claims.rows, spending, now).await?;
         let answers = self.call(message.clone(), &to).await;
         let jitter = if self.fake.is_some() { 1.0 } else { jitter() };
         answers.iter().for_each(|(receiver, answer)| self.log(&rows, &message.title, receiver, answer));
-        let call = CallRecord { rows, answers, title: message.title, sent_at: now, done_at: self.clock.now(), jitter };
+        let done_at = self.clock.now();
+        let call = CallRecord { rows, counted, answers, title: message.title, sent_at: now, done_at, jitter };
         *self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(call));
         self.record_answer().await?;
         Ok(Next::Now)
@@ -405,6 +408,12 @@ impl Dispatcher {
     async fn record_answer(&self) -> Result<(), StoreError> {
         let unrecorded = || self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(call) = unrecorded().clone() else { return Ok(()) };
+        let not_told: Vec<_> = call.not_told().into_iter().map(|(incident, of)| (incident, of.to_vec())).collect();
+        for errors in not_told.chunks(COUNTED_CHUNK) {
+            self.status.beat();
+            let (rules, errors, now) = (self.rules.clone(), errors.to_vec(), call.done_at);
+            self.store.write_relaxed(move |tx| record::not_told(tx, &rules, &errors, now)).await?;
+        }
         let (channel, rules) = (self.channel.clone(), self.rules.clone());
         let rings = self.store.write(move |tx| record::record(tx, &rules, &channel, &call)).await?;
         *unrecorded() = None;
@@ -423,13 +432,13 @@ impl Dispatcher {
         self.channel.in_one_call(if wanted.is_empty() { &all } else { &wanted })
     }
 
-    /// One message of the rows; those that do not fit go back and are next.
+    /// One message of the rows; those that do not fit go back and are next. Also which rows it only counts.
     async fn in_words(
         &self,
         mut rows: Vec<Claimed>,
         budget: Option<BudgetUse>,
         now: At,
-    ) -> Result<(Message, Vec<Claimed>), StoreError> {
+    ) -> Result<(Message, Vec<Claimed>, HashSet<i64>), StoreError> {
         // A storm takes some hundred milliseconds of one core: not of those that answer devices.
         let (rules, channel, is_storm) = (self.rules.clone(), self.channel.clone(), rows.len() > FEW_WORDS);
         let in_words = move || {
@@ -448,13 +457,16 @@ impl Dispatcher {
         } else {
             in_words()
         };
+        let shown: HashSet<usize> = composed.shown.into_iter().collect();
+        let only_counted = composed.included.iter().filter(|place| !shown.contains(place));
+        let counted = only_counted.filter_map(|place| rows.get(*place)).map(|row| row.id).collect();
         if composed.included.len() < rows.len() {
             let told: HashSet<usize> = composed.included.into_iter().collect();
             let (kept, back): (Vec<_>, Vec<_>) = rows.into_iter().enumerate().partition(|(i, _)| told.contains(i));
             rows = kept.into_iter().map(|(_, row)| row).collect();
             self.release(back.into_iter().map(|(_, row)| row.id).collect()).await?;
         }
-        Ok((composed.message, rows))
+        Ok((composed.message, rows, counted))
     }
 
     /// The call; once more as short plain text if the form was refused.

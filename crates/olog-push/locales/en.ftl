@@ -47,6 +47,7 @@ span-d-h = { $n } { $n ->
 } { $h } h
 span-range = { $from } to { $to }
 late = { $span } late: { $what }
+late-then = { $span } late.
 list-comma = ,
 telling-comma = ;{ " " }
 sentence-space = { " " }
@@ -133,13 +134,23 @@ back-rebooted = { $how ->
    *[some] { $n } rebooted.
 }
 back-bye = The disconnect had been announced.
+back-missed-run = { $name } ({ $due })
+back-missed-more = { $n } more
+back-missed = Missed meanwhile: { $runs }. { $how ->
+    [one] You are alerted if it has not run by { $late }.
+   *[several] You are alerted of each that does not run in time.
+}
+back-missed-summary = missed { $run }{ $n ->
+    [0] { "" }
+   *[other] {" "}and { $n } more
+}
 
 ## A task that did not come
 task-lost = { $how ->
     [first] { $subject } was due at { $due } and has not run.
    *[still] { $subject } was due at { $due } and still has not run, { $span } later.
 }
-task-device-offline = Its device was offline { $range }.
+task-device-offline = Cause: its device was offline from { $from } to { $to }, when the run was due.
 task-last-seen = Last run { $time } ({ $span } ago).
 task-never-seen = It has never run.
 task-missed = Missed { $n } times.
@@ -245,9 +256,12 @@ why-merged = { $n } notices in one message.
 error-times = Error { $at }, sent { $now }.
 event-times = { $at }, sent { $now }.
 event-now = Sent { $now }.
-budget-waited = { $n ->
-    [one] 1 of these notices
-   *[other] { $n } of these notices
+budget-waited = { $whose ->
+    [all] This message
+   *[some] { $n ->
+        [one] 1 of these notices
+       *[other] { $n } of these notices
+    }
 } waited for the message budget{ $used ->
     [0] .
    *[other] { " " }({ $used } of { $all } used in 24 h).
@@ -266,6 +280,7 @@ merged-same = One error, { $where }, { $range }, { $n } { $n ->
     [one] time
    *[other] times
 }.
+merged-errors = { $n } different errors, the newest last ({ $times }).
 merged-digest = { $n } notices were delayed until now. Open incidents first; each shows its own time.
 where-devices = { $n } devices
 where-tasks = { $n } tasks
@@ -354,7 +369,7 @@ system-channel-failing = Channel { $channel } does not accept messages: { $answe
 system-channel-back-title = CHANNEL ok
 system-channel-back = { $since ->
     [none] Channel { $channel } accepts messages again.
-   *[other] Channel { $channel } accepts messages again. It had accepted none since { $since }; the backlog is being sent.
+   *[other] Channel { $channel } works again since { $time }. It had accepted nothing since { $since }; what waited was sent then.
 }
 system-receiver-refused-title = RECEIVER rejected
 system-receiver-refused = Channel { $channel } permanently rejects { $receiver }: { $answer }. Other receivers are not affected. Subscribe it again, or remove it from the configuration.
@@ -446,6 +461,15 @@ report-sent = Sent { $sent }, refused { $refused }.
 report-waiting = Waiting: { $n }.
 report-channels-failing = Channels not working: { $channels }.
 report-open = Open the report
+report-comes-and-goes = comes and goes
+report-begun = failure number { $n }, the first { $time }
+report-recovered = recovered { $time }
+report-telling-comes-and-goes = { $name } comes and goes: it has failed { $n } times
+report-with-tasks = { $name } ({ $tasks })
+report-devices-ok = OK { $n }: { $devices }{ $more ->
+    [0] { "" }
+   *[other] , and { $more } more
+}
 report-due = due at { $time }
 report-last-good = last OK { $time }
 report-not-acknowledged = not acknowledged

@@ -58,6 +58,110 @@ sent-no-answer = no answer yet: { $channel } may be busy or unreachable. The hub
 sent-check-token = What to do: check that the token belongs to { $channel } and that the receiver has subscribed; olog-hub setup asks for both again.
 sent-check-network = What to do: check that this machine reaches the service (DNS, firewall, proxy). The hub keeps trying for 7 days.
 
+## Why something was not done
+cli-refused-no-task = no task "{ $task }" of "{ $device }": see olog-hub task list
+cli-refused-no-device = no device "{ $device }": see olog-hub device list
+cli-refused-declared = hub.toml declares it: remove it there, or stop expecting it with olog-hub task expect
+cli-refused-same-task = both names are one task already
+cli-refused-merge-declared = hub.toml declares the task that would go: remove it there first
+cli-refused-rename-declared = hub.toml declares it by that name: write "{ $task }" there, then rename it
+cli-refused-name-taken = "{ $device }" has a task "{ $task }": choose another name, or forget that one
+cli-refused-former-name = "{ $task }" was the name of "{ $holder }", which still gets its events: choose another name, or give it back first
+cli-refused-no-scope = name a device or a task; --device '*' is all of them
+cli-refused-silence-over = silence { $n } is over already
+cli-refused-no-silence = there is no silence { $n }: see olog-hub silence list
+cli-refused-no-task-incident = incident #{ $n } is not about a task: only errors of tasks can be marked as not an error
+cli-refused-no-such-error = incident #{ $n } has no such error; it has: { $known }
+
+## task show
+cli-task-head = { $task } is { $state }{ $since ->
+    [none] { "" }
+   *[other] {" "}since { $since }
+}{ $incident ->
+    [none] .
+   *[other] {" "}(#{ $incident }).
+}
+cli-task-why-lost = It was due at { $due } and has not run{ $n ->
+    [one] .
+   *[other] ; { $n } runs are missing.
+}
+cli-task-why-error = { $n ->
+    [one] An error was seen once
+   *[other] Errors were seen { $n } times
+}, and nothing shows that it is over.
+cli-task-why-inherited = An error was already there when the agent first looked; nobody was notified of it.
+cli-task-why-waiting = It has never run and is not due yet.
+cli-task-why-ok = No error is open, and no expected run is missing.
+cli-task-running = A run has been under way since { $time }.
+cli-task-good = Last OK { $time }.
+cli-task-failed = Last error { $time }.
+cli-task-seen = Last seen { $time }.
+cli-task-was = Former names: { $names }
+cli-task-expects-schedule = Expected by hub.toml: { $schedule }, at most { $grace } late.
+cli-task-expects-report = Expected by hub.toml: once between two reports, or within 26 h if that is longer. Once it has come without ever writing a .log, its silence counts as OK.
+cli-task-expects-alarm = Nothing is expected: hub.toml declares it, but it never wrote a .log, so its silence counts as OK.
+cli-task-expects-learnt = Expected { $habit }, learnt from { $n } runs in { $span }; in force since { $time }.
+cli-task-expects-proposed = Nothing is expected yet; the next report proposes { $habit } (learnt from { $n } runs in { $span }).
+cli-task-expects-dropped = Nothing is expected: its learnt schedule was dropped at { $time }, because it no longer kept it.
+cli-task-expects-nothing = Nothing is expected: hub.toml does not declare it, and { $n ->
+    [one] 1 run shows no schedule.
+   *[other] { $n } runs show no schedule.
+}
+cli-task-expects-off = Nothing is expected: that was turned off by hand. Turn it on again with: { $command }
+cli-task-next = Next due { $time }.
+cli-task-change-lost = It is OK again as soon as it runs. If it need not run: { $command }
+cli-task-change-error = It is OK again after a run that ends well, or with: olog-hub incident close { $n }
+cli-task-change-inherited = It is OK again after a run that ends well.
+cli-task-change-late = If it has not run by { $time }, it is LOST.
+
+## incident show
+cli-incident-since = Open since { $began }.
+cli-incident-ended = Over since { $ended }; it began { $began }. Reason: { $ground }
+cli-incident-seen = { $n ->
+    [one] Seen once, at { $last }.
+   *[other] Seen { $n } times, the last at { $last }.
+}
+cli-incident-begun = It began { $n } times.
+cli-incident-acknowledged = Acknowledged { $time }.
+cli-incident-not-acknowledged = Not acknowledged.
+cli-ground-ran = the task ran.
+cli-ground-unexpected = nothing is expected of it any more.
+cli-ground-back = the devices are back.
+cli-ground-forgotten = it was removed by hand.
+cli-ground-accepted = the channel accepts messages again.
+cli-ground-merged = its task was merged into another one.
+cli-next-reminder = Next reminder: { $time }.
+cli-no-reminder = No reminder: { $why }
+cli-no-reminder-untold = nobody was notified of it.
+cli-no-reminder-due = none is due.
+cli-no-reminder-report = only tasks have reminders; the report lists it until it is over.
+cli-latest-text = Latest text:
+cli-fingerprints = Fingerprints (what stands between ‹ and › is ignored):
+cli-notifications = Notifications:
+cli-no-notifications = No notification was sent.
+cli-told-with = {" "}{ $time } in message { $id }{ $n ->
+    [0] { "" }
+    [one] , with 1 other notice
+   *[other] , with { $n } other notices
+}
+cli-told-accepted = sent{ $with }
+cli-told-refused = refused for good{ $with }, even as short plain text
+cli-told-expired = given up after 7 days; olog-hub incident list --all still has it
+cli-told-silenced = { $n ->
+    [0] held back by a silence: see olog-hub silence list
+   *[other] held back by silence { $n }: see olog-hub silence list
+}
+cli-told-calls = { $words } ({ $n } attempts)
+cli-waits-turn = waits: it is the next to go
+cli-waits-call = waits: it is being sent (until { $until } at the latest)
+cli-waits-pause = waits: the channel is paused ({ $why }), next attempt { $until }; or run olog-hub channel rearm
+cli-waits-back-off = waits: the channel accepts nothing ({ $why }), next attempt { $until }
+cli-waits-budget = waits: { $used } of { $all } messages of the day are sent; it goes with the next message, or by itself at { $until }
+cli-waits-quiet = waits: quiet hours; it goes with the next message, or by itself at { $until }
+cli-waits-receivers = accepted, but not yet by { $receivers }; next attempt { $until }
+cli-waits-refused = waits: the service refused it while it accepted others; next attempt { $until }
+cli-waits-gone = waits: the channel is not in the configuration; it is given up after 7 days
+
 ## status: what needs attention, worst first
 status-good = All well: { $connected } of { $devices } devices connected.
 status-to-do = { $n ->
@@ -67,10 +171,22 @@ status-to-do = { $n ->
 status-store = The database { $store } does not answer, so nothing is recorded. Check the disk (df -h) and the journal: journalctl -u olog-hub -n 50
 status-refused = The changed configuration was refused; the old one is in force: { $why }. Correct it, then check with: olog-hub check
 status-no-channel = No channel is configured, so nobody is notified of anything: run olog-hub setup
-status-channel-paused = Channel { $name } is paused, because the service refused its credentials: { $why }. { $waiting } messages wait. Correct the token, then: olog-hub channel rearm { $name }
-status-channel-failing = Channel { $name } is failing: { $why }. { $waiting } messages wait; they are sent when the service accepts messages again. Test it with: olog-hub channel test { $name }
-status-channel-gone = { $waiting } messages wait for channel { $name }, which is not in the configuration any more. They are given up after 7 days.
-status-channel-budget = Channel { $name } has used its daily message budget; { $waiting } messages wait until { $next }. If the service has reset it: olog-hub channel rearm { $name }
+status-channel-paused = Channel { $name } is paused, because the service refused its credentials: { $why }. { $waiting ->
+    [one] 1 message waits
+   *[other] { $waiting } messages wait
+}. Correct the token, then: olog-hub channel rearm { $name }
+status-channel-failing = Channel { $name } is failing: { $why }. { $waiting ->
+    [one] 1 message waits
+   *[other] { $waiting } messages wait
+}. What waits is sent when the service accepts messages again. Test it with: olog-hub channel test { $name }
+status-channel-gone = { $waiting ->
+    [one] 1 message waits
+   *[other] { $waiting } messages wait
+} for channel { $name }, which is not in the configuration any more. What waits is given up after 7 days.
+status-channel-budget = Channel { $name } has used its daily message budget; { $waiting ->
+    [one] 1 message waits
+   *[other] { $waiting } messages wait
+} until { $next }. If the service has reset it: olog-hub channel rearm { $name }
 status-channel-refused = Channel { $name }: the service refused { $receivers } for good. Correct the receivers, then: olog-hub channel rearm { $name }
 status-incidents = { $n ->
     [one] 1 open incident is not acknowledged. Look with olog-hub incident show { $ids }, acknowledge with olog-hub incident ack { $ids }

@@ -57,6 +57,103 @@ sent-no-answer = 还没有回答：{ $channel } 可能正忙或连不上。服�
 sent-check-token = 怎么办：核对令牌是否属于 { $channel }，接收人是否已关注；运行 olog-hub setup 可重新填写。
 sent-check-network = 怎么办：检查本机能否连上推送服务（DNS、防火墙、代理）。服务端会重试 7 天。
 
+## 没有照办的原因
+cli-refused-no-task = “{ $device }”没有任务“{ $task }”，请查看：olog-hub task list
+cli-refused-no-device = 没有设备“{ $device }”，请查看：olog-hub device list
+cli-refused-declared = hub.toml 声明了它：请在那里删去，或用 olog-hub task expect 停止监视
+cli-refused-same-task = 这两个名称已经是同一个任务
+cli-refused-merge-declared = hub.toml 声明了要并走的任务：请先在那里删去
+cli-refused-rename-declared = hub.toml 以旧名声明了它：请在那里改为“{ $task }”，再改名
+cli-refused-name-taken = “{ $device }”已有任务“{ $task }”：请换一个名称，或先移除那个任务
+cli-refused-former-name = “{ $task }”是“{ $holder }”的旧名，事件仍归入它：请换一个名称，或先把旧名还给它
+cli-refused-no-scope = 请指明设备或任务；--device '*' 表示全部
+cli-refused-silence-over = 静音规则 { $n } 已经结束
+cli-refused-no-silence = 没有静音规则 { $n }，请查看：olog-hub silence list
+cli-refused-no-task-incident = 故障 #{ $n } 不是任务的故障：只有任务的错误可以标为“不是错误”
+cli-refused-no-such-error = 故障 #{ $n } 没有这个错误，它有：{ $known }
+
+## task show
+cli-task-head = { $task }：{ $state }{ $since ->
+    [none] { "" }
+   *[other] ，始于 { $since }
+}{ $incident ->
+    [none] 。
+   *[other] （#{ $incident }）。
+}
+cli-task-why-lost = 应于 { $due } 运行，至今没有运行{ $n ->
+    [1] 。
+   *[other] ，已错过 { $n } 次。
+}
+cli-task-why-error = 出错 { $n } 次，没有迹象表明已恢复。
+cli-task-why-inherited = 客户端首次查看时错误已经存在，没有通知过。
+cli-task-why-waiting = 从未运行过，也还没到时间。
+cli-task-why-ok = 没有未恢复的错误，也没有错过运行。
+cli-task-running = 有一次运行始于 { $time }，尚未结束。
+cli-task-good = 上次正常：{ $time }。
+cli-task-failed = 上次出错：{ $time }。
+cli-task-seen = 上次出现：{ $time }。
+cli-task-was = 旧名：{ $names }
+cli-task-expects-schedule = hub.toml 规定的运行时间：{ $schedule }，最多晚 { $grace }。
+cli-task-expects-report = hub.toml 要求它在两次日报之间至少运行一次，间隔不足 26 小时的按 26 小时计。如果它出现过而从不写 .log，没有动静即为正常。
+cli-task-expects-alarm = 不要求按时运行：hub.toml 声明了它，但它从不写 .log，没有动静即为正常。
+cli-task-expects-learnt = 按学到的规律运行：{ $habit }（根据 { $span }内的 { $n } 次运行得出），自 { $time } 起监视。
+cli-task-expects-proposed = 暂不要求按时运行；下次日报将提议：{ $habit }（根据 { $span }内的 { $n } 次运行得出）。
+cli-task-expects-dropped = 不要求按时运行：它不再遵守学到的规律，已于 { $time } 放弃。
+cli-task-expects-nothing = 不要求按时运行：hub.toml 没有声明它，{ $n } 次运行也看不出规律。
+cli-task-expects-off = 不要求按时运行：已由人工关闭。重新打开：{ $command }
+cli-task-next = 下次应于 { $time } 运行。
+cli-task-change-lost = 一旦运行即恢复正常。如果不必再运行：{ $command }
+cli-task-change-error = 有一次运行正常结束即恢复，也可以手工关闭：olog-hub incident close { $n }
+cli-task-change-inherited = 有一次运行正常结束即恢复。
+cli-task-change-late = 如果到 { $time } 仍未运行，即为“未运行”。
+
+## incident show
+cli-incident-since = 始于 { $began }，尚未结束。
+cli-incident-ended = 始于 { $began }，{ $ended } 恢复。依据：{ $ground }
+cli-incident-seen = { $n ->
+    [1] 出现 1 次：{ $last }。
+   *[other] 出现 { $n } 次，最近一次 { $last }。
+}
+cli-incident-begun = 先后开始过 { $n } 次。
+cli-incident-acknowledged = 已于 { $time } 确认。
+cli-incident-not-acknowledged = 未确认。
+cli-ground-ran = 任务已运行。
+cli-ground-unexpected = 不再要求它按时运行。
+cli-ground-back = 设备已恢复连接。
+cli-ground-forgotten = 已由人工移除。
+cli-ground-accepted = 通道已恢复接收。
+cli-ground-merged = 它的任务已并入另一个任务。
+cli-next-reminder = 下次提醒：{ $time }。
+cli-no-reminder = 不提醒：{ $why }
+cli-no-reminder-untold = 没有通知过任何人。
+cli-no-reminder-due = 目前没有到期的提醒。
+cli-no-reminder-report = 只有任务的故障才提醒；恢复之前日报会一直列出它。
+cli-latest-text = 最近的内容：
+cli-fingerprints = 错误特征（‹ 与 › 之间的部分忽略不计）：
+cli-notifications = 通知：
+cli-no-notifications = 没有发送过通知。
+cli-told-with = ：{ $time }，第 { $id } 条消息{ $n ->
+    [0] { "" }
+   *[other] ，与另外 { $n } 项通知一起
+}
+cli-told-accepted = 已发送{ $with }
+cli-told-refused = 被永久拒绝{ $with }，缩短为纯文本后也不行
+cli-told-expired = 7 天内未能送出，已放弃；olog-hub incident list --all 中仍有
+cli-told-silenced = { $n ->
+    [0] 被静音规则暂存，请查看：olog-hub silence list
+   *[other] 被静音规则 { $n } 暂存，请查看：olog-hub silence list
+}
+cli-told-calls = { $words }（尝试 { $n } 次）
+cli-waits-turn = 等待：即将发送
+cli-waits-call = 等待：正在发送（最迟到 { $until }）
+cli-waits-pause = 等待：通道已暂停（{ $why }），下次尝试 { $until }；或运行 olog-hub channel rearm
+cli-waits-back-off = 等待：通道发送失败（{ $why }），下次尝试 { $until }
+cli-waits-budget = 等待：今日已发 { $used }/{ $all } 条；随下一条消息发出，或在 { $until } 单独发出
+cli-waits-quiet = 等待：免打扰时段；随下一条消息发出，或在 { $until } 单独发出
+cli-waits-receivers = 已接受，但还差 { $receivers }；下次尝试 { $until }
+cli-waits-refused = 等待：推送服务拒绝了它，却接受了别的；下次尝试 { $until }
+cli-waits-gone = 等待：配置中已没有这个通道，7 天后放弃
+
 ## status：要处理的，最要紧的在前
 status-good = 一切正常：{ $devices } 台设备中 { $connected } 台在线。
 status-to-do = 有 { $n } 件事要处理：

@@ -39,8 +39,9 @@ span-h = { $n } 小时
 span-h-min = { $h } 小时 { $min } 分钟
 span-d = { $n } 天
 span-d-h = { $n } 天 { $h } 小时
-span-range = { $from }至 { $to }
+span-range = { $from }到 { $to }
 late = 迟到 { $span }：{ $what }
+late-then = 迟到 { $span }。
 list-comma = 、
 telling-comma = ；
 sentence-space = { "" }
@@ -112,13 +113,23 @@ back-rebooted = { $how ->
    *[some] 其中 { $n } 台重启过。
 }
 back-bye = 断开前曾上报。
+back-missed-run = { $name }（{ $due }）
+back-missed-more = 另外 { $n } 个
+back-missed = 期间漏跑：{ $runs }。{ $how ->
+    [one] { $late } 前仍不补跑，即告警。
+   *[several] 到期仍不补跑的，各自告警。
+}
+back-missed-summary = 漏跑 { $run }{ $n ->
+    [0] { "" }
+   *[other] 等 { $all } 个
+}
 
 ## 未运行的任务
 task-lost = { $how ->
     [first] { $subject } 应于 { $due } 运行，至今没有运行。
    *[still] { $subject } 应于 { $due } 运行，已过去 { $span }，仍没有运行。
 }
-task-device-offline = 设备在 { $range } 失联，错过了这次运行。
+task-device-offline = 原因：设备从 { $from } 到 { $to } 离线，期间正是应运行的时间。
 task-last-seen = 上次运行：{ $time }（{ $span }前）。
 task-never-seen = 从未运行过。
 task-missed = 已错过 { $n } 次。
@@ -212,9 +223,9 @@ why-merged = { $n } 项通知合并发送。
 error-times = 错误发生于 { $at }，发送于 { $now }。
 event-times = 发生于 { $at }，发送于 { $now }。
 event-now = 发送于 { $now }。
-budget-waited = { $n ->
-    [1] 其中 1 项曾因额度不足而等待
-   *[other] 其中 { $n } 项曾因额度不足而等待
+budget-waited = { $whose ->
+    [all] 本消息曾因额度不足而等待
+   *[some] 其中 { $n } 项通知曾因额度不足而等待
 }{ $used ->
     [0] 。
    *[other] ；24 小时内已发 { $used }/{ $all } 条。
@@ -229,6 +240,7 @@ by-device-again = 由设备直接发送。
 ## 合并
 merged = 共 { $n } 项，严重的在前。
 merged-same = 同一错误：{ $where }，{ $range }，共 { $n } 次。
+merged-errors = 共 { $n } 个不同的错误，最新的在最后（{ $times }）。
 merged-digest = 积压 { $n } 项，现补发。未恢复的在前，时间均为发生时间。
 where-devices = { $n } 台设备
 where-tasks = { $n } 个任务
@@ -308,7 +320,7 @@ system-channel-failing = 通道 { $channel } 推送失败（{ $answer }）。未
 system-channel-back-title = 通道 恢复
 system-channel-back = { $since ->
     [none] 通道 { $channel } 已恢复。
-   *[other] 通道 { $channel } 已恢复。自 { $since } 起一直无法发送，积压的消息现在发出。
+   *[other] 通道 { $channel } 已于 { $time } 恢复。此前自 { $since } 起无法发送，积压的消息已随即补发。
 }
 system-receiver-refused-title = 接收人 被拒
 system-receiver-refused = 通道 { $channel } 拒绝接收人 { $receiver }：{ $answer }。其他接收人不受影响。请让对方重新关注，或从配置中删除。
@@ -373,6 +385,15 @@ report-sent = 推送成功 { $sent } 条，被拒 { $refused } 条。
 report-waiting = 待发 { $n } 条。
 report-channels-failing = 故障的通道：{ $channels }。
 report-open = 打开日报
+report-comes-and-goes = 时好时坏
+report-begun = 第 { $n } 次，首次 { $time }
+report-recovered = { $time } 恢复
+report-telling-comes-and-goes = { $name } 时好时坏，已出错 { $n } 次
+report-with-tasks = { $name }（{ $tasks }）
+report-devices-ok = 正常 { $n } 台：{ $devices }{ $more ->
+    [0] { "" }
+   *[other] {" "}等
+}
 report-due = 应于 { $time } 运行
 report-last-good = 上次正常 { $time }
 report-not-acknowledged = 未确认

@@ -215,6 +215,12 @@ pub enum Content {
         /// How often it went within a day, of one that came and went, and has been here for a day now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         n_times: Option<u32>,
+        /// Runs that were due meanwhile and have not come: the earliest due first, at most [`MISSED_RUNS_MAX`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missed: Vec<MissedRun>,
+        /// How many of them there are.
+        #[serde(default)]
+        n_missed: u64,
     },
     /// A report.
     Report(Box<ReportFacts>),
@@ -248,6 +254,22 @@ impl ErrorFacts {
     fn is_empty(&self) -> bool {
         *self == ErrorFacts::default()
     }
+}
+
+/// Missed runs that a notice names; of more it gives the number.
+pub const MISSED_RUNS_MAX: usize = 3;
+
+/// A run that was due while its device was offline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissedRun {
+    /// The device.
+    pub device: String,
+    /// The task.
+    pub task: String,
+    /// When it was due.
+    pub due_at: At,
+    /// The task is LOST from then on, unless it runs.
+    pub late_at: At,
 }
 
 /// An incident that was closed and began again.

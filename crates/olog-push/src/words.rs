@@ -193,12 +193,13 @@ fn write(
     }
 }
 
-/// What a message says of its channel's budget: what has waited for it, and that little is left.
-fn of_the_budget(say: &Localizer, context: &Context<'_>) -> Vec<String> {
+/// What a message of so many notices says of its channel's budget: what has waited for it, and that little is left.
+fn of_the_budget(say: &Localizer, context: &Context<'_>, n_notices: usize) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(BudgetUse { channel, n_waited, used, per_day }) = &context.budget {
         let (n_waited, used, per_day) = (*n_waited, *used, *per_day);
-        let args = [("n", n_waited.into()), ("used", used.into()), ("all", per_day.into())];
+        let whose = if n_waited >= n_notices as u64 { "all" } else { "some" };
+        let args = [("n", n_waited.into()), ("used", used.into()), ("all", per_day.into()), ("whose", whose.into())];
         let left = per_day.saturating_sub(used + 1);
         if n_waited > 0 {
             facts.push(say.text("budget-waited", &args));

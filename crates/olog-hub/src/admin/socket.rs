@@ -28,6 +28,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use olog_daemon::{clock::Clock, socket::Peer, workers::Workers};
 use olog_proto::{DeviceName, identity::KeyPrint};
+use olog_push::words::{Arg, Localizer};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -149,6 +150,19 @@ impl Remark {
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
     near.filter(|(distance, _)| *distance <= name.chars().count().div_ceil(3)).map(|(_, known)| known)
+}
+
+impl Verbs {
+    /// What speaks to whoever asks: the hub's language and time zone.
+    fn say(&self) -> Localizer {
+        let rules = self.rules.borrow();
+        Localizer { language: rules.language, timezone: rules.timezone, now: self.clock.now() }
+    }
+
+    /// Why something is not done, in the hub's language.
+    fn refusal(&self, status: StatusCode, key: &str, args: &[Arg<'_>]) -> Problem {
+        Problem::new(status, self.say().text(key, args))
+    }
 }
 
 /// The request of `device rename`.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use olog_proto::{At, BootId, TaskName};
+use olog_push::MissedRun;
 
 use crate::apply::{self, Rules};
 use crate::journal::Line;
@@ -15,6 +16,8 @@ use crate::store::{StoreError, Tx, renames, settings, tasks};
 
 /// Where the store keeps by what expectations were last measured.
 const MEASURE: &str = "expectations";
+/// A device that was away for less (ms) missed nothing by it.
+const OFFLINE_MIN: i64 = 60_000;
 
 /// Of one device, whose row is locked.
 pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> Result<(), StoreError> {
@@ -82,14 +85,38 @@ pub fn measure(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<(), StoreError
     Ok(())
 }
 
-/// The device is back: what fell due meanwhile has some time left.
+/// The device is back: what fell late meanwhile has some time left, and of what was due meanwhile the cause is known. `device` is as
+/// it was before its return.
 pub fn device_back(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> Result<(), StoreError> {
-    for mut task in tasks::late(tx, device.id, now)? {
+    // A session that only breaks and begins anew is no cause of anything, and costs no look at every task.
+    let left_at = device.left_at.filter(|left| now.since(*left) >= OFFLINE_MIN);
+    for mut task in tasks::expected(tx, device.id, if left_at.is_some() { None } else { Some(now) })? {
         let known = apply::known(rules, device, &task);
-        task.expect.device_back(now, &known);
-        apply::task(tx, rules, device, &mut task, now)?;
+        if task.expect.device_back(left_at, now, &known, &rules.expect) {
+            apply::task(tx, rules, device, &mut task, now)?;
+        }
     }
     Ok(())
+}
+
+/// Runs of a device that were due while it was offline and have not come since. Nothing while the hub does
+/// not have all that the device held at its return: they may be in it.
+pub fn missed_offline(tx: &mut Tx<'_>, rules: &Rules, id: DeviceId) -> Result<Vec<MissedRun>, StoreError> {
+    let backlog = devices::backlog(tx, id)?;
+    let Some(device) = devices::get(tx, id)?.filter(|_| backlog.is_none_or(|b| b.acked >= b.named)) else {
+        return Ok(Vec::new());
+    };
+    let mut missed: Vec<MissedRun> = Vec::new();
+    for task in tasks::expected(tx, id, None)? {
+        let known = apply::known(rules, &device, &task);
+        missed.extend(task.expect.missed_offline(&known, &rules.expect).map(|due| MissedRun {
+            device: device.name.to_string(),
+            task: task.name.to_string(),
+            due_at: due.at,
+            late_at: due.late_at,
+        }));
+    }
+    Ok(missed)
 }
 
 /// The device is back with another boot: its runs that were under way have ended, one way or another.

@@ -5,7 +5,7 @@
 //! silenced on its own. [`release`] runs when a silence may be over: what is still failing is told, with its facts of that moment.
 
 use olog_proto::{At, Fingerprint};
-use olog_push::{Content, Kind, Notice, Reason};
+use olog_push::{Content, Kind, MISSED_RUNS_MAX, Notice, Reason};
 
 use super::Rules;
 use crate::journal::Line;
@@ -363,7 +363,18 @@ fn join(told: &mut Option<Notice>, one: Notice) {
             }
         }
         (
-            Content::DevicesBack { devices, missing, since, n_rebooted, n_boots_unknown, said_bye, n_times, returned },
+            Content::DevicesBack {
+                devices,
+                missing,
+                since,
+                n_rebooted,
+                n_boots_unknown,
+                said_bye,
+                n_times,
+                returned,
+                missed,
+                n_missed,
+            },
             Content::DevicesBack {
                 devices: more,
                 since: earlier,
@@ -371,11 +382,17 @@ fn join(told: &mut Option<Notice>, one: Notice) {
                 n_boots_unknown: unknown,
                 said_bye: bye,
                 returned: other,
+                missed: runs,
+                n_missed: n_runs,
                 ..
             },
         ) => {
             *n_times = None;
             *n_boots_unknown += unknown;
+            missed.extend(runs);
+            missed.sort_by_key(|run| run.due_at);
+            missed.truncate(MISSED_RUNS_MAX);
+            *n_missed = n_missed.saturating_add(n_runs);
             *returned = returned.zip(other).map(|((a, b), (x, y))| (a.min(x), b.max(y)));
             missing.retain(|name| !more.contains(name));
             devices.extend(more);

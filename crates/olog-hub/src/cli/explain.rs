@@ -1,12 +1,13 @@
-//! `incident show`, as a person reads it in a terminal.
+//! `incident show`, as a person reads it in a terminal, in the hub's language.
 
 use olog_proto::name::escape;
+use olog_push::words::Arg;
 use serde_json::Value;
 
-use super::show::Show;
+use super::words::{Context, text};
 use crate::admin::socket::Explained;
 
-pub(super) fn incident(show: Show, incident: &Value, why: &Explained) -> String {
+pub(super) fn incident(hub: &Context<'_>, incident: &Value, why: &Explained) -> String {
     let field = |field: &str| incident.get(field).and_then(Value::as_str).map(|text| escape(text.as_bytes()));
     let name = field("name").unwrap_or_default();
     let about = match field("device") {
@@ -14,21 +15,21 @@ pub(super) fn incident(show: Show, incident: &Value, why: &Explained) -> String 
         _ => name,
     };
     let number = incident.get("id").and_then(Value::as_u64).unwrap_or(0);
-    let subject = field("subject").unwrap_or_default();
-    let time = |at: olog_proto::At| show.value("at", &Value::from(at.0));
-    let mut out = format!("#{number} {about} ({subject})\n{}\n", why.state);
+    let time = |at: olog_proto::At| hub.show.time(at.0);
+    let mut out = format!("#{number} {about}\n{}\n", why.state);
+    let mut line = |key: &str, args: &[Arg<'_>]| out.push_str(&(hub.t(key, args) + "\n"));
     match (why.next_reminder_at, &why.no_reminder) {
-        (Some(at), _) => out.push_str(&format!("next reminder: {}\n", time(at))),
-        (None, Some(words)) => out.push_str(&format!("next reminder: {words}\n")),
+        (Some(at), _) => line("cli-next-reminder", &[text("time", time(at))]),
+        (None, Some(words)) => line("cli-no-reminder", &[text("why", words)]),
         (None, None) => {}
     }
-    if let Some(text) = field("text").filter(|text| !text.is_empty()) {
-        out.push_str("\nlatest text:\n");
-        let text = incident.get("text").and_then(Value::as_str).unwrap_or(&text);
-        text.lines().take(20).for_each(|line| out.push_str(&format!("  {}\n", escape(line.as_bytes()))));
+    if let Some(latest) = field("text").filter(|latest| !latest.is_empty()) {
+        out.push_str(&format!("\n{}\n", hub.t("cli-latest-text", &[])));
+        let latest = incident.get("text").and_then(Value::as_str).unwrap_or(&latest);
+        latest.lines().take(20).for_each(|line| out.push_str(&format!("  {}\n", escape(line.as_bytes()))));
     }
     if !why.known_by.is_empty() {
-        out.push_str("\nfingerprints (‹…› is ignored):\n");
+        out.push_str(&format!("\n{}\n", hub.t("cli-fingerprints", &[])));
         for known in &why.known_by {
             out.push_str(&format!(
                 "  {}\n    = {}\n    = {}\n",
@@ -38,11 +39,13 @@ pub(super) fn incident(show: Show, incident: &Value, why: &Explained) -> String 
             ));
         }
     }
-    out.push_str(if why.told.is_empty() { "\nno notification was sent\n" } else { "\nnotifications:\n" });
+    let key = if why.told.is_empty() { "cli-no-notifications" } else { "cli-notifications" };
+    out.push_str(&format!("\n{}\n", hub.t(key, &[])));
     for told in &why.told {
         out.push_str(&format!("  {}  {}\n", time(told.made_at), escape(told.title.as_bytes())));
         if !told.why.is_empty() {
-            out.push_str(&format!("    why: {}\n", escape(told.why.as_bytes())));
+            let why = hub.t("why", &[text("why", escape(told.why.as_bytes()))]);
+            out.push_str(&format!("    {why}\n"));
         }
         for through in &told.channels {
             out.push_str(&format!(

@@ -131,7 +131,7 @@ async fn show(hub: &Context<'_>, n: u64, json: bool) -> VerbResult {
     let mut incident: Value = hub.client.get(&format!("/incident/{n}")).await?;
     if !json {
         let why: Explained = hub.client.get(&format!("/incident/{n}/why")).await?;
-        return Ok(explain::incident(hub.show, &incident, &why).into());
+        return Ok(explain::incident(hub, &incident, &why).into());
     }
     for (field, from) in [("sent", "sent"), ("explained", "why")] {
         let value: Value = hub.client.get(&format!("/incident/{n}/{from}")).await?;

@@ -159,12 +159,6 @@ impl Show {
         out
     }
 
-    /// One row, a line a field.
-    pub(super) fn fields(self, row: &Value) -> String {
-        let fields = row.as_object().into_iter().flatten();
-        fields.map(|(field, value)| format!("{field}: {}\n", self.value(field, value))).collect()
-    }
-
     pub(super) fn value(self, field: &str, value: &Value) -> String {
         match value {
             Value::Null => "-".to_owned(),

@@ -1,7 +1,7 @@
 //! The verbs of tasks.
 
 use clap::Subcommand;
-use olog_proto::TaskName;
+use olog_proto::{TaskName, name::escape};
 use serde_json::Value;
 
 use super::{
@@ -86,7 +86,9 @@ pub(super) async fn answer(hub: &Context<'_>, verb: TaskVerb) -> VerbResult {
                 .append_pair("task", &task)
                 .finish();
             let shown: Value = hub.client.get(&format!("/task?{query}")).await?;
-            if json { show::json(&shown) } else { hub.show.fields(&shown) }.into()
+            let lines = shown.get("sentences").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let lines = lines.iter().filter_map(Value::as_str).map(|line| escape(line.as_bytes()) + "\n");
+            if json { show::json(&shown) } else { lines.collect() }.into()
         }
         TaskVerb::Forget { device, task } => {
             let which = TaskRef { device: device.clone(), task: task.clone() };

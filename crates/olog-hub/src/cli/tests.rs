@@ -30,6 +30,11 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("status.rs"),
         include_str!("tasks.rs"),
         include_str!("words.rs"),
+        include_str!("explain.rs"),
+        include_str!("../admin/socket/explain.rs"),
+        include_str!("../admin/socket/incidents.rs"),
+        include_str!("../admin/socket/silences.rs"),
+        include_str!("../admin/socket/tasks.rs"),
         include_str!("../admin/channel_test.rs"),
         include_str!("../admin/setup.rs"),
         include_str!("../admin/setup/agent.rs"),
@@ -141,6 +146,11 @@ async fn a_silence_of_what_nobody_knows_is_made_and_remarked_on_in_the_hubs_lang
     assert!(said.out.starts_with("静音规则 1：nope 静音到 ") && !said.is_failed, "{said:?}");
     assert_eq!(said.remarks, ["没有名为“nope”的设备；规则已保留，以后出现同名的即生效"]);
     assert!(running.says("silence end 1").await.out.contains("没有暂存"));
+    // Everything is no misspelt name, though no device has joined yet.
+    for everything in ["silence add --device * --for 2h", "silence add --device * --task * --for 2h"] {
+        let said = running.says(everything).await;
+        assert_eq!(said.remarks, Vec::<String>::new(), "{everything}: {said:?}");
+    }
     assert!(running.says("status").await.out.contains("件事要处理"));
     assert!(running.hub.stop().await);
 }
@@ -160,6 +170,39 @@ async fn a_mistake_in_hub_toml_does_not_keep_anybody_from_the_running_hub() {
     let missing = Source::new("hub", Some(dir.path().join("hubb.toml")));
     assert!(missing.is_missing(), "a misspelt name of the file is no reason to ask another hub");
     assert!(running.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_explained_and_a_request_refused_in_the_hubs_language() {
+    for (language, begins, unknown) in [
+        ("zh-CN", "#1 thing0\n始于 ", "“x”没有任务“y”，请查看：olog-hub task list"),
+        ("en", "#1 thing0\nOpen since ", "no task \"y\" of \"x\": see olog-hub task list"),
+    ] {
+        let running = running(&format!("language = '{language}'"), 1).await;
+        let shown = running.says("incident show 1").await.out;
+        assert!(shown.starts_with(begins), "{shown}");
+        let verb = Cli::try_parse_from(["olog-hub", "task", "show", "x", "y"]).unwrap().verb;
+        let refused = answer(&running.client, verb).await.unwrap_err();
+        assert!(refused.to_string().contains(unknown), "{refused}");
+        assert!(running.hub.stop().await);
+    }
+}
+
+#[test]
+fn one_message_that_waits_is_not_spoken_of_as_several() {
+    let say = olog_push::words::Localizer {
+        language: olog_push::words::Language::En,
+        timezone: chrono_tz::Tz::UTC,
+        now: At(0),
+    };
+    for key in ["status-channel-paused", "status-channel-failing", "status-channel-gone", "status-channel-budget"] {
+        let words = |n: u64| {
+            let args = [("name", "me"), ("why", "busy"), ("next", "11:00")].map(|(name, value)| (name, value.into()));
+            say.text(key, &[args.as_slice(), &[("waiting", n.into())]].concat())
+        };
+        assert!(words(1).contains("1 message waits"), "{}", words(1));
+        assert!(words(2).contains("2 messages wait"), "{}", words(2));
+    }
 }
 
 #[test]

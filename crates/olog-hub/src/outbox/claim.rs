@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use olog_proto::At;
-use olog_push::Channel;
 use olog_push::words::BudgetUse;
+use olog_push::{Channel, Content};
 
 use super::worth::{BudgetDecision, WaitingGroup, worth_a_message};
 use super::{CHUNK, CLAIM_FOR, FIRST_SIGN_WAIT, LOOK_EVERY, plan};
 use crate::apply::Rules;
 use crate::rules::budget::Budget;
 use crate::store::outbox::{self, ChannelFacts, ClaimFilter, Claimed, RetryTier};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, incidents};
 
 /// How long until a row that somebody's transaction holds is looked at again.
 const LOCKED_WAIT: i64 = 1_000;
@@ -84,9 +84,17 @@ pub(super) fn claim(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, me: &str,
             }
         }
     }
-    let rows = outbox::claim(tx, name, me, now, now.plus(CLAIM_FOR), pick)?;
+    let mut rows = outbox::claim(tx, name, me, now, now.plus(CLAIM_FOR), pick)?;
     if rows.is_empty() {
         return nothing_free(tx, name, now);
+    }
+    for notice in rows.iter_mut().map(|row| &mut row.notice) {
+        // A reminder may have waited for hours: it tells how things are now.
+        if let (Content::Remind { .. }, Some(number)) = (&notice.content, notice.incident)
+            && let Some(incident) = incidents::open_error(tx, number)?
+        {
+            notice.content = incident.reminder();
+        }
     }
     // Of a place where rows differ in who is left to accept them, one transaction's are enough.
     pick.place = Some(RetryTier::Fresh);

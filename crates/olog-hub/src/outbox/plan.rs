@@ -14,7 +14,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use olog_proto::At;
+use olog_proto::{At, Fingerprint};
 use olog_push::{Answer, Content, Receiver, Refusal};
 
 use crate::store::outbox::{ChannelFacts, Claimed, Outcome, RetryTier};
@@ -32,6 +32,8 @@ pub(super) const ROW_TTL: i64 = 7 * 24 * 3_600_000;
 #[derive(Debug)]
 pub(super) struct CallRecord {
     pub(super) rows: Vec<Claimed>,
+    /// Rows of which the message says only how many there are.
+    pub(super) counted: HashSet<i64>,
     pub(super) answers: Vec<(Receiver, Answer)>,
     pub(super) title: String,
     pub(super) sent_at: At,
@@ -144,6 +146,17 @@ pub(super) fn plan(call: &CallRecord, receivers: &[Receiver], known: &ChannelSta
 }
 
 impl CallRecord {
+    /// Errors that somebody has accepted without their own words, by incident.
+    pub(super) fn not_told(&self) -> Vec<(u64, &[Fingerprint])> {
+        let accepted = self.answers.iter().any(|(_, answer)| matches!(answer, Answer::Accepted { .. }));
+        let counted = self.rows.iter().filter(|row| accepted && self.counted.contains(&row.id));
+        let errors = counted.filter_map(|row| match &row.notice.content {
+            Content::Error { facts, .. } => Some((row.notice.incident?, facts.fingerprints.as_slice())),
+            _ => None,
+        });
+        errors.collect()
+    }
+
     pub(super) fn is_report(&self) -> bool {
         self.report_made_at().is_some()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use olog_proto::At;
+use olog_proto::{At, Fingerprint};
 use olog_push::{Answer, Channel, Kind, Notice, SystemCode};
 
 use super::plan::{CallPlan, CallRecord, ChannelState, IncidentChange, RowsPlan, plan};
@@ -10,7 +10,24 @@ use crate::apply::{self, Rules};
 use crate::journal::Line;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::outbox::{self, DEVICES_MAX, NewMessage, Outcome, Wait};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, devices, tasks};
+
+/// Errors that a message has only counted were not told: they leave their incidents' lists, so that they are news when they come
+/// again. Before the answer is on record and in small transactions, because there may be thousands; done twice it changes nothing.
+pub(super) fn not_told(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    errors: &[(u64, Vec<Fingerprint>)],
+    now: At,
+) -> Result<(), StoreError> {
+    for (incident, fingerprints) in errors {
+        let Some(mut task) = tasks::of_incident(tx, *incident)? else { continue };
+        let Some(device) = devices::get(tx, task.device)? else { continue };
+        task.facts.not_told(fingerprints);
+        apply::task(tx, rules, &device, &mut task, now)?;
+    }
+    Ok(())
+}
 
 /// Writes down what the service said; true if something was put into the outbox because of it.
 pub(super) fn record(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, call: &CallRecord) -> Result<bool, StoreError> {

@@ -23,10 +23,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::{ACKNOWLEDGED_FOR, schedule::Schedule};
 use cadence::{LearntSchedule, Runs, Watched};
+use offline::explains;
 pub use plan::{ExpectationPolicy, Plan, TaskContext};
 use running::Running;
 
 mod cadence;
+mod offline;
 mod plan;
 mod running;
 #[cfg(test)]
@@ -106,6 +108,9 @@ pub struct Facts {
     /// Its device has just come back: not late before.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_before: Option<At>,
+    /// It was due while its device was offline, from then to then, and has not been seen since: the cause of a missed run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_offline: Option<(At, At)>,
     /// The open incident.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<Missed>,
@@ -151,6 +156,9 @@ pub struct Missed {
     pub n_missed: u64,
     /// When a person acknowledged it.
     pub acknowledged_at: Option<At>,
+    /// From when to when its device was offline, if it was due then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_offline: Option<(At, At)>,
     told_at: At,
 }
 
@@ -212,7 +220,7 @@ impl Facts {
         let Some(sign) = sign(event) else { return out };
         self.learn(event, at, policy);
         self.seen_at = self.seen_at.max(Some(at));
-        (self.is_parked, self.not_before, self.gone_at) = (false, None, None);
+        (self.is_parked, self.not_before, self.gone_at, self.device_offline) = (false, None, None, None);
         // What comes late may be of the time before the last.
         if self.missed.is_some() && self.due(known, policy).is_none_or(|due| due.late_at > now) {
             self.count(known, policy, now);
@@ -238,7 +246,9 @@ impl Facts {
         let Some(due) = self.due(known, policy).filter(|due| due.late_at <= now) else { return out };
         let seen_at = self.seen_at(known);
         let Due { at, late_at } = due;
-        let missed = Missed { due_at: at, late_at, seen_at, n_missed: 1, told_at: now, ..Missed::default() };
+        let device_offline = self.device_offline.filter(|offline| explains(*offline, at));
+        let missed =
+            Missed { due_at: at, late_at, seen_at, n_missed: 1, told_at: now, device_offline, ..Missed::default() };
         let content = missed.content(self.expected(known), false);
         self.missed = Some(missed);
         self.count(known, policy, now);
@@ -284,12 +294,6 @@ impl Facts {
     /// The device is away: what falls due is not judged.
     pub fn park(&mut self) {
         self.is_parked = self.missed.is_none();
-    }
-
-    /// The device is back; to be called of what fell due meanwhile.
-    pub fn device_back(&mut self, now: At, known: &TaskContext<'_>) {
-        let grace = known.plan.map_or(0, Plan::grace);
-        (self.is_parked, self.not_before) = (false, Some(now.plus(grace.max(AFTER_RETURN))));
     }
 
     /// What hub.toml says of it from now on.
@@ -540,7 +544,7 @@ impl Missed {
             expected,
             n_missed: self.n_missed,
             is_reminder,
-            device_offline: None,
+            device_offline: self.device_offline,
         }
     }
 }

@@ -279,6 +279,15 @@ impl TaskFacts {
         }
     }
 
+    /// The incident of a task that comes and goes, when it is over for now, and since when. It is not over for good before it has
+    /// been calm for a day.
+    pub fn comes_and_goes(&self) -> Option<(&TaskIncident, At)> {
+        match &self.phase {
+            Phase::Over { incident, at, .. } if incident.waits_for_calm() => Some((incident, *at)),
+            _ => None,
+        }
+    }
+
     /// A person has read it: no reminders until the end, at most 7 days. Was there anything to acknowledge?
     pub fn acknowledge(&mut self, now: At) -> bool {
         let is_open = self.state() == State::Err;

@@ -431,6 +431,9 @@ impl Absence {
             said_bye: back.iter().all(|m| m.said_bye),
             devices: back.into_iter().map(|m| m.name).collect(),
             missing: self.missing().map(|m| m.name.clone()).collect(),
+            // Tasks are none of its business: the caller adds what was missed.
+            missed: Vec::new(),
+            n_missed: 0,
         })
     }
 }

@@ -12,7 +12,10 @@ mod strip;
 mod tests;
 pub mod when;
 
+use std::collections::BTreeSet;
+
 use olog_proto::At;
+use olog_push::Reopened;
 use olog_push::notice::{
     ClosedIncident, CompletedRun, ListedDevice, OpenProblem, ProblemKind, ReportFacts, Sent, StateCounts,
 };
@@ -120,6 +123,10 @@ pub struct OpenRow {
     pub text: String,
     /// When a person acknowledged it.
     pub acknowledged_at: Option<At>,
+    /// How often it began, and when for the first time, if that was more than once.
+    pub begun: Option<Reopened>,
+    /// It comes and goes, and is over for now since then.
+    pub recovered_at: Option<At>,
 }
 
 /// What is open and no task's: devices that are away, an agent's trouble, a channel's.
@@ -341,6 +348,11 @@ impl Builder {
         keep(&mut self.report.facts.over, ended, ENDS);
     }
 
+    /// How many incidents are over since the last report, where not all of them were given.
+    pub fn n_ended(&mut self, n: u64) {
+        self.report.facts.n_over = n;
+    }
+
     /// The whole.
     pub fn finish(mut self, health: Health) -> Report {
         self.drop_details();
@@ -349,6 +361,11 @@ impl Builder {
         let facts = &mut report.facts;
         facts.now.sort_by(worse_first);
         facts.now.truncate(MATTERS);
+        // What comes and goes is to do, whatever its latest end says.
+        let open: BTreeSet<u64> = facts.now.iter().filter_map(|problem| problem.incident).collect();
+        let n_kept = facts.over.len();
+        facts.over.retain(|ended| !open.contains(&ended.incident));
+        facts.n_over = facts.n_over.saturating_sub((n_kept - facts.over.len()) as u64);
         facts.proof = self.proofs.into_iter().map(|(.., proof)| proof).collect();
         facts.listed = report
             .devices
@@ -456,6 +473,8 @@ fn matter(trouble: ProblemKind, name: String, address: Option<&str>, open: &Open
         last_good_at: None,
         due_at: None,
         acknowledged_at: open.acknowledged_at,
+        begun: open.begun,
+        recovered_at: open.recovered_at,
         address: address.map(str::to_owned),
     }
 }

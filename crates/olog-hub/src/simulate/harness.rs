@@ -217,6 +217,7 @@ impl Harness {
             _kept: (live_sender, patience_sender, folder),
         };
         harness.join_all(&scenario.devices).await?;
+        harness.watchman.devices_are_known().await?;
         harness.look().await?;
         Ok(harness)
     }

@@ -71,6 +71,8 @@ pub struct Device {
     pub boot: Option<BootId>,
     /// The name that its agent last asked for.
     asked: Option<String>,
+    /// When it was last heard in its last session, if the hub saw that session end.
+    pub left_at: Option<At>,
 }
 
 impl Device {
@@ -118,7 +120,9 @@ pub struct Backlog {
     pub acked: u64,
 }
 
-const COLUMNS: &str = "id, name, state, address, asked, joined_at, forgotten_at, boot FROM devices";
+/// A session that the hub did not see end (it was killed) leaves `heard_at` as it was at its beginning, which says nothing.
+const COLUMNS: &str = "id, name, state, address, asked, joined_at, forgotten_at, boot,
+     CASE WHEN heard_at > back_at THEN heard_at END FROM devices";
 
 fn device(row: &Row) -> Result<Device, StoreError> {
     Ok(Device {
@@ -130,6 +134,7 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         joined_at: row.at_or_null(5)?.unwrap_or(At(0)),
         forgotten_at: row.at_or_null(6)?,
         boot: row.text_or_null(7)?.and_then(|boot| boot.parse().ok()),
+        left_at: row.at_or_null(8)?,
     })
 }
 

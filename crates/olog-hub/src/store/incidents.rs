@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::ids::{DeviceId, TaskId};
 use super::{Row, StoreError, Tx, Value};
+use crate::rules::incident;
 use crate::rules::liveness::Absence;
 use crate::values;
 
@@ -209,6 +210,15 @@ pub fn open_absence(tx: &mut Tx<'_>, id: u64) -> Result<Option<Absence>, StoreEr
     let row =
         tx.query_one("SELECT id, facts, began_at FROM incidents WHERE id = $1 AND ended_at IS NULL", values![id])?;
     row.map(|row| absence(tx, &row)).transpose()
+}
+
+/// An open incident of a task's error, as it is now; `None` also where its facts cannot be read.
+pub fn open_error(tx: &mut Tx<'_>, id: u64) -> Result<Option<incident::TaskIncident>, StoreError> {
+    let row = tx.query_one(
+        "SELECT facts FROM incidents WHERE id = $1 AND subject = $2 AND ended_at IS NULL",
+        values![id, Subject::Task.as_str()],
+    )?;
+    Ok(row.and_then(|row| row.json(0).ok()))
 }
 
 fn absence(tx: &mut Tx<'_>, row: &Row) -> Result<Absence, StoreError> {

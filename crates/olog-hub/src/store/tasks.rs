@@ -160,11 +160,15 @@ pub fn of_incident(tx: &mut Tx<'_>, incident: u64) -> Result<Option<Task>, Store
     row.map(|row| task(tx, &row, 0)).transpose()
 }
 
-/// Tasks of a device that fell due by now and did not come. Its device's row is locked already.
-pub fn late(tx: &mut Tx<'_>, device: DeviceId, now: At) -> Result<Vec<Task>, StoreError> {
+/// Tasks of a device of which a run is expected, and that are LOST by that instant unless it comes; `None`: whenever. Its
+/// device's row is locked already.
+pub fn expected(tx: &mut Tx<'_>, device: DeviceId, late_by: Option<At>) -> Result<Vec<Task>, StoreError> {
     let rows = tx.query(
-        &format!("SELECT {TASK} FROM tasks t WHERE device_id = $1 AND late_at <= $2 ORDER BY id"),
-        values![device.0, now],
+        &format!(
+            "SELECT {TASK} FROM tasks t WHERE device_id = $1 AND late_at IS NOT NULL
+             AND (CAST($2 AS BIGINT) IS NULL OR late_at <= $2) ORDER BY id"
+        ),
+        values![device.0, late_by],
     )?;
     rows.iter().map(|row| task(tx, row, 0)).collect()
 }

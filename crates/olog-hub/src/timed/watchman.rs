@@ -24,7 +24,7 @@ use std::time::Duration;
 use olog_daemon::clock::Clock;
 use olog_daemon::workers::{Duty, Worker, Workers};
 use olog_proto::At;
-use olog_push::{Content, Kind, Notice};
+use olog_push::{Content, Kind, MISSED_RUNS_MAX, Notice};
 use tokio::sync::watch as latest;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -155,6 +155,12 @@ impl Watchman {
             status: Worker::default(),
             duties: Duties::of(&Worker::default()),
         }
+    }
+
+    /// Nobody is told that those have joined who have by now: a story begins long after that.
+    pub async fn devices_are_known(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store.write(move |tx| affairs::devices_are_known(tx, now)).await
     }
 
     /// Somebody was told that the hub is down: that it is back is told too.
@@ -505,6 +511,18 @@ fn is_excused(device: &LastSeen, open: &[(u64, Absence)]) -> bool {
     device.absence.is_some_and(|absence| open.iter().all(|(number, _)| *number != absence))
 }
 
+/// Adds the runs that were due while these devices were offline, so that a person hears of them with the return.
+fn add_missed_runs(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], content: &mut Content) -> Result<(), StoreError> {
+    let Content::DevicesBack { devices, missed, n_missed, .. } = content else { return Ok(()) };
+    for device in seen.iter().filter(|device| devices.contains(&device.name)) {
+        missed.extend(declared_tasks::missed_offline(tx, rules, device.device)?);
+    }
+    missed.sort_by(|a, b| (a.due_at, &a.device, &a.task).cmp(&(b.due_at, &b.device, &b.task)));
+    *n_missed = missed.len() as u64;
+    missed.truncate(MISSED_RUNS_MAX);
+    Ok(())
+}
+
 /// Writes what was decided about devices that went or came.
 fn write_absence(
     tx: &mut Tx<'_>,
@@ -548,8 +566,9 @@ fn write_absence(
         None if matches!(step, LivenessAction::End { .. }) => tx.note(line("incident over", &[]).why("forgotten")),
         None => {}
     }
-    let Some(content) = content else { return Ok(()) };
-    let (kind, names) = match content {
+    let Some(mut content) = content.cloned() else { return Ok(()) };
+    add_missed_runs(tx, rules, seen, &mut content)?;
+    let (kind, names) = match &content {
         Content::DevicesBack { devices, missing, .. } => {
             (Kind::Back, if missing.is_empty() { devices.as_slice() } else { &[] })
         }
@@ -565,7 +584,7 @@ fn write_absence(
         task: None,
         at: now,
         silence: None,
-        content: content.clone(),
+        content,
     };
     apply::tell(tx, rules, &notice, now)
 }

@@ -3,7 +3,7 @@
 use olog_proto::At;
 use serde::{Deserialize, Serialize};
 
-use super::ResolvedBy;
+use super::{Reopened, ResolvedBy};
 
 /// What a report found, worst first and bounded; the counts are whole.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl StateCounts {
 }
 
 /// What kind of trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     /// A task did not come.
@@ -110,6 +110,12 @@ pub struct OpenProblem {
     pub due_at: Option<At>,
     /// When a person acknowledged it.
     pub acknowledged_at: Option<At>,
+    /// How often it began, and when for the first time, if that was more than once: `since` and `n_seen` are of the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Reopened>,
+    /// It comes and goes, and is over for now since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<At>,
     /// How to reach the device.
     pub address: Option<String>,
 }

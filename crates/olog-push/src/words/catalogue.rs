@@ -170,6 +170,15 @@ impl Localizer {
         names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(&comma)
     }
 
+    /// As [`Localizer::late`], where how late it is has to be a sentence of its own.
+    pub fn late_then(&self, at: At, what: String) -> String {
+        let late = self.now.since(at);
+        if late <= super::LATE_AFTER {
+            return what;
+        }
+        self.sentences([self.text("late-then", &[("span", self.span(late).into())]), what])
+    }
+
     /// The sentence as it is said now, or with how late it is.
     pub fn late(&self, at: At, what: String) -> String {
         let late = self.now.since(at);

@@ -5,7 +5,7 @@ use super::cut;
 use super::entry::MessageItem;
 use super::page::{Page, Part};
 use super::rendered::{RenderedItem, event_times, subject, title};
-use crate::{Cadence, Content, Expected, Notice, Recovery};
+use crate::{Cadence, Content, Expected, MissedRun, Notice, Recovery};
 
 pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
@@ -18,7 +18,7 @@ pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem
     let how = ("how", if *is_reminder { "still" } else { "first" }.into());
     let what = say.text("task-lost", &[how, ("subject", subject(say, notice).into()), due.clone(), span]);
     let offline = device_offline.map_or_else(String::new, |(from, to)| {
-        say.text("task-device-offline", &[("range", say.range(from, to).into())])
+        say.text("task-device-offline", &[("from", say.time(from).into()), ("to", say.time(to).into())])
     });
     let last = last_run_at.map_or_else(
         || say.word("task-never-seen"),
@@ -40,6 +40,27 @@ pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
         ..RenderedItem::default()
     }
+}
+
+/// Runs that were missed while their devices were offline: a sentence, and what goes on after the title.
+pub(super) fn runs_missed(say: &Localizer, runs: &[MissedRun], n_missed: u64) -> Option<(String, String)> {
+    let first = runs.first()?;
+    let name = |run: &MissedRun| {
+        let name = format!("{}/{}", run.device, run.task);
+        say.text("back-missed-run", &[("name", name.into()), ("due", say.time(run.due_at).into())])
+    };
+    let mut names: Vec<String> = runs.iter().map(name).collect();
+    let n_more = n_missed.saturating_sub(names.len() as u64);
+    if n_more > 0 {
+        names.push(say.text("back-missed-more", &[("n", n_more.into())]));
+    }
+    let args = [
+        ("runs", say.list(&names).into()),
+        ("late", say.time(first.late_at).into()),
+        ("how", if n_missed > 1 { "several" } else { "one" }.into()),
+    ];
+    let short = [("run", name(first).into()), ("n", n_missed.saturating_sub(1).into()), ("all", n_missed.into())];
+    Some((say.text("back-missed", &args), say.text("back-missed-summary", &short)))
 }
 
 pub(super) fn recovery<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {

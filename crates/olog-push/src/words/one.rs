@@ -34,6 +34,9 @@ const SYSTEM_ARGS: [&str; 16] = [
     "error",
 ];
 
+/// Those of them that are lists of names.
+const LISTS: [&str; 2] = ["devices", "addresses"];
+
 /// Title, telling line and page.
 pub(super) fn write(
     say: &Localizer,
@@ -48,7 +51,11 @@ pub(super) fn write(
     let sentence = if words.sentence.is_empty() && say.now.since(late_at) <= LATE_AFTER {
         String::new()
     } else {
-        say.late(late_at, words.sentence.clone())
+        match &entry.notice.content {
+            // It begins with its reason, which has a colon of its own.
+            Content::Over { .. } => say.late_then(late_at, words.sentence.clone()),
+            _ => say.late(late_at, words.sentence.clone()),
+        }
     };
     page.push(Part::Text(sentence));
     page.push(Part::Text(words.names));
@@ -65,7 +72,7 @@ pub(super) fn write(
     facts.extend(entry.notice.silence.map(|n| say.text("was-silenced", &[("n", n.into())])));
     facts.extend(words.facts);
     page.push(Part::Small(say.sentences(facts)));
-    let mut facts = of_the_budget(say, context);
+    let mut facts = of_the_budget(say, context, entry.places.len());
     if context.by_device {
         facts.push(say.word(entry.by_device()));
     }
@@ -174,12 +181,14 @@ pub(super) fn rendered<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Rendered
         Content::System { code, args } => {
             let device = notice.device.clone().unwrap_or_default();
             let mut named: Vec<_> = SYSTEM_ARGS.iter().map(|key| (*key, one_line(args.get(*key)).into())).collect();
+            named.extend(LISTS.iter().filter_map(|key| Some((*key, names(say, args.get(*key)?).into()))));
             let number = |key: &str| args.get(key).and_then(|text| text.parse::<i64>().ok());
             named.push(("n", number("n").unwrap_or_default().into()));
             named.push(("since", number("since").map_or_else(|| "none".to_owned(), |ms| say.time(At(ms))).into()));
             let lasted = number("since").map(|ms| say.span(notice.at.since(At(ms)))).unwrap_or_default();
             named.push(("span", lasted.into()));
             named.push(("device", device.into()));
+            named.push(("time", say.time(notice.at).into()));
             // Where it is, if it is somewhere.
             let path = one_line(args.get("path"));
             named.push(("at", if path.is_empty() { path } else { format!(" ({path})") }.into()));
@@ -212,6 +221,15 @@ fn system_telling(say: &Localizer, key: &str, named: &[Arg<'_>], sentence: &str)
     }
 }
 
+/// A list that was put together with commas, with those of the language; `+20` are so many more devices.
+fn names(say: &Localizer, text: &str) -> String {
+    let name = |name: &str| match name.strip_prefix('+').and_then(|n| n.parse::<u64>().ok()) {
+        Some(n) => say.text("counted-devices", &[("n", n.into())]),
+        None => one_line(Some(&name.to_owned())),
+    };
+    say.list(&text.split(", ").map(name).collect::<Vec<_>>())
+}
+
 fn one_line(text: Option<&String>) -> String {
     let text = text.map_or("", String::as_str);
     cut::end(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)
@@ -237,7 +255,9 @@ fn error<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let (sentence, reason) = match why {
         Reason::First => (vec![say.text("failed", &when), say.word("known-first"), good], "why-first"),
         Reason::Again => (vec![say.text("failed", &when), say.word("known-again"), good], "why-known"),
-        Reason::NewFingerprint => (vec![say.text("failed-otherwise", &when), open(), good], "why-new"),
+        Reason::NewFingerprint => {
+            (vec![say.text("failed-otherwise", &when), began_again(say, facts.reopened), open(), good], "why-new")
+        }
         Reason::MoreFingerprints { n_more } => {
             let more = if *n_more == 0 { String::new() } else { say.text("more-errors", &[("n", (*n_more).into())]) };
             (vec![say.text("failed-otherwise", &when), more, open()], "why-more")
@@ -389,8 +409,18 @@ fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
 
 fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Content::DevicesBack { devices, missing, since, returned, n_rebooted, n_boots_unknown, said_bye, n_times } =
-        &notice.content
+    let Content::DevicesBack {
+        devices,
+        missing,
+        since,
+        returned,
+        n_rebooted,
+        n_boots_unknown,
+        said_bye,
+        n_times,
+        missed: runs,
+        n_missed,
+    } = &notice.content
     else {
         return RenderedItem::default();
     };
@@ -444,11 +474,18 @@ fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let state = say.word(entry.state());
     let fits = n_times.is_none() && state.chars().count() + 1 + away_name.chars().count() <= TITLE_MAX;
     let untold = if entry.has_start() { say.word("over-untold-devices") } else { String::new() };
+    let (runs, telling) = match missed::runs_missed(say, runs, *n_missed) {
+        Some((sentence, short)) => (sentence, format!("{telling}{}{short}", say.word("telling-comma"))),
+        None => (String::new(), telling),
+    };
+    // Behind a list of names, not run into it.
+    let (runs, then) = if n > 1 { (String::new(), runs) } else { (runs, String::new()) };
     RenderedItem {
         title: cut::title(&state, Some(if fits { &away_name } else { &name }), None),
         telling,
-        sentence: say.sentences([first, rebooted, bye, missed, untold]),
+        sentence: say.sentences([first, rebooted, bye, missed, untold, runs]),
         names,
+        then,
         why: say.word(if entry.has_start() { "why-over-both" } else { "why-back" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],
         ..RenderedItem::default()

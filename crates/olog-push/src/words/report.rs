@@ -3,6 +3,10 @@
 //!
 //! The title says "all OK" only if nothing was wrong in the whole window; if problems were resolved in it, the title counts them.
 
+use std::collections::HashMap;
+
+use olog_proto::Excerpt;
+
 use super::catalogue::{Arg, Localizer};
 use super::entry::MessageItem;
 use super::page::{Page, Part};
@@ -16,6 +20,8 @@ const DAY: i64 = 24 * HOUR;
 const MATTERS: usize = 5;
 /// Characters of a name.
 const NAME_MAX: usize = 60;
+/// Names in a line.
+const NAMES: usize = 15;
 /// Characters of a matter's text.
 const TEXT_MAX: usize = 160;
 
@@ -86,6 +92,9 @@ fn telling(say: &Localizer, facts: &ReportFacts) -> String {
         let span = facts.made_at.since(since);
         // Of days the hours say nothing.
         let span = say.span(if span >= 2 * DAY { span / DAY * DAY } else { span });
+        if let Some(begun) = worst.begun.filter(|_| worst.recovered_at.is_some()) {
+            return say.text("report-telling-comes-and-goes", &[("name", name.into()), n(begun.n_begun.into())]);
+        }
         let args = [("name", name.into()), ("span", span.into()), n(worst.n_devices)];
         return say.text(trouble_telling(worst), &args);
     }
@@ -162,23 +171,36 @@ fn sums(say: &Localizer, facts: &ReportFacts) -> Vec<String> {
 fn whole(say: &Localizer, facts: &ReportFacts, lines: usize, page: &mut Page) {
     if facts.n_over > 0 {
         page.push(Part::Head(say.word("report-head-over")));
-        facts.over.iter().take(lines).for_each(|ended| page.push(Part::Text(ended_line(say, ended))));
-        more(say, facts.n_over, facts.over.len().min(lines), page);
+        let ended = ended_alike(say, &facts.over);
+        let shown = ended.iter().take(lines);
+        let n_shown = shown.clone().map(Vec::len).sum();
+        shown.for_each(|alike| page.push(Part::Text(ended_line(say, alike))));
+        more(say, facts.n_over, n_shown, page);
     }
     for (head, names, all) in
         [("report-head-new", &facts.new, facts.n_new), ("report-head-gone", &facts.gone, facts.n_gone)]
     {
         if all > 0 {
-            let shown: Vec<&String> = names.iter().take(lines).collect();
+            let by_device = by_device(say, names);
+            let shown = by_device.iter().take(lines.min(NAMES));
+            let n_shown = shown.clone().map(|(_, n)| n).sum();
             page.push(Part::Head(say.word(head)));
-            page.push(Part::Text(say.list(&shown)));
-            more(say, all, shown.len(), page);
+            page.push(Part::Text(say.list(&shown.map(|(name, _)| name).collect::<Vec<_>>())));
+            more(say, all, n_shown, page);
         }
     }
     if facts.devices.all() > 0 {
         page.push(Part::Head(say.word("report-head-devices")));
-        facts.listed.iter().take(lines).for_each(|device| page.push(Part::Text(device_line(say, device))));
-        more(say, facts.devices.all(), facts.listed.len().min(lines), page);
+        let (good, bad): (Vec<&ListedDevice>, Vec<&ListedDevice>) = facts.listed.iter().partition(|d| is_good(d));
+        bad.iter().take(lines).for_each(|device| page.push(Part::Text(device_line(say, device))));
+        more(say, facts.devices.err + facts.devices.lost, bad.len().min(lines), page);
+        if facts.devices.ok > 0 {
+            // What is well shares one line.
+            let names: Vec<String> = good.iter().take(NAMES).map(|d| cut::middle(&d.name, NAME_MAX)).collect();
+            let left = facts.devices.ok.saturating_sub(names.len() as u64);
+            let args = [n(facts.devices.ok), ("devices", say.list(&names).into()), ("more", left.into())];
+            page.push(Part::Text(say.text("report-devices-ok", &args)));
+        }
     }
     let number = facts.number.map_or_else(|| "N".to_owned(), |number| number.to_string());
     page.push(Part::Small(say.text("report-inline", &[("number", number.into())])));
@@ -202,25 +224,101 @@ fn matter_line(say: &Localizer, matter: &OpenProblem) -> String {
     } else if matter.trouble == ProblemKind::NeverJoined {
         parts.push(say.word("report-never-joined"));
     } else {
-        parts.push(say.span(say.now.since(matter.since)));
+        parts.extend(begun(say, matter));
     }
     if matter.trouble == ProblemKind::TaskErr && matter.acknowledged_at.is_none() {
         parts.push(say.word("report-not-acknowledged"));
     }
     let number = matter.incident.map_or_else(String::new, |number| format!(" #{number}"));
-    let text = cut::end(matter.text.trim(), TEXT_MAX).replace(['\n', '\r'], " ");
+    let text = cut::end(&cut::telling_line(&Excerpt::of(&matter.text)), TEXT_MAX);
     let text = if text.is_empty() { text } else { format!(" — {text}") };
     format!("{}{number}{text}", parts.join(&format!("{}{}", say.word("report-comma"), say.word("sentence-space"))))
 }
 
-fn ended_line(say: &Localizer, ended: &ClosedIncident) -> String {
+/// Since when, how often it began; of what comes and goes when it recovered for now.
+fn begun(say: &Localizer, matter: &OpenProblem) -> Vec<String> {
+    let times = matter.begun.map(|begun| {
+        let first = ("time", say.time(begun.first_at).into());
+        say.text("report-begun", &[n(begun.n_begun.into()), first])
+    });
+    match (matter.recovered_at, times) {
+        (Some(at), times) => {
+            let recovered = say.text("report-recovered", &[("time", say.time(at).into())]);
+            [Some(say.word("report-comes-and-goes")), times, Some(recovered)].into_iter().flatten().collect()
+        }
+        (None, times) => [Some(say.span(say.now.since(matter.since))), times].into_iter().flatten().collect(),
+    }
+}
+
+/// What ended alike shares a line: the same task of several devices, at the same time and for the same reason.
+fn ended_alike<'a>(say: &Localizer, all: &'a [ClosedIncident]) -> Vec<Vec<&'a ClosedIncident>> {
+    let mut groups: Vec<Vec<&ClosedIncident>> = Vec::new();
+    let mut known: HashMap<(ProblemKind, &str, String, String), usize> = HashMap::new();
+    for ended in all {
+        let task = ended.name.split_once('/').map(|(_, task)| task).filter(|_| ended.n_devices <= 1);
+        let place = match task {
+            None => groups.len(),
+            Some(task) => {
+                let range = say.range(ended.began_at, ended.ended_at);
+                *known.entry((ended.trouble, task, range, ended_ground(say, ended))).or_insert(groups.len())
+            }
+        };
+        match groups.get_mut(place) {
+            Some(group) => group.push(ended),
+            None => groups.push(vec![ended]),
+        }
+    }
+    groups
+}
+
+fn ended_ground(say: &Localizer, ended: &ClosedIncident) -> String {
+    ended.ground.map_or_else(String::new, |ground| format!(" {}", say.ground(ground, ended.ended_at)))
+}
+
+fn ended_line(say: &Localizer, alike: &[&ClosedIncident]) -> String {
+    let Some(ended) = alike.first() else { return String::new() };
     let range = say.range(ended.began_at, ended.ended_at);
-    let name = match ended.n_devices {
-        0 | 1 => cut::middle(&ended.name, NAME_MAX),
-        several => say.text("count-devices", &[n(several)]),
+    let name = match (ended.n_devices, ended.name.split_once('/')) {
+        (0 | 1, Some((_, task))) if alike.len() > 1 => {
+            let devices = say.text("count-devices", &[n(alike.len() as u64)]);
+            format!("{devices}/{}", cut::middle(task, NAME_MAX))
+        }
+        (0 | 1, _) => cut::middle(&ended.name, NAME_MAX),
+        (several, _) => say.text("count-devices", &[n(several)]),
     };
-    let ground = ended.ground.map_or_else(String::new, |ground| format!(" {}", say.ground(ground, ended.ended_at)));
-    format!("{range} {} {name} #{}{ground}", say.trouble(ended.trouble), ended.incident)
+    let numbers = cut::ranges(alike.iter().map(|ended| ended.incident)).replace(' ', " #");
+    format!("{range} {} {name} #{numbers}{}", say.trouble(ended.trouble), ended_ground(say, ended))
+}
+
+/// Devices with their tasks in brackets, and how many names each stands for; a task of a known device as `device/task`.
+fn by_device(say: &Localizer, names: &[String]) -> Vec<(String, usize)> {
+    let mut devices: Vec<(&str, Vec<&str>)> = Vec::new();
+    for name in names {
+        match name.split_once('/') {
+            Some((device, task)) if devices.iter().any(|(known, _)| *known == device) => {
+                devices.iter_mut().filter(|(known, _)| *known == device).for_each(|(_, tasks)| tasks.push(task));
+            }
+            _ => devices.push((name, Vec::new())),
+        }
+    }
+    let words = |(device, tasks): (&str, Vec<&str>)| {
+        let name = cut::middle(device, NAME_MAX);
+        if tasks.is_empty() {
+            return (name, 1);
+        }
+        let mut shown: Vec<String> = tasks.iter().take(NAMES).map(|task| cut::middle(task, NAME_MAX)).collect();
+        let left = tasks.len().saturating_sub(shown.len()) as u64;
+        if left > 0 {
+            shown.push(say.text("report-more", &[n(left)]));
+        }
+        let args = [("name", name.into()), ("tasks", say.list(&shown).into())];
+        (say.text("report-with-tasks", &args), tasks.len() + 1)
+    };
+    devices.into_iter().map(words).collect()
+}
+
+fn is_good(device: &ListedDevice) -> bool {
+    !device.is_lost && device.tasks.err + device.tasks.lost == 0
 }
 
 fn device_line(say: &Localizer, device: &ListedDevice) -> String {

@@ -52,6 +52,7 @@ pub(super) fn write(
     for block in &blocks {
         match block.as_slice() {
             [entry] => alone(say, entry, budget, &mut page),
+            errors if is_one_incident(errors) => of_one_incident(say, errors, budget, &mut page),
             [first, ..] if is_end(first) => ended(say, block, rest, &mut page),
             same => together(say, same, blocks.len() == 1 && rest.entries.is_empty(), (budget, rest), &mut page),
         }
@@ -65,7 +66,9 @@ pub(super) fn write(
     acknowledge(say, context, entries, &mut page);
     let facts = vec![say.text("why", &[("why", say.text("why-merged", &[n]).into())])];
     page.push(Part::Small(say.sentences(facts)));
-    let mut facts = of_the_budget(say, context);
+    let n_notices =
+        entries.iter().chain(rest.entries.iter().filter(|_| rest.are_counted)).map(|e| e.places.len()).sum();
+    let mut facts = of_the_budget(say, context, n_notices);
     if context.by_device {
         let again = entries.iter().map(MessageItem::by_device).find(|key| *key != "by-device");
         facts.push(say.word(again.unwrap_or("by-device")));
@@ -171,12 +174,50 @@ fn blocks<'e, 'a>(say: &Localizer, entries: &'e [MessageItem<'a>]) -> Vec<Block<
             }
         }
     }
-    blocks
+    errors_of_one_incident(blocks)
+}
+
+/// Different errors of one incident that nothing else shares are one block: an incident has one state in a message.
+fn errors_of_one_incident<'e, 'a>(blocks: Vec<Block<'e, 'a>>) -> Vec<Block<'e, 'a>> {
+    let mut joined: Vec<Block<'e, 'a>> = Vec::new();
+    let mut of: HashMap<Failing<'_>, usize> = HashMap::new();
+    for block in blocks {
+        let failing = if let [entry] = block.as_slice() { failing(entry) } else { None };
+        match failing.and_then(|failing| of.get(&failing)).and_then(|at| joined.get_mut(*at)) {
+            Some(known) => known.extend(block),
+            None => {
+                of.extend(failing.map(|failing| (failing, joined.len())));
+                joined.push(block);
+            }
+        }
+    }
+    // The newest last: it is the one in the title.
+    joined.iter_mut().filter(|block| is_one_incident(block)).for_each(|block| block.sort_by_key(|e| e.notice.at));
+    joined
+}
+
+fn is_one_incident(block: &[&MessageItem<'_>]) -> bool {
+    let [first, _, ..] = block else { return false };
+    let incident = failing(first);
+    incident.is_some() && block.iter().all(|entry| failing(entry) == incident)
+}
+
+/// The incident of an error, and whose it is.
+type Failing<'a> = (u64, Option<&'a str>, Option<&'a str>);
+
+fn failing<'a>(entry: &MessageItem<'a>) -> Option<Failing<'a>> {
+    let notice = entry.notice;
+    let number = notice.incident.filter(|_| matches!(notice.content, Content::Error { .. }))?;
+    Some((number, notice.device.as_deref(), notice.task.as_deref()))
 }
 
 /// `device/task #17`, each part cut only where it is absurdly long.
 fn name(say: &Localizer, notice: &Notice) -> String {
-    let place = match &notice.content {
+    numbered(place(say, notice), notice)
+}
+
+fn place(say: &Localizer, notice: &Notice) -> String {
+    match &notice.content {
         Content::DevicesLost { devices, .. } | Content::DevicesBack { devices, .. } => match devices.as_slice() {
             [one] => cut::middle(one, NAME_MAX),
             several => say.text("count-devices", &[("n", (several.len() as u64).into())]),
@@ -185,8 +226,7 @@ fn name(say: &Localizer, notice: &Notice) -> String {
             let parts = [notice.device.as_deref(), notice.task.as_deref()].into_iter().flatten();
             parts.map(|part| cut::middle(part, NAME_MAX)).collect::<Vec<_>>().join("/")
         }
-    };
-    numbered(place, notice)
+    }
 }
 
 fn numbered(name: String, notice: &Notice) -> String {
@@ -216,6 +256,21 @@ fn alone(say: &Localizer, entry: &MessageItem<'_>, budget: usize, page: &mut Pag
     page.push(Part::Text(words.then));
     let budget = budget / words.logs.len().max(1);
     for log in words.logs {
+        page.push(Part::Log(short_log(say, log, budget)));
+    }
+}
+
+/// Different errors of one incident: its state once, as the newest says it, and each error with its time.
+fn of_one_incident(say: &Localizer, errors: &[&MessageItem<'_>], budget: usize, page: &mut Page) {
+    let Some(newest) = errors.last() else { return };
+    page.push(Part::Head(format!("{} {}", say.word(newest.state()), name(say, newest.notice))));
+    page.push(Part::Text(one::rendered(say, newest).sentence));
+    let times: Vec<String> = errors.iter().map(|error| say.time_exact(error.notice.at)).collect();
+    let args = [("n", (errors.len() as u64).into()), ("times", say.list(&times).into())];
+    page.push(Part::Text(say.text("merged-errors", &args)));
+    let logs: Vec<_> = errors.iter().flat_map(|error| error.texts()).collect();
+    let budget = budget / logs.len().max(1);
+    for log in logs {
         page.push(Part::Log(short_log(say, log, budget)));
     }
 }
@@ -335,7 +390,12 @@ fn place_name(say: &Localizer, devices: &BTreeSet<&str>, tasks: &BTreeSet<&str>)
 
 fn title(say: &Localizer, entries: &[MessageItem<'_>], is_digest: bool) -> String {
     let mut counts: Vec<(String, u64)> = Vec::new();
+    let mut counted: BTreeSet<Failing<'_>> = BTreeSet::new();
     for entry in entries {
+        // Of several errors of one incident the incident counts.
+        if failing(entry).is_some_and(|incident| !counted.insert(incident)) {
+            continue;
+        }
         let state = say.word(entry.state());
         match counts.iter_mut().find(|(word, _)| *word == state) {
             Some((_, n)) => *n += 1,
@@ -373,7 +433,10 @@ fn title(say: &Localizer, entries: &[MessageItem<'_>], is_digest: bool) -> Strin
 
 /// One error's text, or the names of what comes first.
 fn telling(say: &Localizer, entries: &[MessageItem<'_>], blocks: &[Block<'_, '_>]) -> String {
-    if let ([_], Some(Content::Error { excerpt, .. })) = (blocks, entries.first().map(|entry| &entry.notice.content)) {
+    let is_one = blocks.first().is_some_and(|block| !is_one_incident(block));
+    if let ([_], Some(Content::Error { excerpt, .. }), true) =
+        (blocks, entries.first().map(|entry| &entry.notice.content), is_one)
+    {
         return cut::telling_line(excerpt);
     }
     // Several errors of one incident: its name is in the title already, so the newest error speaks.
@@ -392,11 +455,22 @@ fn telling(say: &Localizer, entries: &[MessageItem<'_>], blocks: &[Block<'_, '_>
         let short = |entry| cut::end(&one::rendered(say, entry).telling, 40);
         return entries.iter().take(4).map(short).collect::<Vec<_>>().join(&say.word("telling-comma"));
     }
-    let names = entries.iter().take(8).map(|entry| match is_system(entry) {
-        true => one::rendered(say, entry).title,
-        false => name(say, entry.notice),
-    });
-    say.list(&names.filter(|n| !n.is_empty()).collect::<Vec<_>>())
+    // What comes and goes, or has an error and a message, is named once.
+    let mut names: Vec<String> = Vec::new();
+    for block in blocks {
+        let name = match block.as_slice() {
+            [entry] if is_system(entry) => one::rendered(say, entry).title,
+            [entry] => place(say, entry.notice),
+            several => {
+                let (devices, tasks) = sets(several.iter().copied());
+                place_name(say, &devices, &tasks)
+            }
+        };
+        if !name.is_empty() && !names.contains(&name) && names.len() < 8 {
+            names.push(name);
+        }
+    }
+    say.list(&names)
 }
 
 fn log_ins(say: &Localizer, entries: &[MessageItem<'_>], page: &mut Page) {

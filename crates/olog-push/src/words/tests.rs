@@ -107,6 +107,8 @@ fn back(n: usize, missing: usize) -> Notice {
         n_boots_unknown: 0,
         said_bye: false,
         n_times: None,
+        missed: Vec::new(),
+        n_missed: 0,
     };
     Notice { kind: Kind::Back, content, ..lost(1, None) }
 }

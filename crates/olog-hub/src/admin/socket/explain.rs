@@ -1,30 +1,28 @@
 //! `incident show`: what an incident is, what was told of it and why, and why something was not, or not yet.
 //!
 //! Everything is read in one snapshot: the incident, its task's facts, its notices, the calls that carried them and what the
-//! services said of each receiver. Sentences are of the terminal, in English; titles are as the phone has them.
+//! services said of each receiver. Sentences are in the hub's language; titles are as the phone has them.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::StatusCode,
     routing::get,
 };
 use chrono_tz::Tz;
 use olog_proto::{At, Excerpt, FingerprintText, fingerprint};
 use olog_push::Notice;
-use olog_push::words;
+use olog_push::words::{self, Localizer};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, LIST_MAX, Verbs, VerbsState};
-use crate::apply::Rules;
+use crate::apply::{GROUNDS, Rules};
 use crate::store::incidents::{self, Incident};
 use crate::store::ledger::{self, LedgerRow, Sent};
-use crate::store::outbox::{self, Attempt};
+use crate::store::outbox::{self, Attempt, WaitReason};
 use crate::store::tasks::{self, Task};
 use crate::store::{StoreError, Tx};
-use crate::web::Problem;
 
 /// Lines of a text whose fingerprints are shown.
 const LINES_MAX: usize = 20;
@@ -73,7 +71,7 @@ pub struct SentNotice {
 /// What became of a notice on one channel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Through {
-    /// Which.
+    /// TaskRef.
     pub channel: String,
     /// `accepted`, `refused`, `expired`, `silenced` or `waiting`.
     pub outcome: String,
@@ -92,20 +90,19 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
 async fn why(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Explained> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let found = verbs.store.read(move |tx| explain(tx, &rules, id, now)).await?;
-    let words =
-        || Problem::new(StatusCode::NOT_FOUND, format!("no incident #{id}: see `olog-hub incident list --all`"));
-    found.map(Json).ok_or_else(words)
+    found.map(Json).ok_or_else(|| super::incidents::unknown(&verbs, id))
 }
 
 /// All that is known of it; `None`: there is no such incident.
 fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Option<Explained>, StoreError> {
     let Some(incident) = incidents::get(tx, id)? else { return Ok(None) };
+    let say = Localizer { language: rules.language, timezone: rules.timezone, now };
     let task = tasks::of_incident(tx, id)?;
     let entries = ledger::of_incident(tx, id, LIST_MAX)?;
     let mut told: Vec<SentNotice> = Vec::new();
     let mut last: Option<&LedgerRow> = None;
     for entry in &entries {
-        let through = through(tx, rules, entry, now)?;
+        let through = through(tx, rules, &say, entry)?;
         let is_same = last.is_some_and(|last| last.made_at == entry.made_at && last.notice == entry.notice);
         match told.last_mut().filter(|_| is_same) {
             Some(told) => told.channels.push(through),
@@ -120,12 +117,12 @@ fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Option<Ex
         last = Some(entry);
     }
     let next_reminder_at = next_reminder(rules, task.as_ref(), id).filter(|_| incident.ended_at.is_none());
-    let no_reminder = no_reminder(&incident, next_reminder_at, &entries);
+    let no_reminder = no_reminder(&say, &incident, next_reminder_at, &entries);
     let text = entries.iter().rev().find_map(|entry| excerpt(&entry.notice)).cloned();
     let latest = task.as_ref().and_then(|task| task.facts.incident()).filter(|i| i.number == Some(id));
     let text = latest.map(|incident| incident.excerpt.clone()).or(text).unwrap_or_default();
     Ok(Some(Explained {
-        state: state(&incident, rules.timezone),
+        state: state(&say, &incident),
         next_reminder_at,
         no_reminder,
         known_by: known_by(&text),
@@ -142,15 +139,15 @@ fn next_reminder(rules: &Rules, task: Option<&Task>, id: u64) -> Option<At> {
 }
 
 /// Why nobody is reminded, if nobody is.
-fn no_reminder(incident: &Incident, next: Option<At>, entries: &[LedgerRow]) -> Option<String> {
+fn no_reminder(say: &Localizer, incident: &Incident, next: Option<At>, entries: &[LedgerRow]) -> Option<String> {
     let words = match (incident.ended_at, incident.subject.as_str(), entries.is_empty()) {
         _ if next.is_some() => return None,
         (Some(_), ..) => return None,
-        (None, "task" | "lost", true) => "nobody was told of it, so nobody is reminded",
-        (None, "task" | "lost", false) => "none is due",
-        (None, ..) => "only tasks are reminded of; the report lists it until it is over",
+        (None, "task" | "lost", true) => "cli-no-reminder-untold",
+        (None, "task" | "lost", false) => "cli-no-reminder-due",
+        (None, ..) => "cli-no-reminder-report",
     };
-    Some(words.to_owned())
+    Some(say.word(words))
 }
 
 fn time(at: At, zone: Tz) -> String {
@@ -158,41 +155,42 @@ fn time(at: At, zone: Tz) -> String {
     utc.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-fn state(incident: &Incident, zone: Tz) -> String {
-    let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let mut words = match incident.ended_at {
-        None => format!("open since {}", time(incident.began_at, zone)),
-        Some(at) => {
-            format!("over since {} ({}); it began {}", time(at, zone), ground(incident), time(incident.began_at, zone))
+fn state(say: &Localizer, incident: &Incident) -> String {
+    let at = |at: At| time(at, say.timezone).into();
+    let mut words = vec![match incident.ended_at {
+        None => say.text("cli-incident-since", &[("began", at(incident.began_at))]),
+        Some(ended_at) => {
+            let args =
+                [("began", at(incident.began_at)), ("ended", at(ended_at)), ("ground", ground(say, incident).into())];
+            say.text("cli-incident-ended", &args)
         }
-    };
-    words.push_str(&format!("; {}, the last at {}", counted(incident.n_seen, "sign"), time(incident.last_at, zone)));
+    }];
+    words.push(say.text("cli-incident-seen", &[("n", incident.n_seen.into()), ("last", at(incident.last_at))]));
     if incident.n_begun > 1 {
-        words.push_str(&format!("; it began {}", counted(incident.n_begun, "time")));
+        words.push(say.text("cli-incident-begun", &[("n", incident.n_begun.into())]));
     }
     match incident.acknowledged_at {
-        Some(at) => words.push_str(&format!("; acknowledged {}", time(at, zone))),
-        None if incident.ended_at.is_none() => words.push_str("; not acknowledged"),
+        Some(read) => words.push(say.text("cli-incident-acknowledged", &[("time", at(read))])),
+        None if incident.ended_at.is_none() => words.push(say.word("cli-incident-not-acknowledged")),
         None => {}
     }
-    words
+    say.sentences(words)
 }
 
 /// What showed that it is over.
-fn ground(incident: &Incident) -> &str {
-    match incident.ground.as_deref().unwrap_or_default() {
-        "run_ended" => "a run ended with 0",
-        "new_log" => "a new log came, and no error since",
-        "cleared" => "the error file was cleared",
-        "log_grew" => "the log went on without an error",
-        "closed" => "closed by a person",
-        "quiet" => "not seen any more; no proof of health",
-        "ran" => "the task ran",
-        "unexpected" => "nothing is expected of it any more",
-        "back" => "the devices are back",
-        "forgotten" => "forgotten by a person",
-        "accepted" => "the channel takes messages again",
-        other => other,
+fn ground(say: &Localizer, incident: &Incident) -> String {
+    let stored = incident.ground.as_deref().unwrap_or_default();
+    if let Some((ground, _)) = GROUNDS.iter().find(|(_, text)| *text == stored) {
+        return say.ground(*ground, incident.ended_at.unwrap_or(incident.last_at));
+    }
+    match stored {
+        "ran" => say.word("cli-ground-ran"),
+        "unexpected" => say.word("cli-ground-unexpected"),
+        "back" => say.word("cli-ground-back"),
+        "forgotten" => say.word("cli-ground-forgotten"),
+        "accepted" => say.word("cli-ground-accepted"),
+        "merged" => say.word("cli-ground-merged"),
+        other => other.to_owned(),
     }
 }
 
@@ -203,7 +201,7 @@ fn excerpt(notice: &Notice) -> Option<&Excerpt> {
     }
 }
 
-/// Which lines of a text are known by what.
+/// TaskRef lines of a text are known by what.
 fn known_by(text: &Excerpt) -> Vec<KnownBy> {
     let known: Vec<FingerprintText> =
         [text.head(), text.tail()].into_iter().flat_map(fingerprint::fingerprints).collect();
@@ -234,43 +232,55 @@ fn marked(line: &str) -> String {
     out
 }
 
-fn through(tx: &mut Tx<'_>, rules: &Rules, entry: &LedgerRow, now: At) -> Result<Through, StoreError> {
+fn through(tx: &mut Tx<'_>, rules: &Rules, say: &Localizer, entry: &LedgerRow) -> Result<Through, StoreError> {
     let message = entry.message.map(|id| ledger::message(tx, id)).transpose()?.flatten();
     let answers = entry.message.map(|id| ledger::answers(tx, id)).transpose()?.unwrap_or_default();
-    let zone = rules.timezone;
     let with = message.as_ref().map_or_else(String::new, |sent| {
-        let others = match sent.n_notices.saturating_sub(1) {
-            0 => String::new(),
-            1 => " together with 1 other".to_owned(),
-            n => format!(" together with {n} others"),
-        };
-        format!(" {} with message {}{others}", time(sent.at, zone), sent.id)
+        let others = sent.n_notices.saturating_sub(1);
+        let time = time(sent.at, say.timezone);
+        say.text("cli-told-with", &[("time", time.into()), ("id", sent.id.into()), ("n", others.into())])
     });
+    let with = ("with", with.into());
     let (outcome, words) = match entry.outcome.as_deref() {
-        Some("accepted") => ("accepted", format!("sent{with}")),
-        Some("refused") => ("refused", format!("refused for good{with}: even short and plain")),
-        Some("expired") => ("expired", "given up after 7 days; the list of incidents still has it".to_owned()),
-        Some("silenced") => {
-            let which = entry.silence.map_or_else(|| "a silence".to_owned(), |n| format!("silence {n}"));
-            ("silenced", format!("held back by {which}: see `olog-hub silence list`"))
-        }
+        Some("accepted") => ("accepted", say.text("cli-told-accepted", &[with])),
+        Some("refused") => ("refused", say.text("cli-told-refused", &[with])),
+        Some("expired") => ("expired", say.word("cli-told-expired")),
+        Some("silenced") => ("silenced", say.text("cli-told-silenced", &[("n", entry.silence.unwrap_or(0).into())])),
         Some(other) => (other, other.to_owned()),
-        None => ("waiting", waits(tx, rules, entry, now)?),
+        None => ("waiting", waits(tx, rules, say, entry)?),
     };
     let words = match entry.n_attempts {
-        n @ 2.. if outcome != "silenced" => format!("{words} ({n} calls carried it)"),
+        n @ 2.. if outcome != "silenced" => say.text("cli-told-calls", &[("words", words.into()), ("n", n.into())]),
         _ => words,
     };
     Ok(Through { channel: entry.channel.clone(), outcome: outcome.to_owned(), words, message, answers })
 }
 
-fn waits(tx: &mut Tx<'_>, rules: &Rules, entry: &LedgerRow, now: At) -> Result<String, StoreError> {
-    let waits = {
-        let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
-        outbox::why_waits(tx, entry.id, &rules.channels, quiet_until, now)?
-    };
-    let words = waits.map_or_else(String::new, |waits| waits.words(|at| time(at, rules.timezone)));
-    Ok(format!("waits: {words}"))
+fn waits(tx: &mut Tx<'_>, rules: &Rules, say: &Localizer, entry: &LedgerRow) -> Result<String, StoreError> {
+    let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(say.now));
+    let waits = outbox::why_waits(tx, entry.id, &rules.channels, quiet_until, say.now)?;
+    Ok(waits.map_or_else(String::new, |waits| waits_words(say, &waits)))
+}
+
+/// Why a notice has not left, in the hub's language.
+fn waits_words(say: &Localizer, waits: &WaitReason) -> String {
+    let then = |until: Option<At>| ("until", until.map_or_else(|| "-".to_owned(), |at| time(at, say.timezone)).into());
+    let said = |why: &Option<String>| ("why", why.clone().unwrap_or_default().into());
+    match waits {
+        WaitReason::Turn => say.word("cli-waits-turn"),
+        WaitReason::Call { until } => say.text("cli-waits-call", &[then(Some(*until))]),
+        WaitReason::Pause { until, why } => say.text("cli-waits-pause", &[said(why), then(*until)]),
+        WaitReason::BackOff { until, why } => say.text("cli-waits-back-off", &[said(why), then(Some(*until))]),
+        WaitReason::Budget { used, per_day, until } => {
+            say.text("cli-waits-budget", &[("used", (*used).into()), ("all", (*per_day).into()), then(Some(*until))])
+        }
+        WaitReason::Quiet { until } => say.text("cli-waits-quiet", &[then(Some(*until))]),
+        WaitReason::Receivers { left, until } => {
+            say.text("cli-waits-receivers", &[("receivers", say.list(left).into()), then(*until)])
+        }
+        WaitReason::Refused { until } => say.text("cli-waits-refused", &[then(*until)]),
+        WaitReason::Gone => say.word("cli-waits-gone"),
+    }
 }
 
 #[cfg(test)]

@@ -52,12 +52,12 @@ async fn list(State(verbs): VerbsState, Query(query): Query<All>) -> Answer<Vec<
     Ok(Json(verbs.store.read(move |tx| incidents::list(tx, query.all, u64::MAX, LIST_MAX)).await?))
 }
 
-pub(super) fn unknown(id: u64) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("no incident #{id}: see `olog-hub incident list --all`"))
+pub(super) fn unknown(verbs: &Verbs, id: u64) -> Problem {
+    verbs.refusal(StatusCode::NOT_FOUND, "cli-incident-unknown", &[("n", id.into())])
 }
 
 async fn show(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Incident> {
-    verbs.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| unknown(id))
+    verbs.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| unknown(&verbs, id))
 }
 
 /// What was sent of it, and what the services answered.

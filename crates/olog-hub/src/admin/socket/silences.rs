@@ -103,10 +103,12 @@ async fn add(
 /// Patterns that match nothing that is there.
 async fn remarks(verbs: &Verbs, scope: &Scope) -> Result<Vec<Remark>, Problem> {
     let devices: Vec<String> = verbs.enrol.list(false).await?.iter().map(|device| device.name.to_string()).collect();
-    if !devices.iter().any(|name| glob(&scope.device, name)) {
+    // A pattern of everything is no misspelt name, whoever has joined.
+    let is_all = |pattern: &str| pattern.chars().all(|c| c == '*');
+    if !is_all(&scope.device) && !devices.iter().any(|name| glob(&scope.device, name)) {
         return Ok(vec![Remark::of("device", &scope.device, &devices)]);
     }
-    let Some(task) = &scope.task else { return Ok(Vec::new()) };
+    let Some(task) = scope.task.as_ref().filter(|task| !is_all(task)) else { return Ok(Vec::new()) };
     let listed = verbs.store.read(|tx| tasks::list(tx, None, ("", ""), LIST_MAX)).await?;
     let of_these = listed.iter().filter(|listed| glob(&scope.device, &listed.device_name));
     let names: Vec<String> = of_these.map(|listed| listed.task.name.to_string()).collect();
@@ -118,7 +120,7 @@ async fn remarks(verbs: &Verbs, scope: &Scope) -> Result<Vec<Remark>, Problem> {
 fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: At) -> Result<New, Problem> {
     let AddSilence { device, task, fingerprint, from_at, lasts, until_at, every, zone, comment } = request;
     if device.is_none() && task.is_none() {
-        return Err(unfit("say of which device or task; `--device '*'` is the whole fleet"));
+        return Err(unfit(verbs.say().word("cli-refused-no-scope")));
     }
     let fingerprint = fingerprint.as_deref().map(fingerprint_of).transpose()?;
     let scope = Scope { device: device.unwrap_or_else(|| "*".to_owned()), task, fingerprint };
@@ -179,8 +181,8 @@ async fn end(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<ListedSile
     verbs.bells.watchman.ring();
     match listed {
         Some(listed) if was_kept => Ok(Json(listed)),
-        Some(_) => Err(Problem::new(StatusCode::CONFLICT, format!("silence {id} is over already"))),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("no silence {id}: see `olog-hub silence list`"))),
+        Some(_) => Err(verbs.refusal(StatusCode::CONFLICT, "cli-refused-silence-over", &[("n", id.into())])),
+        None => Err(verbs.refusal(StatusCode::NOT_FOUND, "cli-refused-no-silence", &[("n", id.into())])),
     }
 }
 
@@ -202,15 +204,14 @@ async fn not_an_error(
             verbs.bells.outbox.ring();
             Ok(Json(SilencesMade { silences, remarks: Vec::new(), is_closed }))
         }
-        operator::Errors::Unknown => Err(incidents::unknown(id)),
+        operator::Errors::Unknown => Err(incidents::unknown(&verbs, id)),
         operator::Errors::NoTask => {
-            let words =
-                format!("incident #{id} is not about a task: only errors of tasks can be marked as not an error");
-            Err(Problem::new(StatusCode::CONFLICT, words))
+            Err(verbs.refusal(StatusCode::CONFLICT, "cli-refused-no-task-incident", &[("n", id.into())]))
         }
         operator::Errors::Others(known) => {
             let known: Vec<String> = known.iter().map(Fingerprint::to_string).collect();
-            Err(unfit(format!("incident #{id} has no such error; it has: {}", known.join(", "))))
+            let args = [("n", id.into()), ("known", known.join(", ").into())];
+            Err(verbs.refusal(StatusCode::UNPROCESSABLE_ENTITY, "cli-refused-no-such-error", &args))
         }
     }
 }

@@ -8,9 +8,8 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use olog_daemon::config::show_span;
 use olog_proto::{At, TaskName};
-use olog_push::words::{self, Language};
+use olog_push::words::{self, Arg, Localizer};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, LIST_MAX, Verbs, VerbsState};
@@ -68,6 +67,8 @@ pub(super) struct TaskShown {
     pub running_at: Option<At>,
     /// What would change its state.
     pub changes: Vec<String>,
+    /// All of it in sentences of the hub's language, a line each.
+    pub sentences: Vec<String>,
 }
 
 /// A task, by its device and its name.
@@ -131,41 +132,37 @@ async fn list(State(verbs): VerbsState) -> Answer<Vec<TaskListRow>> {
 }
 
 async fn show(State(verbs): VerbsState, Query(which): Query<TaskRef>) -> Answer<TaskShown> {
-    let words = unknown(&which.device, &which.task);
+    let unknown = unknown(&verbs, &which.device, &which.task);
     let read = move |tx: &mut Tx<'_>| {
         let Some(listed) = tasks::get(tx, &which.device, &which.task)? else { return Ok(None) };
         let was = renames::former(tx, listed.task.id)?.into_values().flatten().collect();
         Ok(Some((listed, was)))
     };
     let found = verbs.store.read(read).await?;
-    let (listed, was) = found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, words))?;
+    let (listed, was) = found.ok_or(unknown)?;
     let rules = verbs.rules.borrow().clone();
-    let shown = explain(&rules, &listed);
-    Ok(Json(TaskShown { row: TaskListRow { was, ..shown.row }, ..shown }))
+    Ok(Json(explain(&rules, &listed, was, verbs.clock.now())))
 }
 
 async fn expect(State(verbs): VerbsState, Json(request): Json<ExpectTask>) -> Answer<()> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let ExpectTask { device, task, is_expected } = request;
-    let words = unknown(&device, &task);
+    let unknown = unknown(&verbs, &device, &task);
     let done = verbs.store.write(move |tx| operator::expect(tx, &rules, &device, &task, is_expected, now)).await?;
     verbs.bells.outbox.ring();
     verbs.bells.watchman.ring();
-    if done { Ok(Json(())) } else { Err(Problem::new(StatusCode::NOT_FOUND, words)) }
+    if done { Ok(Json(())) } else { Err(unknown) }
 }
 
 async fn forget(State(verbs): VerbsState, Json(which): Json<TaskRef>) -> Answer<()> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
-    let words = unknown(&which.device, &which.task);
+    let unknown = unknown(&verbs, &which.device, &which.task);
     let TaskRef { device, task } = which;
     let done = verbs.store.write(move |tx| operator::forget(tx, &rules, &device, &task, now)).await?;
     match done {
         Forgotten::Yes => Ok(Json(())),
-        Forgotten::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, words)),
-        Forgotten::Declared => {
-            let words = "hub.toml declares it: take it out there, or stop expecting it by `olog-hub task expect`";
-            Err(Problem::new(StatusCode::CONFLICT, words))
-        }
+        Forgotten::Unknown => Err(unknown),
+        Forgotten::Declared => Err(verbs.refusal(StatusCode::CONFLICT, "cli-refused-declared", &[])),
     }
 }
 
@@ -176,44 +173,40 @@ async fn merge(State(verbs): VerbsState, Json(request): Json<MergeTasks>) -> Ans
     let of = device.clone();
     let done = verbs.store.write(move |tx| operator::merge(tx, &rules, &device, &old, &new, now)).await?;
     verbs.bells.watchman.ring();
-    let conflict = |words: &str| Err(Problem::new(StatusCode::CONFLICT, words));
+    let conflict = |key: &str| Err(verbs.refusal(StatusCode::CONFLICT, key, &[]));
     match done {
         Merged::Yes => Ok(Json(())),
         Merged::UnknownDevice => {
-            Err(Problem::new(StatusCode::NOT_FOUND, format!("no device {of:?}: see `olog-hub device list`")))
+            Err(verbs.refusal(StatusCode::NOT_FOUND, "cli-refused-no-device", &[("device", of.into())]))
         }
-        Merged::Unknown(task) => Err(Problem::new(StatusCode::NOT_FOUND, unknown(&of, &task))),
-        Merged::Same => conflict("both names are one task already"),
-        Merged::Declared => conflict("hub.toml declares the task that would go: take it out there first"),
+        Merged::Unknown(task) => Err(unknown(&verbs, &of, &task)),
+        Merged::Same => conflict("cli-refused-same-task"),
+        Merged::Declared => conflict("cli-refused-merge-declared"),
     }
 }
 
 async fn rename(State(verbs): VerbsState, Json(request): Json<RenameTask>) -> Answer<()> {
     let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
     let RenameTask { device, old, new } = request;
-    let (no_task, wanted) = (unknown(&device, &old), new.clone());
-    let taken = format!("{device:?} has a task {:?}: choose another name, or forget that one", new.as_str());
+    let (no_task, of, wanted) = (unknown(&verbs, &device, &old), device.clone(), new.clone());
     let done = verbs.store.write(move |tx| operator::rename(tx, &rules, &device, &old, &new, now)).await?;
     verbs.bells.outbox.ring();
     verbs.bells.watchman.ring();
-    let conflict = |words: String| Err(Problem::new(StatusCode::CONFLICT, words));
+    let wanted = wanted.as_str();
+    let conflict = |key: &str, more: Arg<'_>| {
+        Err(verbs.refusal(StatusCode::CONFLICT, key, &[("device", of.as_str().into()), ("task", wanted.into()), more]))
+    };
     match done {
         Renamed::Yes => Ok(Json(())),
-        Renamed::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, no_task)),
-        Renamed::Declared => {
-            conflict(format!("hub.toml declares it by that name: write {:?} there, then rename it", wanted.as_str()))
-        }
-        Renamed::Taken => conflict(taken),
-        Renamed::Former(holder) => conflict(format!(
-            "{:?} was the name of {:?}, which still gets its events: choose another name, or give it back first",
-            wanted.as_str(),
-            holder.as_str()
-        )),
+        Renamed::Unknown => Err(no_task),
+        Renamed::Declared => conflict("cli-refused-rename-declared", ("holder", "".into())),
+        Renamed::Taken => conflict("cli-refused-name-taken", ("holder", "".into())),
+        Renamed::Former(holder) => conflict("cli-refused-former-name", ("holder", holder.as_str().into())),
     }
 }
 
-fn unknown(device: &str, task: &str) -> String {
-    format!("no task {task:?} of {device:?}: see `olog-hub task list`")
+fn unknown(verbs: &Verbs, device: &str, task: &str) -> Problem {
+    verbs.refusal(StatusCode::NOT_FOUND, "cli-refused-no-task", &[("device", device.into()), ("task", task.into())])
 }
 
 fn row(rules: &Rules, listed: &ListedTask) -> TaskListRow {
@@ -241,96 +234,123 @@ fn row(rules: &Rules, listed: &ListedTask) -> TaskListRow {
     }
 }
 
-/// Why a task is what it is, since when, and what would change it.
-fn explain(rules: &Rules, listed: &ListedTask) -> TaskShown {
-    let (task, row) = (&listed.task, row(rules, listed));
+/// Why a task is what it is, since when, and what would change it; each sentence in the hub's language.
+fn explain(rules: &Rules, listed: &ListedTask, was: Vec<String>, now: At) -> TaskShown {
+    let say = Localizer { language: rules.language, timezone: rules.timezone, now };
+    let (task, row) = (&listed.task, TaskListRow { was, ..row(rules, listed) });
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let standing = task.expect.standing(&known, &rules.expect);
-    let time = |at: At| {
-        let utc = chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default();
-        utc.with_timezone(&rules.timezone).format("%Y-%m-%d %H:%M:%S").to_string()
-    };
     let off = format!("olog-hub task expect {} {} off", words::shell_word(&row.device), words::shell_word(&row.task));
     let error = task.facts.incident().filter(|_| task.facts.state() == Word::Err);
     let mut changes = Vec::new();
     let (since_at, why) = match (standing, error) {
         (Standing::Lost(missed), _) => {
-            changes.push(format!("any sign of it ends LOST; `{off}` if it need not run"));
-            let times = if missed.n_missed > 1 { format!(", {} times", missed.n_missed) } else { String::new() };
-            (Some(missed.late_at), format!("it was due at {}, and did not run{times}", time(missed.due_at)))
+            changes.push(say.text("cli-task-change-lost", &[("command", off.into())]));
+            let args = [("due", say.day_time(missed.due_at).into()), ("n", missed.n_missed.into())];
+            (Some(missed.late_at), say.text("cli-task-why-lost", &args))
         }
         (_, Some(error)) => {
             let n = row.incident.map_or_else(|| "N".to_owned(), |n| n.to_string());
-            changes.push(format!("a run that ends well, or `olog-hub incident close {n}`, ends ERR"));
-            (
-                Some(error.began_at),
-                format!("an error was seen {} times, and nothing shows that it is over", error.n_seen),
-            )
+            changes.push(say.text("cli-task-change-error", &[("n", n.into())]));
+            (Some(error.last_began_at()), say.text("cli-task-why-error", &[("n", error.n_since_begun().into())]))
         }
         (_, None) if task.facts.state() == Word::Err => {
-            changes.push("a run that ends well ends ERR".to_owned());
-            let since = task.facts.inherited_at();
-            (since, "an error was there when the agent first looked; nobody was told of it".to_owned())
+            changes.push(say.word("cli-task-change-inherited"));
+            (task.facts.inherited_at(), say.word("cli-task-why-inherited"))
         }
-        (Standing::Waiting(_), None) => (None, "it has never run, and is not due yet".to_owned()),
-        (_, None) => (row.last_good_at, "no error is open, and no expected run is missing".to_owned()),
+        (Standing::Waiting(_), None) => (None, say.word("cli-task-why-waiting")),
+        (_, None) => (row.last_good_at, say.word("cli-task-why-ok")),
     };
-    if row.state != "ERR" {
-        changes.push("an error makes it ERR".to_owned());
-    }
     let late_at = task.expect.late_at(&known, &rules.expect);
-    if let Some(late_at) = late_at {
-        changes.push(format!("if it does not run by {}, it is LOST", time(late_at)));
-    }
-    TaskShown {
-        expectation: expectation(rules, listed, standing, &time),
+    changes.extend(late_at.map(|at| say.text("cli-task-change-late", &[("time", say.day_time(at).into())])));
+    let shown = TaskShown {
+        expectation: expectation(&say, rules, listed, standing),
         since_at,
         why,
         late_at,
         seen_at: task.expect.seen_at(&known),
         running_at: task.expect.running_since(),
         changes,
+        sentences: Vec::new(),
         row,
+    };
+    TaskShown { sentences: sentences(&say, &shown), ..shown }
+}
+
+/// All of it, a line each.
+fn sentences(say: &Localizer, shown: &TaskShown) -> Vec<String> {
+    let row = &shown.row;
+    let state = match row.state.as_str() {
+        "ERR" => "state-err",
+        "LOST" => "state-task-lost",
+        _ => "state-ok",
+    };
+    let since = shown.since_at.map_or_else(|| "none".to_owned(), |at| say.day_time(at));
+    let head = [
+        ("task", format!("{}/{}", row.device, row.task).into()),
+        ("state", say.word(state).into()),
+        ("since", since.into()),
+        ("incident", row.incident.map_or_else(|| "none".to_owned(), |n| n.to_string()).into()),
+    ];
+    let time = |key: &str, at: Option<At>| at.map(|at| say.text(key, &[("time", say.day_time(at).into())]));
+    let times = [
+        time("cli-task-running", shown.running_at),
+        time("cli-task-good", row.last_good_at),
+        time("cli-task-failed", row.last_error_at),
+        time("cli-task-seen", shown.seen_at.filter(|at| row.last_good_at.max(row.last_error_at) < Some(*at))),
+    ];
+    let mut lines = vec![
+        say.sentences([say.text("cli-task-head", &head), shown.why.clone()]),
+        shown.expectation.clone(),
+        say.sentences(times.into_iter().flatten()),
+        say.sentences(shown.changes.iter().cloned()),
+    ];
+    if !row.was.is_empty() {
+        lines.push(say.text("cli-task-was", &[("names", say.list(&row.was).into())]));
     }
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
 /// What is expected, and what says so.
-fn expectation(rules: &Rules, listed: &ListedTask, standing: Standing<'_>, time: &dyn Fn(At) -> String) -> String {
+fn expectation(say: &Localizer, rules: &Rules, listed: &ListedTask, standing: Standing<'_>) -> String {
     let task = &listed.task;
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let habit = |learnt: &Learnt| {
         let Learnt { cadence, n_runs, span } = learnt;
-        let span = show_span(std::time::Duration::from_millis(span.cast_unsigned()));
-        format!("{}, learnt from {n_runs} runs in {span}", words::cadence(cadence, Language::En))
+        [
+            ("habit", words::cadence(cadence, say.language).into()),
+            ("n", (*n_runs).into()),
+            ("span", say.span(*span).into()),
+        ]
     };
     let what = match (known.plan, task.expect.watched(), task.expect.proposal(&known, &rules.expect)) {
         (Some(Plan::Scheduled { schedule, grace }), ..) => {
-            let grace = show_span(std::time::Duration::from_millis(grace.cast_unsigned()));
-            format!("hub.toml: at {schedule}, {grace} later at the latest")
+            let args = [("schedule", schedule.to_string().into()), ("grace", say.span(*grace).into())];
+            say.text("cli-task-expects-schedule", &args)
         }
-        (Some(Plan::EachReport), ..) if known.is_alarm => {
-            "hub.toml: nothing; it never wrote a .log, so silence counts as OK".to_owned()
+        (Some(Plan::EachReport), ..) if known.is_alarm => say.word("cli-task-expects-alarm"),
+        (Some(Plan::EachReport), ..) => say.word("cli-task-expects-report"),
+        (None, Some((learnt, from)), _) => {
+            let mut args = habit(&learnt).to_vec();
+            args.push(("time", say.day_time(from).into()));
+            say.text("cli-task-expects-learnt", &args)
         }
-        (Some(Plan::EachReport), ..) if task.expect.seen_at(&known).is_none() => {
-            "hub.toml: once between two reports, or within 26h if that is longer (its silence is well only once it came, and \
-             never with a .log)"
-                .to_owned()
-        }
-        (Some(Plan::EachReport), ..) => {
-            "hub.toml: once between two reports, or within 26h if that is longer".to_owned()
-        }
-        (None, Some((learnt, from)), _) => format!("learnt schedule, in force since {}: {}", time(from), habit(&learnt)),
-        (None, None, Some(learnt)) => format!("nothing yet; the next report proposes the schedule {}", habit(&learnt)),
-        (None, None, None) => {
-            let gone = task.expect.gone_at().map_or_else(String::new, |gone| {
-                format!("; its learnt schedule was dropped at {}, because it no longer kept it", time(gone))
-            });
-            format!("nothing: it is not declared, and no schedule could be learnt from {} runs{gone}", task.expect.n_runs())
-        }
+        (None, None, Some(learnt)) => say.text("cli-task-expects-proposed", &habit(&learnt)),
+        (None, None, None) => match task.expect.gone_at() {
+            Some(gone) => say.text("cli-task-expects-dropped", &[("time", say.day_time(gone).into())]),
+            None => say.text("cli-task-expects-nothing", &[("n", task.expect.n_runs().into())]),
+        },
     };
     match standing {
-        Standing::Off => format!("nothing: turned off by a person (otherwise {what})"),
-        Standing::Waiting(Due { at, .. }) | Standing::InTime(Due { at, .. }) => format!("{what}; next at {}", time(at)),
+        Standing::Off => {
+            let [device, task] = [listed.device_name.as_str(), task.name.as_str()].map(words::shell_word);
+            let command = format!("olog-hub task expect {device} {task} on");
+            say.text("cli-task-expects-off", &[("command", command.into())])
+        }
+        Standing::Waiting(Due { at, .. }) | Standing::InTime(Due { at, .. }) => {
+            say.sentences([what, say.text("cli-task-next", &[("time", say.day_time(at).into())])])
+        }
         Standing::Lost(_) | Standing::Free => what,
     }
 }

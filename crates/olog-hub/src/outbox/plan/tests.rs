@@ -29,7 +29,15 @@ fn refused(class: Refusal) -> Answer {
 fn call(n: usize, place: RetryTier, answers: &[(&str, Answer)]) -> CallRecord {
     let answers = answers.iter().map(|(id, answer)| (receiver(id), answer.clone())).collect();
     let rows = std::iter::repeat_n(row(place), n).collect();
-    CallRecord { rows, answers, title: "t".to_owned(), sent_at: NOW, done_at: NOW, jitter: 1.0 }
+    CallRecord {
+        rows,
+        counted: HashSet::new(),
+        answers,
+        title: "t".to_owned(),
+        sent_at: NOW,
+        done_at: NOW,
+        jitter: 1.0,
+    }
 }
 
 fn known(facts: ChannelFacts) -> ChannelState {
@@ -113,4 +121,34 @@ fn a_message_that_is_refused_while_others_are_taken_is_no_failure_of_the_channel
         (again.facts.n_failed, again.rows),
         (0, RowsPlan::Wait { left: None, place: RetryTier::Few, not_before: None })
     );
+}
+
+#[test]
+fn an_error_that_a_message_only_counted_does_not_count_as_told() {
+    let error = |id: i64| {
+        let text = format!("disk {id} is broken");
+        let fingerprints: Vec<Fingerprint> = vec![olog_proto::FingerprintText::of(&text).fingerprint()];
+        let content = Content::Error {
+            why: olog_push::Reason::First,
+            excerpt: olog_proto::Excerpt::of(&text),
+            path: String::new(),
+            fingerprint: None,
+            last_good_at: None,
+            began_at: NOW,
+            n_seen: 1,
+            facts: Box::new(olog_push::ErrorFacts { fingerprints, ..Default::default() }),
+        };
+        let mut row = row(RetryTier::Fresh);
+        (row.id, row.notice.incident, row.notice.content) = (id, Some(id.cast_unsigned()), content);
+        row
+    };
+    let sent = |answer: Answer| CallRecord {
+        rows: vec![error(1), error(2)],
+        counted: HashSet::from([2]),
+        ..call(0, RetryTier::Fresh, &[("a", answer)])
+    };
+    let accepted = sent(yes());
+    let not_told: Vec<u64> = accepted.not_told().into_iter().map(|(incident, _)| incident).collect();
+    assert_eq!(not_told, [2]);
+    assert_eq!(sent(later(None)).not_told().len(), 0, "nothing has left");
 }

@@ -278,7 +278,7 @@ fn what_fell_due_while_its_device_was_away_has_its_grace_from_the_return() {
         assert_eq!(life.facts.look_at(&life.known(), &life.policy), None, "nobody looks while it is away");
         assert_eq!(life.late_at(), Some(at(0, 3, 30 + grace)), "but it is known to be late");
         let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
-        life.facts.device_back(at(0, 7, 0), &known);
+        life.facts.device_back(None, at(0, 7, 0), &known, &life.policy);
         assert_eq!(life.pass(at(0, 7, left).plus(-1)), NOTHING);
         assert_eq!(life.pass(at(0, 7, left)), ["Lost 1"]);
         assert_eq!(life.facts.missed().unwrap().due_at, at(0, 3, 30));
@@ -287,6 +287,51 @@ fn what_fell_due_while_its_device_was_away_has_its_grace_from_the_return() {
     life.facts.park();
     life.see(Suffix::Log, at(0, 3, 33), at(0, 7, 1));
     assert_eq!(life.late_at(), Some(at(1, 4, 0)), "it ran while its device was away");
+}
+
+/// What the LOST message gives as the cause.
+fn offline_of(outcomes: &[ExpectationEffect]) -> Option<(At, At)> {
+    outcomes.iter().find_map(|outcome| match outcome {
+        ExpectationEffect::Notify { content: Content::TaskLost { device_offline, .. }, .. } => *device_offline,
+        _ => None,
+    })
+}
+
+#[test]
+fn a_run_that_was_due_while_its_device_was_offline_is_lost_with_that_cause() {
+    // Gone 03:20, back 03:45; due 03:30. `left`: when the device went.
+    let case = |left: At, back: At| {
+        let mut life = scheduled("30 3 * * *", 30);
+        let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
+        life.facts.device_back(Some(left), back, &known, &life.policy);
+        let missed = life.facts.missed_offline(&known, &life.policy).map(|due| (due.at, due.late_at));
+        let late_at = life.facts.late_at(&known, &life.policy).unwrap();
+        let lost = life.facts.look(late_at, &known, &life.policy);
+        life.facts.opened_as(1);
+        let reminded = life.facts.look(late_at.plus(DAY), &known, &life.policy);
+        (missed, offline_of(&lost), offline_of(&reminded))
+    };
+    let during = (at(0, 3, 20), at(0, 3, 45));
+    let due = Some((at(0, 3, 30), at(0, 4, 0)));
+    assert_eq!(case(during.0, during.1), (due, Some(during), Some(during)));
+    // Away beyond the grace: it has time from the return, and the cause all the same.
+    let long = (at(0, 3, 20), at(0, 7, 0));
+    assert_eq!(case(long.0, long.1), (Some((at(0, 3, 30), at(0, 7, 30))), Some(long), Some(long)));
+    // Back before it was due, or gone after: no cause.
+    assert_eq!(case(at(0, 2, 0), at(0, 3, 29)), (None, None, None));
+    assert_eq!(case(at(0, 3, 31), at(0, 3, 45)), (None, None, None));
+}
+
+#[test]
+fn a_run_that_was_made_up_for_after_the_return_was_not_missed() {
+    let mut life = scheduled("30 3 * * *", 30);
+    let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
+    life.facts.device_back(Some(at(0, 3, 20)), at(0, 3, 45), &known, &life.policy);
+    life.ran(at(0, 3, 50));
+    let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
+    assert_eq!(life.facts.missed_offline(&known, &life.policy), None);
+    let next = life.facts.look(at(1, 4, 0), &known, &life.policy);
+    assert_eq!(offline_of(&next), None, "the absence of the day before is no cause");
 }
 
 #[test]
@@ -320,7 +365,7 @@ proptest! {
                 2 => life.facts.park(),
                 3 => {
                     let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: DAY0 };
-                    life.facts.device_back(now, &known);
+                    life.facts.device_back(Some(now.plus(-40 * MINUTE)), now, &known, &life.policy);
                 }
                 _ => told.extend(life.ran(now)),
             }

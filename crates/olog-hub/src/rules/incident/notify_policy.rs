@@ -44,6 +44,9 @@ pub struct TaskIncident {
     pub began_at: At,
     /// How often an error was seen in it.
     pub n_seen: u64,
+    /// Of these, how many came before it began the last time.
+    #[serde(skip_serializing_if = "is_none")]
+    n_before: u64,
     /// How often it began.
     pub n_begun: u32,
     /// When it began the last time, if it was reopened.
@@ -82,6 +85,10 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+fn is_none(n: &u64) -> bool {
+    *n == 0
+}
+
 /// New errors that wait to be told together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct GroupedErrors {
@@ -107,6 +114,13 @@ impl TaskFacts {
     pub fn remind_at(&self, policy: &AlertPolicy) -> Option<At> {
         self.incident()?.remind_at(self.state() == State::Err, self.quiet_at(policy), policy)
     }
+
+    /// Errors that a message has only counted: they are news when they come again.
+    pub fn not_told(&mut self, errors: &[Fingerprint]) {
+        if let Some(incident) = self.phase.incident_mut() {
+            incident.not_told(errors);
+        }
+    }
 }
 
 impl TaskIncident {
@@ -122,6 +136,7 @@ impl TaskIncident {
 
     pub(super) fn reopen(&mut self, at: At, policy: &AlertPolicy) {
         self.reopened_at = Some(at);
+        self.n_before = self.n_seen;
         self.n_begun = self.n_begun.saturating_add(1);
         // What was too short to be told does not come and go.
         if self.n_row.max(1) >= policy.errors_in_a_row {
@@ -174,8 +189,29 @@ impl TaskIncident {
     }
 
     /// Its latest beginning: what its age is counted from.
-    fn last_began_at(&self) -> At {
+    pub fn last_began_at(&self) -> At {
         self.reopened_at.unwrap_or(self.began_at)
+    }
+
+    /// How often an error was seen since then: what stands beside that time.
+    pub fn n_since_begun(&self) -> u64 {
+        self.n_seen.saturating_sub(self.n_before)
+    }
+
+    /// Errors that no message has shown in their own words: they are news when they come again.
+    pub(super) fn not_told(&mut self, errors: &[Fingerprint]) {
+        self.pushed.retain(|pushed| !errors.contains(pushed));
+    }
+
+    /// The reminder of it, as it is now.
+    pub fn reminder(&self) -> Content {
+        Content::Remind {
+            began_at: self.last_began_at(),
+            n_seen: self.n_since_begun(),
+            last_error_at: self.last_error_at,
+            excerpt: self.excerpt.clone(),
+            reopened: self.reopened(),
+        }
     }
 
     fn reopened(&self) -> Option<Reopened> {
@@ -249,7 +285,7 @@ impl TaskIncident {
             fingerprint,
             last_good_at,
             began_at: self.last_began_at(),
-            n_seen: self.n_seen,
+            n_seen: self.n_since_begun(),
             facts: Box::new(ErrorFacts {
                 fingerprints: sign.fingerprints.clone(),
                 reopened: self.reopened(),
@@ -322,7 +358,7 @@ impl TaskIncident {
             fingerprint: held.fingerprint,
             last_good_at: None,
             began_at: self.last_began_at(),
-            n_seen: self.n_seen,
+            n_seen: self.n_since_begun(),
             facts: Box::new(ErrorFacts { fingerprints: held.of.clone(), reopened: self.reopened(), run: None }),
         };
         out.push(IncidentEffect::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
@@ -345,7 +381,7 @@ impl TaskIncident {
         let content = Content::Over {
             ground,
             began_at: self.last_began_at(),
-            n_seen: self.n_seen,
+            n_seen: self.n_since_begun(),
             acknowledged_at: self.acknowledged_at,
             reopened: self.reopened(),
         };
@@ -383,27 +419,20 @@ impl TaskIncident {
         if self.remind_at(is_open, quiet_at, policy).is_none_or(|due| due > now) {
             return;
         }
-        let excerpt = self.excerpt.clone();
         if self.waits_for_calm() && self.n_begun > self.n_begun_told {
             let content = Content::Error {
                 why: Reason::ComesAndGoes { n_times: self.n_begun },
-                excerpt,
+                excerpt: self.excerpt.clone(),
                 path: self.path.clone(),
                 fingerprint: None,
                 last_good_at: None,
                 began_at: self.last_began_at(),
-                n_seen: self.n_seen,
+                n_seen: self.n_since_begun(),
                 facts: Box::new(ErrorFacts { fingerprints: self.pushed.clone(), reopened: self.reopened(), run: None }),
             };
             out.push(IncidentEffect::Notify { kind: Kind::Err, at: now, content, of: self.pushed.clone() });
         } else {
-            let content = Content::Remind {
-                began_at: self.last_began_at(),
-                n_seen: self.n_seen,
-                last_error_at: self.last_error_at,
-                excerpt,
-                reopened: self.reopened(),
-            };
+            let content = self.reminder();
             out.push(IncidentEffect::Notify { kind: Kind::Remind, at: now, content, of: self.pushed.clone() });
         }
         self.told_at = now;

@@ -432,7 +432,7 @@ fn an_end_that_nobody_had_looked_at_comes_before_the_error_that_begins_it_again(
     // The hub was away for an hour; then an error of this minute comes before the watchman.
     sim.now = At(HOUR);
     sim.err("x.err", "down");
-    sim.heard(&["00:00 first: down (1)", "01:00 over: Cleared (1)", "01:00 reopened: down (2)"]);
+    sim.heard(&["00:00 first: down (1)", "01:00 over: Cleared (1)", "01:00 reopened: down (1)"]);
     // An error from just after the end was only late: it was no end.
     sim.cleared("x.err", true);
     sim.now = At(2 * HOUR);

@@ -50,7 +50,7 @@ fn alarm(name: &str) -> TaskRow {
 
 fn failing(name: &str, hours: i64, number: u64, text: &str) -> TaskRow {
     let since = ELEVEN.plus(-hours * HOUR);
-    let incident = Some(OpenRow { number: Some(number), since, n_seen: 37, text: text.into(), acknowledged_at: None });
+    let incident = Some(OpenRow { number: Some(number), since, n_seen: 37, text: text.into(), ..OpenRow::default() });
     let last_good_at = Some(since.plus(-11 * MINUTE));
     TaskRow {
         name: name.into(),
@@ -443,5 +443,39 @@ fn every_colour_of_a_word_can_be_read_in_light_and_dark() {
                 assert!(contrast >= 4.5, "{word} on {ground}: {contrast:.2}");
             }
         }
+    }
+}
+
+#[test]
+fn what_comes_and_goes_is_to_do_and_not_resolved() {
+    let open = OpenRow {
+        number: Some(7),
+        since: ELEVEN.plus(-30 * MINUTE),
+        n_seen: 1,
+        text: "I/O error".into(),
+        begun: Some(olog_push::Reopened { n_begun: 4, first_at: ELEVEN.plus(-300 * MINUTE) }),
+        recovered_at: Some(ELEVEN.plus(-10 * MINUTE)),
+        ..OpenRow::default()
+    };
+    let smartd = TaskRow { state: State::Err, incident: Some(open), ..alarm("smartd") };
+    let mut builder = Builder::new(window(), ELEVEN);
+    builder.device(device("nas", vec![smartd]));
+    builder.ended(ClosedIncident { name: "nas/smartd".into(), incident: 7, ..ClosedIncident::default() });
+    builder.ended(ClosedIncident { name: "nas/cron".into(), incident: 8, ..ClosedIncident::default() });
+    builder.n_ended(2);
+    let report = builder.finish(healthy());
+    assert_eq!((report.facts.n_now, report.facts.n_over, report.facts.over.len()), (1, 1, 1));
+    let html = shown(&report, Language::En);
+    for words in ["comes and goes", "failure number 4", "recovered"] {
+        assert!(html.contains(words), "{words}: {html}");
+    }
+}
+
+#[test]
+fn the_desktop_grid_has_no_hole() {
+    let style = include_str!("../../../templates/report.css");
+    // The last card of an odd number, and the last proof, take both columns.
+    for list in ["cards", "proof"] {
+        assert!(style.contains(&format!(".{list}>:last-child:nth-child(odd)")), "{list}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use olog_proto::At;
 use olog_proto::fingerprint::{FingerprintText, fingerprints};
 use olog_push::notice::{ClosedIncident, ProblemKind};
-use olog_push::{ResolvedBy, words};
+use olog_push::{Reopened, ResolvedBy, words};
 
 use crate::apply::{self, Rules};
 use crate::net::sessions::SessionHandle;
@@ -97,14 +97,11 @@ pub(super) fn gather(
         }
     }
     let (ended, n_ended) = reports::ended(tx, window.from, now, AFFAIRS)?;
-    for affair in ended {
-        builder.ended(over(affair));
-    }
+    ended.into_iter().for_each(|affair| builder.ended(over(affair)));
+    builder.n_ended(n_ended);
     let health = health(tx, around, window, now)?;
     seen.new.sort_unstable();
-    let mut report = builder.finish(health);
-    report.facts.n_over = n_ended;
-    Ok((report, seen))
+    Ok((builder.finish(health), seen))
 }
 
 fn row(around: &Around, device: DeviceFacts, window: Window, now: At, proposals_left: &mut usize) -> DeviceRow {
@@ -156,21 +153,24 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Windo
         Standing::Waiting(due) | Standing::InTime(due) => (Some(due.at), None),
         Standing::Lost(missed) => (Some(missed.due_at), Some(missed)),
     };
-    let is_failing = facts.state() == State::Err;
+    let comes_and_goes = facts.comes_and_goes();
+    let is_failing = facts.state() == State::Err || comes_and_goes.is_some();
     let state = state::of_task(is_failing, missed.is_some());
     let lost = missed.map(|missed| OpenRow {
         number: missed.number,
         since: missed.due_at,
         n_seen: missed.n_missed,
-        text: String::new(),
         acknowledged_at: missed.acknowledged_at,
+        ..OpenRow::default()
     });
     let incident = facts.incident().filter(|_| is_failing).map(|incident| OpenRow {
         number: incident.number,
-        since: incident.began_at,
-        n_seen: incident.n_seen,
+        since: incident.last_began_at(),
+        n_seen: incident.n_since_begun(),
         text: reports::whole(&incident.excerpt),
         acknowledged_at: incident.acknowledged_at,
+        begun: (incident.n_begun > 1).then_some(Reopened { n_begun: incident.n_begun, first_at: incident.began_at }),
+        recovered_at: comes_and_goes.map(|(_, at)| at),
     });
     // It was so before anybody looked; there is no incident, and no text of it.
     let inherited = facts.inherited_at().map(|since| OpenRow { since, n_seen: 1, ..OpenRow::default() });
@@ -249,6 +249,7 @@ fn open(affair: Affair) -> Option<AffairRow> {
         n_seen: affair.n_seen,
         text,
         acknowledged_at: affair.acknowledged_at,
+        ..OpenRow::default()
     };
     Some(AffairRow { trouble, name, n_devices: missing.len() as u64, address: affair.address, open })
 }

@@ -1,7 +1,8 @@
 //! Notifications about the hub itself that time brings: that it started, and which devices are new.
 //!
 //! A start is told the first time, after an unclean stop, after ten minutes away, and when somebody was told that the hub is down. New
-//! devices are told together, at most every ten minutes. Both are remembered in the store's settings.
+//! devices are told together, when no other has joined for a while: who sets up several machines on one evening gets one
+//! message. Both are remembered in the store's settings.
 
 use olog_proto::At;
 use olog_push::SystemCode;
@@ -17,8 +18,10 @@ const LIFE: &str = "life";
 const NEW_DEVICES: &str = "new_devices";
 /// A stop in order is told at the next start when the hub was away for this long.
 const AWAY_TOLD_AFTER: i64 = 10 * MINUTE;
-/// New devices are told at most this often.
-const NEW_DEVICES_EVERY: i64 = 10 * MINUTE;
+/// New devices are told when no other has joined for this long …
+const NEW_DEVICES_AFTER: i64 = 15 * MINUTE;
+/// … but the first of them waits no longer than this.
+const NEW_DEVICES_WAIT_MAX: i64 = 120 * MINUTE;
 /// Names in one message.
 const NAMES_MAX: usize = 20;
 
@@ -65,11 +68,12 @@ pub(super) fn stopped(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
     write(tx, LIFE, &Life { at: now, stopped: true }, now)
 }
 
-/// When new devices have to be told, if there are any.
+/// When new devices have to be told, if there are any. They are news to nobody who has just set them up.
 pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
     let told = read::<Announced>(tx, NEW_DEVICES)?;
-    let is_any = !watch::joined_after(tx, told.as_ref().map_or(At(0), |t| t.through))?.is_empty();
-    Ok(is_any.then(|| told.map_or(At(0), |told| told.at.plus(NEW_DEVICES_EVERY))))
+    let joined = watch::joined_after(tx, told.map_or(At(0), |told| told.through))?;
+    let ends = joined.first().zip(joined.last());
+    Ok(ends.map(|((_, first), (_, last))| last.plus(NEW_DEVICES_AFTER).min(first.plus(NEW_DEVICES_WAIT_MAX))))
 }
 
 /// Tells who joined since it was last told, if it is time.
@@ -82,6 +86,13 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Resul
     let through = joined.iter().map(|(_, at)| *at).max().unwrap_or(told.through);
     let names = list(joined.iter().map(|(name, _)| name.as_str()));
     apply::tell(tx, rules, &apply::affair(None, SystemCode::NewDevices, &[("devices", names)], now), now)?;
+    write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
+}
+
+/// All devices that have joined so far are news to nobody.
+pub(super) fn devices_are_known(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
+    let joined = watch::joined_after(tx, At(0))?;
+    let through = joined.last().map_or(At(0), |(_, at)| *at);
     write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
 }
 

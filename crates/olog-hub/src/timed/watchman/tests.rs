@@ -136,8 +136,12 @@ impl World {
         self.event(device, task, failed).await;
     }
 
-    /// What was put into the outbox since this was last asked.
+    /// What was put into the outbox since this was last asked, without the news that devices have joined.
     async fn told(&mut self) -> Vec<String> {
+        self.told_with_news().await.into_iter().filter(|words| !words.starts_with("NewDevices")).collect()
+    }
+
+    async fn told_with_news(&mut self) -> Vec<String> {
         let after = self.n_told;
         let read = self.store.store.read(move |tx| {
             let rows = tx.query("SELECT id, notice FROM outbox WHERE id > $1 ORDER BY id", values![after])?;
@@ -182,7 +186,7 @@ async fn a_device_that_is_silent_is_lost_and_back_with_its_incident() {
         let (a, b) = (world.join("a").await, world.join("b").await);
         let (place, _other) = (world.connect(a, 1), world.connect(b, 1));
         world.pass(0).await;
-        assert_eq!(world.told().await, ["NewDevices a, b"]);
+        assert_eq!(world.told().await, Vec::<String>::new());
         world.leave(place, 1).await;
         for _ in 0..5 {
             world.pass(20 * SECOND).await;
@@ -314,18 +318,36 @@ async fn a_task_whose_facts_are_unreadable_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn new_devices_are_one_message_per_ten_minutes() {
+async fn four_machines_set_up_on_one_evening_are_one_message() {
     for mut world in worlds().await {
-        world.join("a").await;
-        world.pass(MINUTE).await;
-        world.join("b").await;
-        world.join("c").await;
-        world.pass(5 * MINUTE).await;
-        assert_eq!(world.told().await, ["NewDevices a"]);
-        world.pass(5 * MINUTE).await;
-        assert_eq!(world.told().await, ["NewDevices b, c"]);
+        for (name, minutes) in [("hub", 3), ("nas", 12), ("pi", 14), ("web", 14)] {
+            world.join(name).await;
+            world.pass(minutes * MINUTE).await;
+            assert_eq!(world.told_with_news().await, Vec::<String>::new(), "{name}");
+        }
+        world.pass(2 * MINUTE).await;
+        assert_eq!(world.told_with_news().await, ["NewDevices hub, nas, pi, web"]);
         world.pass(60 * MINUTE).await;
-        assert_eq!(world.told().await, Vec::<String>::new());
+        assert_eq!(world.told_with_news().await, Vec::<String>::new());
+        // One more, another day.
+        world.join("laptop").await;
+        world.pass(14 * MINUTE).await;
+        assert_eq!(world.told_with_news().await, Vec::<String>::new());
+        world.pass(2 * MINUTE).await;
+        assert_eq!(world.told_with_news().await, ["NewDevices laptop"]);
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_that_joins_without_a_pause_is_told_after_two_hours() {
+    for mut world in worlds().await {
+        for n in 0..12 {
+            assert_eq!(world.told_with_news().await, Vec::<String>::new(), "{n}");
+            world.join(&format!("d{n:02}")).await;
+            world.pass(10 * MINUTE).await;
+        }
+        let told = world.told_with_news().await;
+        assert!(matches!(told.as_slice(), [one] if one.starts_with("NewDevices d00, d01")), "{told:?}");
     }
 }
 
@@ -361,6 +383,7 @@ async fn it_wakes_when_something_is_due_and_when_the_bell_rings_and_stops_in_ord
         let mut tasks = JoinSet::new();
         tasks.spawn(watchman.run(stop.clone()));
         let store = &store.store;
+        hand.advance(15 * MINUTE);
         let told = async |what: &str, outbox: &mut crate::bell::BellListener| loop {
             let rows = store.read(|tx| tx.query("SELECT notice FROM outbox ORDER BY id", &[])).await.unwrap();
             if rows.iter().any(|row| words(&row.json::<Notice>(0).unwrap()).starts_with(what)) {

@@ -151,3 +151,79 @@ fn a_report_of_a_large_and_talkative_fleet_keeps_the_limits() {
         assert!(!message.html.contains("<script"));
     }
 }
+
+#[test]
+fn what_comes_and_goes_is_to_do_and_a_reopened_incident_is_as_old_as_its_last_beginning() {
+    let begun = Some(crate::Reopened { n_begun: 4, first_at: ELEVEN.plus(-5 * HOUR) });
+    let matter = |recovered_at| OpenProblem {
+        trouble: ProblemKind::TaskErr,
+        name: "nas/smartd".into(),
+        since: ELEVEN.plus(-30 * MINUTE),
+        incident: Some(1),
+        begun,
+        recovered_at,
+        ..OpenProblem::default()
+    };
+    let facts = |recovered_at| ReportFacts {
+        devices: StateCounts { err: 1, ..StateCounts::default() },
+        now: vec![matter(recovered_at)],
+        n_now: 1,
+        link: None,
+        ..good()
+    };
+    let flaps = shown(&facts(Some(ELEVEN.plus(-10 * MINUTE))));
+    for words in
+        ["日报 异常1 — nas/smartd 时好时坏，已出错 4 次", "时好时坏，第 4 次，首次 06:00，10:50 恢复", "comes and goes"]
+    {
+        assert!(flaps.contains(words), "{words}: {flaps}");
+    }
+    let open = shown(&facts(None));
+    assert!(open.contains("异常已持续 30 分钟") && open.contains("30 分钟，第 4 次，首次 06:00"), "{open}");
+}
+
+#[test]
+fn a_storm_that_is_over_is_a_few_lines_of_the_report() {
+    let ended = |n: u64, task: &str| ClosedIncident {
+        trouble: ProblemKind::TaskErr,
+        name: format!("srv{n:02}/{task}"),
+        began_at: ELEVEN.plus(-8 * HOUR),
+        ended_at: ELEVEN.plus(-7 * HOUR),
+        ground: Some(ResolvedBy::Cleared),
+        incident: n + if task == "mount" { 0 } else { 100 },
+        ..ClosedIncident::default()
+    };
+    let over: Vec<_> = (1..=40).map(|n| ended(n, "mount")).chain((1..=12).map(|n| ended(n, "backup"))).collect();
+    let devices: Vec<String> = (1..=40).map(|n| format!("srv{n:02}")).collect();
+    let new: Vec<String> = devices.iter().flat_map(|device| [device.clone(), format!("{device}/mount")]).collect();
+    let facts = ReportFacts {
+        devices: StateCounts { ok: 40, ..StateCounts::default() },
+        n_over: over.len() as u64,
+        over,
+        n_new: new.len() as u64,
+        new,
+        listed: devices.into_iter().map(|name| ListedDevice { name, ..ListedDevice::default() }).collect(),
+        link: None,
+        ..good()
+    };
+    let message = compose(&[told(facts)], &at_eleven(Language::ZhCn)).message;
+    assert!(message.text.contains("异常 40台/mount #1-40 错误文件已清空。"), "{}", message.text);
+    assert!(message.text.contains("异常 12台/backup #101-112"), "{}", message.text);
+    assert!(message.text.contains("srv01（mount）、srv02（mount）"), "{}", message.text);
+    assert!(message.text.contains("正常 40 台：srv01、"), "{}", message.text);
+    assert!(message.text.lines().count() < 20, "{}", message.text);
+}
+
+#[test]
+fn a_report_of_a_day_on_which_the_clock_changes_says_how_long_its_window_was() {
+    let at = |text: &str| At(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
+    for (from, to, english) in [
+        ("2026-03-28T11:00:00+01:00", "2026-03-29T11:00:00+02:00", "23 h up to 29 Mar 11:00"),
+        ("2026-10-24T11:00:00+02:00", "2026-10-25T11:00:00+01:00", "1 day 1 h up to 25 Oct 11:00"),
+        ("2026-10-25T11:00:00+01:00", "2026-10-26T11:00:00+01:00", "24 h up to 26 Oct 11:00"),
+    ] {
+        let facts = ReportFacts { from: at(from), to: at(to), made_at: at(to), ..good() };
+        let context = Context { now: at(to), timezone: chrono_tz::Europe::Berlin, ..context(Language::En) };
+        let text = compose(&[told(facts)], &context).message.text;
+        assert!(text.contains(english), "{english}: {text}");
+    }
+}

@@ -47,9 +47,9 @@ fn a_good_sign_begins_the_count_anew_and_nobody_hears_of_it() {
     assert_eq!(sim.facts.state(), State::Ok);
     // What was too short to be told does not come and go.
     (0..3).for_each(|_| sim.exec(1));
-    sim.heard(&["20:00 3 in a row: exit status 1 (43)"]);
+    sim.heard(&["20:00 3 in a row: exit status 1 (3)"]);
     sim.exec(0);
-    sim.heard(&["20:00 over: RunEnded (43)"]);
+    sim.heard(&["20:00 over: RunEnded (3)"]);
 }
 
 #[test]

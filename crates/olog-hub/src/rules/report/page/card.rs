@@ -59,7 +59,7 @@ pub(super) fn card(say: &Localizer, same: &[&OpenProblem]) -> Card {
     whole.since = same.iter().map(|problem| problem.since).min().unwrap_or(first.since);
     whole.n_seen = same.iter().map(|problem| problem.n_seen).fold(0, u64::saturating_add);
     if same.len() > 1 {
-        whole.last_good_at = None;
+        (whole.last_good_at, whole.begun, whole.recovered_at) = (None, None, None);
         whole.acknowledged_at = same.iter().map(|problem| problem.acknowledged_at).min().flatten();
     }
     let mut card = card_of(say, &whole);
@@ -123,8 +123,18 @@ fn card_of(say: &Localizer, matter: &OpenProblem) -> Card {
                 meta.push(say.text("page-missed", &[("n", matter.n_seen.into())]));
             }
         }
-        _ => meta.push(say.text("page-since", &since)),
+        _ => match matter.recovered_at {
+            // It is over for now, and not for good.
+            Some(at) => {
+                meta.push(say.word("report-comes-and-goes"));
+                meta.push(say.text("report-recovered", &[("time", say.time(at).into())]));
+            }
+            None => meta.push(say.text("page-since", &since)),
+        },
     }
+    meta.extend(matter.begun.map(|begun| {
+        say.text("report-begun", &[("n", begun.n_begun.into()), ("time", say.time(begun.first_at).into())])
+    }));
     if matter.n_seen > 1 && matter.trouble != ProblemKind::TaskLost {
         meta.push(say.text("page-times", &[("n", matter.n_seen.into())]));
     }
