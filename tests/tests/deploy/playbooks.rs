@@ -78,7 +78,7 @@ fn the_configuration_in_the_inventory_and_in_compose_has_no_mistake() {
         let (before, rest) = inventory.split_once(key).unwrap();
         let indent = before.lines().last().unwrap().len() + 2;
         let block = rest.lines().skip(1).take_while(|line| line.chars().take(indent).all(|c| c == ' '));
-        let text: String = block.flat_map(|line| [&line[indent..], "\n"]).collect();
+        let text: String = block.flat_map(|line| [line.get(indent..).unwrap_or_default(), "\n"]).collect();
         assert!(text.lines().count() >= 2, "{text}");
         check(program, &text);
     }
