@@ -92,7 +92,8 @@ impl Ingest {
         let rules = self.rules.borrow().clone();
         let name = name.clone();
         let written = self.store.write(move |tx| {
-            let device = devices::by_name(tx, name.as_str())?;
+            let own = devices::legacy_by_own_name(tx, name.as_str())?;
+            let device = own.map_or_else(|| devices::by_name(tx, name.as_str()), |own| Ok(Some(own)))?;
             tell(tx, &rules, (device.as_ref(), &name), &address, &trouble, now)
         });
         if let Err(error) = written.await {

@@ -162,6 +162,13 @@ pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Device>, StoreError
     row.map(|row| device(&row)).transpose()
 }
 
+/// The old client that says this name, whatever a person calls it here; locked.
+pub fn legacy_by_own_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Device>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE asked = $1 AND version = $2 AND state = 'joined' FOR UPDATE");
+    let row = tx.query_one(&sql, values![name, LEGACY_VERSION])?;
+    row.map(|row| device(&row)).transpose()
+}
+
 /// Is this the only epoch that the device ever had here?
 pub fn is_first_epoch(tx: &mut Tx<'_>, id: DeviceId, epoch: EpochId) -> Result<bool, StoreError> {
     let row = tx.query_one(
