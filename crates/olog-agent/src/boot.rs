@@ -33,3 +33,9 @@ pub fn up() -> u64 {
     let ms = since.tv_sec.saturating_mul(1000).saturating_add(since.tv_nsec / 1_000_000);
     u64::try_from(ms).unwrap_or(0)
 }
+
+/// Time since it began, without sleep: what systemd calls monotonic.
+pub fn monotonic() -> Duration {
+    let since = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(since).unwrap_or_default()
+}

@@ -1,9 +1,17 @@
 //! The command line: the verbs of `olog-agent` and what each one does.
 //!
 //! One definition feeds the parser, help, completions and manual pages. `status` and `exec` talk to the running daemon's socket; `run`, `check`,
-//! `join` and `scan` need no running daemon. Errors are printed to stderr with their causes, in this module only.
+//! `join`, `scan`, `jobs`, `units` and `unit-failed` need no running daemon. Errors are printed to stderr with their causes, in this module only.
 
-use std::{ffi::OsString, fmt::Write as _, io, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    io,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
@@ -18,19 +26,27 @@ use olog_daemon::{
 use olog_proto::{Excerpt, JoinLink, Suffix, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
+use self::jobs::{show_done, show_jobs, show_switch_error, show_switched};
 use status::{of_terminal, show};
 
 use crate::{
     agent::{self, Handle, line},
+    boot,
     config::{self, Config},
     exec::{Exec, Places, Report, end_like, exec, is_in_terminal},
     files, identity,
+    jobs::{
+        list, switch,
+        systemd::Systemd,
+        unit_failed::{UnitName, Units, end_of_environment},
+    },
     join::{Joiner, join},
     runs, sandbox,
     socket::Status,
     text::Redactor,
 };
 
+mod jobs;
 mod status;
 
 /// The Olog agent: watches log folders on this device and reports to the hub.
@@ -92,12 +108,47 @@ enum Verb {
         #[arg(value_name = "FOLDER")]
         folders: Vec<PathBuf>,
     },
+    /// Report that a systemd unit failed, or that it has recovered; systemd starts this by OnFailure=olog-unit-failed@%n.service.
+    UnitFailed {
+        /// The unit, such as nginx.service.
+        #[arg(value_name = "UNIT", required_unless_present = "again")]
+        unit: Option<UnitName>,
+        /// Look again at every unit that failed: has it recovered? (olog-units.timer does this every minute.)
+        #[arg(long, conflicts_with = "unit")]
+        again: bool,
+    },
+    /// Report every service of this machine when it fails and when it has recovered, or stop doing so. Needs root and systemd.
+    Units {
+        /// Do the services report?
+        #[arg(value_name = "on|off")]
+        switch: OnOff,
+    },
+    /// List the crontabs and systemd timers of this machine, which of them report to Olog, and the line that makes each of the others report.
+    Jobs {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum OnOff {
+    /// Write the drop-in that applies to all services.
+    On,
+    /// Remove it.
+    Off,
 }
 
 impl Verb {
     /// Does it push, or check what is needed for that?
     fn needs_secrets(&self) -> bool {
         matches!(self, Verb::Run { .. } | Verb::Check)
+    }
+
+    /// Does it go on with what is right in a broken configuration?
+    fn goes_on(&self) -> bool {
+        use Verb::{Exec, Jobs, Status, UnitFailed, Units};
+        matches!(self, Exec { .. } | Status { .. } | UnitFailed { .. } | Units { .. } | Jobs { .. })
     }
 }
 
@@ -123,7 +174,7 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(invalid) => {
             // A job must run even if the agent's configuration is broken, and whoever asks for the status may not be able to read all of it.
-            if !matches!(cli.verb, Verb::Exec { .. } | Verb::Status { .. }) {
+            if !cli.verb.goes_on() {
                 let n = invalid.0.len();
                 complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
                 if is_denied(&invalid) {
@@ -152,6 +203,9 @@ pub fn main() -> ExitCode {
         Verb::Join { link } => runtime.block_on(join_verb(link, &config)),
         Verb::Status { json } => runtime.block_on(status(&config, json)),
         Verb::Scan { dry_run: _, folders } => scan(&config, folders),
+        Verb::UnitFailed { unit, again: _ } => runtime.block_on(unit_failed(unit, &config)),
+        Verb::Units { switch } => runtime.block_on(units(matches!(switch, OnOff::On))),
+        Verb::Jobs { json } => runtime.block_on(list_jobs(&config, json)),
         Verb::Exec { task, timeout, lock, quiet, command } => {
             let in_terminal = is_in_terminal();
             return runtime.block_on(exec_verb(Exec { task, timeout, lock, quiet, command, in_terminal }, &config));
@@ -163,6 +217,50 @@ pub fn main() -> ExitCode {
 fn is_denied(invalid: &Invalid) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     !is_root && invalid.0.iter().any(|finding| finding.problem.contains("Permission denied"))
+}
+
+async fn unit_failed(unit: Option<UnitName>, config: &Config) -> Exit {
+    let folders = runs::folders(&config.fixed.state_dir);
+    let (agent, clock, locks) = (client(config), Clock::system(), Places::of_machine(&folders));
+    let files = &config.live.files;
+    let (log_dirs, redactor) = (files.log_dirs.clone(), Redactor::new(files.redact.clone()));
+    let report = Report { folders, log_dirs, redactor, locks, agent: &agent, clock: &clock };
+    let (systemd, chance) = (Systemd::default(), &mut identity::SystemRandom);
+    let units = Units { systemd: &systemd, root: Path::new("/"), report: &report, monotonic: boot::monotonic() };
+    let done = match &unit {
+        None => units.look_again(chance).await.map(|()| None),
+        Some(unit) => units.ended(unit, end_of_environment(unit), chance).await.map(|done| Some((unit, done))),
+    };
+    match done {
+        Ok(None) => Exit::Ok,
+        Ok(Some((unit, done))) => print(&(show_done(&of_terminal(clock.now()), unit, done) + "\n")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn units(on: bool) -> Exit {
+    let say = of_terminal(Clock::system().now());
+    let is_root = rustix::process::geteuid().is_root();
+    match switch::switch(Path::new("/"), &Systemd::default(), is_root, on).await {
+        Ok(switched) => print(&(show_switched(&say, &switched) + "\n")),
+        Err(error) => {
+            complain(&format!("olog-agent: {}", show_switch_error(&say, &error)));
+            Exit::Failed
+        }
+    }
+}
+
+async fn list_jobs(config: &Config, json: bool) -> Exit {
+    let found = list::find(Path::new("/"), &Systemd::default(), &config.live.files.log_dirs).await;
+    if json {
+        return print(&(serde_json::to_string_pretty(&found).unwrap_or_default() + "\n"));
+    }
+    let printed = print(&show_jobs(&of_terminal(Clock::system().now()), &found));
+    for list::Problem { source, line, problem } in &found.problems {
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        complain(&format!("{source}{line}: {problem}"));
+    }
+    printed
 }
 
 async fn exec_verb(what: Exec, config: &Config) -> ExitCode {

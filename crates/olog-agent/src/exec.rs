@@ -18,6 +18,7 @@
 
 mod follow;
 mod lock;
+mod record;
 mod signals;
 mod written;
 
@@ -45,6 +46,7 @@ use crate::{
 use follow::{Ending, Outputs, follow};
 use lock::LockError;
 pub use lock::Places;
+pub use record::{PastRun, RecordError, record};
 use signals::ForwardedSignals;
 pub use signals::end_like;
 

@@ -317,3 +317,34 @@ agent-joined-connected = the running agent is connected
 agent-joined-not-connected = the running agent is not connected yet: { $why }
 agent-joined-start = start the agent: systemctl enable --now olog-agent
 agent-joined-soon = the running agent connects to it within half a minute
+
+## olog-agent: jobs, units and unit-failed
+agent-jobs-none = no crontab and no systemd timer was found
+agent-jobs-count = { $jobs ->
+    [one] 1 job
+   *[other] { $jobs } jobs
+}, of which { $silent ->
+    [0] all report to Olog
+    [one] 1 does not report to Olog
+   *[other] { $silent } do not report to Olog
+}
+agent-job-schedule = schedule: { $schedule }
+agent-job-schedule-next = schedule: { $schedule }; next run: { $next }
+agent-job-by-exec = reports to Olog: runs through `olog-agent exec`
+agent-job-by-log-dir = reports to Olog: writes into a log dir
+agent-job-by-units = reports to Olog: systemd reports how it ends
+agent-job-silent = does not report to Olog
+agent-job-crontab-line = to make it report, replace the line by:
+agent-job-script-line = to make it report, put this below the first line of the script:
+agent-job-command = to make it report, run it by:
+agent-units-on = on: every service of this machine reports when it fails and when it has recovered (wrote { $path })
+agent-units-was-on = on already: { $path } is there; nothing was changed
+agent-units-off = off: services no longer report (removed { $path })
+agent-units-was-off = off already: nothing was changed
+agent-units-not-root = only root can do this: sudo olog-agent units on|off
+agent-units-no-systemd = this machine does not run systemd; use `olog-agent exec` in your jobs instead
+agent-units-not-shipped = { $path } is missing: install the package olog-agent again
+agent-unit-failed = { $unit } failed: reported
+agent-unit-counted = { $unit } failed again: counted, and reported within a minute
+agent-unit-good = { $unit }: a good run was reported
+agent-unit-nothing = { $unit }: nothing to report

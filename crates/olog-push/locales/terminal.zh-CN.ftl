@@ -271,3 +271,30 @@ agent-joined-connected = 运行中的客户端已连接
 agent-joined-not-connected = 运行中的客户端尚未连接：{ $why }
 agent-joined-start = 启动客户端：systemctl enable --now olog-agent
 agent-joined-soon = 运行中的客户端会在半分钟内连接
+
+## olog-agent: jobs, units and unit-failed
+agent-jobs-none = 没有找到 crontab，也没有找到 systemd 定时器
+agent-jobs-count = 共 { $jobs } 个任务，{ $silent ->
+    [0] 全部会上报
+   *[other] 其中 { $silent } 个不会上报
+}
+agent-job-schedule = 时间表：{ $schedule }
+agent-job-schedule-next = 时间表：{ $schedule }；下次运行：{ $next }
+agent-job-by-exec = 会上报：通过 `olog-agent exec` 运行
+agent-job-by-log-dir = 会上报：写入日志目录
+agent-job-by-units = 会上报：由 systemd 上报运行结果
+agent-job-silent = 不会上报
+agent-job-crontab-line = 要让它上报，请把这一行换成：
+agent-job-script-line = 要让它上报，请在脚本第一行下面加入：
+agent-job-command = 要让它上报，请用以下命令：
+agent-units-on = 已打开：本机每个服务失败和恢复时都会上报（已写入 { $path }）
+agent-units-was-on = 原来就已打开：{ $path } 已存在；没有改动
+agent-units-off = 已关闭：服务不再上报（已删除 { $path }）
+agent-units-was-off = 原来就是关闭的；没有改动
+agent-units-not-root = 只有 root 可以执行：sudo olog-agent units on|off
+agent-units-no-systemd = 本机没有运行 systemd；请在任务中使用 `olog-agent exec`
+agent-units-not-shipped = 缺少 { $path }：请重新安装 olog-agent 软件包
+agent-unit-failed = { $unit } 失败：已上报
+agent-unit-counted = { $unit } 再次失败：已计数，一分钟内上报
+agent-unit-good = { $unit }：已上报一次正常运行
+agent-unit-nothing = { $unit }：没有需要上报的内容

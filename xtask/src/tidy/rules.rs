@@ -38,6 +38,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             ("runs", &["boot", "config", "spool", "text"]),
             ("exec", &["boot", "identity", "kept", "runs", "socket", "text"]),
             ("kept", &[]),
+            ("jobs", &["exec", "identity"]),
             ("socket", &["boot", "config", "files", "runs", "spool", "uplink"]),
         ]),
     ),
