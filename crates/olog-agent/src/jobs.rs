@@ -16,8 +16,8 @@ pub mod switch;
 pub mod systemd;
 pub mod unit_failed;
 
-/// The drop-in by which every service starts [`HANDLER`] when it fails.
-pub(crate) const HANDLER: &str = "olog-unit-failed@";
+/// The unit that reports a failed one: `olog-unit-failed@UNIT.service`.
+const HANDLER: &str = "olog-unit-failed@";
 
 /// Does this command line run `olog-agent exec`?
 fn is_exec(command: &str) -> bool {

@@ -55,11 +55,6 @@ pub enum SwitchError {
     Systemd(io::Error),
 }
 
-/// Is it on?
-pub fn is_on(root: &Path) -> bool {
-    root.join(DROP_IN).exists()
-}
-
 /// Turns it on or off.
 pub async fn switch(root: &Path, systemd: &Systemd, is_root: bool, on: bool) -> Result<Switched, SwitchError> {
     if !is_root {

@@ -1,7 +1,7 @@
 //! A unit that failed becomes a failed run of a task of its name, and a good run when it has recovered.
 //!
-//! systemd starts `olog-unit-failed@UNIT.service` by `OnFailure=` and by `OnSuccess=`; the verb reads which of the two it was. A third caller is a
-//! timer, once a minute while the folder [`STATE`] is not empty: it holds one small file for each unit whose recovery has not been told.
+//! systemd starts `olog-unit-failed@UNIT.service` by `OnFailure=` and `olog-unit-succeeded@UNIT.service` by `OnSuccess=`; both run this, which finds out by itself
+//! how the unit ended. A third caller is a timer, once a minute while the folder [`STATE`] is not empty: it holds one small file for each unit whose recovery has not been told.
 //!
 //! | the unit | what is reported |
 //! |---|---|
@@ -28,7 +28,7 @@ use olog_proto::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    HANDLER, is_exec,
+    is_exec,
     systemd::{LastEnd, Properties, Systemd},
 };
 use crate::{
@@ -74,7 +74,7 @@ impl UnitName {
     fn is_own(&self) -> bool {
         self.0.starts_with("olog-agent.")
             || self.0.starts_with("olog-hub")
-            || self.0.starts_with(HANDLER)
+            || self.0.starts_with("olog-unit-")
             || self.0.starts_with("olog-units.")
     }
 }
@@ -98,7 +98,7 @@ impl FromStr for UnitName {
     }
 }
 
-/// What systemd (since 251) tells the service that it starts by `OnFailure=`, if that is the only such line of the unit: how the very run ended.
+/// What systemd (since 251) tells the service that it starts by `OnFailure=` or `OnSuccess=`: how the run ended.
 pub fn end_of_environment(unit: &UnitName) -> LastEnd {
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     if var("MONITOR_UNIT").as_deref() != Some(unit.as_str()) {
@@ -217,10 +217,10 @@ impl Units<'_> {
         let found = self.systemd.show(&[unit.as_str()], PROPERTIES).await.map_err(UnitError::Systemd)?;
         let found = found.into_iter().next().unwrap_or_default();
         let runs_again = ["active", "activating", "reloading"].contains(&property(&found, "ActiveState"));
-        let told = match told.result {
-            None if runs_again && property(&found, "Result") == "success" => {
-                self.systemd.last_end(unit.as_str()).await.map_err(UnitError::Systemd)?
-            }
+        let result = told.result.as_deref().unwrap_or_else(|| property(&found, "Result"));
+        let told = match result {
+            // That may be the run that has just begun.
+            "success" if runs_again => self.systemd.last_end(unit.as_str()).await.map_err(UnitError::Systemd)?,
             _ => told,
         };
         let end = unit_end(&found, &told);
