@@ -3,13 +3,13 @@
 use olog_push::words::{Arg, Localizer};
 
 use crate::jobs::{
-    list::{Found, Job, Reports, Suggestion},
+    list::{Job, JobList, Reports, Suggestion},
     switch::{SwitchError, Switched},
     unit_failed::{Done, UnitName},
 };
 
 /// The list, a block for each job.
-pub(super) fn show_jobs(say: &Localizer, found: &Found) -> String {
+pub(super) fn show_jobs(say: &Localizer, found: &JobList) -> String {
     let mut out = String::new();
     if found.jobs.is_empty() {
         out += &(say.word("agent-jobs-none") + "\n");

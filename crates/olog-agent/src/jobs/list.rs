@@ -112,7 +112,7 @@ pub struct Problem {
 
 /// What was found.
 #[derive(Debug, Default, Serialize)]
-pub struct Found {
+pub struct JobList {
     /// The jobs, crontabs first.
     pub jobs: Vec<Job>,
     /// What is wrong.
@@ -120,8 +120,9 @@ pub struct Found {
 }
 
 /// Looks everywhere below the root.
-pub async fn find(root: &Path, systemd: &Systemd, log_dirs: &[PathBuf]) -> Found {
-    let mut search = Search { root, log_dirs, found: Found::default(), run_parts: Vec::new(), taken: BTreeSet::new() };
+pub async fn find(root: &Path, systemd: &Systemd, log_dirs: &[PathBuf]) -> JobList {
+    let mut search =
+        Search { root, log_dirs, found: JobList::default(), run_parts: Vec::new(), taken: BTreeSet::new() };
     search.crontab(&root.join("etc/crontab"), Layout::System, None);
     for path in search.files("etc/cron.d", is_run_parts_name) {
         search.crontab(&path, Layout::System, None);
@@ -148,7 +149,7 @@ fn is_run_parts_name(name: &str) -> bool {
 struct Search<'a> {
     root: &'a Path,
     log_dirs: &'a [PathBuf],
-    found: Found,
+    found: JobList,
     /// Which folder's scripts run when.
     run_parts: Vec<(String, String)>,
     /// Names of tasks.

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    list::{Found, Kind, Reports, Suggestion, find},
+    list::{JobList, Kind, Reports, Suggestion, find},
     switch::{SwitchError, Switched, switch},
     systemd::Systemd,
     *,
@@ -56,7 +56,7 @@ impl Machine {
         Systemd { systemctl: of("systemctl"), journalctl: of("journalctl") }
     }
 
-    async fn find(&self) -> Found {
+    async fn find(&self) -> JobList {
         find(self.root(), &self.systemd(), &[PathBuf::from("/var/log/olog")]).await
     }
 }
