@@ -135,7 +135,7 @@ pub async fn find(root: &Path, systemd: &Systemd, log_dirs: &[PathBuf]) -> JobLi
     if root.join("run/systemd/system").is_dir()
         && let Err(error) = search.timers(systemd).await
     {
-        search.problem("systemctl", None, error.to_string());
+        search.problem("systemd timers", None, error.to_string());
     }
     search.found
 }
@@ -289,9 +289,11 @@ impl Search<'_> {
     async fn timers(&mut self, systemd: &Systemd) -> io::Result<()> {
         let answer = systemd.control(&["list-timers", "--all", "--no-pager", "--output=json"]).await?;
         let rows: Vec<TimerRow> = serde_json::from_slice(&answer)?;
-        let rows: Vec<TimerRow> = rows.into_iter().filter(|row| !row.unit.starts_with("olog-")).collect();
+        // A timer that is masked has nothing to start.
+        let is_listed = |row: &TimerRow| !row.unit.starts_with("olog-") && !row.activates.is_empty();
+        let rows: Vec<TimerRow> = rows.into_iter().filter(is_listed).collect();
         let timers: Vec<&str> = rows.iter().map(|row| row.unit.as_str()).collect();
-        let services: Vec<&str> = rows.iter().filter_map(|row| row.activates.as_deref()).collect();
+        let services: Vec<&str> = rows.iter().map(|row| row.activates.as_str()).collect();
         if timers.is_empty() {
             return Ok(());
         }
@@ -302,7 +304,7 @@ impl Search<'_> {
             found.and_then(|one| one.get(property).cloned()).unwrap_or_default()
         };
         for row in rows {
-            let service = row.activates.unwrap_or_default();
+            let service = row.activates;
             let exec = of(&services, &service, "ExecStart");
             let reports = match () {
                 () if is_exec(&exec) => Some(Reports::Exec),
@@ -331,7 +333,8 @@ impl Search<'_> {
 #[derive(Debug, Deserialize)]
 struct TimerRow {
     unit: String,
-    activates: Option<String>,
+    #[serde(default)]
+    activates: String,
     next: Option<u64>,
 }
 

@@ -112,11 +112,14 @@ fn last_end(lines: &str) -> LastEnd {
     }
 }
 
-/// `KEY=VALUE` lines; an empty line ends a unit.
+/// `KEY=VALUE` lines; an empty line ends a unit. A property with several values has a line for each: they are joined.
 fn blocks(text: &str) -> Vec<Properties> {
     let properties = |block: &str| {
-        let lines = block.lines().filter_map(|line| line.split_once('='));
-        lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<Properties>()
+        let mut found = Properties::new();
+        for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
+            found.entry(key.to_owned()).or_default().push_str(value);
+        }
+        found
     };
     text.split("\n\n").map(properties).filter(|found| !found.is_empty()).collect()
 }

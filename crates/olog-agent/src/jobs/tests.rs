@@ -138,8 +138,9 @@ async fn timers_are_listed_with_their_next_run_and_a_service_manager_that_does_n
     machine.answers(
         r#"case "$*" in
 list-timers*) echo '[{"next":1795910400000000,"left":1,"last":null,"passed":null,"unit":"dump.timer","activates":"dump.service"},
-{"next":null,"unit":"x.timer","activates":"x.service"},{"next":1,"unit":"olog-units.timer","activates":"olog-units.service"}]' ;;
-*Timers*) printf 'Id=dump.timer\nTimersCalendar={ OnCalendar=*-*-* 04:00:00 ; next_elapse=Sun }\nTimersMonotonic=\n\nId=x.timer\nTimersMonotonic={ OnBootUSec=15min ; next_elapse=1 }{ OnUnitActiveUSec=1d ; next_elapse=2 }\n' ;;
+{"next":null,"unit":"x.timer","activates":"x.service"},{"next":1,"unit":"olog-units.timer","activates":"olog-units.service"},
+{"next":null,"unit":"masked.timer","activates":""}]' ;;
+*Timers*) printf 'Id=dump.timer\nTimersCalendar={ OnCalendar=*-*-* 04:00:00 ; next_elapse=Sun }\nTimersMonotonic=\n\nId=x.timer\nTimersMonotonic={ OnBootUSec=15min ; next_elapse=1 }\nTimersMonotonic={ OnUnitActiveUSec=1d ; next_elapse=2 }\n' ;;
 *) printf 'Id=dump.service\nExecStart={ path=/opt/dump ; argv[]=/opt/dump }\nOnFailure=\n\nId=x.service\nOnFailure=olog-unit-failed@x.service.service\n' ;;
 esac"#,
     );
@@ -160,7 +161,7 @@ esac"#,
     machine.answers("echo 'Failed to connect to bus' >&2; exit 1");
     let found = machine.find().await;
     assert_eq!(found.jobs.len(), 1);
-    assert_eq!(found.problems[0].source, "systemctl");
+    assert_eq!(found.problems[0].source, "systemd timers");
     assert!(found.problems[0].problem.contains("Failed to connect to bus"), "{:?}", found.problems);
 }
 

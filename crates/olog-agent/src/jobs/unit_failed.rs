@@ -454,7 +454,12 @@ fn signal_number(name: &str) -> Option<i32> {
 /// What a look does about a unit that failed.
 fn next(open: &Open, found: &Properties, now: At, monotonic: Duration) -> Next {
     let active_since = number(found, "ActiveEnterTimestampMonotonic").map(Duration::from_micros).unwrap_or_default();
-    let ended_well = property(found, "ExecMainCode") == "1" && property(found, "ExecMainStatus") == "0";
+    // It was stopped (killed, and that is a success), or exited with 0. `systemctl reset-failed` is no run, and a unit that has not run since
+    // the boot has neither code nor status.
+    let ended_well = match property(found, "ExecMainCode") {
+        "1" => property(found, "ExecMainStatus") == "0",
+        code => code == "2",
+    };
     match (property(found, "ActiveState"), property(found, "Result")) {
         ("active", _) if monotonic.saturating_sub(active_since) >= ACTIVE_FOR => Next::Recovered,
         ("inactive", "success") if ended_well => Next::Recovered,

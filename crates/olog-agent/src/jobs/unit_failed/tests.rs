@@ -146,6 +146,28 @@ async fn a_daemon_that_stays_active_has_recovered_and_one_that_restarts_in_a_loo
     assert!(device.machine.calls().contains(&"stop --no-block olog-units.timer".to_owned()));
 }
 
+#[test]
+fn only_a_run_that_ended_well_ends_what_a_look_sees() {
+    let end = UnitEnd { result: "exit-code".into(), exit: Some(3), signal: None, duration: 0 };
+    let open = Open { format: 1, told_at: At(0), n_untold: 0, end };
+    for (shown, expected) in [
+        ("ActiveState=inactive Result=success ExecMainCode=1 ExecMainStatus=0", Next::Recovered),
+        // Stopped by SIGTERM.
+        ("ActiveState=inactive Result=success ExecMainCode=2 ExecMainStatus=15", Next::Recovered),
+        // `systemctl reset-failed`.
+        ("ActiveState=inactive Result=success ExecMainCode=1 ExecMainStatus=3", Next::Wait),
+        // Not run since the boot.
+        ("ActiveState=inactive Result=success ExecMainCode=0 ExecMainStatus=0", Next::Wait),
+        ("ActiveState=inactive LoadState=not-found Result=success ExecMainCode=0", Next::Forget),
+        ("ActiveState=failed Result=exit-code ExecMainCode=1 ExecMainStatus=3", Next::Wait),
+        ("ActiveState=activating Result=exit-code ExecMainCode=1 ExecMainStatus=3", Next::Wait),
+    ] {
+        let properties = shown.split(' ').filter_map(|one| one.split_once('='));
+        let found = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        assert_eq!(next(&open, &found, At(1), Duration::from_secs(1_000)), expected, "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_good_end_is_a_run_after_a_failure_or_of_a_timer_and_nothing_else() {
     let device = Device::new();
