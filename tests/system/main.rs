@@ -22,3 +22,4 @@ mod packages;
 mod places;
 mod reload;
 mod site;
+mod units;
