@@ -26,7 +26,6 @@ async fn a_day_at_the_hub_is_one_line_for_each_thing_that_happened() {
     hub.wait("the try is over", |hub| hub.daemon.log_text().contains("device gone").then_some(()));
     pi.start();
     pi.wait_connected();
-    world.push("pi").await;
     pi.write("backup.err", "no space left on xvda1");
     world.push("ERR pi/backup").await;
     std::fs::remove_file(pi.log_dir.join("backup.err")).unwrap();

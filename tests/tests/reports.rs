@@ -71,7 +71,7 @@ async fn the_first_morning_tells_the_night_and_the_second_only_what_is_new() {
     let report = reports(&hours, 1).await;
     let text = report.text();
     assert!(report.summary.contains("REPORT 1 ERR") && report.summary.contains("pi/nginx"), "{}", report.summary);
-    for words in ["13 h up to 22 Nov 11:00", "To do now (1)", "nginx not running!", "New: 3", "pi/backup"] {
+    for words in ["13 h up to 22 Nov 11:00", "To do now (1)", "nginx not running!", "New: 3", "pi (backup, nginx)"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("LOST"), "{text}");

@@ -46,6 +46,7 @@ use crate::{
     text::Redactor,
 };
 
+mod import;
 mod jobs;
 mod status;
 
@@ -99,6 +100,8 @@ enum Verb {
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Turn the configuration of the original program (olog.py) into this agent's: print it, or write it with --write.
+    Import(import::Import),
     /// Read every log file once and print what would be told of it, by which rule, and why nothing would be told of the others.
     Scan {
         /// Write nothing, send nothing (required: a running agent scans by itself). What was told before is not considered.
@@ -175,17 +178,13 @@ pub fn main() -> ExitCode {
         Err(invalid) => {
             // A job must run even if the agent's configuration is broken, and whoever asks for the status may not be able to read all of it.
             if !cli.verb.goes_on() {
-                let n = invalid.0.len();
-                complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
-                if is_denied(&invalid) {
-                    complain("this user cannot read all of it: become root");
-                }
+                let exit = refused(&invalid);
                 if matches!(cli.verb, Verb::Run { .. })
                     && let Some(first) = invalid.0.first()
                 {
                     service::status(&format!("not started: {first}"));
                 }
-                return Exit::Config.into();
+                return exit.into();
             }
             config::as_far_as_right(&source)
         }
@@ -200,6 +199,7 @@ pub fn main() -> ExitCode {
             run(&runtime, source, config)
         }
         Verb::Check => check(&source, &config),
+        Verb::Import(import) => import.answer(&source, &config),
         Verb::Join { link } => runtime.block_on(join_verb(link, &config)),
         Verb::Status { json } => runtime.block_on(status(&config, json)),
         Verb::Scan { dry_run: _, folders } => scan(&config, folders),
@@ -212,6 +212,15 @@ pub fn main() -> ExitCode {
         }
     };
     exit.into()
+}
+
+fn refused(invalid: &Invalid) -> Exit {
+    let n = invalid.0.len();
+    complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
+    if is_denied(invalid) {
+        complain("this user cannot read all of it: become root");
+    }
+    Exit::Config
 }
 
 fn is_denied(invalid: &Invalid) -> bool {
@@ -369,6 +378,7 @@ fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
     if config.live.push.channels.is_empty() {
         line(format_args!("# no [[push.channel]]: nobody is notified while the hub cannot be reached"));
     }
+    import::still_running().iter().for_each(|sentence| line(format_args!("# {sentence}")));
     print(&out)
 }
 

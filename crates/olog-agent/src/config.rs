@@ -27,6 +27,10 @@ mod keys;
 
 pub use keys::KEYS;
 
+/// The log dir of a configuration that names none.
+pub const DEFAULT_LOG_DIR: &str = "/var/log/olog";
+/// A rule's `as`: its files are not watched.
+pub const IGNORED: &str = "ignore";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What the program trusts.
@@ -99,7 +103,7 @@ pub fn defaults() -> Config {
         .unwrap_or_else(|invalid| unreachable!("the defaults are sound: {invalid}"))
 }
 
-fn take(root: &mut Table, folder: &Path) -> Config {
+pub(crate) fn take(root: &mut Table, folder: &Path) -> Config {
     root.declare(KEYS);
     let state_dir = root.take_path("state_dir", folder).unwrap_or_else(default_state_dir);
     root.show("state_dir", state_dir.display());
@@ -145,7 +149,7 @@ fn encoding(label: &str) -> Result<&'static Encoding, String> {
         .ok_or_else(|| format!("expected an encoding like \"utf-8\", \"gb18030\" or \"utf-16le\", found {label:?}"))
 }
 
-fn address(text: &str) -> Result<String, String> {
+pub(crate) fn address(text: &str) -> Result<String, String> {
     let is_good = !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(|c| is_unprintable(c) || c == ' ');
     if is_good { Ok(text.to_owned()) } else { Err("expected [USER@]HOST[:PORT]".into()) }
 }
@@ -156,10 +160,13 @@ fn rule(mut table: Table) -> Rule {
         "" => Err("must not be empty".to_owned()),
         pattern => Glob::parse(pattern),
     });
+    let choices = Suffix::ALL.map(|suffix| (suffix.as_str(), Some(suffix)));
+    let meaning = table.take_choice("as", &[choices.as_slice(), &[(IGNORED, None)]].concat());
     let rule = Rule {
         files: files.unwrap_or_else(|| Glob::parse("*").unwrap_or_else(|_| unreachable!("a star is a pattern"))),
         ignore: table.take_list_as("ignore", regex).unwrap_or_default(),
-        as_suffix: table.take_choice("as", &Suffix::ALL.map(|suffix| (suffix.as_str(), suffix))),
+        as_suffix: meaning.flatten(),
+        is_ignored: meaning == Some(None),
         encoding: table.take_as("encoding", encoding),
     };
     table.finish();
@@ -190,7 +197,7 @@ fn default_state_dir() -> PathBuf {
     PathBuf::from(first.unwrap_or("/var/lib/olog-agent"))
 }
 
-fn host_name() -> DeviceName {
+pub(crate) fn host_name() -> DeviceName {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = host.parse().or_else(|_| "localhost".parse());
     name.unwrap_or_else(|_| unreachable!("a constant name is a name"))
@@ -247,7 +254,7 @@ mod tests {
                 "agent.toml:7:11 redact: expected a regular expression: unclosed group",
                 "agent.toml:8:10 settle: must not be longer than settle_max (10s)",
                 "agent.toml:9:1 rule[0].files: is missing: expected a string",
-                "agent.toml:10:6 rule[0].as: expected \"log\" or \"err\" or \"msg\" or \"scanerr\", found \"scan\"",
+                "agent.toml:10:6 rule[0].as: expected \"log\" or \"err\" or \"msg\" or \"scanerr\" or \"ignore\", found \"scan\"",
                 "agent.toml:11:1 unknown key `ignor`, nearest `ignore`",
                 "agent.toml:13:9 push.after: expected a span of time like \"100ms\", \"60s\", \"10m\", \"12h\" or \"7d\", found \"soon\"",
             ],

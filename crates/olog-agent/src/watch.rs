@@ -72,7 +72,7 @@ pub struct Listing {
     pub silent: bool,
     /// The files that may be log files, by name.
     pub files: Vec<(Box<[u8]>, Stat)>,
-    /// Names of log files that are none, and what they are: nobody reads them. At most [`OTHERS_MAX`].
+    /// Names of log files that are none, and what they are: nobody reads them. At most 64.
     pub others: Vec<(Box<[u8]>, &'static str)>,
 }
 

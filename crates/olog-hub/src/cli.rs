@@ -34,6 +34,7 @@ mod channels;
 mod complete;
 mod devices;
 mod explain;
+mod import;
 mod incidents;
 mod reports;
 mod run;
@@ -90,6 +91,8 @@ enum Verb {
         #[arg(long)]
         local: bool,
     },
+    /// Turn the configuration of the original program (olog.py) into this hub's: print it, or write it with --write.
+    Import(import::Import),
     /// Send one notification that says why the hub is down: run by olog-hub-failed.service.
     #[command(hide = true)]
     Failed,
@@ -151,6 +154,7 @@ pub fn main() -> Exit {
         Verb::Simulate { scenario, language } => simulate::simulate(scenario, language.as_deref(), named),
         Verb::Run { log_format } => run::run(source, log_format),
         Verb::Check => with_runtime(|runtime| run::check(runtime, &source)),
+        Verb::Import(import) => import.answer(&source),
         Verb::Setup { api_url } => with_runtime(|runtime| setup::run(runtime, &source, api_url)),
         Verb::Failed => {
             log::start(None);
@@ -192,9 +196,12 @@ async fn answer(client: &Client, verb: Verb) -> VerbResult {
     let hub = &Context::of(client).await?;
     match verb {
         // Done before.
-        Verb::Run { .. } | Verb::Check | Verb::Setup { .. } | Verb::Simulate { .. } | Verb::Failed => {
-            Ok(VerbOutput::default())
-        }
+        Verb::Run { .. }
+        | Verb::Check
+        | Verb::Setup { .. }
+        | Verb::Import(_)
+        | Verb::Simulate { .. }
+        | Verb::Failed => Ok(VerbOutput::default()),
         Verb::JoinLink { device, expires, uses, local } => {
             let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local };
             devices::join_link(hub, request).await

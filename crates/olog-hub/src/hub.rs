@@ -175,23 +175,13 @@ impl Hub {
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let bell = bells.watchman.clone();
         let enrol = Arc::new(Enrol::new(store.clone(), sessions.clone(), clock.clone(), identity.public(), bell));
-        let print = certificate.as_ref().and_then(tls::Certificate::print);
-        let (seats, refusals) = (sessions.clone(), Refusals::default());
         let desk = SessionContext {
             ingest,
-            sessions: seats,
+            sessions: sessions.clone(),
             identity,
             clock: clock.clone(),
             stop: stop_edge.clone(),
-            refusals,
-        };
-        let web = Web {
-            desk: Arc::new(desk),
-            enrol: enrol.clone(),
-            store: store.clone(),
-            live: live.clone(),
-            workers: workers.clone(),
-            legacy: LegacyClients::default(),
+            refusals: Refusals::default(),
         };
         let status = StatusLine::new(&store, &sessions, &live, &bells.watchman);
         let (reload_asks, reload_requests) = mpsc::channel(8);
@@ -208,13 +198,14 @@ impl Hub {
             clock: clock.clone(),
             address,
             tls: certificate.is_some(),
-            print,
+            print: certificate.as_ref().and_then(tls::Certificate::print),
             store_url,
             reload: reload_asks,
             refused,
             workers: workers.clone(),
         };
 
+        let web = web_context(&verbs, desk);
         let watchman = watchman(&verbs, offline_policy);
         let mut core = JoinSet::new();
         let sweeps = workers.register("retention", STUCK_AFTER);
@@ -288,6 +279,18 @@ impl Hub {
             return false;
         }
         edge.is_ok()
+    }
+}
+
+/// What the port serves.
+fn web_context(verbs: &Verbs, desk: SessionContext) -> Web {
+    Web {
+        desk: Arc::new(desk),
+        enrol: verbs.enrol.clone(),
+        store: verbs.store.clone(),
+        live: verbs.live.clone(),
+        workers: verbs.workers.clone(),
+        legacy: LegacyClients::default(),
     }
 }
 

@@ -24,6 +24,7 @@ pub mod enrolment;
 pub mod events;
 mod ids;
 pub mod incidents;
+pub mod known_names;
 pub mod ledger;
 pub mod outbox;
 mod postgres;

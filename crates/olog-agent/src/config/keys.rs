@@ -36,8 +36,8 @@ pub static KEYS: &[Key] = keys! {
     "rule.files", Text, Wrong("expected a string"), "0.1";
     /// Regular expressions: lines that they match are ignored.
     "rule.ignore", Texts, Is("[]"), "0.1";
-    /// What the file counts as, instead of its suffix.
-    "rule.as", Choice(&["log", "err", "msg", "scanerr"]), Unset, "0.1";
+    /// What the file counts as, instead of its suffix; `ignore`: it is not watched.
+    "rule.as", Choice(&["log", "err", "msg", "scanerr", "ignore"]), Unset, "0.1";
     /// As `encoding`, for these files.
     "rule.encoding", Text, Unset, "0.1";
     /// The agent's own push, when the hub cannot be reached.

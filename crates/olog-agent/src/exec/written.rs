@@ -109,14 +109,17 @@ impl Written {
     }
 
     /// Everything as it came, with what is left out between the two parts.
-    pub(super) fn pieces(&mut self) -> (Vec<(Stream, &[u8])>, u64, Vec<(Stream, &[u8])>) {
+    pub(super) fn pieces(&mut self) -> (Pieces<'_>, u64, Pieces<'_>) {
         let n_left_out = self.n_bytes - (self.head.len() + self.tail.len()) as u64;
         let tail = cut(self.tail.make_contiguous(), self.tail_pieces.iter());
         (cut(&self.head, self.head_pieces.iter()), n_left_out, tail)
     }
 }
 
-fn cut<'a, 'b>(mut bytes: &'a [u8], pieces: impl Iterator<Item = &'b Piece>) -> Vec<(Stream, &'a [u8])> {
+/// Bytes in the order in which they came, each with its stream.
+type Pieces<'a> = Vec<(Stream, &'a [u8])>;
+
+fn cut<'a, 'b>(mut bytes: &'a [u8], pieces: impl Iterator<Item = &'b Piece>) -> Pieces<'a> {
     let piece = |piece: &Piece| {
         let (first, rest) = bytes.split_at_checked(piece.length).unwrap_or((bytes, &[]));
         bytes = rest;

@@ -63,12 +63,9 @@ pub fn scan_dry_run(config: &FilesConfig, now: At, tell: &mut dyn FnMut(Finding)
         let walked = list(&walk, &mut |listing| {
             for (name, stat) in &listing.files {
                 let path = listing.path.join(as_path(name));
-                match TaskName::of_file(name) {
-                    Some(named) => {
-                        tell(finding(config, &redactor, now, LogPath { log_dir, path: &path }, &named, stat))
-                    }
-                    // `x.err.1`: the watcher knows the file under its first name, or not at all.
-                    None => {}
+                // `x.err.1` is no such name: the watcher knows the file under its first name, or not at all.
+                if let Some(named) = TaskName::of_file(name) {
+                    tell(finding(config, &redactor, now, LogPath { log_dir, path: &path }, &named, stat));
                 }
             }
             for (name, what) in &listing.others {
@@ -117,6 +114,9 @@ fn finding(
     let suffix = rule.and_then(|(_, rule)| rule.as_suffix).unwrap_or(*named_suffix);
     let mut acting = Vec::new();
     let news = match read::read(place, None, quiet >= config.settle_max) {
+        Ok(_) if rule.is_some_and(|(_, rule)| rule.is_ignored) => {
+            News::Nothing("a rule says as = \"ignore\"".to_owned())
+        }
         Ok(reading) if kept::is_reported(&reading.head) => {
             News::Nothing("olog-agent exec keeps the output of a run in it, and reports the run by itself".to_owned())
         }
@@ -246,6 +246,7 @@ mod tests {
             files: Glob::parse(files).unwrap(),
             ignore: vec![regex("^DEBUG")],
             as_suffix,
+            is_ignored: false,
             encoding: None,
         };
         let config = FilesConfig {

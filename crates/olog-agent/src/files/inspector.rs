@@ -87,6 +87,9 @@ impl<'a> Inspector<'a> {
         let first = first.as_os_str().as_encoded_bytes();
         let (task, named_suffix) = TaskName::of_file(first.rsplit(|&b| b == b'/').next()?)?;
         let rule = self.config.rule(first).map(|(_, rule)| rule);
+        if rule.is_some_and(|rule| rule.is_ignored) {
+            return None;
+        }
         let suffix = rule.and_then(|rule| rule.as_suffix).unwrap_or(named_suffix);
         Some(LogFile { task, suffix, path, rule })
     }

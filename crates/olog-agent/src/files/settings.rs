@@ -93,6 +93,8 @@ pub struct Rule {
     pub ignore: Vec<Regex>,
     /// What their text means, instead of what the suffix says.
     pub as_suffix: Option<Suffix>,
+    /// They are not watched.
+    pub is_ignored: bool,
     /// As [`FilesConfig::encoding`], for these files.
     pub encoding: Option<&'static Encoding>,
 }

@@ -396,6 +396,7 @@ fn rules_ignore_lines_and_change_what_a_file_means() {
             files: Glob::parse("svc.*").unwrap(),
             ignore: vec![regex::Regex::new("^DEBUG").unwrap()],
             as_suffix: Some(Suffix::Scanerr),
+            is_ignored: false,
             encoding: None,
         }];
         config.redact = vec![regex::Regex::new("pin [0-9]+").unwrap()];

@@ -8,7 +8,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{failed, print, refused, words::Context};
+use super::{failed, import, print, refused, words::Context};
 use crate::{
     admin::{crash_report, socket::Status},
     config::Config,
@@ -93,6 +93,7 @@ pub(super) fn check(runtime: &Runtime, source: &Source) -> Exit {
     }
     lines.extend(config.schedules(Clock::system().now()).into_iter().map(|words| format!("# {words}")));
     lines.extend(config.remarks().into_iter().map(|remark| format!("# {remark}")));
+    lines.extend(import::still_running(&config).into_iter().map(|sentence| format!("# {sentence}")));
     let client = Client::new("olog-hub", config.boot.socket.clone());
     lines.extend(runtime.block_on(known_better(&client)).into_iter().map(|words| format!("# {words}")));
     print(&(lines.join("\n") + "\n"))

@@ -43,13 +43,19 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("../../../olog-agent/src/cli.rs"),
         include_str!("../../../olog-agent/src/cli/jobs.rs"),
         include_str!("../../../olog-agent/src/cli/status.rs"),
+        include_str!("import.rs"),
+        include_str!("../admin/import.rs"),
+        include_str!("../../../olog-agent/src/import.rs"),
+        include_str!("../../../olog-daemon/src/original.rs"),
+        include_str!("../../../olog-daemon/src/original/cfg.rs"),
+        include_str!("../../../olog-daemon/src/original/traces.rs"),
     ]
     .concat();
     let used: BTreeSet<&str> = code.split('"').filter(|piece| keys(EN).contains(piece)).collect();
     let unused: Vec<_> = keys(EN).into_iter().filter(|key| !used.contains(key)).collect();
     assert_eq!(unused, Vec::<&str>::new(), "keys that no code asks for");
     let looks_like_key = |piece: &&str| {
-        ["cli-", "status-", "setup-", "sent-"].iter().any(|start| piece.starts_with(start))
+        ["cli-", "status-", "setup-", "sent-", "import-"].iter().any(|start| piece.starts_with(start))
             && piece.chars().all(|c| c.is_ascii_lowercase() || c == '-')
     };
     let missing: Vec<_> = code.split('"').filter(looks_like_key).filter(|piece| !keys(EN).contains(piece)).collect();

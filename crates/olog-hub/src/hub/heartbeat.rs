@@ -136,12 +136,14 @@ impl HeartbeatWorker {
     async fn learn(&self, found: Found, host: &str, called: Result<(), String>) -> Found {
         match (called, found) {
             (Ok(()), Found::Well) => Found::Well,
-            (Ok(()), Found::Failing(_)) => {
-                tracing::info!(host, "the monitor accepts the heartbeat again");
-                Found::Well
-            }
-            (Ok(()), Found::Unknown | Found::Told) => match self.end(Some(host)).await {
-                Ok(()) => Found::Well,
+            // After a start even the first failures may belong to an incident that is open.
+            (Ok(()), found) => match self.end(Some(host)).await {
+                Ok(()) => {
+                    if let Found::Failing(_) = found {
+                        tracing::info!(host, "the monitor accepts the heartbeat again");
+                    }
+                    Found::Well
+                }
                 Err(error) => {
                     tracing::warn!(%error, "that the monitor accepts heartbeats again is not notified yet");
                     found

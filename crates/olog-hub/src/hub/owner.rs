@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{patience_of, rules_of};
 use crate::{
-    admin::crash_report,
+    admin::{crash_report, import},
     apply::{self, Rules},
     bell::Bell,
     config::{Config, Live},
@@ -80,6 +80,7 @@ impl Owner {
         stop: CancellationToken,
     ) {
         self.keep();
+        import::take_in(&self.store, &self.config.boot.state_dir).await;
         let mut bell = asked.bell.listen();
         let mut stamp = self.source.stamp();
         loop {
@@ -106,6 +107,7 @@ impl Owner {
             }
             service::reloading();
             let outcome = self.reload(&bells, clock.now()).await;
+            import::take_in(&self.store, &self.config.boot.state_dir).await;
             stamp = self.source.stamp_after(newer);
             self.refused.send_replace(outcome.clone().err());
             service::ready(None);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::devices::{DeviceId, LEGACY_VERSION, SessionStart};
 use super::renames::{TOLD_NAME, drop_tasks};
-use super::{Row, StoreError, Tx};
+use super::{Row, StoreError, Tx, known_names};
 use crate::values;
 
 /// A used or expired link is remembered for this long (ms).
@@ -257,6 +257,7 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<DeviceActionResult,
         "UPDATE devices SET state = 'forgotten', absence_id = NULL, known_at = NULL, forgotten_at = $2 WHERE id = $1",
         values![device.0, now],
     )?;
+    known_names::forget_device(tx, who)?;
     drop_tasks(tx, device)?;
     tx.execute(
         "UPDATE incidents SET ended_at = $2, ground = 'closed' WHERE device_id = $1 AND ended_at IS NULL",

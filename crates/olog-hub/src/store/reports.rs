@@ -3,6 +3,8 @@
 //! A device or task that a report names for the first time is marked with the report's time; the mark takes effect once the
 //! report's row exists.
 
+use std::collections::BTreeSet;
+
 use olog_proto::{At, Excerpt};
 use olog_push::ReportFacts;
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::devices::{self, DeviceId};
 use super::tasks::{TASK, Task, TaskId, task};
 use super::value::read_json;
-use super::{StoreError, Tx, Value};
+use super::{StoreError, Tx, Value, known_names};
 use crate::rules::liveness::Absence;
 use crate::rules::state::Days;
 use crate::values;
@@ -138,6 +140,7 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: At) -> Result<
          FROM devices WHERE state = 'joined' AND name > $1 ORDER BY name LIMIT $2",
         values![after, limit],
     )?;
+    let is_imported = known_names::are_there(tx)?;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));
@@ -159,6 +162,8 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: At) -> Result<
         });
     }
     for device in &mut found {
+        let known = if is_imported { known_names::of_device(tx, &device.name)? } else { BTreeSet::new() };
+        device.is_known |= known.contains("");
         let rows = tx.query(
             &format!("SELECT {TASK}, t.known_at, t.was, t.renamed_at FROM tasks t WHERE t.device_id = $1 AND t.is_task = 1 ORDER BY t.name"),
             values![device.id],
@@ -167,8 +172,8 @@ pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: At) -> Result<
             // A row that cannot be read at all is no reason to have no report.
             let Ok(task) = task(tx, row, 0) else { continue };
             device.tasks.push(TaskOf {
+                is_known: row.at_or_null(5)?.is_some_and(|at| at <= told_at) || known.contains(task.name.as_str()),
                 task,
-                is_known: row.at_or_null(5)?.is_some_and(|at| at <= told_at),
                 was: row.text_or_null(6)?.map(str::to_owned),
                 renamed_at: row.at_or_null(7)?,
             });

@@ -9,7 +9,7 @@ use olog_proto::{At, TaskName};
 use super::ids::DeviceId;
 pub use super::ids::TaskId;
 use super::value::read_json;
-use super::{Row, StoreError, Tx, renames, set_aside};
+use super::{Row, StoreError, Tx, known_names, renames, set_aside};
 use crate::rules::expect::{self, Facts};
 use crate::rules::incident::{TaskFacts, TaskIncident};
 use crate::values;
@@ -140,6 +140,13 @@ pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: At) -> Resul
 /// No report knows it any more.
 pub fn unknow(tx: &mut Tx<'_>, task: TaskId) -> Result<(), StoreError> {
     tx.execute("UPDATE tasks SET known_at = NULL WHERE id = $1", values![task.0])?;
+    let row = tx.query_one(
+        "SELECT d.name, t.name FROM tasks t JOIN devices d ON d.id = t.device_id WHERE t.id = $1",
+        values![task.0],
+    )?;
+    if let Some(row) = row {
+        known_names::forget_task(tx, row.text(0)?, row.text(1)?)?;
+    }
     Ok(())
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn exec() -> Vec<Figure> {
     let config = agent.daemon.config();
     let with = || {
         let mut command = Command::new(program("olog-agent"));
-        command.arg("--config").arg(&config).args(["exec", "--quiet", "--task", "bench", "--"]);
+        command.arg("--config").arg(config).args(["exec", "--quiet", "--task", "bench", "--"]);
         command
     };
     let (mut bare, mut chronic, mut ours) = (Vec::new(), Vec::new(), Vec::new());

@@ -58,7 +58,7 @@ struct Running {
     workers: Workers,
     live: watch::Sender<Arc<Live>>,
     stop: CancellationToken,
-    _rules: watch::Sender<Arc<Rules>>,
+    rules: watch::Sender<Arc<Rules>>,
     tasks: JoinSet<()>,
 }
 
@@ -74,20 +74,30 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), At(0)).await.unwrap();
         let now = live(folder.path(), watchdog);
-        let (rules, rules_seen) = watch::channel(rules_of(&now));
-        let (live, live_seen) = watch::channel(now);
+        let rules = watch::Sender::new(rules_of(&now));
+        let live = watch::Sender::new(now);
         let (workers, stop) = (Workers::default(), CancellationToken::new());
-        let mut running = Running { folder, store, workers, live, stop, _rules: rules.clone(), tasks: JoinSet::new() };
+        let mut running = Running { folder, store, workers, live, stop, rules, tasks: JoinSet::new() };
+        running.spawn();
+        running
+    }
+
+    fn spawn(&mut self) {
         let watchdog = HeartbeatWorker {
-            store: running.store.clone(),
-            workers: running.workers.clone(),
-            live: live_seen,
-            rules: rules_seen,
+            store: self.store.clone(),
+            workers: self.workers.clone(),
+            live: self.live.subscribe(),
+            rules: self.rules.subscribe(),
             outbox: Bell::default(),
             clock: Clock::system(),
         };
-        running.tasks.spawn(watchdog.run(running.stop.clone()));
-        running
+        self.tasks.spawn(watchdog.run(self.stop.clone()));
+    }
+
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        timeout(LIMIT, self.tasks.join_next()).await.expect("it stops");
+        self.stop = CancellationToken::new();
     }
 
     /// The open ones, or all.
@@ -126,6 +136,20 @@ async fn it_calls_again_and_again_and_a_reload_gives_it_another_address() {
     running.live.send_replace(live(running.folder.path(), ""));
     running.stop.cancel();
     timeout(LIMIT, running.tasks.join_next()).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn an_incident_of_an_earlier_start_is_over_although_the_first_call_of_this_one_failed() {
+    let mut somebody = Somebody::new().await;
+    somebody.status.send_replace(500);
+    let mut running = Running::start(&table(&somebody.url)).await;
+    running.until_open(1).await;
+    running.stop().await;
+    while somebody.calls.try_recv().is_ok() {}
+    running.spawn();
+    somebody.call().await;
+    somebody.status.send_replace(204);
+    running.until_open(0).await;
 }
 
 #[tokio::test]

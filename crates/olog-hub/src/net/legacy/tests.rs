@@ -185,7 +185,7 @@ async fn what_is_not_the_protocol_is_refused_and_makes_no_device() {
     let bomb = format!("{{\"payload\": {}", "[".repeat(500_000));
     let texts = [
         tungstenite::Message::text("hello"),
-        tungstenite::Message::text(&signed[..signed.len() / 2]),
+        tungstenite::Message::text(signed.chars().take(signed.len() / 2).collect::<String>()),
         tungstenite::Message::text(bomb),
         tungstenite::Message::binary(vec![0xff, 0xfe, 0x80]),
         tungstenite::Message::text(signed.replace("evil", "good")),

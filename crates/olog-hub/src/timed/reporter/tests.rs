@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::store::devices::{self, DeviceId};
 use crate::store::tasks;
 use crate::store::tests::{TestStore, stores};
+use crate::store::{enrolment, known_names};
 use crate::values;
 
 /// 2026-11-22 11:00 in Shanghai.
@@ -167,6 +168,21 @@ async fn what_is_new_is_new_in_one_report_only_and_asking_changes_nothing() {
         assert_eq!((facts.from, facts.to), (ELEVEN, ELEVEN.plus(7 * HOUR)));
         let kinds: Vec<bool> = world.made().await.iter().map(|made| made.is_daily).collect();
         assert_eq!(kinds, [true, false, true]);
+    }
+}
+
+#[tokio::test]
+async fn what_an_import_brought_is_not_new_until_a_person_forgets_it() {
+    for world in worlds("at = [\"11:00\", \"18:00\"]").await {
+        world.look(ELEVEN.plus(-HOUR)).await;
+        world.store.store.write(|tx| known_names::add(tx, "pi", ["nginx"])).await.unwrap();
+        let pi = world.join("pi").await;
+        world.text(pi, "nginx", Suffix::Log, "up\n").await;
+        world.text(pi, "php", Suffix::Log, "up\n").await;
+        world.look(ELEVEN).await;
+        assert_eq!(world.last().await.new, ["pi/php"]);
+        world.store.store.write(|tx| enrolment::forget(tx, "pi", ELEVEN)).await.unwrap();
+        assert!(!world.store.store.read(known_names::are_there).await.unwrap());
     }
 }
 
