@@ -9,7 +9,6 @@ pub mod exec;
 pub mod fallback;
 pub mod files;
 pub mod identity;
-pub mod import;
 pub mod jobs;
 pub mod join;
 pub mod kept;

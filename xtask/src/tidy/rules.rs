@@ -33,7 +33,6 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             ("spool", &[]),
             ("sweep", &["read", "spool"]),
             ("uplink", &["boot", "dial", "identity", "spool"]),
-            ("import", &["config"]),
             ("join", &["boot", "dial", "identity", "spool", "uplink"]),
             ("fallback", &["config", "identity", "spool", "uplink"]),
             ("runs", &["boot", "config", "spool", "text"]),

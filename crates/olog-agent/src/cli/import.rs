@@ -11,11 +11,10 @@ use olog_daemon::{
 };
 use olog_push::words::{Arg, Localizer};
 
+mod page;
+
 use super::{complain, failed, print, refused, status::of_terminal};
-use crate::{
-    config::{self, Config},
-    import,
-};
+use crate::config::{self, Config};
 
 /// The arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -38,7 +37,7 @@ impl Import {
         let words = |key: &str, args: &[(&'static str, &str)]| text(&say, key, args);
         let folder = std::path::absolute(&self.file).ok();
         let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
-        let page = import::page(&old, &traces(Path::new("/")), (&self.file, folder), &words);
+        let page = page::page(&old, &traces(Path::new("/")), (&self.file, folder), &words);
         let token = old.channel();
         let mut draft = Draft::default().file(original::file(source), Some(page.clone()));
         if let Some(token) = token {

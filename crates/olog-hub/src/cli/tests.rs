@@ -45,7 +45,7 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("../../../olog-agent/src/cli/status.rs"),
         include_str!("import.rs"),
         include_str!("../admin/import.rs"),
-        include_str!("../../../olog-agent/src/import.rs"),
+        include_str!("../../../olog-agent/src/cli/import/page.rs"),
         include_str!("../../../olog-daemon/src/original.rs"),
         include_str!("../../../olog-daemon/src/original/cfg.rs"),
         include_str!("../../../olog-daemon/src/original/traces.rs"),

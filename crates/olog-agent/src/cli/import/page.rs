@@ -1,4 +1,4 @@
-//! `olog-agent import OLOG.CFG`: the configuration of the original client as this agent's own.
+//! The configuration of the original client as this agent's own.
 //!
 //! Pure: turns the old configuration into TOML with a comment wherever a meaning has changed. Keys of the server are named, with the
 //! command that imports them at the hub. The output files of the original are not watched any more.
@@ -11,7 +11,7 @@ use olog_proto::DeviceName;
 use crate::config::{self, DEFAULT_LOG_DIR};
 
 /// The TOML of an old configuration that lies in `folder`.
-pub fn page(old: &OldConfig, traces: &Traces, (file, folder): (&Path, &Path), words: Words<'_>) -> String {
+pub(super) fn page(old: &OldConfig, traces: &Traces, (file, folder): (&Path, &Path), words: Words<'_>) -> String {
     let file = file.display().to_string();
     let mut page = Page::new(words);
     page.comment("import-head", &[("file", &file)]);
