@@ -7,9 +7,9 @@
 //! |---|---|
 //! | failed | a failed run: result, exit code or signal, the last lines of its journal, without secrets |
 //! | failed, and systemd restarts it (`Restart=`) | the same: systemd calls us at the restart, and the journal says how the run ended |
-//! | failed again within [`TELL_EVERY`] of the last report | it is counted; the timer reports the count in one run |
+//! | failed again within `TELL_EVERY` of the last report | it is counted; the timer reports the count in one run |
 //! | ended well, started by a timer | a good run, so that the hub learns when it runs |
-//! | ended well after a failure, or is active for [`ACTIVE_FOR`] | a good run: recovered |
+//! | ended well after a failure, or is active for `ACTIVE_FOR` | a good run: recovered |
 //! | Olog's own, or one whose command is `olog-agent exec` | nothing: the first would never end, the second reports itself |
 //!
 //! Must not: start, stop or change a unit, except the timer.
