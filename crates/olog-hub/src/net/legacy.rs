@@ -6,7 +6,7 @@
 //! hub:    ping                  every 5 s                      client: pong
 //! ```
 //!
-//! What a report says becomes events, which take the same path as an agent's: [`Ingest`]. So do LOST and BACK: a message whose
+//! What a report says becomes events, which take the same path as an agent's: [`crate::ingest`]. So do LOST and BACK: a message whose
 //! checksum holds counts as heard. The hub pushes no errors of an old client, which pushes its own.
 //!
 //! Each session is a task of its own and holds no lock while it waits, so a client that is slow, silent or lying costs only itself.
