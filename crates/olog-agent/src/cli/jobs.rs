@@ -49,6 +49,7 @@ fn show_job(say: &Localizer, job: &Job) -> String {
         None => return out,
         Some(Suggestion::CrontabLine(line)) => ("agent-job-crontab-line", line),
         Some(Suggestion::ScriptLine(line)) => ("agent-job-script-line", line),
+        Some(Suggestion::RunBy(line)) => ("agent-job-run-by", line),
         Some(Suggestion::Command(line)) => ("agent-job-command", line),
     };
     out += &format!("  {}\n    {line}\n", say.word(how));
@@ -95,4 +96,56 @@ fn text(name: &'static str, value: &str) -> Arg<'static> {
 
 fn n(name: &'static str, value: u64) -> Arg<'static> {
     (name, value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use olog_push::words::Language;
+
+    use super::*;
+    use crate::jobs::list::Kind;
+
+    fn job(reports: Option<Reports>, suggestion: Option<Suggestion>) -> Job {
+        Job {
+            kind: Kind::Cron,
+            task: "dump".into(),
+            source: "/etc/crontab".into(),
+            line: Some(3),
+            user: Some("root".into()),
+            schedule: "5 4 * * *".into(),
+            next: None,
+            command: "/opt/dump".into(),
+            reports,
+            suggestion,
+        }
+    }
+
+    #[test]
+    fn a_job_that_does_not_report_is_shown_with_the_line_that_makes_it_report() {
+        let silent = job(None, Some(Suggestion::CrontabLine("5 4 * * * root olog-agent exec …".into())));
+        let timer = Job { next: Some(3_600_000), ..job(None, Some(Suggestion::Command("olog-agent units on".into()))) };
+        let found = JobList { jobs: vec![silent, job(Some(Reports::Exec), None), timer], problems: Vec::new() };
+        let shown = |language| {
+            let say = Localizer { language, timezone: chrono_tz::UTC, now: olog_proto::At(0) };
+            show_jobs(&say, &found)
+        };
+        let head = "dump  /etc/crontab:3 (root)\n";
+        assert_eq!(
+            shown(Language::En),
+            format!(
+                "{head}  schedule: 5 4 * * *\n  /opt/dump\n  does not report to Olog\n  to make it report, replace the line by:\n    \
+                 5 4 * * * root olog-agent exec …\n\
+                 {head}  schedule: 5 4 * * *\n  /opt/dump\n  reports to Olog: runs through `olog-agent exec`\n\
+                 {head}  schedule: 5 4 * * *; next run: 01:00\n  /opt/dump\n  does not report to Olog\n  \
+                 to make it report, type:\n    olog-agent units on\n\
+                 3 jobs, of which 2 do not report to Olog\n"
+            )
+        );
+        let chinese = shown(Language::ZhCn);
+        assert!(
+            chinese.contains("要让它上报，请把这一行换成：") && chinese.contains("共 3 个任务，其中 2 个不会上报"),
+            "{chinese}"
+        );
+        assert!(!chinese.contains("agent-job"), "{chinese}");
+    }
 }

@@ -94,6 +94,8 @@ pub enum Suggestion {
     CrontabLine(String),
     /// The second line of a shell script.
     ScriptLine(String),
+    /// How a program that is no shell script is run, from a script in its place.
+    RunBy(String),
     /// A command to type.
     Command(String),
 }
@@ -359,7 +361,7 @@ fn script_suggestion(text: &str, task: &str, path: &str) -> Suggestion {
         true => Suggestion::ScriptLine(format!(
             r#"[ "$OLOG_RUN" = {task} ] || OLOG_RUN={task} exec olog-agent exec --task {task} -- "$0" "$@""#
         )),
-        false => Suggestion::Command(format!("olog-agent exec --task {task} -- {path}")),
+        false => Suggestion::RunBy(format!("olog-agent exec --task {task} -- {path}")),
     }
 }
 

@@ -120,7 +120,7 @@ async fn crontabs_and_scripts_are_listed_with_the_line_that_makes_each_report() 
     assert_eq!(
         suggestions[2..],
         [
-            Suggestion::Command("olog-agent exec --task binary -- /etc/cron.daily/binary".to_owned()),
+            Suggestion::RunBy("olog-agent exec --task binary -- /etc/cron.daily/binary".to_owned()),
             Suggestion::ScriptLine(
                 r#"[ "$OLOG_RUN" = clean ] || OLOG_RUN=clean exec olog-agent exec --task clean -- "$0" "$@""#
                     .to_owned()
