@@ -143,7 +143,7 @@ pub fn outcomes(
             IncidentEffect::End { ground, at } => {
                 update(tx, task)?;
                 if let Some(number) = task.facts.incident().and_then(|i| i.number) {
-                    incidents::end(tx, number, at, ground_text(ground))?;
+                    incidents::end_as_of(tx, number, at, ground_text(ground), now)?;
                     tx.note(line("incident over", number, Subject::Task, device, task).why(ground_text(ground)));
                 }
             }
@@ -198,7 +198,7 @@ pub fn expectations(
             expect::ExpectationEffect::End { number, due_at, at, recovery } => {
                 task.facts.was_missing(due_at, at, &rules.policy);
                 if let Some(number) = number {
-                    incidents::end(tx, number, at, came_text(recovery))?;
+                    incidents::end_as_of(tx, number, at, came_text(recovery), now)?;
                     tx.note(line("task BACK", number, Subject::Lost, device, task).why(came_text(recovery)));
                 }
             }

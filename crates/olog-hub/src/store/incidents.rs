@@ -139,6 +139,13 @@ pub fn end(tx: &mut Tx<'_>, id: u64, at: At, ground: &str) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Ends an incident whose end at `at` is known only from `now` on: a report tells it in the window of `now`.
+pub fn end_as_of(tx: &mut Tx<'_>, id: u64, at: At, ground: &str, now: At) -> Result<(), StoreError> {
+    end(tx, id, at, ground)?;
+    tx.execute("UPDATE incidents SET end_known_at = $2 WHERE id = $1", values![id, now])?;
+    Ok(())
+}
+
 /// Ends what is open of a task.
 pub fn end_of_task(tx: &mut Tx<'_>, task: TaskId, at: At, ground: &str) -> Result<(), StoreError> {
     tx.execute(
@@ -151,7 +158,7 @@ pub fn end_of_task(tx: &mut Tx<'_>, task: TaskId, at: At, ground: &str) -> Resul
 /// An ended incident goes on: the same trouble began again.
 pub fn reopen(tx: &mut Tx<'_>, id: u64, at: At) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE incidents SET ended_at = NULL, ground = NULL, last_at = $2, n_begun = n_begun + 1 WHERE id = $1",
+        "UPDATE incidents SET ended_at = NULL, end_known_at = NULL, ground = NULL, last_at = $2, n_begun = n_begun + 1 WHERE id = $1",
         values![id, at],
     )?;
     Ok(())

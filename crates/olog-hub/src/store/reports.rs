@@ -207,9 +207,10 @@ pub fn open_affairs(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Affair>, StoreErr
     rows.iter().map(affair).collect()
 }
 
-/// What was over after `from` and until `to`, the latest first, at most `limit`; and how many there are.
+/// Incidents whose end became known after `from` and until `to`, the latest end first, at most `limit`; and how many there are.
 pub fn ended(tx: &mut Tx<'_>, from: At, to: At, limit: u32) -> Result<(Vec<Affair>, u64), StoreError> {
-    let within = "i.ended_at > $1 AND i.ended_at <= $2 AND i.subject <> 'hub'";
+    let known_at = "COALESCE(i.end_known_at, i.ended_at)";
+    let within = format!("i.ended_at IS NOT NULL AND {known_at} > $1 AND {known_at} <= $2 AND i.subject <> 'hub'");
     let rows = tx.query(
         &format!("SELECT {AFFAIR} WHERE {within} ORDER BY i.ended_at DESC, i.id DESC LIMIT $3"),
         values![from, to, limit],

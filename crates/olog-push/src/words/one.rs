@@ -247,7 +247,8 @@ fn error<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
         ("subject", subject(say, notice).into()),
         ("time", say.time_exact(notice.at).into()),
     ];
-    let good = last_good_at.map_or_else(String::new, |good| {
+    // After a recovery the last good run is older than that.
+    let good = last_good_at.filter(|_| facts.reopened.is_none()).map_or_else(String::new, |good| {
         let span = say.span(notice.at.since(good));
         say.text("last-good", &[("time", say.time(good).into()), ("span", span.into())])
     });
