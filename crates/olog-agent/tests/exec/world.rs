@@ -118,3 +118,10 @@ impl Drop for World {
         }
     }
 }
+
+/// Does this process ignore the signal, and so whatever it starts? From `SigIgn` of proc(5).
+pub(crate) fn is_ignored(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(ignored.trim(), 16).unwrap() & (1 << (signal.as_raw() - 1)) != 0
+}
