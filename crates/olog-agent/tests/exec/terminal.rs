@@ -7,10 +7,13 @@ use super::world::World;
 /// A program that runs a command in a new terminal: `EXPECT` (text to wait for) and `SEND` (bytes) in turns, then prints
 /// everything and how it ended.
 const DRIVER: &str = r#"
-import os, pty, select, sys, time
+import os, pty, select, signal, sys, time
 script, command = eval(sys.argv[1]), sys.argv[2:]
 pid, fd = pty.fork()
 if pid == 0:
+    # What starts the tests in the background ignores them, and a terminal's own shell does not.
+    for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_DFL)
     os.execvp(command[0], command)
 seen = b""
 def read():
