@@ -5,6 +5,7 @@
 //! [`TRIES`] times.
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use olog_daemon::failure::chain;
 use tokio::runtime::Handle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -224,15 +225,4 @@ fn of_postgres(error: tokio_postgres::Error) -> StoreError {
 /// The server, not our disk.
 fn away(why: &str) -> StoreError {
     StoreError::Disk(format!("PostgreSQL: {why}: look after the server, or after `store.url`"))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
