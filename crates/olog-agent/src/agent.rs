@@ -36,7 +36,7 @@ use crate::{
     boot,
     config::{self, Config, Fixed, Live},
     dial::Dialer,
-    fallback::{Fallback, FallbackError},
+    fallback::{self, Fallback, FallbackError},
     files::{Files, FilesError},
     identity::{self, IdentityError, RandomSource as _, SystemRandom},
     runs::{self, RunsError},
@@ -156,6 +156,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         live,
         clock: clock.clone(),
         chance: SystemRandom,
+        pause: fallback::PAUSE,
         worker: health.register("own push", STUCK_AFTER),
     };
     let workers =

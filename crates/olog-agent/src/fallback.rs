@@ -47,6 +47,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const PAGE: (usize, usize) = (500, 256 * 1024);
 /// Notices that wait for one receiver; beyond, events stay in the spool until there is room.
 const WAITING_MAX: usize = 500;
+/// So that a receiver of a device without a hub gets at most one message a minute.
+pub const PAUSE: Duration = Duration::from_secs(60);
 
 /// The worker.
 pub struct Fallback<C> {
@@ -60,6 +62,8 @@ pub struct Fallback<C> {
     pub clock: Clock,
     /// For jitter.
     pub chance: C,
+    /// After a message the next one to the same receiver waits this long and takes with it whatever came meanwhile: [`PAUSE`].
+    pub pause: Duration,
     /// How it is.
     pub worker: Worker,
 }
@@ -78,7 +82,7 @@ pub enum FallbackError {
 impl<C: RandomSource> Fallback<C> {
     /// Watches the link until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), FallbackError> {
-        let send_log = SendLog::default();
+        let send_log = SendLog::new(self.pause);
         let mut lost_at = None;
         loop {
             let live = self.live.borrow_and_update().clone();

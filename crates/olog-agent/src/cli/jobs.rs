@@ -1,7 +1,8 @@
 //! What `jobs`, `units` and `unit-failed` print, in the language of the terminal.
 
-use olog_push::words::{Arg, Localizer};
+use olog_push::words::Localizer;
 
+use super::status::{n, text};
 use crate::jobs::{
     list::{Job, JobList, Reports, Suggestion},
     switch::{SwitchError, Switched},
@@ -88,14 +89,6 @@ pub(super) fn show_done(say: &Localizer, unit: &UnitName, done: Done) -> String 
         Done::Nothing => "agent-unit-nothing",
     };
     say.text(key, &[text("unit", unit.as_str())])
-}
-
-fn text(name: &'static str, value: &str) -> Arg<'static> {
-    (name, value.to_owned().into())
-}
-
-fn n(name: &'static str, value: u64) -> Arg<'static> {
-    (name, value.into())
 }
 
 #[cfg(test)]

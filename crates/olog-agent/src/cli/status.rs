@@ -81,11 +81,13 @@ fn problem(say: &Localizer, note: &Note) -> String {
     say.text("agent-note", &[text("problem", &in_words), text("path", &path), text("text", &note.text)])
 }
 
-fn text(name: &'static str, value: &str) -> Arg<'static> {
+/// A text as an argument of a sentence.
+pub(super) fn text(name: &'static str, value: &str) -> Arg<'static> {
     (name, value.to_owned().into())
 }
 
-fn n(name: &'static str, value: u64) -> Arg<'static> {
+/// A number as an argument of a sentence.
+pub(super) fn n(name: &'static str, value: u64) -> Arg<'static> {
     (name, value.into())
 }
 

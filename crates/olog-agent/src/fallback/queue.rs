@@ -10,19 +10,24 @@ use olog_proto::{At, DeviceName};
 use olog_push::{Answer, Channel, Message, Notice, Receiver, Refusal};
 use tokio::time::Instant;
 
-/// After a message the next one to the same receiver waits this long and takes with it whatever came meanwhile.
-const PAUSE: Duration = Duration::from_secs(60);
 /// A receiver that failed is tried again after so long, then twice as long, up to the bound.
 const RETRY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(900));
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// When each receiver accepted something, over all outages.
-#[derive(Debug, Default)]
-pub(super) struct SendLog(Mutex<HashMap<String, Vec<At>>>);
+/// When each receiver accepted something, over all outages, and how long it is left alone after a message.
+#[derive(Debug)]
+pub(super) struct SendLog {
+    sent_at: Mutex<HashMap<String, Vec<At>>>,
+    pause: Duration,
+}
 
 impl SendLog {
+    pub(super) fn new(pause: Duration) -> SendLog {
+        SendLog { sent_at: Mutex::default(), pause }
+    }
+
     fn with<T>(&self, receiver: &str, f: impl FnOnce(&mut Vec<At>) -> T) -> T {
-        f(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(receiver.to_owned()).or_default())
+        f(self.sent_at.lock().unwrap_or_else(PoisonError::into_inner).entry(receiver.to_owned()).or_default())
     }
 }
 
@@ -123,7 +128,7 @@ impl<'a> ReceiverQueue<'a> {
         });
         self.n_failed = 0;
         // That the hub is gone keeps no error waiting.
-        self.not_before = Instant::now() + if tells_event { PAUSE } else { Duration::ZERO };
+        self.not_before = Instant::now() + if tells_event { self.send_log.pause } else { Duration::ZERO };
         if is_accepted {
             self.send_log.with(&self.name, |sent_at| sent_at.push(now));
         }
