@@ -378,6 +378,7 @@ import-keep-days = As before, but files that have not been reported yet are neve
 import-not-watched = The output of olog.py itself is not watched any more.
 import-push = Used only while the hub cannot be reached; otherwise the hub pushes.
 import-join = The server was { $server }. To connect this device, run there: olog-hub join-link --device { $device }, and here: olog-agent join LINK
+import-join-local = The server ran on this machine. To connect this device to the hub here: olog-hub join-link --local --device { $device } | olog-agent join
 import-join-here = To connect this device, run on the hub: olog-hub join-link --device { $device }, and here: olog-agent join LINK
 import-hub-keys = report_time, htmldir, htmlurl and device_tasks belong to the hub: olog-hub import { $file }
 import-bad-address = olog.cfg: the address "{ $address }" is left out: expected [USER@]HOST[:PORT].

@@ -328,6 +328,7 @@ import-keep-days = 与原来相同，但尚未上报的文件不会被删除。
 import-not-watched = 不再监视 olog.py 自身的输出。
 import-push = 仅在连不上服务端时使用；平时由服务端推送。
 import-join = 原来的服务器是 { $server }。要接入本设备，请在那里运行 olog-hub join-link --device { $device }，再在本机运行 olog-agent join LINK
+import-join-local = 原来的服务器就在本机。要把本设备接入本机的服务端，请运行：olog-hub join-link --local --device { $device } | olog-agent join
 import-join-here = 要接入本设备，请在服务端上运行 olog-hub join-link --device { $device }，再在本机运行 olog-agent join LINK
 import-hub-keys = report_time、htmldir、htmlurl 和 device_tasks 属于服务端：olog-hub import { $file }
 import-bad-address = olog.cfg：地址“{ $address }”无效，已略去；应为 [USER@]HOST[:PORT]。

@@ -19,6 +19,9 @@ pub(super) fn page(old: &OldConfig, traces: &Traces, (file, folder): (&Path, &Pa
     page.traces(traces);
     let device = device(&mut page, old);
     match &old.svr_ip {
+        Some(host) if ["localhost", "127.0.0.1", "::1"].contains(&host.as_str()) => {
+            page.comment("import-join-local", &[("device", &device)]);
+        }
         Some(host) => {
             let server = old.svr_port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
             page.comment("import-join", &[("server", &server), ("device", &device)]);
@@ -132,6 +135,13 @@ token_file = "olog-cfg.token"
 uids = ["UID_a"]
 "##;
         assert_eq!(imported(TYPICAL, Language::En), expected);
+    }
+
+    #[test]
+    fn a_server_on_the_same_machine_needs_no_link_from_elsewhere() {
+        let page = imported(r#"{"device": "alisrv", "svr_ip": "localhost"}"#, Language::En);
+        assert!(page.contains("olog-hub join-link --local --device alisrv | olog-agent join"), "{page}");
+        assert!(!page.contains("The server was"), "{page}");
     }
 
     #[test]
