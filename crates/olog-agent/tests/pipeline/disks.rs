@@ -51,8 +51,9 @@ fn write_until_full(world: &World, folder: &str) -> usize {
         if world.has_note("disk_full") {
             return i;
         }
-        world.write(&format!("{folder}/f{i}.err"), format!("error {i}\n").repeat(200));
+        // Counted before the write: the event may be there as soon as the file is.
         let before = texts(world);
+        world.write(&format!("{folder}/f{i}.err"), format!("error {i}\n").repeat(200));
         wait("an event, or none any more", || texts(world) > before || world.has_note("disk_full"));
     }
     panic!("the disk does not become full")
