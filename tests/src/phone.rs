@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use olog_daemon::clock::Clock;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -65,7 +65,7 @@ pub struct Push {
     /// When the call had arrived.
     pub at: Instant,
     /// The same as wall-clock time.
-    pub wall: At,
+    pub wall: Timestamp,
     /// The uid, the topic as `topic:N`, or the SPT.
     pub receiver: String,
     /// The text of the card.
@@ -312,6 +312,6 @@ impl Phone {
     }
 }
 
-fn now() -> (Instant, At) {
+fn now() -> (Instant, Timestamp) {
     (Instant::now(), Clock::system().now())
 }

@@ -13,7 +13,7 @@ use olog_daemon::{
     config::Source,
 };
 use olog_journeys::world::{Agent, Hub, World};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use tokio::task::JoinSet;
 
 const MINUTE: i64 = 60_000;
@@ -50,7 +50,7 @@ impl Hours {
     pub(crate) const DEVICE: &str = "[[device]]\nname = \"pi\"\noffline_after = \"never\"\n";
 
     /// With this hub, whose configuration holds [`Hours::DEVICE`], from this instant.
-    pub(crate) async fn begin_with(world: World, hub: Hub, start: At) -> Hours {
+    pub(crate) async fn begin_with(world: World, hub: Hub, start: Timestamp) -> Hours {
         let pi = world.agent_off("pi", "settle = \"0s\"", "");
         let (clock, hand) = Clock::manual(start);
         let running = Some(Hours::start(&hub, &clock).await);

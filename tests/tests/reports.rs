@@ -15,7 +15,7 @@ use olog_journeys::{
     Push,
     world::{Hub, World},
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::{disks::SmallDisk, hours::Hours};
 
@@ -23,9 +23,9 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// 2026-11-22 11:00 in Shanghai.
-const ELEVEN: At = At(1_795_316_400_000);
+const ELEVEN: Timestamp = Timestamp(1_795_316_400_000);
 /// The evening before.
-const TEN_PM: At = At(ELEVEN.0 - 13 * HOUR);
+const TEN_PM: Timestamp = Timestamp(ELEVEN.0 - 13 * HOUR);
 const ZONE: &str = "timezone = \"Asia/Shanghai\"";
 
 /// A hub in that time zone, with this `[report]` section.

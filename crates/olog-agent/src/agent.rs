@@ -24,7 +24,7 @@ use olog_daemon::{
     socket::bind,
     workers::Workers,
 };
-use olog_proto::{At, Note, event::Id128};
+use olog_proto::{Note, Timestamp, event::Id128};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     boot,
-    config::{self, Config, Fixed, Live},
+    config::{self, Config, Fixed, ReloadableConfig},
     dial::Dialer,
     fallback::{self, Fallback, FallbackError},
     files::{Files, FilesError},
@@ -212,7 +212,7 @@ struct Agent {
     source: Source,
     stamp: Stamp,
     fixed: Fixed,
-    live: watch::Sender<Arc<Live>>,
+    live: watch::Sender<Arc<ReloadableConfig>>,
     clock: Clock,
     handle: Handle,
     spool: Spool,
@@ -435,9 +435,9 @@ fn open_spool(state_dir: &Path) -> Result<Spool, Fatal> {
     Ok(spool)
 }
 
-fn newest(spool: &Spool) -> At {
+fn newest(spool: &Spool) -> Timestamp {
     let stored = spool.meta(NEWEST).ok().flatten();
-    At(stored.and_then(|ms| ms.parse().ok()).unwrap_or(0))
+    Timestamp(stored.and_then(|ms| ms.parse().ok()).unwrap_or(0))
 }
 
 #[cfg(test)]

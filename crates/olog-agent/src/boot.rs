@@ -4,12 +4,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use olog_proto::{At, BootId, event::Id128};
+use olog_proto::{BootId, Timestamp, event::Id128};
 
 use crate::spool::Stamp;
 
 /// What an event that is made now carries.
-pub fn stamp(at: At) -> Stamp {
+pub fn stamp(at: Timestamp) -> Stamp {
     Stamp { at, boot: id(), up: up() }
 }
 

@@ -23,7 +23,7 @@ use olog_daemon::{
     service::{self, Exit},
     socket::{AskError, Client},
 };
-use olog_proto::{Excerpt, JoinLink, Suffix, TaskName};
+use olog_proto::{Excerpt, JoinLink, LogKind, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
 use self::jobs::{show_done, show_jobs, show_switch_error, show_switched};
@@ -514,10 +514,10 @@ fn show_excerpt(excerpt: &Excerpt) -> String {
 /// One file: what it is, what would be told, what acts on it.
 fn show_finding(found: &files::Finding) -> String {
     let means = match found.suffix {
-        Suffix::Err => "error, pushed at once",
-        Suffix::Msg => "message, pushed at once",
-        Suffix::Scanerr => "error, in the daily report only",
-        Suffix::Log => "log of a good run, not pushed",
+        LogKind::Err => "error, pushed at once",
+        LogKind::Msg => "message, pushed at once",
+        LogKind::Scanerr => "error, in the daily report only",
+        LogKind::Log => "log of a good run, not pushed",
     };
     let seconds = u64::try_from(found.changed_at.0 / 1000).unwrap_or(0);
     let changed_at = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(seconds));

@@ -1,7 +1,7 @@
 //! The agent's configuration: the keys of `agent.toml` ([`KEYS`]), parsed and validated.
 //!
 //! Every key is optional; without any file the agent watches `/var/log/olog`. Either the whole configuration is accepted or none of
-//! it. [`Config`] has two halves: [`Fixed`] cannot change while the agent runs (a change needs a restart), [`Live`] is replaced as a
+//! it. [`Config`] has two halves: [`Fixed`] cannot change while the agent runs (a change needs a restart), [`ReloadableConfig`] is replaced as a
 //! whole by a reload. Tests compare the defaults in [`KEYS`] with those in the shipped `packaging/agent/agent.toml`.
 //!
 //! Must not: act on anything; it looks at the host's name and `$STATE_DIRECTORY`, and opens no file but those of the configuration.
@@ -17,7 +17,7 @@ use olog_daemon::{
     config::{Invalid, Source, Table, read, read_text, show_span},
     socket,
 };
-use olog_proto::{DeviceName, Suffix, TEXT_MAX, name::is_unprintable};
+use olog_proto::{DeviceName, LogKind, TEXT_MAX, name::is_unprintable};
 use olog_push::{Channel, ChannelCatalog};
 use regex::Regex;
 
@@ -39,7 +39,7 @@ pub struct Config {
     /// Needs a restart.
     pub fixed: Fixed,
     /// Changes with a reload.
-    pub live: Arc<Live>,
+    pub live: Arc<ReloadableConfig>,
 }
 
 /// What a running agent cannot change.
@@ -53,7 +53,7 @@ pub struct Fixed {
 
 /// What a reload swaps.
 #[derive(Debug)]
-pub struct Live {
+pub struct ReloadableConfig {
     /// The name that the device would like to have.
     pub device: DeviceName,
     /// How to reach it by ssh.
@@ -131,7 +131,7 @@ pub(crate) fn take(root: &mut Table, folder: &Path) -> Config {
         root.fault("settle", &format!("must not be longer than settle_max ({})", show_span(files.settle_max)));
     }
     let (address, push) = (root.take_as("address", address), Push::take(root));
-    let live = Live { device, address, files, push, effective: root.effective() };
+    let live = ReloadableConfig { device, address, files, push, effective: root.effective() };
     Config { fixed: Fixed { state_dir, socket }, live: Arc::new(live) }
 }
 
@@ -160,7 +160,7 @@ fn rule(mut table: Table) -> Rule {
         "" => Err("must not be empty".to_owned()),
         pattern => Glob::parse(pattern),
     });
-    let choices = Suffix::ALL.map(|suffix| (suffix.as_str(), Some(suffix)));
+    let choices = LogKind::ALL.map(|suffix| (suffix.as_str(), Some(suffix)));
     let meaning = table.take_choice("as", &[choices.as_slice(), &[(IGNORED, None)]].concat());
     let rule = Rule {
         files: files.unwrap_or_else(|| Glob::parse("*").unwrap_or_else(|_| unreachable!("a star is a pattern"))),

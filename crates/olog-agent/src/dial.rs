@@ -19,7 +19,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use olog_daemon::clock::Clock;
-use olog_proto::{At, identity::KeyPrint};
+use olog_proto::{Timestamp, identity::KeyPrint};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
@@ -145,17 +145,17 @@ pub enum DialError {
 #[derive(Debug, Clone)]
 pub struct Dialer {
     clock: Clock,
-    newest: At,
+    newest: Timestamp,
 }
 
 impl Dialer {
     /// `newest`: a time that is known to have passed.
-    pub fn new(clock: Clock, newest: At) -> Dialer {
+    pub fn new(clock: Clock, newest: Timestamp) -> Dialer {
         Dialer { clock, newest: newest.max(built_at()) }
     }
 
     /// When certificates are judged: no earlier than what is known to have passed.
-    fn judged_at(&self) -> At {
+    fn judged_at(&self) -> Timestamp {
         self.clock.now().max(self.newest)
     }
 }
@@ -310,13 +310,13 @@ fn system_roots() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-fn tls(pin: Option<KeyPrint>, now: At) -> Result<ClientConfig, String> {
+fn tls(pin: Option<KeyPrint>, now: Timestamp) -> Result<ClientConfig, String> {
     tls_with(pin, now, system_roots)
 }
 
 fn tls_with(
     pin: Option<KeyPrint>,
-    now: At,
+    now: Timestamp,
     roots: impl FnOnce() -> Result<RootCertStore, String>,
 ) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
@@ -337,7 +337,7 @@ fn tls_with(
 
 /// The instant at which certificates are judged.
 #[derive(Debug)]
-struct Judged(At);
+struct Judged(Timestamp);
 
 impl TimeProvider for Judged {
     fn current_time(&self) -> Option<UnixTime> {
@@ -346,10 +346,10 @@ impl TimeProvider for Judged {
 }
 
 /// When this program was built: packages keep the time of the file.
-fn built_at() -> At {
+fn built_at() -> Timestamp {
     let built = std::env::current_exe().and_then(std::fs::metadata).and_then(|m| m.modified()).ok();
     let since = built.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    At(i64::try_from(since.as_millis()).unwrap_or(0))
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 /// Trusts one key, whatever the certificate around it says.

@@ -27,7 +27,7 @@ use std::{ffi::OsString, fs::File, io, path::PathBuf, process::Stdio, time::Dura
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use olog_daemon::{clock::Clock, socket::Client};
 use olog_proto::{
-    At, TaskName,
+    TaskName, Timestamp,
     event::{end_text, is_good_end},
 };
 use tokio::{
@@ -101,7 +101,7 @@ pub enum ExecError {
         /// The task.
         task: TaskName,
         /// Since when.
-        since: Option<At>,
+        since: Option<Timestamp>,
     },
     /// No lock can be taken.
     #[error("{task}: the lock cannot be taken")]
@@ -116,7 +116,7 @@ pub enum ExecError {
     RandomBytes(#[source] io::Error),
 }
 
-fn since_words(since: Option<At>) -> String {
+fn since_words(since: Option<Timestamp>) -> String {
     let at = since.and_then(|at| u64::try_from(at.0 / 1000).ok());
     at.map(|s| format!(" since {}", humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(s))))
         .unwrap_or_default()

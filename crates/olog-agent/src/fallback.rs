@@ -20,7 +20,7 @@ mod queue;
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use olog_daemon::{clock::Clock, workers::Worker};
-use olog_proto::{At, OwnPush};
+use olog_proto::{OwnPush, Timestamp};
 use olog_push::{
     Notice,
     words::{Composed, Context, Language, compose},
@@ -32,7 +32,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Live,
+    config::ReloadableConfig,
     identity::RandomSource,
     spool::{Spool, SpoolError},
     uplink::ConnectionStatus,
@@ -57,7 +57,7 @@ pub struct Fallback<C> {
     /// How the link to the hub stands.
     pub link: watch::Receiver<ConnectionStatus>,
     /// Whether, when and where to push.
-    pub live: watch::Receiver<Arc<Live>>,
+    pub live: watch::Receiver<Arc<ReloadableConfig>>,
     /// Wall time.
     pub clock: Clock,
     /// For jitter.
@@ -131,7 +131,12 @@ impl<C: RandomSource> Fallback<C> {
 
     /// Notifies those who heard that the hub is unreachable that it is reachable again, once the connection has held for `after`. Goes on until it is
     /// dropped, or until the spool cannot be used any more.
-    async fn welcome(&self, live: &Live, send_log: &SendLog, after: Duration) -> Result<Infallible, SpoolError> {
+    async fn welcome(
+        &self,
+        live: &ReloadableConfig,
+        send_log: &SendLog,
+        after: Duration,
+    ) -> Result<Infallible, SpoolError> {
         let mut link = self.link.clone();
         connected(&mut link).await;
         let at = self.clock.now();
@@ -181,9 +186,9 @@ impl<C: RandomSource> Fallback<C> {
     /// notified too.
     async fn push(
         &self,
-        live: &Live,
+        live: &ReloadableConfig,
         send_log: &SendLog,
-        since: At,
+        since: Timestamp,
         gone_after: Duration,
     ) -> Result<Infallible, SpoolError> {
         tracing::warn!(after = ?live.push.after, "the hub is away: this device pushes by itself");
@@ -216,7 +221,12 @@ impl<C: RandomSource> Fallback<C> {
 
     /// That the hub is gone, into the queues of those who do not know it yet. One that this device never met, or that sent it
     /// away, is not missed.
-    fn miss(&self, queues: &mut [ReceiverQueue<'_>], live: &Live, since: At) -> Result<(), SpoolError> {
+    fn miss(
+        &self,
+        queues: &mut [ReceiverQueue<'_>],
+        live: &ReloadableConfig,
+        since: Timestamp,
+    ) -> Result<(), SpoolError> {
         let link = self.link.borrow().clone();
         if link.revoked || !hub::is_met(&self.spool)? {
             return Ok(());
@@ -238,7 +248,7 @@ impl<C: RandomSource> Fallback<C> {
         outage: &mut Outage,
         pending: &mut PendingAcks,
         queues: &mut [ReceiverQueue<'_>],
-        live: &Live,
+        live: &ReloadableConfig,
     ) -> Result<(), SpoolError> {
         while queues.iter().all(|queue| queue.waiting.len() < WAITING_MAX) {
             let events = self.spool.after(outage.seen(self.spool.epoch(), self.spool.acked()), PAGE.0, PAGE.1)?;
@@ -323,7 +333,12 @@ struct TurnResult {
 }
 
 /// Returns when there was no session for so long; since when is noted, unless it was known.
-async fn away(link: &mut watch::Receiver<ConnectionStatus>, time: Duration, clock: &Clock, lost_at: &mut Option<At>) {
+async fn away(
+    link: &mut watch::Receiver<ConnectionStatus>,
+    time: Duration,
+    clock: &Clock,
+    lost_at: &mut Option<Timestamp>,
+) {
     loop {
         if link.wait_for(|link| !link.connected).await.is_err() {
             return std::future::pending().await;

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes as Body};
 use hyper_util::rt::TokioIo;
 use olog_daemon::clock::Clock;
-use olog_proto::{At, DeviceName, JoinLink, Nonce, PublicKey, SecretKey, event::Id128};
+use olog_proto::{DeviceName, JoinLink, Nonce, PublicKey, SecretKey, Timestamp, event::Id128};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -111,7 +111,7 @@ pub async fn join(
     clock: &Clock,
     chance: &mut dyn RandomSource,
 ) -> Result<Hub, JoinError> {
-    join_by(&Dialer::new(clock.clone(), At(0)), link, who, clock, chance).await
+    join_by(&Dialer::new(clock.clone(), Timestamp(0)), link, who, clock, chance).await
 }
 
 async fn join_by(

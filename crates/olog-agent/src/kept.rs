@@ -24,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use olog_proto::{Suffix, TaskName, name::escape};
+use olog_proto::{LogKind, TaskName, name::escape};
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -113,7 +113,7 @@ pub fn keep(log_dirs: &[PathBuf], run: &KeptRun<'_>) -> io::Result<PathBuf> {
 }
 
 fn keep_in(folder: &Path, run: &KeptRun<'_>) -> io::Result<PathBuf> {
-    let suffix = if run.is_good { Suffix::Log } else { Suffix::Err };
+    let suffix = if run.is_good { LogKind::Log } else { LogKind::Err };
     let path = folder.join(file_name(run.task, suffix));
     let is_there = replaces(&path, run.task)?;
     let new = folder.join(format!(".exec-{}.new", run.run));
@@ -132,7 +132,7 @@ fn keep_in(folder: &Path, run: &KeptRun<'_>) -> io::Result<PathBuf> {
     }
     written?;
     // A file that is not the report says nothing. One that is would say that the error is still there.
-    let before = folder.join(file_name(run.task, Suffix::Err));
+    let before = folder.join(file_name(run.task, LogKind::Err));
     if run.is_good
         && !run.is_reported
         && matches!(replaces(&before, run.task), Ok(true))
@@ -185,7 +185,7 @@ fn end_line(file: &mut File, text: &[u8]) -> io::Result<()> {
 }
 
 /// `NAME.log`; what cannot be in a file's name is written as `%2f`, and a name that is too long is cut.
-fn file_name(task: &TaskName, suffix: Suffix) -> String {
+fn file_name(task: &TaskName, suffix: LogKind) -> String {
     let name = task.as_str().replace('/', "%2f");
     let most = FILE_NAME_MAX - 1 - suffix.as_str().len();
     format!("{}.{suffix}", name.get(..name.floor_char_boundary(most)).unwrap_or_default())

@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use olog_proto::{At, Change};
+use olog_proto::{Change, Timestamp};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
@@ -103,13 +103,13 @@ impl Stat {
     }
 
     /// The last change of its bytes.
-    pub fn changed_at(&self) -> At {
-        At(self.mtime.div_euclid(1_000_000))
+    pub fn changed_at(&self) -> Timestamp {
+        Timestamp(self.mtime.div_euclid(1_000_000))
     }
 
     /// When the inode was made.
-    pub fn born_at(&self) -> Option<At> {
-        self.born.map(|born| At(born.div_euclid(1_000_000)))
+    pub fn born_at(&self) -> Option<Timestamp> {
+        self.born.map(|born| Timestamp(born.div_euclid(1_000_000)))
     }
 }
 

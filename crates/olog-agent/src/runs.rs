@@ -31,7 +31,7 @@ use std::{
 };
 
 use olog_daemon::socket::owner_of;
-use olog_proto::{At, BootId, TaskName};
+use olog_proto::{BootId, TaskName, Timestamp};
 use rustix::{
     fs::{AtFlags, FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid},
     io::Errno,
@@ -98,7 +98,7 @@ pub struct Start {
     /// The user that started it. Believed only of files that belong to root or to the folder's owner.
     pub uid: u32,
     /// When, by the device's clock.
-    pub at: At,
+    pub at: Timestamp,
     /// The boot during which it was started.
     pub boot: BootId,
     /// Milliseconds since that boot.
@@ -109,7 +109,7 @@ pub struct Start {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// When, by the device's clock.
-    pub at: At,
+    pub at: Timestamp,
     /// Milliseconds since the boot of [`Start::boot`].
     pub up: u64,
     /// How.
@@ -125,7 +125,7 @@ pub enum How {
     /// With `--lock`: an earlier run of the task was still going on, so the command was not started.
     NotStarted {
         /// When the earlier run started, if its lock file says so.
-        running_since: Option<At>,
+        running_since: Option<Timestamp>,
     },
 }
 

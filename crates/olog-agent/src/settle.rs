@@ -17,7 +17,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::spool::FileKey;
 
@@ -71,7 +71,7 @@ pub struct Pending {
     /// When its first change came, since boot.
     pub first: Duration,
     /// The same, by the device's clock.
-    pub first_at: At,
+    pub first_at: Timestamp,
     /// The kernel told of it.
     pub live: bool,
     /// What is known of its writer.
@@ -106,7 +106,7 @@ impl Settle {
     }
 
     /// Something happened to a file.
-    pub fn touch(&mut self, file: &FileKey, touch: FileSignal, now: Duration, now_at: At) {
+    pub fn touch(&mut self, file: &FileKey, touch: FileSignal, now: Duration, now_at: Timestamp) {
         let known = self.files.get(file).copied();
         let mut pending = known.unwrap_or(Pending {
             first: now,
@@ -161,7 +161,7 @@ impl Settle {
     }
 
     /// A look at `due` that no change asked for.
-    pub fn look_at(&mut self, file: FileKey, due: Duration, now_at: At) {
+    pub fn look_at(&mut self, file: FileKey, due: Duration, now_at: Timestamp) {
         let pending = Pending {
             first: due,
             first_at: now_at,
@@ -228,7 +228,7 @@ mod tests {
         let mut settle = Settle::new(100 * MS, 10_000 * MS);
         let file = FileKey { folder: FolderId(1), name: b"x.err".to_vec() };
         for (at, touch) in touches {
-            settle.touch(&file, *touch, *at * MS, At(0));
+            settle.touch(&file, *touch, *at * MS, Timestamp(0));
         }
         assert_eq!(settle.next_due(), Some(ready_at * MS));
         assert!(settle.ready((ready_at - 1) * MS, 9).is_empty());
@@ -256,10 +256,10 @@ mod tests {
     fn a_file_that_was_put_back_is_not_ready_at_each_write() {
         let mut settle = Settle::new(100 * MS, 10_000 * MS);
         let file = FileKey { folder: FolderId(1), name: b"x.log".to_vec() };
-        settle.touch(&file, FileSignal::Written, MS, At(0));
+        settle.touch(&file, FileSignal::Written, MS, Timestamp(0));
         let (file, pending) = settle.ready(1001 * MS, 1).remove(0);
         settle.again(file.clone(), pending, 60_000 * MS);
-        settle.touch(&file, FileSignal::Written, 30_000 * MS, At(0));
+        settle.touch(&file, FileSignal::Written, 30_000 * MS, Timestamp(0));
         assert_eq!(settle.next_due(), Some(31_000 * MS));
     }
 

@@ -19,7 +19,7 @@ use olog_daemon::{
     socket::Peer,
     workers::{Worker, WorkerStatus, Workers},
 };
-use olog_proto::{Epoch, Note, TaskName, What};
+use olog_proto::{Epoch, EventContent, Note, TaskName};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     boot,
-    config::Live,
+    config::ReloadableConfig,
     files::Files,
     runs::{self, Look, Reported, RunningRun},
     spool::{Batch, Spool},
@@ -121,7 +121,7 @@ pub struct SocketContext {
     /// Where to, and as whom.
     pub setup: watch::Receiver<Setup>,
     /// What is in force: how a run's output is read.
-    pub live: watch::Receiver<Arc<Live>>,
+    pub live: watch::Receiver<Arc<ReloadableConfig>>,
     /// Asks that the run files are read.
     pub look: mpsc::Sender<Look>,
     /// The runs by `exec` that go on.
@@ -270,7 +270,7 @@ impl SocketContext {
             return refusal(StatusCode::INSUFFICIENT_STORAGE, "the spool is full (spool_max)");
         }
         let what = match run {
-            Run::Started { task, run } => What::RunStarted { task, run },
+            Run::Started { task, run } => EventContent::RunStarted { task, run },
             Run::Ended(end) => end.ended.into_event(&end.task, &end.run, &live),
         };
         let stamp = boot::stamp(self.clock.now());

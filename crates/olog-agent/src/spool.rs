@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use olog_daemon::failure::{Consequence, Failure};
-use olog_proto::{At, BootId, DeviceTime, Epoch, Event, Note, OwnPush, What};
+use olog_proto::{BootId, DeviceTime, Epoch, Event, EventContent, Note, OwnPush, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +118,7 @@ impl Failure for SpoolError {
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp {
     /// When it happened, by the device's clock.
-    pub at: At,
+    pub at: Timestamp,
     /// The boot during which it is made.
     pub boot: BootId,
     /// Milliseconds since that boot.
@@ -137,14 +137,14 @@ pub struct SpoolSize {
 /// What one transaction writes: events, and what is known of their files from now on.
 #[derive(Debug, Default)]
 pub struct Batch {
-    events: Vec<(Stamp, What, Option<FileKey>)>,
+    events: Vec<(Stamp, EventContent, Option<FileKey>)>,
     files: Vec<(FileKey, Option<FileState>)>,
     meta: Vec<(String, String)>,
 }
 
 impl Batch {
     /// An event, and the file that it speaks of.
-    pub fn say(&mut self, stamp: Stamp, what: What, file: Option<FileKey>) {
+    pub fn say(&mut self, stamp: Stamp, what: EventContent, file: Option<FileKey>) {
         self.events.push((stamp, what, file));
     }
 
@@ -192,7 +192,7 @@ impl Batch {
     }
 
     /// What its events say, in their order.
-    pub fn events(&self) -> impl ExactSizeIterator<Item = &What> {
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &EventContent> {
         self.events.iter().map(|(_, what, _)| what)
     }
 
@@ -230,18 +230,18 @@ impl std::fmt::Debug for Spool {
 /// An event as it is stored: all but its number and its pushes.
 #[derive(Serialize)]
 struct Body<'a> {
-    at: At,
+    at: Timestamp,
     boot: BootId,
     up: u64,
-    what: &'a What,
+    what: &'a EventContent,
 }
 
 #[derive(Deserialize)]
 struct OwnedBody {
-    at: At,
+    at: Timestamp,
     boot: BootId,
     up: u64,
-    what: What,
+    what: EventContent,
 }
 
 impl Spool {
@@ -392,11 +392,11 @@ impl Spool {
         let mut state = self.lock();
         let n = state.last + 1;
         let path = note.path.clone().unwrap_or_default();
-        let what = What::Note(note);
+        let what = EventContent::Note(note);
         let bytes = self.transact(&mut state, |tx| {
             let body = encode(stamp, &what)?;
             tx.prepare_cached("INSERT INTO event (n, body) VALUES (?, ?)")?.execute(params![number(n), body])?;
-            if let What::Note(note) = &what {
+            if let EventContent::Note(note) = &what {
                 match (note.once, note.over) {
                     (true, _) => {}
                     (false, true) => {
@@ -501,7 +501,7 @@ impl Spool {
     }
 }
 
-fn encode(stamp: Stamp, what: &What) -> rusqlite::Result<Vec<u8>> {
+fn encode(stamp: Stamp, what: &EventContent) -> rusqlite::Result<Vec<u8>> {
     serde_json::to_vec(&Body { at: stamp.at, boot: stamp.boot, up: stamp.up, what })
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }
@@ -516,10 +516,10 @@ fn decode(n: u64, body: &[u8], pushed: Option<&[u8]>) -> Event {
             let note = Note { code: "spool_unreadable".to_owned(), path: None, text, over: false, once: true };
             Event {
                 n,
-                at: DeviceTime(At(0)),
+                at: DeviceTime(Timestamp(0)),
                 boot: olog_proto::event::Id128([0; 16]),
                 up: 0,
-                what: What::Note(note),
+                what: EventContent::Note(note),
                 pushed,
             }
         }

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use olog_daemon::pulse::Pulse;
-use olog_proto::{At, TaskName, name::path_text};
+use olog_proto::{TaskName, Timestamp, name::path_text};
 use rustix::fs::AtFlags;
 
 use crate::read::{self, LogPath, ReadError, as_path};
@@ -43,7 +43,7 @@ pub struct Sweep {
 struct HubClock {
     skew: i64,
     up: Duration,
-    at: At,
+    at: Timestamp,
 }
 
 /// What a run did.
@@ -66,7 +66,7 @@ impl Sweep {
     }
 
     /// The hub's clock less this device's, in milliseconds; none: the hub is away.
-    pub fn hub_clock(&mut self, skew: Option<i64>, now: Duration, now_at: At) {
+    pub fn hub_clock(&mut self, skew: Option<i64>, now: Duration, now_at: Timestamp) {
         if skew.is_some() && self.hub.is_none() {
             self.next = self.next.max(now);
         }
@@ -92,7 +92,7 @@ impl Sweep {
     }
 
     /// Is the clock right to an hour? It may have been set since the hub was asked.
-    fn is_confirmed(&self, now: Duration, now_at: At) -> bool {
+    fn is_confirmed(&self, now: Duration, now_at: Timestamp) -> bool {
         self.hub.is_some_and(|hub| {
             let passed = i64::try_from(now.saturating_sub(hub.up).as_millis()).unwrap_or(i64::MAX);
             let jumped = now_at.since(hub.at).saturating_sub(passed);
@@ -106,7 +106,7 @@ impl Sweep {
         spool: &Spool,
         log_dirs: &[&Path],
         keep: Option<Duration>,
-        (now, now_at): (Duration, At),
+        (now, now_at): (Duration, Timestamp),
         pulse: &Pulse,
     ) -> Result<Swept, SpoolError> {
         self.next = now + EVERY;
@@ -162,7 +162,7 @@ impl Sweep {
 }
 
 /// Names in a folder that are old enough, without the newest error of each task.
-fn old_files(spool: &Spool, folder: &Folder, before: At) -> Result<Vec<Vec<u8>>, SpoolError> {
+fn old_files(spool: &Spool, folder: &Folder, before: Timestamp) -> Result<Vec<Vec<u8>>, SpoolError> {
     let mut newest: HashMap<TaskName, (i64, Vec<u8>)> = HashMap::new();
     let mut old = Vec::new();
     let mut behind: Option<Vec<u8>> = None;
@@ -177,7 +177,7 @@ fn old_files(spool: &Spool, folder: &Folder, before: At) -> Result<Vec<Vec<u8>>,
             }
             let first = row.memory.origin.as_deref().unwrap_or(&row.name).rsplit(|&b| b == b'/').next();
             let Some((task, suffix)) = first.and_then(TaskName::of_file) else { continue };
-            let changed = At(row.memory.mtime.div_euclid(1_000_000));
+            let changed = Timestamp(row.memory.mtime.div_euclid(1_000_000));
             let is_old = row.memory.seen.is_some_and(|seen| changed.max(seen) <= before);
             if suffix.is_error() && row.memory.size > 0 && (is_old || newest.contains_key(&task)) {
                 let entry = newest.entry(task).or_insert((i64::MIN, Vec::new()));
@@ -224,18 +224,18 @@ mod tests {
     #[test]
     fn a_clock_is_confirmed_until_it_jumps_and_again_when_it_comes_right() {
         let mut sweep = Sweep::new(HOUR);
-        assert!(!sweep.is_confirmed(HOUR, At(0)));
-        sweep.hub_clock(Some(1000), HOUR, At(5_000_000));
-        let later = |ms: i64| At(5_000_000 + 3_600_000 + ms);
+        assert!(!sweep.is_confirmed(HOUR, Timestamp(0)));
+        sweep.hub_clock(Some(1000), HOUR, Timestamp(5_000_000));
+        let later = |ms: i64| Timestamp(5_000_000 + 3_600_000 + ms);
         assert!(sweep.is_confirmed(2 * HOUR, later(0)));
         assert!(!sweep.is_confirmed(2 * HOUR, later(3 * 3_600_000)), "set by hand");
         assert!(!sweep.is_confirmed(2 * HOUR, later(-3 * 3_600_000)));
         // As a Raspberry Pi begins: half a century behind, until the network's time comes.
         let behind = 50 * 365 * 24 * 3_600_000;
-        sweep.hub_clock(Some(behind), HOUR, At(0));
-        assert!(!sweep.is_confirmed(2 * HOUR, At(3_600_000)));
-        assert!(sweep.is_confirmed(2 * HOUR, At(3_600_000 + behind)));
-        sweep.hub_clock(None, HOUR, At(0));
+        sweep.hub_clock(Some(behind), HOUR, Timestamp(0));
+        assert!(!sweep.is_confirmed(2 * HOUR, Timestamp(3_600_000)));
+        assert!(sweep.is_confirmed(2 * HOUR, Timestamp(3_600_000 + behind)));
+        sweep.hub_clock(None, HOUR, Timestamp(0));
         assert_eq!(sweep.next_due(), None);
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, CreateKind, Flag, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use olog_daemon::pulse::Pulse;
-use olog_proto::Suffix;
+use olog_proto::LogKind;
 use rustix::fs::{FileType, RawDir};
 
 use crate::read::{self, LogPath, ReadError, Stat};
@@ -396,14 +396,14 @@ fn changes(event: notify::Event) -> Vec<(PathBuf, Change)> {
 
 /// A log file, or one that rotation renamed: `svc.err.1`, `svc.log-20261122`.
 pub fn may_matter(name: &[u8]) -> bool {
-    Suffix::of(name).is_some() || may_be_rotated(name)
+    LogKind::of(name).is_some() || may_be_rotated(name)
 }
 
 fn may_be_rotated(name: &[u8]) -> bool {
     name.iter().enumerate().any(|(i, &b)| {
         let rest = name.get(i + 1..).unwrap_or_default();
         b == b'.'
-            && Suffix::ALL.iter().any(|suffix| {
+            && LogKind::ALL.iter().any(|suffix| {
                 let suffix = suffix.as_str().as_bytes();
                 let same = rest.get(..suffix.len()).is_some_and(|start| start.eq_ignore_ascii_case(suffix));
                 same && matches!(rest.get(suffix.len()), Some(b'.' | b'-' | b'_'))
@@ -523,7 +523,7 @@ fn folder(
                 .map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode)),
             kind => kind,
         };
-        if let Some(other) = what(kind).filter(|_| Suffix::of(bytes).is_some() && others.len() < OTHERS_MAX) {
+        if let Some(other) = what(kind).filter(|_| LogKind::of(bytes).is_some() && others.len() < OTHERS_MAX) {
             others.push((Box::from(bytes), other));
         }
         match kind {

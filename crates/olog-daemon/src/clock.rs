@@ -8,7 +8,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use tokio::sync::watch;
 
 /// A source of wall time.
@@ -18,12 +18,12 @@ pub struct Clock(TimeSource);
 #[derive(Debug, Clone)]
 enum TimeSource {
     System,
-    Manual(watch::Receiver<At>),
+    Manual(watch::Receiver<Timestamp>),
 }
 
 /// Moves a manual clock.
 #[derive(Debug)]
-pub struct Hand(watch::Sender<At>);
+pub struct Hand(watch::Sender<Timestamp>);
 
 impl Clock {
     /// The system's clock.
@@ -32,16 +32,16 @@ impl Clock {
     }
 
     /// A clock that stands still until its hand is moved.
-    pub fn manual(start: At) -> (Clock, Hand) {
+    pub fn manual(start: Timestamp) -> (Clock, Hand) {
         let (sender, receiver) = watch::channel(start);
         (Clock(TimeSource::Manual(receiver)), Hand(sender))
     }
 
     /// Now.
-    pub fn now(&self) -> At {
+    pub fn now(&self) -> Timestamp {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
-            TimeSource::System => At(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            TimeSource::System => Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
                 Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
                 Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
             }),
@@ -50,7 +50,7 @@ impl Clock {
     }
 
     /// Returns when this clock shows `due` or later. The system's clock may jump, so it is looked at again at least every minute.
-    pub async fn sleep_until(&self, due: At) {
+    pub async fn sleep_until(&self, due: Timestamp) {
         match &self.0 {
             TimeSource::System => loop {
                 let left = due.since(self.now());
@@ -74,7 +74,7 @@ impl Hand {
     }
 
     /// Sets the clock, forwards or back.
-    pub fn set(&self, now: At) {
+    pub fn set(&self, now: Timestamp) {
         self.0.send_replace(now);
     }
 }
@@ -85,8 +85,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_sleeper_wakes_when_the_hand_moves_past_its_instant() {
-        let (clock, hand) = Clock::manual(At(1000));
-        let sleep = clock.sleep_until(At(2000));
+        let (clock, hand) = Clock::manual(Timestamp(1000));
+        let sleep = clock.sleep_until(Timestamp(2000));
         tokio::pin!(sleep);
         assert!(tokio::time::timeout(Duration::from_millis(5), &mut sleep).await.is_err());
         hand.advance(1000);

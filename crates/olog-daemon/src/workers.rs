@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -76,7 +76,7 @@ pub struct Duty(Arc<Mutex<Record>>);
 struct Record {
     worker: String,
     name: String,
-    succeeded_at: Option<At>,
+    succeeded_at: Option<Timestamp>,
     failing: Option<Failing>,
     n_set_aside: u64,
     last_set_aside: Option<String>,
@@ -84,7 +84,7 @@ struct Record {
 
 #[derive(Debug)]
 struct Failing {
-    since_at: At,
+    since_at: Timestamp,
     since: Instant,
     n: u32,
     error: String,
@@ -137,9 +137,9 @@ pub struct DutyStatus {
     /// Its name within its worker.
     pub name: String,
     /// When it last succeeded; none since the start.
-    pub succeeded_at: Option<At>,
+    pub succeeded_at: Option<Timestamp>,
     /// Since when it fails; none: the last try succeeded.
-    pub failing_since_at: Option<At>,
+    pub failing_since_at: Option<Timestamp>,
     /// For how long it fails, in milliseconds.
     pub failing_for_ms: Option<u64>,
     /// Failures in a row.
@@ -286,7 +286,7 @@ impl Worker {
 impl Duty {
     /// One round of the whole duty: its value; nothing when it failed and is to be tried again (also where an item was to be
     /// set aside and nobody did: the duty then fails until somebody does); the error when the process must end.
-    pub fn round<T, E: Failure>(&self, result: Result<T, E>, now: At) -> Result<Option<T>, E> {
+    pub fn round<T, E: Failure>(&self, result: Result<T, E>, now: Timestamp) -> Result<Option<T>, E> {
         match result {
             Ok(value) => {
                 self.succeeded(now);
@@ -301,7 +301,12 @@ impl Duty {
     }
 
     /// One item of the duty, by its name for the log and the status. An item that is set aside is no failure of the duty.
-    pub fn item<T, E: Failure>(&self, result: Result<T, E>, item: &dyn fmt::Display, now: At) -> ItemResult<T, E> {
+    pub fn item<T, E: Failure>(
+        &self,
+        result: Result<T, E>,
+        item: &dyn fmt::Display,
+        now: Timestamp,
+    ) -> ItemResult<T, E> {
         let error = match result {
             Ok(value) => {
                 self.succeeded(now);
@@ -322,7 +327,7 @@ impl Duty {
     }
 
     /// It succeeded.
-    pub fn succeeded(&self, now: At) {
+    pub fn succeeded(&self, now: Timestamp) {
         let mut record = locked(&self.0);
         record.succeeded_at = Some(now);
         if let Some(failing) = record.failing.take() {
@@ -365,7 +370,7 @@ impl Duty {
         }
     }
 
-    fn failed(&self, error: &str, consequence: Consequence, now_at: At, now: Instant) {
+    fn failed(&self, error: &str, consequence: Consequence, now_at: Timestamp, now: Instant) {
         let error = bounded(error);
         let mut record = locked(&self.0);
         let (worker, duty) = (record.worker.clone(), record.name.clone());

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::words::{self, BudgetUse, Composed, Context, Language};
 use olog_push::{Channel, Content, Kind, Limits, Message, Notice, Recovery, ResolvedBy, SystemCode};
 
@@ -73,16 +73,22 @@ impl Rules {
     }
 
     /// Puts notices into one message of a channel.
-    pub fn compose(&self, notices: &[Notice], channel: &Channel, budget: Option<BudgetUse>, now: At) -> Composed {
+    pub fn compose(
+        &self,
+        notices: &[Notice],
+        channel: &Channel,
+        budget: Option<BudgetUse>,
+        now: Timestamp,
+    ) -> Composed {
         words::compose(notices, &Context { budget, ..self.context(channel.limits(), now) })
     }
 
     /// A notice whole, as nobody's message: what a person asked for.
-    pub fn compose_whole(&self, notice: &Notice, now: At) -> Message {
+    pub fn compose_whole(&self, notice: &Notice, now: Timestamp) -> Message {
         words::compose(std::slice::from_ref(notice), &self.context(Limits::NONE, now)).message
     }
 
-    fn context(&self, limits: Limits, now: At) -> Context<'static> {
+    fn context(&self, limits: Limits, now: Timestamp) -> Context<'static> {
         Context {
             language: self.language,
             timezone: self.timezone,
@@ -102,12 +108,12 @@ impl Rules {
 }
 
 /// Tells a notice to every channel that wants it, unless a silence holds it back.
-pub fn tell(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, now: At) -> Result<(), StoreError> {
+pub fn tell(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, now: Timestamp) -> Result<(), StoreError> {
     suppressed::tell(tx, rules, notice, &[], now)
 }
 
 /// Olog's own affair, of one device or of the hub.
-pub fn affair(device: Option<&Device>, code: SystemCode, args: &[(&str, String)], at: At) -> Notice {
+pub fn affair(device: Option<&Device>, code: SystemCode, args: &[(&str, String)], at: Timestamp) -> Notice {
     Notice {
         kind: Kind::System,
         incident: None,
@@ -127,7 +133,7 @@ pub fn outcomes(
     device: &Device,
     task: &mut Task,
     outcomes: Vec<IncidentEffect>,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     for outcome in outcomes {
         match outcome {
@@ -172,7 +178,7 @@ pub fn expectations(
     device: &Device,
     task: &mut Task,
     outcomes: Vec<expect::ExpectationEffect>,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     for outcome in outcomes {
         match outcome {
@@ -231,7 +237,7 @@ pub fn known<'a>(rules: &'a Rules, device: &Device, task: &Task) -> TaskContext<
 }
 
 /// As [`known`], of a device by its name.
-pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: At, task: &Task) -> TaskContext<'a> {
+pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: Timestamp, task: &Task) -> TaskContext<'a> {
     TaskContext {
         plan: rules.expect.plan(device, task.name.as_str()),
         is_alarm: task.facts.is_alarm(),
@@ -241,7 +247,13 @@ pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: At, task: &Task) 
 }
 
 /// Writes a task, with the columns that are computed from its facts.
-pub fn task(tx: &mut Tx<'_>, rules: &Rules, device: &Device, task: &mut Task, now: At) -> Result<TaskId, StoreError> {
+pub fn task(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &Device,
+    task: &mut Task,
+    now: Timestamp,
+) -> Result<TaskId, StoreError> {
     let is_open = task.facts.state() == State::Err;
     let number = task.facts.incident().and_then(|i| i.number);
     let is_new = task.id.is_none();

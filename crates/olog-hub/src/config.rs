@@ -1,11 +1,11 @@
 //! The hub's configuration: `hub.toml` and `hub.d/*.toml`, parsed and validated.
 //!
 //! [`Config::load`] reports every mistake at once; either the whole configuration is accepted or none of it. What may change while
-//! the hub runs is [`Live`], published as a whole; what may not is [`Boot`]. So the types alone keep a reload from applying a
+//! the hub runs is [`ReloadableConfig`], published as a whole; what may not is [`Boot`]. So the types alone keep a reload from applying a
 //! part, and a live value from being handed to something that was set up once.
 //!
 //! Keys of a later feature (`[backup]`) are known and validated already; `check`, the log and `status` say that they
-//! have no effect yet ([`Live::without_effect`]). Must not: read a secret where only the places are asked for ([`Config::places`]).
+//! have no effect yet ([`ReloadableConfig::without_effect`]). Must not: read a secret where only the places are asked for ([`Config::places`]).
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use olog_daemon::{
     secret::Secret,
     socket,
 };
-use olog_proto::{At, DeviceName, TaskName};
+use olog_proto::{DeviceName, TaskName, Timestamp};
 use olog_push::{Channel, words::Language};
 
 use crate::rules::quiet::QuietSpan;
@@ -50,7 +50,7 @@ pub struct Config {
     /// Fixed until the next start.
     pub boot: Boot,
     /// May change with a reload.
-    pub live: Arc<Live>,
+    pub live: Arc<ReloadableConfig>,
     /// As `hub.toml` would have it, every key with its value in force, secrets masked.
     pub effective: String,
 }
@@ -95,7 +95,7 @@ pub enum Tls {
 
 /// What a reload may change.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Live {
+pub struct ReloadableConfig {
     /// How others reach the hub: scheme, host, port, path prefix; without a slash at the end.
     pub public_url: Option<String>,
     /// Of everything that people read.
@@ -139,7 +139,7 @@ pub struct ReportConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReportWhen {
     /// Every day at these times.
-    At(Vec<NaiveTime>),
+    Timestamp(Vec<NaiveTime>),
     /// By a schedule as crontab(5) has it.
     Schedule(Schedule),
 }
@@ -249,7 +249,7 @@ impl Config {
     }
 
     /// What is scheduled, with its next three times from `now`, one line each.
-    pub fn schedules(&self, now: At) -> Vec<String> {
+    pub fn schedules(&self, now: Timestamp) -> Vec<String> {
         show::schedules(&self.live, now)
     }
 
@@ -281,13 +281,13 @@ impl ReportWhen {
     /// The instants at which it is made.
     pub fn schedule(&self) -> Option<Schedule> {
         match self {
-            ReportWhen::At(times) => Schedule::daily(times),
+            ReportWhen::Timestamp(times) => Schedule::daily(times),
             ReportWhen::Schedule(schedule) => Some(schedule.clone()),
         }
     }
 }
 
-impl Live {
+impl ReloadableConfig {
     /// How often the hub pings: three times while the least patient device may say nothing.
     pub fn ping_every(&self) -> Duration {
         let own = self.devices.iter().filter_map(|device| match device.offline_after {

@@ -21,7 +21,7 @@ use olog_daemon::{
     socket as unix,
     workers::{STUCK_AFTER, Workers},
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::SystemCode;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use tokio::{
@@ -44,7 +44,7 @@ use crate::{
     },
     apply::{self, Rules},
     bell::Bell,
-    config::{Boot, Config, DeclaredTask, Live, Offline, Tls, show_store},
+    config::{Boot, Config, DeclaredTask, Offline, ReloadableConfig, Tls, show_store},
     ingest::{Bells, Ingest},
     net::{
         enrol::{self, Enrol, EnrolError},
@@ -300,7 +300,7 @@ fn watchman(beside: &Verbs, offline_policy: watch::Receiver<Arc<OfflinePolicy>>)
     Watchman::new(store.clone(), rules.clone(), offline_policy, sessions.clone(), clock.clone(), bell, outbox)
 }
 
-async fn open_store(config: &Config, url: &str, now: At) -> Result<(Store, Opened), StartError> {
+async fn open_store(config: &Config, url: &str, now: Timestamp) -> Result<(Store, Opened), StartError> {
     let dir = &config.boot.state_dir;
     std::fs::create_dir_all(dir).map_err(|source| of_path(dir, source))?;
     let may = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
@@ -387,7 +387,7 @@ fn ms(span: Duration) -> i64 {
 }
 
 /// How long each device may be silent.
-pub(crate) fn patience_of(live: &Live) -> Arc<OfflinePolicy> {
+pub(crate) fn patience_of(live: &ReloadableConfig) -> Arc<OfflinePolicy> {
     let own = live.devices.iter().filter_map(|device| {
         let after = match device.offline_after? {
             Offline::After(span) => Some(ms(span)),
@@ -399,7 +399,7 @@ pub(crate) fn patience_of(live: &Live) -> Arc<OfflinePolicy> {
 }
 
 /// What of the configuration decides about events.
-pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
+pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<Rules> {
     let policy = AlertPolicy {
         resolve_after: ms(live.alerts.resolve_after),
         over_wait: ms(live.alerts.over_wait),
@@ -439,7 +439,7 @@ pub(crate) fn rules_of(live: &Live) -> Arc<Rules> {
 
 /// What an older version could not read is sent now; what log rotation made of tasks is proposed to be merged. Neither is a
 /// reason not to start.
-async fn tidy_up_after_older_versions(store: &Store, rules: Arc<Rules>, now: At) {
+async fn tidy_up_after_older_versions(store: &Store, rules: Arc<Rules>, now: Timestamp) {
     if let Err(error) = apply::unreadable::release_set_aside(store, now).await {
         tracing::warn!(%error, "what an older version could not read is not sent yet: the next start tries again");
     }
@@ -454,7 +454,7 @@ async fn tell_recovered(
     url: &str,
     rules: Arc<Rules>,
     opened: Opened,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StartError> {
     tidy_up_after_older_versions(store, rules.clone(), now).await;
     let Opened::Recovered { aside } = opened else { return Ok(()) };

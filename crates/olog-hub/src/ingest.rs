@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use olog_daemon::{clock::Clock, workers};
-use olog_proto::{At, DeviceName, DeviceTime, Epoch, Event, What};
+use olog_proto::{DeviceName, DeviceTime, Epoch, Event, EventContent, Timestamp};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -164,7 +164,7 @@ impl Ingest {
     }
 
     /// The session ended, and why. `bye`: what the device said when it went on purpose.
-    pub async fn disconnected(&self, device: DeviceId, bye: Option<String>, why: String, heard_at: At) {
+    pub async fn disconnected(&self, device: DeviceId, bye: Option<String>, why: String, heard_at: Timestamp) {
         let written = self.store.write(move |tx| {
             let name = devices::disconnected(tx, device, bye.as_deref(), heard_at)?;
             let what = if bye.is_some() { "device said bye" } else { "device gone" };
@@ -179,7 +179,7 @@ impl Ingest {
     }
 
     /// Two machines use the key of one device: told once, until a person has looked after it.
-    pub async fn two_machines(&self, device: DeviceId, peers: Vec<IpAddr>, now: At) {
+    pub async fn two_machines(&self, device: DeviceId, peers: Vec<IpAddr>, now: Timestamp) {
         let rules = self.rules.borrow().clone();
         let written = self.store.write(move |tx| {
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };
@@ -240,7 +240,7 @@ fn epoch_refused(
     device: &Device,
     epoch: events::EpochId,
     detail: &str,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     if events::refuse(tx, epoch)? {
         let notice = apply::affair(Some(device), SystemCode::EpochRenewed, &[("why", detail.to_owned())], now);
@@ -337,7 +337,7 @@ impl Worker {
         i: usize,
         rules: &Arc<Rules>,
     ) -> Result<Committed, StoreError> {
-        let whole = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
+        let whole = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp| {
             batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, 0..batch.events.len(), now))
         };
         match self.write(stop, batches, rules, whole).await {
@@ -350,12 +350,12 @@ impl Worker {
         let n_events = batches.get(i).map_or(0, |b| b.events.len());
         let mut committed = Ok(0);
         for n in 0..n_events {
-            let alone = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
+            let alone = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp| {
                 batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, n..n + 1, now))
             };
             let mut written = self.write(stop, batches, rules, alone).await;
             if let Err(StoreError::Refused(why)) = written {
-                let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At| {
+                let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp| {
                     batches.get(i).map_or(Ok(Ok(0)), |batch| commit_unreadable(tx, rules, batch, n, &why, now))
                 };
                 written = self.write(stop, batches, rules, unreadable).await;
@@ -394,9 +394,9 @@ impl Worker {
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&mut Tx<'_>, &[Batch], &Rules, At) -> Result<T, StoreError> + Clone + Send + 'static,
+        F: Fn(&mut Tx<'_>, &[Batch], &Rules, Timestamp) -> Result<T, StoreError> + Clone + Send + 'static,
     {
-        let mut trouble: Option<(At, String)> = None;
+        let mut trouble: Option<(Timestamp, String)> = None;
         let mut wait = DISK_WAIT.0;
         loop {
             // A disk that is full is waited for, and that is a sign of life.
@@ -432,7 +432,7 @@ impl Worker {
     }
 }
 
-fn commit(tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: At) -> Result<Vec<Committed>, StoreError> {
+fn commit(tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp) -> Result<Vec<Committed>, StoreError> {
     // Devices are locked in the order of their ids, so that two hubs never wait for each other.
     let mut in_order: BTreeMap<DeviceId, Vec<usize>> = BTreeMap::new();
     for (i, batch) in batches.iter().enumerate() {
@@ -453,7 +453,7 @@ fn commit_batch(
     rules: &Rules,
     batch: &Batch,
     range: std::ops::Range<usize>,
-    now: At,
+    now: Timestamp,
 ) -> Result<Committed, StoreError> {
     let (device, stream) = match begin_batch(tx, batch, now)? {
         Ok(begun) => begun,
@@ -478,7 +478,7 @@ fn commit_batch(
     for &(event, &digest) in &new {
         let at = hub_time(event.at, batch.skew_ms, now);
         match (&event.what, event.what.task()) {
-            (What::Note(note), _) => take_note(tx, rules, &device, note, at, now)?,
+            (EventContent::Note(note), _) => take_note(tx, rules, &device, note, at, now)?,
             (_, Some(name)) if !device.forgets(at) => {
                 let task = touched.load(tx, device.id, name)?;
                 if task.expect.forgets(at) {
@@ -511,7 +511,7 @@ fn commit_batch(
 fn begin_batch(
     tx: &mut Tx<'_>,
     batch: &Batch,
-    now: At,
+    now: Timestamp,
 ) -> Result<Result<(Device, events::Stream), IngestError>, StoreError> {
     devices::lock(tx, batch.device)?;
     match devices::get(tx, batch.device)? {
@@ -544,7 +544,7 @@ fn commit_unreadable(
     batch: &Batch,
     i: usize,
     why: &str,
-    now: At,
+    now: Timestamp,
 ) -> Result<Committed, StoreError> {
     let (device, stream) = match begin_batch(tx, batch, now)? {
         Ok(begun) => begun,
@@ -564,7 +564,7 @@ fn commit_unreadable(
 }
 
 /// A device's instant in the hub's time. What cannot be (the future, or before its clock was set) happened now.
-fn hub_time(at: DeviceTime, skew_ms: i64, now: At) -> At {
+fn hub_time(at: DeviceTime, skew_ms: i64, now: Timestamp) -> Timestamp {
     let at = at.in_hub_time(skew_ms);
     if at > now || at < EARLIEST { now } else { at }
 }

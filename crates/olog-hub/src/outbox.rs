@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use olog_daemon::clock::Clock;
 use olog_daemon::workers::{Duty, STUCK_AFTER, Worker, Workers};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::rate_limit::{RateLimiter, RateLimiters};
 use olog_push::words::BudgetUse;
 use olog_push::{Answer, Channel, Message, Notice, Receiver, Refusal, SystemCode};
@@ -115,7 +115,7 @@ pub async fn run(
 }
 
 /// Gives up what has waited for too long, of channels that are gone as well; true if something was.
-pub async fn give_up(store: &Store, rules: &Arc<Rules>, now: At) -> Result<bool, StoreError> {
+pub async fn give_up(store: &Store, rules: &Arc<Rules>, now: Timestamp) -> Result<bool, StoreError> {
     let rules = rules.clone();
     let given_up = store.write(move |tx| {
         let given_up = outbox::expire(tx, now.plus(-ROW_TTL), now)?;
@@ -195,7 +195,7 @@ pub enum Next {
     /// When the channel's rate limit allows the next call.
     AfterLimit(std::time::Duration),
     /// Then, or when the bell rings.
-    At(At),
+    Timestamp(Timestamp),
 }
 
 impl Dispatcher {
@@ -275,7 +275,7 @@ impl Dispatcher {
                     () = tokio::time::sleep(wait) => {}
                     () = self.stop.cancelled() => {}
                 },
-                Next::At(due) => tokio::select! {
+                Next::Timestamp(due) => tokio::select! {
                     () = self.listener.heard() => {}
                     () = self.clock.sleep_until(due) => {}
                     () = self.stop.cancelled() => {}
@@ -320,7 +320,7 @@ impl Dispatcher {
             self.store.write_relaxed(move |tx| claim::claim(tx, &rules, &channel, &me, now)).await?
         };
         let mut claims = match claim {
-            Claim::Nothing(next) => return Ok(Next::At(next)),
+            Claim::Nothing(next) => return Ok(Next::Timestamp(next)),
             Claim::Rows(claims) => *claims,
         };
         let coalesce = || self.coalesce.lock().unwrap_or_else(PoisonError::into_inner);
@@ -351,7 +351,7 @@ impl Dispatcher {
     }
 
     /// In a storm: what stands behind the first rows, in transactions that leave room for others.
-    async fn claim_more(&self, claims: &mut Claims, now: At) -> Result<(), StoreError> {
+    async fn claim_more(&self, claims: &mut Claims, now: Timestamp) -> Result<(), StoreError> {
         let mut texts = ShortTexts::default();
         let mut bytes: usize = claims.rows.iter_mut().map(|row| texts.lighten(&mut row.notice)).sum();
         let is_full = |n: usize| n >= CHUNK as usize;
@@ -437,7 +437,7 @@ impl Dispatcher {
         &self,
         mut rows: Vec<Claimed>,
         budget: Option<BudgetUse>,
-        now: At,
+        now: Timestamp,
     ) -> Result<(Message, Vec<Claimed>, HashSet<i64>), StoreError> {
         // A storm takes some hundred milliseconds of one core: not of those that answer devices.
         let (rules, channel, is_storm) = (self.rules.clone(), self.channel.clone(), rows.len() > FEW_WORDS);

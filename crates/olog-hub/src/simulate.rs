@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use olog_daemon::config::{Invalid, Source, read_text};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::words::Language;
 
 use crate::apply::Rules;
 use crate::apply::operator;
-use crate::config::{Config, Live};
+use crate::config::{Config, ReloadableConfig};
 use crate::ingest::IngestError;
 use crate::net::enrol::EnrolError;
 use crate::store::{StoreError, Tx, incidents};
@@ -93,7 +93,7 @@ pub struct SimulationRequest {
     /// Of the messages, whatever the configuration says.
     pub language: Option<Language>,
     /// Now: the day of a scenario that names none.
-    pub now: At,
+    pub now: Timestamp,
 }
 
 /// Plays a scenario and returns the transcript.
@@ -120,7 +120,7 @@ fn read(path: &Path) -> Result<ScenarioFile, PlayError> {
 }
 
 /// The configuration that was named, else the scenario's own, else the machine's, else the defaults; and which.
-fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Live, String), PlayError> {
+fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(ReloadableConfig, String), PlayError> {
     let own = script.config()?;
     let (config, from) = match (&request.config, own) {
         (None, Some(own)) => {
@@ -133,7 +133,7 @@ fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Live, Str
             (Config::load(&source)?, from)
         }
     };
-    let mut live = Live::clone(&config.live);
+    let mut live = ReloadableConfig::clone(&config.live);
     if live.channels.is_empty() {
         let phone = "[[channel]]\nname = \"phone\"\ntype = \"wxpusher\"\ntoken = \"AT_\"\nuids = [\"UID_\"]\n";
         let played = read_text("phone", phone, |table| Config::take(table, Path::new("/")))?;
@@ -143,11 +143,16 @@ fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Live, Str
     Ok((live, from))
 }
 
-async fn play(scenario: Scenario, script: &ScenarioFile, live: Arc<Live>, from: &str) -> Result<Transcript, PlayError> {
+async fn play(
+    scenario: Scenario,
+    script: &ScenarioFile,
+    live: Arc<ReloadableConfig>,
+    from: &str,
+) -> Result<Transcript, PlayError> {
     let mut harness = Harness::set_up(&scenario, live.clone()).await?;
     let mut transcript = Transcript::new(&scenario, script, &live, from);
     // (when, which line, for the how manieth time)
-    let mut coming: BinaryHeap<Reverse<(At, usize, u64)>> =
+    let mut coming: BinaryHeap<Reverse<(Timestamp, usize, u64)>> =
         scenario.acts.iter().enumerate().map(|(i, act)| Reverse((act.at, i, 1))).collect();
     let mut is_told = false;
     for instant in 0.. {
@@ -156,7 +161,7 @@ async fn play(scenario: Scenario, script: &ScenarioFile, live: Arc<Live>, from: 
         }
         let act = coming.peek().map(|Reverse((at, ..))| *at);
         let tells = (!is_told).then_some(scenario.tell_from.max(scenario.start));
-        let next = [act, tells].into_iter().flatten().fold(harness.next(), At::min);
+        let next = [act, tells].into_iter().flatten().fold(harness.next(), Timestamp::min);
         if next > scenario.end {
             break;
         }
@@ -196,7 +201,7 @@ async fn play(scenario: Scenario, script: &ScenarioFile, live: Arc<Live>, from: 
 async fn happen(
     harness: &mut Harness,
     act: &TimedAction,
-    at: At,
+    at: Timestamp,
     n: u64,
     transcript: &mut Transcript,
 ) -> Result<(), PlayError> {
@@ -236,7 +241,7 @@ async fn happen(
     Ok(())
 }
 
-type PersonVerb = fn(&mut Tx<'_>, &Rules, u64, At) -> Result<operator::ActionResult, StoreError>;
+type PersonVerb = fn(&mut Tx<'_>, &Rules, u64, Timestamp) -> Result<operator::ActionResult, StoreError>;
 
 async fn by_person(harness: &Harness, person: &Person, transcript: &mut Transcript) -> Result<(), PlayError> {
     let (which, verb): (_, PersonVerb) = match person {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use olog_daemon::failure::{Consequence, Failure};
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::journal::Line;
 use crate::rules::silence::Silence;
@@ -106,7 +106,7 @@ impl Failure for StoreError {
 }
 
 /// No clock that is set is before this: 2020-01-01. An instant that is was taken before the clock was set.
-pub const EARLIEST: At = At(1_577_836_800_000);
+pub const EARLIEST: Timestamp = Timestamp(1_577_836_800_000);
 
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,7 +209,7 @@ enum Durability {
 
 impl Store {
     /// Opens the store and brings its schema up to date.
-    pub async fn open(url: &StoreUrl, now: At) -> Result<(Store, Opened), StoreError> {
+    pub async fn open(url: &StoreUrl, now: Timestamp) -> Result<(Store, Opened), StoreError> {
         let (backend, opened) = match url {
             StoreUrl::Sqlite(path) => {
                 let (sqlite, opened) = sqlite::Sqlite::open(path.clone(), Durability::Full, now).await?;
@@ -224,7 +224,7 @@ impl Store {
     }
 
     /// A store in this file that lives no longer than a calculation: no write waits for the disk.
-    pub async fn scratch(path: PathBuf, now: At) -> Result<Store, StoreError> {
+    pub async fn scratch(path: PathBuf, now: Timestamp) -> Result<Store, StoreError> {
         let (sqlite, _) = sqlite::Sqlite::open(path, Durability::Never, now).await?;
         Ok(Store(Arc::new(Backend::Sqlite(sqlite))))
     }

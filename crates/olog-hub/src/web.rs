@@ -24,7 +24,7 @@ use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    config::Live,
+    config::ReloadableConfig,
     net::{
         enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
         legacy::{self, LegacyTerms, clients::LegacyClients},
@@ -59,7 +59,7 @@ pub struct Web {
     /// For the round trip of `/readyz`.
     pub store: Store,
     /// The configuration in force.
-    pub live: watch::Receiver<Arc<Live>>,
+    pub live: watch::Receiver<Arc<ReloadableConfig>>,
     /// How the workers are, for `/metrics`.
     pub workers: Workers,
     /// The old clients that are connected.
@@ -174,7 +174,7 @@ impl ClientAddress {
 
 /// The client's address: the other end's, or, if that is a trusted proxy, the last one in `X-Forwarded-For` that is not one. A hop that
 /// is no address (`unknown`, `_hidden`, an empty text) ends the search: then only the proxy is known.
-pub fn client_address(other_end: IpAddr, headers: &HeaderMap, live: &Live) -> ClientAddress {
+pub fn client_address(other_end: IpAddr, headers: &HeaderMap, live: &ReloadableConfig) -> ClientAddress {
     let mut address = other_end.to_canonical();
     let lines: Vec<&str> =
         headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or_default()).collect();

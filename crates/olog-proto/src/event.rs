@@ -4,7 +4,7 @@
 //! renumbers. Delivery is at least once: a number that the hub knows is a repetition if the digest is the same, and a conflict if it is
 //! not (for example, a spool was restored from an older copy).
 //!
-//! Instants of a device ([`DeviceTime`]) and instants of the hub ([`At`]) are two types. Every text is bounded and cleaned where it
+//! Instants of a device ([`DeviceTime`]) and instants of the hub ([`Timestamp`]) are two types. Every text is bounded and cleaned where it
 //! is decoded.
 
 use std::fmt;
@@ -13,22 +13,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    EXCERPT_END, EXCERPT_WHOLE, FINGERPRINTS_MAX, FingerprintText, PATH_MAX, Suffix, TEXT_MAX, TaskName, clean,
+    EXCERPT_END, EXCERPT_WHOLE, FINGERPRINTS_MAX, FingerprintText, LogKind, PATH_MAX, TEXT_MAX, TaskName, clean,
 };
 
 /// An instant: milliseconds since 1970-01-01 UTC, by the clock of the machine that reads it ([`DeviceTime`]: by a device's).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct At(pub i64);
+pub struct Timestamp(pub i64);
 
-impl At {
+impl Timestamp {
     /// This instant and a span of milliseconds.
-    pub fn plus(self, ms: i64) -> At {
-        At(self.0.saturating_add(ms))
+    pub fn plus(self, ms: i64) -> Timestamp {
+        Timestamp(self.0.saturating_add(ms))
     }
 
     /// Milliseconds from `earlier` to this instant; negative when `earlier` is later.
-    pub fn since(self, earlier: At) -> i64 {
+    pub fn since(self, earlier: Timestamp) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 }
@@ -37,11 +37,11 @@ impl At {
 /// with the hub's time by mistake: the hub turns it into its own time once, in `ingest`, by the skew that it has measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct DeviceTime(pub At);
+pub struct DeviceTime(pub Timestamp);
 
 impl DeviceTime {
     /// This instant in the hub's time, `skew_ms` being how far the device's clock is ahead of the hub's.
-    pub fn in_hub_time(self, skew_ms: i64) -> At {
+    pub fn in_hub_time(self, skew_ms: i64) -> Timestamp {
         self.0.plus(skew_ms.saturating_neg())
     }
 
@@ -132,7 +132,7 @@ pub struct Event {
     /// Milliseconds from that boot to its making: an age that no clock change touches.
     pub up: u64,
     /// What was seen.
-    pub what: What,
+    pub what: EventContent,
     /// What the agent has pushed itself, while the hub was away. The only part that may change after the making.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<OwnPush>,
@@ -142,7 +142,7 @@ impl Event {
     /// 64 bits over everything but [`Event::pushed`]: the same number with another digest is another event.
     pub fn digest(&self) -> u64 {
         #[derive(Serialize)]
-        struct Immutable<'a>(u64, DeviceTime, BootId, u64, &'a What);
+        struct Immutable<'a>(u64, DeviceTime, BootId, u64, &'a EventContent);
         // Whole, then hashed: JSON is written in pieces of a few bytes, and the hash has a price for each piece.
         let mut text = Vec::with_capacity(1_024);
         let written = serde_json::to_writer(&mut text, &Immutable(self.n, self.at, self.boot, self.up, &self.what));
@@ -154,11 +154,13 @@ impl Event {
     pub fn is_bounded(&self) -> bool {
         let file = |f: &File| f.path.len() <= PATH_MAX && f.fingerprints.len() <= FINGERPRINTS_MAX;
         match &self.what {
-            What::Text { file: f, .. } | What::Seen { file: f, .. } => file(f),
-            What::Cleared { path, .. } => path.len() <= PATH_MAX,
-            What::RunStarted { run, .. } => run.len() <= TEXT_MAX,
-            What::RunEnded { run, fingerprints, .. } => run.len() <= TEXT_MAX && fingerprints.len() <= FINGERPRINTS_MAX,
-            What::Note(note) => {
+            EventContent::Text { file: f, .. } | EventContent::Seen { file: f, .. } => file(f),
+            EventContent::Cleared { path, .. } => path.len() <= PATH_MAX,
+            EventContent::RunStarted { run, .. } => run.len() <= TEXT_MAX,
+            EventContent::RunEnded { run, fingerprints, .. } => {
+                run.len() <= TEXT_MAX && fingerprints.len() <= FINGERPRINTS_MAX
+            }
+            EventContent::Note(note) => {
                 note.code.len() <= TEXT_MAX
                     && note.text.len() <= 4 * TEXT_MAX
                     && note.path.as_ref().is_none_or(|p| p.len() <= PATH_MAX)
@@ -170,7 +172,7 @@ impl Event {
 /// The kinds of events. Written as `{"text": {…}}`: one key, the kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum EventContent {
     /// New text in a log file. For a `.log` that was written without any text, the excerpt is empty: it is a sign of a run.
     Text {
         /// Which file, and what happened to it.
@@ -190,7 +192,7 @@ pub enum What {
         /// Its task.
         task: TaskName,
         /// Its suffix.
-        suffix: Suffix,
+        suffix: LogKind,
         /// Where it is, or was.
         #[serde(deserialize_with = "clean::decode_line")]
         path: String,
@@ -231,25 +233,27 @@ pub enum What {
     Note(Note),
 }
 
-impl What {
+impl EventContent {
     /// The kind, as it is written.
     pub fn kind(&self) -> &'static str {
         match self {
-            What::Text { .. } => "text",
-            What::Seen { .. } => "seen",
-            What::Cleared { .. } => "cleared",
-            What::RunStarted { .. } => "run_started",
-            What::RunEnded { .. } => "run_ended",
-            What::Note(_) => "note",
+            EventContent::Text { .. } => "text",
+            EventContent::Seen { .. } => "seen",
+            EventContent::Cleared { .. } => "cleared",
+            EventContent::RunStarted { .. } => "run_started",
+            EventContent::RunEnded { .. } => "run_ended",
+            EventContent::Note(_) => "note",
         }
     }
 
     /// The task it speaks of; a note speaks of the device.
     pub fn task(&self) -> Option<&TaskName> {
         match self {
-            What::Text { file, .. } | What::Seen { file, .. } => Some(&file.task),
-            What::Cleared { task, .. } | What::RunStarted { task, .. } | What::RunEnded { task, .. } => Some(task),
-            What::Note(_) => None,
+            EventContent::Text { file, .. } | EventContent::Seen { file, .. } => Some(&file.task),
+            EventContent::Cleared { task, .. }
+            | EventContent::RunStarted { task, .. }
+            | EventContent::RunEnded { task, .. } => Some(task),
+            EventContent::Note(_) => None,
         }
     }
 }
@@ -286,7 +290,7 @@ pub struct File {
     /// The task that its name says.
     pub task: TaskName,
     /// What its text means: its suffix, or what a rule (`as = "scanerr"`) makes of it.
-    pub suffix: Suffix,
+    pub suffix: LogKind,
     /// Its path, escaped, at most [`PATH_MAX`] bytes.
     #[serde(deserialize_with = "clean::decode_line")]
     pub path: String,
@@ -428,10 +432,10 @@ pub struct Note {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OwnPush {
     /// When the last call was made.
-    pub tried_at: At,
+    pub tried_at: Timestamp,
     /// When a channel accepted it; the hub withholds only what was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accepted_at: Option<At>,
+    pub accepted_at: Option<Timestamp>,
 }
 
 #[cfg(test)]
@@ -460,7 +464,7 @@ mod tests {
     fn what_a_hostile_device_says_is_clean_once_it_is_decoded() {
         let what = r#"{"text":{"file":{"task":"x","suffix":"err","path":"/a\u001b[2Jb","change":"created"},
             "excerpt":{"head":"a\u001b]0;t\u0007b\nc\u202ed"}}}"#;
-        let Ok(What::Text { file, excerpt }) = serde_json::from_str(what) else { panic!("it decodes") };
+        let Ok(EventContent::Text { file, excerpt }) = serde_json::from_str(what) else { panic!("it decodes") };
         assert_eq!((file.path.as_str(), excerpt.head()), ("/a[2Jb", "a]0;tb\ncd"));
         let note = r#"{"code":"c\u001b","path":"p\u0000","text":"t\u001b[1m\nu"}"#;
         let note: Note = serde_json::from_str(note).unwrap();

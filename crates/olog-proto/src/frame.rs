@@ -18,7 +18,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    At, BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX, clean,
+    BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX, Timestamp,
+    clean,
 };
 
 /// What an agent says.
@@ -67,7 +68,7 @@ pub struct Auth {
     /// For the hub to sign.
     pub nonce: Nonce,
     /// The device's clock.
-    pub time: At,
+    pub time: Timestamp,
     /// Over [`crate::identity::Proof`].
     pub signature: Signature,
 }
@@ -83,7 +84,7 @@ pub enum HubFrame {
         /// For the agent to sign.
         nonce: Nonce,
         /// The hub's clock.
-        time: At,
+        time: Timestamp,
         /// The protocol versions that it speaks.
         #[serde(deserialize_with = "clean::decode_lines")]
         versions: Vec<String>,
@@ -97,7 +98,7 @@ pub enum HubFrame {
         /// Milliseconds between the hub's pings.
         ping_every: u64,
         /// The hub's clock.
-        time: At,
+        time: Timestamp,
         /// Over [`crate::identity::Proof`].
         signature: Signature,
     },

@@ -18,11 +18,11 @@ pub mod identity;
 pub mod name;
 pub mod redact;
 
-pub use event::{At, BootId, Change, DeviceTime, Epoch, Event, Excerpt, File, Note, OwnPush, What};
+pub use event::{BootId, Change, DeviceTime, Epoch, Event, EventContent, Excerpt, File, Note, OwnPush, Timestamp};
 pub use fingerprint::{Fingerprint, FingerprintText};
 pub use frame::{AgentFrame, FrameError, HubFrame};
 pub use identity::{JoinLink, Nonce, PublicKey, SecretKey, Signature};
-pub use name::{DeviceName, Suffix, TaskName};
+pub use name::{DeviceName, LogKind, TaskName};
 
 /// The websocket subprotocol of this version.
 pub const SUBPROTOCOL: &str = "olog.2";

@@ -91,7 +91,7 @@ pub fn path_text(bytes: &[u8]) -> String {
 /// What a log file's suffix says of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Suffix {
+pub enum LogKind {
     /// Normal output: the task is well.
     Log,
     /// An error, pushed at once.
@@ -102,34 +102,34 @@ pub enum Suffix {
     Scanerr,
 }
 
-impl Suffix {
+impl LogKind {
     /// All of them.
-    pub const ALL: [Suffix; 4] = [Suffix::Log, Suffix::Err, Suffix::Msg, Suffix::Scanerr];
+    pub const ALL: [LogKind; 4] = [LogKind::Log, LogKind::Err, LogKind::Msg, LogKind::Scanerr];
 
     /// As in a file's name, without the dot.
     pub fn as_str(self) -> &'static str {
         match self {
-            Suffix::Log => "log",
-            Suffix::Err => "err",
-            Suffix::Msg => "msg",
-            Suffix::Scanerr => "scanerr",
+            LogKind::Log => "log",
+            LogKind::Err => "err",
+            LogKind::Msg => "msg",
+            LogKind::Scanerr => "scanerr",
         }
     }
 
     /// The suffix of a file's name, in any case; `None` for a file that Olog does not watch.
-    pub fn of(file_name: &[u8]) -> Option<Suffix> {
+    pub fn of(file_name: &[u8]) -> Option<LogKind> {
         let dot = file_name.iter().rposition(|&b| b == b'.')?;
         let suffix = file_name.get(dot + 1..)?;
-        Suffix::ALL.into_iter().find(|s| s.as_str().as_bytes().eq_ignore_ascii_case(suffix))
+        LogKind::ALL.into_iter().find(|s| s.as_str().as_bytes().eq_ignore_ascii_case(suffix))
     }
 
     /// Does text in such a file make its task ERR?
     pub fn is_error(self) -> bool {
-        matches!(self, Suffix::Err | Suffix::Scanerr)
+        matches!(self, LogKind::Err | LogKind::Scanerr)
     }
 }
 
-impl fmt::Display for Suffix {
+impl fmt::Display for LogKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -144,8 +144,8 @@ impl TaskName {
     /// What the name of a log file says: the text between the first pair of `@` in its stem, if there is any, else the
     /// stem. A file that is all suffix (`.err`) is its own task: it was put there to say something.
     /// `None` where the suffix is not one that Olog watches.
-    pub fn of_file(file_name: &[u8]) -> Option<(TaskName, Suffix)> {
-        let suffix = Suffix::of(file_name)?;
+    pub fn of_file(file_name: &[u8]) -> Option<(TaskName, LogKind)> {
+        let suffix = LogKind::of(file_name)?;
         let stem = file_name.get(..file_name.len().saturating_sub(suffix.as_str().len() + 1)).unwrap_or_default();
         let stem = escape(stem);
         let between = stem.split_once('@').and_then(|(_, rest)| rest.split_once('@')).map(|(name, _)| name.trim());
@@ -239,19 +239,19 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(file: &[u8], expected: Option<(&str, Suffix)>) {
+    fn check(file: &[u8], expected: Option<(&str, LogKind)>) {
         let got = TaskName::of_file(file);
         assert_eq!(got.as_ref().map(|(n, s)| (n.as_str(), *s)), expected, "{}", escape(file));
     }
 
     #[test]
     fn a_file_name_says_its_task() {
-        check(b"nginx.err", Some(("nginx", Suffix::Err)));
-        check(b"NGINX.ERR", Some(("NGINX", Suffix::Err)));
-        check(b"@backup@2026-11-22.log", Some(("backup", Suffix::Log)));
-        check(b"x@backup@y@z@.msg", Some(("backup", Suffix::Msg)));
-        check(b"a.b.scanerr", Some(("a.b", Suffix::Scanerr)));
-        check("备份@数据库@.err".as_bytes(), Some(("数据库", Suffix::Err)));
+        check(b"nginx.err", Some(("nginx", LogKind::Err)));
+        check(b"NGINX.ERR", Some(("NGINX", LogKind::Err)));
+        check(b"@backup@2026-11-22.log", Some(("backup", LogKind::Log)));
+        check(b"x@backup@y@z@.msg", Some(("backup", LogKind::Msg)));
+        check(b"a.b.scanerr", Some(("a.b", LogKind::Scanerr)));
+        check("备份@数据库@.err".as_bytes(), Some(("数据库", LogKind::Err)));
         check(b"svc.err.1", None);
         check(b"svc", None);
         check(b"svc.error", None);
@@ -259,22 +259,22 @@ mod tests {
 
     #[test]
     fn odd_at_signs_fall_back_to_the_stem() {
-        check(b"@@x.err", Some(("@@x", Suffix::Err)));
-        check(b"@ @x.err", Some(("@ @x", Suffix::Err)));
-        check(b"me@host.err", Some(("me@host", Suffix::Err)));
-        check(b"@.err", Some(("@", Suffix::Err)));
+        check(b"@@x.err", Some(("@@x", LogKind::Err)));
+        check(b"@ @x.err", Some(("@ @x", LogKind::Err)));
+        check(b"me@host.err", Some(("me@host", LogKind::Err)));
+        check(b"@.err", Some(("@", LogKind::Err)));
         check(b"@a.err@", None);
     }
 
     #[test]
     fn a_name_without_stem_is_its_own_task() {
-        check(b".err", Some((".err", Suffix::Err)));
-        check(b" .err", Some((" .err", Suffix::Err)));
+        check(b".err", Some((".err", LogKind::Err)));
+        check(b" .err", Some((" .err", LogKind::Err)));
     }
 
     #[test]
     fn bytes_that_are_no_text_are_written_out() {
-        check(b"a\xffb\nc.err", Some(("a\\xffb\\x0ac", Suffix::Err)));
+        check(b"a\xffb\nc.err", Some(("a\\xffb\\x0ac", LogKind::Err)));
         let longest = [&[0xff_u8; 251][..], b".err"].concat();
         assert_eq!(TaskName::of_file(&longest).unwrap().0.as_str().len(), 251 * 4);
     }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use olog_proto::{
-    AgentFrame, At, Change, DeviceTime, Event, Excerpt, File, FingerprintText, FrameError, HubFrame, JoinLink, Note,
-    OwnPush, Suffix, TaskName, What,
+    AgentFrame, Change, DeviceTime, Event, EventContent, Excerpt, File, FingerprintText, FrameError, HubFrame,
+    JoinLink, LogKind, Note, OwnPush, TaskName, Timestamp,
     event::Id128,
     fingerprint::fingerprints,
     frame::{Auth, Refusal},
@@ -126,8 +126,8 @@ fn every_bound_is_kept() {
 }
 
 fn note(n: u64, text: String) -> Event {
-    let what = What::Note(Note { code: "log_dir_missing".into(), path: None, text, over: false, once: false });
-    Event { n, at: DeviceTime(At(0)), boot: Id128([0; 16]), up: 0, what, pushed: None }
+    let what = EventContent::Note(Note { code: "log_dir_missing".into(), path: None, text, over: false, once: false });
+    Event { n, at: DeviceTime(Timestamp(0)), boot: Id128([0; 16]), up: 0, what, pushed: None }
 }
 
 /// What may be one line of a frame: anything that no decoder would clean.
@@ -144,8 +144,8 @@ fn task() -> impl Strategy<Value = TaskName> {
     "\\PC{1,60}".prop_filter_map("not a name", |text| TaskName::try_from(text).ok())
 }
 
-fn suffix() -> impl Strategy<Value = Suffix> {
-    proptest::sample::select(&Suffix::ALL[..])
+fn suffix() -> impl Strategy<Value = LogKind> {
+    proptest::sample::select(&LogKind::ALL[..])
 }
 
 fn file() -> impl Strategy<Value = File> {
@@ -157,7 +157,7 @@ fn file() -> impl Strategy<Value = File> {
             suffix,
             path,
             change,
-            began_at: began_at.map(|at| DeviceTime(At(at))),
+            began_at: began_at.map(|at| DeviceTime(Timestamp(at))),
             closed,
             sibling_err,
             history,
@@ -171,25 +171,25 @@ fn excerpt() -> impl Strategy<Value = Excerpt> {
         .prop_map(|(start, between, end)| Excerpt::around(&start, between.into(), &end))
 }
 
-fn what() -> impl Strategy<Value = What> {
+fn what() -> impl Strategy<Value = EventContent> {
     prop_oneof![
-        (file(), excerpt()).prop_map(|(file, excerpt)| What::Text { file, excerpt }),
-        (file(), any::<u32>()).prop_map(|(file, times)| What::Seen { file, times }),
-        (task(), suffix(), line(50), any::<bool>()).prop_map(|(task, suffix, path, deleted)| What::Cleared {
+        (file(), excerpt()).prop_map(|(file, excerpt)| EventContent::Text { file, excerpt }),
+        (file(), any::<u32>()).prop_map(|(file, times)| EventContent::Seen { file, times }),
+        (task(), suffix(), line(50), any::<bool>()).prop_map(|(task, suffix, path, deleted)| EventContent::Cleared {
             task,
             suffix,
             path,
             deleted
         }),
-        (task(), line(20)).prop_map(|(task, run)| What::RunStarted { task, run }),
+        (task(), line(20)).prop_map(|(task, run)| EventContent::RunStarted { task, run }),
         (task(), line(20), any::<Option<i32>>(), any::<Option<i32>>(), any::<u64>(), excerpt()).prop_map(
             |(task, run, exit, signal, duration, excerpt)| {
                 let fingerprints = fingerprints(excerpt.head());
-                What::RunEnded { task, run, exit, signal, duration, excerpt, fingerprints }
+                EventContent::RunEnded { task, run, exit, signal, duration, excerpt, fingerprints }
             }
         ),
         (line(20), proptest::option::of(line(40)), text(100), any::<[bool; 2]>())
-            .prop_map(|(code, path, text, [over, once])| What::Note(Note { code, path, text, over, once })),
+            .prop_map(|(code, path, text, [over, once])| EventContent::Note(Note { code, path, text, over, once })),
     ]
 }
 
@@ -197,8 +197,8 @@ fn event() -> impl Strategy<Value = Event> {
     let pushed = proptest::option::of((any::<i64>(), any::<Option<i64>>()));
     (1..i64::MAX as u64 - 1, any::<i64>(), any::<[u8; 16]>(), any::<u64>(), what(), pushed).prop_map(
         |(n, at, boot, up, what, pushed)| {
-            let pushed = pushed.map(|(t, a)| OwnPush { tried_at: At(t), accepted_at: a.map(At) });
-            Event { n, at: DeviceTime(At(at)), boot: Id128(boot), up, what, pushed }
+            let pushed = pushed.map(|(t, a)| OwnPush { tried_at: Timestamp(t), accepted_at: a.map(Timestamp) });
+            Event { n, at: DeviceTime(Timestamp(at)), boot: Id128(boot), up, what, pushed }
         },
     )
 }
@@ -228,7 +228,7 @@ fn agent_frame() -> impl Strategy<Value = AgentFrame> {
                 boot: Id128(id),
                 up,
                 nonce: Nonce(key),
-                time: At(time),
+                time: Timestamp(time),
                 signature: Signature(signature),
             }))
         }),
@@ -281,7 +281,7 @@ proptest! {
         let escaped = escape(&bytes);
         prop_assert!(escaped.len() <= bytes.len() * 4 && !escaped.chars().any(olog_proto::name::is_unprintable));
         prop_assert!(olog_proto::name::path_text(&bytes.repeat(20)).len() <= olog_proto::PATH_MAX);
-        for suffix in Suffix::ALL {
+        for suffix in LogKind::ALL {
             // The kernel's bound for a name is 255 bytes, suffix and all.
             let stem = &bytes[..bytes.len().min(255 - 1 - suffix.as_str().len())];
             let name = [stem, b".", suffix.as_str().to_uppercase().as_bytes()].concat();

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use minijinja::value::Value;
 use olog_daemon::clock::Clock;
 use olog_daemon::secret::Secret;
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::http::{Call, Endpoint, one_line, url_masked};
 use crate::rate_limit::Rate;
@@ -120,7 +120,7 @@ impl TemplateChannel {
     }
 
     /// The call for one receiver; what would make it larger than the service takes is cut from the body.
-    fn call(&self, message: &Message, receiver: &Receiver, now: At) -> Result<Call, Fault> {
+    fn call(&self, message: &Message, receiver: &Receiver, now: Timestamp) -> Result<Call, Fault> {
         let Limits { unit, plain, .. } = self.of.limits;
         let place = self.receivers().iter().position(|it| it == receiver).unwrap_or_default();
         let keys = self.key_values(place);

@@ -25,7 +25,7 @@ use std::time::Duration;
 use olog_daemon::config::{Key, Table, quote};
 use olog_daemon::keys;
 use olog_daemon::secret::Secret;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -163,7 +163,7 @@ impl Exec {
     }
 
     /// One run; ends soon after 10 s at the latest.
-    pub(crate) async fn send(&self, message: &Message, to: &[Receiver], now: At) -> Vec<(Receiver, Answer)> {
+    pub(crate) async fn send(&self, message: &Message, to: &[Receiver], now: Timestamp) -> Vec<(Receiver, Answer)> {
         let Some(receiver) = self.receivers().into_iter().find(|receiver| to.contains(receiver)) else {
             return Vec::new();
         };
@@ -239,7 +239,7 @@ impl Exec {
         }
     }
 
-    fn input(&self, message: &Message, now: At) -> Vec<u8> {
+    fn input(&self, message: &Message, now: Timestamp) -> Vec<u8> {
         match self.input {
             Input::Json => object(message, now).to_string().into_bytes(),
             Input::Form(form) => message.body(form).0.as_bytes().to_vec(),
@@ -346,7 +346,7 @@ fn filled(arg: &str, message: &Message) -> String {
 }
 
 /// The object on standard input.
-fn object(message: &Message, now: At) -> Value {
+fn object(message: &Message, now: Timestamp) -> Value {
     let one = |about: &About| {
         let at = in_utc(about.at);
         json!({ "kind": about.kind, "device": about.device, "task": about.task, "incident": about.incident, "at": at })
@@ -372,7 +372,7 @@ fn object(message: &Message, now: At) -> Value {
 }
 
 /// RFC 3339.
-fn in_utc(at: At) -> Option<String> {
+fn in_utc(at: Timestamp) -> Option<String> {
     let at = chrono::DateTime::from_timestamp_millis(at.0)?;
     Some(at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }

@@ -27,7 +27,7 @@ use lettre::message::Mailbox;
 use olog_daemon::config::{Key, Table};
 use olog_daemon::keys;
 use olog_daemon::secret::{Secret, UNREAD};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::{Instant, timeout_at};
 
@@ -156,7 +156,7 @@ impl Mail {
     }
 
     /// One letter to these; ends within 10 s.
-    pub(crate) async fn send(&self, message: &Message, to: &[Receiver], now: At) -> Vec<(Receiver, Answer)> {
+    pub(crate) async fn send(&self, message: &Message, to: &[Receiver], now: Timestamp) -> Vec<(Receiver, Answer)> {
         let deadline = Instant::now() + CALL_MAX;
         let to: Vec<&Address> = self.to.iter().filter(|a| to.iter().any(|r| r.id == a.to_string())).collect();
         let mut heard = Heard::new(to.len());

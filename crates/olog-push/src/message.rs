@@ -37,7 +37,7 @@ pub struct About {
     /// The incident's number, if it is one's.
     pub incident: Option<u64>,
     /// When it happened.
-    pub at: olog_proto::At,
+    pub at: olog_proto::Timestamp,
 }
 
 impl Message {

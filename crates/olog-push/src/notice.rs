@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use olog_proto::{At, Excerpt, Fingerprint};
+use olog_proto::{Excerpt, Fingerprint, Timestamp};
 use serde::{Deserialize, Serialize};
 
 mod report;
@@ -66,7 +66,7 @@ pub struct Notice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// When it happened, in the hub's time.
-    pub at: At,
+    pub at: Timestamp,
     /// It was held back until now, by the silence of this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<u64>,
@@ -92,9 +92,9 @@ pub enum Content {
         fingerprint: Option<Fingerprint>,
         /// When the task was last well.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        last_good_at: Option<At>,
+        last_good_at: Option<Timestamp>,
         /// When the incident began (for a new fingerprint in an open one).
-        began_at: At,
+        began_at: Timestamp,
         /// How often an error was seen in this incident, this one included.
         n_seen: u64,
         /// Further facts.
@@ -115,12 +115,12 @@ pub enum Content {
         /// What shows it.
         ground: ResolvedBy,
         /// When the incident began; when it was reopened, its latest beginning.
-        began_at: At,
+        began_at: Timestamp,
         /// How often an error was seen in it.
         n_seen: u64,
         /// When a person acknowledged it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        acknowledged_at: Option<At>,
+        acknowledged_at: Option<Timestamp>,
         /// Set if it began more than once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reopened: Option<Reopened>,
@@ -128,11 +128,11 @@ pub enum Content {
     /// A task's incident is still open.
     Remind {
         /// When it began.
-        began_at: At,
+        began_at: Timestamp,
         /// How often an error was seen in it.
         n_seen: u64,
         /// When one was last seen.
-        last_error_at: At,
+        last_error_at: Timestamp,
         /// The latest text.
         excerpt: Excerpt,
         /// Set if it began more than once.
@@ -142,10 +142,10 @@ pub enum Content {
     /// A task did not come when it was expected.
     TaskLost {
         /// When it should have come.
-        due_at: At,
+        due_at: Timestamp,
         /// When it last came.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        last_run_at: Option<At>,
+        last_run_at: Option<Timestamp>,
         /// What says that it should.
         expected: Expected,
         /// How often it should have come since.
@@ -154,12 +154,12 @@ pub enum Content {
         is_reminder: bool,
         /// From when to when its device was offline, if the run was due then: that explains it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        device_offline: Option<(At, At)>,
+        device_offline: Option<(Timestamp, Timestamp)>,
     },
     /// A task that did not come has come, or is no longer waited for.
     TaskCame {
         /// When it should have come.
-        due_at: At,
+        due_at: Timestamp,
         /// What happened.
         #[serde(rename = "came")]
         recovery: Recovery,
@@ -167,12 +167,12 @@ pub enum Content {
         n_missed: u64,
         /// When a person acknowledged it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        acknowledged_at: Option<At>,
+        acknowledged_at: Option<Timestamp>,
     },
     /// A run that takes far longer than usual. Told once.
     TaskRuns {
         /// When it began.
-        since: At,
+        since: Timestamp,
         /// How long it usually takes, in ms, if that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         usual: Option<i64>,
@@ -184,7 +184,7 @@ pub enum Content {
         /// Of how many.
         n_known: u64,
         /// Nothing was heard since.
-        since: At,
+        since: Timestamp,
         /// The address that all of them are behind, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         behind: Option<String>,
@@ -201,10 +201,10 @@ pub enum Content {
         /// Who is not.
         missing: Vec<String>,
         /// Since when they were away.
-        since: At,
+        since: Timestamp,
         /// When the first and the last of them were back: how long each was away is measured to its own return, not to this notice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        returned: Option<(At, At)>,
+        returned: Option<(Timestamp, Timestamp)>,
         /// How many of them rebooted meanwhile.
         n_rebooted: u64,
         /// Of how many of them nobody knows whether they rebooted: old clients do not say.
@@ -267,9 +267,9 @@ pub struct MissedRun {
     /// The task.
     pub task: String,
     /// When it was due.
-    pub due_at: At,
+    pub due_at: Timestamp,
     /// The task is LOST from then on, unless it runs.
-    pub late_at: At,
+    pub late_at: Timestamp,
 }
 
 /// An incident that was closed and began again.
@@ -278,7 +278,7 @@ pub struct Reopened {
     /// How often it has begun, the first time included.
     pub n_begun: u32,
     /// When it began for the first time.
-    pub first_at: At,
+    pub first_at: Timestamp,
 }
 
 /// How a run by `exec` failed.
@@ -391,7 +391,7 @@ pub enum Recovery {
     /// It ran.
     Ran {
         /// When it was seen.
-        at: At,
+        at: Timestamp,
         /// It failed: that is told by itself.
         failed: bool,
     },

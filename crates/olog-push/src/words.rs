@@ -19,7 +19,7 @@ pub(crate) mod safe;
 mod several;
 
 use chrono_tz::Tz;
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 pub use catalogue::{Arg, LANGUAGES, Language, Localizer};
 pub use cut::ssh;
@@ -60,7 +60,7 @@ pub struct Context<'a> {
     /// The reader's time zone.
     pub timezone: Tz,
     /// When it is sent.
-    pub now: At,
+    pub now: Timestamp,
     /// Where the hub's pages open with trusted certificates, if they do. Without it a message is complete by itself.
     pub public_url: Option<&'a str>,
     /// Sent by the device itself, because its hub is away.
@@ -105,12 +105,17 @@ pub(crate) use page::markdown;
 
 /// A habit in words, like "daily 02:10 ± 4 min".
 pub fn cadence(cadence: &Cadence, language: Language) -> String {
-    missed::habit(&Localizer { language, timezone: Tz::UTC, now: At(0) }, cadence)
+    missed::habit(&Localizer { language, timezone: Tz::UTC, now: Timestamp(0) }, cadence)
 }
 
 /// What a report says of a habit that was learnt: what it is, what shows it, and how to refuse.
 pub fn proposal(cadence: &Cadence, n_runs: u64, span: i64, device: &str, task: &str, language: Language) -> String {
-    missed::proposal(&Localizer { language, timezone: Tz::UTC, now: At(0) }, cadence, (n_runs, span), (device, task))
+    missed::proposal(
+        &Localizer { language, timezone: Tz::UTC, now: Timestamp(0) },
+        cadence,
+        (n_runs, span),
+        (device, task),
+    )
 }
 
 /// Why a notice is told, as its message says it. A report is its own reason.

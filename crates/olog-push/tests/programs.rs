@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use olog_daemon::config::read_text;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{About, Answer, Channel, Kind, Message, Refusal};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ fn message() -> Message {
             device: Some("comsrv".into()),
             task: None,
             incident: Some(17),
-            at: At(0),
+            at: Timestamp(0),
         }],
     }
 }

@@ -10,7 +10,9 @@ use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use olog_proto::event::Id128;
 use olog_proto::identity::{Proof, Role};
-use olog_proto::{AgentFrame, At, Event, FRAME_MAX, HubFrame, JoinLink, Nonce, SUBPROTOCOL, SecretKey, What, frame};
+use olog_proto::{
+    AgentFrame, Event, EventContent, FRAME_MAX, HubFrame, JoinLink, Nonce, SUBPROTOCOL, SecretKey, Timestamp, frame,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -44,9 +46,9 @@ fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
 }
 
 /// The system's clock: a device whose clock is off has its events' times corrected.
-pub fn now() -> At {
+pub fn now() -> Timestamp {
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Device {
@@ -117,7 +119,13 @@ impl Session {
 
     /// Sends `n` events made by `make` (number in, what was seen out), `a_frame` at a time within the window, and waits for
     /// the last acknowledgement.
-    pub async fn pump(&mut self, n: u64, a_frame: u64, at: At, make: impl Fn(u64) -> What) -> anyhow::Result<()> {
+    pub async fn pump(
+        &mut self,
+        n: u64,
+        a_frame: u64,
+        at: Timestamp,
+        make: impl Fn(u64) -> EventContent,
+    ) -> anyhow::Result<()> {
         let (end, mut acked) = (self.next + n, self.next - 1);
         while acked + 1 < end {
             while self.next < end && self.next - 1 - acked + a_frame <= self.window {

@@ -33,7 +33,7 @@ fn show_job(say: &Localizer, job: &Job) -> String {
     let mut out = format!("{}  {}{line}{user}\n", job.task, job.source);
     let schedule = match job.next {
         Some(next) => {
-            let next = say.time(olog_proto::At(next));
+            let next = say.time(olog_proto::Timestamp(next));
             say.text("agent-job-schedule-next", &[text("schedule", &job.schedule), text("next", &next)])
         }
         None => say.text("agent-job-schedule", &[text("schedule", &job.schedule)]),
@@ -119,7 +119,7 @@ mod tests {
         let timer = Job { next: Some(3_600_000), ..job(None, Some(Suggestion::Command("olog-agent units on".into()))) };
         let found = JobList { jobs: vec![silent, job(Some(Reports::Exec), None), timer], problems: Vec::new() };
         let shown = |language| {
-            let say = Localizer { language, timezone: chrono_tz::UTC, now: olog_proto::At(0) };
+            let say = Localizer { language, timezone: chrono_tz::UTC, now: olog_proto::Timestamp(0) };
             show_jobs(&say, &found)
         };
         let head = "dump  /etc/crontab:3 (root)\n";

@@ -14,7 +14,7 @@ use crate::{agent::line, fallback, socket::Status};
 const SKEW_SHOWN: u64 = 10_000;
 
 /// For whoever has typed the verb.
-pub(super) fn of_terminal(now: olog_proto::At) -> Localizer {
+pub(super) fn of_terminal(now: olog_proto::Timestamp) -> Localizer {
     let keys = ["LC_ALL", "LC_MESSAGES", "LANG"];
     let named = keys.iter().find_map(|key| std::env::var(key).ok().filter(|value| !value.is_empty()));
     let language = if named.is_some_and(|name| name.starts_with("zh")) { Language::ZhCn } else { Language::En };
@@ -93,7 +93,7 @@ pub(super) fn n(name: &'static str, value: u64) -> Arg<'static> {
 
 #[cfg(test)]
 mod tests {
-    use olog_proto::{At, event::Id128};
+    use olog_proto::{Timestamp, event::Id128};
 
     use super::*;
 
@@ -123,7 +123,7 @@ mod tests {
     fn check(language: Language, change: impl FnOnce(&mut Status), expected: &str) {
         let mut status = status();
         change(&mut status);
-        let say = Localizer { language, timezone: chrono_tz::UTC, now: At(0) };
+        let say = Localizer { language, timezone: chrono_tz::UTC, now: Timestamp(0) };
         let shown = show(&say, &status);
         assert!(shown.contains(expected), "{shown}");
         // A key that no catalogue has is shown as itself.

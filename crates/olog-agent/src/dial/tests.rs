@@ -62,7 +62,7 @@ async fn plain_server(words: &'static str) -> (u16, JoinSet<()>) {
 
 async fn reach(base: &str, pin: Option<KeyPrint>) -> Result<Box<dyn ByteStream>, String> {
     let target = Target::of(base, pin).map_err(|e| e.to_string())?;
-    Dialer::new(Clock::system(), At(0)).reach(&target).await.map_err(|e| e.to_string())
+    Dialer::new(Clock::system(), Timestamp(0)).reach(&target).await.map_err(|e| e.to_string())
 }
 
 #[track_caller]
@@ -175,7 +175,7 @@ fn authority() -> (RootCertStore, ServerConfig) {
     (roots, config)
 }
 
-async fn handshake(now: At) -> Result<(), String> {
+async fn handshake(now: Timestamp) -> Result<(), String> {
     let (roots, server) = authority();
     let (port, _tasks) = tls_server(server).await;
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -186,13 +186,13 @@ async fn handshake(now: At) -> Result<(), String> {
 
 #[tokio::test]
 async fn a_device_whose_clock_says_1970_is_not_locked_out_of_a_hub_with_a_real_certificate() {
-    let (clock, _hand) = Clock::manual(At(60_000));
+    let (clock, _hand) = Clock::manual(Timestamp(60_000));
     let too_early = handshake(clock.now()).await.unwrap_err();
     assert!(too_early.contains("set this device's clock"), "{too_early}");
     // This program was built after the certificate.
-    handshake(Dialer::new(clock.clone(), At(0)).judged_at()).await.unwrap();
+    handshake(Dialer::new(clock.clone(), Timestamp(0)).judged_at()).await.unwrap();
     // Once it has known a later time, it stays there: a certificate that ended before is not believed again.
-    let later = Dialer::new(clock, At(5_000_000_000_000)).judged_at();
+    let later = Dialer::new(clock, Timestamp(5_000_000_000_000)).judged_at();
     assert!(handshake(later).await.unwrap_err().contains("renew the certificate"));
 }
 

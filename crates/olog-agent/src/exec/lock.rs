@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use olog_proto::{At, TaskName, identity::KeyPrint};
+use olog_proto::{TaskName, Timestamp, identity::KeyPrint};
 use rustix::fs::FlockOperation;
 
 use crate::{identity::RandomSource, kept};
@@ -46,7 +46,7 @@ pub(super) enum LockError {
     /// Another run has it.
     Held {
         /// Since when, if the file says so.
-        since: Option<At>,
+        since: Option<Timestamp>,
     },
     Io(io::Error),
 }
@@ -60,7 +60,7 @@ impl From<io::Error> for LockError {
 /// Takes the lock of a task, or says since when another run has it.
 pub(super) fn take(
     task: &TaskName,
-    now: At,
+    now: Timestamp,
     places: &Places,
     chance: &mut dyn RandomSource,
 ) -> Result<Lock, LockError> {
@@ -86,11 +86,11 @@ pub(super) fn take(
     Ok(Lock(file))
 }
 
-fn since(file: &mut File) -> Option<At> {
+fn since(file: &mut File) -> Option<Timestamp> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.take(64).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok().map(At)
+    text.trim().parse().ok().map(Timestamp)
 }
 
 /// A folder into which only this user can write.

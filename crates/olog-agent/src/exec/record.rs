@@ -3,7 +3,7 @@
 use std::io;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use olog_proto::{At, TaskName, event::is_good_end};
+use olog_proto::{TaskName, Timestamp, event::is_good_end};
 
 use super::{Report, Rung, tell_end};
 use crate::{
@@ -58,7 +58,7 @@ pub async fn record(run: &PastRun, report: &Report<'_>, chance: &mut dyn RandomS
         task: run.task.clone(),
         run: id.iter().map(|b| format!("{b:02x}")).collect(),
         uid: rustix::process::getuid().as_raw(),
-        at: At(stamp.at.0.saturating_sub(i64::try_from(run.duration).unwrap_or(i64::MAX))),
+        at: Timestamp(stamp.at.0.saturating_sub(i64::try_from(run.duration).unwrap_or(i64::MAX))),
         boot: stamp.boot,
         up: stamp.up.saturating_sub(run.duration),
     };

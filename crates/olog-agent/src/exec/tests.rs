@@ -198,11 +198,11 @@ async fn what_is_left_behind_with_the_output_does_not_hold_us() {
 async fn a_locked_task_is_not_started_a_second_time_and_that_is_reported() {
     let machine = Machine::taking_runs();
     let task: TaskName = "backup".parse().unwrap();
-    let held = lock::take(&task, At(1_764_201_600_000), &machine.report().locks, &mut SystemRandom).unwrap();
+    let held = lock::take(&task, Timestamp(1_764_201_600_000), &machine.report().locks, &mut SystemRandom).unwrap();
     let second = machine.exec(Exec { lock: true, ..sh("exit 0") }).await.unwrap_err();
     assert_eq!(second.to_string(), "backup is still running since 2025-11-27T00:00:00Z: not started a second time");
     let (_, end) = machine.run_file();
-    assert_eq!(end.unwrap().how, How::NotStarted { running_since: Some(At(1_764_201_600_000)) });
+    assert_eq!(end.unwrap().how, How::NotStarted { running_since: Some(Timestamp(1_764_201_600_000)) });
     drop(held);
     assert_eq!(machine.exec(Exec { lock: true, ..sh("exit 0") }).await.unwrap().code, 0);
 }
@@ -230,12 +230,15 @@ async fn a_folder_that_another_user_made_is_no_lock() {
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let locks = Places { root: "/no/such/folder/root".into(), shared: vec![machine.path().to_owned()] };
     let task: TaskName = "backup".parse().unwrap();
-    let held = lock::take(&task, At(1), &locks, &mut SystemRandom).unwrap();
+    let held = lock::take(&task, Timestamp(1), &locks, &mut SystemRandom).unwrap();
     assert!(std::fs::read_dir(&open).unwrap().next().is_none());
-    assert!(matches!(lock::take(&task, At(2), &locks, &mut SystemRandom), Err(LockError::Held { since: Some(At(1)) })));
-    lock::take(&"other".parse().unwrap(), At(2), &locks, &mut SystemRandom).unwrap();
+    assert!(matches!(
+        lock::take(&task, Timestamp(2), &locks, &mut SystemRandom),
+        Err(LockError::Held { since: Some(Timestamp(1)) })
+    ));
+    lock::take(&"other".parse().unwrap(), Timestamp(2), &locks, &mut SystemRandom).unwrap();
     drop(held);
-    lock::take(&task, At(3), &locks, &mut SystemRandom).unwrap();
+    lock::take(&task, Timestamp(3), &locks, &mut SystemRandom).unwrap();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use olog_proto::{At, DeviceName};
+use olog_proto::{DeviceName, Timestamp};
 use olog_push::{Content, Kind, Notice, SystemCode};
 
 use crate::spool::{Spool, SpoolError};
@@ -19,7 +19,7 @@ const WHY_MAX: usize = 200;
 
 /// Who is owed the news that the hub is back.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct OwedRecovery(BTreeMap<String, At>);
+pub(super) struct OwedRecovery(BTreeMap<String, Timestamp>);
 
 impl OwedRecovery {
     pub(super) fn load(spool: &Spool) -> Result<OwedRecovery, SpoolError> {
@@ -29,12 +29,12 @@ impl OwedRecovery {
     }
 
     /// Since when it was said to this receiver that the hub is gone.
-    pub(super) fn since(&self, receiver: &str) -> Option<At> {
+    pub(super) fn since(&self, receiver: &str) -> Option<Timestamp> {
         self.0.get(receiver).copied()
     }
 
     /// It accepted that the hub is gone.
-    pub(super) fn gone(&mut self, receiver: &str, since: At, spool: &Spool) -> Result<(), SpoolError> {
+    pub(super) fn gone(&mut self, receiver: &str, since: Timestamp, spool: &Spool) -> Result<(), SpoolError> {
         self.0.insert(receiver.to_owned(), since);
         self.store(spool)
     }
@@ -70,18 +70,30 @@ pub(super) fn is_met(spool: &Spool) -> Result<bool, SpoolError> {
 }
 
 /// That it is gone.
-pub(super) fn gone(device: &DeviceName, address: Option<&str>, since: At, why: Option<&str>, now: At) -> Notice {
+pub(super) fn gone(
+    device: &DeviceName,
+    address: Option<&str>,
+    since: Timestamp,
+    why: Option<&str>,
+    now: Timestamp,
+) -> Notice {
     let why: String = why.unwrap_or("no answer").trim_end_matches('.').chars().take(WHY_MAX).collect();
     let args = [("since", since.0.to_string()), ("why", why)];
     notice(device, address, SystemCode::HubUnreachable, &args, now)
 }
 
 /// That it is back.
-pub(super) fn back(device: &DeviceName, since: At, at: At) -> Notice {
+pub(super) fn back(device: &DeviceName, since: Timestamp, at: Timestamp) -> Notice {
     notice(device, None, SystemCode::HubReachable, &[("since", since.0.to_string())], at)
 }
 
-fn notice(device: &DeviceName, address: Option<&str>, code: SystemCode, args: &[(&str, String)], at: At) -> Notice {
+fn notice(
+    device: &DeviceName,
+    address: Option<&str>,
+    code: SystemCode,
+    args: &[(&str, String)],
+    at: Timestamp,
+) -> Notice {
     let args = args.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     Notice {
         kind: Kind::System,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use olog_proto::{
-    At, DeviceName, Epoch, Event, Excerpt, Fingerprint, Suffix, TaskName, What,
+    DeviceName, Epoch, Event, EventContent, Excerpt, Fingerprint, LogKind, TaskName, Timestamp,
     event::{end_text, is_good_end},
 };
 use olog_push::{Content, ErrorFacts, Kind, Notice, Reason};
@@ -29,8 +29,8 @@ pub(super) struct Outage {
     seen: u64,
     errors: HashSet<(TaskName, Fingerprint)>,
     counts: HashMap<TaskName, u64>,
-    began: HashMap<TaskName, At>,
-    messages: HashMap<(TaskName, String), At>,
+    began: HashMap<TaskName, Timestamp>,
+    messages: HashMap<(TaskName, String), Timestamp>,
 }
 
 impl Outage {
@@ -48,7 +48,7 @@ impl Outage {
         events: Vec<Event>,
         device: &DeviceName,
         address: Option<&str>,
-        now: At,
+        now: Timestamp,
     ) -> Vec<QueuedNotice> {
         let mut said = Vec::new();
         for event in events {
@@ -74,21 +74,21 @@ impl Outage {
         said
     }
 
-    fn content(&mut self, what: What, at: At, now: At) -> Option<(Kind, TaskName, Content)> {
+    fn content(&mut self, what: EventContent, at: Timestamp, now: Timestamp) -> Option<(Kind, TaskName, Content)> {
         match what {
-            What::Text { file, excerpt } if !file.history && !excerpt.is_blank() => match file.suffix {
-                Suffix::Err => {
+            EventContent::Text { file, excerpt } if !file.history && !excerpt.is_blank() => match file.suffix {
+                LogKind::Err => {
                     let prints = file.fingerprints.iter().map(|text| text.fingerprint()).collect();
                     let content = self.error(&file.task, prints, excerpt, file.path, at)?;
                     Some((Kind::Err, file.task, content))
                 }
-                Suffix::Msg => {
+                LogKind::Msg => {
                     let content = self.message(&file.task, excerpt, file.path, now)?;
                     Some((Kind::Msg, file.task, content))
                 }
-                Suffix::Log | Suffix::Scanerr => None,
+                LogKind::Log | LogKind::Scanerr => None,
             },
-            What::RunEnded { task, exit, signal, excerpt, fingerprints, .. } if !is_good_end(exit, signal) => {
+            EventContent::RunEnded { task, exit, signal, excerpt, fingerprints, .. } if !is_good_end(exit, signal) => {
                 let excerpt = if excerpt.is_blank() { Excerpt::of(&end_text(exit, signal)) } else { excerpt };
                 let prints = fingerprints.iter().map(|text| text.fingerprint()).collect();
                 let content = self.error(&task, prints, excerpt, String::new(), at)?;
@@ -104,7 +104,7 @@ impl Outage {
         prints: Vec<Fingerprint>,
         excerpt: Excerpt,
         path: String,
-        at: At,
+        at: Timestamp,
     ) -> Option<Content> {
         if self.errors.len() > KNOWN_MAX {
             self.errors.clear();
@@ -133,7 +133,7 @@ impl Outage {
         })
     }
 
-    fn message(&mut self, task: &TaskName, excerpt: Excerpt, path: String, now: At) -> Option<Content> {
+    fn message(&mut self, task: &TaskName, excerpt: Excerpt, path: String, now: Timestamp) -> Option<Content> {
         self.messages.retain(|_, told_at| now.since(*told_at) < SAME_MESSAGE);
         let key = (task.clone(), format!("{}\u{0}{}", excerpt.head(), excerpt.tail()));
         if self.messages.contains_key(&key) {
@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    fn event(n: u64, task: &str, suffix: Suffix, text: &str) -> Event {
+    fn event(n: u64, task: &str, suffix: LogKind, text: &str) -> Event {
         let file = File {
             task: task.parse().unwrap(),
             suffix,
@@ -162,25 +162,32 @@ mod tests {
             history: false,
             fingerprints: vec![FingerprintText::of(text)],
         };
-        let what = What::Text { file, excerpt: Excerpt::of(text) };
-        Event { n, at: olog_proto::DeviceTime(At(n as i64 * 1000)), boot: Id128([0; 16]), up: 0, what, pushed: None }
+        let what = EventContent::Text { file, excerpt: Excerpt::of(text) };
+        Event {
+            n,
+            at: olog_proto::DeviceTime(Timestamp(n as i64 * 1000)),
+            boot: Id128([0; 16]),
+            up: 0,
+            what,
+            pushed: None,
+        }
     }
 
     fn told(outage: &mut Outage, events: Vec<Event>, now: i64) -> Vec<u64> {
-        outage.take(events, &"comsrv".parse().unwrap(), None, At(now)).into_iter().map(|said| said.n).collect()
+        outage.take(events, &"comsrv".parse().unwrap(), None, Timestamp(now)).into_iter().map(|said| said.n).collect()
     }
 
     #[test]
     fn errors_and_messages_are_told_and_nothing_else() {
-        let mut history = event(5, "e", Suffix::Err, "old");
-        if let What::Text { file, .. } = &mut history.what {
+        let mut history = event(5, "e", LogKind::Err, "old");
+        if let EventContent::Text { file, .. } = &mut history.what {
             file.history = true;
         }
         let events = vec![
-            event(1, "a", Suffix::Err, "broken"),
-            event(2, "b", Suffix::Msg, "hello"),
-            event(3, "c", Suffix::Log, "fine"),
-            event(4, "d", Suffix::Scanerr, "later"),
+            event(1, "a", LogKind::Err, "broken"),
+            event(2, "b", LogKind::Msg, "hello"),
+            event(3, "c", LogKind::Log, "fine"),
+            event(4, "d", LogKind::Scanerr, "later"),
             history,
         ];
         assert_eq!(told(&mut Outage::default(), events, 0), [1, 2]);
@@ -190,13 +197,13 @@ mod tests {
     fn one_error_is_told_once_in_an_outage_and_another_one_as_itself() {
         let mut outage = Outage::default();
         let first =
-            vec![event(1, "a", Suffix::Err, "disk sda 17 full"), event(2, "a", Suffix::Err, "disk sda 18 full")];
+            vec![event(1, "a", LogKind::Err, "disk sda 17 full"), event(2, "a", LogKind::Err, "disk sda 18 full")];
         assert_eq!(told(&mut outage, first, 0), [1]);
-        let next = vec![event(3, "a", Suffix::Err, "network down"), event(4, "b", Suffix::Err, "disk sda 17 full")];
-        let said = outage.take(next, &"comsrv".parse().unwrap(), Some("me@here"), At(0));
+        let next = vec![event(3, "a", LogKind::Err, "network down"), event(4, "b", LogKind::Err, "disk sda 17 full")];
+        let said = outage.take(next, &"comsrv".parse().unwrap(), Some("me@here"), Timestamp(0));
         assert_eq!(said.iter().map(|s| s.n).collect::<Vec<_>>(), [3, 4], "the same error of another task is its own");
         let Content::Error { why, n_seen, began_at, .. } = &said[0].notice.content else { panic!() };
-        assert_eq!((*why, *n_seen, *began_at), (Reason::NewFingerprint, 3, At(1000)));
+        assert_eq!((*why, *n_seen, *began_at), (Reason::NewFingerprint, 3, Timestamp(1000)));
         assert_eq!(said[0].notice.address.as_deref(), Some("me@here"));
     }
 
@@ -204,10 +211,10 @@ mod tests {
     fn a_failed_run_without_a_word_says_how_it_ended_and_a_good_one_says_nothing() {
         let ended = |n: u64, exit: Option<i32>, signal: Option<i32>| {
             let (task, run, excerpt) = ("job".parse().unwrap(), String::new(), Excerpt::default());
-            let what = What::RunEnded { task, run, exit, signal, duration: 1, excerpt, fingerprints: vec![] };
-            Event { what, ..event(n, "job", Suffix::Err, "") }
+            let what = EventContent::RunEnded { task, run, exit, signal, duration: 1, excerpt, fingerprints: vec![] };
+            Event { what, ..event(n, "job", LogKind::Err, "") }
         };
-        let take = |event| Outage::default().take(vec![event], &"comsrv".parse().unwrap(), None, At(0)).pop();
+        let take = |event| Outage::default().take(vec![event], &"comsrv".parse().unwrap(), None, Timestamp(0)).pop();
         for (exit, signal, words) in [(Some(3), None, "exit status 3"), (None, Some(9), "signal 9")] {
             let said = take(ended(1, exit, signal)).unwrap();
             let Content::Error { excerpt, .. } = said.notice.content else { panic!() };
@@ -220,23 +227,23 @@ mod tests {
     #[test]
     fn the_same_message_is_told_again_after_ten_minutes() {
         let mut outage = Outage::default();
-        assert_eq!(told(&mut outage, vec![event(1, "a", Suffix::Msg, "x"), event(2, "a", Suffix::Msg, "x")], 0), [1]);
-        assert_eq!(told(&mut outage, vec![event(3, "a", Suffix::Msg, "x")], SAME_MESSAGE - 1), [0_u64; 0]);
-        assert_eq!(told(&mut outage, vec![event(4, "a", Suffix::Msg, "x")], SAME_MESSAGE), [4]);
+        assert_eq!(told(&mut outage, vec![event(1, "a", LogKind::Msg, "x"), event(2, "a", LogKind::Msg, "x")], 0), [1]);
+        assert_eq!(told(&mut outage, vec![event(3, "a", LogKind::Msg, "x")], SAME_MESSAGE - 1), [0_u64; 0]);
+        assert_eq!(told(&mut outage, vec![event(4, "a", LogKind::Msg, "x")], SAME_MESSAGE), [4]);
     }
 
     #[test]
     fn what_was_tried_before_a_restart_is_known_and_not_tried_again() {
-        let mut tried = event(1, "a", Suffix::Err, "broken");
-        tried.pushed = Some(OwnPush { tried_at: At(5), accepted_at: None });
-        assert_eq!(told(&mut Outage::default(), vec![tried, event(2, "a", Suffix::Err, "broken")], 0), [0_u64; 0]);
+        let mut tried = event(1, "a", LogKind::Err, "broken");
+        tried.pushed = Some(OwnPush { tried_at: Timestamp(5), accepted_at: None });
+        assert_eq!(told(&mut Outage::default(), vec![tried, event(2, "a", LogKind::Err, "broken")], 0), [0_u64; 0]);
     }
 
     #[test]
     fn a_new_epoch_is_read_from_its_beginning() {
         let mut outage = Outage::default();
         assert_eq!(outage.seen(Id128([1; 16]), 4), 4);
-        told(&mut outage, vec![event(7, "a", Suffix::Log, "x")], 0);
+        told(&mut outage, vec![event(7, "a", LogKind::Log, "x")], 0);
         assert_eq!(outage.seen(Id128([1; 16]), 4), 7);
         assert_eq!(outage.seen(Id128([2; 16]), 0), 0);
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use olog_proto::{At, DeviceName};
+use olog_proto::{DeviceName, Timestamp};
 use olog_push::{Answer, Channel, Message, Notice, Receiver, Refusal};
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 /// When each receiver accepted something, over all outages, and how long it is left alone after a message.
 #[derive(Debug)]
 pub(super) struct SendLog {
-    sent_at: Mutex<HashMap<String, Vec<At>>>,
+    sent_at: Mutex<HashMap<String, Vec<Timestamp>>>,
     pause: Duration,
 }
 
@@ -26,7 +26,7 @@ impl SendLog {
         SendLog { sent_at: Mutex::default(), pause }
     }
 
-    fn with<T>(&self, receiver: &str, f: impl FnOnce(&mut Vec<At>) -> T) -> T {
+    fn with<T>(&self, receiver: &str, f: impl FnOnce(&mut Vec<Timestamp>) -> T) -> T {
         f(self.sent_at.lock().unwrap_or_else(PoisonError::into_inner).entry(receiver.to_owned()).or_default())
     }
 }
@@ -75,7 +75,7 @@ impl<'a> ReceiverQueue<'a> {
     }
 
     /// Within `per_day` of a rolling day?
-    pub(super) fn has_budget(&self, now: At) -> bool {
+    pub(super) fn has_budget(&self, now: Timestamp) -> bool {
         let n_sent = self.send_log.with(&self.name, |sent_at| {
             sent_at.retain(|at| now.since(*at) < DAY_MS);
             sent_at.len()
@@ -118,7 +118,7 @@ impl<'a> ReceiverQueue<'a> {
         self.not_before = Instant::now() + after.unwrap_or(wait).clamp(RETRY.0, RETRY.1);
     }
 
-    pub(super) fn done(&mut self, told: &[usize], now: At, is_accepted: bool) {
+    pub(super) fn done(&mut self, told: &[usize], now: Timestamp, is_accepted: bool) {
         let (mut place, mut tells_event) = (0, false);
         self.waiting.retain(|(n, _)| {
             place += 1;

@@ -1,7 +1,7 @@
 //! A hub that is away, and a push service on the loopback that takes one push after the other.
 
 use olog_daemon::config::Source;
-use olog_proto::{Change, Event, Excerpt, File, FingerprintText, Suffix, What, event::Id128};
+use olog_proto::{Change, Event, EventContent, Excerpt, File, FingerprintText, LogKind, event::Id128};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -33,7 +33,7 @@ struct Away {
     pushes: mpsc::Receiver<serde_json::Value>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
-    _live: watch::Sender<Arc<Live>>,
+    _live: watch::Sender<Arc<ReloadableConfig>>,
 }
 
 impl Away {
@@ -127,7 +127,7 @@ async fn service(listener: TcpListener, code: u32, pushes: mpsc::Sender<serde_js
     }
 }
 
-fn put(spool: &Spool, task: &str, suffix: Suffix, text: &str) {
+fn put(spool: &Spool, task: &str, suffix: LogKind, text: &str) {
     let file = File {
         task: task.parse().unwrap(),
         suffix,
@@ -140,7 +140,7 @@ fn put(spool: &Spool, task: &str, suffix: Suffix, text: &str) {
         fingerprints: vec![FingerprintText::of(text)],
     };
     let mut batch = Batch::default();
-    batch.say(boot::stamp(Clock::system().now()), What::Text { file, excerpt: Excerpt::of(text) }, None);
+    batch.say(boot::stamp(Clock::system().now()), EventContent::Text { file, excerpt: Excerpt::of(text) }, None);
     spool.put(&batch).unwrap();
 }
 
@@ -151,10 +151,10 @@ fn is_accepted(event: &Event) -> bool {
 #[tokio::test]
 async fn what_waits_goes_as_one_message_and_is_marked_as_accepted() {
     let mut away = Away::start(1000, false, |spool| {
-        put(spool, "nginx", Suffix::Err, "nginx not running!");
-        put(spool, "nginx", Suffix::Err, "nginx not running!");
-        put(spool, "door", Suffix::Msg, "battery low");
-        put(spool, "calm", Suffix::Log, "all is fine here");
+        put(spool, "nginx", LogKind::Err, "nginx not running!");
+        put(spool, "nginx", LogKind::Err, "nginx not running!");
+        put(spool, "door", LogKind::Msg, "battery low");
+        put(spool, "calm", LogKind::Log, "all is fine here");
     })
     .await;
     let push = away.push().await.to_string();
@@ -162,8 +162,8 @@ async fn what_waits_goes_as_one_message_and_is_marked_as_accepted() {
     assert!(!push.contains("all is fine here"), "{push}");
     away.until(|events| events.iter().map(is_accepted).eq([true, false, true, false])).await;
     // The same again beside another: the push of the other shows that both were looked at.
-    put(&away.spool, "nginx", Suffix::Err, "nginx not running!");
-    put(&away.spool, "mysql", Suffix::Err, "disk full");
+    put(&away.spool, "nginx", LogKind::Err, "nginx not running!");
+    put(&away.spool, "mysql", LogKind::Err, "disk full");
     let push = away.push().await.to_string();
     assert!(push.contains("disk full") && !push.contains("not running"), "one error is told once in an outage: {push}");
     away.until(|events| events.iter().map(is_accepted).eq([true, false, true, false, false, true])).await;
@@ -176,14 +176,14 @@ async fn what_waits_goes_as_one_message_and_is_marked_as_accepted() {
 
 #[tokio::test]
 async fn what_the_service_refuses_is_tried_and_not_accepted() {
-    let mut away = Away::start(1001, false, |spool| put(spool, "nginx", Suffix::Err, "down")).await;
+    let mut away = Away::start(1001, false, |spool| put(spool, "nginx", LogKind::Err, "down")).await;
     away.push().await;
     away.until(|events| events.iter().all(|e| e.pushed.is_some() && !is_accepted(e))).await;
 }
 
 #[tokio::test]
 async fn while_the_hub_is_there_the_device_is_silent() {
-    let mut away = Away::start(1000, true, |spool| put(spool, "nginx", Suffix::Err, "down")).await;
+    let mut away = Away::start(1000, true, |spool| put(spool, "nginx", LogKind::Err, "down")).await;
     away.until_met().await;
     assert!(away.pushes.try_recv().is_err());
     assert!(away.spool.after(0, 1, usize::MAX).unwrap()[0].pushed.is_none());
@@ -215,8 +215,8 @@ async fn that_the_hub_is_gone_is_told_once_and_so_is_its_return() {
 async fn a_restart_of_the_agent_repeats_nothing_and_still_owes_the_return() {
     let mut away = Away::start(1000, false, |spool| {
         hub::met(spool).unwrap();
-        OwedRecovery::default().gone("me UID_a", At(1000), spool).unwrap();
-        put(spool, "nginx", Suffix::Err, "down");
+        OwedRecovery::default().gone("me UID_a", Timestamp(1000), spool).unwrap();
+        put(spool, "nginx", LogKind::Err, "down");
     })
     .await;
     // Its own errors it pushes; that the hub is gone is known there.
@@ -234,7 +234,7 @@ async fn who_did_not_accept_that_the_hub_is_gone_hears_nothing_of_its_return() {
     let mut away = Away::start(1001, false, |spool| hub::met(spool).unwrap()).await;
     let gone = away.push().await.to_string();
     // The next push begins when everything of the one before is written down.
-    put(&away.spool, "nginx", Suffix::Err, "nginx not running!");
+    put(&away.spool, "nginx", LogKind::Err, "nginx not running!");
     let push = away.push().await.to_string();
     assert!(push.contains("nginx not running!") && !gone.contains("nginx"), "{gone}\n{push}");
     assert_eq!(OwedRecovery::load(&away.spool).unwrap(), OwedRecovery::default());
@@ -248,7 +248,7 @@ async fn a_hub_that_was_never_met_or_sent_the_device_away_is_not_missed() {
         if !is_met {
             away.spool.forget_meta("hub_met").unwrap();
         }
-        put(&away.spool, "nginx", Suffix::Err, "down");
+        put(&away.spool, "nginx", LogKind::Err, "down");
         away.link.send_modify(|link| {
             (link.connected, link.revoked) = (false, revoked);
             link.trouble = Some("connection refused".to_owned());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use olog_daemon::pulse::Pulse;
 use olog_proto::name::path_text;
-use olog_proto::{At, Excerpt, Note, Suffix, TaskName};
+use olog_proto::{Excerpt, LogKind, Note, TaskName, Timestamp};
 
 use super::settings::{FilesConfig, Rule};
 use crate::kept;
@@ -25,11 +25,11 @@ pub struct Finding {
     /// The task that its name says.
     pub task: String,
     /// What its text means.
-    pub suffix: Suffix,
+    pub suffix: LogKind,
     /// Bytes.
     pub size: u64,
     /// When it was last changed.
-    pub changed_at: At,
+    pub changed_at: Timestamp,
     /// What would be told of it.
     pub news: News,
     /// The rule and the redactions that act on it.
@@ -48,7 +48,7 @@ pub enum News {
 }
 
 /// Looks at every file once and writes nothing: what would be said of each if it had just been written. Returns what is wrong.
-pub fn scan_dry_run(config: &FilesConfig, now: At, tell: &mut dyn FnMut(Finding)) -> Vec<Note> {
+pub fn scan_dry_run(config: &FilesConfig, now: Timestamp, tell: &mut dyn FnMut(Finding)) -> Vec<Note> {
     let redactor = Redactor::new(config.redact.clone());
     let mut notes = Vec::new();
     for (root, log_dir) in config.log_dirs.iter().enumerate() {
@@ -76,7 +76,7 @@ pub fn scan_dry_run(config: &FilesConfig, now: At, tell: &mut dyn FnMut(Finding)
                         task: task.to_string(),
                         suffix,
                         size: 0,
-                        changed_at: At(0),
+                        changed_at: Timestamp(0),
                         news: News::Nothing(format!("it is {what}, not a regular file")),
                         acting: Vec::new(),
                     });
@@ -101,9 +101,9 @@ pub fn scan_dry_run(config: &FilesConfig, now: At, tell: &mut dyn FnMut(Finding)
 fn finding(
     config: &FilesConfig,
     redactor: &Redactor,
-    now: At,
+    now: Timestamp,
     place: LogPath<'_>,
-    (task, named_suffix): &(TaskName, Suffix),
+    (task, named_suffix): &(TaskName, LogKind),
     stat: &read::Stat,
 ) -> Finding {
     let whole = place.log_dir.join(place.path);
@@ -140,9 +140,9 @@ fn finding(
     }
 }
 
-fn news(said: &CleanText, suffix: Suffix, stat: &read::Stat, is_unfinished: bool) -> News {
+fn news(said: &CleanText, suffix: LogKind, stat: &read::Stat, is_unfinished: bool) -> News {
     // A run without output is a run all the same.
-    if !said.is_blank() || suffix == Suffix::Log {
+    if !said.is_blank() || suffix == LogKind::Log {
         return News::Told(said.excerpt.clone());
     }
     let why = match (stat.size, said.removed.n_lines) {
@@ -155,7 +155,7 @@ fn news(said: &CleanText, suffix: Suffix, stat: &read::Stat, is_unfinished: bool
 }
 
 /// What the rule and the redactions do to a file.
-fn acts(rule: Option<(usize, &Rule)>, said: &CleanText, named_suffix: Suffix) -> Vec<String> {
+fn acts(rule: Option<(usize, &Rule)>, said: &CleanText, named_suffix: LogKind) -> Vec<String> {
     let mut acting = Vec::new();
     if let Some((number, rule)) = rule {
         let mut acts = Vec::new();
@@ -200,7 +200,7 @@ mod tests {
 
     fn scanned(config: &FilesConfig) -> Vec<Finding> {
         let mut found = Vec::new();
-        let notes = scan_dry_run(config, At(i64::MAX), &mut |finding| found.push(finding));
+        let notes = scan_dry_run(config, Timestamp(i64::MAX), &mut |finding| found.push(finding));
         assert_eq!(notes, []);
         found.sort_by(|a, b| a.path.cmp(&b.path));
         found
@@ -250,7 +250,7 @@ mod tests {
             encoding: None,
         };
         let config = FilesConfig {
-            rules: vec![rule("svc.err", Some(Suffix::Scanerr)), rule("{noise,other}.err", None)],
+            rules: vec![rule("svc.err", Some(LogKind::Scanerr)), rule("{noise,other}.err", None)],
             redact: vec![regex("never"), regex("PIN [0-9]+")],
             ..FilesConfig::new(vec![folder.path().to_owned()], "/nowhere".into())
         };
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(noise.news, nothing("a rule ignores all that it holds"));
         assert_eq!(noise.acting, ["rule 2 (files = \"{noise,other}.err\"): 1 line ignored"]);
         assert_eq!(other.acting, ["rule 2 (files = \"{noise,other}.err\"): changes nothing"]);
-        assert_eq!((svc.suffix, &svc.news), (Suffix::Scanerr, &News::Told(Excerpt::of("*** password=***"))));
+        assert_eq!((svc.suffix, &svc.news), (LogKind::Scanerr, &News::Told(Excerpt::of("*** password=***"))));
         let acting = [
             "rule 1 (files = \"svc.err\"): taken as .scanerr, 2 lines ignored",
             "redacted: a value behind a word like \"password\"",
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_said() {
         let config = FilesConfig::new(vec!["/no/such/folder".into()], "/nowhere".into());
-        let notes = scan_dry_run(&config, At(0), &mut |found| panic!("{found:?}"));
+        let notes = scan_dry_run(&config, Timestamp(0), &mut |found| panic!("{found:?}"));
         assert_eq!(notes[0].path.as_deref(), Some("/no/such/folder"));
     }
 }

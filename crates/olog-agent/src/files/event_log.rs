@@ -1,27 +1,31 @@
 //! The log's line of each event that was just spooled: what it speaks of, never the text itself.
 
-use olog_proto::{Suffix, What};
+use olog_proto::{EventContent, LogKind};
 
 /// Lines of one transaction; of a storm the rest is counted.
 const LINES_MAX: usize = 20;
 
 /// Says what was spooled, `last` being the number of the last of them. What comes every minute without news is for `debug`.
-pub(super) fn log<'a>(events: impl ExactSizeIterator<Item = &'a What>, last: u64) {
+pub(super) fn log<'a>(events: impl ExactSizeIterator<Item = &'a EventContent>, last: u64) {
     let first = last.saturating_sub(events.len() as u64) + 1;
     let mut n_lines = 0;
     for (n, what) in (first..).zip(events) {
         let (task, suffix, path, says) = match what {
-            What::Text { file, .. } if file.history || file.suffix == Suffix::Log => {
+            EventContent::Text { file, .. } if file.history || file.suffix == LogKind::Log => {
                 tracing::debug!(task = %file.task, suffix = %file.suffix, path = file.path, n, "new text");
                 continue;
             }
-            What::Seen { file, times } => {
+            EventContent::Seen { file, times } => {
                 tracing::debug!(task = %file.task, suffix = %file.suffix, path = file.path, n, times, "written again");
                 continue;
             }
-            What::Text { file, .. } => (&file.task, file.suffix, &file.path, "new text"),
-            What::Cleared { task, suffix, path, deleted: true } => (task, *suffix, path, "cleared: the file is gone"),
-            What::Cleared { task, suffix, path, deleted: false } => (task, *suffix, path, "cleared: the file is empty"),
+            EventContent::Text { file, .. } => (&file.task, file.suffix, &file.path, "new text"),
+            EventContent::Cleared { task, suffix, path, deleted: true } => {
+                (task, *suffix, path, "cleared: the file is gone")
+            }
+            EventContent::Cleared { task, suffix, path, deleted: false } => {
+                (task, *suffix, path, "cleared: the file is empty")
+            }
             _ => continue,
         };
         n_lines += 1;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use olog_daemon::workers::{Duty, Worker};
-use olog_proto::{At, Note};
+use olog_proto::{Note, Timestamp};
 
 use crate::spool::SpoolError;
 
@@ -75,7 +75,12 @@ impl Duties {
     }
 
     /// Writes down how a task went. An error that may pass is tried again; any other one is handed back.
-    pub(super) fn record(&mut self, task: Task, result: Result<(), SpoolError>, now: At) -> Result<(), SpoolError> {
+    pub(super) fn record(
+        &mut self,
+        task: Task,
+        result: Result<(), SpoolError>,
+        now: Timestamp,
+    ) -> Result<(), SpoolError> {
         let duty = match task {
             Task::Store => &self.store,
             Task::Scan => &self.scan,

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use olog_proto::{At, Change, Excerpt, Suffix, What};
+use olog_proto::{Change, EventContent, Excerpt, LogKind, Timestamp};
 
 use super::inspector::{Inspector, LogFile};
 use crate::kept;
@@ -93,7 +93,7 @@ impl Inspector<'_> {
             }
             Err(error) => return Ok(unreadable(&error)),
         };
-        let grows = reading.change == Change::Grown && log_file.suffix == Suffix::Log;
+        let grows = reading.change == Change::Grown && log_file.suffix == LogKind::Log;
         if let Some(until) = self.paced.get(key).copied().filter(|&until| grows && until > self.now) {
             return Ok(InspectResult::Again(until));
         }
@@ -101,7 +101,7 @@ impl Inspector<'_> {
         let is_held = self.tell(key, pending, memory, log_file, reading, closed)?;
         Ok(match again_at {
             _ if is_held => InspectResult::Again(self.paced.get(key).copied().unwrap_or(self.now)),
-            Some(at) if unfinished || log_file.suffix == Suffix::Log => InspectResult::Again(at),
+            Some(at) if unfinished || log_file.suffix == LogKind::Log => InspectResult::Again(at),
             _ if unfinished => InspectResult::Again(self.now + UNFINISHED),
             _ => InspectResult::Done,
         })
@@ -145,14 +145,14 @@ impl Inspector<'_> {
             return InspectResult::Done;
         }
         let known = FileState { open: false, ..memory.clone() };
-        if log_file.suffix == Suffix::Log && memory.head.is_some() {
+        if log_file.suffix == LogKind::Log && memory.head.is_some() {
             if let Some(until) = self.paced.get(key).copied().filter(|&until| until > self.now && memory.size > 0) {
                 return InspectResult::Again(until);
             }
             let change = if memory.size == 0 { Change::Rewritten } else { Change::Grown };
             let file = self.file(log_file, change, memory.began, true, false, Vec::new());
             let at = self.clock.now();
-            self.say(key, at, What::Text { file, excerpt: Excerpt::default() });
+            self.say(key, at, EventContent::Text { file, excerpt: Excerpt::default() });
         } else if memory.size == 0 && memory.has_text {
             self.repeats(key, log_file, self.clock.now(), memory.held);
             self.cleared(key, log_file, self.clock.now(), false);
@@ -212,7 +212,7 @@ impl Inspector<'_> {
             origin: memory.as_ref().and_then(|m| m.origin.clone()),
             born: reading.stat.born,
         };
-        let run = log_file.suffix == Suffix::Log && closed && !grown;
+        let run = log_file.suffix == LogKind::Log && closed && !grown;
         if is_reported {
             known.held = 0;
         } else if blank && !run {
@@ -227,12 +227,12 @@ impl Inspector<'_> {
                 known.held = held;
             } else {
                 let file = self.file(log_file, reading.change, began, closed, false, said.fingerprints);
-                self.say(key, at, What::Seen { file, times: held.max(1) });
+                self.say(key, at, EventContent::Seen { file, times: held.max(1) });
             }
         } else {
             self.repeats(key, log_file, at, held);
             let file = self.file(log_file, reading.change, began, closed, history, said.fingerprints);
-            self.say(key, at, What::Text { file, excerpt: said.excerpt });
+            self.say(key, at, EventContent::Text { file, excerpt: said.excerpt });
         }
         let is_held = known.held > 0;
         self.remember_all_names(key, stat, known)?;
@@ -265,7 +265,7 @@ impl Inspector<'_> {
             None => self.has_other_name(key, &memory)? || self.follow_in_folder(key, &memory, log_file)?,
         };
         let had_text = memory.has_text || (memory.head.is_none() && memory.size > 0);
-        if !lives_on && had_text && memory.origin.is_none() && log_file.suffix != Suffix::Log {
+        if !lives_on && had_text && memory.origin.is_none() && log_file.suffix != LogKind::Log {
             self.repeats(key, log_file, self.clock.now(), memory.held);
             self.cleared(key, log_file, self.clock.now(), true);
         }
@@ -273,26 +273,26 @@ impl Inspector<'_> {
         Ok(InspectResult::Done)
     }
 
-    fn cleared(&mut self, key: &FileKey, log_file: &LogFile<'_>, at: At, deleted: bool) {
-        if log_file.suffix == Suffix::Log {
+    fn cleared(&mut self, key: &FileKey, log_file: &LogFile<'_>, at: Timestamp, deleted: bool) {
+        if log_file.suffix == LogKind::Log {
             return;
         }
         let (task, suffix, path) = (log_file.task.clone(), log_file.suffix, self.path_text(log_file));
-        self.say(key, at, What::Cleared { task, suffix, path, deleted });
+        self.say(key, at, EventContent::Cleared { task, suffix, path, deleted });
     }
 
     /// What was written again and is not told yet counts before the file says something else, or nothing any more. Which text it
     /// was, the hub knows by the path.
-    fn repeats(&mut self, key: &FileKey, log_file: &LogFile<'_>, at: At, held: u32) {
-        if held > 0 && log_file.suffix != Suffix::Log {
+    fn repeats(&mut self, key: &FileKey, log_file: &LogFile<'_>, at: Timestamp, held: u32) {
+        if held > 0 && log_file.suffix != LogKind::Log {
             let file = self.file(log_file, Change::Rewritten, None, true, false, Vec::new());
-            self.say(key, at, What::Seen { file, times: held });
+            self.say(key, at, EventContent::Seen { file, times: held });
         }
     }
 
     /// The time of the change: the file's own, unless the kernel has just told of a file that carries an old one (moved in,
     /// copied with its times), or its clock is ahead.
-    fn happened_at(&self, pending: &Pending, stat: Stat) -> At {
+    fn happened_at(&self, pending: &Pending, stat: Stat) -> Timestamp {
         let now = self.clock.now();
         let own = stat.changed_at();
         if own > now || (pending.live && pending.first_at.since(own) > 2000) { pending.first_at.min(now) } else { own }
@@ -300,14 +300,14 @@ impl Inspector<'_> {
 }
 
 /// When this writing of the file began: known to be so late, or not said. Too early is safe, too late would call an error over.
-fn began(pending: &Pending, memory: Option<&FileState>, reading: &ReadResult, at: At) -> Option<At> {
+fn began(pending: &Pending, memory: Option<&FileState>, reading: &ReadResult, at: Timestamp) -> Option<Timestamp> {
     let first = pending.live.then_some(pending.first_at);
     let other_inode = memory.is_none_or(|m| m.inode != reading.stat.inode);
     match reading.change {
         Change::Grown => memory.and_then(|m| m.began),
         _ if other_inode => reading.stat.born_at().or(first).map(|born| born.min(at)),
         _ if memory.is_some_and(|m| m.history) => reading.stat.born_at(),
-        _ => first.or_else(|| memory.map(|m| At(m.mtime.div_euclid(1_000_000)))),
+        _ => first.or_else(|| memory.map(|m| Timestamp(m.mtime.div_euclid(1_000_000)))),
     }
 }
 

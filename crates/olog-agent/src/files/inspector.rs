@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use olog_daemon::clock::Clock;
 use olog_proto::name::path_text;
-use olog_proto::{At, BootId, Change, File, Suffix, TaskName, What};
+use olog_proto::{BootId, Change, EventContent, File, LogKind, TaskName, Timestamp};
 
 use super::settings::{FilesConfig, Rule};
 use crate::kept;
@@ -57,7 +57,7 @@ pub(super) struct Inspector<'a> {
 #[derive(Clone)]
 pub(super) struct LogFile<'a> {
     pub(super) task: TaskName,
-    pub(super) suffix: Suffix,
+    pub(super) suffix: LogKind,
     /// Where it lies now.
     pub(super) path: PathBuf,
     pub(super) rule: Option<&'a Rule>,
@@ -99,12 +99,12 @@ impl<'a> Inspector<'a> {
         &self,
         log_file: &LogFile<'_>,
         change: Change,
-        began: Option<At>,
+        began: Option<Timestamp>,
         closed: bool,
         history: bool,
         fingerprints: Vec<olog_proto::FingerprintText>,
     ) -> File {
-        let sibling_err = log_file.suffix == Suffix::Log && self.sibling_has_text(log_file);
+        let sibling_err = log_file.suffix == LogKind::Log && self.sibling_has_text(log_file);
         File {
             task: log_file.task.clone(),
             suffix: log_file.suffix,
@@ -124,7 +124,7 @@ impl<'a> Inspector<'a> {
             let Ok(reading) = read::read(self.place(&path), None, true) else { return false };
             let whole = self.log_dir.join(&path);
             let rule = self.config.rule(whole.as_os_str().as_encoded_bytes()).map(|(_, rule)| rule);
-            let is_error = rule.and_then(|rule| rule.as_suffix).is_none_or(Suffix::is_error);
+            let is_error = rule.and_then(|rule| rule.as_suffix).is_none_or(LogKind::is_error);
             let is_reported = kept::is_reported(&reading.head);
             is_error
                 && !is_reported
@@ -138,7 +138,7 @@ impl<'a> Inspector<'a> {
     }
 
     /// Puts an event into the batch.
-    pub(super) fn say(&mut self, key: &FileKey, at: At, what: What) {
+    pub(super) fn say(&mut self, key: &FileKey, at: Timestamp, what: EventContent) {
         self.paced.insert(key.clone(), self.now + self.config.pace);
         let up = u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
         self.batch.say(Stamp { at, boot: self.boot, up }, what, Some(key.clone()));

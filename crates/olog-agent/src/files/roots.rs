@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use olog_daemon::clock::Clock;
 use olog_daemon::pulse::Pulse;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_proto::name::path_text;
 use rustix::io::Errno;
 
@@ -65,7 +65,7 @@ struct Root {
     id: usize,
     path: PathBuf,
     /// Files older than this were there before the agent was.
-    first_at: At,
+    first_at: Timestamp,
     /// Scanned to its end at least once, ever.
     scanned: bool,
     identity: Option<(u64, u64)>,
@@ -150,7 +150,7 @@ impl Roots {
             }
             let text = path_text(dir.as_os_str().as_bytes());
             let first = self.spool.meta(&format!("first:{text}"))?.and_then(|at| at.parse().ok());
-            let first_at = first.map_or_else(|| self.clock.now(), At);
+            let first_at = first.map_or_else(|| self.clock.now(), Timestamp);
             if first.is_none() {
                 stored = stored.and(self.spool.set_meta(&format!("first:{text}"), &first_at.0.to_string()));
             }

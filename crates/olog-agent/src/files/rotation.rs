@@ -13,7 +13,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use olog_proto::{Change, Suffix, What};
+use olog_proto::{Change, EventContent, LogKind};
 
 use super::inspector::{Inspector, LogFile};
 use crate::read::{self, LogPath, Sibling, Stat, as_path};
@@ -232,7 +232,7 @@ impl Inspector<'_> {
 
     /// Is this new file the copy that rotation made of a file which it has just truncated?
     fn copy_of(&mut self, key: &FileKey, path: &Path, stat: Stat) -> Result<Option<FileState>, SpoolError> {
-        for name in names_before_rotation(&key.name).filter(|name| Suffix::of(name).is_some()) {
+        for name in names_before_rotation(&key.name).filter(|name| LogKind::of(name).is_some()) {
             let original = FileKey { folder: key.folder, name };
             let Some(memory) = self.memory(&original)?.filter(|m| m.offset > 0 && m.head.is_some()) else { continue };
             let original_path = self.folder.path.join(as_path(&original.name));
@@ -275,7 +275,7 @@ impl Inspector<'_> {
         let said = text::say(reading.bytes(), known.encoding, self.manner(log_file));
         if !said.is_blank() {
             let file = self.file(log_file, Change::Grown, known.began, true, false, said.fingerprints);
-            self.say(key, reading.stat.changed_at(), What::Text { file, excerpt: said.excerpt });
+            self.say(key, reading.stat.changed_at(), EventContent::Text { file, excerpt: said.excerpt });
             known.has_text = true;
         }
         known.size = reading.stat.size;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use olog_proto::{At, Suffix};
+use olog_proto::{LogKind, Timestamp};
 
 use crate::read::{Stat, as_path};
 use crate::settle::{FileSignal, Settle};
@@ -30,7 +30,7 @@ pub(super) struct Comparison {
     behind: Option<Vec<u8>>,
     rows_done: bool,
     /// Older files were there before the agent was: history, not news.
-    history_before: Option<At>,
+    history_before: Option<Timestamp>,
     missing: Missing,
 }
 
@@ -55,7 +55,7 @@ impl Comparison {
         folder: FolderId,
         listing: Listing,
         known: bool,
-        history_before: Option<At>,
+        history_before: Option<Timestamp>,
         missing: Missing,
     ) -> Comparison {
         let mut files = listing.files.into_iter();
@@ -80,7 +80,7 @@ impl Comparison {
         settle: &mut Settle,
         batch: &mut Batch,
         missing: &mut Vec<FileKey>,
-        (now, now_at): (Duration, At),
+        (now, now_at): (Duration, Timestamp),
     ) -> Result<bool, SpoolError> {
         for _ in 0..SLICE {
             if self.rows.is_empty() && !self.rows_done {
@@ -99,7 +99,7 @@ impl Comparison {
                 if order == Ordering::Greater { None } else { std::mem::replace(&mut self.next, self.files.next()) };
             let (stat, touch) = match (file, row) {
                 (Some((name, stat)), None) => {
-                    if Suffix::of(&name).is_none() && spool.known_by_inode(stat.device, stat.inode)?.is_empty() {
+                    if LogKind::of(&name).is_none() && spool.known_by_inode(stat.device, stat.inode)?.is_empty() {
                         continue;
                     }
                     let key = FileKey { folder: self.folder, name: name.into_vec() };
@@ -144,7 +144,7 @@ impl Comparison {
     }
 }
 
-fn history(stat: Stat, before: At) -> FileState {
+fn history(stat: Stat, before: Timestamp) -> FileState {
     FileState {
         inode: stat.inode,
         size: stat.size,

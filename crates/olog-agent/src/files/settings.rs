@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use encoding_rs::Encoding;
 use globset::{GlobBuilder, GlobMatcher};
-use olog_proto::Suffix;
+use olog_proto::LogKind;
 use regex::Regex;
 
 use crate::read::as_path;
@@ -92,7 +92,7 @@ pub struct Rule {
     /// Lines that say nothing.
     pub ignore: Vec<Regex>,
     /// What their text means, instead of what the suffix says.
-    pub as_suffix: Option<Suffix>,
+    pub as_suffix: Option<LogKind>,
     /// They are not watched.
     pub is_ignored: bool,
     /// As [`FilesConfig::encoding`], for these files.

@@ -22,7 +22,7 @@ use std::{
 };
 
 use olog_proto::{
-    At, TaskName,
+    TaskName, Timestamp,
     event::{end_text, is_good_end},
 };
 use serde::{Deserialize, Serialize};
@@ -179,7 +179,7 @@ struct UnitEnd {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Open {
     format: u32,
-    told_at: At,
+    told_at: Timestamp,
     /// Failures since then.
     n_untold: u64,
     /// The last one.
@@ -187,7 +187,7 @@ struct Open {
 }
 
 impl Open {
-    fn is_told_lately(&self, now: At) -> bool {
+    fn is_told_lately(&self, now: Timestamp) -> bool {
         // A clock that was set back must not silence a unit.
         let since = u64::try_from(now.0.saturating_sub(self.told_at.0)).map(Duration::from_millis);
         since.is_ok_and(|since| since < TELL_EVERY)
@@ -334,7 +334,7 @@ impl Units<'_> {
         let text = std::fs::read(self.path(unit)).ok()?;
         let nothing = UnitEnd { result: "unknown".into(), exit: Some(1), signal: None, duration: 0 };
         let open = serde_json::from_slice(&text).ok().filter(|open: &Open| open.format == 1);
-        Some(open.unwrap_or(Open { format: 1, told_at: At(0), n_untold: 0, end: nothing }))
+        Some(open.unwrap_or(Open { format: 1, told_at: Timestamp(0), n_untold: 0, end: nothing }))
     }
 
     fn all_open(&self) -> Result<Vec<(UnitName, Open)>, UnitError> {
@@ -452,7 +452,7 @@ fn signal_number(name: &str) -> Option<i32> {
 }
 
 /// What a look does about a unit that failed.
-fn next(open: &Open, found: &Properties, now: At, monotonic: Duration) -> Next {
+fn next(open: &Open, found: &Properties, now: Timestamp, monotonic: Duration) -> Next {
     let active_since = number(found, "ActiveEnterTimestampMonotonic").map(Duration::from_micros).unwrap_or_default();
     // It was stopped (killed, and that is a success), or exited with 0. `systemctl reset-failed` is no run, and a unit that has not run since
     // the boot has neither code nor status.

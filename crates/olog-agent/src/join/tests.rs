@@ -87,14 +87,14 @@ async fn session(stream: TcpStream, key: &SecretKey) {
     let Ok(mut socket) = websocket::accept(stream, SUBPROTOCOL).await else { return };
     let nonce = Nonce([5; 32]);
     let versions = vec![SUBPROTOCOL.to_owned()];
-    let hello = HubFrame::Hello { hub_key: key.public(), nonce, time: At(0), versions };
+    let hello = HubFrame::Hello { hub_key: key.public(), nonce, time: Timestamp(0), versions };
     websocket::say(&mut socket, hello.encode().unwrap()).await;
     let Some(text) = websocket::hear(&mut socket).await else { return };
     let AgentFrame::Auth(auth) = AgentFrame::decode(&text).unwrap() else { panic!("no auth") };
     let proof = |role| Proof::new(role, nonce, auth.nonce, &auth.name, auth.key, key.public());
     assert!(auth.key.verify(&proof(Role::Device), &auth.signature));
     let signature = key.sign(&proof(Role::Hub));
-    let welcome = HubFrame::Welcome { acked: 0, window: 1, ping_every: 1000, time: At(0), signature };
+    let welcome = HubFrame::Welcome { acked: 0, window: 1, ping_every: 1000, time: Timestamp(0), signature };
     websocket::say(&mut socket, welcome.encode().unwrap()).await;
 }
 

@@ -128,9 +128,9 @@ fn where_no_log_dir_takes_it_the_error_says_why_and_nothing_stays() {
 fn every_task_has_a_file_name() {
     let long = "长".repeat(300);
     for (task, expected) in [("a/b", "a%2fb.err"), ("a b", "a b.err"), ("-rf", "-rf.err"), ("..", "...err")] {
-        assert_eq!(file_name(&task.parse().unwrap(), Suffix::Err), expected);
+        assert_eq!(file_name(&task.parse().unwrap(), LogKind::Err), expected);
     }
-    let name = file_name(&long.parse().unwrap(), Suffix::Err);
+    let name = file_name(&long.parse().unwrap(), LogKind::Err);
     assert!(name.len() <= FILE_NAME_MAX && name.ends_with("长.err"), "{name}");
 }
 

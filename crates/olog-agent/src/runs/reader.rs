@@ -24,7 +24,7 @@ use olog_daemon::{
     workers::{Duty, Worker},
 };
 use olog_proto::{
-    At, Excerpt, Note, TaskName, What,
+    EventContent, Excerpt, Note, TaskName, Timestamp,
     event::{Event, is_good_end},
 };
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     boot,
-    config::Live,
+    config::ReloadableConfig,
     spool::{Batch, Spool, SpoolError, Stamp},
     text::{self, Bytes, Redactor, TextOptions},
 };
@@ -68,7 +68,7 @@ pub struct RunningRun {
     /// The task.
     pub task: TaskName,
     /// Since when.
-    pub since: At,
+    pub since: Timestamp,
     /// Whose it is.
     pub uid: u32,
 }
@@ -77,7 +77,7 @@ pub struct RunningRun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     task: TaskName,
-    at: At,
+    at: Timestamp,
     boot: olog_proto::BootId,
     ended: bool,
 }
@@ -108,7 +108,7 @@ pub struct Reader {
     /// Rung after an event was put there.
     pub bell: Arc<Notify>,
     /// How output is read, and the spool's bound.
-    pub live: watch::Receiver<Arc<Live>>,
+    pub live: watch::Receiver<Arc<ReloadableConfig>>,
     /// Wall time.
     pub clock: Clock,
     /// The runs that go on, for `status`.
@@ -179,7 +179,7 @@ impl Reader {
         state_dir: &std::path::Path,
         spool: Spool,
         bell: Arc<Notify>,
-        live: watch::Receiver<Arc<Live>>,
+        live: watch::Receiver<Arc<ReloadableConfig>>,
         clock: Clock,
     ) -> Reader {
         let folders = super::folders(state_dir);
@@ -283,7 +283,7 @@ impl Reader {
             return self.tell_skipped(&start.task, *running_since, at);
         }
         if told.is_none() {
-            batch.say(at_start, What::RunStarted { task: start.task.clone(), run: start.run.clone() }, None);
+            batch.say(at_start, EventContent::RunStarted { task: start.task.clone(), run: start.run.clone() }, None);
         }
         match &one.stands {
             Stands::Runs => {}
@@ -306,19 +306,19 @@ impl Reader {
     }
 
     /// Told once for each earlier run that is in the way: a job of every minute would otherwise tell it every minute.
-    fn tell_skipped(&self, task: &TaskName, since: Option<At>, at: Stamp) -> Result<(), SpoolError> {
+    fn tell_skipped(&self, task: &TaskName, since: Option<Timestamp>, at: Stamp) -> Result<(), SpoolError> {
         let key = format!("{SKIPPED}{task}");
         let since = since.map_or_else(|| "?".to_owned(), |since| since.0.to_string());
         if self.spool.meta(&key)?.as_deref() == Some(since.as_str()) {
             return Ok(());
         }
         let mut batch = Batch::default();
-        let minutes = since.parse().ok().map(|since| at.at.since(At(since)) / 60_000);
+        let minutes = since.parse().ok().map(|since| at.at.since(Timestamp(since)) / 60_000);
         let how_long = minutes.map(|minutes| format!(" after {minutes} min")).unwrap_or_default();
         let text = format!("the run before it is still going on{how_long}: not started a second time (exec --lock)");
         let note =
             Note { code: "run_not_started".to_owned(), path: Some(task.to_string()), text, over: false, once: true };
-        batch.say(at, What::Note(note), None);
+        batch.say(at, EventContent::Note(note), None);
         batch.set_meta(key, since);
         self.put(&batch)
     }
@@ -356,7 +356,7 @@ impl Reader {
             let Ok(found) = rustix::fs::statat(folder, name.as_str(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
-            let age = now.since(At(found.st_mtime.saturating_mul(1000)));
+            let age = now.since(Timestamp(found.st_mtime.saturating_mul(1000)));
             if u64::try_from(age).is_ok_and(|age| age > NEW_FOR.as_secs() * 1000) {
                 remove(folder, &name);
             }
@@ -410,14 +410,14 @@ fn parse(folder: &OwnedFd, mut file: &File, name: &str) -> io::Result<Option<(St
 }
 
 /// A run whose end nobody wrote: neither exit code nor signal, so it is not taken for good.
-fn vanished(task: &TaskName, run: &str, rebooted: bool) -> What {
+fn vanished(task: &TaskName, run: &str, rebooted: bool) -> EventContent {
     let why = if rebooted {
         "the machine restarted during this run: how the run ended is unknown"
     } else {
         "olog-agent exec was killed during this run: how the run ended is unknown"
     };
     let fingerprints = olog_proto::fingerprint::fingerprints(why);
-    What::RunEnded {
+    EventContent::RunEnded {
         task: task.clone(),
         run: run.to_owned(),
         exit: None,
@@ -436,13 +436,13 @@ fn no_later(stamp: Stamp, now: Stamp) -> Stamp {
 
 impl Ended {
     /// The event: its output read as a log's text is, decoded, cleaned, without secrets.
-    pub fn into_event(&self, task: &TaskName, run: &str, live: &Live) -> What {
+    pub fn into_event(&self, task: &TaskName, run: &str, live: &ReloadableConfig) -> EventContent {
         let output = BASE64.decode(&self.output).unwrap_or_default();
         let redactor = Redactor::new(live.files.redact.clone());
         let manner = TextOptions { encoding: live.files.encoding, ignore: &[], redactor: &redactor };
         let said = text::say(Bytes { head: &output, from_start: true, ..Bytes::default() }, None, manner);
         let is_good = is_good_end(self.exit, self.signal);
-        What::RunEnded {
+        EventContent::RunEnded {
             task: task.clone(),
             run: run.to_owned(),
             exit: self.exit,
@@ -458,18 +458,18 @@ impl Ended {
 pub(crate) fn log(batch: &Batch, n: u64) {
     for what in batch.events() {
         match what {
-            What::RunStarted { task, run } => tracing::debug!(%task, run, n, "a run started"),
-            What::RunEnded { task, run, exit, signal, duration, .. } => {
+            EventContent::RunStarted { task, run } => tracing::debug!(%task, run, n, "a run started"),
+            EventContent::RunEnded { task, run, exit, signal, duration, .. } => {
                 tracing::info!(%task, run, exit, signal, ms = duration, n, "a run ended");
             }
-            What::Note(note) => tracing::info!(task = note.path, n, "a run was not started: {}", note.text),
+            EventContent::Note(note) => tracing::info!(task = note.path, n, "a run was not started: {}", note.text),
             _ => {}
         }
     }
 }
 
 /// Is an event made of this within the bounds of the wire?
-pub(crate) fn is_bounded(stamp: Stamp, what: &What) -> bool {
+pub(crate) fn is_bounded(stamp: Stamp, what: &EventContent) -> bool {
     let event = Event {
         n: 0,
         at: olog_proto::DeviceTime(stamp.at),

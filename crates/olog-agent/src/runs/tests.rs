@@ -14,14 +14,14 @@ struct World {
     folder: tempfile::TempDir,
     reader: Reader,
     hand: Hand,
-    live: watch::Sender<std::sync::Arc<config::Live>>,
+    live: watch::Sender<std::sync::Arc<config::ReloadableConfig>>,
 }
 
 impl World {
     fn new() -> World {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("exec")).unwrap();
-        let (clock, hand) = olog_daemon::clock::Clock::manual(At(T + 3_600_000));
+        let (clock, hand) = olog_daemon::clock::Clock::manual(Timestamp(T + 3_600_000));
         let (live, seen) = watch::channel(config::defaults().live);
         let spool = Spool::open(&folder.path().join("spool.db"), Id128([7; 16])).unwrap().0;
         let reader = Reader {
@@ -51,13 +51,13 @@ impl World {
 
     fn spooled(&self) -> Vec<String> {
         let events = self.reader.spool.after(0, 10_000, usize::MAX).unwrap();
-        let minutes = |at: At| at.since(At(T)) / 60_000;
+        let minutes = |at: Timestamp| at.since(Timestamp(T)) / 60_000;
         let line = |event: olog_proto::Event| match event.what {
-            olog_proto::What::RunStarted { task, .. } => format!("{task} started {}", minutes(event.at.0)),
-            olog_proto::What::RunEnded { task, exit, excerpt, .. } => {
+            olog_proto::EventContent::RunStarted { task, .. } => format!("{task} started {}", minutes(event.at.0)),
+            olog_proto::EventContent::RunEnded { task, exit, excerpt, .. } => {
                 format!("{task} ended {} {exit:?} {}", minutes(event.at.0), excerpt.head())
             }
-            olog_proto::What::Note(note) => format!("{} {} {}", note.code, note.path.unwrap(), note.text),
+            olog_proto::EventContent::Note(note) => format!("{} {} {}", note.code, note.path.unwrap(), note.text),
             what => panic!("{what:?}"),
         };
         events.into_iter().map(line).collect()
@@ -85,7 +85,7 @@ fn start(n: u8) -> Start {
         task: format!("t{n}").parse().unwrap(),
         run: format!("{n:016x}"),
         uid: 5,
-        at: At(T + i64::from(n) * 60_000),
+        at: Timestamp(T + i64::from(n) * 60_000),
         boot: boot::id(),
         up: 1,
     }
@@ -93,12 +93,12 @@ fn start(n: u8) -> Start {
 
 fn end(n: u8, exit: i32) -> End {
     let ended = Ended { exit: Some(exit), signal: None, duration: 1000, output: String::new() };
-    End { at: At(T + i64::from(n) * 60_000 + 60_000), up: 2, how: How::Ended(ended) }
+    End { at: Timestamp(T + i64::from(n) * 60_000 + 60_000), up: 2, how: How::Ended(ended) }
 }
 
 fn skipped(n: u8, running_since: i64) -> End {
-    let how = How::NotStarted { running_since: Some(At(T + running_since * 60_000)) };
-    End { at: At(T + i64::from(n) * 60_000), up: 2, how }
+    let how = How::NotStarted { running_since: Some(Timestamp(T + running_since * 60_000)) };
+    End { at: Timestamp(T + i64::from(n) * 60_000), up: 2, how }
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_run_is_told_at_its_start_and_at_its_end_with_the_times_that_its_file_has() 
     let world = World::new();
     let file = world.begin(1);
     assert_eq!(world.look(), ["t1 started 1"]);
-    assert_eq!(world.reader.running()[0].since, At(T + 60_000));
+    assert_eq!(world.reader.running()[0].since, Timestamp(T + 60_000));
     world.hand.advance(60_000);
     assert_eq!(world.look(), ["t1 started 1"], "nothing new");
     file.end(&end(1, 2)).unwrap();
@@ -225,8 +225,8 @@ fn a_full_spool_leaves_the_runs_in_their_files() {
     let small = config::load(&config::source(Some(file))).unwrap();
     world.live.send_replace(small.live);
     let mut fill = crate::spool::Batch::default();
-    let stamp = boot::stamp(At(T));
-    let what = || olog_proto::What::RunStarted { task: "fill".parse().unwrap(), run: "x".repeat(1000) };
+    let stamp = boot::stamp(Timestamp(T));
+    let what = || olog_proto::EventContent::RunStarted { task: "fill".parse().unwrap(), run: "x".repeat(1000) };
     (0..1100).for_each(|_| fill.say(stamp, what(), None));
     let n = world.reader.spool.put(&fill).unwrap();
     world.begin(1).end(&end(1, 2)).unwrap();

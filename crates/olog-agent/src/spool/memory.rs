@@ -8,7 +8,7 @@
 //! ([`FileKey::away`]) for a day.
 
 use encoding_rs::Encoding;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{Spool, SpoolError, number, unsigned};
@@ -64,7 +64,7 @@ pub struct FileKey {
 
 impl FileKey {
     /// The place of a file that was renamed away: in the order of time, so that the oldest can be dropped.
-    pub fn away(left_at: At, device: u64, inode: u64) -> FileKey {
+    pub fn away(left_at: Timestamp, device: u64, inode: u64) -> FileKey {
         let name = [left_at.0.to_be_bytes(), device.to_be_bytes(), inode.to_be_bytes()].concat();
         FileKey { folder: AWAY, name }
     }
@@ -91,7 +91,7 @@ pub struct FileState {
     /// The time of the last change of its bytes, in nanoseconds since 1970.
     pub mtime: i64,
     /// When the agent first saw it, by a clock that the hub has confirmed; none before that.
-    pub seen: Option<At>,
+    pub seen: Option<Timestamp>,
     /// Read through this byte.
     pub offset: u64,
     /// Hash of the first min(256, offset) bytes; none before the first read.
@@ -101,7 +101,7 @@ pub struct FileState {
     /// What its text was: equal for the same text written again.
     pub content: Option<u64>,
     /// When this writing of it began, where that is known.
-    pub began: Option<At>,
+    pub began: Option<Timestamp>,
     /// Decided at its start; none while all of it is ASCII.
     pub encoding: Option<&'static Encoding>,
     /// It holds text that is not blank.
@@ -148,12 +148,12 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         inode: unsigned(row.get(1)?),
         size,
         mtime: row.get(3)?,
-        seen: Some(row.get::<_, i64>(4)?).filter(|at| *at != UNDATED).map(|at| At(at.saturating_mul(1000))),
+        seen: Some(row.get::<_, i64>(4)?).filter(|at| *at != UNDATED).map(|at| Timestamp(at.saturating_mul(1000))),
         offset: hash(5)?.unwrap_or(size),
         head: hash(6)?,
         tail: hash(7)?,
         content: hash(8)?,
-        began: row.get::<_, Option<i64>>(9)?.map(At),
+        began: row.get::<_, Option<i64>>(9)?.map(Timestamp),
         encoding: encoding.and_then(Encoding::for_label),
         has_text: flags & HAS_TEXT != 0,
         open: flags & OPEN != 0,
@@ -326,7 +326,7 @@ impl Spool {
     }
 
     /// Drops the states of files that were renamed away long ago, or are too many.
-    pub fn prune_away(&self, now: At) -> Result<(), SpoolError> {
+    pub fn prune_away(&self, now: Timestamp) -> Result<(), SpoolError> {
         let mut state = self.lock();
         let before = FileKey::away(now.plus(-AWAY_KEPT), 0, 0).name;
         self.lazily(&mut state, |state| {
@@ -365,7 +365,7 @@ impl Spool {
     }
 
     /// Dates what was met since the last time: from now on it grows old.
-    pub fn date_files(&self, now: At) -> Result<(), SpoolError> {
+    pub fn date_files(&self, now: Timestamp) -> Result<(), SpoolError> {
         let mut state = self.lock();
         self.lazily(&mut state, |state| {
             let update = "UPDATE file SET seen = ? WHERE seen = ?";

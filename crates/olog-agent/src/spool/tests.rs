@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 
 use olog_proto::event::Id128;
-use olog_proto::{At, Epoch, Note, OwnPush, What};
+use olog_proto::{Epoch, EventContent, Note, OwnPush, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
 
 fn stamp() -> Stamp {
-    Stamp { at: At(1), boot: Id128([1; 16]), up: 2 }
+    Stamp { at: Timestamp(1), boot: Id128([1; 16]), up: 2 }
 }
 
 fn note(text: &str) -> Note {
@@ -19,12 +19,12 @@ fn memory(size: u64) -> FileState {
         inode: u64::MAX,
         size,
         mtime: -5,
-        seen: Some(At(7000)),
+        seen: Some(Timestamp(7000)),
         offset: size / 2,
         head: Some(u64::MAX),
         tail: None,
         content: Some(3),
-        began: Some(At(9)),
+        began: Some(Timestamp(9)),
         encoding: Some(encoding_rs::GB18030),
         has_text: true,
         open: false,
@@ -84,7 +84,7 @@ fn own_pushes_travel_with_their_event_and_change_nothing_else() {
     let spool = open(&place, 1);
     spool.put_note(note("a"), stamp()).unwrap();
     let before = spool.after(0, 1, 0).unwrap()[0].digest();
-    let push = OwnPush { tried_at: At(5), accepted_at: Some(At(6)) };
+    let push = OwnPush { tried_at: Timestamp(5), accepted_at: Some(Timestamp(6)) };
     spool.mark_pushed(&[1, 99], &push).unwrap();
     let event = spool.after(0, 1, 0).unwrap().remove(0);
     assert_eq!((event.digest(), event.pushed), (before, Some(push)));
@@ -120,7 +120,7 @@ fn what_can_be_read_of_a_damaged_spool_is_carried_over() {
     let spool = open(&place, 1);
     let id = spool.folder(b"/a", 5, 6, |_| false).unwrap().id;
     let mut batch = Batch::default();
-    batch.say(stamp(), What::Note(note("kept")), None);
+    batch.say(stamp(), EventContent::Note(note("kept")), None);
     batch.remember(FileKey { folder: id, name: b"x.err".to_vec() }, memory(4));
     spool.put(&batch).unwrap();
     spool.set_meta("scanned:/a", "yes").unwrap();
@@ -176,7 +176,7 @@ proptest! {
                         let text = format!("{i} {j}");
                         model.last += 1;
                         model.held.push((model.last, text.clone()));
-                        batch.say(stamp(), What::Note(note(&text)), None);
+                        batch.say(stamp(), EventContent::Note(note(&text)), None);
                     }
                     prop_assert_eq!(spool.put(&batch).unwrap(), model.last);
                 }
@@ -201,7 +201,7 @@ proptest! {
             }
             let events = spool.after(0, 1000, usize::MAX).unwrap();
             let held: Vec<(u64, String)> = events.into_iter().map(|event| match event.what {
-                What::Note(note) => (event.n, note.text),
+                EventContent::Note(note) => (event.n, note.text),
                 _ => (0, String::new()),
             }).collect();
             prop_assert_eq!(&held, &model.held);
@@ -244,9 +244,9 @@ fn a_file_is_found_by_its_inode_in_any_folder_of_its_file_system_and_where_it_wa
     let key = |folder: FolderId| FileKey { folder, name: b"x.err".to_vec() };
     let here = key(spool.folder(b"/a", 5, 6, |_| false).unwrap().id);
     let other_disk = key(spool.folder(b"/b", 7, 6, |_| false).unwrap().id);
-    let away = FileKey::away(At(1_000_000_000), 5, u64::MAX);
+    let away = FileKey::away(Timestamp(1_000_000_000), 5, u64::MAX);
     let mut batch = Batch::default();
-    for key in [&here, &other_disk, &away, &FileKey::away(At(1_000_000_001), 7, u64::MAX)] {
+    for key in [&here, &other_disk, &away, &FileKey::away(Timestamp(1_000_000_001), 7, u64::MAX)] {
         batch.remember(key.clone(), memory(10));
     }
     spool.put(&batch).unwrap();
@@ -254,9 +254,9 @@ fn a_file_is_found_by_its_inode_in_any_folder_of_its_file_system_and_where_it_wa
     found.sort();
     assert_eq!(found, [away.clone(), here.clone()]);
     assert_eq!(spool.n_files().unwrap(), 2, "what was renamed away is not watched");
-    spool.prune_away(At(1_000_000_000 + 24 * 3600 * 1000)).unwrap();
+    spool.prune_away(Timestamp(1_000_000_000 + 24 * 3600 * 1000)).unwrap();
     assert_eq!(spool.known_by_inode(5, u64::MAX).unwrap().len(), 2);
-    spool.prune_away(At(1_000_000_001 + 24 * 3600 * 1000)).unwrap();
+    spool.prune_away(Timestamp(1_000_000_001 + 24 * 3600 * 1000)).unwrap();
     assert_eq!(spool.known_by_inode(5, u64::MAX).unwrap(), [(here, memory(10))]);
     assert_eq!(spool.known_by_inode(7, u64::MAX).unwrap().len(), 2);
 }

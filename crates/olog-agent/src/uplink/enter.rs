@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use olog_proto::{
-    AgentFrame, At, BootId, DeviceName, Epoch, FRAME_MAX, HubFrame, Nonce, PublicKey, SUBPROTOCOL, SecretKey,
+    AgentFrame, BootId, DeviceName, Epoch, FRAME_MAX, HubFrame, Nonce, PublicKey, SUBPROTOCOL, SecretKey, Timestamp,
     frame::{Auth, Refusal},
     identity::{Proof, Role},
 };
@@ -45,7 +45,7 @@ pub struct Introduction {
     /// This boot, and milliseconds since.
     pub boot: (BootId, u64),
     /// Its clock.
-    pub time: At,
+    pub time: Timestamp,
     /// For this session.
     pub nonce: Nonce,
 }
@@ -60,7 +60,7 @@ pub struct Welcome {
     /// Milliseconds between its pings.
     pub ping_every: u64,
     /// Its clock.
-    pub time: At,
+    pub time: Timestamp,
 }
 
 /// Why there is no session. For a person.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use futures_util::StreamExt as _;
 use olog_proto::{
-    At, PublicKey, SUBPROTOCOL, Signature,
+    PublicKey, SUBPROTOCOL, Signature, Timestamp,
     event::Id128,
     frame::Auth,
     identity::{Proof, Role},
@@ -72,7 +72,7 @@ impl World {
             key: SecretKey::from_seed([1; 32]),
             spool: spool.clone(),
             bell: bell.clone(),
-            clock: Clock::manual(At(1_000_000)).0,
+            clock: Clock::manual(Timestamp(1_000_000)).0,
             setup: setup_seen,
             link,
             why: || "stop",
@@ -87,7 +87,7 @@ impl World {
         for i in 0..n {
             let text = format!("note {i}");
             let note = Note { code: "test".into(), path: None, text, over: false, once: true };
-            self.spool.put_note(note, boot::stamp(At(5))).unwrap();
+            self.spool.put_note(note, boot::stamp(Timestamp(5))).unwrap();
         }
         self.bell.notify_one();
     }
@@ -139,7 +139,7 @@ impl TestHub {
 
     async fn hello(&mut self, key: PublicKey) {
         let versions = vec![SUBPROTOCOL.to_owned()];
-        self.say(&HubFrame::Hello { hub_key: key, nonce: Nonce([5; 32]), time: At(1_000_500), versions }).await;
+        self.say(&HubFrame::Hello { hub_key: key, nonce: Nonce([5; 32]), time: Timestamp(1_000_500), versions }).await;
     }
 
     async fn frame(&mut self) -> Option<AgentFrame> {
@@ -160,7 +160,7 @@ impl TestHub {
 
     fn welcome_frame(&self, auth: &Auth, acked: u64, window: u32, ping_every: u64) -> HubFrame {
         let signature = self.key.sign(&self.proof(Role::Hub, auth));
-        HubFrame::Welcome { acked, window, ping_every, time: At(1_000_500), signature }
+        HubFrame::Welcome { acked, window, ping_every, time: Timestamp(1_000_500), signature }
     }
 
     /// The numbers of the next events.
@@ -183,7 +183,7 @@ async fn what_is_held_goes_to_the_hub_and_leaves_when_it_is_acknowledged() {
     let mut hub = world.accept().await;
     hub.hello(hub.key.public()).await;
     let auth = hub.auth().await;
-    assert_eq!((auth.name.as_str(), auth.last, auth.time), ("comsrv", 2, At(1_000_000)));
+    assert_eq!((auth.name.as_str(), auth.last, auth.time), ("comsrv", 2, Timestamp(1_000_000)));
     assert!(auth.key.verify(&hub.proof(Role::Device, &auth), &auth.signature));
     hub.say(&hub.welcome_frame(&auth, 0, 100, 20_000)).await;
     assert_eq!(hub.numbers().await, [1, 2]);
@@ -243,7 +243,7 @@ async fn a_hub_that_cannot_sign_gets_no_event() {
     hub.hello(hub.key.public()).await;
     let auth = hub.auth().await;
     let signature = Signature([0; 64]);
-    hub.say(&HubFrame::Welcome { acked: 0, window: 10, ping_every: 1000, time: At(0), signature }).await;
+    hub.say(&HubFrame::Welcome { acked: 0, window: 10, ping_every: 1000, time: Timestamp(0), signature }).await;
     assert!(hub.is_left().await);
     // The right key, but over another device's name.
     let mut hub = world.accept().await;

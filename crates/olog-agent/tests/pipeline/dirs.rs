@@ -254,7 +254,7 @@ fn a_log_dirs_disk_that_fills_up_is_told_once_and_over_when_there_is_room_again(
     assert_eq!(notes().len(), 1, "still");
     fs::remove_file(logs.join("more")).unwrap();
     wait("its end", || notes().is_empty());
-    let told = world.events().iter().filter(|event| matches!(&event.what, olog_proto::What::Note(_))).count();
+    let told = world.events().iter().filter(|event| matches!(&event.what, olog_proto::EventContent::Note(_))).count();
     assert_eq!(told, 2, "its begin and its end");
     world.stop();
 }

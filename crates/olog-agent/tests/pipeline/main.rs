@@ -23,7 +23,7 @@ use olog_agent::files::{Glob, Rule};
 use olog_agent::spool::{Opened, Spool, SpoolError};
 use olog_daemon::clock::Clock;
 use olog_proto::event::Id128;
-use olog_proto::{At, Change, Event, Note, Suffix, What};
+use olog_proto::{Change, Event, EventContent, LogKind, Note, Timestamp};
 
 use self::world::{World, age, wait};
 
@@ -72,7 +72,7 @@ fn an_alarm_that_is_written_every_minute_is_seen_again() {
         expected.extend(std::iter::repeat_n("nginx.err seen 1", n - 1));
         world.expect(&expected);
     }
-    let What::Seen { file, .. } = world.last().what else { panic!() };
+    let EventContent::Seen { file, .. } = world.last().what else { panic!() };
     assert_eq!(file.fingerprints.len(), 1);
 }
 
@@ -89,7 +89,7 @@ fn the_same_text_is_told_at_most_once_a_pace_with_its_count() {
         });
     }
     wait("the count", || world.said().len() == 2);
-    let What::Seen { times, .. } = world.last().what else { panic!("{:?}", world.said()) };
+    let EventContent::Seen { times, .. } = world.last().what else { panic!("{:?}", world.said()) };
     assert!(times >= 1);
 }
 
@@ -128,7 +128,7 @@ fn a_changed_tail_behind_the_same_head_is_another_text() {
     wait("the first", || world.said().len() == 1);
     world.write("disk.err", format!("{head}/data 92%\n"));
     wait("the second", || world.said().len() == 2);
-    let What::Text { file, .. } = world.last().what else { panic!() };
+    let EventContent::Text { file, .. } = world.last().what else { panic!() };
     assert_eq!(file.change, Change::Rewritten);
 }
 
@@ -168,7 +168,7 @@ fn a_run_is_a_log_with_its_beginning_and_its_siblings_text() {
     world.write("job.log", "output\n");
     wait("both", || world.said().len() == 2);
     let of_log = |event: Event| match event.what {
-        What::Text { file, .. } if file.suffix == Suffix::Log => Some(file),
+        EventContent::Text { file, .. } if file.suffix == LogKind::Log => Some(file),
         _ => None,
     };
     let file = world.events().into_iter().find_map(of_log).unwrap();
@@ -208,7 +208,7 @@ fn the_close_of_a_log_that_was_told_open_is_told() {
     world.expect(&["job.log created: started"]);
     drop(file);
     world.expect(&["job.log created: started", "job.log grown: "]);
-    let What::Text { file, .. } = world.last().what else { panic!() };
+    let EventContent::Text { file, .. } = world.last().what else { panic!() };
     assert!(file.closed && file.began_at.is_some());
 }
 
@@ -340,7 +340,7 @@ fn a_huge_file_costs_two_windows() {
     std::os::unix::fs::FileExt::write_all_at(&file, b"the end\n", 10 << 30).unwrap();
     drop(file);
     wait("it", || world.said().len() == 1);
-    let What::Text { excerpt, .. } = world.last().what else { panic!() };
+    let EventContent::Text { excerpt, .. } = world.last().what else { panic!() };
     assert!(excerpt.head().starts_with("the beginning") && excerpt.tail().ends_with("the end"));
     assert!(excerpt.left_out() > 9 << 30);
 }
@@ -395,7 +395,7 @@ fn rules_ignore_lines_and_change_what_a_file_means() {
         config.rules = vec![Rule {
             files: Glob::parse("svc.*").unwrap(),
             ignore: vec![regex::Regex::new("^DEBUG").unwrap()],
-            as_suffix: Some(Suffix::Scanerr),
+            as_suffix: Some(LogKind::Scanerr),
             is_ignored: false,
             encoding: None,
         }];
@@ -435,7 +435,7 @@ fn two_hundred_tasks_that_share_a_first_line_are_told_apart_by_their_own_words()
     wait("all", || world.said().len() == 200);
     let mut seen: std::collections::HashMap<String, std::collections::HashSet<String>> = Default::default();
     for event in world.events() {
-        let What::Text { file, excerpt } = event.what else { panic!("{:?}", event.what) };
+        let EventContent::Text { file, excerpt } = event.what else { panic!("{:?}", event.what) };
         assert_eq!(file.fingerprints.len(), 2, "{:?}", file.fingerprints);
         let words = excerpt.head().lines().last().unwrap().to_owned();
         seen.entry(words).or_default().insert(format!("{:?}", file.fingerprints));
@@ -576,7 +576,7 @@ fn a_file_that_was_met_in_1970_is_not_old_when_the_clock_comes_right() {
     world.write("boot.log", "written before the network's time came\n");
     let epoch = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(60);
     File::options().write(true).open(world.path("boot.log")).unwrap().set_modified(epoch).unwrap();
-    let (clock, hand) = Clock::manual(At(120_000));
+    let (clock, hand) = Clock::manual(Timestamp(120_000));
     world.start_at(clock);
     world.settled();
     hand.set(Clock::system().now());

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::time::Duration;
 
-use olog_proto::What;
+use olog_proto::EventContent;
 
 use super::world::{World, wait};
 
@@ -49,7 +49,7 @@ fn what_is_written_just_before_or_after_a_rename_is_told_whatever_the_new_name()
     daemon.write_all(b"three\n").unwrap();
     drop(daemon);
     wait("the rest", || text_of(&world).len() == 2);
-    let What::Text { file, excerpt } = world.last().what else { panic!("{:?}", world.said()) };
+    let EventContent::Text { file, excerpt } = world.last().what else { panic!("{:?}", world.said()) };
     assert_eq!((file.task.as_str(), excerpt.head()), ("x", "two\nthree"));
 }
 

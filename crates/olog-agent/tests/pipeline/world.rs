@@ -11,7 +11,7 @@ use olog_agent::spool::Spool;
 use olog_daemon::clock::Clock;
 use olog_daemon::workers::Workers;
 use olog_proto::event::Id128;
-use olog_proto::{Change, Event, What};
+use olog_proto::{Change, Event, EventContent};
 use tokio::sync::Notify;
 
 /// A log dir, a state dir, and the files thread between them.
@@ -137,22 +137,22 @@ impl World {
     }
 }
 
-fn short(what: &What) -> String {
+fn short(what: &EventContent) -> String {
     let change = |change: &Change| match change {
         Change::Created => "created",
         Change::Rewritten => "rewritten",
         Change::Grown => "grown",
     };
     match what {
-        What::Text { file, excerpt } => {
+        EventContent::Text { file, excerpt } => {
             let history = if file.history { " history" } else { "" };
             format!("{}.{} {}{history}: {}", file.task, file.suffix, change(&file.change), excerpt.head())
         }
-        What::Seen { file, times } => format!("{}.{} seen {times}", file.task, file.suffix),
-        What::Cleared { task, suffix, deleted, .. } => {
+        EventContent::Seen { file, times } => format!("{}.{} seen {times}", file.task, file.suffix),
+        EventContent::Cleared { task, suffix, deleted, .. } => {
             format!("{task}.{suffix} {}", if *deleted { "deleted" } else { "emptied" })
         }
-        What::Note(note) => format!("note {}{}", note.code, if note.over { " over" } else { "" }),
+        EventContent::Note(note) => format!("note {}{}", note.code, if note.over { " over" } else { "" }),
         other => other.kind().to_owned(),
     }
 }

@@ -67,7 +67,7 @@ fn a_process_that_was_stopped_as_a_whole_is_not_stuck_when_it_goes_on() {
 #[test]
 fn a_round_and_an_item_follow_the_policy() {
     let duty = Workers::default().register("w", LIMIT).duty("d");
-    let now = At(0);
+    let now = Timestamp(0);
     assert_eq!(duty.round(Ok::<u8, Planted>(1), now), Ok(Some(1)));
     assert_eq!(duty.round(RETRY_ERROR, now), Ok(None));
     assert_eq!(duty.round(SET_ASIDE, now), Ok(None));
@@ -81,7 +81,7 @@ fn a_round_and_an_item_follow_the_policy() {
 #[test]
 fn a_bad_item_is_counted_and_is_no_failure_of_its_duty() {
     let duty = Workers::default().register("outbox", LIMIT).duty("send");
-    assert!(matches!(duty.item(SET_ASIDE, &"row 7", At(1)), ItemResult::SetAside(_)));
+    assert!(matches!(duty.item(SET_ASIDE, &"row 7", Timestamp(1)), ItemResult::SetAside(_)));
     let status = duty.status(Instant::now());
     assert_eq!((status.n_set_aside, status.n_failures, status.failing_for()), (1, 0, None));
     assert_eq!(status.last_set_aside.unwrap(), "row 7: planted: SetAside");
@@ -94,19 +94,19 @@ fn a_duty_that_fails_for_ten_minutes_is_an_incident_and_stops_the_beat() {
     let (bad, full, good) = (worker.duty("reminders"), worker.duty("devices"), worker.duty("silences"));
     worker.idle();
     let started = Instant::now();
-    bad.failed("unreadable row: 7", Consequence::SetAside, At(100), started);
-    full.failed("the disk is full", Consequence::Retry, At(100), started);
-    good.succeeded(At(100));
+    bad.failed("unreadable row: 7", Consequence::SetAside, Timestamp(100), started);
+    full.failed("the disk is full", Consequence::Retry, Timestamp(100), started);
+    good.succeeded(Timestamp(100));
     let almost = started + INCIDENT_AFTER - Duration::from_secs(1);
     assert!(workers.failing(almost).is_empty() && workers.stopping_the_beat(almost).is_empty());
     // A later failure of the same duty does not begin the time anew.
-    bad.failed("unreadable row: 8", Consequence::SetAside, At(500), almost);
+    bad.failed("unreadable row: 8", Consequence::SetAside, Timestamp(500), almost);
     let then = started + INCIDENT_AFTER;
     let names: Vec<_> = workers.failing(then).into_iter().map(|duty| duty.name).collect();
     assert_eq!(names, ["reminders", "devices"]);
     assert_eq!(workers.stopping_the_beat(then), ["watchman: reminders (unreadable row: 8)"], "no restart frees a disk");
-    bad.succeeded(At(600));
-    full.succeeded(At(600));
+    bad.succeeded(Timestamp(600));
+    full.succeeded(Timestamp(600));
     assert!(workers.failing(then + INCIDENT_AFTER).is_empty());
 }
 
@@ -117,9 +117,9 @@ fn the_status_says_what_fails_since_when_and_how_often() {
     worker.idle();
     let duty = worker.duty("commit");
     let now = Instant::now();
-    duty.succeeded(At(50));
+    duty.succeeded(Timestamp(50));
     for _ in 0..3 {
-        duty.failed("busy", Consequence::Retry, At(100), now);
+        duty.failed("busy", Consequence::Retry, Timestamp(100), now);
     }
     let shown = serde_json::to_value(workers.statuses(now + Duration::from_secs(2))).unwrap();
     let expected = serde_json::json!([{ "name": "ingest", "state": "idle", "duties": [{
@@ -135,11 +135,11 @@ fn the_wait_before_the_next_try_doubles_up_to_a_minute() {
     assert_eq!(duty.retry_after(), RETRY.0);
     let mut waits = Vec::new();
     for _ in 0..40 {
-        duty.failed("busy", Consequence::Retry, At(0), Instant::now());
+        duty.failed("busy", Consequence::Retry, Timestamp(0), Instant::now());
         waits.push(duty.retry_after().as_secs());
     }
     assert_eq!(waits.get(..7).unwrap(), [1, 2, 4, 8, 16, 32, 60]);
     assert!(waits.iter().skip(7).all(|wait| *wait == 60));
-    duty.succeeded(At(0));
+    duty.succeeded(Timestamp(0));
     assert_eq!(duty.retry_after(), RETRY.0);
 }

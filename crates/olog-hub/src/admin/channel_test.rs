@@ -63,7 +63,7 @@ pub fn words(say: &Localizer, channel: &str, tested: &Tested) -> String {
 
 #[cfg(test)]
 mod tests {
-    use olog_proto::At;
+    use olog_proto::Timestamp;
     use olog_push::words::Language;
 
     use super::*;
@@ -75,12 +75,12 @@ mod tests {
             title: "TEST".to_owned(),
             channel: "phone".to_owned(),
             receiver: "UID_me".to_owned(),
-            at: At(0),
+            at: Timestamp(0),
             outcome: (*outcome).to_owned(),
             answer: (*answer).to_owned(),
         };
         let tested = Tested { is_done: false, attempts: outcomes.iter().map(attempt).collect() };
-        let say = Localizer { language: Language::En, timezone: chrono_tz::Tz::UTC, now: At(0) };
+        let say = Localizer { language: Language::En, timezone: chrono_tz::Tz::UTC, now: Timestamp(0) };
         (is_accepted(&tested), words(&say, "phone", &tested))
     }
 

@@ -14,7 +14,7 @@ use olog_daemon::{
     config::{Invalid, Source},
     service::Exit,
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{
     Answer, Channel, Kind, Message, Receiver, SystemCode,
     words::{self, Context},
@@ -22,7 +22,7 @@ use olog_push::{
 
 use crate::{
     apply,
-    config::{Config, Live},
+    config::{Config, ReloadableConfig},
 };
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ pub async fn tell(source: &Source, loaded: Result<Config, Invalid>, clock: Clock
     Exit::Ok
 }
 
-fn is_same(told: &LastNotified, cause: &Cause, now: At) -> bool {
+fn is_same(told: &LastNotified, cause: &Cause, now: Timestamp) -> bool {
     // A clock that was set back does not silence the next hours.
     told.cause == *cause && (0..SAME_CAUSE).contains(&now.since(told.at))
 }
@@ -150,7 +150,7 @@ fn last_good(state_dir: &Path) -> Result<Config, Invalid> {
 }
 
 /// True if anybody was reached.
-async fn push(live: &Live, cause: &Cause, clock: &Clock) -> bool {
+async fn push(live: &ReloadableConfig, cause: &Cause, clock: &Clock) -> bool {
     let channels: Vec<_> = live.channels.iter().filter(|channel| channel.wants(Kind::System, None, None)).collect();
     if channels.is_empty() {
         tracing::error!("nobody is told: there is no channel for it");
@@ -185,7 +185,13 @@ async fn push(live: &Live, cause: &Cause, clock: &Clock) -> bool {
 
 /// One message to all of a channel's receivers, in as many calls as it takes: who is to be tried later, and whether anybody
 /// was reached.
-async fn send(channel: &Channel, mut to: Vec<Receiver>, live: &Live, cause: &Cause, now: At) -> (Vec<Receiver>, bool) {
+async fn send(
+    channel: &Channel,
+    mut to: Vec<Receiver>,
+    live: &ReloadableConfig,
+    cause: &Cause,
+    now: Timestamp,
+) -> (Vec<Receiver>, bool) {
     let message = in_words(channel, live, cause, now);
     let (mut later, mut reached) = (Vec::new(), false);
     while !to.is_empty() {
@@ -213,7 +219,7 @@ async fn send(channel: &Channel, mut to: Vec<Receiver>, live: &Live, cause: &Cau
     (later, reached)
 }
 
-fn in_words(channel: &Channel, live: &Live, cause: &Cause, now: At) -> Message {
+fn in_words(channel: &Channel, live: &ReloadableConfig, cause: &Cause, now: Timestamp) -> Message {
     let args = [("code", cause.how.clone()), ("text", cause.text.clone())];
     let notice = apply::affair(None, SystemCode::HubDown, &args, now);
     let context = Context {

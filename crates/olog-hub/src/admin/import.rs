@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-use crate::{config::Live, store::Store, store::known_names};
+use crate::{config::ReloadableConfig, store::Store, store::known_names};
 
 /// In `state_dir`, until the hub has taken it in.
 const NAMES_FILE: &str = "imported-names.json";
@@ -53,7 +53,7 @@ struct NamesFile {
 pub fn page(
     old: &OldConfig,
     traces: &Traces,
-    live: &Live,
+    live: &ReloadableConfig,
     (file, folder): (&Path, &Path),
     declare: bool,
     words: Words<'_>,
@@ -106,7 +106,7 @@ fn report(page: &mut Page<'_>, old: &OldConfig, folder: &Path) {
     }
 }
 
-fn channel(page: &mut Page<'_>, old: &OldConfig, live: &Live) {
+fn channel(page: &mut Page<'_>, old: &OldConfig, live: &ReloadableConfig) {
     page.line("");
     match old.channel() {
         None if old.token.is_none() && old.uids.is_empty() => page.comment("import-no-channel", &[]),

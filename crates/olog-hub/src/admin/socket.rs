@@ -40,7 +40,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     apply::{Rules, declared_tasks},
-    config::Live,
+    config::ReloadableConfig,
     ingest::Bells,
     net::{
         enrol::{Enrol, LinkRequest, ServerAuth, link_base, local_base},
@@ -82,7 +82,7 @@ pub struct Verbs {
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     /// The configuration in force.
-    pub live: watch::Receiver<Arc<Live>>,
+    pub live: watch::Receiver<Arc<ReloadableConfig>>,
     /// What of it decides about events.
     pub rules: watch::Receiver<Arc<Rules>>,
     /// Who is woken after a change.

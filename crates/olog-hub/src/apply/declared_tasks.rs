@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use olog_proto::{At, BootId, TaskName};
+use olog_proto::{BootId, TaskName, Timestamp};
 use olog_push::MissedRun;
 
 use crate::apply::{self, Rules};
@@ -20,7 +20,7 @@ const MEASURE: &str = "expectations";
 const OFFLINE_MIN: i64 = 60_000;
 
 /// Of one device, whose row is locked.
-pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> Result<(), StoreError> {
+pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: Timestamp) -> Result<(), StoreError> {
     let empty = BTreeMap::new();
     let plans = rules.expect.plans.get(device.name.as_str()).unwrap_or(&empty);
     let applied = tasks::declared(tx, Some(device.id))?;
@@ -66,7 +66,7 @@ pub fn differing(tx: &mut Tx<'_>, rules: &Rules) -> Result<Vec<DeviceId>, StoreE
 }
 
 /// Applies what is declared of one device.
-pub fn apply_to(tx: &mut Tx<'_>, rules: &Rules, device: DeviceId, now: At) -> Result<(), StoreError> {
+pub fn apply_to(tx: &mut Tx<'_>, rules: &Rules, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
     devices::lock(tx, device)?;
     match devices::get(tx, device)? {
         Some(device) => apply(tx, rules, &device, now),
@@ -75,7 +75,7 @@ pub fn apply_to(tx: &mut Tx<'_>, rules: &Rules, device: DeviceId, now: At) -> Re
 }
 
 /// Has all that is expected looked at, if the time zone or the reports are others than they were.
-pub fn measure(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<(), StoreError> {
+pub fn measure(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<(), StoreError> {
     let report = rules.expect.report.as_ref().map(ToString::to_string).unwrap_or_default();
     let measure = format!("{}; {report}", rules.expect.zone.name());
     if settings::get(tx, MEASURE)?.is_none_or(|was| was != measure) {
@@ -87,7 +87,7 @@ pub fn measure(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<(), StoreError
 
 /// The device is back: what fell late meanwhile has some time left, and of what was due meanwhile the cause is known. `device` is as
 /// it was before its return.
-pub fn device_back(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: At) -> Result<(), StoreError> {
+pub fn device_back(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: Timestamp) -> Result<(), StoreError> {
     // A session that only breaks and begins anew is no cause of anything, and costs no look at every task.
     let left_at = device.left_at.filter(|left| now.since(*left) >= OFFLINE_MIN);
     for mut task in tasks::expected(tx, device.id, if left_at.is_some() { None } else { Some(now) })? {
@@ -125,7 +125,7 @@ pub fn device_rebooted(
     rules: &Rules,
     device: &Device,
     boot: BootId,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     for mut task in tasks::running(tx, device.id)? {
         if task.expect.device_rebooted(boot, now) {

@@ -1,7 +1,7 @@
 //! What the user does to an incident or a task: acknowledge, close, expect, forget, rename, merge. Loads, lets the facts decide,
 //! and writes, in one transaction. Used by the command handlers; wakes no worker.
 
-use olog_proto::{At, TaskName};
+use olog_proto::{TaskName, Timestamp};
 
 use crate::{
     apply::declared_tasks,
@@ -36,7 +36,7 @@ pub enum ActionResult {
 }
 
 /// No reminders until its end; new errors and the end still come.
-pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<ActionResult, StoreError> {
+pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<ActionResult, StoreError> {
     change(tx, id, |tx| {
         if let Some(mut task) = tasks::of_incident(tx, id)? {
             let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
@@ -53,7 +53,7 @@ pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<A
 }
 
 /// It is over because a person says so.
-pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<ActionResult, StoreError> {
+pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<ActionResult, StoreError> {
     change(tx, id, |tx| {
         let Some(mut task) = tasks::of_incident(tx, id)? else {
             tx.note(Line::new("incident over").incident(id).why("closed"));
@@ -78,7 +78,7 @@ pub fn expect(
     device: &str,
     task: &str,
     is_expected: bool,
-    now: At,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     let Some(device) = devices::by_name(tx, device)? else { return Ok(false) };
     let Some(mut task) = tasks::find(tx, device.id, task)? else { return Ok(false) };
@@ -100,7 +100,13 @@ pub enum Forgotten {
 }
 
 /// Forgets a task: its incidents are over, and what is older than this recreates nothing.
-pub fn forget(tx: &mut Tx<'_>, rules: &Rules, device: &str, task: &str, now: At) -> Result<Forgotten, StoreError> {
+pub fn forget(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    device: &str,
+    task: &str,
+    now: Timestamp,
+) -> Result<Forgotten, StoreError> {
     let Some(device) = devices::by_name(tx, device)? else { return Ok(Forgotten::Unknown) };
     let Some(mut task) = tasks::find(tx, device.id, task)? else { return Ok(Forgotten::Unknown) };
     match task.id.filter(|_| is_there(&task)) {
@@ -138,7 +144,7 @@ pub fn rename(
     device: &str,
     old: &str,
     new: &TaskName,
-    now: At,
+    now: Timestamp,
 ) -> Result<Renamed, StoreError> {
     let Some(device) = devices::by_name(tx, device)? else { return Ok(Renamed::Unknown) };
     let Some(task) = tasks::find(tx, device.id, old)?.filter(is_there) else { return Ok(Renamed::Unknown) };
@@ -193,7 +199,7 @@ pub fn merge(
     device: &str,
     old: &str,
     new: &str,
-    now: At,
+    now: Timestamp,
 ) -> Result<Merged, StoreError> {
     let Some(device) = devices::by_name(tx, device)? else { return Ok(Merged::UnknownDevice) };
     let find = |tx: &mut Tx<'_>, name: &str| -> Result<Option<(TaskId, TaskName)>, StoreError> {
@@ -216,7 +222,7 @@ pub fn merge(
 
 /// The incident of an error of which the user said that it is none: over, without a notification, if silences hold back each
 /// of its errors now. True: it was ended.
-pub fn end_as_no_error(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<bool, StoreError> {
+pub fn end_as_no_error(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<bool, StoreError> {
     let Some(mut task) = tasks::of_incident(tx, id)?.filter(|task| !is_of_missing(task, id)) else { return Ok(false) };
     let Some(device) = devices::get(tx, task.device)? else { return Ok(false) };
     let Some(incident) = task.facts.incident() else { return Ok(false) };

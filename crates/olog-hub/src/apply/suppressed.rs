@@ -4,7 +4,7 @@
 //! transaction as the notification, so a crash cannot make them differ. A notification about several devices is split: each device is
 //! silenced on its own. [`release`] runs when a silence may be over: what is still failing is told, with its facts of that moment.
 
-use olog_proto::{At, Fingerprint};
+use olog_proto::{Fingerprint, Timestamp};
 use olog_push::{Content, Kind, MISSED_RUNS_MAX, Notice, Reason};
 
 use super::Rules;
@@ -25,7 +25,7 @@ pub(super) fn tell(
     rules: &Rules,
     notice: &Notice,
     of: &[Fingerprint],
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     if !silence::may_hold(notice) {
         return put(tx, rules, notice, false, now);
@@ -57,7 +57,7 @@ pub(super) fn tell(
 }
 
 /// `is_new`: the user has not been notified of it before.
-fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: At) -> Result<(), StoreError> {
+fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: Timestamp) -> Result<(), StoreError> {
     let is_first = match &notice.content {
         Content::Error { why, .. } => {
             matches!(why, Reason::First | Reason::Again | Reason::Reopened | Reason::InARow { .. })
@@ -68,7 +68,7 @@ fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: At) -
     outbox::put(tx, &rules.channels_of(notice), notice, is_first || is_new, now)
 }
 
-fn put_held(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, by: u64, now: At) -> Result<(), StoreError> {
+fn put_held(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, by: u64, now: Timestamp) -> Result<(), StoreError> {
     let line = Line::new("held back by a silence").why(format!("silence {by}"));
     tx.note(match notice.incident {
         Some(number) => line.incident(number),
@@ -128,7 +128,7 @@ fn tell_of_devices(
     notice: &Notice,
     names: &[String],
     silences: &[Silence],
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let (mut told, mut held_names, mut first_by) = (Vec::new(), Vec::new(), None);
     for name in names {
@@ -165,7 +165,7 @@ fn tell_of_devices(
 }
 
 /// A device whose loss was not notified is not named as missing.
-fn without_unheard(tx: &mut Tx<'_>, notice: &Notice, now: At) -> Result<Notice, StoreError> {
+fn without_unheard(tx: &mut Tx<'_>, notice: &Notice, now: Timestamp) -> Result<Notice, StoreError> {
     let mut notice = notice.clone();
     let Content::DevicesBack { missing, .. } = &mut notice.content else { return Ok(notice) };
     let mut heard = Vec::with_capacity(missing.len());
@@ -212,7 +212,7 @@ pub struct Progress {
 }
 
 /// Is there anything to release? From where to begin.
-pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreError> {
+pub fn to_release(tx: &mut Tx<'_>, now: Timestamp) -> Result<Option<Progress>, StoreError> {
     let after = HeldKey { incident: 0, about: 0 };
     let all = !silences::over(tx, now)?.is_empty();
     let is_any = all || silences::is_any_loose(tx, now)?;
@@ -220,7 +220,12 @@ pub fn to_release(tx: &mut Tx<'_>, now: At) -> Result<Option<Progress>, StoreErr
 }
 
 /// One step: tells what no silence holds any more, and is still wrong or has ended since. Where to go on, if there is more.
-pub fn release(tx: &mut Tx<'_>, rules: &Rules, progress: Progress, now: At) -> Result<Option<Progress>, StoreError> {
+pub fn release(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    progress: Progress,
+    now: Timestamp,
+) -> Result<Option<Progress>, StoreError> {
     let silences = silences::kept(tx, now)?;
     let page = silences::holdings(tx, progress.all, progress.after, now, PAGE)?;
     let mut of_devices: Vec<(HeldKey, SuppressedRow)> = Vec::new();
@@ -262,7 +267,7 @@ fn release_one(
     rules: &Rules,
     key: HeldKey,
     holding: SuppressedRow,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let SuppressedRow { held, notice, .. } = holding;
     let notice = if held.is_over { Some(notice) } else { as_it_is(tx, notice, held.knew)? };
@@ -311,7 +316,7 @@ fn release_devices(
     rules: &Rules,
     incident: u64,
     group: &[(HeldKey, SuppressedRow)],
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let absence = incidents::open_absence(tx, incident)?;
     let member = |about: i64| absence.as_ref()?.members.iter().find(|member| member.device == about);

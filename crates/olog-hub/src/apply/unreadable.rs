@@ -4,7 +4,7 @@
 //! All of them are one incident of the hub: opened with the first value, counted with the others, over when nothing is set
 //! aside any more. So one damaged table is one message, and a restart tells nothing again.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::SystemCode;
 
 use super::{Rules, affair, tell};
@@ -17,7 +17,7 @@ use crate::store::{Store, StoreError, Tx};
 const NAME: &str = "unreadable values";
 
 /// Tells what was set aside since the last time, if anything was. True: the outbox has something new.
-pub fn tell_set_aside(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<bool, StoreError> {
+pub fn tell_set_aside(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<bool, StoreError> {
     let Some((n, first)) = set_aside::take_untold(tx)? else { return Ok(false) };
     if let Some(number) = incidents::open_of(tx, Subject::Hub, None, NAME)? {
         let n = set_aside::count(tx)?;
@@ -37,7 +37,7 @@ pub fn tell_set_aside(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<bool, S
 }
 
 /// At the hub's start: puts back into the queue what this version can read. How many notifications that are.
-pub async fn release_set_aside(store: &Store, now: At) -> Result<u64, StoreError> {
+pub async fn release_set_aside(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let (mut n, mut after) = (0, 0);
     loop {
         let Released { n: released, next } = store.write(move |tx| set_aside::release(tx, after, now)).await?;

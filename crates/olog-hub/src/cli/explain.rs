@@ -15,7 +15,7 @@ pub(super) fn incident(hub: &Context<'_>, incident: &Value, why: &Explained) -> 
         _ => name,
     };
     let number = incident.get("id").and_then(Value::as_u64).unwrap_or(0);
-    let time = |at: olog_proto::At| hub.show.time(at.0);
+    let time = |at: olog_proto::Timestamp| hub.show.time(at.0);
     let mut out = format!("#{number} {about}\n{}\n", why.state);
     let mut line = |key: &str, args: &[Arg<'_>]| out.push_str(&(hub.t(key, args) + "\n"));
     match (why.next_reminder_at, &why.no_reminder) {

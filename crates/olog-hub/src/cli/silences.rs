@@ -4,7 +4,7 @@ use chrono::{DateTime, Days, LocalResult, NaiveDateTime, NaiveTime, TimeZone as 
 use chrono_tz::Tz;
 use clap::{Args, Subcommand};
 use olog_daemon::{clock::Clock, config::parse_span, socket::AskError};
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::{
     show,
@@ -169,13 +169,13 @@ fn request(add: Add, zone: Tz) -> Result<AddSilence, AskError> {
 }
 
 /// A time of day, which is the next one; a day and a time; or RFC 3339.
-fn instant(text: &str, zone: Tz, now: At) -> Result<At, String> {
+fn instant(text: &str, zone: Tz, now: Timestamp) -> Result<Timestamp, String> {
     let wrong = || format!("expected a time like \"06:00\" or \"2026-11-24 06:00\", found {text:?}");
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(At(at.timestamp_millis()));
+        return Ok(Timestamp(at.timestamp_millis()));
     }
     let local = |at: NaiveDateTime| match zone.from_local_datetime(&at) {
-        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Ok(At(at.timestamp_millis())),
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Ok(Timestamp(at.timestamp_millis())),
         LocalResult::None => Err(format!("{at} does not exist in {zone}: clocks go forward")),
     };
     let formats = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_time_of_day_is_the_next_one() {
         let zone = chrono_tz::Asia::Shanghai;
-        let at = |text: &str| At(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
+        let at = |text: &str| Timestamp(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
         let now = at("2026-11-23T22:00:00+08:00");
         for (text, expected) in [
             ("06:00", "2026-11-24T06:00:00+08:00"),

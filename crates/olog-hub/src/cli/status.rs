@@ -119,7 +119,7 @@ fn facts(hub: &Context<'_>, status: &Status) -> Vec<String> {
     if status.channels.len() == 1 {
         say("status-one-channel", &[text("name", status.channels.first().map_or("", String::as_str))]);
     }
-    let time = |at: Option<olog_proto::At>| at.map_or_else(|| "-".to_owned(), |at| hub.say.day_time(at));
+    let time = |at: Option<olog_proto::Timestamp>| at.map_or_else(|| "-".to_owned(), |at| hub.say.day_time(at));
     let reports = [text("next", time(status.next_report_at)), text("last", time(status.last_report_at))];
     say(if status.last_report_at.is_some() { "status-reports" } else { "status-first-report" }, &reports);
     match &status.public_url {

@@ -5,7 +5,7 @@ use olog_daemon::{
     clock::{Clock, Hand},
     config::read_text,
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::*;
 use crate::hub;
@@ -86,7 +86,7 @@ async fn running(more: &str, n_open: usize) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n{more}\n[tls]\nmode = 'off'\n", dir.path());
     let config = read_text("hub.toml", &text, |table| Config::take(table, dir.path())).unwrap();
-    let (now, client) = (At(1_800_000_000_000), Client::new("olog-hub", config.boot.socket.clone()));
+    let (now, client) = (Timestamp(1_800_000_000_000), Client::new("olog-hub", config.boot.socket.clone()));
     let (store, _) = crate::store::Store::open(&config.boot.store, now).await.unwrap();
     let begin = move |tx: &mut crate::store::Tx<'_>| {
         for n in 0..n_open {
@@ -200,7 +200,7 @@ fn one_message_that_waits_is_not_spoken_of_as_several() {
     let say = olog_push::words::Localizer {
         language: olog_push::words::Language::En,
         timezone: chrono_tz::Tz::UTC,
-        now: At(0),
+        now: Timestamp(0),
     };
     for key in ["status-channel-paused", "status-channel-failing", "status-channel-gone", "status-channel-budget"] {
         let words = |n: u64| {

@@ -7,7 +7,7 @@ use olog_daemon::{
     service::Exit,
     socket::{AskError, Client},
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::words::{Arg, LANGUAGES, Language, Localizer};
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ impl<'a> Context<'a> {
     }
 
     /// An instant with its day, unless that is today.
-    pub(super) fn time(&self, at: At) -> String {
+    pub(super) fn time(&self, at: Timestamp) -> String {
         self.say.time(at)
     }
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use olog_daemon::config::show_span;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::words::Language;
 
-use super::{Config, Live, ReportConfig};
+use super::{Config, ReloadableConfig, ReportConfig};
 use crate::{rules::schedule::Schedule, store::StoreUrl};
 
-pub(super) fn schedules(live: &Live, now: At) -> Vec<String> {
+pub(super) fn schedules(live: &ReloadableConfig, now: Timestamp) -> Vec<String> {
     let next = |schedule: &Schedule| {
         let runs = schedule.runs_after(now, live.timezone).take(3).filter_map(|run| {
             let run = chrono::DateTime::from_timestamp_millis(run.0)?.with_timezone(&live.timezone);

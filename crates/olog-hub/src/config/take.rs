@@ -14,8 +14,8 @@ use olog_proto::{DeviceName, TaskName};
 use olog_push::{Channel, ChannelCatalog, words::LANGUAGES};
 
 use super::{
-    Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Live, Offline, ReportConfig, ReportWhen, Tls,
-    Watchdog, default_socket, default_state_dir, keys::KEYS, show_store,
+    Alerts, Backup, Boot, Config, Declared, DeclaredTask, LISTEN, Legacy, Offline, ReloadableConfig, ReportConfig,
+    ReportWhen, Tls, Watchdog, default_socket, default_state_dir, keys::KEYS, show_store,
 };
 use crate::rules::quiet::QuietSpan;
 use crate::{
@@ -47,7 +47,7 @@ pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
     });
     let timezone = timezone.unwrap_or_else(system_timezone);
     root.show("timezone", timezone.name());
-    let live = Live {
+    let live = ReloadableConfig {
         public_url: root.take_as("public_url", web_url),
         language: language.unwrap_or_default(),
         timezone,
@@ -131,7 +131,7 @@ fn report(mut table: Table, folder: &Path) -> ReportConfig {
     }
     let when = match schedule {
         Some(schedule) if !table.has("at") => ReportWhen::Schedule(schedule),
-        _ => ReportWhen::At(table.take_list_as("at", time_of_day).unwrap_or_default()),
+        _ => ReportWhen::Timestamp(table.take_list_as("at", time_of_day).unwrap_or_default()),
     };
     let report = ReportConfig {
         when,

@@ -203,7 +203,7 @@ fn check_says_in_words_when_something_runs() {
     );
     // 2026-11-22 12:00 in Berlin.
     assert_eq!(
-        config.schedules(At(1_795_345_200_000)),
+        config.schedules(Timestamp(1_795_345_200_000)),
         [
             "the report is made next on Sun 2026-11-22 18:30, Mon 2026-11-23 11:00, Mon 2026-11-23 18:30",
             "b/rsync has to run between two reports, or within 26h if that is longer",

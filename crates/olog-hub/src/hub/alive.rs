@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bell::{Bell, BellListener},
-    config::Live,
+    config::ReloadableConfig,
     net::sessions::Sessions,
     store::{Store, watch as counts},
 };
@@ -69,7 +69,7 @@ async fn silent_store(store: &Store) -> Option<String> {
 pub(super) struct StatusLine {
     store: Store,
     sessions: Arc<Sessions>,
-    live: watch::Receiver<Arc<Live>>,
+    live: watch::Receiver<Arc<ReloadableConfig>>,
     /// Something happened that the store knows.
     changed: BellListener,
 }
@@ -88,7 +88,7 @@ impl StatusLine {
     pub(super) fn new(
         store: &Store,
         sessions: &Arc<Sessions>,
-        live: &watch::Receiver<Arc<Live>>,
+        live: &watch::Receiver<Arc<ReloadableConfig>>,
         bell: &Bell,
     ) -> StatusLine {
         let (store, sessions, live, changed) = (store.clone(), sessions.clone(), live.clone(), bell.listen());
@@ -169,7 +169,7 @@ fn line(counts: Counts) -> String {
 
 #[cfg(test)]
 mod tests {
-    use olog_proto::At;
+    use olog_proto::Timestamp;
 
     use super::*;
     use crate::store::StoreUrl;
@@ -192,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_stuck_worker_is_named_and_an_idle_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), At(0)).await.unwrap();
+        let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), Timestamp(0)).await.unwrap();
         let workers = Workers::default();
         let ingest = workers.register("ingest", STUCK_AFTER);
         let mut now = Instant::now();

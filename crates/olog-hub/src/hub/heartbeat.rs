@@ -24,7 +24,7 @@ use crate::{
     admin::socket::Verbs,
     apply::{self, Rules},
     bell::Bell,
-    config::{Live, Watchdog as Settings},
+    config::{ReloadableConfig, Watchdog as Settings},
     journal::Line,
     store::{
         Store, StoreError,
@@ -45,7 +45,7 @@ const NAME: &str = "watchdog";
 pub(super) struct HeartbeatWorker {
     pub(super) store: Store,
     pub(super) workers: Workers,
-    pub(super) live: watch::Receiver<Arc<Live>>,
+    pub(super) live: watch::Receiver<Arc<ReloadableConfig>>,
     pub(super) rules: watch::Receiver<Arc<Rules>>,
     /// Rung when something is to be told.
     pub(super) outbox: Bell,

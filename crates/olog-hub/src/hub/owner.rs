@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use olog_daemon::{clock::Clock, config::Source, failure::chain, service};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::{
     admin::{crash_report, import},
     apply::{self, Rules},
     bell::Bell,
-    config::{Config, Live},
+    config::{Config, ReloadableConfig},
     ingest::Bells,
     net::listener::tls,
     rules::liveness::OfflinePolicy,
@@ -39,17 +39,18 @@ pub(super) struct Owner {
 
 /// What the others hold of the configuration.
 pub(super) struct Published {
-    pub(super) live: watch::Sender<Arc<Live>>,
+    pub(super) live: watch::Sender<Arc<ReloadableConfig>>,
     pub(super) rules: watch::Sender<Arc<Rules>>,
     pub(super) offline_policy: watch::Sender<Arc<OfflinePolicy>>,
 }
 
 /// The receivers of what is published.
-type Received = (watch::Receiver<Arc<Live>>, watch::Receiver<Arc<Rules>>, watch::Receiver<Arc<OfflinePolicy>>);
+type Received =
+    (watch::Receiver<Arc<ReloadableConfig>>, watch::Receiver<Arc<Rules>>, watch::Receiver<Arc<OfflinePolicy>>);
 
 impl Published {
     /// What is in force at the start.
-    pub(super) fn new(live: &Arc<Live>) -> (Published, Received) {
+    pub(super) fn new(live: &Arc<ReloadableConfig>) -> (Published, Received) {
         let (live, live_receiver) = watch::channel(live.clone());
         let (rules, rules_receiver) = watch::channel(rules_of(&live.borrow()));
         let (offline_policy, patience_receiver) = watch::channel(patience_of(&live.borrow()));
@@ -116,7 +117,7 @@ impl Owner {
         }
     }
 
-    async fn reload(&mut self, bells: &Bells, now: At) -> Result<(), String> {
+    async fn reload(&mut self, bells: &Bells, now: Timestamp) -> Result<(), String> {
         let (findings, n) = match Config::load(&self.source) {
             Ok(config) => {
                 let fixed = self.config.needs_restart(&config);

@@ -4,7 +4,7 @@
 //! any other: known or forgotten, listed, LOST and BACK. Nobody can prove that key, so no agent can take it over by itself; a join
 //! link for the name replaces it, and the old client is refused from then on.
 
-use olog_proto::{At, DeviceName, TaskName};
+use olog_proto::{DeviceName, TaskName, Timestamp};
 use olog_push::SystemCode;
 
 use super::notes::note_begins;
@@ -45,9 +45,9 @@ pub struct LastSigns {
     /// Which task.
     pub task: TaskName,
     /// Last good.
-    pub good_at: Option<At>,
+    pub good_at: Option<Timestamp>,
     /// Last error.
-    pub error_at: Option<At>,
+    pub error_at: Option<Timestamp>,
 }
 
 /// What is wrong with an old client.
@@ -88,7 +88,7 @@ impl Ingest {
 
     /// Tells what is wrong with an old client: once, until a person closes the incident. One that is no device yet has no incident:
     /// the caller sees to it that it is told once.
-    pub async fn legacy_trouble(&self, name: &DeviceName, address: String, trouble: LegacyTrouble, now: At) {
+    pub async fn legacy_trouble(&self, name: &DeviceName, address: String, trouble: LegacyTrouble, now: Timestamp) {
         let rules = self.rules.borrow().clone();
         let name = name.clone();
         let written = self.store.write(move |tx| {
@@ -109,7 +109,7 @@ fn tell(
     (device, name): (Option<&devices::Device>, &DeviceName),
     address: &str,
     trouble: &LegacyTrouble,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let (n, text) = match trouble {
         LegacyTrouble::Clock(seconds) => (seconds.saturating_abs(), ""),

@@ -1,7 +1,7 @@
 //! Notes: troubles that an agent reports of itself. A trouble that lasts is an incident of the device; one that only happened is a
 //! notification. Runs in the transaction of the event; decides nothing about tasks.
 
-use olog_proto::{At, Note};
+use olog_proto::{Note, Timestamp};
 use olog_push::SystemCode;
 
 use crate::apply::{self, Rules};
@@ -16,8 +16,8 @@ pub(super) fn take_note(
     rules: &Rules,
     device: &Device,
     note: &Note,
-    at: At,
-    now: At,
+    at: Timestamp,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let path = note.path.clone().unwrap_or_default();
     let args = [("code", note.code.clone()), ("path", path.clone()), ("text", note.text.clone())];
@@ -50,8 +50,8 @@ pub(super) fn note_begins(
     device: &Device,
     name: &str,
     (code, args): (SystemCode, &[(&str, String)]),
-    at: At,
-    now: At,
+    at: Timestamp,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     if incidents::open_of(tx, Subject::Note, Some(device.id), name)?.is_some() {
         return Ok(());

@@ -3,14 +3,14 @@ mod names;
 mod reconnects;
 mod unreadable;
 
-use olog_proto::{Change, Excerpt, File, Note, PublicKey, SecretKey, Suffix, fingerprint::fingerprints};
+use olog_proto::{Change, Excerpt, File, LogKind, Note, PublicKey, SecretKey, fingerprint::fingerprints};
 
 use super::*;
 use crate::store::tests::{TestStore, stores};
 use crate::store::{incidents, renames, tasks};
 use crate::values;
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 
 /// A hub's inside without its edges: a store, the worker, and one device that has joined.
 struct Bench {
@@ -76,7 +76,7 @@ fn epoch_of(n: u8) -> Epoch {
 fn err(n: u64, task: &str, text: &str) -> Event {
     let file = File {
         task: task.parse().unwrap(),
-        suffix: Suffix::Err,
+        suffix: LogKind::Err,
         path: format!("/ologs/{task}.err"),
         change: Change::Rewritten,
         began_at: None,
@@ -85,10 +85,10 @@ fn err(n: u64, task: &str, text: &str) -> Event {
         history: false,
         fingerprints: fingerprints(text),
     };
-    event(n, What::Text { file, excerpt: Excerpt::of(text) })
+    event(n, EventContent::Text { file, excerpt: Excerpt::of(text) })
 }
 
-fn event(n: u64, what: What) -> Event {
+fn event(n: u64, what: EventContent) -> Event {
     Event { n, at: DeviceTime(NOW), boot: olog_proto::event::Id128([1; 16]), up: n, what, pushed: None }
 }
 
@@ -233,7 +233,7 @@ async fn an_unknown_device_waits_and_a_forgotten_one_is_refused() {
 async fn an_agents_note_is_told_once_and_so_is_its_end() {
     for bench in benches().await {
         let note = |over| {
-            What::Note(Note {
+            EventContent::Note(Note {
                 code: "log_dir_missing".into(),
                 path: Some("/x".into()),
                 text: "make it".into(),
@@ -273,12 +273,12 @@ async fn many_agents_share_commits_and_every_event_counts() {
 #[test]
 fn an_instant_that_cannot_be_happened_now() {
     assert_eq!(
-        hub_time(DeviceTime(At(NOW.0 - 5000)), -2000, NOW),
-        At(NOW.0 - 3000),
+        hub_time(DeviceTime(Timestamp(NOW.0 - 5000)), -2000, NOW),
+        Timestamp(NOW.0 - 3000),
         "a clock that is late is corrected"
     );
-    assert_eq!(hub_time(DeviceTime(At(NOW.0 + 60_000)), 0, NOW), NOW, "the future");
-    assert_eq!(hub_time(DeviceTime(At(1000)), 0, NOW), NOW, "a clock that was never set");
+    assert_eq!(hub_time(DeviceTime(Timestamp(NOW.0 + 60_000)), 0, NOW), NOW, "the future");
+    assert_eq!(hub_time(DeviceTime(Timestamp(1000)), 0, NOW), NOW, "a clock that was never set");
 }
 
 #[tokio::test]
@@ -344,7 +344,10 @@ async fn a_run_that_vanished_with_its_machine_does_not_stand_as_running() {
     for bench in benches().await {
         let start = |boot: u8| SessionStart { boot: olog_proto::event::Id128([boot; 16]), ..hello(1, 1, 1) };
         bench.ingest.connect(start(1)).await.unwrap();
-        bench.put(vec![event(1, What::RunStarted { task: "x".parse().unwrap(), run: "r".into() })]).await.unwrap();
+        bench
+            .put(vec![event(1, EventContent::RunStarted { task: "x".parse().unwrap(), run: "r".into() })])
+            .await
+            .unwrap();
         let running = |bench: &Bench| {
             let (store, device) = (bench.store.store.clone(), bench.device);
             async move {

@@ -15,7 +15,7 @@ use std::{
 
 use olog_daemon::clock::Clock;
 use olog_proto::{
-    At, DeviceName, JoinLink, Nonce, PublicKey, SecretKey, TEXT_MAX,
+    DeviceName, JoinLink, Nonce, PublicKey, SecretKey, TEXT_MAX, Timestamp,
     identity::{JoinSecret, KeyPrint},
 };
 use serde::{Deserialize, Serialize};
@@ -122,7 +122,7 @@ pub struct Enrol {
     hub: PublicKey,
     /// Tells of those who joined.
     watchman: Bell,
-    failed: Mutex<HashMap<IpAddr, (At, u32)>>,
+    failed: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
 }
 
 /// The hub's identity: made with the store, and kept in it, so that every hub of that store is the same one.
@@ -203,12 +203,12 @@ impl Enrol {
         }
     }
 
-    fn failed_too_often(&self, from: IpAddr, now: At) -> bool {
+    fn failed_too_often(&self, from: IpAddr, now: Timestamp) -> bool {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.get(&network_of(from)).is_some_and(|(since, n)| now.since(*since) < FAILED_WITHIN_MS && *n >= FAILED_MAX)
     }
 
-    fn note_failed(&self, from: IpAddr, now: At) {
+    fn note_failed(&self, from: IpAddr, now: Timestamp) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.len() >= FAILED_KEPT {
             failed.retain(|_, (since, _)| now.since(*since) < FAILED_WITHIN_MS);

@@ -25,12 +25,12 @@ use axum::extract::ws::{CloseFrame, Message};
 use chrono_tz::Tz;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use olog_daemon::secret::Secret;
-use olog_proto::{At, BootId, DeviceName, Epoch, PublicKey, SecretKey, TEXT_MAX, TaskName, clean, event::Id128};
+use olog_proto::{BootId, DeviceName, Epoch, PublicKey, SecretKey, TEXT_MAX, TaskName, Timestamp, clean, event::Id128};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
-    config::Live,
+    config::ReloadableConfig,
     ingest::{
         IngestError,
         legacy::{LegacyConnected, LegacyTrouble},
@@ -80,7 +80,7 @@ pub struct LegacyTerms {
 
 impl LegacyTerms {
     /// In this configuration; `None`: old clients are not let in.
-    pub fn of(live: &Live) -> Option<LegacyTerms> {
+    pub fn of(live: &ReloadableConfig) -> Option<LegacyTerms> {
         let token = live.legacy.token.clone().filter(|_| live.legacy.enabled)?;
         Some(LegacyTerms { token, timezone: live.timezone })
     }
@@ -322,7 +322,7 @@ where
     }
 
     /// Only who says its name is told about by it.
-    async fn tell_clock(&mut self, payload: &str, skew_ms: i64, now: At) {
+    async fn tell_clock(&mut self, payload: &str, skew_ms: i64, now: Timestamp) {
         let Some(name) = name_of(payload).filter(|_| payload != PONG && !payload.starts_with('{')) else { return };
         if self.clients.is_first_telling(&name) {
             let trouble = LegacyTrouble::Clock(skew_ms / 1000);

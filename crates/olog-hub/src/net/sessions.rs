@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use olog_proto::{At, BootId};
+use olog_proto::{BootId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::store::devices::DeviceId;
@@ -43,7 +43,7 @@ struct Seats {
 
 #[derive(Debug, Clone, Copy)]
 struct Displaced {
-    at: At,
+    at: Timestamp,
     boots: [BootId; 2],
     peers: [IpAddr; 2],
 }
@@ -71,7 +71,7 @@ pub struct SessionHandle {
     /// The session's number; a later session of any device has a higher one.
     pub session: u64,
     /// When it was taken.
-    pub connected_at: At,
+    pub connected_at: Timestamp,
     /// Who sits there.
     pub who: AuthenticatedDevice,
     heard_at: AtomicI64,
@@ -126,7 +126,7 @@ impl Sessions {
         self: &Arc<Self>,
         reservation: Reservation,
         who: AuthenticatedDevice,
-        now: At,
+        now: Timestamp,
     ) -> (SeatGuard, Option<TwoMachines>) {
         let mut seats = self.seats();
         seats.sessions += 1;
@@ -229,12 +229,12 @@ const REVOKED: u8 = 2;
 
 impl SessionHandle {
     /// When something was last received.
-    pub fn heard_at(&self) -> At {
-        At(self.heard_at.load(Ordering::Acquire))
+    pub fn heard_at(&self) -> Timestamp {
+        Timestamp(self.heard_at.load(Ordering::Acquire))
     }
 
     /// Something was received.
-    pub fn heard(&self, now: At) {
+    pub fn heard(&self, now: Timestamp) {
         self.heard_at.store(now.0, Ordering::Release);
     }
 
@@ -293,7 +293,7 @@ mod tests {
     }
 
     fn take(sessions: &Arc<Sessions>, device: i64, boot: u8, now: i64) -> (SeatGuard, Option<TwoMachines>) {
-        sessions.take(sessions.reservation(), newcomer(device, boot), At(now))
+        sessions.take(sessions.reservation(), newcomer(device, boot), Timestamp(now))
     }
 
     #[tokio::test]
@@ -326,7 +326,7 @@ mod tests {
         let sessions = Sessions::new();
         let reservation = sessions.reservation();
         sessions.kick(DeviceId(1));
-        let (place, _) = sessions.take(reservation, newcomer(1, 1), At(0));
+        let (place, _) = sessions.take(reservation, newcomer(1, 1), Timestamp(0));
         assert_eq!(place.seat().next_order().await, Order::Revoked);
         let (later, _) = take(&sessions, 1, 1, 0);
         sessions.ping(&[DeviceId(1)]);

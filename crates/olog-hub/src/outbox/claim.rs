@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::words::BudgetUse;
 use olog_push::{Channel, Content};
 
@@ -21,7 +21,7 @@ const DEVICES_LOOKED_AT: u32 = 300;
 /// What came of it.
 pub(super) enum Claim {
     /// Nothing to do before that.
-    Nothing(At),
+    Nothing(Timestamp),
     Rows(Box<Claims>),
 }
 
@@ -45,7 +45,13 @@ impl Claims {
 }
 
 /// Claims what may go now. In the transaction of the caller.
-pub(super) fn claim(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, me: &str, now: At) -> Result<Claim, StoreError> {
+pub(super) fn claim(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    channel: &Channel,
+    me: &str,
+    now: Timestamp,
+) -> Result<Claim, StoreError> {
     let name = channel.name.as_str();
     let facts = outbox::channel(tx, name)?;
     if let Some(next_at) = facts.next_at.filter(|next| *next > now) {
@@ -105,7 +111,7 @@ pub(super) fn claim(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, me: &str,
 }
 
 /// Until the first of those that are held is free.
-fn nothing_free(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Claim, StoreError> {
+fn nothing_free(tx: &mut Tx<'_>, channel: &str, now: Timestamp) -> Result<Claim, StoreError> {
     Ok(Claim::Nothing(match outbox::waits_until(tx, channel)? {
         Some(until) if until > now => until,
         // It came between two statements, or a transaction holds it at this moment.

@@ -14,7 +14,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use olog_proto::{At, Fingerprint};
+use olog_proto::{Fingerprint, Timestamp};
 use olog_push::{Answer, Content, Receiver, Refusal};
 
 use crate::store::outbox::{ChannelFacts, Claimed, Outcome, RetryTier};
@@ -36,8 +36,8 @@ pub(super) struct CallRecord {
     pub(super) counted: HashSet<i64>,
     pub(super) answers: Vec<(Receiver, Answer)>,
     pub(super) title: String,
-    pub(super) sent_at: At,
-    pub(super) done_at: At,
+    pub(super) sent_at: Timestamp,
+    pub(super) done_at: Timestamp,
     /// Between 0 and 1, so that many hubs do not call in step.
     pub(super) jitter: f64,
 }
@@ -62,7 +62,7 @@ pub(super) struct CallPlan {
     /// Receivers that were refused for good with this call, and the answer.
     pub(super) set_aside: Vec<(String, String)>,
     /// A report of that instant was accepted: what it has told is not told again.
-    pub(super) reported_at: Option<At>,
+    pub(super) reported_at: Option<Timestamp>,
 }
 
 /// What becomes of the rows. RowsPlan of one claim have the same receivers left and stand in the same place: they leave or wait together.
@@ -73,7 +73,7 @@ pub(super) enum RowsPlan {
         /// The receivers that have not accepted; `None`: nobody has.
         left: Option<Vec<String>>,
         place: RetryTier,
-        not_before: Option<At>,
+        not_before: Option<Timestamp>,
     },
 }
 
@@ -82,7 +82,7 @@ pub(super) enum RowsPlan {
 pub(super) enum IncidentChange {
     Nothing,
     Begin { answer: String },
-    End { number: u64, failing_at: Option<At> },
+    End { number: u64, failing_at: Option<Timestamp> },
 }
 
 /// What a call says of the channel.
@@ -161,7 +161,7 @@ impl CallRecord {
         self.report_made_at().is_some()
     }
 
-    fn report_made_at(&self) -> Option<At> {
+    fn report_made_at(&self) -> Option<Timestamp> {
         self.rows.iter().find_map(|row| match &row.notice.content {
             Content::Report(facts) => Some(facts.made_at),
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use olog_proto::{At, Fingerprint};
+use olog_proto::{Fingerprint, Timestamp};
 use olog_push::{Answer, Channel, Kind, Notice, SystemCode};
 
 use super::plan::{CallPlan, CallRecord, ChannelState, IncidentChange, RowsPlan, plan};
@@ -18,7 +18,7 @@ pub(super) fn not_told(
     tx: &mut Tx<'_>,
     rules: &Rules,
     errors: &[(u64, Vec<Fingerprint>)],
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     for (incident, fingerprints) in errors {
         let Some(mut task) = tasks::of_incident(tx, *incident)? else { continue };
@@ -115,7 +115,7 @@ fn rows(
     }
 }
 
-fn begin(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, answer: &str, at: At) -> Result<usize, StoreError> {
+fn begin(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, answer: &str, at: Timestamp) -> Result<usize, StoreError> {
     let begin = Begin { subject: Subject::Channel, device: None, task: None, name: &channel.name, at };
     let number = incidents::begin(tx, &begin, &serde_json::json!({ "answer": answer }))?;
     let begun = Line::new("incident begun").incident(number).about(Subject::Channel.as_str());
@@ -135,8 +135,8 @@ fn end(
     rules: &Rules,
     channel: &Channel,
     number: u64,
-    failing_at: Option<At>,
-    at: At,
+    failing_at: Option<Timestamp>,
+    at: Timestamp,
 ) -> Result<usize, StoreError> {
     incidents::end(tx, number, at, "accepted")?;
     let over = Line::new("incident over").incident(number).about(Subject::Channel.as_str());

@@ -11,7 +11,7 @@ use super::plan::{BACK_OFF, PROBE_EVERY, TELL_AFTER};
 use super::*;
 use crate::store::tests::{TestStore, stores};
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 /// What no test waits longer for, on however slow a machine.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -74,11 +74,11 @@ impl Bench {
         self.tell_at(task, NOW).await;
     }
 
-    async fn tell_at(&self, task: &str, now: At) {
+    async fn tell_at(&self, task: &str, now: Timestamp) {
         self.tell_of(error(task), now).await;
     }
 
-    async fn tell_of(&self, notice: Notice, now: At) {
+    async fn tell_of(&self, notice: Notice, now: Timestamp) {
         let rules = self.rules.borrow().clone();
         self.store.store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await.unwrap();
         self.bell.ring();

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::rules::budget::{Budget, Urgency};
 use crate::rules::quiet;
@@ -28,18 +28,18 @@ pub(super) enum BudgetDecision {
     /// A message of what stands in this place; only this urgency of it.
     Message(RetryTier, Option<Urgency>),
     /// Nothing before then. `for_budget`: what waits has waited for the budget.
-    Later { at: At, for_budget: bool },
+    Later { at: Timestamp, for_budget: bool },
 }
 
 /// Decides. Once something may begin a message, all of its place goes along; a report goes alone.
 pub(super) fn worth_a_message(
     waiting: &[WaitingGroup],
     budget: Option<&Budget>,
-    quiet_until: Option<At>,
-    now: At,
+    quiet_until: Option<Timestamp>,
+    now: Timestamp,
 ) -> BudgetDecision {
     let mut first: Option<(RetryTier, Option<Urgency>)> = None;
-    let mut later: Option<(At, bool)> = None;
+    let mut later: Option<(Timestamp, bool)> = None;
     for WaitingGroup { candidate, devices } in waiting {
         let urgency = candidate.urgency;
         let by_budget = budget.map_or(now, |budget| {
@@ -75,9 +75,9 @@ mod tests {
     use super::*;
     use crate::rules::budget::{Bounds, Spent};
 
-    const NOW: At = At(1_780_000_000_000);
+    const NOW: Timestamp = Timestamp(1_780_000_000_000);
     const MINUTE: i64 = 60_000;
-    const EIGHT: At = At(NOW.0 + 300 * MINUTE);
+    const EIGHT: Timestamp = Timestamp(NOW.0 + 300 * MINUTE);
 
     fn of(place: RetryTier, urgency: Urgency, age: i64) -> WaitingGroup {
         let candidate = Candidate { place, urgency, newest_at: NOW.plus(-age * MINUTE) };

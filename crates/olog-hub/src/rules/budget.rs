@@ -21,7 +21,7 @@
 
 use std::collections::BTreeMap;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{Content, Notice, Reason, ResolvedBy, SystemCode};
 
 /// A day, and a minute in which our clock and the service's may differ.
@@ -94,13 +94,13 @@ impl From<i64> for Urgency {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spent {
     /// When each message was sent that the fullest receiver accepted, the oldest first.
-    pub at: Vec<At>,
+    pub at: Vec<Timestamp>,
     /// One of them was a report: then no slot is kept for the next, which is a day away.
     pub has_report: bool,
     /// Calls that another hub makes right now.
     pub n_calling: u64,
     /// When messages told of a device, the oldest first; `""`: of the hub itself.
-    pub told: BTreeMap<String, Vec<At>>,
+    pub told: BTreeMap<String, Vec<Timestamp>>,
 }
 
 /// What a channel is for, as far as slots are kept.
@@ -119,12 +119,12 @@ pub struct Bounds {
 pub struct Budget {
     bounds: Bounds,
     spent: Spent,
-    now: At,
+    now: Timestamp,
 }
 
 impl Budget {
     /// Of these bounds, when so much was spent.
-    pub fn new(bounds: Bounds, spent: Spent, now: At) -> Budget {
+    pub fn new(bounds: Bounds, spent: Spent, now: Timestamp) -> Budget {
         Budget { bounds, spent, now }
     }
 
@@ -149,7 +149,7 @@ impl Budget {
     }
 
     /// When something of this device may begin a message, as far as is known now; not after `now`: at once.
-    pub fn device_at(&self, urgency: Urgency, device: &str) -> At {
+    pub fn device_at(&self, urgency: Urgency, device: &str) -> Timestamp {
         let told = match urgency {
             Urgency::Asked | Urgency::Report => None,
             _ => self.spent.told.get(device),
@@ -170,21 +170,21 @@ impl Budget {
     }
 
     /// When the next slot comes back; `None`: all are there.
-    pub fn next_at(&self) -> Option<At> {
+    pub fn next_at(&self) -> Option<Timestamp> {
         self.comes_back(1)
     }
 
     /// When it may begin a message of its own, as far as is known now.
-    pub fn allows_at(&self, urgency: Urgency) -> At {
+    pub fn allows_at(&self, urgency: Urgency) -> Timestamp {
         let n = self.needs(urgency).saturating_sub(self.left());
         if n == 0 { self.now } else { self.comes_back(n).unwrap_or(self.now.plus(CALL_MAX)) }
     }
 
     /// When `n` slots more are there. More used than allowed, as after a smaller `per_day`: those have to go first.
-    fn comes_back(&self, n: u64) -> Option<At> {
+    fn comes_back(&self, n: u64) -> Option<Timestamp> {
         let n = n.saturating_add(self.used().saturating_sub(self.per_day()));
         let calling = std::iter::repeat_n(self.now.plus(CALL_MAX), usize::try_from(self.spent.n_calling).unwrap_or(0));
-        let mut back: Vec<At> = self.spent.at.iter().map(|at| at.plus(WINDOW)).chain(calling).collect();
+        let mut back: Vec<Timestamp> = self.spent.at.iter().map(|at| at.plus(WINDOW)).chain(calling).collect();
         back.sort_unstable();
         back.get(usize::try_from(n).ok()?.checked_sub(1)?).copied()
     }
@@ -207,7 +207,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const NOW: At = At(1_780_000_000_000);
+    const NOW: Timestamp = Timestamp(1_780_000_000_000);
     const HOUR: i64 = 3_600_000;
 
     /// A budget of which one slot an hour was used.
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// When the first signs of `device` go that come as fast as they can, out of ten messages a day; minutes after the first.
-    fn signs_of(device: &str, others: &BTreeMap<String, Vec<At>>) -> Vec<i64> {
+    fn signs_of(device: &str, others: &BTreeMap<String, Vec<Timestamp>>) -> Vec<i64> {
         let bounds = Bounds { per_day: 10, reports: true, alarms: true };
         let mut spent = Spent { told: others.clone(), ..Spent::default() };
         spent.at = others.values().flatten().copied().collect();

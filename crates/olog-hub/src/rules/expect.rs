@@ -17,7 +17,7 @@
 //! goes only to those who got the alert; facts of an older version are read, facts of a later one are refused.
 
 use chrono_tz::Tz;
-use olog_proto::{At, BootId, Event, Suffix, What, event::is_good_end};
+use olog_proto::{BootId, Event, EventContent, LogKind, Timestamp, event::is_good_end};
 use olog_push::{Cadence, Content, Expected, Kind, Recovery};
 use serde::{Deserialize, Serialize};
 
@@ -62,16 +62,16 @@ pub enum ExpectationEffect {
         /// Its number.
         number: Option<u64>,
         /// When it should have come.
-        due_at: At,
+        due_at: Timestamp,
         /// When.
-        at: At,
+        at: Timestamp,
         /// Why.
         recovery: Recovery,
     },
     /// A run by `exec` did not end, because its machine restarted: an error of the task.
     RunVanished {
         /// The machine was seen with its new boot then.
-        at: At,
+        at: Timestamp,
     },
     /// Somebody has to be told.
     Notify {
@@ -80,7 +80,7 @@ pub enum ExpectationEffect {
         /// The incident.
         number: Option<u64>,
         /// When it happened.
-        at: At,
+        at: Timestamp,
         /// What.
         content: Content,
     },
@@ -95,22 +95,22 @@ pub struct Facts {
     declared: Option<DeclaredPlan>,
     /// The latest sign of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    seen_at: Option<At>,
+    seen_at: Option<Timestamp>,
     /// A person said that nothing is to be expected.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_off: bool,
     /// A person closed an incident then: what came due before counts no more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    closed_at: Option<At>,
+    closed_at: Option<Timestamp>,
     /// It fell due while its device was away, and is not judged before its return.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_parked: bool,
     /// Its device has just come back: not late before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    not_before: Option<At>,
+    not_before: Option<Timestamp>,
     /// It was due while its device was offline, from then to then, and has not been seen since: the cause of a missed run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    device_offline: Option<(At, At)>,
+    device_offline: Option<(Timestamp, Timestamp)>,
     /// The open incident.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<Missed>,
@@ -122,12 +122,12 @@ pub struct Facts {
     watched: Option<Watched>,
     /// It kept its habit no longer, and was given up then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    gone_at: Option<At>,
+    gone_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Running::is_nothing")]
     running: Running,
     /// The task was forgotten then: what is older recreates nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    forgotten_at: Option<At>,
+    forgotten_at: Option<Timestamp>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -137,7 +137,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct DeclaredPlan {
     plan: String,
-    since: At,
+    since: Timestamp,
 }
 
 /// A task that did not come: the facts of one incident.
@@ -147,19 +147,19 @@ pub struct Missed {
     /// The incident's number, once it has one.
     pub number: Option<u64>,
     /// When it should have come.
-    pub due_at: At,
+    pub due_at: Timestamp,
     /// Until when that was waited for.
-    pub late_at: At,
+    pub late_at: Timestamp,
     /// When it last came.
-    pub seen_at: Option<At>,
+    pub seen_at: Option<Timestamp>,
     /// How often it should have come since.
     pub n_missed: u64,
     /// When a person acknowledged it.
-    pub acknowledged_at: Option<At>,
+    pub acknowledged_at: Option<Timestamp>,
     /// From when to when its device was offline, if it was due then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub device_offline: Option<(At, At)>,
-    told_at: At,
+    pub device_offline: Option<(Timestamp, Timestamp)>,
+    told_at: Timestamp,
 }
 
 /// A habit, and what shows it.
@@ -177,9 +177,9 @@ pub struct Learnt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// When it has to come.
-    pub at: At,
+    pub at: Timestamp,
     /// LOST from then on.
-    pub late_at: At,
+    pub late_at: Timestamp,
 }
 
 /// How a task stands to what is expected of it.
@@ -200,7 +200,12 @@ pub enum Standing<'a> {
 impl Facts {
     /// Expectations of a task whose stored ones cannot be read: the declared plan, not judged before `not_before`, and the
     /// open incident. What was learnt is gone.
-    pub fn remade(declared: Option<String>, since: At, not_before: Option<At>, missed: Option<Missed>) -> Facts {
+    pub fn remade(
+        declared: Option<String>,
+        since: Timestamp,
+        not_before: Option<Timestamp>,
+        missed: Option<Missed>,
+    ) -> Facts {
         let declared = declared.map(|plan| DeclaredPlan { plan, since });
         let missed = missed.map(|missed| Missed { told_at: missed.told_at.max(missed.due_at), ..missed });
         Facts { declared, not_before, missed, ..Facts::default() }
@@ -210,8 +215,8 @@ impl Facts {
     pub fn observe(
         &mut self,
         event: &Event,
-        at: At,
-        now: At,
+        at: Timestamp,
+        now: Timestamp,
         known: &TaskContext<'_>,
         policy: &ExpectationPolicy,
     ) -> Vec<ExpectationEffect> {
@@ -230,7 +235,12 @@ impl Facts {
     }
 
     /// Time has passed, the device is here and the hub has all that it held.
-    pub fn look(&mut self, now: At, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Vec<ExpectationEffect> {
+    pub fn look(
+        &mut self,
+        now: Timestamp,
+        known: &TaskContext<'_>,
+        policy: &ExpectationPolicy,
+    ) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         if let Some(at) = self.running.vanished(now) {
             out.push(ExpectationEffect::RunVanished { at });
@@ -260,7 +270,7 @@ impl Facts {
     /// It is LOST still: told again from time to time; a habit that is not kept for long is none any more.
     fn look_at_missed(
         &mut self,
-        now: At,
+        now: Timestamp,
         known: &TaskContext<'_>,
         policy: &ExpectationPolicy,
         out: &mut Vec<ExpectationEffect>,
@@ -287,7 +297,7 @@ impl Facts {
     }
 
     /// The device is back with another boot. True: a run was under way in the one before.
-    pub fn device_rebooted(&mut self, boot: BootId, now: At) -> bool {
+    pub fn device_rebooted(&mut self, boot: BootId, now: Timestamp) -> bool {
         self.running.rebooted(boot, now)
     }
 
@@ -297,7 +307,7 @@ impl Facts {
     }
 
     /// What hub.toml says of it from now on.
-    pub fn declare(&mut self, plan: Option<&Plan>, now: At) -> Vec<ExpectationEffect> {
+    pub fn declare(&mut self, plan: Option<&Plan>, now: Timestamp) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         let plan = plan.map(Plan::to_string);
         if self.declared.as_ref().map(|declared| &declared.plan) == plan.as_ref() {
@@ -310,12 +320,12 @@ impl Facts {
     }
 
     /// What is left of a task that is forgotten now.
-    pub fn forgotten(now: At) -> Facts {
+    pub fn forgotten(now: Timestamp) -> Facts {
         Facts { forgotten_at: Some(now), ..Facts::default() }
     }
 
     /// Is an event of that time older than that?
-    pub fn forgets(&self, at: At) -> bool {
+    pub fn forgets(&self, at: Timestamp) -> bool {
         self.forgotten_at.is_some_and(|forgotten| at <= forgotten)
     }
 
@@ -333,24 +343,24 @@ impl Facts {
     }
 
     /// The proposal was shown: it is watched from tomorrow, unless a person refuses it.
-    pub fn was_proposed(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: At) {
+    pub fn was_proposed(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: Timestamp) {
         if self.proposal(known, policy).is_some() {
             self.watched = self.runs.habit(policy.zone).map(|habit| Watched::new(habit, now.plus(WATCHED_AFTER)));
         }
     }
 
     /// When its habit was given up, if it did not come since.
-    pub fn gone_at(&self) -> Option<At> {
+    pub fn gone_at(&self) -> Option<Timestamp> {
         self.gone_at
     }
 
     /// Since when it runs, if a run by `exec` is under way.
-    pub fn running_since(&self) -> Option<At> {
+    pub fn running_since(&self) -> Option<Timestamp> {
         self.running.since()
     }
 
     /// The habit by which it is expected: what it is, from how many runs it was learnt over how long, since when it counts.
-    pub fn watched(&self) -> Option<(Learnt, At)> {
+    pub fn watched(&self) -> Option<(Learnt, Timestamp)> {
         let Watched { habit: LearntSchedule { cadence, n_runs, span, .. }, from, .. } = self.watched.as_ref()?;
         Some((Learnt { cadence: cadence.clone(), n_runs: *n_runs, span: *span }, *from))
     }
@@ -361,7 +371,7 @@ impl Facts {
     }
 
     /// A person says whether anything is to be expected.
-    pub fn expect(&mut self, is_expected: bool, now: At) -> Vec<ExpectationEffect> {
+    pub fn expect(&mut self, is_expected: bool, now: Timestamp) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         if self.is_off == is_expected {
             self.is_off = !is_expected;
@@ -372,7 +382,7 @@ impl Facts {
     }
 
     /// A person says that the incident is over: the next time counts again.
-    pub fn close(&mut self, now: At) -> Vec<ExpectationEffect> {
+    pub fn close(&mut self, now: Timestamp) -> Vec<ExpectationEffect> {
         let mut out = Vec::new();
         if self.missed.is_some() {
             self.closed_at = Some(now);
@@ -382,7 +392,7 @@ impl Facts {
     }
 
     /// A person has read of it: no reminders for a while.
-    pub fn acknowledge(&mut self, now: At) {
+    pub fn acknowledge(&mut self, now: Timestamp) {
         if let Some(missed) = &mut self.missed {
             missed.acknowledged_at = Some(now);
         }
@@ -401,17 +411,17 @@ impl Facts {
     }
 
     /// When a person is told again that it did not come.
-    pub fn remind_at(&self, policy: &ExpectationPolicy) -> Option<At> {
+    pub fn remind_at(&self, policy: &ExpectationPolicy) -> Option<Timestamp> {
         self.missed.as_ref().map(|missed| missed.remind_at(policy))
     }
 
     /// LOST from then on, unless it comes; `None` if nothing is expected, or if it is LOST already.
-    pub fn late_at(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<At> {
+    pub fn late_at(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<Timestamp> {
         if self.missed.is_some() { None } else { self.due(known, policy).map(|due| due.late_at) }
     }
 
     /// When [`Facts::look`] has to be called next.
-    pub fn look_at(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<At> {
+    pub fn look_at(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<Timestamp> {
         let own = match &self.missed {
             Some(missed) => [Some(missed.remind_at(policy)), self.gives_up_at(known)].into_iter().flatten().min(),
             None => self.late_at(known, policy).filter(|_| !self.is_parked),
@@ -431,7 +441,7 @@ impl Facts {
     }
 
     /// When it was last seen.
-    pub fn seen_at(&self, known: &TaskContext<'_>) -> Option<At> {
+    pub fn seen_at(&self, known: &TaskContext<'_>) -> Option<Timestamp> {
         self.seen_at.max(known.seen_at)
     }
 
@@ -479,7 +489,7 @@ impl Facts {
     }
 
     /// A run teaches; one that does not fit speaks against what was learnt.
-    fn learn(&mut self, event: &Event, at: At, policy: &ExpectationPolicy) {
+    fn learn(&mut self, event: &Event, at: Timestamp, policy: &ExpectationPolicy) {
         let Some(began) = cadence::run_of(event, at, self.seen_at) else { return };
         let before = self.runs.last();
         if self.runs.add(began)
@@ -500,7 +510,7 @@ impl Facts {
     }
 
     /// How often it should have come since it is missed.
-    fn count(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: At) {
+    fn count(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: Timestamp) {
         let period = self.watched.as_ref().map(|watched| watched.habit.period.max(MINUTE));
         let Some(missed) = &mut self.missed else { return };
         match (known.plan, period) {
@@ -516,13 +526,13 @@ impl Facts {
     }
 
     /// When a habit that is not kept is given up.
-    fn gives_up_at(&self, known: &TaskContext<'_>) -> Option<At> {
+    fn gives_up_at(&self, known: &TaskContext<'_>) -> Option<Timestamp> {
         let (missed, watched) = (self.missed.as_ref()?, self.watched.as_ref().filter(|_| known.plan.is_none())?);
         let missed_thrice = missed.late_at.plus(watched.habit.period.saturating_mul(GONE_MISSED as i64 - 1));
         Some(missed_thrice.max(missed.late_at.plus(GONE_AFTER)))
     }
 
-    fn end(&mut self, recovery: Recovery, at: At, now: At, out: &mut Vec<ExpectationEffect>) {
+    fn end(&mut self, recovery: Recovery, at: Timestamp, now: Timestamp, out: &mut Vec<ExpectationEffect>) {
         let Some(missed) = self.missed.take() else { return };
         let Missed { number, due_at, n_missed, acknowledged_at, .. } = missed;
         out.push(ExpectationEffect::End { number, due_at, at, recovery });
@@ -532,7 +542,7 @@ impl Facts {
 }
 
 impl Missed {
-    fn remind_at(&self, policy: &ExpectationPolicy) -> At {
+    fn remind_at(&self, policy: &ExpectationPolicy) -> Timestamp {
         let due = self.told_at.plus(policy.remind_every.max(MINUTE));
         self.acknowledged_at.map_or(due, |read| due.max(read.plus(ACKNOWLEDGED_FOR)))
     }
@@ -556,19 +566,19 @@ struct Sign {
 }
 
 fn sign(event: &Event) -> Option<Sign> {
-    let of_suffix = |suffix: Suffix| (suffix != Suffix::Msg).then_some(Sign { failed: suffix.is_error() });
+    let of_suffix = |suffix: LogKind| (suffix != LogKind::Msg).then_some(Sign { failed: suffix.is_error() });
     match &event.what {
-        What::Text { file, .. } | What::Seen { file, .. } => of_suffix(file.suffix),
+        EventContent::Text { file, .. } | EventContent::Seen { file, .. } => of_suffix(file.suffix),
         // Emptied by its writer, who so has come; not by somebody who tidied up.
-        What::Cleared { suffix, deleted: false, .. } if *suffix != Suffix::Msg => Some(Sign { failed: false }),
-        What::RunStarted { .. } => Some(Sign { failed: false }),
-        What::RunEnded { exit, signal, .. } => Some(Sign { failed: !is_good_end(*exit, *signal) }),
-        What::Cleared { .. } | What::Note(_) => None,
+        EventContent::Cleared { suffix, deleted: false, .. } if *suffix != LogKind::Msg => Some(Sign { failed: false }),
+        EventContent::RunStarted { .. } => Some(Sign { failed: false }),
+        EventContent::RunEnded { exit, signal, .. } => Some(Sign { failed: !is_good_end(*exit, *signal) }),
+        EventContent::Cleared { .. } | EventContent::Note(_) => None,
     }
 }
 
 /// The first time that a task has to come and has not: seen last at `seen`, and expected since `since`.
-fn slot(schedule: &Schedule, zone: Tz, seen: Option<At>, since: At) -> Option<At> {
+fn slot(schedule: &Schedule, zone: Tz, seen: Option<Timestamp>, since: Timestamp) -> Option<Timestamp> {
     let first = schedule.next_after(since, zone);
     let Some(seen) = seen else { return first };
     let next = schedule.next_after(seen, zone)?;
@@ -579,7 +589,7 @@ fn slot(schedule: &Schedule, zone: Tz, seen: Option<At>, since: At) -> Option<At
 }
 
 /// How long it is from one report to the next, for what was seen at `at`.
-fn window(policy: &ExpectationPolicy, at: At) -> i64 {
+fn window(policy: &ExpectationPolicy, at: Timestamp) -> i64 {
     let reports = policy.report.as_ref().and_then(|report| {
         let next = report.next_after(at, policy.zone)?;
         Some(report.next_after(next, policy.zone)?.since(next))

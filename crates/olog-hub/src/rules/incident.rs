@@ -22,7 +22,7 @@ mod tests;
 mod texts;
 
 use chrono_tz::Tz;
-use olog_proto::{At, Event, Excerpt, File, Fingerprint, Suffix, What, event::is_good_end};
+use olog_proto::{Event, EventContent, Excerpt, File, Fingerprint, LogKind, Timestamp, event::is_good_end};
 use olog_push::{Content, FailedRun, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
@@ -91,14 +91,14 @@ pub enum IncidentEffect {
         /// What shows it.
         ground: ResolvedBy,
         /// When that was; for a quiet alarm when it was last seen.
-        at: At,
+        at: Timestamp,
     },
     /// Somebody has to be told: an outbox row for every channel.
     Notify {
         /// Its kind.
         kind: Kind,
         /// When it happened.
-        at: At,
+        at: Timestamp,
         /// What.
         content: Content,
         /// The errors that it tells of, all of them; empty where it tells of none.
@@ -116,15 +116,15 @@ pub struct TaskFacts {
     has_runs: bool,
     phase: Phase,
     /// When the latest error happened.
-    last_error_at: Option<At>,
+    last_error_at: Option<Timestamp>,
     /// The latest sign of health that no error has contradicted.
     good: Option<Good>,
     /// When the task was last well, before `good`.
-    well_at: Option<At>,
+    well_at: Option<Timestamp>,
     /// The latest instant at which a file of the task is known to have been closed by its writer: a run ended there.
-    closed_at: Option<At>,
+    closed_at: Option<Timestamp>,
     /// When errors were seen, the last [`SIGHTINGS_MAX`].
-    sightings: Vec<At>,
+    sightings: Vec<Timestamp>,
     /// Fingerprints that this task ever had, the latest last.
     known: Vec<Fingerprint>,
     /// Error files (by hash of the path) that came in this trouble and were not cleared.
@@ -152,7 +152,13 @@ impl TaskFacts {
     }
 
     /// One event of the task: `at` is its time in the hub's time. Events come in the order of their numbers.
-    pub fn observe(&mut self, event: &Event, at: At, now: At, policy: &AlertPolicy) -> Vec<IncidentEffect> {
+    pub fn observe(
+        &mut self,
+        event: &Event,
+        at: Timestamp,
+        now: Timestamp,
+        policy: &AlertPolicy,
+    ) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         let moment = EventTimes { at, now };
         self.days.carry(day_of(now, policy.zone), self.state());
@@ -160,10 +166,10 @@ impl TaskFacts {
             self.phase = Phase::Calm;
         }
         match &event.what {
-            What::Text { file, excerpt } => match file.suffix {
-                Suffix::Msg => self.message(event, file, Some(excerpt), moment, &mut out),
-                Suffix::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
-                Suffix::Err | Suffix::Scanerr => {
+            EventContent::Text { file, excerpt } => match file.suffix {
+                LogKind::Msg => self.message(event, file, Some(excerpt), moment, &mut out),
+                LogKind::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
+                LogKind::Err | LogKind::Scanerr => {
                     // Blank is no error; of what was there at the first start there is metadata only.
                     if !excerpt.is_blank() || !file.fingerprints.is_empty() || file.history {
                         let sign = ErrorSign::of_file(event, file, moment, 1, excerpt.clone());
@@ -172,10 +178,10 @@ impl TaskFacts {
                     }
                 }
             },
-            What::Seen { file, times } => match file.suffix {
-                Suffix::Msg => self.message(event, file, None, moment, &mut out),
-                Suffix::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
-                Suffix::Err | Suffix::Scanerr => {
+            EventContent::Seen { file, times } => match file.suffix {
+                LogKind::Msg => self.message(event, file, None, moment, &mut out),
+                LogKind::Log => self.run(RunSign::of_file(event, file, moment), policy, &mut out),
+                LogKind::Err | LogKind::Scanerr => {
                     let (excerpt, fingerprints) = self.texts.recall(observation::hash(&file.path));
                     let mut sign = ErrorSign::of_file(event, file, moment, u64::from(*times), excerpt);
                     if file.fingerprints.is_empty() {
@@ -184,11 +190,11 @@ impl TaskFacts {
                     self.error_file(file, sign, policy, &mut out);
                 }
             },
-            What::Cleared { suffix, path, deleted, .. } => {
+            EventContent::Cleared { suffix, path, deleted, .. } => {
                 self.cleared(*suffix, path, *deleted, moment, policy, &mut out);
             }
-            What::RunStarted { .. } => (self.is_task, self.has_runs) = (true, true),
-            What::RunEnded { exit, signal, excerpt, fingerprints, duration, .. } => {
+            EventContent::RunStarted { .. } => (self.is_task, self.has_runs) = (true, true),
+            EventContent::RunEnded { exit, signal, excerpt, fingerprints, duration, .. } => {
                 (self.is_task, self.has_runs) = (true, true);
                 self.days.mark(day_of(at, policy.zone), State::Ok);
                 self.closed_at = self.closed_at.max(Some(at));
@@ -208,13 +214,13 @@ impl TaskFacts {
                     self.end(ResolvedBy::RunEnded, moment, &mut out);
                 }
             }
-            What::Note(_) => {}
+            EventContent::Note(_) => {}
         }
         out
     }
 
     /// A run by `exec` did not end: its machine restarted, and the agent did not say more.
-    pub fn run_vanished(&mut self, at: At, now: At, policy: &AlertPolicy) -> Vec<IncidentEffect> {
+    pub fn run_vanished(&mut self, at: Timestamp, now: Timestamp, policy: &AlertPolicy) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         self.has_runs = true;
         self.error(ErrorSign::of_vanished_run(EventTimes { at, now }), policy, &mut out);
@@ -222,7 +228,7 @@ impl TaskFacts {
     }
 
     /// Time has passed. `here_since`: since when errors of the device would have been heard; `None` while it is away.
-    pub fn due(&mut self, now: At, here_since: Option<At>, policy: &AlertPolicy) -> Vec<IncidentEffect> {
+    pub fn due(&mut self, now: Timestamp, here_since: Option<Timestamp>, policy: &AlertPolicy) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         self.days.carry(day_of(now, policy.zone), self.state());
         self.tell_calm(now, &mut out);
@@ -249,7 +255,7 @@ impl TaskFacts {
     }
 
     /// When [`TaskFacts::due`] has to be called next.
-    pub fn due_at(&self, policy: &AlertPolicy) -> Option<At> {
+    pub fn due_at(&self, policy: &AlertPolicy) -> Option<Timestamp> {
         let (incident, own) = match &self.phase {
             Phase::Calm => return None,
             Phase::Trouble { incident, pending, .. } => {
@@ -281,7 +287,7 @@ impl TaskFacts {
 
     /// The incident of a task that comes and goes, when it is over for now, and since when. It is not over for good before it has
     /// been calm for a day.
-    pub fn comes_and_goes(&self) -> Option<(&TaskIncident, At)> {
+    pub fn comes_and_goes(&self) -> Option<(&TaskIncident, Timestamp)> {
         match &self.phase {
             Phase::Over { incident, at, .. } if incident.waits_for_calm() => Some((incident, *at)),
             _ => None,
@@ -289,7 +295,7 @@ impl TaskFacts {
     }
 
     /// A person has read it: no reminders until the end, at most 7 days. Was there anything to acknowledge?
-    pub fn acknowledge(&mut self, now: At) -> bool {
+    pub fn acknowledge(&mut self, now: Timestamp) -> bool {
         let is_open = self.state() == State::Err;
         let Some(incident) = self.phase.incident_mut() else { return false };
         let counts = is_open || incident.waits_for_calm();
@@ -300,7 +306,7 @@ impl TaskFacts {
     }
 
     /// A person says that it is over.
-    pub fn close(&mut self, now: At) -> Vec<IncidentEffect> {
+    pub fn close(&mut self, now: Timestamp) -> Vec<IncidentEffect> {
         let mut out = Vec::new();
         self.end(ResolvedBy::Closed, EventTimes { at: now, now }, &mut out);
         if let Phase::Over { incident, .. } = &mut self.phase {
@@ -311,7 +317,7 @@ impl TaskFacts {
     }
 
     /// A person says that its errors are none: it is over, and its end is not told.
-    pub fn dismiss(&mut self, now: At) -> Vec<IncidentEffect> {
+    pub fn dismiss(&mut self, now: Timestamp) -> Vec<IncidentEffect> {
         if let Some(incident) = self.phase.incident_mut() {
             incident.forget_told();
         }
@@ -324,7 +330,7 @@ impl TaskFacts {
     }
 
     /// How its last days went, until now. `missing_since`: it did not come. An alarm is well while it is silent.
-    pub fn strip(&self, missing_since: Option<At>, now: At, policy: &AlertPolicy) -> Strip {
+    pub fn strip(&self, missing_since: Option<Timestamp>, now: Timestamp, policy: &AlertPolicy) -> Strip {
         let mut facts = Days::clone(&self.days);
         facts.carry(day_of(now, policy.zone), self.state());
         if let Some(since) = missing_since {
@@ -334,17 +340,17 @@ impl TaskFacts {
     }
 
     /// It did not come in all that time.
-    pub fn was_missing(&mut self, from: At, to: At, policy: &AlertPolicy) {
+    pub fn was_missing(&mut self, from: Timestamp, to: Timestamp, policy: &AlertPolicy) {
         self.days.span(day_of(from, policy.zone), day_of(to, policy.zone), State::Lost);
     }
 
     /// The run that showed last that it is well: when it began, if that is known, and ended. Nothing after an error.
-    pub fn last_run(&self) -> Option<(Option<At>, At)> {
+    pub fn last_run(&self) -> Option<(Option<Timestamp>, Timestamp)> {
         self.good.map(|good| (good.began_at, good.at))
     }
 
     /// Since when it is ERR, though nobody was told because it was so at the agent's first start.
-    pub fn inherited_at(&self) -> Option<At> {
+    pub fn inherited_at(&self) -> Option<Timestamp> {
         matches!(self.phase, Phase::Trouble { incident: None, .. }).then_some(self.last_error_at).flatten()
     }
 
@@ -359,12 +365,12 @@ impl TaskFacts {
     }
 
     /// When the task was last known to be well.
-    pub fn last_good_at(&self) -> Option<At> {
+    pub fn last_good_at(&self) -> Option<Timestamp> {
         self.good.map(|g| g.at).max(self.well_at)
     }
 
     /// When its latest error happened.
-    pub fn last_error_at(&self) -> Option<At> {
+    pub fn last_error_at(&self) -> Option<Timestamp> {
         self.last_error_at
     }
 
@@ -379,7 +385,7 @@ impl TaskFacts {
         if file.history || text.is_some_and(Excerpt::is_blank) {
             return;
         }
-        let times = if let What::Seen { times, .. } = event.what { times } else { 1 };
+        let times = if let EventContent::Seen { times, .. } = event.what { times } else { 1 };
         let due = self.texts.message(observation::hash(&file.path), text, u64::from(times), moment.at);
         if let Some((excerpt, n_seen)) = due.filter(|_| !observation::is_told(event)) {
             let content = Content::Message { excerpt, path: file.path.clone(), n_seen };
@@ -389,7 +395,7 @@ impl TaskFacts {
 
     fn cleared(
         &mut self,
-        suffix: Suffix,
+        suffix: LogKind,
         path: &str,
         deleted: bool,
         moment: EventTimes,
@@ -397,15 +403,15 @@ impl TaskFacts {
         out: &mut Vec<IncidentEffect>,
     ) {
         match suffix {
-            Suffix::Msg => {}
+            LogKind::Msg => {}
             // Closed empty: a run that had nothing to say began when it emptied the file, which is what mtime tells.
-            Suffix::Log if !deleted => {
+            LogKind::Log if !deleted => {
                 let beside_error = !self.uncleared.is_empty();
                 let began_at = Some(moment.at);
                 self.run(RunSign { moment, began_at, is_new: true, is_closed: true, beside_error }, policy, out);
             }
-            Suffix::Log => (self.is_task, self.has_runs) = (true, true),
-            Suffix::Err | Suffix::Scanerr => {
+            LogKind::Log => (self.is_task, self.has_runs) = (true, true),
+            LogKind::Err | LogKind::Scanerr => {
                 self.is_task = true;
                 let n_before = self.uncleared.len();
                 self.uncleared.retain(|file| *file != observation::hash(path));
@@ -555,7 +561,7 @@ impl TaskFacts {
     }
 
     /// An incident that comes and goes is told as over once it has been calm for a day. True: it is another one next time.
-    fn tell_calm(&mut self, now: At, out: &mut Vec<IncidentEffect>) -> bool {
+    fn tell_calm(&mut self, now: Timestamp, out: &mut Vec<IncidentEffect>) -> bool {
         match &mut self.phase {
             Phase::Over { incident, ground, at, decided_at } if now.since(*decided_at) >= SAME_WITHIN => {
                 incident.tell_over(*ground, EventTimes { at: *at, now }, out);
@@ -565,7 +571,7 @@ impl TaskFacts {
         }
     }
 
-    fn quiet_at(&self, policy: &AlertPolicy) -> Option<At> {
+    fn quiet_at(&self, policy: &AlertPolicy) -> Option<Timestamp> {
         match self.phase {
             Phase::Trouble { heard_at, not_quiet_before, .. } if !self.has_runs => {
                 Some(heard_at.plus(self.quiet_wait(policy)).max(not_quiet_before.unwrap_or(heard_at)))

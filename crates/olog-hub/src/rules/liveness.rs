@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use olog_proto::{At, BootId};
+use olog_proto::{BootId, Timestamp};
 use olog_push::Content;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ pub struct DeviceSnapshot {
     /// Has it a session?
     pub is_connected: bool,
     /// When something was last heard; `None`: never, and it is not judged.
-    pub heard_at: Option<At>,
+    pub heard_at: Option<Timestamp>,
     /// How long it may be silent, in ms; `None`: for ever.
     pub offline_after: Option<i64>,
     /// Its last word was `bye`.
@@ -91,7 +91,7 @@ pub struct DeviceSnapshot {
 #[serde(default)]
 pub struct Absence {
     /// Nothing was heard since, from the first of them.
-    pub since: At,
+    pub since: Timestamp,
     /// Who went and was not yet told as back.
     pub members: Vec<Member>,
     /// How many went, those who are back included.
@@ -109,18 +109,18 @@ pub struct Member {
     /// Its name when it went.
     pub name: String,
     /// Nothing was heard since.
-    pub since: At,
+    pub since: Timestamp,
     /// When it came back, if it is here.
-    pub returned_at: Option<At>,
+    pub returned_at: Option<Timestamp>,
     boot: Option<BootId>,
     rebooted: bool,
     said_bye: bool,
     /// How often it was lost within a day, this time included.
     n_times: u32,
     /// When it was lost last.
-    lost_at: At,
+    lost_at: Timestamp,
     /// When that was told last, and how often it had been lost then.
-    told: (At, u32),
+    told: (Timestamp, u32),
 }
 
 /// What has to be done.
@@ -157,33 +157,38 @@ pub enum LivenessAction {
 #[derive(Debug)]
 pub struct LivenessTracker {
     /// Silence counts from here at the earliest.
-    grace_from: At,
+    grace_from: Timestamp,
     asked: Option<PingRound>,
     /// When each device was lost, within [`FLAPS_WITHIN`], at most [`FLAPS`] each.
-    losses: BTreeMap<i64, Vec<At>>,
+    losses: BTreeMap<i64, Vec<Timestamp>>,
 }
 
 #[derive(Debug)]
 struct PingRound {
-    at: At,
+    at: Timestamp,
     /// Who has time to answer: who has not fallen due yet, or did so while nobody looked.
     devices: Vec<i64>,
 }
 
 impl LivenessTracker {
     /// The hub starts now.
-    pub fn new(now: At) -> LivenessTracker {
+    pub fn new(now: Timestamp) -> LivenessTracker {
         LivenessTracker { grace_from: now, asked: None, losses: BTreeMap::new() }
     }
 
     /// The hub could not have heard anybody until now: every device has its time anew.
-    pub fn grace_anew(&mut self, now: At) {
+    pub fn grace_anew(&mut self, now: Timestamp) {
         self.grace_from = self.grace_from.max(now);
         self.asked = None;
     }
 
     /// Looks at everybody. `open`: the open absences by number.
-    pub fn call(&mut self, presences: &[DeviceSnapshot], open: &[(u64, Absence)], now: At) -> Vec<LivenessAction> {
+    pub fn call(
+        &mut self,
+        presences: &[DeviceSnapshot],
+        open: &[(u64, Absence)],
+        now: Timestamp,
+    ) -> Vec<LivenessAction> {
         let mut steps = Vec::new();
         let mut open: Vec<(u64, Absence, Option<Content>)> = open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
         let n_known = presences.len();
@@ -211,7 +216,7 @@ impl LivenessTracker {
     }
 
     /// When to look again, if nobody comes or goes meanwhile.
-    pub fn due_at(&self, presences: &[DeviceSnapshot], open: &[(u64, Absence)], now: At) -> Option<At> {
+    pub fn due_at(&self, presences: &[DeviceSnapshot], open: &[(u64, Absence)], now: Timestamp) -> Option<Timestamp> {
         let members = || open.iter().flat_map(|(_, absence)| &absence.members);
         let silent = presences
             .iter()
@@ -226,13 +231,13 @@ impl LivenessTracker {
     }
 
     /// When the device is lost if it stays silent.
-    fn lost_at(&self, presence: &DeviceSnapshot) -> Option<At> {
+    fn lost_at(&self, presence: &DeviceSnapshot) -> Option<Timestamp> {
         let grace = if presence.said_bye && !presence.is_connected { BYE_GRACE } else { 0 };
         let heard_at = presence.heard_at?.max(self.grace_from);
         Some(heard_at.plus(presence.offline_after?.saturating_add(grace)))
     }
 
-    fn is_due(&self, presence: &DeviceSnapshot, now: At) -> bool {
+    fn is_due(&self, presence: &DeviceSnapshot, now: Timestamp) -> bool {
         self.lost_at(presence).is_some_and(|at| at <= now)
     }
 
@@ -240,7 +245,7 @@ impl LivenessTracker {
     fn verdict<'a>(
         &mut self,
         candidates: &[&'a DeviceSnapshot],
-        now: At,
+        now: Timestamp,
         steps: &mut Vec<LivenessAction>,
     ) -> Option<Vec<&'a DeviceSnapshot>> {
         if !candidates.iter().any(|p| self.is_due(p, now)) {
@@ -262,7 +267,7 @@ impl LivenessTracker {
         Some(candidates.iter().copied().filter(|p| self.is_due(p, now) || is_unanswered(p)).collect())
     }
 
-    fn ask(&self, candidates: &[&DeviceSnapshot], now: At, steps: &mut Vec<LivenessAction>) -> PingRound {
+    fn ask(&self, candidates: &[&DeviceSnapshot], now: Timestamp, steps: &mut Vec<LivenessAction>) -> PingRound {
         let silent: Vec<&&DeviceSnapshot> = candidates.iter().filter(|p| self.half_silent(p, now)).collect();
         let ping: Vec<i64> = silent.iter().filter(|p| p.is_connected).map(|p| p.device).collect();
         if !ping.is_empty() {
@@ -275,11 +280,11 @@ impl LivenessTracker {
     }
 
     /// It was due long before anybody looked: the hub stood still, or its clock jumped. Who has a session then is asked first.
-    fn was_overslept(&self, presence: &DeviceSnapshot, looked_at: At) -> bool {
+    fn was_overslept(&self, presence: &DeviceSnapshot, looked_at: Timestamp) -> bool {
         presence.is_connected && self.lost_at(presence).is_some_and(|at| looked_at.since(at) >= VERDICT_WAIT)
     }
 
-    fn half_silent(&self, presence: &DeviceSnapshot, now: At) -> bool {
+    fn half_silent(&self, presence: &DeviceSnapshot, now: Timestamp) -> bool {
         let (Some(lost_at), Some(offline_policy)) = (self.lost_at(presence), presence.offline_after) else {
             return false;
         };
@@ -292,7 +297,7 @@ impl LivenessTracker {
         lost: &[&DeviceSnapshot],
         n_known: usize,
         open: &mut [(u64, Absence, Option<Content>)],
-        now: At,
+        now: Timestamp,
         steps: &mut Vec<LivenessAction>,
     ) {
         let members: Vec<Member> = lost.iter().map(|presence| self.member(presence, now)).collect();
@@ -321,7 +326,7 @@ impl LivenessTracker {
         }
     }
 
-    fn member(&mut self, presence: &DeviceSnapshot, now: At) -> Member {
+    fn member(&mut self, presence: &DeviceSnapshot, now: Timestamp) -> Member {
         self.losses.retain(|_, losses| {
             losses.retain(|at| now.since(*at) < FLAPS_WITHIN);
             !losses.is_empty()
@@ -345,7 +350,7 @@ impl LivenessTracker {
         }
     }
 
-    fn note_returns(&self, absence: &mut Absence, presences: &[DeviceSnapshot], now: At) {
+    fn note_returns(&self, absence: &mut Absence, presences: &[DeviceSnapshot], now: Timestamp) {
         // Who was forgotten meanwhile is no longer missed.
         absence.members.retain_mut(|member| {
             let Some(presence) = presences.iter().find(|p| p.device == member.device) else { return false };
@@ -367,9 +372,9 @@ impl LivenessTracker {
 
 impl Absence {
     /// An absence whose stored facts cannot be read: these devices (row, name, last heard) are away, and that was told.
-    pub fn remade(since: At, away: Vec<(i64, String, At)>) -> Absence {
+    pub fn remade(since: Timestamp, away: Vec<(i64, String, Timestamp)>) -> Absence {
         let n_gone = away.len() as u64;
-        let member = |(device, name, heard_at): (i64, String, At)| Member {
+        let member = |(device, name, heard_at): (i64, String, Timestamp)| Member {
             device,
             name,
             since: heard_at,
@@ -387,7 +392,7 @@ impl Absence {
     }
 
     /// When those who are back have to be told, if nobody else comes.
-    fn back_at(&self) -> Option<At> {
+    fn back_at(&self) -> Option<Timestamp> {
         self.members
             .iter()
             .filter_map(|m| {
@@ -397,7 +402,7 @@ impl Absence {
     }
 
     /// One that comes and goes is gone again, and its time to be told has come.
-    fn tell_again(&mut self, n_known: usize, now: At) -> Option<Content> {
+    fn tell_again(&mut self, n_known: usize, now: Timestamp) -> Option<Content> {
         let member = self.members.iter_mut().find(|m| m.tell_again_at().is_some_and(|at| at <= now))?;
         member.told = (now, member.n_times);
         Some(Content::DevicesLost {
@@ -411,7 +416,7 @@ impl Absence {
     }
 
     /// Takes those who are back out of it, when their time has come, and says so.
-    fn tell_back(&mut self, now: At) -> Option<Content> {
+    fn tell_back(&mut self, now: Timestamp) -> Option<Content> {
         let is_back = |m: &Member| m.is_back_at().is_some_and(|at| at <= now);
         let all_back = self.members.iter().all(is_back);
         if !all_back && self.back_at().is_none_or(|at| at > now) {
@@ -440,7 +445,7 @@ impl Absence {
 
 impl Member {
     /// From when on it counts as back.
-    fn is_back_at(&self) -> Option<At> {
+    fn is_back_at(&self) -> Option<Timestamp> {
         self.returned_at.map(|at| if self.comes_and_goes().is_some() { at.plus(FLAPPING_CALM) } else { at })
     }
 
@@ -450,7 +455,7 @@ impl Member {
     }
 
     /// It is lost once more before its return was told. What comes and goes is told from its latest going on.
-    fn goes_again(&mut self, since: At, now: At) {
+    fn goes_again(&mut self, since: Timestamp, now: Timestamp) {
         self.returned_at = None;
         if self.comes_and_goes().is_some() {
             (self.n_times, self.since, self.lost_at) = (self.n_times.saturating_add(1), since, now);
@@ -458,7 +463,7 @@ impl Member {
     }
 
     /// When it has to be told that it is gone again, if it does not return.
-    fn tell_again_at(&self) -> Option<At> {
+    fn tell_again_at(&self) -> Option<Timestamp> {
         let (told_at, n_told) = self.told;
         let is_news = self.comes_and_goes().is_some() && self.returned_at.is_none() && self.n_times > n_told;
         is_news.then(|| self.lost_at.plus(STAYS_AWAY).min(self.lost_at.max(told_at.plus(FLAPPING_EVERY))))

@@ -6,7 +6,7 @@
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::rules::budget::Urgency;
 use crate::rules::schedule::Schedule;
@@ -57,7 +57,7 @@ impl QuietHours {
     }
 
     /// When the quiet hours that are now end; `None`: it is not a quiet hour.
-    pub fn ends_at(&self, now: At) -> Option<At> {
+    pub fn ends_at(&self, now: Timestamp) -> Option<Timestamp> {
         let local = chrono::DateTime::from_timestamp_millis(now.0)?.with_timezone(&self.zone).time();
         let QuietSpan { from, until } = self.span;
         let is_quiet = if from < until { (from..until).contains(&local) } else { local >= from || local < until };
@@ -69,7 +69,7 @@ impl QuietHours {
 const FRESH_FOR: i64 = 10 * 60_000;
 
 /// May what was put into the outbox then begin a message in quiet hours?
-pub fn rings(urgency: Urgency, put_at: At, now: At) -> bool {
+pub fn rings(urgency: Urgency, put_at: Timestamp, now: Timestamp) -> bool {
     match urgency {
         Urgency::Asked | Urgency::FirstSign | Urgency::Report | Urgency::Trouble => true,
         Urgency::CanWait => now.since(put_at) <= FRESH_FOR,
@@ -83,8 +83,8 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    fn at(text: &str) -> At {
-        At(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
+    fn at(text: &str) -> Timestamp {
+        Timestamp(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
     }
 
     fn hours(span: &str, zone: Tz) -> QuietHours {

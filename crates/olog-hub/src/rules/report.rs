@@ -14,7 +14,7 @@ pub mod when;
 
 use std::collections::BTreeSet;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::Reopened;
 use olog_push::notice::{
     ClosedIncident, CompletedRun, ListedDevice, OpenProblem, ProblemKind, ReportFacts, Sent, StateCounts,
@@ -38,9 +38,9 @@ const TEXT: usize = 2_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// After this.
-    pub from: At,
+    pub from: Timestamp,
     /// Until this.
-    pub to: At,
+    pub to: Timestamp,
 }
 
 /// A device, as the store knows it.
@@ -55,13 +55,13 @@ pub struct DeviceRow {
     /// It is an old client (olog.py).
     pub is_legacy: bool,
     /// When something was last heard from it.
-    pub heard_at: Option<At>,
+    pub heard_at: Option<Timestamp>,
     /// It is away.
     pub is_away: bool,
     /// Milliseconds that its clock is ahead.
     pub skew: Option<i64>,
     /// When it booted.
-    pub booted_at: Option<At>,
+    pub booted_at: Option<Timestamp>,
     /// The name that it had before the window.
     pub was: Option<String>,
     /// No earlier report knew it.
@@ -88,13 +88,13 @@ pub struct TaskRow {
     /// It is declared, or runs once a day or less often: its last run is worth a line as proof.
     pub is_expected: bool,
     /// Its last run that went well: when that began, if it is known, and ended.
-    pub last_run: Option<(Option<At>, At)>,
+    pub last_run: Option<(Option<Timestamp>, Timestamp)>,
     /// When it was last well.
-    pub last_good_at: Option<At>,
+    pub last_good_at: Option<Timestamp>,
     /// When its last error came.
-    pub last_error_at: Option<At>,
+    pub last_error_at: Option<Timestamp>,
     /// When it is expected, or was.
-    pub due_at: Option<At>,
+    pub due_at: Option<Timestamp>,
     /// What it is to become: a cadence that was learnt and is not yet watched, in words of the time zone.
     pub proposal: Option<Proposal>,
     /// Its open incident.
@@ -116,17 +116,17 @@ pub struct OpenRow {
     /// Its number, if it has one.
     pub number: Option<u64>,
     /// Its begin.
-    pub since: At,
+    pub since: Timestamp,
     /// How often it was seen.
     pub n_seen: u64,
     /// Its latest text.
     pub text: String,
     /// When a person acknowledged it.
-    pub acknowledged_at: Option<At>,
+    pub acknowledged_at: Option<Timestamp>,
     /// How often it began, and when for the first time, if that was more than once.
     pub begun: Option<Reopened>,
     /// It comes and goes, and is over for now since then.
-    pub recovered_at: Option<At>,
+    pub recovered_at: Option<Timestamp>,
 }
 
 /// What is open and no task's: devices that are away, an agent's trouble, a channel's.
@@ -154,13 +154,13 @@ pub struct Health {
     /// Each channel.
     pub channels: Vec<ChannelHealth>,
     /// When the database was last backed up; `None`: no backup is configured.
-    pub backup_at: Option<At>,
+    pub backup_at: Option<Timestamp>,
     /// Disks of log dirs that are nearly full, the latest first.
     pub full_disks: Vec<Disk>,
     /// Why there is no link, if there should be one.
     pub no_link: Option<String>,
     /// When the next report comes.
-    pub next_at: Option<At>,
+    pub next_at: Option<Timestamp>,
     /// Pages live this many days.
     pub keep_days: u32,
 }
@@ -171,7 +171,7 @@ pub struct Disk {
     /// Whose.
     pub device: String,
     /// Since when.
-    pub since: At,
+    pub since: Timestamp,
     /// What its agent said of it then.
     pub text: String,
 }
@@ -190,7 +190,7 @@ pub struct ChannelHealth {
     /// Messages left of today's budget, if it has one.
     pub left_today: Option<u64>,
     /// When there is one again, if none is left.
-    pub next_slot_at: Option<At>,
+    pub next_slot_at: Option<Timestamp>,
     /// It is not in the configuration any more, and this waits for its return.
     pub is_gone: bool,
     /// It takes nothing now, and these were its words.
@@ -211,7 +211,7 @@ pub struct Report {
     /// Devices and tasks: their names before, and now.
     pub renamed: Vec<(String, String)>,
     /// Devices that rebooted within the window.
-    pub rebooted: Vec<(String, At)>,
+    pub rebooted: Vec<(String, Timestamp)>,
     /// Devices whose clocks are off, by how much.
     pub skews: Vec<(String, i64)>,
     /// Devices with an older agent.
@@ -237,7 +237,7 @@ pub struct DeviceDetail {
 #[derive(Debug)]
 pub struct Builder {
     window: Window,
-    now: At,
+    now: Timestamp,
     report: Report,
     n_details: usize,
     /// Is it expected, how long did it take?
@@ -249,7 +249,7 @@ const SKEW: i64 = 10_000;
 
 impl Builder {
     /// An empty one.
-    pub fn new(window: Window, now: At) -> Builder {
+    pub fn new(window: Window, now: Timestamp) -> Builder {
         let facts = ReportFacts { from: window.from, to: window.to, made_at: now, ..ReportFacts::default() };
         Builder { window, now, report: Report { facts, ..Report::default() }, n_details: 0, proofs: Vec::new() }
     }

@@ -22,7 +22,7 @@ use chrono::{
     Timelike as _, Utc,
 };
 use chrono_tz::Tz;
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 #[cfg(test)]
 mod tests;
@@ -117,12 +117,12 @@ impl Schedule {
     }
 
     /// The first instant after `after` at which it runs. `None` only where the calendar ends.
-    pub fn next_after(&self, after: At, zone: Tz) -> Option<At> {
+    pub fn next_after(&self, after: Timestamp, zone: Tz) -> Option<Timestamp> {
         self.parts.iter().filter_map(|part| part.next_after(after, zone)).min()
     }
 
     /// The instants at which it runs after `after`, without end.
-    pub fn runs_after(&self, after: At, zone: Tz) -> impl Iterator<Item = At> {
+    pub fn runs_after(&self, after: Timestamp, zone: Tz) -> impl Iterator<Item = Timestamp> {
         std::iter::successors(self.next_after(after, zone), move |at| self.next_after(*at, zone))
     }
 
@@ -135,7 +135,7 @@ impl Schedule {
 }
 
 impl Part {
-    fn next_after(&self, after: At, zone: Tz) -> Option<At> {
+    fn next_after(&self, after: Timestamp, zone: Tz) -> Option<Timestamp> {
         let after = DateTime::from_timestamp_millis(after.0)?;
         let mut floating = after.with_timezone(&zone).naive_local();
         loop {
@@ -154,7 +154,7 @@ impl Part {
             };
             // The second time of what comes twice is not run again.
             if at > after {
-                return Some(At(at.timestamp_millis()));
+                return Some(Timestamp(at.timestamp_millis()));
             }
         }
     }

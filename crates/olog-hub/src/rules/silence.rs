@@ -11,7 +11,7 @@
 //! Pure: rules, notifications and `now` in. Must not know a store, a clock, or sentences.
 
 use chrono_tz::Tz;
-use olog_proto::{At, Fingerprint};
+use olog_proto::{Fingerprint, Timestamp};
 use olog_push::channel::glob;
 use olog_push::{Content, Notice, Reason, SystemCode};
 use serde::Serialize;
@@ -60,19 +60,19 @@ pub struct Recurrence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
     /// From then on.
-    pub from: At,
+    pub from: Timestamp,
     /// No longer than that.
-    pub until: Option<At>,
+    pub until: Option<Timestamp>,
 }
 
 impl Period {
     /// Is it now?
-    pub fn holds(self, now: At) -> bool {
+    pub fn holds(self, now: Timestamp) -> bool {
         self.from <= now && self.until.is_none_or(|until| now < until)
     }
 
     /// Is it behind us?
-    pub fn is_over(self, now: At) -> bool {
+    pub fn is_over(self, now: Timestamp) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 }
@@ -153,7 +153,7 @@ impl Scope {
 
 impl Period {
     /// One that is made now: bounded, and with an end unless it is of one error.
-    pub fn check(self, scope: &Scope, now: At) -> Result<(), Refused> {
+    pub fn check(self, scope: &Scope, now: Timestamp) -> Result<(), Refused> {
         match self.until {
             None if scope.fingerprint.is_some() => Ok(()),
             None => Err(Refused::Endless),
@@ -167,17 +167,17 @@ impl Period {
 
 impl Recurrence {
     /// May it stand like that? There must be time between two windows.
-    pub fn check(&self, now: At) -> Result<(), Refused> {
+    pub fn check(&self, now: Timestamp) -> Result<(), Refused> {
         if !(MINUTE..=LASTS_MAX).contains(&self.lasts) {
             return Err(Refused::Lasts);
         }
-        let runs: Vec<At> = self.schedule.runs_after(now, self.zone).take(WINDOWS_LOOKED_AT).collect();
+        let runs: Vec<Timestamp> = self.schedule.runs_after(now, self.zone).take(WINDOWS_LOOKED_AT).collect();
         let overlaps = runs.iter().zip(runs.iter().skip(1)).any(|(a, b)| b.since(*a) <= self.lasts);
         if overlaps { Err(Refused::Overlaps) } else { Ok(()) }
     }
 
     /// The window that is now, or the next one.
-    pub fn period(&self, now: At) -> Option<Period> {
+    pub fn period(&self, now: Timestamp) -> Option<Period> {
         let from = self.schedule.next_after(now.plus(-self.lasts), self.zone)?;
         Some(Period { from, until: Some(from.plus(self.lasts)) })
     }
@@ -185,7 +185,7 @@ impl Recurrence {
 
 impl Silence {
     /// When it holds: of windows the one that is now or the next, even if nobody has looked for long.
-    pub fn period(&self, now: At) -> Option<Period> {
+    pub fn period(&self, now: Timestamp) -> Option<Period> {
         match &self.every {
             Some(every) if self.period.is_over(now) => every.period(now),
             _ => Some(self.period),
@@ -193,7 +193,7 @@ impl Silence {
     }
 
     /// Does it hold now?
-    pub fn holds(&self, now: At) -> bool {
+    pub fn holds(&self, now: Timestamp) -> bool {
         self.period(now).is_some_and(|period| period.holds(now))
     }
 }
@@ -210,7 +210,7 @@ pub struct About<'a> {
 }
 
 /// Which silence holds this back: one for whatever it is, or those of each of its errors.
-pub fn held_by(silences: &[Silence], about: About<'_>, now: At) -> Option<u64> {
+pub fn held_by(silences: &[Silence], about: About<'_>, now: Timestamp) -> Option<u64> {
     let covers = |s: &&Silence| s.scope.covers(about.device, about.task) && s.holds(now);
     if let Some(whole) = silences.iter().filter(|s| s.scope.fingerprint.is_none()).find(covers) {
         return Some(whole.id);

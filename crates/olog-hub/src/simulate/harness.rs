@@ -14,7 +14,7 @@ use olog_daemon::clock::{Clock, Hand};
 use olog_daemon::workers::Worker;
 use olog_proto::event::Id128;
 use olog_proto::identity::SecretKey;
-use olog_proto::{At, Event, What};
+use olog_proto::{Event, EventContent, Timestamp};
 use olog_push::{Answer, Message, Receiver, Refusal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ use super::scenario::{Scenario, ServiceState, SimDevice};
 use super::{PlayError, wire};
 use crate::apply::Rules;
 use crate::bell::Bell;
-use crate::config::Live;
+use crate::config::ReloadableConfig;
 use crate::hub;
 use crate::ingest::{Bells, Connected, Ingest};
 use crate::net::enrol::{Enrol, JoinRequest, LinkRequest};
@@ -55,19 +55,19 @@ pub(super) struct Harness {
     ingest: Ingest,
     watchman: Watchman,
     reporter: Reporter,
-    senders: Vec<(Dispatcher, Option<At>)>,
+    senders: Vec<(Dispatcher, Option<Timestamp>)>,
     actors: BTreeMap<String, SimulatedAgent>,
     /// What is in force now, published; nobody is told anything before [`Harness::tell`].
     in_force: watch::Sender<Arc<Rules>>,
-    watchman_next: Option<At>,
-    report_next: Option<At>,
-    give_up_next: At,
-    begun: (Instant, At),
+    watchman_next: Option<Timestamp>,
+    report_next: Option<Timestamp>,
+    give_up_next: Timestamp,
+    begun: (Instant, Timestamp),
     /// A connected device answers every question until then.
-    end: At,
+    end: Timestamp,
     workers: JoinSet<Result<(), StoreError>>,
     stop: CancellationToken,
-    _kept: (watch::Sender<Arc<Live>>, watch::Sender<Arc<OfflinePolicy>>, tempfile::TempDir),
+    _kept: (watch::Sender<Arc<ReloadableConfig>>, watch::Sender<Arc<OfflinePolicy>>, tempfile::TempDir),
 }
 
 /// A device and its agent's spool.
@@ -77,7 +77,7 @@ struct SimulatedAgent {
     device: SimDevice,
     peer: IpAddr,
     boot: u8,
-    booted_at: At,
+    booted_at: Timestamp,
     n: u64,
     /// Here: its session.
     place: Option<SeatGuard>,
@@ -104,7 +104,7 @@ struct Calls {
 /// A call that was made.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) at: At,
+    pub(super) at: Timestamp,
     pub(super) channel: String,
     pub(super) message: Message,
     pub(super) answers: Vec<(Receiver, Answer)>,
@@ -158,13 +158,13 @@ impl FakeAnswers for Services {
 
 impl Harness {
     /// Sets it up at the scenario's start: everybody has joined and is here.
-    pub(super) async fn set_up(scenario: &Scenario, live: Arc<Live>) -> Result<Harness, PlayError> {
+    pub(super) async fn set_up(scenario: &Scenario, live: Arc<ReloadableConfig>) -> Result<Harness, PlayError> {
         let folder = tempfile::Builder::new().prefix("olog-simulate-").tempdir().map_err(PlayError::Folder)?;
         let (clock, hand) = Clock::manual(scenario.start);
         let hand = Arc::new(hand);
         let store = Store::scratch(folder.path().join("olog.db"), scenario.start).await?;
         let rules = hub::rules_of(&live);
-        let before = hub::rules_of(&Live { channels: Vec::new(), ..(*live).clone() });
+        let before = hub::rules_of(&ReloadableConfig { channels: Vec::new(), ..(*live).clone() });
         let (in_force, rules_seen) = watch::channel(before);
         let (live_sender, live_seen) = watch::channel(live.clone());
         let (patience_sender, offline_policy) = watch::channel(hub::patience_of(&live));
@@ -258,20 +258,20 @@ impl Harness {
         Ok(())
     }
 
-    pub(super) fn now(&self) -> At {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// What is due next by itself.
-    pub(super) fn next(&self) -> At {
+    pub(super) fn next(&self) -> Timestamp {
         let senders = self.senders.iter().filter_map(|(_, next)| *next);
         let own = [self.watchman_next, self.report_next].into_iter().flatten();
         // Whatever asks to be looked at again at this very instant gets the next one.
-        own.chain(senders).fold(self.give_up_next, At::min).max(self.now().plus(1))
+        own.chain(senders).fold(self.give_up_next, Timestamp::min).max(self.now().plus(1))
     }
 
     /// Moves the clock on; it never goes back.
-    pub(super) fn advance_to(&self, at: At) {
+    pub(super) fn advance_to(&self, at: Timestamp) {
         if at > self.now() {
             self.hand.set(at);
         }
@@ -313,7 +313,7 @@ impl Harness {
                         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                         Some(self.clock.now().plus(wait.saturating_add(1)))
                     }
-                    Next::At(at) => Some(at),
+                    Next::Timestamp(at) => Some(at),
                 };
             }
             if !again {
@@ -383,8 +383,8 @@ impl Harness {
     pub(super) async fn happens(
         &mut self,
         name: &str,
-        at: At,
-        make: impl FnOnce(&mut wire::Files) -> What,
+        at: Timestamp,
+        make: impl FnOnce(&mut wire::Files) -> EventContent,
     ) -> Result<(), PlayError> {
         let Some(actor) = self.actors.get_mut(name) else { return Ok(()) };
         actor.n += 1;

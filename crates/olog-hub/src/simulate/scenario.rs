@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _};
 use chrono_tz::Tz;
 use olog_daemon::config::parse_span;
-use olog_proto::{At, DeviceName, Event, Suffix, TaskName, What};
+use olog_proto::{DeviceName, Event, EventContent, LogKind, TaskName, Timestamp};
 use serde_json::{Map, Value};
 
 use typed::{Many, Typed, TypedHead};
@@ -43,11 +43,11 @@ pub(super) struct ScenarioFile {
 #[derive(Debug)]
 pub(super) struct Scenario {
     /// The first instant.
-    pub(super) start: At,
+    pub(super) start: Timestamp,
     /// What happens before is how it was: nobody is told.
-    pub(super) tell_from: At,
+    pub(super) tell_from: Timestamp,
     /// The last instant.
-    pub(super) end: At,
+    pub(super) end: Timestamp,
     /// Every device that is spoken of.
     pub(super) devices: Vec<SimDevice>,
     /// What happens.
@@ -69,7 +69,7 @@ pub(super) struct SimDevice {
 #[derive(Debug, Clone)]
 pub(super) struct TimedAction {
     /// When it happens first.
-    pub(super) at: At,
+    pub(super) at: Timestamp,
     /// Again and again: after so many ms, so often in all.
     pub(super) every: Option<(i64, u64)>,
     /// To whom, if it is about devices.
@@ -91,7 +91,7 @@ pub(super) enum Action {
         end: Option<RunEnd>,
     },
     /// An event as it is on the wire.
-    Wire(Box<What>),
+    Wire(Box<EventContent>),
     /// Nothing is heard from it any more. `says_bye`: it said so.
     Away {
         /// It said that it goes.
@@ -121,7 +121,7 @@ pub(super) struct Log {
     /// Whose file it is.
     pub(super) task: TaskName,
     /// What its suffix is.
-    pub(super) suffix: Suffix,
+    pub(super) suffix: LogKind,
     /// What happens to it.
     pub(super) change: LogChange,
     /// How long the run took that wrote it, in ms.
@@ -238,7 +238,7 @@ impl ScenarioFile {
     }
 
     /// Understands every line; times are of that zone. `today`: when it begins, unless it says so itself.
-    pub(super) fn in_zone(&self, zone: Tz, today: At) -> Result<Scenario, Mistakes> {
+    pub(super) fn in_zone(&self, zone: Tz, today: Timestamp) -> Result<Scenario, Mistakes> {
         let mut mistakes = Vec::new();
         let mut reader = Reader::new(zone, today);
         if let Err(why) = reader.head(&self.head) {
@@ -265,18 +265,18 @@ impl ScenarioFile {
 
 struct Reader {
     zone: Tz,
-    start: At,
-    tell_from: At,
+    start: Timestamp,
+    tell_from: Timestamp,
     /// The line before.
-    last: At,
-    end: Option<At>,
+    last: Timestamp,
+    end: Option<Timestamp>,
     devices: BTreeMap<String, SimDevice>,
     acts: Vec<TimedAction>,
     n_happenings: u64,
 }
 
 impl Reader {
-    fn new(zone: Tz, today: At) -> Reader {
+    fn new(zone: Tz, today: Timestamp) -> Reader {
         let start = local(today, zone).date().and_time(NaiveTime::MIN);
         let start = instant(start, zone);
         Reader {
@@ -364,7 +364,7 @@ impl Reader {
         }
     }
 
-    fn every(&self, typed: &Typed, at: At) -> Result<Option<(i64, u64)>, String> {
+    fn every(&self, typed: &Typed, at: Timestamp) -> Result<Option<(i64, u64)>, String> {
         let Some(every) = &typed.every else {
             return match (&typed.times, &typed.until) {
                 (None, None) => Ok(None),
@@ -386,11 +386,11 @@ impl Reader {
         Ok(Some((span, times.max(1))))
     }
 
-    fn time(&self, value: &Value) -> Result<At, String> {
+    fn time(&self, value: &Value) -> Result<Timestamp, String> {
         const EXPECTED: &str = "expected a time like \"03:11:04\", \"day 2 03:11\", \"2026-11-22 03:11\", \"+5m\", or milliseconds since 1970";
         let wrong = || format!("{EXPECTED}, found {value}");
         let text = match value {
-            Value::Number(n) => return n.as_i64().map(At).ok_or_else(wrong),
+            Value::Number(n) => return n.as_i64().map(Timestamp).ok_or_else(wrong),
             Value::String(text) => text.trim(),
             _ => return Err(wrong()),
         };
@@ -432,7 +432,7 @@ fn deed(typed: &Typed, devices: &[String]) -> Result<Action, String> {
     if let Some(event) = &typed.event {
         of_device()?;
         let what = serde_json::from_value::<Event>(event.clone()).map(|event| event.what);
-        let what = what.or_else(|_| serde_json::from_value::<What>(event.clone()));
+        let what = what.or_else(|_| serde_json::from_value::<EventContent>(event.clone()));
         let what =
             what.map_err(|e| format!("event: expected an event as it is on the wire (docs/protocol.md): {e}"))?;
         return Ok(Action::Wire(Box::new(what)));
@@ -535,7 +535,7 @@ fn time_of_day(text: &str) -> Option<NaiveTime> {
 }
 
 /// A day, or a day and a time.
-fn day_or_time(text: &str, zone: Tz) -> Option<At> {
+fn day_or_time(text: &str, zone: Tz) -> Option<Timestamp> {
     let text = text.trim().replace('T', " ");
     let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok().map(|date| date.and_time(NaiveTime::MIN));
     let forms = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];
@@ -544,13 +544,13 @@ fn day_or_time(text: &str, zone: Tz) -> Option<At> {
 }
 
 /// The instant of a local time; one that a change of the clocks leaves out is an hour later.
-fn instant(local: NaiveDateTime, zone: Tz) -> At {
+fn instant(local: NaiveDateTime, zone: Tz) -> Timestamp {
     let found = zone.from_local_datetime(&local).earliest();
     let found = found.or_else(|| zone.from_local_datetime(&(local + chrono::TimeDelta::hours(1))).earliest());
-    At(found.map_or(0, |at| at.timestamp_millis()))
+    Timestamp(found.map_or(0, |at| at.timestamp_millis()))
 }
 
-fn local(at: At, zone: Tz) -> NaiveDateTime {
+fn local(at: Timestamp, zone: Tz) -> NaiveDateTime {
     chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default().with_timezone(&zone).naive_local()
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const NOW: At = At(1_795_276_800_000);
+const NOW: Timestamp = Timestamp(1_795_276_800_000);
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../packaging/hub/scenarios")

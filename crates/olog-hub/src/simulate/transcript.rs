@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use olog_daemon::config::show_span;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_proto::name::escape;
 use olog_push::{Answer, Notice};
 
 use super::PlayError;
 use super::harness::{Call, Harness};
 use super::scenario::{Action, IncidentRef, LogChange, Person, Scenario, ScenarioFile, ServiceState, TimedAction};
-use crate::config::Live;
+use crate::config::ReloadableConfig;
 use crate::store::{incidents, ledger, outbox};
 
 /// Characters of what a line quotes.
@@ -39,11 +39,11 @@ struct ChannelStats {
     n_messages: u64,
     n_notices: u64,
     /// It does not accept: what it said, since when, how many calls.
-    failing: Option<(String, At, u64)>,
+    failing: Option<(String, Timestamp, u64)>,
 }
 
 impl Transcript {
-    pub(super) fn new(scenario: &Scenario, script: &ScenarioFile, live: &Live, from: &str) -> Transcript {
+    pub(super) fn new(scenario: &Scenario, script: &ScenarioFile, live: &ReloadableConfig, from: &str) -> Transcript {
         let mut transcript = Transcript {
             zone: live.timezone,
             text: String::new(),
@@ -77,11 +77,11 @@ impl Transcript {
         self.text
     }
 
-    pub(super) fn time_of_day(&self, at: At) -> String {
+    pub(super) fn time_of_day(&self, at: Timestamp) -> String {
         self.local(at).format("%H:%M:%S").to_string()
     }
 
-    fn local(&self, at: At) -> chrono::DateTime<Tz> {
+    fn local(&self, at: Timestamp) -> chrono::DateTime<Tz> {
         chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default().with_timezone(&self.zone)
     }
 
@@ -91,7 +91,7 @@ impl Transcript {
     }
 
     /// A line at its time; of a new day its date is said before.
-    fn at(&mut self, at: At, mark: char, words: &str) {
+    fn at(&mut self, at: Timestamp, mark: char, words: &str) {
         let day = self.local(at).format("%Y-%m-%d %A").to_string();
         if day != self.day {
             self.line(&format!("\n== {day} =="));
@@ -102,7 +102,7 @@ impl Transcript {
     }
 
     /// Something happens, for the first time.
-    pub(super) fn happens(&mut self, act: &TimedAction, at: At) {
+    pub(super) fn happens(&mut self, act: &TimedAction, at: Timestamp) {
         self.n_acts += 1;
         let who = match act.devices.as_slice() {
             _ if matches!(act.deed, Action::Person(_)) => String::new(),
@@ -120,7 +120,7 @@ impl Transcript {
         self.at(at, '-', format!("{who} {what}{every}").trim_start());
     }
 
-    pub(super) fn remarks(&mut self, words: &str, at: At) {
+    pub(super) fn remarks(&mut self, words: &str, at: Timestamp) {
         self.at(at, '!', words);
     }
 
@@ -261,7 +261,7 @@ impl Transcript {
             Some(device) if *device != incident.name => format!("{device}/{}", incident.name),
             _ => incident.name.clone(),
         };
-        let time = |at: At| self.local(at).format("%m-%d %H:%M:%S").to_string();
+        let time = |at: Timestamp| self.local(at).format("%m-%d %H:%M:%S").to_string();
         let over = match incident.ended_at {
             Some(at) => format!("over {} ({})", time(at), incident.ground.as_deref().unwrap_or("-")),
             None => "open".to_owned(),

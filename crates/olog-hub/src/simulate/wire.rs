@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use olog_proto::{At, Change, Excerpt, File, Suffix, What, fingerprint};
+use olog_proto::{Change, EventContent, Excerpt, File, LogKind, Timestamp, fingerprint};
 
 use super::scenario::{Log, LogChange, RunEnd};
 
@@ -10,9 +10,9 @@ use super::scenario::{Log, LogChange, RunEnd};
 pub(super) type Files = HashMap<String, bool>;
 
 /// The event of a file that is written at that instant, for the `n`th time.
-pub(super) fn log(files: &mut Files, log: &Log, at: At, n: u64, clock: &str) -> What {
+pub(super) fn log(files: &mut Files, log: &Log, at: Timestamp, n: u64, clock: &str) -> EventContent {
     let was_there = files.contains_key(&log.path);
-    let is_log = log.suffix == Suffix::Log;
+    let is_log = log.suffix == LogKind::Log;
     let sibling = log.path.strip_suffix(".log").map(|stem| format!("{stem}.err"));
     let sibling_err = sibling.is_some_and(|err| files.get(&err).copied().unwrap_or(false));
     let file = |change: Change, text: &str| File {
@@ -35,17 +35,17 @@ pub(super) fn log(files: &mut Files, log: &Log, at: At, n: u64, clock: &str) -> 
                 (true, true) => Change::Rewritten,
                 (true, false) => Change::Grown,
             };
-            (What::Text { file: file(change, &words), excerpt: Excerpt::of(&words) }, true)
+            (EventContent::Text { file: file(change, &words), excerpt: Excerpt::of(&words) }, true)
         }
         LogChange::Grows(words) => {
             let words = text(words);
-            (What::Text { file: file(Change::Grown, &words), excerpt: Excerpt::of(&words) }, true)
+            (EventContent::Text { file: file(Change::Grown, &words), excerpt: Excerpt::of(&words) }, true)
         }
-        LogChange::Same(times) => (What::Seen { file: file(Change::Rewritten, ""), times: *times }, true),
+        LogChange::Same(times) => (EventContent::Seen { file: file(Change::Rewritten, ""), times: *times }, true),
         change @ (LogChange::Emptied | LogChange::Deleted) => {
             let deleted = *change == LogChange::Deleted;
             let (task, suffix, path) = (log.task.clone(), log.suffix, log.path.clone());
-            (What::Cleared { task, suffix, path, deleted }, false)
+            (EventContent::Cleared { task, suffix, path, deleted }, false)
         }
     };
     files.insert(log.path.clone(), has_text);
@@ -53,11 +53,11 @@ pub(super) fn log(files: &mut Files, log: &Log, at: At, n: u64, clock: &str) -> 
 }
 
 /// The event of a run by `exec` that starts or ends.
-pub(super) fn run(task: &olog_proto::TaskName, end: Option<&RunEnd>, n: u64, clock: &str) -> What {
+pub(super) fn run(task: &olog_proto::TaskName, end: Option<&RunEnd>, n: u64, clock: &str) -> EventContent {
     let (task, run) = (task.clone(), format!("{n}"));
-    let Some(end) = end else { return What::RunStarted { task, run } };
+    let Some(end) = end else { return EventContent::RunStarted { task, run } };
     let text = end.text.replace("{n}", &n.to_string()).replace("{time}", clock);
-    What::RunEnded {
+    EventContent::RunEnded {
         task,
         run,
         exit: end.exit,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use olog_proto::{At, BootId, DeviceName, Epoch, PublicKey};
+use olog_proto::{BootId, DeviceName, Epoch, PublicKey, Timestamp};
 
 pub use super::ids::DeviceId;
 use super::ids::EpochId;
@@ -64,20 +64,20 @@ pub struct Device {
     /// How to reach it by ssh.
     pub address: Option<String>,
     /// When it joined.
-    pub joined_at: At,
+    pub joined_at: Timestamp,
     /// A person forgot it then, and it came back.
-    forgotten_at: Option<At>,
+    forgotten_at: Option<Timestamp>,
     /// Its boot when its last session began.
     pub boot: Option<BootId>,
     /// The name that its agent last asked for.
     asked: Option<String>,
     /// When it was last heard in its last session, if the hub saw that session end.
-    pub left_at: Option<At>,
+    pub left_at: Option<Timestamp>,
 }
 
 impl Device {
     /// Is an event of that time older than a person's wish to forget the device?
-    pub fn forgets(&self, at: At) -> bool {
+    pub fn forgets(&self, at: Timestamp) -> bool {
         self.forgotten_at.is_some_and(|forgotten| at <= forgotten)
     }
 }
@@ -106,14 +106,14 @@ pub struct SessionStart {
     /// Its clock less ours, in ms.
     pub skew_ms: i64,
     /// Our clock.
-    pub now: At,
+    pub now: Timestamp,
 }
 
 /// What a device held when its last session began, and how much of it is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
     /// When that session began.
-    pub back_at: At,
+    pub back_at: Timestamp,
     /// The last number that it named.
     pub named: u64,
     /// Committed through this number.
@@ -131,7 +131,7 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         state: row.parse(2)?,
         address: row.text_or_null(3)?.map(str::to_owned),
         asked: row.text_or_null(4)?.map(str::to_owned),
-        joined_at: row.at_or_null(5)?.unwrap_or(At(0)),
+        joined_at: row.at_or_null(5)?.unwrap_or(Timestamp(0)),
         forgotten_at: row.at_or_null(6)?,
         boot: row.text_or_null(7)?.and_then(|boot| boot.parse().ok()),
         left_at: row.at_or_null(8)?,
@@ -261,7 +261,12 @@ pub fn joined(tx: &mut Tx<'_>) -> Result<Vec<(String, DeviceId)>, StoreError> {
 }
 
 /// Records the end of a session; gives the device's name.
-pub fn disconnected(tx: &mut Tx<'_>, id: DeviceId, bye: Option<&str>, heard_at: At) -> Result<String, StoreError> {
+pub fn disconnected(
+    tx: &mut Tx<'_>,
+    id: DeviceId,
+    bye: Option<&str>,
+    heard_at: Timestamp,
+) -> Result<String, StoreError> {
     let sql = "UPDATE devices SET heard_at = $2, bye = $3 WHERE id = $1 RETURNING name";
     let row = tx.query_one(sql, values![id.0, heard_at, bye])?;
     row.map_or(Ok(String::new()), |row| Ok(row.text(0)?.to_owned()))

@@ -4,7 +4,7 @@
 //! as forgotten, so that the old machine is told to go and cannot come back as a stranger. A forgotten row stays for the same
 //! reason; the same key may join again with a new link, and then it is the same device again.
 
-use olog_proto::{At, DeviceName, PublicKey};
+use olog_proto::{DeviceName, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::devices::{DeviceId, LEGACY_VERSION, SessionStart};
@@ -31,11 +31,11 @@ pub struct ListedDevice {
     /// Of its agent.
     pub version: Option<String>,
     /// When it became known.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// When it joined.
-    pub joined_at: Option<At>,
+    pub joined_at: Option<Timestamp>,
     /// When it was last heard, as far as the store knows.
-    pub heard_at: Option<At>,
+    pub heard_at: Option<Timestamp>,
     /// Where it came from.
     pub peer: Option<String>,
     /// Milliseconds that its clock is ahead of ours.
@@ -81,10 +81,10 @@ pub enum Joined {
 pub fn add_link(
     tx: &mut Tx<'_>,
     hash: &str,
-    expires_at: At,
+    expires_at: Timestamp,
     uses: u32,
     device: Option<&DeviceName>,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.execute("DELETE FROM links WHERE expires_at < $1", values![now.plus(-LINK_KEPT)])?;
     tx.execute(
@@ -95,7 +95,7 @@ pub fn add_link(
 }
 
 /// Joins a device by a link's secret.
-pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: At) -> Result<Joined, StoreError> {
+pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestamp) -> Result<Joined, StoreError> {
     let link =
         tx.query_one("SELECT expires_at, uses_left, device FROM links WHERE hash = $1 FOR UPDATE", values![hash])?;
     let Some(link) = link.filter(|link| link.at(0).is_ok_and(|expires_at| expires_at > now)) else {
@@ -212,7 +212,7 @@ pub enum DeviceActionResult {
 }
 
 /// Accepts a device that waits, by its name or its key.
-pub fn accept(tx: &mut Tx<'_>, who: &str, now: At) -> Result<DeviceActionResult, StoreError> {
+pub fn accept(tx: &mut Tx<'_>, who: &str, now: Timestamp) -> Result<DeviceActionResult, StoreError> {
     let rows = tx.query(
         "SELECT id, name FROM devices WHERE state = 'pending' AND (key = $1 OR name = $2) ORDER BY id",
         values![who, who],
@@ -241,7 +241,7 @@ pub fn accept(tx: &mut Tx<'_>, who: &str, now: At) -> Result<DeviceActionResult,
 }
 
 /// Forgets a device by its name, or one that waits by its key. Its row stays as a mark, its tasks go, its incidents end.
-pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<DeviceActionResult, StoreError> {
+pub fn forget(tx: &mut Tx<'_>, who: &str, now: Timestamp) -> Result<DeviceActionResult, StoreError> {
     let joined = tx.query("SELECT id FROM devices WHERE name = $1 AND state = 'joined'", values![who])?;
     let rows = if joined.is_empty() {
         tx.query("SELECT id FROM devices WHERE state = 'pending' AND (key = $1 OR name = $2)", values![who, who])?
@@ -267,7 +267,7 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: At) -> Result<DeviceActionResult,
 }
 
 /// Gives a device another name.
-pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: At) -> Result<DeviceActionResult, StoreError> {
+pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: Timestamp) -> Result<DeviceActionResult, StoreError> {
     let Some((device, _)) = by_name(tx, old)? else { return Ok(DeviceActionResult::Unknown) };
     if by_name(tx, new.as_str())?.is_some_and(|(holder, _)| holder != device) {
         return Ok(DeviceActionResult::NameTaken);
@@ -322,7 +322,7 @@ fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<(DeviceId, Option<Strin
     row.map(|row| Ok((DeviceId(row.int(0)?), row.text_or_null(1)?.map(str::to_owned)))).transpose()
 }
 
-fn insert(tx: &mut Tx<'_>, name: &DeviceName, now: At) -> Result<DeviceId, StoreError> {
+fn insert(tx: &mut Tx<'_>, name: &DeviceName, now: Timestamp) -> Result<DeviceId, StoreError> {
     let row = tx.query_one(
         "INSERT INTO devices (name, state, made_at) VALUES ($1, 'joined', $2) RETURNING id",
         values![name.as_str(), now],

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use olog_proto::{At, Epoch, Event};
+use olog_proto::{Epoch, Event, Timestamp};
 
 pub use super::ids::EpochId;
 use super::ids::{DeviceId, TaskId};
@@ -34,7 +34,7 @@ pub struct NewEvent<'a> {
     /// Its task.
     pub task: Option<TaskId>,
     /// When it happened, in the hub's time.
-    pub at: At,
+    pub at: Timestamp,
     /// Its digest.
     pub digest: u64,
     /// Itself.
@@ -57,7 +57,7 @@ const EVENTS: Insert = Insert {
 };
 
 /// The stream of a device's epoch: as it stands, or from its beginning.
-pub fn stream(tx: &mut Tx<'_>, device: DeviceId, epoch: Epoch, now: At) -> Result<Stream, StoreError> {
+pub fn stream(tx: &mut Tx<'_>, device: DeviceId, epoch: Epoch, now: Timestamp) -> Result<Stream, StoreError> {
     let epoch = epoch.to_string();
     tx.execute(
         "INSERT INTO epochs (device_id, epoch, made_at) VALUES ($1, $2, $3) ON CONFLICT (device_id, epoch) DO NOTHING",
@@ -101,7 +101,7 @@ pub fn digests(tx: &mut Tx<'_>, epoch: EpochId, from: u64, through: u64) -> Resu
 }
 
 /// Stores new events.
-pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: At) -> Result<(), StoreError> {
+pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: Timestamp) -> Result<(), StoreError> {
     let rows = events
         .iter()
         .map(|new| {
@@ -123,7 +123,7 @@ pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: At) -> Result<(), S
 
 /// Stores under an event's number that the event itself could not be stored. Nothing of it, nor of the refusal (which may
 /// quote it), is in the row; the log says why.
-pub fn insert_unreadable(tx: &mut Tx<'_>, new: &NewEvent<'_>, now: At) -> Result<(), StoreError> {
+pub fn insert_unreadable(tx: &mut Tx<'_>, new: &NewEvent<'_>, now: Timestamp) -> Result<(), StoreError> {
     let row = vec![
         new.epoch.0.into(),
         new.event.n.into(),
@@ -161,7 +161,7 @@ pub fn epochs_to_sweep(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Sw
 }
 
 /// Is there anything for [`sweep`]?
-pub fn is_sweepable(tx: &mut Tx<'_>, at: Swept, before: At) -> Result<bool, StoreError> {
+pub fn is_sweepable(tx: &mut Tx<'_>, at: Swept, before: Timestamp) -> Result<bool, StoreError> {
     let Swept { epoch, acked, swept } = at;
     let next = tx.query_one(
         "SELECT received_at FROM events WHERE epoch_id = $1 AND n > $2 ORDER BY n LIMIT 1",
@@ -181,7 +181,7 @@ fn first_number(tx: &mut Tx<'_>, epoch: EpochId) -> Result<Option<u64>, StoreErr
 /// [`COMPARED`] numbers their digests stay, for what may come again. True if there may be more.
 ///
 /// Numbers are received in their order, so the old ones are the first: no index, no scan.
-pub fn sweep(tx: &mut Tx<'_>, at: Swept, before: At, limit: u32) -> Result<Option<Swept>, StoreError> {
+pub fn sweep(tx: &mut Tx<'_>, at: Swept, before: Timestamp, limit: u32) -> Result<Option<Swept>, StoreError> {
     let Swept { epoch, acked, swept } = at;
     let rows = tx.query(
         "SELECT n, received_at FROM events WHERE epoch_id = $1 AND n > $2 ORDER BY n LIMIT $3",

@@ -1,6 +1,6 @@
 //! Incidents: open or closed trouble of a task, of devices, of a channel, of the hub, and the troubles that an agent reports of itself.
 
-use olog_proto::{At, Excerpt};
+use olog_proto::{Excerpt, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::ids::{DeviceId, TaskId};
@@ -63,7 +63,7 @@ pub struct Begin<'a> {
     /// What it is about, for a person: a task's name, a channel's.
     pub name: &'a str,
     /// Its first sign, in the hub's time.
-    pub at: At,
+    pub at: Timestamp,
 }
 
 /// An incident as it is stored.
@@ -78,11 +78,11 @@ pub struct Incident {
     /// What it is about.
     pub name: String,
     /// Its first sign.
-    pub began_at: At,
+    pub began_at: Timestamp,
     /// Its last sign.
-    pub last_at: At,
+    pub last_at: Timestamp,
     /// Its end.
-    pub ended_at: Option<At>,
+    pub ended_at: Option<Timestamp>,
     /// What showed its end.
     pub ground: Option<String>,
     /// Signs counted.
@@ -90,7 +90,7 @@ pub struct Incident {
     /// How often it began.
     pub n_begun: u64,
     /// When a person acknowledged it.
-    pub acknowledged_at: Option<At>,
+    pub acknowledged_at: Option<Timestamp>,
     /// The latest text of a task's incident, or its beginning.
     pub text: Option<String>,
 }
@@ -113,7 +113,7 @@ pub fn begin<F: Serialize>(tx: &mut Tx<'_>, begin: &Begin<'_>, facts: &F) -> Res
 }
 
 /// Writes what was counted since.
-pub fn update(tx: &mut Tx<'_>, id: u64, last_at: At, n_seen: u64, n_begun: u32) -> Result<(), StoreError> {
+pub fn update(tx: &mut Tx<'_>, id: u64, last_at: Timestamp, n_seen: u64, n_begun: u32) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE incidents SET last_at = $2, n_seen = $3, n_begun = $4 WHERE id = $1",
         values![id, last_at, n_seen, n_begun],
@@ -134,20 +134,20 @@ pub fn set_facts<F: Serialize>(tx: &mut Tx<'_>, id: u64, facts: &F) -> Result<()
 }
 
 /// Ends an incident.
-pub fn end(tx: &mut Tx<'_>, id: u64, at: At, ground: &str) -> Result<(), StoreError> {
+pub fn end(tx: &mut Tx<'_>, id: u64, at: Timestamp, ground: &str) -> Result<(), StoreError> {
     tx.execute("UPDATE incidents SET ended_at = $2, ground = $3 WHERE id = $1", values![id, at, ground])?;
     Ok(())
 }
 
 /// Ends an incident whose end at `at` is known only from `now` on: a report tells it in the window of `now`.
-pub fn end_as_of(tx: &mut Tx<'_>, id: u64, at: At, ground: &str, now: At) -> Result<(), StoreError> {
+pub fn end_as_of(tx: &mut Tx<'_>, id: u64, at: Timestamp, ground: &str, now: Timestamp) -> Result<(), StoreError> {
     end(tx, id, at, ground)?;
     tx.execute("UPDATE incidents SET end_known_at = $2 WHERE id = $1", values![id, now])?;
     Ok(())
 }
 
 /// Ends what is open of a task.
-pub fn end_of_task(tx: &mut Tx<'_>, task: TaskId, at: At, ground: &str) -> Result<(), StoreError> {
+pub fn end_of_task(tx: &mut Tx<'_>, task: TaskId, at: Timestamp, ground: &str) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE incidents SET ended_at = $2, ground = $3 WHERE task_id = $1 AND ended_at IS NULL",
         values![task.0, at, ground],
@@ -156,7 +156,7 @@ pub fn end_of_task(tx: &mut Tx<'_>, task: TaskId, at: At, ground: &str) -> Resul
 }
 
 /// An ended incident goes on: the same trouble began again.
-pub fn reopen(tx: &mut Tx<'_>, id: u64, at: At) -> Result<(), StoreError> {
+pub fn reopen(tx: &mut Tx<'_>, id: u64, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE incidents SET ended_at = NULL, end_known_at = NULL, ground = NULL, last_at = $2, n_begun = n_begun + 1 WHERE id = $1",
         values![id, at],
@@ -165,7 +165,7 @@ pub fn reopen(tx: &mut Tx<'_>, id: u64, at: At) -> Result<(), StoreError> {
 }
 
 /// Marks an open incident as acknowledged.
-pub fn acknowledge(tx: &mut Tx<'_>, id: u64, at: At) -> Result<bool, StoreError> {
+pub fn acknowledge(tx: &mut Tx<'_>, id: u64, at: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.execute("UPDATE incidents SET acknowledged_at = $2 WHERE id = $1 AND ended_at IS NULL", values![id, at])? > 0)
 }
 
@@ -185,7 +185,7 @@ pub fn open_of(
 }
 
 /// Has an incident of that subject and name begun since then? It may be over by now.
-pub fn has_begun_since(tx: &mut Tx<'_>, subject: Subject, name: &str, since: At) -> Result<bool, StoreError> {
+pub fn has_begun_since(tx: &mut Tx<'_>, subject: Subject, name: &str, since: Timestamp) -> Result<bool, StoreError> {
     let row = tx.query_one(
         "SELECT id FROM incidents WHERE subject = $1 AND name = $2 AND began_at >= $3 LIMIT 1",
         values![subject.as_str(), name, since],
@@ -256,13 +256,13 @@ pub struct Stand {
     /// `task`, `lost`, `device`, `note`, `channel` or `hub`.
     pub subject: String,
     /// Its end.
-    pub ended_at: Option<At>,
+    pub ended_at: Option<Timestamp>,
     /// What showed its end.
     pub ground: Option<String>,
     /// Signs counted.
     pub n_seen: u64,
     /// Its last sign.
-    pub last_at: At,
+    pub last_at: Timestamp,
     /// The latest text of a task's, and where that is.
     pub latest: Option<(Excerpt, String)>,
 }

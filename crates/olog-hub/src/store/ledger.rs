@@ -1,6 +1,6 @@
 //! The ledger, read: what became of each notification, for one incident or for all. Read only; `outbox` writes it.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,9 @@ pub struct LedgerRow {
     /// What there is to tell.
     pub notice: Notice,
     /// When it was put there.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// When it left.
-    pub done_at: Option<At>,
+    pub done_at: Option<Timestamp>,
     /// How it left.
     pub outcome: Option<String>,
     /// How many calls have carried it.
@@ -39,7 +39,7 @@ pub struct Sent {
     /// Through which channel.
     pub channel: String,
     /// When.
-    pub at: At,
+    pub at: Timestamp,
     /// Its title.
     pub title: String,
     /// How many notices it told.

@@ -7,7 +7,7 @@
 mod messages;
 mod waiting;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{Content, Kind, Notice};
 use serde::{Deserialize, Serialize};
 
@@ -91,20 +91,20 @@ pub struct Wait<'a> {
     /// Where it stands from now on.
     pub place: RetryTier,
     /// No call before, of its own.
-    pub not_before: Option<At>,
+    pub not_before: Option<Timestamp>,
 }
 
 /// What is remembered of a channel between two calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ChannelFacts {
     /// No call before.
-    pub next_at: Option<At>,
+    pub next_at: Option<Timestamp>,
     /// Calls in a row that were not accepted.
     pub n_failed: u32,
     /// Since when.
-    pub failing_at: Option<At>,
+    pub failing_at: Option<Timestamp>,
     /// Its credential was refused, since then: one probe each 15 min.
-    pub paused_at: Option<At>,
+    pub paused_at: Option<Timestamp>,
     /// What the service said last that was no yes.
     pub why: Option<String>,
     /// Receivers that were refused for good.
@@ -112,7 +112,7 @@ pub struct ChannelFacts {
     /// The settings under which all this was found.
     pub config: Option<String>,
     /// What was sent before does not count against its budget: a person wrote to the bot then.
-    pub rearmed_at: Option<At>,
+    pub rearmed_at: Option<Timestamp>,
     /// Rows up to this one have waited for its budget.
     pub held_through: Option<i64>,
 }
@@ -166,7 +166,7 @@ pub fn put_held(
     channels: &[String],
     notice: &Notice,
     silence: u64,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let (body, kind) = columns(notice)?;
     for channel in channels {
@@ -188,7 +188,13 @@ fn columns(notice: &Notice) -> Result<(Value, Value), StoreError> {
 /// Puts a notice into the outbox of these channels. `is_first`: the first sign of an incident.
 ///
 /// Good news of something that a channel has not pushed lately is old news to it ([`NEWS_FOR`]).
-pub fn put(tx: &mut Tx<'_>, channels: &[String], notice: &Notice, is_first: bool, now: At) -> Result<(), StoreError> {
+pub fn put(
+    tx: &mut Tx<'_>,
+    channels: &[String],
+    notice: &Notice,
+    is_first: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if channels.is_empty() {
         return Ok(());
     }
@@ -235,7 +241,7 @@ fn is_end(notice: &Notice) -> bool {
 }
 
 /// Was trouble of this incident pushed through the channel within [`NEWS_FOR`], or does it still wait for it?
-fn is_news(tx: &mut Tx<'_>, channel: &str, incident: u64, now: At) -> Result<bool, StoreError> {
+fn is_news(tx: &mut Tx<'_>, channel: &str, incident: u64, now: Timestamp) -> Result<bool, StoreError> {
     let row = tx.query_one(
         "SELECT id FROM outbox WHERE incident_id = $1 AND channel = $2 AND kind IN ('err', 'lost', 'system')
          AND (done_at IS NULL OR (outcome = 'accepted' AND done_at > $3)) LIMIT 1",
@@ -246,7 +252,13 @@ fn is_news(tx: &mut Tx<'_>, channel: &str, incident: u64, now: At) -> Result<boo
 
 /// A report was accepted: what it has told is not told again. Recoveries and reminders that were put here until the report was made
 /// leave, except a recovery whose failure still waits: the two go together. Gives how many left.
-pub fn told_by_report(tx: &mut Tx<'_>, channel: &str, message: i64, made_at: At, now: At) -> Result<u64, StoreError> {
+pub fn told_by_report(
+    tx: &mut Tx<'_>,
+    channel: &str,
+    message: i64,
+    made_at: Timestamp,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
     tx.execute(
         "UPDATE outbox SET done_at = $4, outcome = 'reported', message_id = $2, claim = NULL, claimed_until = NULL
          WHERE channel = $1 AND done_at IS NULL AND claim IS NULL AND made_at <= $3
@@ -294,8 +306,8 @@ pub fn claim(
     tx: &mut Tx<'_>,
     channel: &str,
     by: &str,
-    now: At,
-    until: At,
+    now: Timestamp,
+    until: Timestamp,
     pick: ClaimFilter,
 ) -> Result<Vec<Claimed>, StoreError> {
     let mut values = vec![channel.into(), now.into(), pick.limit.into()];
@@ -324,7 +336,7 @@ pub fn claim(
 }
 
 /// Of rows in the order of a claim those that go together. A row that cannot be read is set aside.
-fn readable(tx: &mut Tx<'_>, channel: &str, rows: &[Row], now: At) -> Result<(Vec<Claimed>, usize), StoreError> {
+fn readable(tx: &mut Tx<'_>, channel: &str, rows: &[Row], now: Timestamp) -> Result<(Vec<Claimed>, usize), StoreError> {
     let mut claimed: Vec<Claimed> = Vec::with_capacity(rows.len());
     let mut n_unreadable = 0;
     for row in rows {
@@ -360,7 +372,7 @@ fn readable(tx: &mut Tx<'_>, channel: &str, rows: &[Row], now: At) -> Result<(Ve
 }
 
 /// A row that this version cannot read leaves the queue and stays in its table: a later version can send it.
-fn unreadable(tx: &mut Tx<'_>, id: i64, channel: &str, why: &StoreError, now: At) -> Result<(), StoreError> {
+fn unreadable(tx: &mut Tx<'_>, id: i64, channel: &str, why: &StoreError, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE outbox SET done_at = $2, outcome = 'unreadable', claim = NULL, claimed_until = NULL WHERE id = $1",
         values![id, now],
@@ -383,7 +395,7 @@ pub fn release(tx: &mut Tx<'_>, ids: &[i64]) -> Result<(), StoreError> {
     hold(tx, ids, None)
 }
 
-fn hold(tx: &mut Tx<'_>, ids: &[i64], by: Option<(&str, At)>) -> Result<(), StoreError> {
+fn hold(tx: &mut Tx<'_>, ids: &[i64], by: Option<(&str, Timestamp)>) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE outbox SET claim = $2, claimed_until = $3 WHERE id IN (SELECT value FROM json_list($1))",
         &[Value::json(&ids)?, by.map(|(by, _)| by).into(), by.map(|(_, until)| until).into()],
@@ -410,7 +422,7 @@ pub fn new_first_waits(tx: &mut Tx<'_>, channel: &str) -> Result<bool, StoreErro
 }
 
 /// Does anything wait for this channel, and until when is all of it held?
-pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<At>, StoreError> {
+pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<Timestamp>, StoreError> {
     let row = tx.query_one(
         "SELECT MIN(COALESCE(claimed_until, 0)) FROM outbox WHERE channel = $1 AND done_at IS NULL",
         values![channel],
@@ -419,7 +431,7 @@ pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<At>, StoreEr
 }
 
 /// Rows leave.
-pub fn done(tx: &mut Tx<'_>, ids: &[i64], message: i64, outcome: Outcome, at: At) -> Result<(), StoreError> {
+pub fn done(tx: &mut Tx<'_>, ids: &[i64], message: i64, outcome: Outcome, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE outbox SET done_at = $2, outcome = $3, message_id = $4, claim = NULL, claimed_until = NULL,
          n_attempts = n_attempts + 1 WHERE id IN (SELECT value FROM json_list($1))",
@@ -451,7 +463,7 @@ pub fn try_again(tx: &mut Tx<'_>, channel: &str) -> Result<(), StoreError> {
 }
 
 /// A person says that the channel is well, and has written to its bot: as [`try_again`], and its budget is whole.
-pub fn rearm(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<(), StoreError> {
+pub fn rearm(tx: &mut Tx<'_>, channel: &str, now: Timestamp) -> Result<(), StoreError> {
     try_again(tx, channel)?;
     let facts = self::channel(tx, channel)?;
     set_channel(tx, channel, &ChannelFacts { rearmed_at: Some(now), ..facts })
@@ -459,7 +471,7 @@ pub fn rearm(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<(), StoreError> 
 
 /// Gives up what was put here before `before`; how many, by channel.
 /// A row from before [`EARLIEST`] was made by a clock that was not set yet: it is not old, and stays.
-pub fn expire(tx: &mut Tx<'_>, before: At, now: At) -> Result<Vec<(String, u64)>, StoreError> {
+pub fn expire(tx: &mut Tx<'_>, before: Timestamp, now: Timestamp) -> Result<Vec<(String, u64)>, StoreError> {
     let rows = tx.query(
         "SELECT channel, COUNT(*) FROM outbox WHERE done_at IS NULL AND made_at < $1 AND made_at >= $2
          GROUP BY channel ORDER BY channel",
@@ -475,7 +487,7 @@ pub fn expire(tx: &mut Tx<'_>, before: At, now: At) -> Result<Vec<(String, u64)>
 
 /// One step of the clean-up: rows that left before `before`, and messages that were sent before it and that no row
 /// names any more. True if there may be more.
-pub fn sweep(tx: &mut Tx<'_>, before: At, limit: u32) -> Result<bool, StoreError> {
+pub fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<bool, StoreError> {
     let rows = tx.execute(
         "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE done_at < $1 ORDER BY id LIMIT $2)",
         values![before, limit],
@@ -543,7 +555,7 @@ pub struct Attempt {
     /// The receiver.
     pub receiver: String,
     /// When it was sent.
-    pub at: At,
+    pub at: Timestamp,
     /// `accepted`, `later` or `refused`.
     pub outcome: String,
     /// The service's own words.

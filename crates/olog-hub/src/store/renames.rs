@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use olog_proto::{At, TaskName};
+use olog_proto::{TaskName, Timestamp};
 
 use super::ids::{DeviceId, TaskId};
 use super::{StoreError, Tx};
@@ -21,7 +21,7 @@ pub fn rename(
     device: DeviceId,
     task: TaskId,
     (old, new): (&TaskName, &TaskName),
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     end(tx, device, new)?;
     tx.execute(
@@ -49,7 +49,7 @@ pub fn merge(
     device: DeviceId,
     (task, name): (TaskId, &TaskName),
     into: TaskId,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     make_way(tx, task, into)?;
     tx.execute(

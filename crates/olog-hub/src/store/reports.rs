@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use olog_proto::{At, Excerpt};
+use olog_proto::{Excerpt, Timestamp};
 use olog_push::ReportFacts;
 use serde::{Deserialize, Serialize};
 
@@ -29,19 +29,19 @@ pub struct DeviceFacts {
     /// Of its agent.
     pub version: Option<String>,
     /// When it was last heard, as far as the store knows.
-    pub heard_at: Option<At>,
+    pub heard_at: Option<Timestamp>,
     /// It is away.
     pub is_away: bool,
     /// Milliseconds that its clock is ahead.
     pub skew: Option<i64>,
     /// When it booted.
-    pub booted_at: Option<At>,
+    pub booted_at: Option<Timestamp>,
     /// The name that it had.
     pub was: Option<String>,
     /// Until when it had that.
-    pub renamed_at: Option<At>,
+    pub renamed_at: Option<Timestamp>,
     /// When it joined.
-    pub joined_at: At,
+    pub joined_at: Timestamp,
     /// A report has named it.
     pub is_known: bool,
     /// How its days went.
@@ -60,7 +60,7 @@ pub struct TaskOf {
     /// The name that it had.
     pub was: Option<String>,
     /// Until when it had that.
-    pub renamed_at: Option<At>,
+    pub renamed_at: Option<Timestamp>,
 }
 
 /// An incident that is no task's and open, or any that is over.
@@ -77,15 +77,15 @@ pub struct Affair {
     /// What it is about.
     pub name: String,
     /// Its begin.
-    pub began_at: At,
+    pub began_at: Timestamp,
     /// Its end.
-    pub ended_at: Option<At>,
+    pub ended_at: Option<Timestamp>,
     /// What showed it.
     pub ground: Option<String>,
     /// How often it was seen.
     pub n_seen: u64,
     /// When a person acknowledged it.
-    pub acknowledged_at: Option<At>,
+    pub acknowledged_at: Option<Timestamp>,
     /// Its latest text.
     pub text: Option<String>,
     /// Of devices.
@@ -98,11 +98,11 @@ pub struct Made {
     /// Its number.
     pub id: i64,
     /// Its window, from …
-    pub from_at: At,
+    pub from_at: Timestamp,
     /// … to.
-    pub to_at: At,
+    pub to_at: Timestamp,
     /// When it was made.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// Nobody guesses it.
     pub token: String,
     /// What it found.
@@ -117,13 +117,13 @@ pub struct Made {
 #[derive(Debug, Clone)]
 pub struct NewReport {
     /// Its window, from …
-    pub from_at: At,
+    pub from_at: Timestamp,
     /// … to.
-    pub to_at: At,
+    pub to_at: Timestamp,
     /// Made at its time.
     pub is_daily: bool,
     /// When it was made.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// Nobody guesses it.
     pub token: String,
     /// What it found.
@@ -134,7 +134,7 @@ pub struct NewReport {
 
 /// The devices after `after` by name, with all of their tasks; at most `limit` of them. Known is what was marked by `told_at`,
 /// the making of the last report: a mark of a later one that was not finished does not count.
-pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: At) -> Result<Vec<DeviceFacts>, StoreError> {
+pub fn devices(tx: &mut Tx<'_>, after: &str, limit: u32, told_at: Timestamp) -> Result<Vec<DeviceFacts>, StoreError> {
     let rows = tx.query(
         "SELECT id, name, address, version, heard_at, absence_id, skew, booted_at, was, renamed_at, known_at, days, joined_at, made_at
          FROM devices WHERE state = 'joined' AND name > $1 ORDER BY name LIMIT $2",
@@ -208,7 +208,7 @@ pub fn open_affairs(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<Affair>, StoreErr
 }
 
 /// Incidents whose end became known after `from` and until `to`, the latest end first, at most `limit`; and how many there are.
-pub fn ended(tx: &mut Tx<'_>, from: At, to: At, limit: u32) -> Result<(Vec<Affair>, u64), StoreError> {
+pub fn ended(tx: &mut Tx<'_>, from: Timestamp, to: Timestamp, limit: u32) -> Result<(Vec<Affair>, u64), StoreError> {
     let known_at = "COALESCE(i.end_known_at, i.ended_at)";
     let within = format!("i.ended_at IS NOT NULL AND {known_at} > $1 AND {known_at} <= $2 AND i.subject <> 'hub'");
     let rows = tx.query(
@@ -253,7 +253,7 @@ pub fn whole(excerpt: &Excerpt) -> String {
 }
 
 /// What the services said of messages of a channel in a time: accepted, refused.
-pub fn answers(tx: &mut Tx<'_>, channel: &str, from: At, to: At) -> Result<(u64, u64), StoreError> {
+pub fn answers(tx: &mut Tx<'_>, channel: &str, from: Timestamp, to: Timestamp) -> Result<(u64, u64), StoreError> {
     let rows = tx.query(
         "SELECT a.outcome, COUNT(*) FROM messages m JOIN attempts a ON a.message_id = m.id
          WHERE m.channel = $1 AND m.at > $2 AND m.at <= $3 GROUP BY a.outcome",
@@ -271,13 +271,13 @@ pub fn answers(tx: &mut Tx<'_>, channel: &str, from: At, to: At) -> Result<(u64,
 }
 
 /// The end of the last window.
-pub fn last_window(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
+pub fn last_window(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     let row = tx.query_one("SELECT MAX(window_to) FROM reports", &[])?;
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
 
 /// When the last daily report was made.
-pub fn last_made(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
+pub fn last_made(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     let row = tx.query_one("SELECT MAX(made_at) FROM reports WHERE window_to IS NOT NULL", &[])?;
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
@@ -287,7 +287,7 @@ pub type FirstMention = (DeviceId, Option<TaskId>);
 
 /// Marks what the report that is made at `at` names for the first time, in the order of the devices. It counts once that
 /// report is there.
-pub fn know(tx: &mut Tx<'_>, new: &[FirstMention], at: At) -> Result<(), StoreError> {
+pub fn know(tx: &mut Tx<'_>, new: &[FirstMention], at: Timestamp) -> Result<(), StoreError> {
     let mut locked = None;
     for (device, task) in new {
         if locked.replace(*device) != Some(*device) {
@@ -353,12 +353,12 @@ pub fn page(tx: &mut Tx<'_>, token: &str) -> Result<Option<String>, StoreError> 
 }
 
 /// Pages that were made before that go; their rows stay, so that windows follow each other.
-pub fn drop_pages(tx: &mut Tx<'_>, before: At) -> Result<u64, StoreError> {
+pub fn drop_pages(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64, StoreError> {
     tx.execute("UPDATE reports SET page = NULL WHERE made_at < $1 AND page IS NOT NULL", values![before])
 }
 
 /// A file is about to be written: whatever happens, it is known as ours.
-pub fn add_file(tx: &mut Tx<'_>, path: &str, at: At) -> Result<(), StoreError> {
+pub fn add_file(tx: &mut Tx<'_>, path: &str, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO report_files (path, made_at) VALUES ($1, $2) ON CONFLICT (path) DO NOTHING",
         values![path, at],
@@ -367,7 +367,7 @@ pub fn add_file(tx: &mut Tx<'_>, path: &str, at: At) -> Result<(), StoreError> {
 }
 
 /// Files that were written before that; at most `limit`.
-pub fn old_files(tx: &mut Tx<'_>, before: At, limit: u32) -> Result<Vec<String>, StoreError> {
+pub fn old_files(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
     let rows = tx.query(
         "SELECT path FROM report_files WHERE made_at < $1 ORDER BY made_at, path LIMIT $2",
         values![before, limit],

@@ -17,7 +17,7 @@
 //!
 //! Must not: decide who is told, or in which words.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::Notice;
 use serde::Serialize;
 
@@ -93,11 +93,11 @@ pub struct SetAside {
     /// Why it cannot be read.
     pub why: String,
     /// Since when.
-    pub at: At,
+    pub at: Timestamp,
 }
 
 /// Sets a value aside. A value that still stands in its row is recorded once.
-pub fn put(tx: &mut Tx<'_>, new: &UnreadableValue<'_>, now: At) -> Result<(), StoreError> {
+pub fn put(tx: &mut Tx<'_>, new: &UnreadableValue<'_>, now: Timestamp) -> Result<(), StoreError> {
     let UnreadableValue { kind, row, name, value, why } = *new;
     if value.is_none() {
         let known =
@@ -173,7 +173,7 @@ pub struct Released {
 
 /// One step: puts notifications that can be read now back into the queue, and forgets what was set aside long ago. To be
 /// called when the hub starts, from `after = 0` on.
-pub fn release(tx: &mut Tx<'_>, after: i64, now: At) -> Result<Released, StoreError> {
+pub fn release(tx: &mut Tx<'_>, after: i64, now: Timestamp) -> Result<Released, StoreError> {
     tx.execute("DELETE FROM set_aside WHERE at < $1", values![now.plus(-KEPT_FOR)])?;
     let rows = tx.query(
         "SELECT s.id, o.id, o.notice, o.receivers FROM set_aside s

@@ -1,6 +1,6 @@
 //! Small facts about the hub itself, by key: its identity, when it was last alive, what it has told once.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::value::{read_json, write_json};
@@ -38,7 +38,7 @@ pub fn set_json<T: Serialize + DeserializeOwned>(
     tx: &mut Tx<'_>,
     key: &str,
     value: &T,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     if let Some(was) = get(tx, key)?
         && let Err(why) = read_json::<T>(&was)

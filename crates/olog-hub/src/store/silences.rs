@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use olog_daemon::config::show_span;
-use olog_proto::{At, Fingerprint};
+use olog_proto::{Fingerprint, Timestamp};
 use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
@@ -40,9 +40,9 @@ pub struct ListedSilence {
     /// Only this error.
     pub fingerprint: Option<String>,
     /// From when on; of windows the one that is now, or the next.
-    pub from_at: At,
+    pub from_at: Timestamp,
     /// Until when.
-    pub until_at: Option<At>,
+    pub until_at: Option<Timestamp>,
     /// Its windows begin then, as crontab(5) has it.
     pub every: Option<String>,
     /// How long one lasts, like `3h`.
@@ -58,9 +58,9 @@ pub struct ListedSilence {
     /// Who made it.
     pub made_by: String,
     /// When.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// When a person ended it.
-    pub ended_at: Option<At>,
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What a held notification is about: an incident, or one device of it; without an incident a task.
@@ -88,7 +88,7 @@ const KEPT: &str =
     "ended_at IS NULL AND released_at IS NULL AND (until_at IS NULL OR until_at > $1 OR every IS NOT NULL)";
 
 /// Those that are not over: read once for each transaction.
-pub fn kept(tx: &mut Tx<'_>, now: At) -> Result<Arc<[Silence]>, StoreError> {
+pub fn kept(tx: &mut Tx<'_>, now: Timestamp) -> Result<Arc<[Silence]>, StoreError> {
     if let Some(kept) = &tx.silences {
         return Ok(kept.clone());
     }
@@ -121,13 +121,13 @@ fn silence(row: &Row) -> Result<Silence, StoreError> {
 }
 
 /// How many are not over.
-pub fn count(tx: &mut Tx<'_>, now: At) -> Result<u64, StoreError> {
+pub fn count(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> {
     let row = tx.query_one(&format!("SELECT COUNT(*) FROM silences WHERE {KEPT}"), values![now])?;
     row.map_or(Ok(0), |row| row.count(0))
 }
 
 /// Makes one, and gives its number.
-pub fn add(tx: &mut Tx<'_>, new: &New, now: At) -> Result<u64, StoreError> {
+pub fn add(tx: &mut Tx<'_>, new: &New, now: Timestamp) -> Result<u64, StoreError> {
     tx.silences = None;
     let every = new.every.as_ref();
     let row = tx.query_one(
@@ -151,13 +151,13 @@ pub fn add(tx: &mut Tx<'_>, new: &New, now: At) -> Result<u64, StoreError> {
 }
 
 /// Ends one. False: there is none of that number, or it is over already.
-pub fn end(tx: &mut Tx<'_>, id: u64, now: At) -> Result<bool, StoreError> {
+pub fn end(tx: &mut Tx<'_>, id: u64, now: Timestamp) -> Result<bool, StoreError> {
     tx.silences = None;
     Ok(tx.execute(&format!("UPDATE silences SET ended_at = $1 WHERE id = $2 AND {KEPT}"), values![now, id])? > 0)
 }
 
 /// Silences that ended, or whose window did, and whose held notifications were not looked at yet.
-pub fn over(tx: &mut Tx<'_>, now: At) -> Result<Vec<Silence>, StoreError> {
+pub fn over(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
     let rows = tx.query(
         &format!("SELECT {RULE} FROM silences WHERE released_at IS NULL AND (ended_at IS NOT NULL OR until_at <= $1)"),
         values![now],
@@ -166,7 +166,7 @@ pub fn over(tx: &mut Tx<'_>, now: At) -> Result<Vec<Silence>, StoreError> {
 }
 
 /// What it held was told: its next window, or it is over for good.
-pub fn was_released(tx: &mut Tx<'_>, id: u64, next: Option<Period>, now: At) -> Result<(), StoreError> {
+pub fn was_released(tx: &mut Tx<'_>, id: u64, next: Option<Period>, now: Timestamp) -> Result<(), StoreError> {
     tx.silences = None;
     match next {
         Some(period) => tx.execute(
@@ -183,7 +183,7 @@ pub fn was_released(tx: &mut Tx<'_>, id: u64, next: Option<Period>, now: At) -> 
 }
 
 /// When the next one ends, for good or until its next window.
-pub fn next_end(tx: &mut Tx<'_>, now: At) -> Result<Option<At>, StoreError> {
+pub fn next_end(tx: &mut Tx<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let row = tx.query_one(
         "SELECT MIN(until_at) FROM silences WHERE ended_at IS NULL AND released_at IS NULL AND until_at > $1",
         values![now],
@@ -192,16 +192,21 @@ pub fn next_end(tx: &mut Tx<'_>, now: At) -> Result<Option<At>, StoreError> {
 }
 
 /// As people see them, the newest first; those that are over too if `all`; at most `limit`.
-pub fn list(tx: &mut Tx<'_>, all: bool, now: At, limit: u32) -> Result<Vec<ListedSilence>, StoreError> {
+pub fn list(tx: &mut Tx<'_>, all: bool, now: Timestamp, limit: u32) -> Result<Vec<ListedSilence>, StoreError> {
     list_where(tx, &format!("($2 = 1 OR ({KEPT})) ORDER BY id DESC LIMIT $3"), values![now, all, limit], now)
 }
 
 /// One, as people see it.
-pub fn get(tx: &mut Tx<'_>, id: u64, now: At) -> Result<Option<ListedSilence>, StoreError> {
+pub fn get(tx: &mut Tx<'_>, id: u64, now: Timestamp) -> Result<Option<ListedSilence>, StoreError> {
     Ok(list_where(tx, "id = $1", values![id], now)?.pop())
 }
 
-fn list_where(tx: &mut Tx<'_>, which: &str, values: &[Value], now: At) -> Result<Vec<ListedSilence>, StoreError> {
+fn list_where(
+    tx: &mut Tx<'_>,
+    which: &str,
+    values: &[Value],
+    now: Timestamp,
+) -> Result<Vec<ListedSilence>, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {RULE}, comment, made_by, made_at, ended_at,
@@ -212,7 +217,7 @@ fn list_where(tx: &mut Tx<'_>, which: &str, values: &[Value], now: At) -> Result
     rows.iter().map(|row| listed(row, now)).collect()
 }
 
-fn listed(row: &Row, now: At) -> Result<ListedSilence, StoreError> {
+fn listed(row: &Row, now: Timestamp) -> Result<ListedSilence, StoreError> {
     let Silence { id, scope, period, every } = silence(row)?;
     let ended_at = row.at_or_null(12)?;
     let rule = Silence { id, scope: scope.clone(), period, every: every.clone() };
@@ -241,7 +246,7 @@ fn span(ms: i64) -> String {
 }
 
 /// One step of the clean-up: silences that were over before `before` and hold nothing. The newest stays, for its number.
-pub fn sweep(tx: &mut Tx<'_>, before: At, limit: u32) -> Result<bool, StoreError> {
+pub fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<bool, StoreError> {
     let n = tx.execute(
         "DELETE FROM silences WHERE id IN (SELECT id FROM silences
          WHERE (ended_at < $1 OR (until_at < $1 AND every IS NULL)) AND id < (SELECT MAX(id) FROM silences)
@@ -255,7 +260,7 @@ const HOLDING: &str =
     "h.incident_id, h.about_id, h.silence_id, h.knew, h.is_over, h.notice, h.fingerprints FROM held h";
 
 /// A notification that is held back, and what the user knows of its incident.
-pub fn held(tx: &mut Tx<'_>, key: HeldKey, now: At) -> Result<Option<SuppressedRow>, StoreError> {
+pub fn held(tx: &mut Tx<'_>, key: HeldKey, now: Timestamp) -> Result<Option<SuppressedRow>, StoreError> {
     let row = tx.query_one(
         &format!("SELECT {HOLDING} WHERE h.incident_id = $1 AND h.about_id = $2"),
         values![key.incident, key.about],
@@ -269,7 +274,7 @@ pub fn held(tx: &mut Tx<'_>, key: HeldKey, now: At) -> Result<Option<SuppressedR
 }
 
 /// What was held and cannot be read is set aside: in doubt the user is told what comes next.
-fn unreadable(tx: &mut Tx<'_>, key: HeldKey, row: &Row, why: &str, now: At) -> Result<(), StoreError> {
+fn unreadable(tx: &mut Tx<'_>, key: HeldKey, row: &Row, why: &str, now: Timestamp) -> Result<(), StoreError> {
     let (row_id, name) = (key.incident.cast_signed(), format!("#{}", key.incident));
     let value = row.text_or_null(5)?;
     let kind = set_aside::Kind::Suppressed;
@@ -320,7 +325,7 @@ const LOOSE: &str =
     "(s.id IS NULL OR s.ended_at IS NOT NULL OR s.released_at IS NOT NULL OR s.from_at > $1 OR s.until_at <= $1)";
 
 /// Is there anything that no silence holds back any more?
-pub fn is_any_loose(tx: &mut Tx<'_>, now: At) -> Result<bool, StoreError> {
+pub fn is_any_loose(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
     let sql =
         format!("SELECT h.silence_id FROM held h LEFT JOIN silences s ON s.id = h.silence_id WHERE {LOOSE} LIMIT 1");
     Ok(tx.query_one(&sql, values![now])?.is_some())
@@ -336,7 +341,13 @@ pub struct HoldingPage {
 }
 
 /// What is held, after `after`, in order: by silences that do not hold now, or `all`; at most `limit`.
-pub fn holdings(tx: &mut Tx<'_>, all: bool, after: HeldKey, now: At, limit: u32) -> Result<HoldingPage, StoreError> {
+pub fn holdings(
+    tx: &mut Tx<'_>,
+    all: bool,
+    after: HeldKey,
+    now: Timestamp,
+    limit: u32,
+) -> Result<HoldingPage, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {HOLDING} LEFT JOIN silences s ON s.id = h.silence_id

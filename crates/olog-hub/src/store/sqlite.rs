@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
@@ -46,7 +46,11 @@ struct Writer {
 
 impl Sqlite {
     /// `durability` is that of the first write; with [`Durability::Never`] of all.
-    pub(super) async fn open(path: PathBuf, durability: Durability, now: At) -> Result<(Sqlite, Opened), StoreError> {
+    pub(super) async fn open(
+        path: PathBuf,
+        durability: Durability,
+        now: Timestamp,
+    ) -> Result<(Sqlite, Opened), StoreError> {
         let (ready, opened) = oneshot::channel();
         let (jobs, queue) = mpsc::channel(QUEUE);
         let file = path.clone();
@@ -214,7 +218,7 @@ fn text(bytes: &[u8]) -> String {
     }
 }
 
-fn open_or_recover(path: &Path, now: At) -> Result<(Connection, Opened), StoreError> {
+fn open_or_recover(path: &Path, now: Timestamp) -> Result<(Connection, Opened), StoreError> {
     let is_new = !path.exists();
     refuse_newer(path)?;
     match open_writer(path) {

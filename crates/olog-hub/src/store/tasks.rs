@@ -4,7 +4,7 @@
 //! open incidents, so that an incident stays open and is neither forgotten nor opened twice. [`put`] keeps the unreadable
 //! text in `set_aside` before it writes the new one.
 
-use olog_proto::{At, TaskName};
+use olog_proto::{TaskName, Timestamp};
 
 use super::ids::DeviceId;
 pub use super::ids::TaskId;
@@ -47,9 +47,9 @@ pub struct Columns {
     /// The open incident of an error.
     pub incident: Option<u64>,
     /// When its facts must be looked at again.
-    pub due_at: Option<At>,
+    pub due_at: Option<Timestamp>,
     /// LOST from then on, unless it comes.
-    pub late_at: Option<At>,
+    pub late_at: Option<Timestamp>,
 }
 
 /// A task with what its row says beside the facts.
@@ -62,7 +62,7 @@ pub struct ListedTask {
     /// The open incident of an error.
     pub incident: Option<u64>,
     /// When its device joined.
-    pub joined_at: At,
+    pub joined_at: Timestamp,
     /// Its device is an old client (olog.py).
     pub is_legacy: bool,
 }
@@ -93,7 +93,7 @@ pub fn find(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Option<Task
 }
 
 /// Writes the task, with what is computed from its facts.
-pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: At) -> Result<TaskId, StoreError> {
+pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: Timestamp) -> Result<TaskId, StoreError> {
     for Unreadable { kind, text, why } in std::mem::take(&mut task.unreadable) {
         let row = task.id.map_or(0, |id| id.0);
         set_aside::put(
@@ -151,7 +151,7 @@ pub fn unknow(tx: &mut Tx<'_>, task: TaskId) -> Result<(), StoreError> {
 }
 
 /// When the next task is due.
-pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
+pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     let row = tx.query_one("SELECT MIN(due_at) FROM tasks WHERE due_at IS NOT NULL", &[])?;
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
@@ -169,7 +169,7 @@ pub fn of_incident(tx: &mut Tx<'_>, incident: u64) -> Result<Option<Task>, Store
 
 /// Tasks of a device of which a run is expected, and that are LOST by that instant unless it comes; `None`: whenever. Its
 /// device's row is locked already.
-pub fn expected(tx: &mut Tx<'_>, device: DeviceId, late_by: Option<At>) -> Result<Vec<Task>, StoreError> {
+pub fn expected(tx: &mut Tx<'_>, device: DeviceId, late_by: Option<Timestamp>) -> Result<Vec<Task>, StoreError> {
     let rows = tx.query(
         &format!(
             "SELECT {TASK} FROM tasks t WHERE device_id = $1 AND late_at IS NOT NULL
@@ -207,7 +207,7 @@ pub fn declared(
 }
 
 /// Has everything that is expected looked at by now: what it is measured by has changed.
-pub fn look_at_expected(tx: &mut Tx<'_>, now: At) -> Result<u64, StoreError> {
+pub fn look_at_expected(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> {
     tx.execute(
         "UPDATE tasks SET due_at = $1 WHERE late_at IS NOT NULL AND (due_at IS NULL OR due_at > $1)",
         values![now],
@@ -261,7 +261,7 @@ fn listed(tx: &mut Tx<'_>, row: &Row) -> Result<ListedTask, StoreError> {
         task: task(tx, row, 0)?,
         device_name: row.text(5)?.to_owned(),
         incident: row.int_or_null(6)?.map(i64::cast_unsigned),
-        joined_at: row.at_or_null(7)?.unwrap_or(At(0)),
+        joined_at: row.at_or_null(7)?.unwrap_or(Timestamp(0)),
         is_legacy: row.text_or_null(8)? == Some(super::devices::LEGACY_VERSION),
     })
 }

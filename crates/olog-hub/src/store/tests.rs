@@ -2,7 +2,7 @@
 
 mod unreadable;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::*;
 use crate::values;
@@ -24,7 +24,7 @@ pub(crate) async fn stores() -> Vec<TestStore> {
 
 pub(crate) async fn sqlite() -> TestStore {
     let folder = tempfile::tempdir().unwrap();
-    let (store, opened) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), At(0)).await.unwrap();
+    let (store, opened) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), Timestamp(0)).await.unwrap();
     assert_eq!(opened, Opened::Fresh);
     TestStore { store, _folder: folder }
 }
@@ -43,7 +43,7 @@ async fn postgres() -> Option<TestStore> {
     drop(client);
     let mut own = url::Url::parse(&url).unwrap();
     own.set_path(&name);
-    let (store, opened) = Store::open(&StoreUrl::Postgres(own.to_string()), At(0)).await.unwrap();
+    let (store, opened) = Store::open(&StoreUrl::Postgres(own.to_string()), Timestamp(0)).await.unwrap();
     assert_eq!(opened, Opened::Fresh);
     Some(TestStore { store, _folder: folder })
 }
@@ -120,11 +120,11 @@ async fn rows_keep_their_values_and_a_second_opening_finds_them() {
     let url = StoreUrl::Sqlite(folder.path().join("olog.db"));
     let text = "it's \"quoted\" 错误 $1 ?1 \\ \u{1F600}\n";
     {
-        let (store, _) = Store::open(&url, At(0)).await.unwrap();
+        let (store, _) = Store::open(&url, Timestamp(0)).await.unwrap();
         store.write(move |tx| settings::set(tx, "t", text)).await.unwrap();
         assert!(store.is_alive().await);
     }
-    let (store, opened) = Store::open(&url, At(1)).await.unwrap();
+    let (store, opened) = Store::open(&url, Timestamp(1)).await.unwrap();
     assert_eq!(opened, Opened::Kept);
     assert_eq!(store.read(|tx| settings::get(tx, "t")).await.unwrap().as_deref(), Some(text));
 }
@@ -134,7 +134,7 @@ async fn a_damaged_database_is_kept_aside_and_the_hub_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("olog.db");
     std::fs::write(&path, vec![0x5a; 8192]).unwrap();
-    let (store, opened) = Store::open(&StoreUrl::Sqlite(path), At(7)).await.unwrap();
+    let (store, opened) = Store::open(&StoreUrl::Sqlite(path), Timestamp(7)).await.unwrap();
     let Opened::Recovered { aside } = opened else { panic!("{opened:?}") };
     assert_eq!(std::fs::read(aside).unwrap(), vec![0x5a; 8192]);
     store.write(|tx| settings::set(tx, "a", "1")).await.unwrap();
@@ -144,13 +144,13 @@ async fn a_damaged_database_is_kept_aside_and_the_hub_goes_on() {
 async fn a_database_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("olog.db");
-    drop(Store::open(&StoreUrl::Sqlite(path.clone()), At(0)).await.unwrap());
+    drop(Store::open(&StoreUrl::Sqlite(path.clone()), Timestamp(0)).await.unwrap());
     let later = rusqlite::Connection::open(&path).unwrap();
     later
         .execute("INSERT INTO refinery_schema_history SELECT 9999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1", [])
         .unwrap();
     drop(later);
-    let refused = Store::open(&StoreUrl::Sqlite(path), At(0)).await;
+    let refused = Store::open(&StoreUrl::Sqlite(path), Timestamp(0)).await;
     assert!(matches!(refused, Err(StoreError::Newer { .. })), "{refused:?}");
 }
 
@@ -158,9 +158,9 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 async fn a_notification_from_before_the_clock_was_set_is_not_given_up_when_it_jumps() {
     for TestStore { store, .. } in stores().await {
         let given_up = store.write(|tx| {
-            let notice = crate::apply::affair(None, olog_push::SystemCode::EpochRenewed, &[], At(5));
+            let notice = crate::apply::affair(None, olog_push::SystemCode::EpochRenewed, &[], Timestamp(5));
             let channels = ["me".to_owned()];
-            for made_at in [At(5), EARLIEST] {
+            for made_at in [Timestamp(5), EARLIEST] {
                 outbox::put(tx, &channels, &notice, false, made_at)?;
             }
             outbox::expire(tx, EARLIEST.plus(1), EARLIEST.plus(2))

@@ -7,7 +7,7 @@
 
 use std::error::Error;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_postgres::types::{IsNull, Type, private::BytesMut};
@@ -58,8 +58,8 @@ impl From<bool> for Value {
         Value::Int(i64::from(b))
     }
 }
-impl From<At> for Value {
-    fn from(at: At) -> Value {
+impl From<Timestamp> for Value {
+    fn from(at: Timestamp) -> Value {
         Value::Int(at.0)
     }
 }
@@ -142,13 +142,13 @@ impl Row {
     }
 
     /// An instant, or none.
-    pub fn at_or_null(&self, i: usize) -> Result<Option<At>, StoreError> {
-        Ok(self.int_or_null(i)?.map(At))
+    pub fn at_or_null(&self, i: usize) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.int_or_null(i)?.map(Timestamp))
     }
 
     /// An instant.
-    pub fn at(&self, i: usize) -> Result<At, StoreError> {
-        self.int(i).map(At)
+    pub fn at(&self, i: usize) -> Result<Timestamp, StoreError> {
+        self.int(i).map(Timestamp)
     }
 
     /// A text, or none.

@@ -1,6 +1,6 @@
 //! Queries of the watchman: tasks that are due, devices as they were last seen, devices that joined.
 
-use olog_proto::{At, BootId, TaskName};
+use olog_proto::{BootId, TaskName, Timestamp};
 
 use super::devices::LEGACY_VERSION;
 use super::ids::{DeviceId, TaskId};
@@ -17,7 +17,7 @@ pub struct LastSeen {
     /// How to reach it by ssh.
     pub address: Option<String>,
     /// When something was last heard from it.
-    pub heard_at: Option<At>,
+    pub heard_at: Option<Timestamp>,
     /// It had said that it goes.
     pub said_bye: bool,
     /// It is an old client (olog.py), which does not say when its machine booted.
@@ -31,7 +31,7 @@ pub struct LastSeen {
 }
 
 /// Tasks whose facts must be looked at by now, with their devices, the longest due first; at most `limit`.
-pub fn due_tasks(tx: &mut Tx<'_>, now: At, limit: u32) -> Result<Vec<(DeviceId, TaskId)>, StoreError> {
+pub fn due_tasks(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<(DeviceId, TaskId)>, StoreError> {
     let rows = tx.query(
         "SELECT device_id, id FROM tasks WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2",
         values![now, limit],
@@ -46,7 +46,7 @@ pub fn task_name(tx: &mut Tx<'_>, task: TaskId) -> Result<Option<TaskName>, Stor
 }
 
 /// Looks at a task later, whatever its facts say.
-pub fn postpone_task(tx: &mut Tx<'_>, task: TaskId, until: At) -> Result<(), StoreError> {
+pub fn postpone_task(tx: &mut Tx<'_>, task: TaskId, until: Timestamp) -> Result<(), StoreError> {
     tx.execute("UPDATE tasks SET due_at = $2 WHERE id = $1", values![task.0, until])?;
     Ok(())
 }
@@ -95,7 +95,7 @@ pub fn set_absence(tx: &mut Tx<'_>, incident: u64, away: &[DeviceId]) -> Result<
 }
 
 /// Names of the devices that joined after that instant, the earliest first, and when the latest of them did.
-pub fn joined_after(tx: &mut Tx<'_>, after: At) -> Result<Vec<(String, At)>, StoreError> {
+pub fn joined_after(tx: &mut Tx<'_>, after: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
     let rows = tx.query(
         "SELECT name, joined_at FROM devices WHERE state = 'joined' AND joined_at > $1 ORDER BY joined_at, id",
         values![after],

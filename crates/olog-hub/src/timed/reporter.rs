@@ -20,7 +20,7 @@ use std::sync::Arc;
 use olog_daemon::clock::Clock;
 use olog_daemon::failure::{Consequence, Failure};
 use olog_daemon::workers::{Duty, Worker};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::words::Localizer;
 use olog_push::{Content, Kind, Notice, SystemCode};
 use tokio::sync::watch as latest;
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{self, Rules};
 use crate::bell::Bell;
-use crate::config::{Live, ReportWhen};
+use crate::config::{ReloadableConfig, ReportWhen};
 use crate::net::sessions::Sessions;
 use crate::rules::report::when::{NextReport, next_report};
 use crate::rules::report::{Report, Window, page};
@@ -57,7 +57,7 @@ const LOOK_EVERY: i64 = 60 * MINUTE;
 pub struct Reporter {
     store: Store,
     rules: latest::Receiver<Arc<Rules>>,
-    live: latest::Receiver<Arc<Live>>,
+    live: latest::Receiver<Arc<ReloadableConfig>>,
     sessions: Arc<Sessions>,
     clock: Clock,
     outbox: Bell,
@@ -89,7 +89,7 @@ impl Reporter {
     pub fn new(
         store: &Store,
         rules: &latest::Receiver<Arc<Rules>>,
-        live: &latest::Receiver<Arc<Live>>,
+        live: &latest::Receiver<Arc<ReloadableConfig>>,
         sessions: &Arc<Sessions>,
         clock: &Clock,
         outbox: &Bell,
@@ -136,7 +136,7 @@ impl Reporter {
 
     /// Makes what is due and removes what is old; returns when to look again. Each on its own: a page that cannot be removed is no
     /// reason to make no report.
-    pub async fn look(&mut self, now: At) -> Result<At, ReportError> {
+    pub async fn look(&mut self, now: Timestamp) -> Result<Timestamp, ReportError> {
         let live = self.live.borrow_and_update().clone();
         let (make, clean_up) = (self.status.duty("make the report"), self.status.duty("remove old reports"));
         let made = self.make_what_is_due(&live, now).await;
@@ -147,7 +147,7 @@ impl Reporter {
     }
 
     /// The report, if it is due; returns when the next one is.
-    async fn make_what_is_due(&self, live: &Live, now: At) -> Result<At, ReportError> {
+    async fn make_what_is_due(&self, live: &ReloadableConfig, now: Timestamp) -> Result<Timestamp, ReportError> {
         let later = now.plus(LOOK_EVERY);
         let Some(schedule) = schedule(live) else { return Ok(later) };
         let (last, since) = self.store.write(move |tx| Ok((reports::last_window(tx)?, since(tx, now)?))).await?;
@@ -184,12 +184,12 @@ impl Reporter {
         format!("{}\n{}\n", message.summary, message.text)
     }
 
-    fn say(&self, now: At) -> Localizer {
+    fn say(&self, now: Timestamp) -> Localizer {
         let rules = self.rules.borrow();
         Localizer { language: rules.language, timezone: rules.timezone, now }
     }
 
-    async fn gather(&self, window: Window, now: At) -> Result<(Report, Gathered), ReportError> {
+    async fn gather(&self, window: Window, now: Timestamp) -> Result<(Report, Gathered), ReportError> {
         let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
         let seats = self.sessions.snapshot().into_iter().map(|seat| (seat.who.device.0, seat)).collect();
         let next_at = schedule(&live).and_then(|schedule| schedule.next_after(now, live.timezone));
@@ -205,7 +205,7 @@ impl Reporter {
     /// What a report names for the first time is marked before the report is there, in steps between which others write: in one
     /// the first report of a large fleet would hold up every event. The marks count with the report's row, whose transaction
     /// comes after them on the disk: a crash before it makes the report again, and all of that is new in it still.
-    async fn mark(&self, new: &[FirstMention], now: At) -> Result<(), StoreError> {
+    async fn mark(&self, new: &[FirstMention], now: Timestamp) -> Result<(), StoreError> {
         for step in new.chunks(MARKED) {
             let step = step.to_vec();
             self.store.write_relaxed(move |tx| reports::know(tx, &step, now)).await?;
@@ -214,7 +214,7 @@ impl Reporter {
     }
 
     /// One report from rows to outbox; nothing if its window's report is there already.
-    async fn make(&self, window: Window, is_daily: bool, now: At) -> Result<Option<i64>, ReportError> {
+    async fn make(&self, window: Window, is_daily: bool, now: Timestamp) -> Result<Option<i64>, ReportError> {
         let (mut report, seen) = self.gather(window, now).await?;
         let say = self.say(now);
         let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
@@ -250,7 +250,7 @@ impl Reporter {
     }
 
     /// Pages and files that were kept long enough go; of files only those that were written here.
-    async fn clean_up(&self, live: &Live, now: At) -> Result<(), StoreError> {
+    async fn clean_up(&self, live: &ReloadableConfig, now: Timestamp) -> Result<(), StoreError> {
         let before = now.plus(-i64::from(live.report.keep_days) * DAY);
         let old = self.store.read(move |tx| reports::old_files(tx, before, 1_000)).await?;
         for path in old {
@@ -265,7 +265,7 @@ impl Reporter {
 }
 
 /// When a duty is due next, or is tried again.
-fn again(duty: &Duty, next: Option<At>, now: At) -> At {
+fn again(duty: &Duty, next: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let wait = i64::try_from(duty.retry_after().as_millis()).unwrap_or(MINUTE);
     next.unwrap_or_else(|| now.plus(wait))
 }
@@ -277,7 +277,7 @@ fn commit(
     new: &NewReport,
     seen: &Gathered,
     placed: &Placed,
-    now: At,
+    now: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
     let Some(id) = reports::put(tx, new)? else { return Ok(None) };
     if new.is_daily {
@@ -301,7 +301,7 @@ fn commit(
 }
 
 /// What was learnt is shown: it is watched from tomorrow, unless somebody refuses.
-fn propose(tx: &mut Tx<'_>, rules: &Rules, proposed: &[(DeviceId, String)], now: At) -> Result<(), StoreError> {
+fn propose(tx: &mut Tx<'_>, rules: &Rules, proposed: &[(DeviceId, String)], now: Timestamp) -> Result<(), StoreError> {
     let in_order: BTreeSet<&(DeviceId, String)> = proposed.iter().collect();
     for (device, name) in in_order {
         devices::lock(tx, *device)?;
@@ -327,9 +327,9 @@ fn notice(facts: olog_push::ReportFacts) -> Notice {
     }
 }
 
-fn since(tx: &mut Tx<'_>, now: At) -> Result<At, StoreError> {
+fn since(tx: &mut Tx<'_>, now: Timestamp) -> Result<Timestamp, StoreError> {
     let since = settings::get_or_set(tx, SINCE, &now.0.to_string())?;
-    Ok(At(since.parse().unwrap_or(now.0)))
+    Ok(Timestamp(since.parse().unwrap_or(now.0)))
 }
 
 /// Why the last report had no link, if it had none and should have.
@@ -337,9 +337,9 @@ pub fn no_link(tx: &mut Tx<'_>) -> Result<Option<String>, StoreError> {
     Ok(settings::get(tx, NO_LINK)?.filter(|why| !why.is_empty()))
 }
 
-fn schedule(live: &Live) -> Option<Schedule> {
+fn schedule(live: &ReloadableConfig) -> Option<Schedule> {
     match &live.report.when {
-        ReportWhen::At(times) => Schedule::daily(times),
+        ReportWhen::Timestamp(times) => Schedule::daily(times),
         ReportWhen::Schedule(schedule) => Some(schedule.clone()),
     }
 }

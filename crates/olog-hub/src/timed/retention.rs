@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use olog_daemon::clock::Clock;
 use olog_daemon::workers::Worker;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Live;
+use crate::config::ReloadableConfig;
 use crate::store::{Store, StoreError, Tx, events, outbox, silences};
 
 const DAY: i64 = 24 * 3_600_000;
@@ -32,7 +32,7 @@ const EPOCHS: u32 = 200;
 /// Cleans up every hour until `stop`.
 pub async fn run(
     store: Store,
-    live: latest::Receiver<Arc<Live>>,
+    live: latest::Receiver<Arc<ReloadableConfig>>,
     clock: Clock,
     status: Worker,
     stop: CancellationToken,
@@ -58,7 +58,7 @@ pub async fn run(
 }
 
 /// Removes everything that came before an instant: three duties, each on its own. Returns when to do it again.
-async fn round(store: &Store, before: At, status: &Worker, now: At) -> Result<At, StoreError> {
+async fn round(store: &Store, before: Timestamp, status: &Worker, now: Timestamp) -> Result<Timestamp, StoreError> {
     let mut next = now.plus(EVERY);
     let duties = [status.duty("old events"), status.duty("old messages"), status.duty("old silences")];
     for (which, duty) in duties.iter().enumerate() {
@@ -77,7 +77,7 @@ async fn round(store: &Store, before: At, status: &Worker, now: At) -> Result<At
     Ok(next)
 }
 
-async fn old_events(store: &Store, before: At, status: &Worker) -> Result<(), StoreError> {
+async fn old_events(store: &Store, before: Timestamp, status: &Worker) -> Result<(), StoreError> {
     let mut after = 0;
     loop {
         let epochs = store.read(move |tx| events::epochs_to_sweep(tx, after, EPOCHS)).await?;
@@ -98,9 +98,9 @@ async fn old_events(store: &Store, before: At, status: &Worker) -> Result<(), St
 }
 
 /// One step of a clean-up: true if there may be more.
-type Sweep = fn(&mut Tx<'_>, At, u32) -> Result<bool, StoreError>;
+type Sweep = fn(&mut Tx<'_>, Timestamp, u32) -> Result<bool, StoreError>;
 
-async fn steps(store: &Store, before: At, status: &Worker, sweep: Sweep) -> Result<(), StoreError> {
+async fn steps(store: &Store, before: Timestamp, status: &Worker, sweep: Sweep) -> Result<(), StoreError> {
     while store.write_relaxed(move |tx| sweep(tx, before, STEP)).await? {
         status.beat();
         tokio::time::sleep(REST).await;

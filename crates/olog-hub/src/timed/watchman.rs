@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use olog_daemon::clock::Clock;
 use olog_daemon::workers::{Duty, Worker, Workers};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{Content, Kind, MISSED_RUNS_MAX, Notice};
 use tokio::sync::watch as latest;
 use tokio::time::Instant;
@@ -73,8 +73,8 @@ pub struct Watchman {
     /// What the sessions ping for.
     judged_by: Arc<OfflinePolicy>,
     /// Since when errors of each device would have been heard.
-    here_since: HashMap<DeviceId, At>,
-    alive_at: At,
+    here_since: HashMap<DeviceId, Timestamp>,
+    alive_at: Timestamp,
     /// The day whose devices are noted.
     noted: Option<i32>,
     /// What of the configuration is applied to the store.
@@ -230,17 +230,17 @@ impl Watchman {
     }
 
     /// Does all that is due and says that the hub lives; returns when to look again.
-    async fn look(&mut self) -> Result<At, StoreError> {
+    async fn look(&mut self) -> Result<Timestamp, StoreError> {
         let due = self.do_what_is_due().await?;
         let alive = self.note_alive().await;
         let alive = self.after(&self.duties.alive, alive.map(Some))?;
         let at_latest = self.clock.now().plus(ALIVE_EVERY);
-        Ok([due, alive].into_iter().flatten().fold(at_latest, At::min))
+        Ok([due, alive].into_iter().flatten().fold(at_latest, Timestamp::min))
     }
 
     /// Does all that is due; returns when something is due next, unless the bell rings before. Each duty runs on its own: what fails
     /// one of them keeps none of the others from its work. The error: a bug, or a store that is gone for good.
-    pub async fn do_what_is_due(&mut self) -> Result<Option<At>, StoreError> {
+    pub async fn do_what_is_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let declared = self.apply_plans().await;
         let declared = self.after(&self.duties.declared, declared.map(|()| None))?;
         let devices = self.look_at_devices().await;
@@ -259,7 +259,11 @@ impl Watchman {
     }
 
     /// The end of one round of a duty: when it is due next, or is tried again.
-    fn after(&self, duty: &Duty, result: Result<Option<At>, StoreError>) -> Result<Option<At>, StoreError> {
+    fn after(
+        &self,
+        duty: &Duty,
+        result: Result<Option<Timestamp>, StoreError>,
+    ) -> Result<Option<Timestamp>, StoreError> {
         self.status.beat();
         if matches!(result, Err(StoreError::Closed)) {
             return result;
@@ -270,7 +274,7 @@ impl Watchman {
     }
 
     /// Says that the hub lives; when it does so next.
-    async fn note_alive(&mut self) -> Result<At, StoreError> {
+    async fn note_alive(&mut self) -> Result<Timestamp, StoreError> {
         let now = self.clock.now();
         if !(0..ALIVE_EVERY).contains(&now.since(self.alive_at)) {
             self.store.write_relaxed(move |tx| affairs::alive(tx, now)).await?;
@@ -280,7 +284,7 @@ impl Watchman {
     }
 
     /// Tells who is new, when that is due; when it is due next.
-    async fn tell_new_devices(&self) -> Result<Option<At>, StoreError> {
+    async fn tell_new_devices(&self) -> Result<Option<Timestamp>, StoreError> {
         let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
         let due = self.store.read(affairs::new_devices_due).await?;
         if due.is_some_and(|due| due <= now) {
@@ -335,7 +339,7 @@ impl Watchman {
         Ok(())
     }
 
-    async fn look_at_devices(&mut self) -> Result<Option<At>, StoreError> {
+    async fn look_at_devices(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let (seen, open) = self.store.read(|tx| Ok((watch::last_seen(tx)?, incidents::open_absences(tx)?))).await?;
         self.note_patience();
         let presences = self.presences(&seen, &open);
@@ -414,7 +418,7 @@ impl Watchman {
             .collect()
     }
 
-    fn note_who_is_here(&mut self, presences: &[DeviceSnapshot], now: At) {
+    fn note_who_is_here(&mut self, presences: &[DeviceSnapshot], now: Timestamp) {
         let is_here = |p: &&DeviceSnapshot| {
             p.is_connected || p.heard_at.is_some_and(|heard| now.since(heard) < HERE_WITHOUT_SESSION)
         };
@@ -425,7 +429,7 @@ impl Watchman {
         }
     }
 
-    async fn look_at_tasks(&self) -> Result<Option<At>, StoreError> {
+    async fn look_at_tasks(&self) -> Result<Option<Timestamp>, StoreError> {
         loop {
             let now = self.clock.now();
             let due = self.store.read(move |tx| watch::due_tasks(tx, now, PAGE)).await?;
@@ -441,7 +445,7 @@ impl Watchman {
     }
 
     /// What a silence held that is over now is told; when the next one is.
-    async fn look_at_silences(&self) -> Result<Option<At>, StoreError> {
+    async fn look_at_silences(&self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
         let mut progress = self.store.read(move |tx| apply::to_release(tx, now)).await?;
         while let Some(at) = progress {
@@ -459,7 +463,7 @@ impl Watchman {
     }
 
     /// One page in one transaction; what the store refuses for one task is no reason to leave the others.
-    async fn do_tasks(&self, due: Vec<(DeviceId, TaskId)>, now: At) -> Result<(), StoreError> {
+    async fn do_tasks(&self, due: Vec<(DeviceId, TaskId)>, now: Timestamp) -> Result<(), StoreError> {
         match self.do_page(due.clone(), now).await {
             Err(StoreError::Refused(_) | StoreError::Row(_)) => {}
             done => return done,
@@ -476,7 +480,7 @@ impl Watchman {
         Ok(())
     }
 
-    async fn do_page(&self, due: Vec<(DeviceId, TaskId)>, now: At) -> Result<(), StoreError> {
+    async fn do_page(&self, due: Vec<(DeviceId, TaskId)>, now: Timestamp) -> Result<(), StoreError> {
         let rules = self.rules.borrow().clone();
         // Devices are locked in the order of their ids, as ingest does.
         let mut in_order: BTreeMap<DeviceId, Vec<TaskId>> = BTreeMap::new();
@@ -529,7 +533,7 @@ fn write_absence(
     rules: &Rules,
     seen: &[LastSeen],
     step: &LivenessAction,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let away = |absence: &Absence| absence.missing().map(|m| DeviceId(m.device)).collect::<Vec<_>>();
     let (number, content) = match step {

@@ -5,7 +5,7 @@ use olog_daemon::{
     config::read_text,
     socket::Client,
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -26,7 +26,7 @@ async fn world(more: &str) -> World {
     let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n{more}", dir.path());
     let config = read_text("hub.toml", &text, |table| Config::take(table, dir.path())).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
-    let (clock, hand) = Clock::manual(At(1_800_000_000_000));
+    let (clock, hand) = Clock::manual(Timestamp(1_800_000_000_000));
     World { hub: Hub::start(config, None, clock).await.unwrap(), verbs, _hand: hand, dir }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveTime};
 use chrono_tz::Tz;
 use olog_daemon::config::{Table, parse_span};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde_json::Value;
 
 use crate::http::Reply;
@@ -104,7 +104,7 @@ impl AnswerRules {
     }
 
     /// What it says, every text through `shown`, which masks and bounds it.
-    pub(super) fn read(&self, reply: &Reply, now: At, shown_as: impl Fn(&str) -> String) -> Answer {
+    pub(super) fn read(&self, reply: &Reply, now: Timestamp, shown_as: impl Fn(&str) -> String) -> Answer {
         let body = String::from_utf8_lossy(&reply.body);
         let json: Option<Value> = serde_json::from_str(&body).ok();
         let at = |path: &Option<Path>| path.as_ref().and_then(|path| path.of(json.as_ref()?));
@@ -232,7 +232,7 @@ fn time_there(text: &str) -> Result<(NaiveTime, Tz), String> {
 }
 
 /// How long until it is that time there.
-fn until(now: At, time: NaiveTime, zone: Tz) -> Duration {
+fn until(now: Timestamp, time: NaiveTime, zone: Tz) -> Duration {
     let day = Duration::from_secs(24 * 3600);
     let Some(now) = DateTime::from_timestamp_millis(now.0) else { return day };
     let there = now.with_timezone(&zone);
@@ -251,7 +251,11 @@ mod tests {
     fn tomorrow_is_where_the_service_is() {
         let until = |at: &str| {
             let at = DateTime::parse_from_rfc3339(at).unwrap();
-            until(At(at.timestamp_millis()), NaiveTime::from_hms_opt(0, 5, 0).unwrap(), chrono_tz::Asia::Shanghai)
+            until(
+                Timestamp(at.timestamp_millis()),
+                NaiveTime::from_hms_opt(0, 5, 0).unwrap(),
+                chrono_tz::Asia::Shanghai,
+            )
         };
         assert_eq!(until("2026-11-23T23:05:00+08:00"), Duration::from_secs(3600));
         assert_eq!(until("2026-11-23T16:04:00Z"), Duration::from_secs(60));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat};
 use minijinja::value::Value;
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::body::{Body, Fault};
 use super::description::{ChannelTypeDef, KeyType};
@@ -51,7 +51,7 @@ impl Parts<'_> {
 }
 
 /// What a message gives to templates. `body` is the message's in the form that goes out.
-pub(super) fn message_values(message: &Message, (body, form): (&str, Form), summary: &str, now: At) -> Values {
+pub(super) fn message_values(message: &Message, (body, form): (&str, Form), summary: &str, now: Timestamp) -> Values {
     let worst = message.about.first();
     let word = |kind: Kind| KINDS.iter().find(|(_, it)| *it == kind).map_or("system", |(word, _)| *word);
     let form = match form {
@@ -116,7 +116,7 @@ pub(super) fn try_messages(parts: &Parts<'_>, keys: &Values) -> Result<(), Fault
     let kinds = KINDS.iter().map(|(_, kind)| Some(*kind)).chain([None]);
     for kind in kinds {
         let name = || Some(HOSTILE.to_owned());
-        let about = |kind| About { kind, device: name(), task: name(), incident: Some(17), at: At(0) };
+        let about = |kind| About { kind, device: name(), task: name(), incident: Some(17), at: Timestamp(0) };
         let message = Message {
             title: HOSTILE.to_owned(),
             summary: HOSTILE.to_owned(),
@@ -126,7 +126,7 @@ pub(super) fn try_messages(parts: &Parts<'_>, keys: &Values) -> Result<(), Fault
             about: kind.map(about).into_iter().collect(),
         };
         for form in [parts.of.limits.form, Form::Text] {
-            let mut values = message_values(&message, (HOSTILE, form), HOSTILE, At(1_795_288_264_000));
+            let mut values = message_values(&message, (HOSTILE, form), HOSTILE, Timestamp(1_795_288_264_000));
             values.extend(keys.iter().map(|(name, value)| (name.clone(), value.clone())));
             let is_plain = form != parts.of.limits.form;
             let fault =

@@ -114,7 +114,7 @@ async fn no_secret_of_any_type_is_shown_anywhere() {
         html: "h".into(),
         markdown: "m".into(),
         text: "x".into(),
-        about: vec![About { kind: Kind::Err, device: None, task: None, incident: None, at: At(0) }],
+        about: vec![About { kind: Kind::Err, device: None, task: None, incident: None, at: Timestamp(0) }],
     };
     for (of, keys) in SECRETS {
         let proxy = "http://me:s3cr3t-proxy@127.0.0.1:9";
@@ -155,7 +155,7 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
         path: format!("/ologs/{hostile}\n.err"),
         fingerprint: None,
         last_good_at: None,
-        began_at: At(0),
+        began_at: Timestamp(0),
         n_seen: 1,
         facts: Box::default(),
     };
@@ -165,7 +165,7 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
         device: Some(format!("@all{hostile}")),
         address: Some(hostile.into()),
         task: Some(task.into()),
-        at: At(0),
+        at: Timestamp(0),
         silence: None,
         content: error(),
     };
@@ -178,7 +178,7 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
             let context = Context {
                 language: Language::En,
                 timezone: chrono_tz::Tz::UTC,
-                now: At(0),
+                now: Timestamp(0),
                 public_url: None,
                 by_device: false,
                 budget: None,
@@ -186,7 +186,7 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
             };
             let message = compose(&notices, &context).message;
             for message in [message.clone(), message.plain(&channel.limits(), 1_000)] {
-                let call = channel.call(&message, &channel.receivers()[0], At(0)).unwrap();
+                let call = channel.call(&message, &channel.receivers()[0], Timestamp(0)).unwrap();
                 let body = String::from_utf8(call.body).unwrap();
                 let body = body.replace("\\\"", "\"").replace("\\\\<", "<").replace("&lt;", "&\u{200b}lt;");
                 for mark in [

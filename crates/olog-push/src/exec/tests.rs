@@ -5,7 +5,7 @@ use olog_daemon::config::{Invalid, read_text};
 use super::*;
 use crate::Kind;
 
-const NIGHT: At = At(1_795_288_264_000);
+const NIGHT: Timestamp = Timestamp(1_795_288_264_000);
 
 fn exec(text: &str) -> Result<Exec, Invalid> {
     read_text("hub.toml", text, Exec::take).map(Option::unwrap)
@@ -27,7 +27,7 @@ fn message() -> Message {
             device: Some("comsrv".into()),
             task: Some("mysql".into()),
             incident: Some(17),
-            at: At(1_795_288_263_000),
+            at: Timestamp(1_795_288_263_000),
         }],
     }
 }

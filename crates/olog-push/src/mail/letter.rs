@@ -8,7 +8,7 @@ use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::Message;
 
@@ -16,7 +16,7 @@ use crate::Message;
 const LINE_MAX: usize = 78;
 
 /// The letter's bytes, or why there is none.
-pub(super) fn write(from: &Mailbox, to: &[&Address], message: &Message, now: At) -> Result<Vec<u8>, String> {
+pub(super) fn write(from: &Mailbox, to: &[&Address], message: &Message, now: Timestamp) -> Result<Vec<u8>, String> {
     let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
     let mut builder = lettre::Message::builder()
         .from(from.clone())
@@ -93,7 +93,7 @@ mod tests {
             text: "x".into(),
             about: Vec::new(),
         };
-        let letter = write(&"olog@example.com".parse().unwrap(), &to, &message, At(0)).unwrap();
+        let letter = write(&"olog@example.com".parse().unwrap(), &to, &message, Timestamp(0)).unwrap();
         let letter = String::from_utf8(letter).unwrap();
         let head = letter.split("\r\n\r\n").next().unwrap();
         for line in head.split("\r\n") {

@@ -9,7 +9,7 @@ use super::*;
 use crate::Refusal;
 
 /// 2026-11-22 03:11:04 in Shanghai.
-const NIGHT: At = At(1_795_288_264_000);
+const NIGHT: Timestamp = Timestamp(1_795_288_264_000);
 
 fn mail(text: &str) -> Result<Mail, Invalid> {
     let taken = read_text("hub.toml", text, Mail::take);

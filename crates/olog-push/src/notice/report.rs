@@ -1,6 +1,6 @@
 //! One report, as a push tells it and as its page begins: the same value for both, so that they cannot disagree.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Reopened, ResolvedBy};
@@ -10,14 +10,14 @@ use super::{Reopened, ResolvedBy};
 #[serde(default)]
 pub struct ReportFacts {
     /// The window, from here …
-    pub from: At,
+    pub from: Timestamp,
     /// … to here.
-    pub to: At,
+    pub to: Timestamp,
     /// Its number at the hub, once it is stored: `olog-hub report show N`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
     /// When it was made.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// Devices by their word.
     pub devices: StateCounts,
     /// Tasks by their word.
@@ -99,23 +99,23 @@ pub struct OpenProblem {
     /// The incident's number.
     pub incident: Option<u64>,
     /// Its begin.
-    pub since: At,
+    pub since: Timestamp,
     /// How often it was seen.
     pub n_seen: u64,
     /// Its latest text.
     pub text: String,
     /// When the task was last well.
-    pub last_good_at: Option<At>,
+    pub last_good_at: Option<Timestamp>,
     /// When it should have come.
-    pub due_at: Option<At>,
+    pub due_at: Option<Timestamp>,
     /// When a person acknowledged it.
-    pub acknowledged_at: Option<At>,
+    pub acknowledged_at: Option<Timestamp>,
     /// How often it began, and when for the first time, if that was more than once: `since` and `n_seen` are of the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begun: Option<Reopened>,
     /// It comes and goes, and is over for now since then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recovered_at: Option<At>,
+    pub recovered_at: Option<Timestamp>,
     /// How to reach the device.
     pub address: Option<String>,
 }
@@ -133,9 +133,9 @@ pub struct ClosedIncident {
     /// All behind one address.
     pub same_site: bool,
     /// From …
-    pub began_at: At,
+    pub began_at: Timestamp,
     /// … to.
-    pub ended_at: At,
+    pub ended_at: Timestamp,
     /// What showed its end.
     pub ground: Option<ResolvedBy>,
     /// How often it was seen.
@@ -151,9 +151,9 @@ pub struct CompletedRun {
     /// `device/task`.
     pub name: String,
     /// When it began, if that is known.
-    pub began_at: Option<At>,
+    pub began_at: Option<Timestamp>,
     /// When it was done.
-    pub ended_at: At,
+    pub ended_at: Timestamp,
 }
 
 /// A device in a line.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike as _, TimeZone as _};
 use chrono_tz::Tz;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use unic_langid::LanguageIdentifier;
 
 /// The languages that Olog speaks.
@@ -66,7 +66,7 @@ pub struct Localizer {
     /// Of every time.
     pub timezone: Tz,
     /// Today is its day.
-    pub now: At,
+    pub now: Timestamp,
 }
 
 impl Localizer {
@@ -94,32 +94,32 @@ impl Localizer {
         parts.join(&self.word("sentence-space"))
     }
 
-    fn local(&self, at: At) -> DateTime<Tz> {
+    fn local(&self, at: Timestamp) -> DateTime<Tz> {
         let utc = DateTime::from_timestamp_millis(at.0).unwrap_or_default();
         self.timezone.from_utc_datetime(&utc.naive_utc())
     }
 
     /// `03:11`, with its day when that is not today.
-    pub fn time(&self, at: At) -> String {
+    pub fn time(&self, at: Timestamp) -> String {
         self.format(at, "%H:%M", "format-day")
     }
 
     /// `23 Nov`.
-    pub fn day(&self, at: At) -> String {
+    pub fn day(&self, at: Timestamp) -> String {
         self.local(at).format(&self.word("format-day-only")).to_string()
     }
 
     /// `23 Nov 11:00`, whatever day it is.
-    pub fn day_time(&self, at: At) -> String {
+    pub fn day_time(&self, at: Timestamp) -> String {
         self.local(at).format(&self.word("format-day")).to_string()
     }
 
     /// `03:11:04`, with its day when that is not today.
-    pub fn time_exact(&self, at: At) -> String {
+    pub fn time_exact(&self, at: Timestamp) -> String {
         self.format(at, "%H:%M:%S", "format-day-seconds")
     }
 
-    fn format(&self, at: At, today: &str, other_day: &str) -> String {
+    fn format(&self, at: Timestamp, today: &str, other_day: &str) -> String {
         let (local, now) = (self.local(at), self.local(self.now));
         let is_today = (local.year(), local.ordinal()) == (now.year(), now.ordinal());
         let pattern = if is_today { today.to_owned() } else { self.word(other_day) };
@@ -127,7 +127,7 @@ impl Localizer {
     }
 
     /// `03:10–03:12`; a range that crosses midnight shows both dates.
-    pub fn range(&self, from: At, to: At) -> String {
+    pub fn range(&self, from: Timestamp, to: Timestamp) -> String {
         let (from, to) = (from.min(to), from.max(to));
         let (a, b) = (self.local(from), self.local(to));
         if (a.year(), a.ordinal()) != (b.year(), b.ordinal()) {
@@ -171,7 +171,7 @@ impl Localizer {
     }
 
     /// As [`Localizer::late`], where how late it is has to be a sentence of its own.
-    pub fn late_then(&self, at: At, what: String) -> String {
+    pub fn late_then(&self, at: Timestamp, what: String) -> String {
         let late = self.now.since(at);
         if late <= super::LATE_AFTER {
             return what;
@@ -180,7 +180,7 @@ impl Localizer {
     }
 
     /// The sentence as it is said now, or with how late it is.
-    pub fn late(&self, at: At, what: String) -> String {
+    pub fn late(&self, at: Timestamp, what: String) -> String {
         let late = self.now.since(at);
         if late <= super::LATE_AFTER {
             return what;

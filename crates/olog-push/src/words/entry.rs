@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use olog_proto::{At, Excerpt, FINGERPRINTS_MAX};
+use olog_proto::{Excerpt, FINGERPRINTS_MAX, Timestamp};
 
 use crate::{About, Content, Notice, Reason, ResolvedBy, SystemCode};
 
@@ -99,7 +99,7 @@ impl<'a> MessageItem<'a> {
     }
 
     /// The instant that makes it late.
-    pub(super) fn late_at(&self, now: At) -> At {
+    pub(super) fn late_at(&self, now: Timestamp) -> Timestamp {
         if self.can_be_late() { self.notice.at } else { now }
     }
 
@@ -109,7 +109,7 @@ impl<'a> MessageItem<'a> {
     }
 
     /// By which entries are ordered.
-    fn key(&self) -> (u8, Option<&str>, At) {
+    fn key(&self) -> (u8, Option<&str>, Timestamp) {
         (self.rank(), self.notice.device.as_deref(), self.notice.at)
     }
 

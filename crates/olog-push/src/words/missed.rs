@@ -219,10 +219,10 @@ mod tests {
     use super::super::{Context, Language, compose};
     use super::*;
     use crate::{Kind, Limits};
-    use olog_proto::At;
+    use olog_proto::Timestamp;
 
     /// 2026-11-22 04:00 in Shanghai.
-    const NOW: At = At(1_795_291_200_000);
+    const NOW: Timestamp = Timestamp(1_795_291_200_000);
     const MINUTE: i64 = 60_000;
 
     fn notice(kind: Kind, content: Content) -> Notice {

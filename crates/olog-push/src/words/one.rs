@@ -3,7 +3,7 @@
 //! [`rendered`] gives the words of an item, without layout; `several` uses it too. Numbers in a sentence are about what the sentence
 //! says: the age of a reopened incident counts from its latest beginning, and the time offline ends with the device's return.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::catalogue::{Arg, Localizer};
 use super::entry::MessageItem;
@@ -184,8 +184,11 @@ pub(super) fn rendered<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Rendered
             named.extend(LISTS.iter().filter_map(|key| Some((*key, names(say, args.get(*key)?).into()))));
             let number = |key: &str| args.get(key).and_then(|text| text.parse::<i64>().ok());
             named.push(("n", number("n").unwrap_or_default().into()));
-            named.push(("since", number("since").map_or_else(|| "none".to_owned(), |ms| say.time(At(ms))).into()));
-            let lasted = number("since").map(|ms| say.span(notice.at.since(At(ms)))).unwrap_or_default();
+            named.push((
+                "since",
+                number("since").map_or_else(|| "none".to_owned(), |ms| say.time(Timestamp(ms))).into(),
+            ));
+            let lasted = number("since").map(|ms| say.span(notice.at.since(Timestamp(ms)))).unwrap_or_default();
             named.push(("span", lasted.into()));
             named.push(("device", device.into()));
             named.push(("time", say.time(notice.at).into()));
@@ -348,7 +351,7 @@ fn over<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
 
 impl Localizer {
     /// What showed the end of an incident; a quiet one was last seen `at`.
-    pub fn ground(&self, ground: ResolvedBy, at: At) -> String {
+    pub fn ground(&self, ground: ResolvedBy, at: Timestamp) -> String {
         self.text(ground_key(ground), &[("time", self.time(at).into())])
     }
 }

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::catalogue::Localizer;
 use super::entry::{MessageItem, SameError};
@@ -312,7 +312,7 @@ fn together(
     }
     let args = [("where", place.into()), ("range", range.into()), ("n", total.into())];
     let sentence = say.text("merged-same", &args);
-    let oldest: At = times().min().unwrap_or(say.now);
+    let oldest: Timestamp = times().min().unwrap_or(say.now);
     page.push(Part::Text(if is_all { say.late(oldest, sentence) } else { sentence }));
     // Of many with one text not every one carries it.
     let text = entries.iter().find_map(|entry| match &entry.notice.content {

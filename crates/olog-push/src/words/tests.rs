@@ -12,7 +12,7 @@ use super::*;
 use crate::{Content, Kind, Reason, ResolvedBy, SystemCode};
 
 /// 2026-11-22 03:11:04 in Shanghai.
-const NIGHT: At = At(1_795_288_264_000);
+const NIGHT: Timestamp = Timestamp(1_795_288_264_000);
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
@@ -38,7 +38,7 @@ pub(super) fn wxpusher_like(body: usize, summary_chars: usize) -> Limits {
 
 const MYSQL: &str = "ERROR 2002 (HY000): Can't connect to local server through socket '/run/mysqld.sock' (111)";
 
-fn error_of(device: &str, task: &str, at: At, text: &str, why: Reason) -> Notice {
+fn error_of(device: &str, task: &str, at: Timestamp, text: &str, why: Reason) -> Notice {
     let all = olog_proto::fingerprint::fingerprints(text).iter().map(FingerprintText::fingerprint).collect();
     Notice {
         kind: Kind::Err,

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use olog_journeys::world::{Hub, World};
-use olog_proto::{At, Change, Excerpt, File, JoinLink, Suffix, What, fingerprint::fingerprints};
+use olog_proto::{Change, EventContent, Excerpt, File, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
 use olog_swarm::{Device, Session, any_certificate, now};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -38,20 +38,20 @@ async fn devices(hub: &Hub, n: usize) -> (JoinLink, Vec<Device>) {
 }
 
 /// What an agent with twenty tasks says: logs of runs, now and then with a few lines.
-fn seen(n: u64) -> What {
+fn seen(n: u64) -> EventContent {
     let text = format!("run {n}: 1834 files checked, 12 copied, 0 deleted, finished in 3.2 s\n");
     let file = File {
         task: format!("task{}", n % 20).parse().unwrap(),
-        suffix: Suffix::Log,
+        suffix: LogKind::Log,
         path: format!("/var/log/olog/task{}.log", n % 20),
         change: Change::Rewritten,
-        began_at: Some(olog_proto::DeviceTime(At(1_700_000_000_000))),
+        began_at: Some(olog_proto::DeviceTime(Timestamp(1_700_000_000_000))),
         closed: true,
         sibling_err: false,
         history: false,
         fingerprints: fingerprints(&text),
     };
-    What::Text { file, excerpt: Excerpt::of(&text) }
+    EventContent::Text { file, excerpt: Excerpt::of(&text) }
 }
 
 pub(crate) async fn ingest() -> Vec<Figure> {

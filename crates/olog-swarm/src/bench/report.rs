@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use olog_journeys::world::{Hub, World};
-use olog_proto::{At, Change, Excerpt, File, JoinLink, Suffix, What, fingerprint::fingerprints};
+use olog_proto::{Change, EventContent, Excerpt, File, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
 use olog_swarm::{Device, Session, any_certificate, now};
 
 use crate::hub::link;
@@ -86,27 +86,27 @@ async fn live(hub: &Hub, link: &JoinLink, name: &str, is_ill: bool) {
             let error = format!("task{i}: write error: No space left on device /srv/data{i}\n");
             match (i, day % 10) {
                 (15 | 16, 3) | (17 | 18, 7) => {
-                    one(&mut session, at, text(i, Suffix::Err, &error, at)).await;
+                    one(&mut session, at, text(i, LogKind::Err, &error, at)).await;
                     one(&mut session, at.plus(HOUR / 2), cleared(i)).await;
                 }
                 (15 | 16, _) => {}
                 (19, _) => one(&mut session, at, ended(i)).await,
-                _ => one(&mut session, at, text(i, Suffix::Log, "1834 files checked, 12 copied\n", at)).await,
+                _ => one(&mut session, at, text(i, LogKind::Log, "1834 files checked, 12 copied\n", at)).await,
             }
         }
     }
     for i in [3, 8].into_iter().filter(|_| is_ill) {
         let line = format!("task{i}: cannot reach 10.1.2.{i}: connection timed out after 30 s, retried 4 times\n");
-        one(&mut session, now(), text(i, Suffix::Err, &line.repeat(10), now())).await;
+        one(&mut session, now(), text(i, LogKind::Err, &line.repeat(10), now())).await;
     }
     assert!(hub.query::<i64>("SELECT COUNT(*) FROM events")[0] > 500);
 }
 
-async fn one(session: &mut Session, at: At, what: What) {
+async fn one(session: &mut Session, at: Timestamp, what: EventContent) {
     session.pump(1, 1, at, |_| what.clone()).await.unwrap();
 }
 
-fn text(i: u64, suffix: Suffix, text: &str, at: At) -> What {
+fn text(i: u64, suffix: LogKind, text: &str, at: Timestamp) -> EventContent {
     let file = File {
         task: format!("task{i}").parse().unwrap(),
         suffix,
@@ -116,18 +116,18 @@ fn text(i: u64, suffix: Suffix, text: &str, at: At) -> What {
         closed: true,
         sibling_err: false,
         history: false,
-        fingerprints: if suffix == Suffix::Log { Vec::new() } else { fingerprints(text) },
+        fingerprints: if suffix == LogKind::Log { Vec::new() } else { fingerprints(text) },
     };
-    What::Text { file, excerpt: Excerpt::of(text) }
+    EventContent::Text { file, excerpt: Excerpt::of(text) }
 }
 
-fn cleared(i: u64) -> What {
+fn cleared(i: u64) -> EventContent {
     let (task, path) = (format!("task{i}").parse().unwrap(), format!("/var/log/olog/task{i}"));
-    What::Cleared { task, suffix: Suffix::Err, path, deleted: true }
+    EventContent::Cleared { task, suffix: LogKind::Err, path, deleted: true }
 }
 
-fn ended(i: u64) -> What {
-    What::RunEnded {
+fn ended(i: u64) -> EventContent {
+    EventContent::RunEnded {
         task: format!("task{i}").parse().unwrap(),
         run: "run".to_owned(),
         exit: Some(0),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::{Router, routing::post};
 use olog_journeys::world::{Hub, World};
-use olog_proto::{At, Change, Excerpt, File, JoinLink, Suffix, What, fingerprint::fingerprints};
+use olog_proto::{Change, EventContent, Excerpt, File, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
 use olog_swarm::{Device, Session, any_certificate, now};
 use tokio::task::JoinSet;
 
@@ -21,7 +21,7 @@ const TASKS: u64 = 100;
 const ROUNDS: usize = 100;
 
 /// The error of a task: ten kinds of text, each with the device's own numbers.
-fn error(device: usize, n: u64) -> What {
+fn error(device: usize, n: u64) -> EventContent {
     let text = match n % 10 {
         0 => format!("rsync: write failed on /srv/data{n}: No space left on device (28)\n"),
         1 => format!(
@@ -37,16 +37,16 @@ fn error(device: usize, n: u64) -> What {
     };
     let file = File {
         task: format!("task{n}").parse().unwrap(),
-        suffix: Suffix::Err,
+        suffix: LogKind::Err,
         path: format!("/var/log/olog/task{n}.err"),
         change: Change::Rewritten,
-        began_at: Some(olog_proto::DeviceTime(At(1_700_000_000_000))),
+        began_at: Some(olog_proto::DeviceTime(Timestamp(1_700_000_000_000))),
         closed: true,
         sibling_err: false,
         history: false,
         fingerprints: fingerprints(&text),
     };
-    What::Text { file, excerpt: Excerpt::of(&text) }
+    EventContent::Text { file, excerpt: Excerpt::of(&text) }
 }
 
 async fn sessions(link: &JoinLink, from: usize, n: usize) -> Vec<Session> {
@@ -71,7 +71,7 @@ async fn lone(world: &World, session: &mut Session, round: usize) -> f64 {
     let what = |_| {
         let text = format!("disk {marker} has gone\n");
         let mut what = error(0, 0);
-        if let What::Text { file, excerpt } = &mut what {
+        if let EventContent::Text { file, excerpt } = &mut what {
             file.task = format!("alone{round}").parse().unwrap();
             file.fingerprints = fingerprints(&text);
             *excerpt = Excerpt::of(&text);

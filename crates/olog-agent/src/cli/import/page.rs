@@ -90,7 +90,7 @@ mod tests {
         let old = OldConfig::read(&file).unwrap();
         let outputs = vec![PathBuf::from("/ologs/olog_client.log"), PathBuf::from("/ologs/watch.err")];
         let cron = vec![CronLine { file: "/etc/crontab".into(), line: 3, outputs }];
-        let say = Localizer { language, timezone: chrono_tz::Tz::UTC, now: olog_proto::At(0) };
+        let say = Localizer { language, timezone: chrono_tz::Tz::UTC, now: olog_proto::Timestamp(0) };
         let words = |key: &str, args: &[(&'static str, &str)]| {
             let args: Vec<Arg<'_>> = args.iter().map(|(name, value)| (*name, (*value).into())).collect();
             say.text(key, &args)

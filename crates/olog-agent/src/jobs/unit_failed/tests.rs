@@ -34,7 +34,7 @@ impl Device {
             "starting\nconnect to db with password=hunter2 failed\ndb.service: Triggering OnFailure= dependencies.\n",
         );
         let client = Client::new("olog-agent", machine.path("agent.sock"));
-        let (clock, hand) = Clock::manual(At(1_795_910_400_000));
+        let (clock, hand) = Clock::manual(Timestamp(1_795_910_400_000));
         Device { machine, client, clock, hand, told: LastEnd::default() }
     }
 
@@ -152,7 +152,7 @@ async fn a_daemon_that_stays_active_has_recovered_and_one_that_restarts_in_a_loo
 #[test]
 fn only_a_run_that_ended_well_ends_what_a_look_sees() {
     let end = UnitEnd { result: "exit-code".into(), exit: Some(3), signal: None, duration: 0 };
-    let open = Open { format: 1, told_at: At(0), n_untold: 0, end };
+    let open = Open { format: 1, told_at: Timestamp(0), n_untold: 0, end };
     for (shown, expected) in [
         ("ActiveState=inactive Result=success ExecMainCode=1 ExecMainStatus=0", Next::Recovered),
         // Stopped by SIGTERM.
@@ -167,7 +167,7 @@ fn only_a_run_that_ended_well_ends_what_a_look_sees() {
     ] {
         let properties = shown.split(' ').filter_map(|one| one.split_once('='));
         let found = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        assert_eq!(next(&open, &found, At(1), Duration::from_secs(1_000)), expected, "{shown}");
+        assert_eq!(next(&open, &found, Timestamp(1), Duration::from_secs(1_000)), expected, "{shown}");
     }
 }
 

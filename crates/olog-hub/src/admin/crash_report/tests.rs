@@ -25,11 +25,11 @@ fn the_words_of_the_hub_come_before_all_but_a_kill() {
 fn one_cause_is_told_once_an_hour_and_another_at_once() {
     let full = Cause { how: "words".to_owned(), text: "the disk is full".to_owned() };
     let other = Cause { how: "watchdog".to_owned(), text: String::new() };
-    let told = LastNotified { at: At(10_000_000), cause: full.clone(), is_over: false };
-    assert!(is_same(&told, &full, At(10_000_000 + SAME_CAUSE - 1)));
-    assert!(!is_same(&told, &full, At(10_000_000 + SAME_CAUSE)));
-    assert!(!is_same(&told, &other, At(10_000_001)));
-    assert!(!is_same(&told, &full, At(0)), "the clock was set back");
+    let told = LastNotified { at: Timestamp(10_000_000), cause: full.clone(), is_over: false };
+    assert!(is_same(&told, &full, Timestamp(10_000_000 + SAME_CAUSE - 1)));
+    assert!(!is_same(&told, &full, Timestamp(10_000_000 + SAME_CAUSE)));
+    assert!(!is_same(&told, &other, Timestamp(10_000_001)));
+    assert!(!is_same(&told, &full, Timestamp(0)), "the clock was set back");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn what_was_told_is_remembered_until_the_hub_runs() {
     leave(dir, "cannot open the store");
     assert_eq!(traces::last_words(dir).as_deref(), Some("cannot open the store"));
     let cause = Cause { how: "words".to_owned(), text: "x".to_owned() };
-    assert!(traces::set_told(dir, &LastNotified { at: At(1), cause, is_over: false }));
+    assert!(traces::set_told(dir, &LastNotified { at: Timestamp(1), cause, is_over: false }));
     assert!(clear(dir) && !clear(dir), "that it is back is told once");
     assert_eq!(traces::last_words(dir), None);
     assert!(traces::told(dir).is_some(), "the cause is remembered for the hour");

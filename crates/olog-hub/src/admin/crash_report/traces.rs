@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 const WORDS: &str = "down.words";
@@ -34,7 +34,7 @@ pub(super) struct Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LastNotified {
     /// When.
-    pub at: At,
+    pub at: Timestamp,
     /// What.
     pub cause: Cause,
     /// The hub has run since.

@@ -19,7 +19,7 @@ fn imported(text: &str, declare: bool, language: Language, own: &str) -> Importe
     fs::write(&file, text).unwrap();
     let old = OldConfig::read(&file).unwrap();
     let live = read_text("hub.toml", own, |table| Config::take(table, Path::new("/"))).unwrap().live;
-    let say = Localizer { language, timezone: chrono_tz::Tz::UTC, now: olog_proto::At(0) };
+    let say = Localizer { language, timezone: chrono_tz::Tz::UTC, now: olog_proto::Timestamp(0) };
     let words = |key: &str, args: &[(&'static str, &str)]| {
         let args: Vec<Arg<'_>> = args.iter().map(|(name, value)| (*name, (*value).into())).collect();
         say.text(key, &args)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use olog_daemon::config::Source;
-use olog_proto::{DeviceName, name::Suffix};
+use olog_proto::{DeviceName, name::LogKind};
 use toml::{Table, Value};
 
 use super::{SetupError, ask::Asker, place, report};
@@ -128,7 +128,7 @@ fn is_address(text: &str) -> bool {
 
 fn has_log_files(folder: &Path) -> bool {
     let mut entries = fs::read_dir(folder).into_iter().flatten().flatten().take(LOOKED_AT);
-    entries.any(|entry| Suffix::of(entry.file_name().as_encoded_bytes()).is_some())
+    entries.any(|entry| LogKind::of(entry.file_name().as_encoded_bytes()).is_some())
 }
 
 fn host_name() -> Option<String> {

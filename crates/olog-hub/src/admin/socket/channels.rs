@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::{Answer, Verbs, VerbsState, Who, nearest};
 use crate::{
     apply,
-    config::Live,
+    config::ReloadableConfig,
     rules::budget::Budget,
     store::{StoreError, Tx, outbox},
     web::Problem,
@@ -42,7 +42,7 @@ pub struct ChannelRow {
     /// Receivers that were refused for good.
     pub refused: Vec<String>,
     /// When the oldest that waits was put there.
-    pub oldest_at: Option<At>,
+    pub oldest_at: Option<Timestamp>,
     /// Messages that it may send in a rolling day, if that is bounded.
     pub per_day: Option<u64>,
     /// Those that it has sent.
@@ -50,7 +50,7 @@ pub struct ChannelRow {
     /// Those that are left.
     pub left: Option<u64>,
     /// When the next one comes back.
-    pub next_slot_at: Option<At>,
+    pub next_slot_at: Option<Timestamp>,
 }
 
 /// The answer to `channel test`: by which number its result is asked for.
@@ -83,7 +83,7 @@ async fn list(State(verbs): VerbsState) -> Answer<Vec<ChannelRow>> {
 }
 
 /// Every configured channel, and those that are gone but still have notifications.
-pub(super) fn rows(tx: &mut Tx<'_>, live: &Live, now: At) -> Result<Vec<ChannelRow>, StoreError> {
+pub(super) fn rows(tx: &mut Tx<'_>, live: &ReloadableConfig, now: Timestamp) -> Result<Vec<ChannelRow>, StoreError> {
     let waiting = outbox::waiting(tx)?;
     let row = |channel: &Arc<olog_push::Channel>| {
         let facts = outbox::channel(tx, &channel.name)?;

@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use chrono_tz::Tz;
-use olog_proto::{At, Excerpt, FingerprintText, fingerprint};
+use olog_proto::{Excerpt, FingerprintText, Timestamp, fingerprint};
 use olog_push::Notice;
 use olog_push::words::{self, Localizer};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub struct Explained {
     /// What it is now, and what showed that.
     pub state: String,
     /// When it is told again, unless it is over or read before.
-    pub next_reminder_at: Option<At>,
+    pub next_reminder_at: Option<Timestamp>,
     /// What does not come before that: why.
     pub no_reminder: Option<String>,
     /// By what its latest text is known: each line of it that says what.
@@ -57,7 +57,7 @@ pub struct KnownBy {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SentNotice {
     /// When it was decided.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// Its kind, as a channel's `only.kinds` has it.
     pub kind: olog_push::Kind,
     /// Its title, as it would stand alone.
@@ -94,7 +94,7 @@ async fn why(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Explained>
 }
 
 /// All that is known of it; `None`: there is no such incident.
-fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Option<Explained>, StoreError> {
+fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<Option<Explained>, StoreError> {
     let Some(incident) = incidents::get(tx, id)? else { return Ok(None) };
     let say = Localizer { language: rules.language, timezone: rules.timezone, now };
     let task = tasks::of_incident(tx, id)?;
@@ -130,7 +130,7 @@ fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: At) -> Result<Option<Ex
     }))
 }
 
-fn next_reminder(rules: &Rules, task: Option<&Task>, id: u64) -> Option<At> {
+fn next_reminder(rules: &Rules, task: Option<&Task>, id: u64) -> Option<Timestamp> {
     let task = task?;
     match task.expect.missed().filter(|missed| missed.number == Some(id)) {
         Some(_) => task.expect.remind_at(&rules.expect),
@@ -139,7 +139,7 @@ fn next_reminder(rules: &Rules, task: Option<&Task>, id: u64) -> Option<At> {
 }
 
 /// Why nobody is reminded, if nobody is.
-fn no_reminder(say: &Localizer, incident: &Incident, next: Option<At>, entries: &[LedgerRow]) -> Option<String> {
+fn no_reminder(say: &Localizer, incident: &Incident, next: Option<Timestamp>, entries: &[LedgerRow]) -> Option<String> {
     let words = match (incident.ended_at, incident.subject.as_str(), entries.is_empty()) {
         _ if next.is_some() => return None,
         (Some(_), ..) => return None,
@@ -150,13 +150,13 @@ fn no_reminder(say: &Localizer, incident: &Incident, next: Option<At>, entries: 
     Some(say.word(words))
 }
 
-fn time(at: At, zone: Tz) -> String {
+fn time(at: Timestamp, zone: Tz) -> String {
     let utc = chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default();
     utc.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn state(say: &Localizer, incident: &Incident) -> String {
-    let at = |at: At| time(at, say.timezone).into();
+    let at = |at: Timestamp| time(at, say.timezone).into();
     let mut words = vec![match incident.ended_at {
         None => say.text("cli-incident-since", &[("began", at(incident.began_at))]),
         Some(ended_at) => {
@@ -264,7 +264,8 @@ fn waits(tx: &mut Tx<'_>, rules: &Rules, say: &Localizer, entry: &LedgerRow) -> 
 
 /// Why a notice has not left, in the hub's language.
 fn waits_words(say: &Localizer, waits: &WaitReason) -> String {
-    let then = |until: Option<At>| ("until", until.map_or_else(|| "-".to_owned(), |at| time(at, say.timezone)).into());
+    let then =
+        |until: Option<Timestamp>| ("until", until.map_or_else(|| "-".to_owned(), |at| time(at, say.timezone)).into());
     let said = |why: &Option<String>| ("why", why.clone().unwrap_or_default().into());
     match waits {
         WaitReason::Turn => say.word("cli-waits-turn"),

@@ -77,7 +77,7 @@ type ByOperator = fn(
     &mut crate::store::Tx<'_>,
     &crate::apply::Rules,
     u64,
-    olog_proto::At,
+    olog_proto::Timestamp,
 ) -> Result<ActionResult, crate::store::StoreError>;
 
 async fn each(verbs: &Verbs, numbers: &Numbers, verb: ByOperator) -> Answer<Handled> {

@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{Kind, ReportFacts};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -47,11 +47,11 @@ pub(super) struct ReportRow {
     /// Its number.
     pub id: i64,
     /// Its window, from …
-    pub from_at: At,
+    pub from_at: Timestamp,
     /// … to.
-    pub to_at: At,
+    pub to_at: Timestamp,
     /// When it was made.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// At its time (`daily`), or because a person asked (`asked`).
     pub kind: String,
     /// What had to be done.

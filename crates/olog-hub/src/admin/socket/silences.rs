@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use olog_daemon::socket::Peer;
-use olog_proto::{At, Fingerprint};
+use olog_proto::{Fingerprint, Timestamp};
 use olog_push::channel::glob;
 use serde::{Deserialize, Serialize};
 
@@ -35,11 +35,11 @@ pub struct AddSilence {
     /// Only this error.
     pub fingerprint: Option<String>,
     /// From then on; none: from now on.
-    pub from_at: Option<At>,
+    pub from_at: Option<Timestamp>,
     /// For so many ms.
     pub lasts: Option<i64>,
     /// Until then.
-    pub until_at: Option<At>,
+    pub until_at: Option<Timestamp>,
     /// Again and again, as crontab(5) has it.
     pub every: Option<String>,
     /// Of which time zone `every` is; none: the hub's.
@@ -117,7 +117,7 @@ async fn remarks(verbs: &Verbs, scope: &Scope) -> Result<Vec<Remark>, Problem> {
 }
 
 /// What was asked for, if it may be.
-fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: At) -> Result<New, Problem> {
+fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: Timestamp) -> Result<New, Problem> {
     let AddSilence { device, task, fingerprint, from_at, lasts, until_at, every, zone, comment } = request;
     if device.is_none() && task.is_none() {
         return Err(unfit(verbs.say().word("cli-refused-no-scope")));
@@ -160,7 +160,7 @@ fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: At) -> Result<
     Ok(New { scope, period, every, comment, made_by })
 }
 
-async fn make(verbs: &Verbs, new: Vec<New>, now: At) -> Result<Vec<ListedSilence>, Problem> {
+async fn make(verbs: &Verbs, new: Vec<New>, now: Timestamp) -> Result<Vec<ListedSilence>, Problem> {
     let write = move |tx: &mut Tx<'_>| {
         if silences::count(tx, now)? + new.len() as u64 > SILENCES_MAX {
             return Ok(None);

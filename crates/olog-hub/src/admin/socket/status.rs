@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, routing::get};
 use olog_daemon::workers::{WorkerState, WorkerStatus};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::fetch::{Fetched, fetch};
 use rustix::fs::{Access, access, statvfs};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Answer, ChannelRow, LIST_MAX, Remark, Verbs, VerbsState, channels};
 use crate::{
-    config::Live,
+    config::ReloadableConfig,
     store::{
         Tx,
         incidents::{self, Incident},
@@ -74,9 +74,9 @@ pub struct Status {
     /// Why the last report came without a link, if it did and the cause is still there.
     pub report_without_link: Option<String>,
     /// When the last report was made.
-    pub last_report_at: Option<At>,
+    pub last_report_at: Option<Timestamp>,
     /// When the next one comes.
-    pub next_report_at: Option<At>,
+    pub next_report_at: Option<Timestamp>,
     /// Duties of workers that fail, and workers that are stuck.
     pub failing: Vec<FailingDuty>,
     /// All workers and their duties, for machines.
@@ -99,7 +99,7 @@ pub struct FailingDuty {
     /// `watchman: reminders`, or the worker alone if it is stuck.
     pub name: String,
     /// Since when.
-    pub since_at: Option<At>,
+    pub since_at: Option<Timestamp>,
     /// Why.
     pub why: String,
 }
@@ -203,7 +203,7 @@ fn failing(workers: &[WorkerStatus]) -> Vec<FailingDuty> {
 const PAGE_ROOM: u64 = 1 << 20;
 
 /// Would the next report have a link? Only what can be seen without making one is looked at.
-async fn is_mended(live: &Live) -> bool {
+async fn is_mended(live: &ReloadableConfig) -> bool {
     let may_write = |dir: &Path| access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok();
     if let (Some(dir), Some(_)) = (&live.report.html_dir, &live.report.html_url) {
         let has_room =
@@ -216,7 +216,7 @@ async fn is_mended(live: &Live) -> bool {
 }
 
 /// Devices of hub.toml that never joined, while one of nearly that name did: the name is probably misspelt.
-fn declared_but_unknown(live: &Live, names: &[String]) -> Vec<Remark> {
+fn declared_but_unknown(live: &ReloadableConfig, names: &[String]) -> Vec<Remark> {
     let unknown = live.devices.iter().filter(|declared| !names.iter().any(|name| name == declared.name.as_str()));
     let remark = |declared: &crate::config::Declared| Remark::device(declared.name.as_str(), names);
     unknown.map(remark).filter(|remark| remark.nearest.is_some()).collect()

@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use olog_proto::{At, TaskName};
+use olog_proto::{TaskName, Timestamp};
 use olog_push::words::{self, Arg, Localizer};
 use serde::{Deserialize, Serialize};
 
@@ -35,11 +35,11 @@ pub struct TaskListRow {
     /// Is anything expected of it: `no`, `waiting` (it never came), `yes`, `off` (a person said so).
     pub expected: String,
     /// When it has to come next, or had to.
-    pub due_at: Option<At>,
+    pub due_at: Option<Timestamp>,
     /// When it was last well.
-    pub last_good_at: Option<At>,
+    pub last_good_at: Option<Timestamp>,
     /// When an error last came.
-    pub last_error_at: Option<At>,
+    pub last_error_at: Option<Timestamp>,
     /// Names that it had; its events may still have them.
     pub was: Vec<String>,
     /// Its device is an old client (olog.py).
@@ -54,17 +54,17 @@ pub(super) struct TaskShown {
     #[serde(flatten)]
     pub row: TaskListRow,
     /// Since when it is what it is, if that is known.
-    pub since_at: Option<At>,
+    pub since_at: Option<Timestamp>,
     /// Why it is that.
     pub why: String,
     /// What is expected of it, and what says so.
     pub expectation: String,
     /// LOST from then on, unless it comes.
-    pub late_at: Option<At>,
+    pub late_at: Option<Timestamp>,
     /// When any sign of it last came.
-    pub seen_at: Option<At>,
+    pub seen_at: Option<Timestamp>,
     /// Since when a run by `exec` is under way.
-    pub running_at: Option<At>,
+    pub running_at: Option<Timestamp>,
     /// What would change its state.
     pub changes: Vec<String>,
     /// All of it in sentences of the hub's language, a line each.
@@ -235,7 +235,7 @@ fn row(rules: &Rules, listed: &ListedTask) -> TaskListRow {
 }
 
 /// Why a task is what it is, since when, and what would change it; each sentence in the hub's language.
-fn explain(rules: &Rules, listed: &ListedTask, was: Vec<String>, now: At) -> TaskShown {
+fn explain(rules: &Rules, listed: &ListedTask, was: Vec<String>, now: Timestamp) -> TaskShown {
     let say = Localizer { language: rules.language, timezone: rules.timezone, now };
     let (task, row) = (&listed.task, TaskListRow { was, ..row(rules, listed) });
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
@@ -292,7 +292,7 @@ fn sentences(say: &Localizer, shown: &TaskShown) -> Vec<String> {
         ("since", since.into()),
         ("incident", row.incident.map_or_else(|| "none".to_owned(), |n| n.to_string()).into()),
     ];
-    let time = |key: &str, at: Option<At>| at.map(|at| say.text(key, &[("time", say.day_time(at).into())]));
+    let time = |key: &str, at: Option<Timestamp>| at.map(|at| say.text(key, &[("time", say.day_time(at).into())]));
     let times = [
         time("cli-task-running", shown.running_at),
         time("cli-task-good", row.last_good_at),

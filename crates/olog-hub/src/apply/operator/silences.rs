@@ -1,6 +1,6 @@
 //! Silences that the user makes and ends, and errors of which the user says that they are none.
 
-use olog_proto::{At, Fingerprint, FingerprintText, fingerprint};
+use olog_proto::{Fingerprint, FingerprintText, Timestamp, fingerprint};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// Makes a silence.
-pub fn silence(tx: &mut Tx<'_>, new: &New, now: At) -> Result<ListedSilence, StoreError> {
+pub fn silence(tx: &mut Tx<'_>, new: &New, now: Timestamp) -> Result<ListedSilence, StoreError> {
     let id = silences::add(tx, new, now)?;
     tx.note(Line::new("silence made").why(format!("silence {id} by {}: {}", new.made_by, new.comment)));
     silences::get(tx, id, now)?.ok_or_else(|| StoreError::Row("no row of a new silence".to_owned()))
 }
 
 /// Ends a silence; the watchman tells what it held. False: there is none of that number, or it is over.
-pub fn end_silence(tx: &mut Tx<'_>, id: u64, now: At) -> Result<bool, StoreError> {
+pub fn end_silence(tx: &mut Tx<'_>, id: u64, now: Timestamp) -> Result<bool, StoreError> {
     let was_kept = silences::end(tx, id, now)?;
     if was_kept {
         tx.note(Line::new("silence ended").why(format!("silence {id}")));
@@ -64,7 +64,7 @@ pub fn not_an_error(
     only: Option<Fingerprint>,
     wide: SuppressScope,
     made_by: &str,
-    now: At,
+    now: Timestamp,
 ) -> Result<Errors, StoreError> {
     let Some(incident) = incidents::get(tx, id)? else { return Ok(Errors::Unknown) };
     let Some(device) = incident.device.filter(|_| incident.subject == Subject::Task.as_str()) else {

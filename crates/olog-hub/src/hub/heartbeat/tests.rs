@@ -1,7 +1,7 @@
 //! A store of its own, and somebody on the loopback who expects the hub.
 
 use olog_daemon::config::Source;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -56,13 +56,13 @@ struct Running {
     folder: tempfile::TempDir,
     store: Store,
     workers: Workers,
-    live: watch::Sender<Arc<Live>>,
+    live: watch::Sender<Arc<ReloadableConfig>>,
     stop: CancellationToken,
     rules: watch::Sender<Arc<Rules>>,
     tasks: JoinSet<()>,
 }
 
-fn live(folder: &std::path::Path, watchdog: &str) -> Arc<Live> {
+fn live(folder: &std::path::Path, watchdog: &str) -> Arc<ReloadableConfig> {
     let file = folder.join("hub.toml");
     let channel = "[[channel]]\nname = 'me'\ntype = 'wxpusher'\ntoken = 'AT_abcdefghijklmnop'\nuids = ['UID_a']\n";
     std::fs::write(&file, format!("language = 'en'\n{watchdog}\n{channel}")).unwrap();
@@ -72,7 +72,7 @@ fn live(folder: &std::path::Path, watchdog: &str) -> Arc<Live> {
 impl Running {
     async fn start(watchdog: &str) -> Running {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), At(0)).await.unwrap();
+        let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), Timestamp(0)).await.unwrap();
         let now = live(folder.path(), watchdog);
         let rules = watch::Sender::new(rules_of(&now));
         let live = watch::Sender::new(now);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn text_of(task: usize, suffix: Suffix, word: usize) -> What {
+fn text_of(task: usize, suffix: LogKind, word: usize) -> EventContent {
     let words = ["no space left", "connection refused", "timed out", ""];
     let text = words[word % words.len()];
     let file = File {
@@ -19,21 +19,21 @@ fn text_of(task: usize, suffix: Suffix, word: usize) -> What {
         history: false,
         fingerprints: fingerprints(text),
     };
-    What::Text { file, excerpt: Excerpt::of(text) }
+    EventContent::Text { file, excerpt: Excerpt::of(text) }
 }
 
-fn what() -> impl Strategy<Value = What> {
-    let suffix = prop::sample::select(vec![Suffix::Err, Suffix::Log, Suffix::Scanerr, Suffix::Msg]);
+fn what() -> impl Strategy<Value = EventContent> {
+    let suffix = prop::sample::select(vec![LogKind::Err, LogKind::Log, LogKind::Scanerr, LogKind::Msg]);
     let task = 0..3_usize;
     prop_oneof![
         6 => (task.clone(), suffix, 0..4_usize).prop_map(|(task, suffix, word)| text_of(task, suffix, word)),
-        1 => task.clone().prop_map(|task| What::Cleared {
+        1 => task.clone().prop_map(|task| EventContent::Cleared {
             task: format!("task{task}").parse().unwrap(),
-            suffix: Suffix::Err,
+            suffix: LogKind::Err,
             path: format!("/ologs/task{task}.err"),
             deleted: true,
         }),
-        2 => (task, prop::option::of(0..2)).prop_map(|(task, exit)| What::RunEnded {
+        2 => (task, prop::option::of(0..2)).prop_map(|(task, exit)| EventContent::RunEnded {
             task: format!("task{task}").parse().unwrap(),
             run: "r".to_owned(),
             exit,

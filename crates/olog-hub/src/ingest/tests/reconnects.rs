@@ -33,7 +33,7 @@ async fn a_thousand_devices_that_reconnect_at_once_each_go_on_where_they_were() 
                     let connected = ingest.connect(start(n, round + 1)).await.unwrap();
                     let Connected::Known { device, acked, .. } = connected else { panic!("{connected:?}") };
                     assert_eq!(acked, round, "device {n}");
-                    let run = What::RunStarted { task: "t".parse().unwrap(), run: "r".into() };
+                    let run = EventContent::RunStarted { task: "t".parse().unwrap(), run: "r".into() };
                     let taken = ingest.events(device, epoch_of(1), 0, vec![event(round + 1, run)]).await;
                     assert_eq!(taken.unwrap(), round + 1, "device {n}");
                     ingest.disconnected(device, None, "cut".to_owned(), NOW).await;

@@ -18,7 +18,7 @@ async fn plant(bench: &Bench, sql: &'static str, text: &'static str) {
 fn ran(n: u64, task: &str) -> Event {
     event(
         n,
-        What::RunEnded {
+        EventContent::RunEnded {
             task: task.parse().unwrap(),
             run: "r".into(),
             exit: Some(0),
@@ -116,7 +116,7 @@ async fn a_note_from_before_the_hubs_hour_is_put_into_the_outbox_with_the_hubs_t
             over: false,
             once: false,
         };
-        let mut note = event(1, What::Note(note));
+        let mut note = event(1, EventContent::Note(note));
         note.at = DeviceTime(NOW.plus(-8 * 86_400_000));
         bench.put(vec![note]).await.unwrap();
         let row = bench.store.store.read(|tx| tx.query_one("SELECT made_at FROM outbox", &[])).await.unwrap().unwrap();

@@ -20,7 +20,7 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 async fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
-    let (clock, hand) = Clock::manual(At(1_000_000));
+    let (clock, hand) = Clock::manual(Timestamp(1_000_000));
     let url = StoreUrl::Sqlite(dir.path().join("olog.db"));
     let (store, opened) = Store::open(&url, clock.now()).await.unwrap();
     assert_eq!(opened, Opened::Fresh);
@@ -61,7 +61,7 @@ impl World {
     }
 }
 
-fn hello(name: &str, key: [u8; 32], now: At) -> SessionStart {
+fn hello(name: &str, key: [u8; 32], now: Timestamp) -> SessionStart {
     let id = olog_proto::event::Id128([1; 16]);
     let (version, address) = (String::new(), None);
     let name = name.parse().unwrap();
@@ -124,7 +124,7 @@ async fn a_replacement_keeps_the_row_and_kills_the_old_key_at_once() {
         peer: HERE,
         skew_ms: 0,
     };
-    let (place, _) = world.sessions.take(world.sessions.reservation(), who, At(0));
+    let (place, _) = world.sessions.take(world.sessions.reservation(), who, Timestamp(0));
 
     let secret = world.link(Some("comsrv"), 60, 1).await;
     assert_eq!(world.join(secret, "debian", 2).await.unwrap(), "comsrv");

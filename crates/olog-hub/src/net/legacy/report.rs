@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::HashMap, fmt};
 use chrono::{NaiveDateTime, TimeZone as _};
 use chrono_tz::Tz;
 use olog_proto::{
-    At, BootId, Change, DeviceTime, Event, Excerpt, File, Suffix, TaskName, What, clean,
+    BootId, Change, DeviceTime, Event, EventContent, Excerpt, File, LogKind, TaskName, Timestamp, clean,
     fingerprint::fingerprints,
     name::escape,
     redact::{Before, Redactor},
@@ -31,7 +31,7 @@ const DETAIL_MAX: usize = 1_050;
 pub(super) struct ReportedTask {
     task: TaskName,
     is_ok: bool,
-    at: At,
+    at: Timestamp,
     detail: String,
 }
 
@@ -50,13 +50,13 @@ pub(super) struct TaskReport {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct KnownTimes {
     /// Last good.
-    pub(super) good_at: Option<At>,
+    pub(super) good_at: Option<Timestamp>,
     /// Last error.
-    pub(super) error_at: Option<At>,
+    pub(super) error_at: Option<Timestamp>,
 }
 
 /// Reads a report.
-pub(super) fn parse(text: &str, zone: Tz, now: At) -> Result<TaskReport, serde_json::Error> {
+pub(super) fn parse(text: &str, zone: Tz, now: Timestamp) -> Result<TaskReport, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let report = reader.deserialize_map(ReportVisitor { zone, now })?;
     reader.end()?;
@@ -65,7 +65,7 @@ pub(super) fn parse(text: &str, zone: Tz, now: At) -> Result<TaskReport, serde_j
 
 struct ReportVisitor {
     zone: Tz,
-    now: At,
+    now: Timestamp,
 }
 
 impl<'de> Visitor<'de> for ReportVisitor {
@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for ReportVisitor {
     }
 }
 
-fn reported_task(name: &str, value: &Value, zone: Tz, now: At) -> Option<ReportedTask> {
+fn reported_task(name: &str, value: &Value, zone: Tz, now: Timestamp) -> Option<ReportedTask> {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let task = TaskName::try_from(escape(name.as_bytes())).ok()?;
     let is_ok = match text("state")? {
@@ -105,14 +105,14 @@ fn reported_task(name: &str, value: &Value, zone: Tz, now: At) -> Option<Reporte
     Some(ReportedTask { task, is_ok, at: instant(text("logdate")?, zone)?.min(now), detail: detail.to_owned() })
 }
 
-fn instant(logdate: &str, zone: Tz) -> Option<At> {
+fn instant(logdate: &str, zone: Tz) -> Option<Timestamp> {
     let local = NaiveDateTime::parse_from_str(logdate.trim(), "%Y-%m-%d %H:%M:%S%.f").ok()?;
     // In the hour that comes twice, the first; a time that a change of the clock leaves out is read as if in UTC.
     let at = zone
         .from_local_datetime(&local)
         .earliest()
         .map_or(local.and_utc().timestamp_millis(), |at| at.timestamp_millis());
-    Some(At(at))
+    Some(Timestamp(at))
 }
 
 impl TaskReport {
@@ -147,11 +147,11 @@ impl TaskReport {
 }
 
 impl ReportedTask {
-    fn what(self, redactor: &Redactor) -> What {
+    fn what(self, redactor: &Redactor) -> EventContent {
         let text = redactor.redact(&clean::log_text(&self.detail), &Before::Nothing);
         let text = text.trim();
         let (suffix, fingerprints) =
-            if self.is_ok { (Suffix::Log, Vec::new()) } else { (Suffix::Scanerr, fingerprints(text)) };
+            if self.is_ok { (LogKind::Log, Vec::new()) } else { (LogKind::Scanerr, fingerprints(text)) };
         let file = File {
             task: self.task,
             suffix,
@@ -164,7 +164,7 @@ impl ReportedTask {
             history: false,
             fingerprints,
         };
-        What::Text { file, excerpt: Excerpt::of(text) }
+        EventContent::Text { file, excerpt: Excerpt::of(text) }
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    const NOW: At = At(1_800_000_000_000); // 2027-01-15 16:00:00 in Shanghai
+    const NOW: Timestamp = Timestamp(1_800_000_000_000); // 2027-01-15 16:00:00 in Shanghai
 
     fn parse(value: &Value) -> TaskReport {
         super::parse(&value.to_string(), chrono_tz::Asia::Shanghai, NOW).unwrap()
@@ -193,12 +193,12 @@ mod tests {
     fn an_ok_is_a_run_and_an_err_is_an_error_for_the_report_only() {
         let mut known = HashMap::new();
         let good = events(&one("ok", "2027-01-15 03:30:00", "done"), &mut known).remove(0);
-        assert_eq!((good.n, good.at), (1, DeviceTime(At(1_799_955_000_000))));
-        let What::Text { file, excerpt } = good.what else { panic!("not a text") };
-        assert_eq!((file.suffix, file.began_at, excerpt.head()), (Suffix::Log, Some(good.at), "done"));
+        assert_eq!((good.n, good.at), (1, DeviceTime(Timestamp(1_799_955_000_000))));
+        let EventContent::Text { file, excerpt } = good.what else { panic!("not a text") };
+        assert_eq!((file.suffix, file.began_at, excerpt.head()), (LogKind::Log, Some(good.at), "done"));
         let bad = events(&one("err", "2027-01-15 04:00:00", "no space left"), &mut known).remove(0);
-        let What::Text { file, .. } = bad.what else { panic!("not a text") };
-        assert_eq!((file.suffix, file.fingerprints.len()), (Suffix::Scanerr, 1));
+        let EventContent::Text { file, .. } = bad.what else { panic!("not a text") };
+        assert_eq!((file.suffix, file.fingerprints.len()), (LogKind::Scanerr, 1));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
     fn secrets_escapes_and_long_texts_do_not_get_through() {
         let detail = format!("\u{1b}[31mpassword=hunter2pass\u{202e} {}", "错".repeat(5_000));
         let event = events(&one("err", "2027-01-15 03:30:00", &detail), &mut HashMap::new()).remove(0);
-        let What::Text { file, excerpt } = &event.what else { panic!("not a text") };
+        let EventContent::Text { file, excerpt } = &event.what else { panic!("not a text") };
         assert!(!event.what.kind().is_empty() && event.is_bounded() && file.path.is_empty());
         assert!(
             excerpt.head().starts_with("password=***") && !excerpt.head().contains('\u{202e}'),

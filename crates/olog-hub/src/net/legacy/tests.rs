@@ -18,7 +18,7 @@ use crate::{
 };
 
 const TOKEN: &str = "AT_theOldToken";
-const NOW: At = At(1_800_000_000_000);
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
 /// Half an hour before [`NOW`].
 const EARLIER: &str = "2027-01-15 07:30:00";
 

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use olog_daemon::secret::Secret;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -60,7 +60,7 @@ struct Envelope<'a> {
 }
 
 /// The messages of a text, usually one. The first that is refused refuses all.
-pub(super) fn read(text: &str, token: &Secret, now: At) -> Result<Vec<Signed>, WireError> {
+pub(super) fn read(text: &str, token: &Secret, now: Timestamp) -> Result<Vec<Signed>, WireError> {
     let mut found = Vec::new();
     for envelope in serde_json::Deserializer::from_str(text).into_iter::<Envelope<'_>>() {
         let envelope = envelope.map_err(|error| WireError::Form(error.to_string()))?;
@@ -72,7 +72,7 @@ pub(super) fn read(text: &str, token: &Secret, now: At) -> Result<Vec<Signed>, W
     if found.is_empty() { Err(WireError::Form("it is empty".to_owned())) } else { Ok(found) }
 }
 
-fn check(envelope: Envelope<'_>, token: &Secret, now: At) -> Result<Signed, WireError> {
+fn check(envelope: Envelope<'_>, token: &Secret, now: Timestamp) -> Result<Signed, WireError> {
     let digits = envelope.timestamp.get();
     let seconds = digits.parse::<f64>().map_err(|_| WireError::Form("its timestamp is not a number".to_owned()))?;
     let payload = envelope.payload.into_owned();
@@ -90,7 +90,7 @@ fn check(envelope: Envelope<'_>, token: &Secret, now: At) -> Result<Signed, Wire
 }
 
 /// A message of the hub.
-pub(super) fn write(payload: &str, token: &Secret, now: At) -> String {
+pub(super) fn write(payload: &str, token: &Secret, now: Timestamp) -> String {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of any year are far below 2^53")]
     let digits = printed(now.0 as f64 / 1000.0);
     let checksum = checksum(payload, &digits, token);
@@ -122,7 +122,7 @@ fn checksum(payload: &str, digits: &str, token: &Secret) -> String {
 mod tests {
     use super::*;
 
-    const NOW: At = At(1_764_292_327_123);
+    const NOW: Timestamp = Timestamp(1_764_292_327_123);
 
     fn token() -> Secret {
         Secret::new("AT_abc").unwrap()
@@ -149,7 +149,7 @@ mod tests {
         let text = write("report now", &token(), NOW);
         assert!(text.contains("\"timestamp\": 1764292327.123,"), "{text}");
         assert_eq!(read(&text).unwrap(), [Signed { payload: "report now".into(), skew_ms: 0 }]);
-        assert!(write("ping", &token(), At(1_764_292_327_000)).contains("\"timestamp\": 1764292327.0,"));
+        assert!(write("ping", &token(), Timestamp(1_764_292_327_000)).contains("\"timestamp\": 1764292327.0,"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod workers;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use olog_daemon::{clock::Hand, config::read_text, socket::Client};
-use olog_proto::{At, DeviceName, What, event::Id128};
+use olog_proto::{DeviceName, EventContent, Timestamp, event::Id128};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -35,7 +35,7 @@ async fn world_in(dir: tempfile::TempDir, more: &str) -> World {
     let folder = dir.path().to_owned();
     let config = read_text("hub.toml", &text, |table| Config::take(table, &folder)).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
-    let (clock, hand) = Clock::manual(At(1_800_000_000_000));
+    let (clock, hand) = Clock::manual(Timestamp(1_800_000_000_000));
     let hub = Hub::start(config, None, clock.clone()).await.unwrap();
     World { hub, verbs, clock, hand, dir }
 }
@@ -75,7 +75,7 @@ impl Agent {
             boot: Id128([self.boot; 16]),
             up: 0,
             nonce,
-            time: At(1_800_000_000_000),
+            time: Timestamp(1_800_000_000_000),
             signature: self.secret.sign(&proof),
         }
     }
@@ -142,8 +142,15 @@ async fn next(socket: &mut Socket) -> Option<HubFrame> {
 }
 
 fn event(n: u64) -> Event {
-    let run = What::RunStarted { task: "t".to_owned().try_into().unwrap(), run: "r".into() };
-    Event { n, at: olog_proto::DeviceTime(At(1_800_000_000_000)), boot: Id128([1; 16]), up: n, what: run, pushed: None }
+    let run = EventContent::RunStarted { task: "t".to_owned().try_into().unwrap(), run: "r".into() };
+    Event {
+        n,
+        at: olog_proto::DeviceTime(Timestamp(1_800_000_000_000)),
+        boot: Id128([1; 16]),
+        up: n,
+        what: run,
+        pushed: None,
+    }
 }
 
 fn events(from: u64, n: u64) -> AgentFrame {

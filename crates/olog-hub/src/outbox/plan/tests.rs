@@ -3,7 +3,7 @@ use olog_push::{Kind, Notice, SystemCode};
 use super::*;
 use crate::apply;
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 
 fn receiver(id: &str) -> Receiver {
     Receiver { id: id.to_owned() }

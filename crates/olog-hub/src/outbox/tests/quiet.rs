@@ -25,7 +25,7 @@ fn remind(task: &str) -> Notice {
     Notice { kind: Kind::Remind, content, ..error(task) }
 }
 
-fn report(made_at: At) -> Notice {
+fn report(made_at: Timestamp) -> Notice {
     let facts = ReportFacts { from: made_at.plus(-24 * HOUR), to: made_at, made_at, ..Default::default() };
     let content = Content::Report(Box::new(facts));
     Notice { kind: Kind::Report, incident: None, device: None, task: None, content, ..error("report") }

@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, Datelike as _, NaiveTime, Timelike as _};
 use chrono_tz::Tz;
-use olog_proto::{At, Change, Event, Suffix, What};
+use olog_proto::{Change, Event, EventContent, LogKind, Timestamp};
 use olog_push::Cadence;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ const AGAINST: u32 = 4;
 #[serde(default)]
 pub(super) struct Runs {
     /// The last ones, the latest at the end.
-    recent: Vec<At>,
+    recent: Vec<Timestamp>,
     even: Even,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Runs {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Even {
-    first: At,
+    first: Timestamp,
     n_gaps: u32,
     min: i64,
     max: i64,
@@ -84,15 +84,17 @@ pub(super) struct LearntSchedule {
 pub(super) struct Watched {
     pub(super) habit: LearntSchedule,
     /// From then on.
-    pub(super) from: At,
+    pub(super) from: Timestamp,
     /// Runs in a row that do not fit.
     against: u32,
 }
 
 /// When the event's run began, if it is of a run and teaches. `seen_at`: when a sign of the task was last seen.
-pub(super) fn run_of(event: &Event, at: At, seen_at: Option<At>) -> Option<At> {
+pub(super) fn run_of(event: &Event, at: Timestamp, seen_at: Option<Timestamp>) -> Option<Timestamp> {
     match &event.what {
-        What::Text { file, .. } | What::Seen { file, .. } if file.suffix == Suffix::Log && !file.history => {
+        EventContent::Text { file, .. } | EventContent::Seen { file, .. }
+            if file.suffix == LogKind::Log && !file.history =>
+        {
             if file.change == Change::Grown {
                 // An old client names no path and tells every few minutes when a log was last written: one that grows all day
                 // has no runs.
@@ -102,14 +104,16 @@ pub(super) fn run_of(event: &Event, at: At, seen_at: Option<At>) -> Option<At> {
             // The beginning is by the same clock as the event.
             Some(file.began_at.map_or(at, |began| at.plus(began.since(event.at)).min(at)))
         }
-        What::Cleared { suffix: Suffix::Log, deleted: false, .. } | What::RunStarted { .. } => Some(at),
+        EventContent::Cleared { suffix: LogKind::Log, deleted: false, .. } | EventContent::RunStarted { .. } => {
+            Some(at)
+        }
         _ => None,
     }
 }
 
 impl Runs {
     /// A run began. False: it is one that is known.
-    pub(super) fn add(&mut self, at: At) -> bool {
+    pub(super) fn add(&mut self, at: Timestamp) -> bool {
         let Some(last) = self.recent.last().copied() else {
             self.recent.push(at);
             self.even.first = at;
@@ -142,7 +146,7 @@ impl Runs {
     }
 
     /// The latest.
-    pub(super) fn last(&self) -> Option<At> {
+    pub(super) fn last(&self) -> Option<Timestamp> {
         self.recent.last().copied()
     }
 
@@ -153,17 +157,17 @@ impl Runs {
 }
 
 impl Even {
-    fn mean(&self, last: At) -> i64 {
+    fn mean(&self, last: Timestamp) -> i64 {
         last.since(self.first) / i64::from(self.n_gaps.max(1))
     }
 
-    fn is_even(&self, last: At) -> bool {
+    fn is_even(&self, last: Timestamp) -> bool {
         let mean = self.mean(last);
         let uneven = (mean / 5).max(UNEVEN);
         self.max - mean <= uneven && mean - self.min <= uneven
     }
 
-    fn habit(&self, recent: &[At], last: At, zone: Tz) -> Option<LearntSchedule> {
+    fn habit(&self, recent: &[Timestamp], last: Timestamp, zone: Tz) -> Option<LearntSchedule> {
         let (span, period) = (last.since(self.first), self.mean(last));
         // The fewer runs, the more alike they have to be; and among uneven gaps some are always alike.
         let is_close = (self.max - period).max(period - self.min) <= (period / 10).max(UNEVEN);
@@ -173,7 +177,7 @@ impl Even {
         if self.n_gaps < RUNS - 1 || span < over || !is_sure {
             return None;
         }
-        let own: Vec<At> = recent.iter().copied().filter(|at| *at >= self.first).collect();
+        let own: Vec<Timestamp> = recent.iter().copied().filter(|at| *at >= self.first).collect();
         let cadence = if (period - DAY).abs() <= DAILY_WITHIN {
             let (minute, jitter) = minute_of_day(&own, zone);
             Cadence::Daily { minute, jitter }
@@ -188,9 +192,9 @@ impl Even {
 }
 
 /// Three weeks that are alike, counted back from the last run.
-fn weekly(recent: &[At], last: At, zone: Tz) -> Option<LearntSchedule> {
+fn weekly(recent: &[Timestamp], last: Timestamp, zone: Tz) -> Option<LearntSchedule> {
     // Weeks of the reader's clock: summer time moves no run.
-    let local = |at: At| {
+    let local = |at: Timestamp| {
         let utc = DateTime::from_timestamp_millis(at.0)?;
         Some(utc.with_timezone(&zone).naive_local().and_utc().timestamp_millis())
     };
@@ -226,7 +230,7 @@ fn weekly(recent: &[At], last: At, zone: Tz) -> Option<LearntSchedule> {
 
 impl LearntSchedule {
     /// When it comes again, last seen at `seen`: when it has to, and from when it is late.
-    pub(super) fn next(&self, seen: At, zone: Tz) -> (At, At) {
+    pub(super) fn next(&self, seen: Timestamp, zone: Tz) -> (Timestamp, Timestamp) {
         if self.period < HOUR {
             return (seen.plus(self.period), seen.plus((3 * self.period).max(15 * MINUTE)));
         }
@@ -250,7 +254,7 @@ impl LearntSchedule {
         Schedule::weekly(&slots?)
     }
 
-    fn fits(&self, gap: i64, at: At, zone: Tz) -> bool {
+    fn fits(&self, gap: i64, at: Timestamp, zone: Tz) -> bool {
         match &self.cadence {
             Cadence::Weekly { slots, .. } if slots.len() > 1 => {
                 let (weekday, minute) = (weekday(at, zone), minute_of_day(&[at], zone).0);
@@ -262,31 +266,31 @@ impl LearntSchedule {
 }
 
 impl Watched {
-    pub(super) fn new(habit: LearntSchedule, from: At) -> Watched {
+    pub(super) fn new(habit: LearntSchedule, from: Timestamp) -> Watched {
         Watched { habit, from, against: 0 }
     }
 
     /// A run came, this long after the one before. False: it is a habit no more.
-    pub(super) fn ran(&mut self, gap: i64, at: At, zone: Tz) -> bool {
+    pub(super) fn ran(&mut self, gap: i64, at: Timestamp, zone: Tz) -> bool {
         self.against = if self.habit.fits(gap, at, zone) { 0 } else { self.against.saturating_add(1) };
         self.against < AGAINST
     }
 }
 
-fn local(at: At, zone: Tz) -> DateTime<Tz> {
+fn local(at: Timestamp, zone: Tz) -> DateTime<Tz> {
     DateTime::from_timestamp_millis(at.0).unwrap_or_default().with_timezone(&zone)
 }
 
-fn weekday(at: At, zone: Tz) -> u32 {
+fn weekday(at: Timestamp, zone: Tz) -> u32 {
     local(at, zone).weekday().num_days_from_monday()
 }
 
 /// The middle of their minutes of the day, and how far they are from it, in minutes; around midnight too.
-fn minute_of_day(runs: &[At], zone: Tz) -> (u32, u32) {
-    let seconds = |at: &At| i64::from(local(*at, zone).num_seconds_from_midnight());
+fn minute_of_day(runs: &[Timestamp], zone: Tz) -> (u32, u32) {
+    let seconds = |at: &Timestamp| i64::from(local(*at, zone).num_seconds_from_midnight());
     let Some(last) = runs.last().map(seconds) else { return (0, 0) };
     // Half a day to both sides of the last one.
-    let from_last = |at: &At| (seconds(at) - last + 43_200).rem_euclid(86_400) - 43_200;
+    let from_last = |at: &Timestamp| (seconds(at) - last + 43_200).rem_euclid(86_400) - 43_200;
     let mut away: Vec<i64> = runs.iter().map(from_last).collect();
     away.sort_unstable();
     let middle = away.get(away.len() / 2).copied().unwrap_or(0);

@@ -2,7 +2,7 @@
 //!
 //! Pure, as its parent. A session that only breaks for a moment is no absence: the caller says since when the device was away, if it was.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::{AFTER_RETURN, Due, ExpectationPolicy, Facts, Plan, TaskContext};
 
@@ -11,8 +11,8 @@ impl Facts {
     /// was due meanwhile has a cause. True: something has changed.
     pub fn device_back(
         &mut self,
-        left_at: Option<At>,
-        now: At,
+        left_at: Option<Timestamp>,
+        now: Timestamp,
         known: &TaskContext<'_>,
         policy: &ExpectationPolicy,
     ) -> bool {
@@ -34,6 +34,6 @@ impl Facts {
 }
 
 /// A run that was due then could not take place.
-pub(super) fn explains((from, to): (At, At), due_at: At) -> bool {
+pub(super) fn explains((from, to): (Timestamp, Timestamp), due_at: Timestamp) -> bool {
     (from..=to).contains(&due_at)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::HOUR;
 use crate::rules::schedule::Schedule;
@@ -72,7 +72,7 @@ pub struct TaskContext<'a> {
     /// It never left a log nor a run: its silence is all that can be hoped for.
     pub is_alarm: bool,
     /// It was seen then, by facts that are older than expectations.
-    pub seen_at: Option<At>,
+    pub seen_at: Option<Timestamp>,
     /// When its device joined.
-    pub joined_at: At,
+    pub joined_at: Timestamp,
 }

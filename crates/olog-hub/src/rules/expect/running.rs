@@ -4,7 +4,7 @@
 //! event comes within [`REPORTED_WITHIN`] of the return, the run counts as vanished, which is an error: it must neither
 //! stand as running for ever nor leave its task OK.
 
-use olog_proto::{At, BootId, Event, What};
+use olog_proto::{BootId, Event, EventContent, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{HOUR, MINUTE};
@@ -35,23 +35,23 @@ pub(super) struct Running {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Run {
     run: String,
-    since: At,
+    since: Timestamp,
     boot: BootId,
     told: bool,
     /// Its machine was seen with another boot then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    gone_at: Option<At>,
+    gone_at: Option<Timestamp>,
 }
 
 impl Running {
     /// An event of the task.
-    pub(super) fn observe(&mut self, event: &Event, at: At) {
+    pub(super) fn observe(&mut self, event: &Event, at: Timestamp) {
         self.rebooted(event.boot, at);
         match &event.what {
-            What::RunStarted { run, .. } => {
+            EventContent::RunStarted { run, .. } => {
                 self.now = Some(Run { run: run.clone(), since: at, boot: event.boot, told: false, gone_at: None });
             }
-            What::RunEnded { run, duration, exit, .. } => {
+            EventContent::RunEnded { run, duration, exit, .. } => {
                 self.now.take_if(|now| now.run == *run);
                 // A run that failed early says nothing about how long one takes.
                 if *exit == Some(0) {
@@ -66,20 +66,20 @@ impl Running {
     }
 
     /// Its machine is up with this boot: what ran in another one does not run any more. True: something did.
-    pub(super) fn rebooted(&mut self, boot: BootId, at: At) -> bool {
+    pub(super) fn rebooted(&mut self, boot: BootId, at: Timestamp) -> bool {
         let Some(run) = self.now.as_mut().filter(|run| run.boot != boot) else { return false };
         run.gone_at.get_or_insert(at);
         true
     }
 
     /// When a run vanished of whose end nobody spoke, if its time is over. It is forgotten then.
-    pub(super) fn vanished(&mut self, now: At) -> Option<At> {
+    pub(super) fn vanished(&mut self, now: Timestamp) -> Option<Timestamp> {
         let run = self.now.take_if(|run| run.gone_at.is_some_and(|gone| gone.plus(REPORTED_WITHIN) <= now))?;
         run.gone_at
     }
 
     /// Since when it runs, while that is no longer than a run may take: it cannot be missing.
-    pub(super) fn until(&self) -> Option<At> {
+    pub(super) fn until(&self) -> Option<Timestamp> {
         let run = self.now.as_ref()?;
         match run.gone_at {
             Some(gone) => Some(gone.plus(REPORTED_WITHIN)),
@@ -88,12 +88,12 @@ impl Running {
     }
 
     /// Since when it runs.
-    pub(super) fn since(&self) -> Option<At> {
+    pub(super) fn since(&self) -> Option<Timestamp> {
         self.now.as_ref().filter(|run| run.gone_at.is_none()).map(|run| run.since)
     }
 
     /// It has run for far too long, and nobody was told: since when, and what is usual.
-    pub(super) fn tell(&mut self, now: At) -> Option<(At, Option<i64>)> {
+    pub(super) fn tell(&mut self, now: Timestamp) -> Option<(Timestamp, Option<i64>)> {
         if self.since().is_none() || self.until().is_none_or(|until| until > now) {
             return None;
         }

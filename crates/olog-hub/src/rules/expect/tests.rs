@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// 2026-11-22 00:00 UTC, a Sunday.
-const DAY0: At = At(1_795_305_600_000);
+const DAY0: Timestamp = Timestamp(1_795_305_600_000);
 const DAY: i64 = 24 * HOUR;
 
-fn at(days: i64, hours: i64, minutes: i64) -> At {
+fn at(days: i64, hours: i64, minutes: i64) -> Timestamp {
     DAY0.plus(days * DAY + hours * HOUR + minutes * MINUTE)
 }
 
@@ -23,7 +23,7 @@ struct Life {
     plan: Option<Plan>,
     policy: ExpectationPolicy,
     is_alarm: bool,
-    joined_at: At,
+    joined_at: Timestamp,
 }
 
 fn life(plan: Option<Plan>) -> Life {
@@ -37,11 +37,11 @@ fn scheduled(text: &str, grace_minutes: i64) -> Life {
     life(Some(Plan::Scheduled { schedule: text.parse().unwrap(), grace: grace_minutes * MINUTE }))
 }
 
-fn event(at: At, what: What) -> Event {
+fn event(at: Timestamp, what: EventContent) -> Event {
     Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, pushed: None }
 }
 
-fn file(suffix: Suffix) -> File {
+fn file(suffix: LogKind) -> File {
     File {
         task: "t".parse().unwrap(),
         suffix,
@@ -60,29 +60,29 @@ impl Life {
         TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at }
     }
 
-    fn see(&mut self, suffix: Suffix, seen: At, now: At) -> Vec<String> {
-        let event = event(seen, What::Text { file: file(suffix), excerpt: Excerpt::of("x") });
+    fn see(&mut self, suffix: LogKind, seen: Timestamp, now: Timestamp) -> Vec<String> {
+        let event = event(seen, EventContent::Text { file: file(suffix), excerpt: Excerpt::of("x") });
         let known =
             TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         told(&self.facts.observe(&event, seen, now, &known, &self.policy))
     }
 
-    fn ran(&mut self, seen: At) -> Vec<String> {
-        self.see(Suffix::Log, seen, seen)
+    fn ran(&mut self, seen: Timestamp) -> Vec<String> {
+        self.see(LogKind::Log, seen, seen)
     }
 
-    fn look(&mut self, now: At) -> Vec<String> {
+    fn look(&mut self, now: Timestamp) -> Vec<String> {
         let known =
             TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         told(&self.facts.look(now, &known, &self.policy))
     }
 
-    fn late_at(&self) -> Option<At> {
+    fn late_at(&self) -> Option<Timestamp> {
         self.facts.late_at(&self.known(), &self.policy)
     }
 
     /// Looks whenever it is time, until then.
-    fn pass(&mut self, until: At) -> Vec<String> {
+    fn pass(&mut self, until: Timestamp) -> Vec<String> {
         let mut all = Vec::new();
         while let Some(next) = self.facts.look_at(&self.known(), &self.policy).filter(|next| *next <= until) {
             let told = self.look(next);
@@ -144,19 +144,19 @@ fn one_that_does_not_come_is_lost_after_its_grace_and_over_when_it_runs() {
 #[test]
 fn a_run_that_fails_has_come() {
     let mut life = scheduled("30 3 * * *", 30);
-    assert_eq!(life.see(Suffix::Err, at(0, 3, 35), at(0, 3, 35)), NOTHING);
+    assert_eq!(life.see(LogKind::Err, at(0, 3, 35), at(0, 3, 35)), NOTHING);
     assert_eq!(life.late_at(), Some(at(1, 4, 0)));
     assert_eq!(life.pass(at(1, 4, 0)), ["Lost 1"]);
-    assert_eq!(life.see(Suffix::Err, at(1, 5, 0), at(1, 5, 0)), ["failed"]);
+    assert_eq!(life.see(LogKind::Err, at(1, 5, 0), at(1, 5, 0)), ["failed"]);
 }
 
 #[test]
 fn a_message_and_a_deleted_log_are_no_run() {
     let mut life = scheduled("30 3 * * *", 30);
-    life.see(Suffix::Msg, at(0, 3, 35), at(0, 3, 35));
+    life.see(LogKind::Msg, at(0, 3, 35), at(0, 3, 35));
     let cleared = |deleted| {
         let path = "/t.log".to_owned();
-        event(at(0, 3, 36), What::Cleared { task: "t".parse().unwrap(), suffix: Suffix::Log, path, deleted })
+        event(at(0, 3, 36), EventContent::Cleared { task: "t".parse().unwrap(), suffix: LogKind::Log, path, deleted })
     };
     assert!(sign(&cleared(true)).is_none() && sign(&cleared(false)).is_some());
     assert_eq!(life.pass(at(0, 4, 0)), ["Lost 1"]);
@@ -166,11 +166,11 @@ fn a_message_and_a_deleted_log_are_no_run() {
 fn what_was_in_time_by_its_own_time_was_in_time_however_late_it_is_heard_of() {
     let mut life = scheduled("30 3 * * *", 30);
     assert_eq!(life.pass(at(0, 4, 0)), ["Lost 1"]);
-    assert_eq!(life.see(Suffix::Log, at(0, 3, 32), at(0, 9, 0)), ["ran"]);
+    assert_eq!(life.see(LogKind::Log, at(0, 3, 32), at(0, 9, 0)), ["ran"]);
     // An older one changes nothing.
     assert_eq!(life.pass(at(1, 4, 0)), ["Lost 1"]);
-    assert_eq!(life.see(Suffix::Log, at(0, 12, 0), at(1, 9, 0)), NOTHING);
-    assert_eq!(life.see(Suffix::Log, at(1, 3, 31), at(1, 9, 1)), ["ran"]);
+    assert_eq!(life.see(LogKind::Log, at(0, 12, 0), at(1, 9, 0)), NOTHING);
+    assert_eq!(life.see(LogKind::Log, at(1, 3, 31), at(1, 9, 1)), ["ran"]);
 }
 
 #[test]
@@ -285,12 +285,12 @@ fn what_fell_due_while_its_device_was_away_has_its_grace_from_the_return() {
     }
     let mut life = scheduled("30 3 * * *", 30);
     life.facts.park();
-    life.see(Suffix::Log, at(0, 3, 33), at(0, 7, 1));
+    life.see(LogKind::Log, at(0, 3, 33), at(0, 7, 1));
     assert_eq!(life.late_at(), Some(at(1, 4, 0)), "it ran while its device was away");
 }
 
 /// What the LOST message gives as the cause.
-fn offline_of(outcomes: &[ExpectationEffect]) -> Option<(At, At)> {
+fn offline_of(outcomes: &[ExpectationEffect]) -> Option<(Timestamp, Timestamp)> {
     outcomes.iter().find_map(|outcome| match outcome {
         ExpectationEffect::Notify { content: Content::TaskLost { device_offline, .. }, .. } => *device_offline,
         _ => None,
@@ -300,7 +300,7 @@ fn offline_of(outcomes: &[ExpectationEffect]) -> Option<(At, At)> {
 #[test]
 fn a_run_that_was_due_while_its_device_was_offline_is_lost_with_that_cause() {
     // Gone 03:20, back 03:45; due 03:30. `left`: when the device went.
-    let case = |left: At, back: At| {
+    let case = |left: Timestamp, back: Timestamp| {
         let mut life = scheduled("30 3 * * *", 30);
         let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
         life.facts.device_back(Some(left), back, &known, &life.policy);
@@ -360,8 +360,8 @@ proptest! {
             let mut told = life.pass(end);
             now = end;
             match what {
-                0 => told.extend(life.see(Suffix::Err, now, now)),
-                1 => told.extend(life.see(Suffix::Log, now.plus(-45 * MINUTE), now)),
+                0 => told.extend(life.see(LogKind::Err, now, now)),
+                1 => told.extend(life.see(LogKind::Log, now.plus(-45 * MINUTE), now)),
                 2 => life.facts.park(),
                 3 => {
                     let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: DAY0 };

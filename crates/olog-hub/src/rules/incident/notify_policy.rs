@@ -14,7 +14,7 @@
 //! Invariant: an error counts as told only if its words are in a message. An error of which a grouped message has only the number is
 //! news when it comes again.
 
-use olog_proto::{At, Excerpt, Fingerprint, FingerprintText, fingerprint};
+use olog_proto::{Excerpt, Fingerprint, FingerprintText, Timestamp, fingerprint};
 use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub struct TaskIncident {
     /// Its number, once it has one.
     pub number: Option<u64>,
     /// When its first error happened.
-    pub began_at: At,
+    pub began_at: Timestamp,
     /// How often an error was seen in it.
     pub n_seen: u64,
     /// Of these, how many came before it began the last time.
@@ -51,34 +51,34 @@ pub struct TaskIncident {
     pub n_begun: u32,
     /// When it began the last time, if it was reopened.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reopened_at: Option<At>,
+    reopened_at: Option<Timestamp>,
     /// When its latest error happened.
-    pub last_error_at: At,
+    pub last_error_at: Timestamp,
     /// The latest text.
     pub excerpt: Excerpt,
     /// Where that is.
     pub path: String,
     /// When a person acknowledged it, if that still holds.
-    pub acknowledged_at: Option<At>,
+    pub acknowledged_at: Option<Timestamp>,
     /// How often it was reopened since it was last over for good.
     n_reopened: u32,
     /// The last that a person heard is that it is open.
     is_told: bool,
     /// When a person last heard of it.
-    told_at: At,
+    told_at: Timestamp,
     /// How often it had begun then.
     n_begun_told: u32,
     /// Errors that were pushed, or will be with `held`.
     pushed: Vec<Fingerprint>,
     /// When new errors were pushed at once, within the last hour.
-    at_once: Vec<At>,
+    at_once: Vec<Timestamp>,
     held: Option<GroupedErrors>,
     /// Errors in a row: since it last began.
     #[serde(skip_serializing_if = "is_zero")]
     n_row: u32,
     /// The last of them that counted: when, and in which file if its writer had that open still.
     #[serde(skip_serializing_if = "Option::is_none")]
-    counted: Option<(At, Option<u64>)>,
+    counted: Option<(Timestamp, Option<u64>)>,
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -92,8 +92,8 @@ fn is_none(n: &u64) -> bool {
 /// New errors that wait to be told together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct GroupedErrors {
-    until: At,
-    at: At,
+    until: Timestamp,
+    at: Timestamp,
     excerpt: Excerpt,
     path: String,
     fingerprint: Option<Fingerprint>,
@@ -111,7 +111,7 @@ struct GroupedErrors {
 
 impl TaskFacts {
     /// When a person is told again of the open incident, or of one that comes and goes.
-    pub fn remind_at(&self, policy: &AlertPolicy) -> Option<At> {
+    pub fn remind_at(&self, policy: &AlertPolicy) -> Option<Timestamp> {
         self.incident()?.remind_at(self.state() == State::Err, self.quiet_at(policy), policy)
     }
 
@@ -124,7 +124,7 @@ impl TaskFacts {
 }
 
 impl TaskIncident {
-    pub(super) fn new(began_at: At) -> TaskIncident {
+    pub(super) fn new(began_at: Timestamp) -> TaskIncident {
         TaskIncident { began_at, n_begun: 1, last_error_at: began_at, ..TaskIncident::default() }
     }
 
@@ -134,7 +134,7 @@ impl TaskIncident {
         TaskIncident { is_told: true, told_at, n_begun_told: self.n_begun, ..self }
     }
 
-    pub(super) fn reopen(&mut self, at: At, policy: &AlertPolicy) {
+    pub(super) fn reopen(&mut self, at: Timestamp, policy: &AlertPolicy) {
         self.reopened_at = Some(at);
         self.n_before = self.n_seen;
         self.n_begun = self.n_begun.saturating_add(1);
@@ -189,7 +189,7 @@ impl TaskIncident {
     }
 
     /// Its latest beginning: what its age is counted from.
-    pub fn last_began_at(&self) -> At {
+    pub fn last_began_at(&self) -> Timestamp {
         self.reopened_at.unwrap_or(self.began_at)
     }
 
@@ -238,7 +238,7 @@ impl TaskIncident {
         &mut self,
         sign: &ErrorSign<'_>,
         first: Reason,
-        last_good_at: Option<At>,
+        last_good_at: Option<Timestamp>,
         policy: &AlertPolicy,
         out: &mut Vec<IncidentEffect>,
     ) {
@@ -296,7 +296,7 @@ impl TaskIncident {
         out.push(IncidentEffect::Notify { kind: Kind::Err, at: sign.moment.at, content, of });
     }
 
-    fn has_slot(&mut self, now: At, policy: &AlertPolicy) -> bool {
+    fn has_slot(&mut self, now: Timestamp, policy: &AlertPolicy) -> bool {
         self.at_once.retain(|at| now.since(*at) < HOUR);
         self.at_once.len() < usize::try_from(policy.new_errors_per_hour).unwrap_or(AT_ONCE_MAX).min(AT_ONCE_MAX)
     }
@@ -338,13 +338,13 @@ impl TaskIncident {
         new.iter().for_each(|fingerprint| push_bounded(&mut held.only_counted, *fingerprint, FINGERPRINTS_MAX));
     }
 
-    pub(super) fn tell_held(&mut self, now: At, out: &mut Vec<IncidentEffect>) {
+    pub(super) fn tell_held(&mut self, now: Timestamp, out: &mut Vec<IncidentEffect>) {
         if self.held.as_ref().is_some_and(|held| held.until <= now) {
             self.release_held(now, out);
         }
     }
 
-    fn release_held(&mut self, now: At, out: &mut Vec<IncidentEffect>) {
+    fn release_held(&mut self, now: Timestamp, out: &mut Vec<IncidentEffect>) {
         let Some(held) = self.held.take() else { return };
         self.told_at = now;
         let excerpt = match held.lines.as_slice() {
@@ -389,7 +389,7 @@ impl TaskIncident {
     }
 
     /// When a person has to hear of it again, if nothing new comes. `quiet_at`: when its end by silence is due.
-    fn remind_at(&self, is_open: bool, quiet_at: Option<At>, policy: &AlertPolicy) -> Option<At> {
+    fn remind_at(&self, is_open: bool, quiet_at: Option<Timestamp>, policy: &AlertPolicy) -> Option<Timestamp> {
         let every = if self.waits_for_calm() && self.n_begun > self.n_begun_told {
             COMES_AND_GOES_EVERY
         } else if is_open {
@@ -404,15 +404,15 @@ impl TaskIncident {
         self.is_told.then(|| ends_soon.unwrap_or(due))
     }
 
-    pub(super) fn due_at(&self, is_open: bool, quiet_at: Option<At>, policy: &AlertPolicy) -> Option<At> {
+    pub(super) fn due_at(&self, is_open: bool, quiet_at: Option<Timestamp>, policy: &AlertPolicy) -> Option<Timestamp> {
         [self.held.as_ref().map(|h| h.until), self.remind_at(is_open, quiet_at, policy)].into_iter().flatten().min()
     }
 
     pub(super) fn remind(
         &mut self,
         is_open: bool,
-        quiet_at: Option<At>,
-        now: At,
+        quiet_at: Option<Timestamp>,
+        now: Timestamp,
         policy: &AlertPolicy,
         out: &mut Vec<IncidentEffect>,
     ) {

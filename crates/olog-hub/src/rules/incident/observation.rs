@@ -1,7 +1,7 @@
 //! Classifies an event of a task: an error, a run, or neither.
 
 use olog_proto::{
-    At, Change, DeviceTime, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Suffix,
+    Change, DeviceTime, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, LogKind, Timestamp,
     event::end_text, fingerprint,
 };
 
@@ -11,9 +11,9 @@ use olog_push::FailedRun;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EventTimes {
     /// By the event, in the hub's time.
-    pub(super) at: At,
+    pub(super) at: Timestamp,
     /// The hub's now.
-    pub(super) now: At,
+    pub(super) now: Timestamp,
 }
 
 /// An error.
@@ -42,7 +42,7 @@ pub(super) struct ErrorSign<'a> {
 pub(super) struct RunSign {
     pub(super) moment: EventTimes,
     /// When the log was made or emptied, where that is known.
-    pub(super) began_at: Option<At>,
+    pub(super) began_at: Option<Timestamp>,
     /// That was by this run: all of the log is its own.
     pub(super) is_new: bool,
     pub(super) is_closed: bool,
@@ -60,7 +60,7 @@ impl<'a> ErrorSign<'a> {
             fingerprints: hashes(&file.fingerprints, &excerpt),
             excerpt,
             run: None,
-            is_silent: file.suffix == Suffix::Scanerr,
+            is_silent: file.suffix == LogKind::Scanerr,
             is_told: is_told(event),
             is_more: file.change == Change::Grown,
             is_unfinished: !file.closed,

@@ -17,9 +17,9 @@ const DAY: i64 = 24 * HOUR;
 struct Sim {
     facts: TaskFacts,
     policy: AlertPolicy,
-    now: At,
+    now: Timestamp,
     /// Since when the device can be heard.
-    here_since: Option<At>,
+    here_since: Option<Timestamp>,
     n_incidents: u64,
     n_events: u64,
     /// Everything that was told, as `HH:MM what`, since it was last looked at.
@@ -34,8 +34,8 @@ impl Sim {
         Sim {
             facts: TaskFacts::default(),
             policy: AlertPolicy::default(),
-            now: At(0),
-            here_since: Some(At(0)),
+            now: Timestamp(0),
+            here_since: Some(Timestamp(0)),
             n_incidents: 0,
             n_events: 0,
             told: Vec::new(),
@@ -44,7 +44,7 @@ impl Sim {
         }
     }
 
-    fn event(&mut self, what: What) {
+    fn event(&mut self, what: EventContent) {
         self.n_events += 1;
         let at = self.now.plus(-self.late);
         let boot = Id128([0; 16]);
@@ -84,29 +84,29 @@ impl Sim {
     }
 
     fn err(&mut self, name: &str, text: &str) {
-        self.event(What::Text { file: file(name, Change::Rewritten, self.now), excerpt: Excerpt::of(text) });
+        self.event(EventContent::Text { file: file(name, Change::Rewritten, self.now), excerpt: Excerpt::of(text) });
     }
 
     /// A log that a run has made anew and closed; the run took `ms`.
     fn run_log(&mut self, name: &str, ms: i64, sibling_err: bool) {
         let began = self.now.plus(-self.late - ms);
         let file = File { sibling_err, ..file(name, Change::Rewritten, began) };
-        self.event(What::Text { file, excerpt: Excerpt::of("fine") });
+        self.event(EventContent::Text { file, excerpt: Excerpt::of("fine") });
     }
 
     /// A log that a daemon or `>>` goes on with.
     fn log_grew(&mut self, name: &str, closed: bool) {
-        let file = File { closed, sibling_err: true, ..file(name, Change::Grown, At(0)) };
-        self.event(What::Text { file, excerpt: Excerpt::of("more") });
+        let file = File { closed, sibling_err: true, ..file(name, Change::Grown, Timestamp(0)) };
+        self.event(EventContent::Text { file, excerpt: Excerpt::of("more") });
     }
 
     fn seen(&mut self, name: &str) {
-        self.event(What::Seen { file: file(name, Change::Rewritten, self.now), times: 1 });
+        self.event(EventContent::Seen { file: file(name, Change::Rewritten, self.now), times: 1 });
     }
 
     fn cleared(&mut self, name: &str, deleted: bool) {
         let (task, suffix) = TaskName::of_file(name.as_bytes()).unwrap();
-        self.event(What::Cleared { task, suffix, path: format!("/ologs/{name}"), deleted });
+        self.event(EventContent::Cleared { task, suffix, path: format!("/ologs/{name}"), deleted });
     }
 
     fn exec(&mut self, exit: i32) {
@@ -116,7 +116,15 @@ impl Sim {
     fn run_ended(&mut self, exit: Option<i32>, excerpt: &str) {
         let (task, run) = ("t".parse().unwrap(), "r".to_owned());
         let excerpt = Excerpt::of(excerpt);
-        self.event(What::RunEnded { task, run, exit, signal: None, duration: 9, excerpt, fingerprints: vec![] });
+        self.event(EventContent::RunEnded {
+            task,
+            run,
+            exit,
+            signal: None,
+            duration: 9,
+            excerpt,
+            fingerprints: vec![],
+        });
     }
 
     #[track_caller]
@@ -129,7 +137,7 @@ impl Sim {
     }
 }
 
-fn file(name: &str, change: Change, began: At) -> File {
+fn file(name: &str, change: Change, began: Timestamp) -> File {
     let (task, suffix) = TaskName::of_file(name.as_bytes()).unwrap();
     File {
         task,
@@ -144,7 +152,7 @@ fn file(name: &str, change: Change, began: At) -> File {
     }
 }
 
-fn hour(at: At) -> String {
+fn hour(at: Timestamp) -> String {
     format!("{:02}:{:02}", at.0 / HOUR, at.0 % HOUR / MINUTE)
 }
 
@@ -174,7 +182,7 @@ fn an_alarm_every_minute_is_told_once_and_once_when_it_is_quiet() {
     for with_date in [false, true] {
         let mut sim = Sim::new();
         for week in 0..2 {
-            sim.now = At(week * 7 * DAY);
+            sim.now = Timestamp(week * 7 * DAY);
             let begin = sim.now;
             for minute in 0..60 {
                 let date =
@@ -285,8 +293,8 @@ fn a_long_run_with_an_error_in_its_middle_is_no_proof_of_health() {
     let mut sim = Sim::new();
     sim.log_grew("rsync.log", true);
     sim.pass(10 * HOUR);
-    let open = File { closed: false, ..file("rsync.err", Change::Grown, At(0)) };
-    sim.event(What::Text { file: open, excerpt: Excerpt::of("permission denied") });
+    let open = File { closed: false, ..file("rsync.err", Change::Grown, Timestamp(0)) };
+    sim.event(EventContent::Text { file: open, excerpt: Excerpt::of("permission denied") });
     sim.pass(3 * HOUR);
     // The run ends, three hours after its error.
     sim.log_grew("rsync.log", true);
@@ -301,7 +309,7 @@ fn a_long_run_with_an_error_in_its_middle_is_no_proof_of_health() {
 #[test]
 fn dated_names_are_one_task_and_the_next_good_run_ends_it() {
     let mut sim = Sim::new();
-    sim.now = At(2 * HOUR);
+    sim.now = Timestamp(2 * HOUR);
     sim.run_log("@backup@2026-11-22.log", 60 * SECOND, true);
     sim.err("@backup@2026-11-22.err", "rsync: connection reset");
     sim.pass(DAY);
@@ -347,7 +355,7 @@ fn rotation_neither_ends_an_incident_nor_begins_one() {
     sim.pass(10 * MINUTE);
     // By rename: a new log, still open, made after the error.
     let fresh = File { closed: false, sibling_err: true, ..file("svc.log", Change::Created, sim.now) };
-    sim.event(What::Text { file: fresh, excerpt: Excerpt::of("go on") });
+    sim.event(EventContent::Text { file: fresh, excerpt: Excerpt::of("go on") });
     // By copytruncate: closed empty by logrotate, while the error is still in its file.
     sim.cleared("svc.log", false);
     sim.pass(10 * MINUTE);
@@ -385,21 +393,21 @@ fn the_same_head_with_another_tail_is_another_error() {
 #[test]
 fn history_counts_for_the_state_and_tells_nobody() {
     let mut sim = Sim::new();
-    let history = |name: &str, began| File { history: true, ..file(name, Change::Created, At(began)) };
-    sim.now = At(10 * HOUR);
+    let history = |name: &str, began| File { history: true, ..file(name, Change::Created, Timestamp(began)) };
+    sim.now = Timestamp(10 * HOUR);
     sim.late = 2 * HOUR;
-    sim.event(What::Text { file: history("x.err", 0), excerpt: Excerpt::default() });
+    sim.event(EventContent::Text { file: history("x.err", 0), excerpt: Excerpt::default() });
     assert_eq!((sim.facts.state(), sim.facts.incident()), (State::Err, None));
     sim.late = HOUR;
-    sim.event(What::Text { file: history("x.log", 9 * HOUR - 1), excerpt: Excerpt::default() });
+    sim.event(EventContent::Text { file: history("x.log", 9 * HOUR - 1), excerpt: Excerpt::default() });
     sim.pass(HOUR);
     assert_eq!(sim.facts.state(), State::Ok);
     // The other order: a good run stands after the error.
     let mut other = Sim::new();
-    (other.now, other.late) = (At(10 * HOUR), HOUR);
-    other.event(What::Text { file: history("x.log", 9 * HOUR - 1), excerpt: Excerpt::default() });
+    (other.now, other.late) = (Timestamp(10 * HOUR), HOUR);
+    other.event(EventContent::Text { file: history("x.log", 9 * HOUR - 1), excerpt: Excerpt::default() });
     other.late = 2 * HOUR;
-    other.event(What::Text { file: history("x.err", 0), excerpt: Excerpt::default() });
+    other.event(EventContent::Text { file: history("x.err", 0), excerpt: Excerpt::default() });
     assert_eq!(other.facts.state(), State::Ok);
     sim.late = 0;
     sim.err("x.err", "now it is real");
@@ -410,11 +418,11 @@ fn history_counts_for_the_state_and_tells_nobody() {
 #[test]
 fn what_is_told_late_keeps_its_own_time_and_ends_by_the_run_after_it() {
     let mut sim = Sim::new();
-    (sim.now, sim.late) = (At(10 * HOUR), 7 * HOUR);
+    (sim.now, sim.late) = (Timestamp(10 * HOUR), 7 * HOUR);
     sim.run_log("@b@23.log", MINUTE, false);
     sim.late = 31 * HOUR;
     sim.err("@b@22.err", "reset");
-    assert_eq!(sim.facts.incident().unwrap().began_at, At(-21 * HOUR));
+    assert_eq!(sim.facts.incident().unwrap().began_at, Timestamp(-21 * HOUR));
     sim.pass(HOUR);
     sim.heard(&["10:00 first: reset (1)", "10:01 over: NewLog (1)"]);
     // One more from before the good run: counted, and the incident stays over.
@@ -430,12 +438,12 @@ fn an_end_that_nobody_had_looked_at_comes_before_the_error_that_begins_it_again(
     sim.err("x.err", "down");
     sim.cleared("x.err", true);
     // The hub was away for an hour; then an error of this minute comes before the watchman.
-    sim.now = At(HOUR);
+    sim.now = Timestamp(HOUR);
     sim.err("x.err", "down");
     sim.heard(&["00:00 first: down (1)", "01:00 over: Cleared (1)", "01:00 reopened: down (1)"]);
     // An error from just after the end was only late: it was no end.
     sim.cleared("x.err", true);
-    sim.now = At(2 * HOUR);
+    sim.now = Timestamp(2 * HOUR);
     sim.late = HOUR - 5 * SECOND;
     sim.err("x.err", "down");
     sim.heard(&[]);
@@ -455,7 +463,7 @@ fn the_last_good_run_is_not_the_failing_one_whose_log_came_first() {
     sim.pass(DAY);
     sim.run_log("job.log", SECOND, false);
     sim.err("job.err", "failed");
-    assert_eq!(sim.facts.last_good_at(), Some(At(0)));
+    assert_eq!(sim.facts.last_good_at(), Some(Timestamp(0)));
 }
 
 #[test]

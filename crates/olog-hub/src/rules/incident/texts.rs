@@ -1,7 +1,7 @@
 //! The latest texts of a task's files. A `seen` event has no text, so the text of the file's last event is used. The same message of a
 //! `.msg` file within 10 min is notified once, with its count.
 
-use olog_proto::{At, Excerpt, Fingerprint};
+use olog_proto::{Excerpt, Fingerprint, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{MINUTE, push_bounded};
@@ -33,7 +33,7 @@ struct MessageText {
     /// Hash of the path that had it last.
     file: u64,
     excerpt: Excerpt,
-    told_at: At,
+    told_at: Timestamp,
     /// How often it came since then.
     n_since: u64,
 }
@@ -57,7 +57,13 @@ impl Texts {
 
     /// A message came, its text or the same again (`None`). If it has to be told: the text, and how often it came since it
     /// was last told.
-    pub(super) fn message(&mut self, file: u64, text: Option<&Excerpt>, times: u64, at: At) -> Option<(Excerpt, u64)> {
+    pub(super) fn message(
+        &mut self,
+        file: u64,
+        text: Option<&Excerpt>,
+        times: u64,
+        at: Timestamp,
+    ) -> Option<(Excerpt, u64)> {
         // The same text in another file of the task is the same message; the latest text of a file is its last in the list.
         let known = self.messages.iter().rposition(|known| match text {
             Some(text) => known.excerpt == *text,

@@ -9,14 +9,14 @@ use super::*;
 /// A hub and its devices; the watchman looks whenever something is due or somebody comes.
 struct World {
     roll: LivenessTracker,
-    now: At,
+    now: Timestamp,
     devices: Vec<DeviceSnapshot>,
     open: Vec<(u64, Absence)>,
     n_incidents: u64,
     pinged: Vec<i64>,
     told: Vec<String>,
     /// When the watchman looks next.
-    next: Option<At>,
+    next: Option<Timestamp>,
     /// Those that answer pings.
     alive: Vec<bool>,
 }
@@ -28,21 +28,21 @@ impl World {
             device: i as i64,
             name: format!("d{i}"),
             is_connected: true,
-            heard_at: Some(At(0)),
+            heard_at: Some(Timestamp(0)),
             offline_after: Some(MINUTE),
             said_bye: false,
             boot: Some(Id128([1; 16])),
             peer: Some(format!("10.0.0.{i}")),
         };
         World {
-            roll: LivenessTracker::new(At(-DAY)),
-            now: At(0),
+            roll: LivenessTracker::new(Timestamp(-DAY)),
+            now: Timestamp(0),
             devices: (0..n).map(device).collect(),
             open: Vec::new(),
             n_incidents: 0,
             pinged: Vec::new(),
             told: Vec::new(),
-            next: Some(At(0)),
+            next: Some(Timestamp(0)),
             alive: vec![true; n],
         }
     }
@@ -288,7 +288,7 @@ fn a_restarted_hub_does_not_call_everyone_lost() {
     world.pass(100);
     world.told.clear();
     // The hub was down for a day while five were away: nobody is connected when it starts.
-    world.now = At(DAY);
+    world.now = Timestamp(DAY);
     world.roll = LivenessTracker::new(world.now);
     world.devices.iter_mut().for_each(|d| d.is_connected = false);
     world.look();
@@ -433,7 +433,7 @@ fn a_hub_that_stood_still_asks_before_it_judges() {
     world.look();
     world.alive[2] = false;
     // Suspended for an hour, or its clock was set: all are due, and nobody was asked.
-    world.now = At(60 * MINUTE);
+    world.now = Timestamp(60 * MINUTE);
     world.look();
     assert_eq!((world.pinged.len(), world.told.len()), (3, 0));
     let heard = world.now.plus(SECOND);

@@ -243,7 +243,7 @@ fn line(say: &Localizer, ended: &ClosedIncident) -> OverLine {
 }
 
 /// `03:30→03:34`, or when it was done.
-fn run(say: &Localizer, began_at: Option<olog_proto::At>, ended_at: olog_proto::At) -> String {
+fn run(say: &Localizer, began_at: Option<olog_proto::Timestamp>, ended_at: olog_proto::Timestamp) -> String {
     match began_at.filter(|began| *began < ended_at) {
         Some(began) => format!("{}→{}", say.time(began), say.time(ended_at)),
         None => say.time(ended_at),

@@ -6,7 +6,7 @@ use olog_push::words::{Language, Localizer};
 use super::*;
 
 /// 2026-11-22 11:00 in Shanghai.
-const ELEVEN: At = At(1_795_316_400_000);
+const ELEVEN: Timestamp = Timestamp(1_795_316_400_000);
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
@@ -264,15 +264,15 @@ fn huge_texts_future_tasks_and_impossible_times_are_bounded() {
     let huge = "x".repeat(100_000) + "\n" + &"line\n".repeat(50_000);
     let mut builder = Builder::new(window(), ELEVEN);
     let mut task = failing("future", 1, 1, &huge);
-    task.last_good_at = Some(At(i64::MAX));
-    task.due_at = Some(At(i64::MIN));
+    task.last_good_at = Some(Timestamp(i64::MAX));
+    task.due_at = Some(Timestamp(i64::MIN));
     task.incident.as_mut().unwrap().since = ELEVEN.plus(400 * DAY);
-    let late = TaskRow { last_run: Some((Some(At(i64::MAX)), At(i64::MIN))), ..runs("past", 1, 1) };
+    let late = TaskRow { last_run: Some((Some(Timestamp(i64::MAX)), Timestamp(i64::MIN))), ..runs("past", 1, 1) };
     builder.device(device("pi", vec![task, late]));
     builder.ended(ClosedIncident {
         name: huge.clone(),
-        began_at: At(i64::MAX),
-        ended_at: At(i64::MIN),
+        began_at: Timestamp(i64::MAX),
+        ended_at: Timestamp(i64::MIN),
         ..ClosedIncident::default()
     });
     let report = builder.finish(Health { no_link: Some(huge), ..healthy() });

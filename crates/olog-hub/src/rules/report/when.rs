@@ -3,7 +3,7 @@
 //! A day of 23 or 25 hours is one window. A clock that was wrong when the last report was made holds no report back.
 
 use chrono_tz::Tz;
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::Window;
 use crate::rules::schedule::Schedule;
@@ -19,11 +19,17 @@ pub enum NextReport {
     /// Make the report of this window: it ends with the latest time that has passed, so that what was missed is one report.
     Make(Window),
     /// Nothing before that.
-    Wait(At),
+    Wait(Timestamp),
 }
 
 /// `last`: the end of the last window; `since`: when this hub first ran.
-pub fn next_report(schedule: &Schedule, zone: Tz, last: Option<At>, since: At, now: At) -> Option<NextReport> {
+pub fn next_report(
+    schedule: &Schedule,
+    zone: Tz,
+    last: Option<Timestamp>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Option<NextReport> {
     // A clock that was a day or more ahead when it made a report must not keep the next ones back.
     let last = last.filter(|last| last.since(now) < DAY);
     let anchor = last.unwrap_or(since).min(now.plus(DAY));
@@ -49,14 +55,14 @@ mod tests {
     const SHANGHAI: Tz = chrono_tz::Asia::Shanghai;
     const HOUR: i64 = 60 * MINUTE;
     /// 2026-11-22 11:00 there.
-    const ELEVEN: At = At(1_795_316_400_000);
+    const ELEVEN: Timestamp = Timestamp(1_795_316_400_000);
 
     fn at(times: &[(u32, u32)]) -> Schedule {
         let times: Vec<NaiveTime> = times.iter().map(|(h, m)| NaiveTime::from_hms_opt(*h, *m, 0).unwrap()).collect();
         Schedule::daily(&times).unwrap()
     }
 
-    fn make(from: At, to: At) -> Option<NextReport> {
+    fn make(from: Timestamp, to: Timestamp) -> Option<NextReport> {
         Some(NextReport::Make(Window { from, to }))
     }
 
@@ -64,10 +70,13 @@ mod tests {
     fn a_report_is_due_at_its_time_and_not_before() {
         let schedule = at(&[(11, 0)]);
         let last = Some(ELEVEN.plus(-DAY));
-        assert_eq!(next_report(&schedule, SHANGHAI, last, At(0), ELEVEN.plus(-1)), Some(NextReport::Wait(ELEVEN)));
-        assert_eq!(next_report(&schedule, SHANGHAI, last, At(0), ELEVEN), make(ELEVEN.plus(-DAY), ELEVEN));
         assert_eq!(
-            next_report(&schedule, SHANGHAI, Some(ELEVEN), At(0), ELEVEN),
+            next_report(&schedule, SHANGHAI, last, Timestamp(0), ELEVEN.plus(-1)),
+            Some(NextReport::Wait(ELEVEN))
+        );
+        assert_eq!(next_report(&schedule, SHANGHAI, last, Timestamp(0), ELEVEN), make(ELEVEN.plus(-DAY), ELEVEN));
+        assert_eq!(
+            next_report(&schedule, SHANGHAI, Some(ELEVEN), Timestamp(0), ELEVEN),
             Some(NextReport::Wait(ELEVEN.plus(DAY)))
         );
     }
@@ -76,15 +85,15 @@ mod tests {
     fn a_hub_that_was_down_makes_one_over_the_whole_window() {
         let last = ELEVEN.plus(-3 * DAY);
         let now = ELEVEN.plus(2 * HOUR);
-        assert_eq!(next_report(&at(&[(11, 0)]), SHANGHAI, Some(last), At(0), now), make(last, ELEVEN));
+        assert_eq!(next_report(&at(&[(11, 0)]), SHANGHAI, Some(last), Timestamp(0), now), make(last, ELEVEN));
         let minutely: Schedule = "* * * * *".parse().unwrap();
         assert_eq!(
-            next_report(&minutely, SHANGHAI, Some(ELEVEN.plus(-900 * DAY)), At(0), ELEVEN),
+            next_report(&minutely, SHANGHAI, Some(ELEVEN.plus(-900 * DAY)), Timestamp(0), ELEVEN),
             make(ELEVEN.plus(-900 * DAY), ELEVEN)
         );
         let yearly: Schedule = "0 11 22 11 *".parse().unwrap();
         assert_eq!(
-            next_report(&yearly, SHANGHAI, Some(ELEVEN.plus(-DAY)), At(0), ELEVEN.plus(100 * DAY)),
+            next_report(&yearly, SHANGHAI, Some(ELEVEN.plus(-DAY)), Timestamp(0), ELEVEN.plus(100 * DAY)),
             make(ELEVEN.plus(-DAY), ELEVEN)
         );
     }
@@ -102,13 +111,16 @@ mod tests {
     fn two_times_are_two_windows() {
         let schedule = at(&[(11, 0), (18, 0)]);
         let six = ELEVEN.plus(7 * HOUR);
-        assert_eq!(next_report(&schedule, SHANGHAI, Some(ELEVEN), At(0), six), make(ELEVEN, six));
-        assert_eq!(next_report(&schedule, SHANGHAI, Some(six), At(0), six), Some(NextReport::Wait(ELEVEN.plus(DAY))));
+        assert_eq!(next_report(&schedule, SHANGHAI, Some(ELEVEN), Timestamp(0), six), make(ELEVEN, six));
+        assert_eq!(
+            next_report(&schedule, SHANGHAI, Some(six), Timestamp(0), six),
+            Some(NextReport::Wait(ELEVEN.plus(DAY)))
+        );
     }
 
     #[test]
     fn a_day_of_twenty_three_or_twenty_five_hours_is_one_window() {
-        let instant = |text: &str| At(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
+        let instant = |text: &str| Timestamp(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
         let (zone, schedule) = (chrono_tz::Europe::Berlin, at(&[(11, 0)]));
         for (last, now, hours) in [
             ("2026-03-28T11:00:00+01:00", "2026-03-29T11:00:00+02:00", 23),
@@ -116,8 +128,11 @@ mod tests {
         ] {
             let (last, now) = (instant(last), instant(now));
             assert_eq!(now.since(last), hours * HOUR);
-            assert_eq!(next_report(&schedule, zone, Some(last), At(0), now.plus(-1)), Some(NextReport::Wait(now)));
-            assert_eq!(next_report(&schedule, zone, Some(last), At(0), now), make(last, now));
+            assert_eq!(
+                next_report(&schedule, zone, Some(last), Timestamp(0), now.plus(-1)),
+                Some(NextReport::Wait(now))
+            );
+            assert_eq!(next_report(&schedule, zone, Some(last), Timestamp(0), now), make(last, now));
         }
         // At 02:30, which is twice in autumn and never in spring: one report a day.
         let night = at(&[(2, 30)]);
@@ -125,7 +140,7 @@ mod tests {
         let (mut now, end) = (last, instant("2026-10-28T00:00:00+01:00"));
         while now < end {
             now = now.plus(10 * MINUTE);
-            if let Some(NextReport::Make(window)) = next_report(&night, zone, Some(last), At(0), now) {
+            if let Some(NextReport::Make(window)) = next_report(&night, zone, Some(last), Timestamp(0), now) {
                 (last, n) = (window.to, n + 1);
             }
         }
@@ -136,15 +151,15 @@ mod tests {
     fn a_clock_that_jumps_keeps_no_report_back() {
         let schedule = at(&[(11, 0)]);
         let far = ELEVEN.plus(365 * DAY);
-        assert_eq!(next_report(&schedule, SHANGHAI, Some(far), At(0), ELEVEN), make(ELEVEN.plus(-DAY), ELEVEN));
-        for now in [At(0), At(i64::MAX / 4), ELEVEN] {
-            for last in [None, Some(At(0)), Some(far), Some(At(i64::MAX))] {
-                next_report(&schedule, SHANGHAI, last, At(i64::MAX), now);
+        assert_eq!(next_report(&schedule, SHANGHAI, Some(far), Timestamp(0), ELEVEN), make(ELEVEN.plus(-DAY), ELEVEN));
+        for now in [Timestamp(0), Timestamp(i64::MAX / 4), ELEVEN] {
+            for last in [None, Some(Timestamp(0)), Some(far), Some(Timestamp(i64::MAX))] {
+                next_report(&schedule, SHANGHAI, last, Timestamp(i64::MAX), now);
             }
         }
         // An hour back: the same eleven o'clock comes again and makes no second report.
         assert_eq!(
-            next_report(&schedule, SHANGHAI, Some(ELEVEN), At(0), ELEVEN.plus(-HOUR)),
+            next_report(&schedule, SHANGHAI, Some(ELEVEN), Timestamp(0), ELEVEN.plus(-HOUR)),
             Some(NextReport::Wait(ELEVEN.plus(DAY)))
         );
     }

@@ -9,13 +9,13 @@ fn schedule(text: &str) -> Schedule {
     text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-fn at(text: &str) -> At {
-    At(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
+fn at(text: &str) -> Timestamp {
+    Timestamp(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
 }
 
 /// The first runs after an instant, as local times with their offset.
 fn runs(text: &str, zone: Tz, after: &str, n: usize) -> Vec<String> {
-    let local = |at: At| {
+    let local = |at: Timestamp| {
         let at = DateTime::from_timestamp_millis(at.0).unwrap().with_timezone(&zone);
         at.to_rfc3339_opts(SecondsFormat::Secs, false)
     };
@@ -193,9 +193,9 @@ proptest! {
         let weekday_word = weekday.map_or("*".to_owned(), |day| day.to_string());
         let schedule = schedule(&format!("{minute} {hour} * * {weekday_word}"));
         let zone = ZONES[zone];
-        let next = schedule.next_after(At(after), zone).unwrap();
+        let next = schedule.next_after(Timestamp(after), zone).unwrap();
         prop_assert!(next.0 > after && next.0 <= after + 8 * 86_400_000 + 2 * 3_600_000);
-        let between = At(after + (next.0 - 1 - after) * part / 1000);
+        let between = Timestamp(after + (next.0 - 1 - after) * part / 1000);
         prop_assert_eq!(schedule.next_after(between, zone), Some(next));
         let local = DateTime::from_timestamp_millis(next.0).unwrap().with_timezone(&zone);
         let is_meant = (local.hour(), local.minute()) == (hour, minute)

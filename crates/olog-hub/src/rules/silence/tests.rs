@@ -6,7 +6,7 @@ use olog_push::{Kind, ResolvedBy};
 
 use super::*;
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 const HOUR: i64 = 60 * MINUTE;
 
 fn scope(device: &str, task: Option<&str>, fingerprint: Option<u64>) -> Scope {
@@ -21,8 +21,8 @@ fn windows(schedule: &str, zone: Tz, hours: i64) -> Recurrence {
     Recurrence { schedule: schedule.parse().unwrap(), zone, lasts: hours * HOUR }
 }
 
-fn at(text: &str) -> At {
-    At(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
+fn at(text: &str) -> Timestamp {
+    Timestamp(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
 }
 
 fn error(of: &[u64]) -> (Vec<Fingerprint>, Option<&'static str>) {
@@ -84,7 +84,7 @@ fn a_window_that_comes_again_is_found_by_whoever_looks() {
         ("2026-04-05T02:59:00Z", "2026-04-05T00:00:00Z", true),
     ] {
         // Nobody has looked at it for a long time.
-        let long_ago = Period { from: At(0), until: Some(At(1)) };
+        let long_ago = Period { from: Timestamp(0), until: Some(Timestamp(1)) };
         let rule = Silence { period: long_ago, every: Some(every.clone()), ..silence(1, scope("*", None, None)) };
         assert_eq!(rule.period(at(now)).unwrap().from, at(from), "{now}");
         assert_eq!(rule.holds(at(now)), holds, "{now}");

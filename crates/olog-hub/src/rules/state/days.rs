@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Datelike as _};
 use chrono_tz::Tz;
-use olog_proto::At;
+use olog_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -14,7 +14,7 @@ use super::State;
 pub const DAYS: usize = 30;
 
 /// The day of an instant in a zone: days since 0001-01-01.
-pub fn day_of(at: At, zone: Tz) -> i32 {
+pub fn day_of(at: Timestamp, zone: Tz) -> i32 {
     DateTime::from_timestamp_millis(at.0).unwrap_or_default().with_timezone(&zone).num_days_from_ce()
 }
 
@@ -137,11 +137,11 @@ mod tests {
 
     #[test]
     fn a_day_is_the_readers() {
-        let at = At(1_795_288_264_000); // 2026-11-21 19:11:04 UTC
+        let at = Timestamp(1_795_288_264_000); // 2026-11-21 19:11:04 UTC
         assert_eq!(day_of(at, chrono_tz::Asia::Shanghai), day_of(at, Tz::UTC) + 1);
         // Clocks that jump: no panic, whatever they say.
         for ms in [i64::MIN, -1, 0, i64::MAX] {
-            day_of(At(ms), chrono_tz::Australia::Lord_Howe);
+            day_of(Timestamp(ms), chrono_tz::Australia::Lord_Howe);
         }
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-const START: At = At(1_795_276_800_000);
+const START: Timestamp = Timestamp(1_795_276_800_000);
 
 fn scenario(text: &str) -> Result<Scenario, Mistakes> {
     ScenarioFile::read("a.jsonl", text)?.in_zone(chrono_tz::Asia::Shanghai, START)
@@ -46,7 +46,7 @@ fn an_event_may_be_as_on_the_wire() {
         "what": {"cleared": {"task": "job", "suffix": "err", "path": "/x"}}}}"#;
     let one_line = text.replace('\n', " ");
     let scenario = scenario(&one_line).unwrap();
-    assert_eq!(scenario.acts[0].at, At(1_795_276_800_500));
+    assert_eq!(scenario.acts[0].at, Timestamp(1_795_276_800_500));
     assert!(matches!(&scenario.acts[0].deed, Action::Wire(what) if what.kind() == "cleared"));
 }
 

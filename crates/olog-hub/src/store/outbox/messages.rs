@@ -1,6 +1,6 @@
 //! The ledger of calls: a message is one call and the rows that went with it, an attempt is the answer of one receiver.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::store::{StoreError, Tx, Value};
 use crate::values;
@@ -17,7 +17,7 @@ pub struct NewMessage<'a> {
     /// The devices that it told of, at most [`DEVICES_MAX`]; `""`: the hub itself.
     pub devices: &'a [&'a str],
     /// When it was sent.
-    pub at: At,
+    pub at: Timestamp,
 }
 
 /// Devices that are remembered of one message: one that tells of more is a storm of many, and nobody's alone.
@@ -46,7 +46,7 @@ pub fn put_attempt(
     receiver: &str,
     outcome: &str,
     answer: &str,
-    at: At,
+    at: Timestamp,
 ) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO attempts (message_id, receiver, at, outcome, answer) VALUES ($1, $2, $3, $4, $5)

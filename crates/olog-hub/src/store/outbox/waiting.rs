@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{Channel, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct Waiting {
     /// How many notifications.
     pub n: u64,
     /// When the oldest was put here.
-    pub since: At,
+    pub since: Timestamp,
 }
 
 /// What waits, by channel; those of channels that are not configured any more are among them.
@@ -55,11 +55,11 @@ pub struct Candidate {
     /// What they are worth.
     pub urgency: Urgency,
     /// When the latest of them was put here.
-    pub newest_at: At,
+    pub newest_at: Timestamp,
 }
 
 /// Which places and urgencies there are among the rows that nobody holds.
-pub fn candidates(tx: &mut Tx<'_>, channel: &str, now: At) -> Result<Vec<Candidate>, StoreError> {
+pub fn candidates(tx: &mut Tx<'_>, channel: &str, now: Timestamp) -> Result<Vec<Candidate>, StoreError> {
     // Twenty-four looks into the index, however many rows wait.
     let rows = tx.query(
         "SELECT p.place, u.urgency, (SELECT o.made_at FROM outbox o WHERE o.channel = $1 AND o.done_at IS NULL
@@ -94,7 +94,7 @@ pub fn devices_of(
     tx: &mut Tx<'_>,
     channel: &str,
     of: Candidate,
-    now: At,
+    now: Timestamp,
     limit: u32,
 ) -> Result<BTreeSet<String>, StoreError> {
     let rows = tx.query(
@@ -118,16 +118,22 @@ pub fn budget(
     channel: &Channel,
     facts: &ChannelFacts,
     me: Option<&str>,
-    now: At,
+    now: Timestamp,
 ) -> Result<Option<Budget>, StoreError> {
     let Some(per_day) = channel.per_day else { return Ok(None) };
     let wants = |kind| channel.wants(kind, None, None);
     let bounds = Bounds { per_day, reports: wants(Kind::Report), alarms: wants(Kind::Err) || wants(Kind::Lost) };
-    let since = facts.rearmed_at.unwrap_or(At(0)).max(now.plus(-WINDOW));
+    let since = facts.rearmed_at.unwrap_or(Timestamp(0)).max(now.plus(-WINDOW));
     Ok(Some(Budget::new(bounds, spent(tx, &channel.name, me, since, now)?, now)))
 }
 
-fn spent(tx: &mut Tx<'_>, channel: &str, me: Option<&str>, since: At, now: At) -> Result<Spent, StoreError> {
+fn spent(
+    tx: &mut Tx<'_>,
+    channel: &str,
+    me: Option<&str>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<Spent, StoreError> {
     let until = now.plus(AHEAD);
     let fullest = tx.query_one(
         "SELECT a.receiver, COUNT(*) FROM messages m JOIN attempts a ON a.message_id = m.id
@@ -171,19 +177,19 @@ pub enum WaitReason {
     /// It is being sent.
     Call {
         /// If whoever sends it is gone, it is free then.
-        until: At,
+        until: Timestamp,
     },
     /// The channel's credential, or every receiver, was refused: one probe then.
     Pause {
         /// The next probe.
-        until: Option<At>,
+        until: Option<Timestamp>,
         /// What the service said.
         why: Option<String>,
     },
     /// The channel does not take anything now.
     BackOff {
         /// It is called again then; a new first sign cuts that to 30 s.
-        until: At,
+        until: Timestamp,
         /// What the service said.
         why: Option<String>,
     },
@@ -194,24 +200,24 @@ pub enum WaitReason {
         /// Of so many.
         per_day: u64,
         /// It may begin a message of its own then; with another's it goes earlier.
-        until: At,
+        until: Timestamp,
     },
     /// It is no news that may ring in quiet hours.
     Quiet {
         /// They end then; with another message it goes earlier.
-        until: At,
+        until: Timestamp,
     },
     /// Somebody has accepted it, and these have not.
     Receivers {
         /// Who.
         left: Vec<String>,
         /// They are tried again then.
-        until: Option<At>,
+        until: Option<Timestamp>,
     },
     /// Its message was refused while others are taken: it goes after them.
     Refused {
         /// It is tried again then.
-        until: Option<At>,
+        until: Option<Timestamp>,
     },
     /// The channel is not in the configuration: it waits for its return.
     Gone,
@@ -219,8 +225,9 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// For a terminal; `time` writes an instant.
-    pub fn words(&self, time: impl Fn(At) -> String) -> String {
-        let then = |until: &Option<At>| until.map_or_else(String::new, |at| format!(", tried again {}", time(at)));
+    pub fn words(&self, time: impl Fn(Timestamp) -> String) -> String {
+        let then =
+            |until: &Option<Timestamp>| until.map_or_else(String::new, |at| format!(", tried again {}", time(at)));
         let said = |why: &Option<String>| why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         match self {
             WaitReason::Turn => "the next to go".to_owned(),
@@ -257,7 +264,7 @@ pub struct WaitingRow {
     /// Its kind, as `only.kinds` names it.
     pub kind: String,
     /// When it was put here.
-    pub made_at: At,
+    pub made_at: Timestamp,
     /// Calls that have carried it.
     pub n_attempts: u64,
     /// Why it waits.
@@ -269,8 +276,8 @@ pub fn waiting_of(
     tx: &mut Tx<'_>,
     incident: u64,
     configured: &[Arc<Channel>],
-    quiet_until: Option<At>,
-    now: At,
+    quiet_until: Option<Timestamp>,
+    now: Timestamp,
     limit: u32,
 ) -> Result<Vec<WaitingRow>, StoreError> {
     let rows = tx.query(
@@ -300,8 +307,8 @@ pub fn why_waits(
     tx: &mut Tx<'_>,
     id: i64,
     configured: &[Arc<Channel>],
-    quiet_until: Option<At>,
-    now: At,
+    quiet_until: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<Option<WaitReason>, StoreError> {
     let row = tx.query_one(
         "SELECT channel, kind, made_at, n_attempts, place, urgency, receivers, claim, claimed_until, notice FROM outbox
@@ -321,8 +328,8 @@ fn why(
     tx: &mut Tx<'_>,
     row: &Row,
     channel: &Channel,
-    quiet_until: Option<At>,
-    now: At,
+    quiet_until: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<WaitReason, StoreError> {
     let held = row.at_or_null(8)?.filter(|until| *until > now);
     if let (Some(until), Some(_)) = (held, row.text_or_null(7)?) {

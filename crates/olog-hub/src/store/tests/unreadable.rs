@@ -7,7 +7,7 @@ use crate::apply::{self, Rules};
 use crate::store::outbox::ClaimFilter;
 use crate::store::{devices::DeviceId, incidents::Subject};
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 const ALL: ClaimFilter = ClaimFilter { place: None, only: None, limit: 2 };
 
 /// Notifications as a later version may write them, and as none does.
@@ -79,7 +79,8 @@ async fn devices_of_an_absence_that_cannot_be_read_still_count_as_away() {
     for TestStore { store, .. } in stores().await {
         let open = store.write(|tx| {
             tx.execute("INSERT INTO devices (name, state, made_at, heard_at) VALUES ('a', 'joined', 0, 5)", &[])?;
-            let begin = incidents::Begin { subject: Subject::Device, device: None, task: None, name: "a", at: At(7) };
+            let begin =
+                incidents::Begin { subject: Subject::Device, device: None, task: None, name: "a", at: Timestamp(7) };
             let number = incidents::begin(tx, &begin, &"a later version's")?;
             watch::set_absence(tx, number, &[DeviceId(1)])?;
             incidents::open_absences(tx)
@@ -87,7 +88,7 @@ async fn devices_of_an_absence_that_cannot_be_read_still_count_as_away() {
         let open = open.await.unwrap();
         let [(_, absence)] = open.as_slice() else { panic!("{open:?}") };
         let missing: Vec<_> = absence.missing().map(|m| (m.device, m.name.as_str(), m.since)).collect();
-        assert_eq!((absence.since, missing), (At(7), vec![(1, "a", At(5))]), "{store:?}");
+        assert_eq!((absence.since, missing), (Timestamp(7), vec![(1, "a", Timestamp(5))]), "{store:?}");
     }
 }
 
@@ -99,7 +100,8 @@ async fn what_only_a_list_shows_is_left_out_and_no_list_fails() {
             put(tx)?;
             tx.execute("UPDATE outbox SET notice = 'x', incident_id = 1 WHERE id = 1", &[])?;
             tx.execute("INSERT INTO messages (channel, at, title, rows) VALUES ('me', 1, 't', 'x')", &[])?;
-            let begin = incidents::Begin { subject: Subject::Task, device: None, task: None, name: "t", at: At(7) };
+            let begin =
+                incidents::Begin { subject: Subject::Task, device: None, task: None, name: "t", at: Timestamp(7) };
             let number = incidents::begin(tx, &begin, &"x")?;
             tx.execute("INSERT INTO reports (from_at, to_at, made_at, token, facts) VALUES (0, 1, 1, 't', 'x')", &[])?;
             tx.execute("INSERT INTO channels (name, refused) VALUES ('me', 'x')", &[])?;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_proto::fingerprint::{FingerprintText, fingerprints};
 use olog_push::notice::{ClosedIncident, ProblemKind};
 use olog_push::{Reopened, ResolvedBy, words};
@@ -37,7 +37,7 @@ const DISKS: u32 = 20;
 pub(super) struct Around {
     pub(super) rules: Arc<Rules>,
     pub(super) seats: HashMap<i64, Arc<SessionHandle>>,
-    pub(super) next_at: Option<At>,
+    pub(super) next_at: Option<Timestamp>,
     pub(super) hub: String,
     pub(super) keep_days: u32,
     /// Devices of the configuration.
@@ -60,10 +60,10 @@ pub(super) fn gather(
     tx: &mut Tx<'_>,
     around: &Around,
     window: Window,
-    now: At,
+    now: Timestamp,
 ) -> Result<(Report, Gathered), StoreError> {
     let mut seen = Gathered { new: Vec::new(), proposed: Vec::new() };
-    let told_at = reports::last_made(tx)?.unwrap_or(At(i64::MIN));
+    let told_at = reports::last_made(tx)?.unwrap_or(Timestamp(i64::MIN));
     let mut builder = Builder::new(window, now);
     let (mut after, mut proposals_left) = (String::new(), NAMES);
     let mut absent: BTreeSet<&str> = around.declared.iter().map(String::as_str).collect();
@@ -104,7 +104,7 @@ pub(super) fn gather(
     Ok((builder.finish(health), seen))
 }
 
-fn row(around: &Around, device: DeviceFacts, window: Window, now: At, proposals_left: &mut usize) -> DeviceRow {
+fn row(around: &Around, device: DeviceFacts, window: Window, now: Timestamp, proposals_left: &mut usize) -> DeviceRow {
     let policy = &around.rules.policy;
     let today = day_of(now, policy.zone);
     let seat = around.seats.get(&device.id);
@@ -144,7 +144,7 @@ fn row(around: &Around, device: DeviceFacts, window: Window, now: At, proposals_
     }
 }
 
-fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Window, now: At) -> TaskRow {
+fn task(around: &Around, device: &str, joined_at: Timestamp, row: TaskOf, window: Window, now: Timestamp) -> TaskRow {
     let (task, rules) = (&row.task, &around.rules);
     let facts = &task.facts;
     let known = apply::known_of(rules, device, joined_at, task);
@@ -192,12 +192,12 @@ fn task(around: &Around, device: &str, joined_at: At, row: TaskOf, window: Windo
 }
 
 /// Is it due so long after its last run that it runs once a day or less often?
-fn is_daily(due_at: Option<At>, ran_at: Option<At>) -> bool {
+fn is_daily(due_at: Option<Timestamp>, ran_at: Option<Timestamp>) -> bool {
     due_at.zip(ran_at).is_some_and(|(due_at, ran_at)| due_at.since(ran_at) >= NEARLY_A_DAY)
 }
 
 /// Has a person said that each error of this text is none, on this task?
-fn is_no_error(around: &Around, device: &str, task: &str, open: Option<&OpenRow>, now: At) -> bool {
+fn is_no_error(around: &Around, device: &str, task: &str, open: Option<&OpenRow>, now: Timestamp) -> bool {
     let Some(open) = open.filter(|open| !open.text.is_empty() && !around.no_errors.is_empty()) else { return false };
     let errors: Vec<_> = fingerprints(&open.text).iter().map(FingerprintText::fingerprint).collect();
     let about = About { device: Some(device), task: Some(task), fingerprints: &errors };
@@ -206,7 +206,7 @@ fn is_no_error(around: &Around, device: &str, task: &str, open: Option<&OpenRow>
 
 /// The habit of a task in words, if it is one to propose and the report has room for it: what has none is not even looked
 /// for.
-fn proposal(around: &Around, device: &str, joined_at: At, row: &TaskOf, left: &mut usize) -> Option<Proposal> {
+fn proposal(around: &Around, device: &str, joined_at: Timestamp, row: &TaskOf, left: &mut usize) -> Option<Proposal> {
     if *left == 0 {
         return None;
     }
@@ -277,7 +277,7 @@ fn ground(text: &str) -> Option<ResolvedBy> {
     apply::GROUNDS.iter().find(|(_, stored)| *stored == text).map(|(ground, _)| *ground)
 }
 
-fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: At) -> Result<Health, StoreError> {
+fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: Timestamp) -> Result<Health, StoreError> {
     let waiting = outbox::waiting(tx)?;
     let mut channels = Vec::new();
     for channel in &around.rules.channels {

@@ -9,13 +9,13 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::fetch::{Fetched, fetch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::Reporter;
-use crate::config::Live;
+use crate::config::ReloadableConfig;
 use crate::store::StoreError;
 use crate::store::reports;
 
@@ -36,7 +36,13 @@ pub(super) struct Placed {
 }
 
 impl Reporter {
-    pub(super) async fn place(&self, live: &Live, token: &str, html: &str, now: At) -> Result<Placed, StoreError> {
+    pub(super) async fn place(
+        &self,
+        live: &ReloadableConfig,
+        token: &str,
+        html: &str,
+        now: Timestamp,
+    ) -> Result<Placed, StoreError> {
         let mut placed = Placed::default();
         if let Some(dir) = &live.report.html_dir {
             let name = file_name(token);

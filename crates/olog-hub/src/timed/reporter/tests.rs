@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use olog_daemon::clock::Hand;
 use olog_proto::event::{Change, Id128};
-use olog_proto::{Event, Excerpt, File, Suffix, TaskName, What};
+use olog_proto::{Event, EventContent, Excerpt, File, LogKind, TaskName};
 use olog_push::ReportFacts;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -20,7 +20,7 @@ use crate::store::{enrolment, known_names};
 use crate::values;
 
 /// 2026-11-22 11:00 in Shanghai.
-const ELEVEN: At = At(1_795_316_400_000);
+const ELEVEN: Timestamp = Timestamp(1_795_316_400_000);
 const HOUR: i64 = 60 * MINUTE;
 
 struct World {
@@ -28,10 +28,10 @@ struct World {
     clock: Clock,
     hand: Hand,
     rules: latest::Sender<Arc<Rules>>,
-    live: latest::Sender<Arc<Live>>,
+    live: latest::Sender<Arc<ReloadableConfig>>,
 }
 
-fn live(report: &str) -> Arc<Live> {
+fn live(report: &str) -> Arc<ReloadableConfig> {
     let text = format!("timezone = \"Asia/Shanghai\"\n[report]\n{report}\n");
     let config = olog_daemon::config::read_text("hub.toml", &text, |table| Config::take(table, Path::new("/")));
     config.unwrap().live
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// One look at this hour; when to look again.
-    async fn look(&self, at: At) -> At {
+    async fn look(&self, at: Timestamp) -> Timestamp {
         self.hand.set(at);
         self.reporter().look(at).await.unwrap()
     }
@@ -74,7 +74,7 @@ impl World {
         DeviceId(id.await.unwrap())
     }
 
-    async fn text(&self, device: DeviceId, task: &str, suffix: Suffix, text: &str) {
+    async fn text(&self, device: DeviceId, task: &str, suffix: LogKind, text: &str) {
         let (now, rules) = (self.clock.now(), self.rules.borrow().clone());
         let name: TaskName = task.parse().unwrap();
         let file = File {
@@ -88,7 +88,7 @@ impl World {
             fingerprints: Vec::new(),
             history: false,
         };
-        let what = What::Text { file, excerpt: Excerpt::of(text) };
+        let what = EventContent::Text { file, excerpt: Excerpt::of(text) };
         let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, pushed: None };
         let write = move |tx: &mut Tx<'_>| {
             let mut task = tasks::load(tx, device, &name)?;
@@ -133,7 +133,7 @@ async fn the_first_morning_after_joining_at_ten_is_one_report_with_nothing_lost(
         let pi = world.join("pi").await;
         assert_eq!(world.look(ELEVEN.plus(-13 * HOUR)).await, ELEVEN.plus(-12 * HOUR), "nothing is due");
         world.hand.set(ELEVEN.plus(-HOUR));
-        world.text(pi, "backup", Suffix::Log, "sent 34 files\n").await;
+        world.text(pi, "backup", LogKind::Log, "sent 34 files\n").await;
         world.look(ELEVEN).await;
         world.look(ELEVEN).await;
         let made = world.made().await;
@@ -150,7 +150,7 @@ async fn what_is_new_is_new_in_one_report_only_and_asking_changes_nothing() {
     for world in worlds("at = [\"11:00\", \"18:00\"]").await {
         world.look(ELEVEN.plus(-HOUR)).await;
         let pi = world.join("pi").await;
-        world.text(pi, "nginx", Suffix::Err, "nginx not running!\n").await;
+        world.text(pi, "nginx", LogKind::Err, "nginx not running!\n").await;
         world.hand.set(ELEVEN.plus(-5 * MINUTE));
         let (report, page) = world.reporter().preview().await.unwrap();
         assert_eq!((report.facts.n_new, report.facts.n_now, report.facts.tasks.lost), (2, 1, 0));
@@ -159,7 +159,7 @@ async fn what_is_new_is_new_in_one_report_only_and_asking_changes_nothing() {
         world.look(ELEVEN).await;
         assert_eq!(world.last().await.n_new, 2);
         let web = world.join("web").await;
-        world.text(web, "php", Suffix::Log, "up\n").await;
+        world.text(web, "php", LogKind::Log, "up\n").await;
         world.reporter().push_now().await.unwrap();
         assert_eq!(world.last().await.n_new, 2, "a person asked: nothing becomes known by it");
         world.look(ELEVEN.plus(7 * HOUR)).await;
@@ -177,8 +177,8 @@ async fn what_an_import_brought_is_not_new_until_a_person_forgets_it() {
         world.look(ELEVEN.plus(-HOUR)).await;
         world.store.store.write(|tx| known_names::add(tx, "pi", ["nginx"])).await.unwrap();
         let pi = world.join("pi").await;
-        world.text(pi, "nginx", Suffix::Log, "up\n").await;
-        world.text(pi, "php", Suffix::Log, "up\n").await;
+        world.text(pi, "nginx", LogKind::Log, "up\n").await;
+        world.text(pi, "php", LogKind::Log, "up\n").await;
         world.look(ELEVEN).await;
         assert_eq!(world.last().await.new, ["pi/php"]);
         world.store.store.write(|tx| enrolment::forget(tx, "pi", ELEVEN)).await.unwrap();
@@ -208,7 +208,7 @@ async fn a_hub_that_was_down_makes_one_over_the_whole_window() {
         world.look(ELEVEN.plus(-HOUR)).await;
         world.look(ELEVEN).await;
         world.hand.set(ELEVEN.plus(2 * DAY));
-        world.text(pi, "backup", Suffix::Err, "No space left on device\n").await;
+        world.text(pi, "backup", LogKind::Err, "No space left on device\n").await;
         world.look(ELEVEN.plus(3 * DAY + 2 * HOUR)).await;
         let made = world.made().await;
         assert_eq!(made.len(), 2);
@@ -348,7 +348,7 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
         });
         world.look(ELEVEN.plus(-12 * HOUR)).await;
         let pi = world.join("pi").await;
-        world.text(pi, "backup", Suffix::Log, "sent 34 files\n").await;
+        world.text(pi, "backup", LogKind::Log, "sent 34 files\n").await;
         let (device, rules, now) = (pi, world.rules.borrow().clone(), ELEVEN);
         let judge = move |tx: &mut Tx<'_>| {
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };
@@ -380,7 +380,7 @@ async fn a_habit_is_proposed_once_and_watched_from_the_day_after() {
         for day in 0..9 {
             // 02:10 in Shanghai, and the report at 11:00.
             world.hand.set(ELEVEN.plus(day * DAY - 530 * MINUTE));
-            world.text(device, "backup", Suffix::Log, "sent 34 files").await;
+            world.text(device, "backup", LogKind::Log, "sent 34 files").await;
             world.look(ELEVEN.plus(day * DAY)).await;
             let (_, page) = world.reporter().preview().await.unwrap();
             let kept = world.store.store.read(|tx| tx.query("SELECT page FROM reports ORDER BY id DESC LIMIT 1", &[]));
@@ -406,10 +406,10 @@ async fn what_was_renamed_is_told_by_the_name_of_the_last_report_and_is_not_new(
     for world in worlds("").await {
         let pi = world.join("pi").await;
         world.look(ELEVEN.plus(-12 * HOUR)).await;
-        world.text(pi, "svc", Suffix::Log, "up\n").await;
+        world.text(pi, "svc", LogKind::Log, "up\n").await;
         world.look(ELEVEN).await;
         world.hand.set(ELEVEN.plus(HOUR));
-        let rename = |old: &'static str, new: &'static str, at: At| {
+        let rename = |old: &'static str, new: &'static str, at: Timestamp| {
             let rules = world.rules.borrow().clone();
             let new = new.parse().unwrap();
             world.store.store.write(move |tx| crate::apply::operator::rename(tx, &rules, "pi", old, &new, at))
@@ -449,7 +449,7 @@ async fn a_forgotten_task_that_comes_again_is_new_again() {
     for world in worlds("").await {
         let pi = world.join("pi").await;
         world.look(ELEVEN.plus(-12 * HOUR)).await;
-        world.text(pi, "svc", Suffix::Err, "down\n").await;
+        world.text(pi, "svc", LogKind::Err, "down\n").await;
         world.look(ELEVEN).await;
         assert_eq!(world.last().await.n_new, 2);
         let rules = world.rules.borrow().clone();
@@ -457,7 +457,7 @@ async fn a_forgotten_task_that_comes_again_is_new_again() {
         world.store.store.write(forget).await.unwrap();
         world.look(ELEVEN.plus(DAY)).await;
         assert_eq!((world.last().await.n_new, world.last().await.tasks.all()), (0, 0));
-        world.text(pi, "svc", Suffix::Log, "up\n").await;
+        world.text(pi, "svc", LogKind::Log, "up\n").await;
         world.look(ELEVEN.plus(2 * DAY)).await;
         assert_eq!(world.last().await.new, ["pi/svc"]);
         world.look(ELEVEN.plus(3 * DAY)).await;
@@ -472,7 +472,7 @@ async fn a_report_that_was_not_finished_leaves_everything_new_and_is_told_once()
         let pi = world.join("pi").await;
         world.look(ELEVEN.plus(-12 * HOUR)).await;
         for task in 0..(MARKED * 2) {
-            world.text(pi, &format!("job{task}"), Suffix::Log, "up\n").await;
+            world.text(pi, &format!("job{task}"), LogKind::Log, "up\n").await;
         }
         world.hand.set(ELEVEN);
         let window = Window { from: ELEVEN.plus(-12 * HOUR), to: ELEVEN };
@@ -482,10 +482,10 @@ async fn a_report_that_was_not_finished_leaves_everything_new_and_is_told_once()
             world.reporter().mark(&seen.new, ELEVEN.plus(MINUTE)).await.unwrap();
         }
         // One more came meanwhile, and the clock went back: it is new with the others, once.
-        world.text(pi, "late", Suffix::Log, "up\n").await;
+        world.text(pi, "late", LogKind::Log, "up\n").await;
         world.look(ELEVEN).await;
         assert_eq!(world.last().await.n_new, 2 + MARKED as u64 * 2);
-        world.text(pi, "next", Suffix::Log, "up\n").await;
+        world.text(pi, "next", LogKind::Log, "up\n").await;
         world.look(ELEVEN.plus(DAY)).await;
         assert_eq!((world.last().await.new, world.told("report").await.len()), (vec!["pi/next".to_owned()], 2));
     }

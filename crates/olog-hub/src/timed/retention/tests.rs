@@ -7,13 +7,13 @@ use crate::store::devices::DeviceId;
 use crate::store::tests::stores;
 use crate::values;
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 
 /// `n` events of one epoch, a minute apart, the last of them now.
 async fn fill(store: &Store, n: u64) {
     let fill = move |tx: &mut crate::store::Tx<'_>| {
         tx.execute("INSERT INTO devices (id, name, state, made_at) VALUES (1, 'pi', 'joined', 0)", &[])?;
-        let stream = events::stream(tx, DeviceId(1), Id128([7; 16]), At(0))?;
+        let stream = events::stream(tx, DeviceId(1), Id128([7; 16]), Timestamp(0))?;
         for i in 1..=n {
             let at = NOW.plus(-60_000 * i64::try_from(n - i).unwrap_or(0));
             tx.execute(
@@ -55,7 +55,7 @@ async fn old_events_go_and_the_digests_of_the_last_numbers_stay() {
     }
 }
 
-fn new(rows: &[i64], at: At) -> outbox::NewMessage<'_> {
+fn new(rows: &[i64], at: Timestamp) -> outbox::NewMessage<'_> {
     outbox::NewMessage { title: "ERR x", rows, is_report: false, devices: &[], at }
 }
 

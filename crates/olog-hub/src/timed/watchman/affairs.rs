@@ -4,7 +4,7 @@
 //! devices are told together, when no other has joined for a while: who sets up several machines on one evening gets one
 //! message. Both are remembered in the store's settings.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ const NAMES_MAX: usize = 20;
 /// When the hub was last alive.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Life {
-    at: At,
+    at: Timestamp,
     /// It stopped in order then.
     stopped: bool,
 }
@@ -36,13 +36,13 @@ struct Life {
 /// Which devices were told as new.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Announced {
-    at: At,
+    at: Timestamp,
     /// All that joined until then.
-    through: At,
+    through: Timestamp,
 }
 
 /// The hub starts: told the first time, after an unclean stop, after a long absence, and if somebody was told that it is down.
-pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, was_told_down: bool, now: At) -> Result<(), StoreError> {
+pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, was_told_down: bool, now: Timestamp) -> Result<(), StoreError> {
     let since = |life: &Life| [("since", life.at.0.to_string())];
     let notice = match read::<Life>(tx, LIFE)? {
         None => Some(apply::affair(None, SystemCode::HubFirstStart, &[], now)),
@@ -59,25 +59,25 @@ pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, was_told_down: bool, now: 
 }
 
 /// The hub is alive.
-pub(super) fn alive(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
+pub(super) fn alive(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     write(tx, LIFE, &Life { at: now, stopped: false }, now)
 }
 
 /// The hub stops in order.
-pub(super) fn stopped(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
+pub(super) fn stopped(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     write(tx, LIFE, &Life { at: now, stopped: true }, now)
 }
 
 /// When new devices have to be told, if there are any. They are news to nobody who has just set them up.
-pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<At>, StoreError> {
+pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     let told = read::<Announced>(tx, NEW_DEVICES)?;
-    let joined = watch::joined_after(tx, told.map_or(At(0), |told| told.through))?;
+    let joined = watch::joined_after(tx, told.map_or(Timestamp(0), |told| told.through))?;
     let ends = joined.first().zip(joined.last());
     Ok(ends.map(|((_, first), (_, last))| last.plus(NEW_DEVICES_AFTER).min(first.plus(NEW_DEVICES_WAIT_MAX))))
 }
 
 /// Tells who joined since it was last told, if it is time.
-pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Result<(), StoreError> {
+pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<(), StoreError> {
     if new_devices_due(tx)?.is_none_or(|due| due > now) {
         return Ok(());
     }
@@ -90,9 +90,9 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: At) -> Resul
 }
 
 /// All devices that have joined so far are news to nobody.
-pub(super) fn devices_are_known(tx: &mut Tx<'_>, now: At) -> Result<(), StoreError> {
-    let joined = watch::joined_after(tx, At(0))?;
-    let through = joined.last().map_or(At(0), |(_, at)| *at);
+pub(super) fn devices_are_known(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let joined = watch::joined_after(tx, Timestamp(0))?;
+    let through = joined.last().map_or(Timestamp(0), |(_, at)| *at);
     write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
 }
 
@@ -114,7 +114,7 @@ fn write<T: Serialize + for<'de> Deserialize<'de>>(
     tx: &mut Tx<'_>,
     key: &str,
     value: &T,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     settings::set_json(tx, key, value, now)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use crate::apply::Rules;
 use crate::rules::liveness::DeviceSnapshot;
@@ -19,7 +19,7 @@ pub(super) async fn note(
     rules: &Rules,
     presences: &[DeviceSnapshot],
     away: &BTreeSet<i64>,
-    now: At,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let zone = rules.policy.zone;
     let today = day_of(now, zone);
@@ -49,7 +49,7 @@ pub(super) async fn note(
 }
 
 /// These devices are away as of today.
-pub(super) fn lost(tx: &mut Tx<'_>, rules: &Rules, devices: &[DeviceId], now: At) -> Result<(), StoreError> {
+pub(super) fn lost(tx: &mut Tx<'_>, rules: &Rules, devices: &[DeviceId], now: Timestamp) -> Result<(), StoreError> {
     let today = day_of(now, rules.policy.zone);
     for device in devices {
         let mut days = reports::days(tx, device.0)?;

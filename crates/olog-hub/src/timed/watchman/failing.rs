@@ -4,7 +4,7 @@
 //! stays until its duty has succeeded, so that a duty which fails again at each start is told once.
 
 use olog_daemon::workers::{DutyStatus, WorkerStatus};
-use olog_proto::At;
+use olog_proto::Timestamp;
 use olog_push::{Kind, SystemCode};
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ pub(super) fn differs(tx: &mut Tx<'_>, seen: &DutyStates) -> Result<bool, StoreE
 }
 
 /// See [`differs`].
-pub(super) fn apply(tx: &mut Tx<'_>, rules: &Rules, seen: &DutyStates, now: At) -> Result<(), StoreError> {
+pub(super) fn apply(tx: &mut Tx<'_>, rules: &Rules, seen: &DutyStates, now: Timestamp) -> Result<(), StoreError> {
     let open = incidents::open_names(tx, Subject::Hub)?;
     for (number, duty) in open.iter().filter(|(_, name)| seen.healthy.contains(name)) {
         incidents::end(tx, *number, now, "works")?;

@@ -4,7 +4,7 @@
 //! 10 minutes); only then can a missing run be called LOST. The rules decide (`rules/incident`, `rules/expect`); this module
 //! only finds out whether they may be asked.
 
-use olog_proto::At;
+use olog_proto::Timestamp;
 
 use super::{MINUTE, POSTPONED, SECOND};
 use crate::apply::{self, Rules};
@@ -23,9 +23,9 @@ const BACKLOG_MAX: i64 = 10 * MINUTE;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Connectivity {
     /// Since when its errors would have been heard.
-    pub(super) here_since: Option<At>,
+    pub(super) here_since: Option<Timestamp>,
     /// When its session last heard it; `None`: it has none.
-    pub(super) heard_at: Option<At>,
+    pub(super) heard_at: Option<Timestamp>,
 }
 
 /// While a device is away its tasks are looked at again after this.
@@ -45,7 +45,7 @@ enum Judgeable {
     Now,
     /// Nobody knows before the device is back.
     Away,
-    Later(At, CheckResult),
+    Later(Timestamp, CheckResult),
 }
 
 /// Looks at one task. Its device's row is locked.
@@ -55,7 +55,7 @@ pub(super) fn look(
     device: DeviceId,
     task: TaskId,
     place: Connectivity,
-    now: At,
+    now: Timestamp,
 ) -> Result<CheckResult, StoreError> {
     let Some(name) = watch::task_name(tx, task)? else { return Ok(CheckResult::Done) };
     let Some(device) = devices::get(tx, device)? else {
@@ -66,7 +66,7 @@ pub(super) fn look(
     let outcomes = task.facts.due(now, place.here_since, &rules.policy);
     apply::outcomes(tx, rules, &device, &mut task, outcomes, now)?;
     let known = apply::known(rules, &device, &task);
-    let is_due = |due: &Option<At>| due.is_some_and(|due| due <= now);
+    let is_due = |due: &Option<Timestamp>| due.is_some_and(|due| due <= now);
     let judgeable = match task.expect.late_at(&known, &rules.expect).filter(|late| *late <= now) {
         Some(late_at) => judgeable(tx, &device, place, late_at, now)?,
         // A device that is away speaks for its tasks: neither a reminder nor a run without an end is told.
@@ -93,8 +93,8 @@ fn judgeable(
     tx: &mut Tx<'_>,
     device: &Device,
     place: Connectivity,
-    late_at: At,
-    now: At,
+    late_at: Timestamp,
+    now: Timestamp,
 ) -> Result<Judgeable, StoreError> {
     let Some(heard_at) = place.heard_at else { return Ok(Judgeable::Away) };
     if heard_at < late_at {

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use olog_daemon::clock::Hand;
 use olog_proto::event::Id128;
-use olog_proto::{Event, TaskName, What};
+use olog_proto::{Event, EventContent, TaskName};
 use olog_push::SystemCode;
 use tokio::task::JoinSet;
 
@@ -20,7 +20,7 @@ use crate::net::sessions::{AuthenticatedDevice, SeatGuard};
 use crate::store::tests::{TestStore, stores};
 use crate::values;
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 
 struct World {
     store: TestStore,
@@ -112,8 +112,8 @@ impl World {
         self.watchman.look().await.unwrap();
     }
 
-    async fn event(&self, device: DeviceId, task: &str, what: What) {
-        let (name, now): (TaskName, At) = (task.parse().unwrap(), self.clock.now());
+    async fn event(&self, device: DeviceId, task: &str, what: EventContent) {
+        let (name, now): (TaskName, Timestamp) = (task.parse().unwrap(), self.clock.now());
         let rules = self.watchman.rules.borrow().clone();
         let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, pushed: None };
         let write = self.store.store.write(move |tx| {
@@ -131,8 +131,15 @@ impl World {
 
     async fn fails(&self, device: DeviceId, task: &str) {
         let (name, run, excerpt) = (task.parse().unwrap(), "r".to_owned(), olog_proto::Excerpt::of("down"));
-        let failed =
-            What::RunEnded { task: name, run, exit: Some(1), signal: None, duration: 1, excerpt, fingerprints: vec![] };
+        let failed = EventContent::RunEnded {
+            task: name,
+            run,
+            exit: Some(1),
+            signal: None,
+            duration: 1,
+            excerpt,
+            fingerprints: vec![],
+        };
         self.event(device, task, failed).await;
     }
 

@@ -231,7 +231,7 @@ fn message(text: &str) -> Message {
         device: Some("com\"srv".into()),
         task: Some("\"}{{x}}".into()),
         incident: Some(17),
-        at: olog_proto::At(1_795_288_264_000),
+        at: olog_proto::Timestamp(1_795_288_264_000),
     };
     Message {
         title: "ERR \"}{{x}}".into(),
@@ -409,7 +409,7 @@ async fn serverchan_three_is_known_by_its_key() {
         };
         let it = olog_daemon::config::read_text("hub.toml", keys, take).unwrap().unwrap();
         let receivers = it.receivers();
-        it.call(&message("gone"), &receivers[0], olog_proto::At(0)).unwrap().url
+        it.call(&message("gone"), &receivers[0], olog_proto::Timestamp(0)).unwrap().url
     };
     assert_eq!(at("sendkey = 'sctp123tABC'"), "https://123.push.ft07.com/send/sctp123tABC.send");
     assert_eq!(at("sendkey = 'SCT1TABC'"), "https://sctapi.ftqq.com/SCT1TABC.send");

@@ -6,7 +6,7 @@ use crate::notice::{
 };
 
 /// 2026-11-22 11:00 in Shanghai.
-const ELEVEN: At = At(1_795_316_400_000);
+const ELEVEN: Timestamp = Timestamp(1_795_316_400_000);
 const DAY: i64 = 24 * HOUR;
 
 fn good() -> ReportFacts {
@@ -215,7 +215,7 @@ fn a_storm_that_is_over_is_a_few_lines_of_the_report() {
 
 #[test]
 fn a_report_of_a_day_on_which_the_clock_changes_says_how_long_its_window_was() {
-    let at = |text: &str| At(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
+    let at = |text: &str| Timestamp(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
     for (from, to, english) in [
         ("2026-03-28T11:00:00+01:00", "2026-03-29T11:00:00+02:00", "23 h up to 29 Mar 11:00"),
         ("2026-10-24T11:00:00+02:00", "2026-10-25T11:00:00+01:00", "1 day 1 h up to 25 Oct 11:00"),

@@ -8,7 +8,7 @@ use crate::rules::incident::AlertPolicy;
 use crate::store::outbox::{self, Outcome};
 use crate::store::tests::stores;
 
-const NOW: At = At(1_780_000_000_000);
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
 
 #[test]
 fn a_line_shows_what_is_taken_out_of_it() {
@@ -26,7 +26,7 @@ fn a_line_shows_what_is_taken_out_of_it() {
     );
 }
 
-fn error(at: At) -> Notice {
+fn error(at: Timestamp) -> Notice {
     let content = Content::Error {
         why: Reason::First,
         excerpt: Excerpt::of("ERROR 2002: can't connect"),

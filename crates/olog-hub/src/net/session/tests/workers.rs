@@ -140,7 +140,7 @@ const LATER: [&str; 4] = ["not JSON", r#"{"format":9}"#, r#"{"later":{"x":1}}"#,
 
 fn failed_run(n: u64) -> AgentFrame {
     let mut event = event(n);
-    event.what = What::RunEnded {
+    event.what = EventContent::RunEnded {
         task: "t".parse().unwrap(),
         run: "r".into(),
         exit: Some(1),
@@ -194,12 +194,12 @@ async fn a_value_that_this_version_cannot_read_stops_no_worker_in_whichever_colu
 async fn a_hub_whose_clock_shows_1970_or_2106_works_and_goes_on_when_the_clock_is_right() {
     for wrong in [0, 4_294_967_295_000] {
         let world = world_with(MORE).await;
-        world.hand.set(At(wrong));
+        world.hand.set(Timestamp(wrong));
         let mut agent = Agent::known(&world, 1).await;
         agent.say(&failed_run(1)).await;
         assert!(matches!(agent.hears().await, Some(HubFrame::Ack { through: 1 })), "{wrong}");
         world.until_well().await;
-        world.hand.set(At(1_800_000_000_000));
+        world.hand.set(Timestamp(1_800_000_000_000));
         agent.say(&failed_run(2)).await;
         assert!(matches!(agent.hears().await, Some(HubFrame::Ack { through: 2 })), "{wrong}");
         world.until_well().await;

@@ -14,7 +14,7 @@ fn zone(mut life: Life, zone: Tz) -> Life {
 
 impl Life {
     /// A `.log` is written anew at each of these instants; what is told meanwhile.
-    fn runs(&mut self, at: impl IntoIterator<Item = At>) -> Vec<String> {
+    fn runs(&mut self, at: impl IntoIterator<Item = Timestamp>) -> Vec<String> {
         let mut all = Vec::new();
         for at in at {
             all.extend(self.pass(at));
@@ -28,14 +28,14 @@ impl Life {
     }
 
     /// A report shows it.
-    fn propose(&mut self, now: At) {
+    fn propose(&mut self, now: Timestamp) {
         let known =
             TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         self.facts.was_proposed(&known, &self.policy, now);
     }
 
     /// After enough runs to learn it, and a report.
-    fn with_habit(mut self, runs: &[At]) -> Life {
+    fn with_habit(mut self, runs: &[Timestamp]) -> Life {
         self.runs(runs.iter().copied());
         assert!(self.proposal().is_some(), "{:?}", self.facts);
         self.propose(*runs.last().unwrap());
@@ -43,12 +43,12 @@ impl Life {
     }
 }
 
-fn every(period: i64, n: i64) -> Vec<At> {
+fn every(period: i64, n: i64) -> Vec<Timestamp> {
     (0..n).map(|i| at(0, 2, 10).plus(i * period)).collect()
 }
 
 #[track_caller]
-fn learnt(runs: &[At], expected: Option<Cadence>) {
+fn learnt(runs: &[Timestamp], expected: Option<Cadence>) {
     let mut life = free();
     life.runs(runs.iter().copied());
     assert_eq!(life.proposal().map(|learnt| learnt.cadence), expected);
@@ -107,7 +107,7 @@ fn summer_time_moves_no_habit() {
     let local = |day: i64| {
         let day = chrono::NaiveDate::from_ymd_opt(2026, 10, 12).unwrap() + chrono::Duration::days(day);
         let at = chrono::TimeZone::from_local_datetime(&Berlin, &day.and_hms_opt(2, 10, 0).unwrap());
-        At(at.earliest().unwrap().timestamp_millis())
+        Timestamp(at.earliest().unwrap().timestamp_millis())
     };
     let mut life = zone(free(), Berlin);
     // Workdays over the end of summer time on 25 October.
@@ -125,14 +125,14 @@ fn summer_time_moves_no_habit() {
 fn an_open_log_that_grows_and_an_error_teach_nothing() {
     let mut life = free();
     for hour in 0..60 {
-        let mut log = file(Suffix::Log);
+        let mut log = file(LogKind::Log);
         (log.change, log.closed) = (Change::Grown, false);
         let now = at(0, hour, 0);
-        let event = event(now, What::Text { file: log, excerpt: Excerpt::of("x") });
+        let event = event(now, EventContent::Text { file: log, excerpt: Excerpt::of("x") });
         let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
         life.facts.observe(&event, now, now, &known, &life.policy);
-        life.see(Suffix::Err, now, now);
-        life.see(Suffix::Msg, now, now);
+        life.see(LogKind::Err, now, now);
+        life.see(LogKind::Msg, now, now);
     }
     assert_eq!((life.proposal(), life.facts.n_runs()), (None, 0));
 }
@@ -142,10 +142,10 @@ fn a_log_that_is_appended_to_and_closed_after_a_pause_teaches() {
     let mut life = free();
     for hour in 0..26 {
         for second in [0, 5, 61] {
-            let mut log = file(Suffix::Log);
+            let mut log = file(LogKind::Log);
             log.change = Change::Grown;
             let now = at(0, hour, 0).plus(second * 1000);
-            let event = event(now, What::Text { file: log, excerpt: Excerpt::of("x") });
+            let event = event(now, EventContent::Text { file: log, excerpt: Excerpt::of("x") });
             let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
             life.facts.observe(&event, now, now, &known, &life.policy);
         }
@@ -158,10 +158,10 @@ fn a_log_that_an_old_client_reports_teaches_by_its_daily_runs_and_not_by_growing
     let learnt = |every: i64, n: i64| {
         let mut life = free();
         for i in 0..n {
-            let mut log = file(Suffix::Log);
+            let mut log = file(LogKind::Log);
             (log.change, log.path) = (Change::Grown, String::new());
             let now = at(0, 2, 10).plus(i * every);
-            let event = event(now, What::Text { file: log, excerpt: Excerpt::of("x") });
+            let event = event(now, EventContent::Text { file: log, excerpt: Excerpt::of("x") });
             let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
             life.facts.observe(&event, now, now, &known, &life.policy);
         }
@@ -263,7 +263,7 @@ fn a_habit_that_is_missed_three_times_and_for_a_week_is_gone() {
 #[test]
 fn a_month_of_every_kind_of_task_calls_nothing_lost() {
     let jitter = |i: i64, within: i64| (i * 7919 % (2 * within + 1)) - within;
-    let kinds: [(&str, Vec<At>); 6] = [
+    let kinds: [(&str, Vec<Timestamp>); 6] = [
         ("daily", (0..30).map(|i| at(i, 2, 10 + jitter(i, 8))).collect()),
         ("weekly", (0..5).map(|i| at(i * 7, 4, jitter(i, 20))).collect()),
         ("hourly", (0..720).map(|i| at(0, i, jitter(i, 3))).collect()),

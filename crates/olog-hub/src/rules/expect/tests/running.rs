@@ -3,19 +3,19 @@
 use super::*;
 
 impl Life {
-    fn exec(&mut self, what: What, now: At, boot: u8) -> Vec<String> {
+    fn exec(&mut self, what: EventContent, now: Timestamp, boot: u8) -> Vec<String> {
         let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([boot; 16]), up: 0, what, pushed: None };
         let known =
             TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         told(&self.facts.observe(&event, now, now, &known, &self.policy))
     }
 
-    fn starts(&mut self, now: At) -> Vec<String> {
-        self.exec(What::RunStarted { task: "t".parse().unwrap(), run: format!("{}", now.0) }, now, 1)
+    fn starts(&mut self, now: Timestamp) -> Vec<String> {
+        self.exec(EventContent::RunStarted { task: "t".parse().unwrap(), run: format!("{}", now.0) }, now, 1)
     }
 
-    fn ends(&mut self, started: At, minutes: i64) -> Vec<String> {
-        let what = What::RunEnded {
+    fn ends(&mut self, started: Timestamp, minutes: i64) -> Vec<String> {
+        let what = EventContent::RunEnded {
             task: "t".parse().unwrap(),
             run: format!("{}", started.0),
             exit: Some(0),
@@ -58,7 +58,7 @@ fn without_a_usual_time_a_run_may_take_a_day() {
 fn a_reboot_ends_what_ran() {
     let mut life = scheduled("0 3 * * *", 30);
     life.starts(at(0, 3, 0));
-    let note = What::RunStarted { task: "t".parse().unwrap(), run: "other".into() };
+    let note = EventContent::RunStarted { task: "t".parse().unwrap(), run: "other".into() };
     life.exec(note, at(0, 4, 0), 2);
     assert_eq!(life.facts.running_since(), Some(at(0, 4, 0)));
     assert_eq!(life.pass(at(1, 3, 30)), NOTHING, "it may still run");

@@ -77,10 +77,10 @@ impl Ledger {
     }
 }
 
-fn event_of(step: &Step, at: At) -> Option<What> {
+fn event_of(step: &Step, at: Timestamp) -> Option<EventContent> {
     let (task, run) = ("t".parse().unwrap(), "r".to_owned());
     Some(match *step {
-        Step::Write { name, text, change, began, closed, sibling, history } => What::Text {
+        Step::Write { name, text, change, began, closed, sibling, history } => EventContent::Text {
             file: File {
                 closed,
                 history,
@@ -89,24 +89,32 @@ fn event_of(step: &Step, at: At) -> Option<What> {
             },
             excerpt: Excerpt::of(TEXTS[text]),
         },
-        Step::Seen { name, times } => What::Seen { file: file(NAMES[name], Change::Rewritten, at), times },
+        Step::Seen { name, times } => EventContent::Seen { file: file(NAMES[name], Change::Rewritten, at), times },
         Step::Cleared { name, deleted } => {
             let (task, suffix) = TaskName::of_file(NAMES[name].as_bytes()).unwrap();
-            What::Cleared { task, suffix, path: format!("/ologs/{}", NAMES[name]), deleted }
+            EventContent::Cleared { task, suffix, path: format!("/ologs/{}", NAMES[name]), deleted }
         }
-        Step::Ended { exit, signal, duration } => {
-            What::RunEnded { task, run, exit, signal, duration, excerpt: Excerpt::default(), fingerprints: vec![] }
-        }
+        Step::Ended { exit, signal, duration } => EventContent::RunEnded {
+            task,
+            run,
+            exit,
+            signal,
+            duration,
+            excerpt: Excerpt::default(),
+            fingerprints: vec![],
+        },
         _ => return None,
     })
 }
 
 /// How many errors an event stands for.
-fn n_errors(what: &What) -> u64 {
+fn n_errors(what: &EventContent) -> u64 {
     match what {
-        What::Text { file, excerpt } => u64::from(file.suffix.is_error() && !excerpt.is_blank() && !file.history),
-        What::Seen { file, times } if file.suffix.is_error() => u64::from(*times).max(1),
-        What::RunEnded { exit, signal, .. } => u64::from(*exit != Some(0) || signal.is_some()),
+        EventContent::Text { file, excerpt } => {
+            u64::from(file.suffix.is_error() && !excerpt.is_blank() && !file.history)
+        }
+        EventContent::Seen { file, times } if file.suffix.is_error() => u64::from(*times).max(1),
+        EventContent::RunEnded { exit, signal, .. } => u64::from(*exit != Some(0) || signal.is_some()),
         _ => 0,
     }
 }
@@ -115,13 +123,13 @@ fn play(steps: &[Step], reads_again: bool) -> (TaskFacts, Vec<IncidentEffect>) {
     let policy = AlertPolicy::default();
     let mut facts = TaskFacts::default();
     let mut ledger = Ledger::default();
-    let (mut now, mut late, mut all) = (At(100 * DAY), 0, Vec::new());
+    let (mut now, mut late, mut all) = (Timestamp(100 * DAY), 0, Vec::new());
     for step in steps {
         let mut outcomes = Vec::new();
         match step {
             Step::Pass { ms, here } => {
                 now = now.plus(*ms);
-                outcomes = facts.due(now, here.then_some(At(0)), &policy);
+                outcomes = facts.due(now, here.then_some(Timestamp(0)), &policy);
                 assert!(facts.due_at(&policy).is_none_or(|due| due > now), "due leaves something due");
             }
             Step::Late { ms } => late = *ms,
@@ -172,11 +180,11 @@ fn facts_are_bounded_whatever_comes() {
     for n in 0..1000_u32 {
         let word: String = n.to_string().chars().map(|c| char::from(b'a' + c as u8 - b'0')).collect();
         for suffix in ["err", "msg", "log", "scanerr"] {
-            let mut file = file(&format!("@t@{n}.{suffix}"), Change::Created, At(0));
+            let mut file = file(&format!("@t@{n}.{suffix}"), Change::Created, Timestamp(0));
             file.path = format!("/{}/{n}.{suffix}", "d".repeat(4000));
             file.fingerprints = (0..20).map(|i| FingerprintText::of(&format!("{word} {}", TEXTS[i % 8]))).collect();
-            let what = What::Text { file, excerpt: Excerpt::of(&format!("{word} {long}")) };
-            let at = At(i64::from(n) * SECOND);
+            let what = EventContent::Text { file, excerpt: Excerpt::of(&format!("{word} {long}")) };
+            let at = Timestamp(i64::from(n) * SECOND);
             facts.observe(
                 &Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([0; 16]), up: 0, what, pushed: None },
                 at,

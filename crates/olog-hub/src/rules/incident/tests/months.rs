@@ -6,7 +6,7 @@ use crate::rules::state::DayState;
 /// A month that begins at noon of 1970-01-01, of which each hour brings what `hour` does.
 fn month(mut hour: impl FnMut(&mut Sim, i64)) -> String {
     let mut sim = Sim::new();
-    sim.now = At(12 * HOUR);
+    sim.now = Timestamp(12 * HOUR);
     for n in 0..30 * 24 - 12 {
         hour(&mut sim, n);
         sim.pass(HOUR);
@@ -83,12 +83,12 @@ fn trouble_lasts_until_it_is_over_and_a_noisy_task_is_noisy() {
 fn what_did_not_come_is_lost_on_its_days() {
     let mut facts = TaskFacts::default();
     let policy = AlertPolicy::default();
-    let day = |n: i64| At(n * DAY + 12 * HOUR);
+    let day = |n: i64| Timestamp(n * DAY + 12 * HOUR);
     facts.days.mark(crate::rules::state::day_of(day(10), policy.zone), State::Ok);
     facts.was_missing(day(20), day(22), &policy);
     let strip = facts.strip(Some(day(29)), day(30), &policy);
     let lost: Vec<usize> = (0..30).filter(|i| strip[*i] == DayState::Lost).collect();
     assert_eq!(lost, [19, 20, 21, 28, 29]);
     // An instant that nobody can mean costs nothing.
-    facts.was_missing(At(i64::MIN), At(i64::MAX), &policy);
+    facts.was_missing(Timestamp(i64::MIN), Timestamp(i64::MAX), &policy);
 }

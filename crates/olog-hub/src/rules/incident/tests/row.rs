@@ -9,8 +9,8 @@ fn of(errors_in_a_row: u32) -> Sim {
 impl Sim {
     /// A writer that keeps its file open adds to it.
     fn goes_on(&mut self, text: &str) {
-        let file = File { closed: false, ..file("t.err", Change::Grown, At(0)) };
-        self.event(What::Text { file, excerpt: Excerpt::of(text) });
+        let file = File { closed: false, ..file("t.err", Change::Grown, Timestamp(0)) };
+        self.event(EventContent::Text { file, excerpt: Excerpt::of(text) });
     }
 }
 
@@ -87,7 +87,7 @@ fn the_same_text_written_again_counts_and_a_quiet_alarm_begins_anew() {
 #[test]
 fn what_a_device_told_by_itself_was_told() {
     let mut sim = of(3);
-    sim.pushed = Some(OwnPush { tried_at: At(0), accepted_at: Some(At(0)) });
+    sim.pushed = Some(OwnPush { tried_at: Timestamp(0), accepted_at: Some(Timestamp(0)) });
     sim.exec(1);
     sim.pushed = None;
     sim.exec(0);

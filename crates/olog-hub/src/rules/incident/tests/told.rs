@@ -183,10 +183,13 @@ fn a_scanerr_makes_err_and_is_told_in_the_report_only() {
 #[test]
 fn what_the_agent_has_pushed_itself_is_not_told_again_and_its_end_is() {
     let mut sim = Sim::new();
-    let accepted = OwnPush { tried_at: At(1), accepted_at: Some(At(2)) };
+    let accepted = OwnPush { tried_at: Timestamp(1), accepted_at: Some(Timestamp(2)) };
     sim.pushed = Some(accepted.clone());
     sim.err("x.err", "down");
-    sim.event(What::Text { file: file("x.msg", Change::Created, At(0)), excerpt: Excerpt::of("door open") });
+    sim.event(EventContent::Text {
+        file: file("x.msg", Change::Created, Timestamp(0)),
+        excerpt: Excerpt::of("door open"),
+    });
     sim.heard(&[]);
     sim.pushed = Some(OwnPush { accepted_at: None, ..accepted });
     sim.err("x.err", "worse");
@@ -198,7 +201,10 @@ fn what_the_agent_has_pushed_itself_is_not_told_again_and_its_end_is() {
 fn a_message_is_told_at_once_and_the_same_within_ten_minutes_is_counted() {
     let mut sim = Sim::new();
     let say = |sim: &mut Sim, text: &str| {
-        sim.event(What::Text { file: file("x.msg", Change::Rewritten, At(0)), excerpt: Excerpt::of(text) });
+        sim.event(EventContent::Text {
+            file: file("x.msg", Change::Rewritten, Timestamp(0)),
+            excerpt: Excerpt::of(text),
+        });
     };
     say(&mut sim, "battery low");
     say(&mut sim, "door open");

@@ -27,8 +27,16 @@ async fn whatever_time_a_log_says_it_is_of_it_came_now_at_the_latest() {
     let mut month = Month::begin(hourly()).await;
     month.until(month.world.clock.now().plus(DAY / 2 + 5 * MINUTE)).await;
     let now = month.world.clock.now();
-    let times =
-        [now.plus(HOUR), now.plus(DAY), now.plus(400 * DAY), At(0), At(-1), At(i64::MIN), At(i64::MAX), At(1_000)];
+    let times = [
+        now.plus(HOUR),
+        now.plus(DAY),
+        now.plus(400 * DAY),
+        Timestamp(0),
+        Timestamp(-1),
+        Timestamp(i64::MIN),
+        Timestamp(i64::MAX),
+        Timestamp(1_000),
+    ];
     for (i, said) in times.into_iter().enumerate() {
         for skew_ms in [0, i64::MAX, i64::MIN, DAY, -DAY] {
             month.said(said, skew_ms, log("backup", said)).await;
@@ -63,7 +71,7 @@ async fn a_device_whose_clock_jumps_is_judged_by_the_time_that_its_skew_tells() 
         let skew_ms = match hour {
             0..6 => HOUR,
             6..12 => -DAY,
-            12..18 => At(0).since(now),
+            12..18 => Timestamp(0).since(now),
             _ => 0,
         };
         let its_clock = now.plus(skew_ms);
@@ -90,7 +98,9 @@ async fn a_hub_whose_clock_jumps_calls_nobody_lost_who_is_there() {
     month.until(month.world.clock.now().plus(11 * HOUR + 5 * MINUTE)).await;
     month.said(month.world.clock.now(), 0, log("sync", month.world.clock.now())).await;
     let real = month.world.clock.now();
-    for wrong in [real.plus(HOUR), real.plus(DAY), real, real.plus(-HOUR), real.plus(-DAY), At(0), At(-DAY), real] {
+    for wrong in
+        [real.plus(HOUR), real.plus(DAY), real, real.plus(-HOUR), real.plus(-DAY), Timestamp(0), Timestamp(-DAY), real]
+    {
         month.world.hand.set(wrong);
         // It asks before it judges, and the device answers.
         for seconds in 0..15 {

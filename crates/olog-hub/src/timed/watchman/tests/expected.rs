@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use olog_proto::event::Id128;
-use olog_proto::{At, Excerpt, What};
+use olog_proto::{EventContent, Excerpt, Timestamp};
 
 use super::*;
 use crate::rules::expect::{self, Plan};
@@ -54,7 +54,7 @@ impl World {
     }
 
     async fn runs(&self, device: DeviceId, task: &str) {
-        let what = What::RunEnded {
+        let what = EventContent::RunEnded {
             task: task.parse().unwrap(),
             run: "r".to_owned(),
             exit: Some(0),
@@ -71,8 +71,8 @@ impl World {
     }
 }
 
-fn at(text: &str) -> At {
-    At(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
+fn at(text: &str) -> Timestamp {
+    Timestamp(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
 }
 
 /// A world whose clock shows midnight, with one device that is here.

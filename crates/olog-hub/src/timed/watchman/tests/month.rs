@@ -6,7 +6,7 @@ use std::path::Path;
 
 use olog_proto::event::Id128;
 use olog_proto::fingerprint::fingerprints;
-use olog_proto::{Change, Excerpt, File, Suffix};
+use olog_proto::{Change, Excerpt, File, LogKind};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -20,12 +20,12 @@ pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
 const DAYS: i64 = 35;
 /// 2026-10-05, a Monday.
-const START: At = At(1_791_158_400_000);
+const START: Timestamp = Timestamp(1_791_158_400_000);
 
 /// When, which task, what its agent saw.
-type History = Vec<(At, &'static str, What)>;
+type History = Vec<(Timestamp, &'static str, EventContent)>;
 
-fn file(task: &str, suffix: Suffix, at: At) -> File {
+fn file(task: &str, suffix: LogKind, at: Timestamp) -> File {
     File {
         task: task.parse().unwrap(),
         suffix,
@@ -39,27 +39,28 @@ fn file(task: &str, suffix: Suffix, at: At) -> File {
     }
 }
 
-pub(super) fn log(task: &str, at: At) -> What {
-    What::Text { file: file(task, Suffix::Log, at), excerpt: Excerpt::of("34 files sent\n") }
+pub(super) fn log(task: &str, at: Timestamp) -> EventContent {
+    EventContent::Text { file: file(task, LogKind::Log, at), excerpt: Excerpt::of("34 files sent\n") }
 }
 
 /// A log that stays open and grows.
-fn grown(task: &str, at: At) -> What {
-    let file = File { change: Change::Grown, closed: false, ..file(task, Suffix::Log, at) };
-    What::Text { file, excerpt: Excerpt::of("GET /index.html 200\n") }
+fn grown(task: &str, at: Timestamp) -> EventContent {
+    let file = File { change: Change::Grown, closed: false, ..file(task, LogKind::Log, at) };
+    EventContent::Text { file, excerpt: Excerpt::of("GET /index.html 200\n") }
 }
 
-pub(super) fn err(task: &str, at: At, text: &str) -> What {
-    let file = File { fingerprints: fingerprints(text), ..file(task, Suffix::Err, at) };
-    What::Text { file, excerpt: Excerpt::of(text) }
+pub(super) fn err(task: &str, at: Timestamp, text: &str) -> EventContent {
+    let file = File { fingerprints: fingerprints(text), ..file(task, LogKind::Err, at) };
+    EventContent::Text { file, excerpt: Excerpt::of(text) }
 }
 
 fn history() -> History {
     let mut history = History::new();
     for day in 0..DAYS {
         let at = |hour: i64, minute: i64| START.plus(day * DAY + hour * HOUR + minute * MINUTE);
-        let mut seen =
-            |at: At, task: &'static str, make: &dyn Fn(&str, At) -> What| history.push((at, task, make(task, at)));
+        let mut seen = |at: Timestamp, task: &'static str, make: &dyn Fn(&str, Timestamp) -> EventContent| {
+            history.push((at, task, make(task, at)))
+        };
         seen(at(2, 10 + day * 7 % 9), "daily", &log);
         if day != 20 {
             seen(at(4, 30), "skipped", &log);
@@ -138,7 +139,7 @@ pub(super) struct Month {
     n_reports: usize,
     workers: JoinSet<Result<(), StoreError>>,
     stop: CancellationToken,
-    _live: latest::Sender<Arc<crate::config::Live>>,
+    _live: latest::Sender<Arc<crate::config::ReloadableConfig>>,
 }
 
 impl Month {
@@ -172,7 +173,7 @@ impl Month {
     }
 
     /// Everything that falls due until then, and that morning's report.
-    pub(super) async fn until(&mut self, end: At) {
+    pub(super) async fn until(&mut self, end: Timestamp) {
         loop {
             let now = self.world.clock.now();
             let due = self.world.store.store.read(task_store::next_due).await.unwrap();
@@ -194,12 +195,12 @@ impl Month {
         }
     }
 
-    async fn event(&mut self, what: What) {
+    async fn event(&mut self, what: EventContent) {
         self.said(self.world.clock.now(), 0, what).await;
     }
 
     /// By a device that says it is `at`, and whose clock was found to be so much ahead.
-    pub(super) async fn said(&mut self, at: At, skew_ms: i64, what: What) {
+    pub(super) async fn said(&mut self, at: Timestamp, skew_ms: i64, what: EventContent) {
         self.n_events += 1;
         let n = self.n_events;
         let event = Event { n, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, pushed: None };

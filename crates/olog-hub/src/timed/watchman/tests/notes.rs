@@ -7,9 +7,9 @@ use olog_proto::Note;
 use super::month::Month;
 use super::*;
 
-fn note(code: &str, text: &str, over: bool) -> What {
+fn note(code: &str, text: &str, over: bool) -> EventContent {
     let path = Some("/var/log/olog".to_owned());
-    What::Note(Note { code: code.to_owned(), path, text: text.to_owned(), over, once: false })
+    EventContent::Note(Note { code: code.to_owned(), path, text: text.to_owned(), over, once: false })
 }
 
 #[tokio::test]

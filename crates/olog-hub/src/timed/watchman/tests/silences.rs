@@ -2,7 +2,7 @@
 
 mod histories;
 
-use olog_proto::{Excerpt, Fingerprint, What, fingerprint};
+use olog_proto::{EventContent, Excerpt, Fingerprint, fingerprint};
 
 use super::*;
 use crate::apply::operator;
@@ -38,7 +38,7 @@ impl World {
 
     pub(super) async fn ends(&self, device: DeviceId, task: &str, exit: i32, text: &str) {
         let (name, run, excerpt) = (task.parse().unwrap(), "r".to_owned(), Excerpt::of(text));
-        let what = What::RunEnded {
+        let what = EventContent::RunEnded {
             task: name,
             run,
             exit: Some(exit),
