@@ -9,8 +9,8 @@ use std::{
 
 use olog_agent::agent::Handle;
 use olog_daemon::{
-    clock::{Clock, Hand},
-    config::Source,
+    clock::{Clock, ClockHandle},
+    config::ConfigFiles,
 };
 use olog_journeys::world::{Agent, Hub, World};
 use olog_proto::Timestamp;
@@ -24,14 +24,14 @@ pub(crate) struct Hours {
     pub(crate) hub: Hub,
     pi: Agent,
     pub(crate) clock: Clock,
-    pub(crate) hand: Hand,
+    pub(crate) hand: ClockHandle,
     running: Option<olog_hub::hub::Hub>,
     stop: Handle,
     agent: JoinSet<()>,
 }
 
-fn source(program: &'static str, path: &Path) -> Source {
-    Source::new(program, Some(path.to_path_buf()))
+fn source(program: &'static str, path: &Path) -> ConfigFiles {
+    ConfigFiles::new(program, Some(path.to_path_buf()))
 }
 
 impl Hours {

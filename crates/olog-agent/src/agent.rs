@@ -19,7 +19,7 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 
 use olog_daemon::{
     clock::Clock,
-    config::{Source, Stamp},
+    config::{ConfigFiles, Stamp},
     service,
     socket::bind,
     workers::Workers,
@@ -105,7 +105,7 @@ pub struct Handle {
 }
 
 /// The daemon: returns after a stop in order.
-pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -> Result<(), Fatal> {
+pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Handle) -> Result<(), Fatal> {
     let stamp = source.stamp();
     let Config { fixed, live } = config;
     let state_dir = &fixed.state_dir;
@@ -134,7 +134,7 @@ pub async fn run(source: Source, config: Config, clock: Clock, handle: Handle) -
         clock: clock.clone(),
         setup: setup_seen.clone(),
         link,
-        why: || service::Stop::why().as_str(),
+        why: || service::StopReason::why().as_str(),
         worker: health.register("uplink", UPLINK_STUCK_AFTER),
     };
     let context = SocketContext {
@@ -209,7 +209,7 @@ fn spawn_workers(
 }
 
 struct Agent {
-    source: Source,
+    source: ConfigFiles,
     stamp: Stamp,
     fixed: Fixed,
     live: watch::Sender<Arc<ReloadableConfig>>,

@@ -293,7 +293,7 @@ async fn exec_verb(what: Exec, config: &Config) -> ExitCode {
     }
 }
 
-fn run(runtime: &Runtime, source: olog_daemon::config::Source, config: Config) -> Exit {
+fn run(runtime: &Runtime, source: olog_daemon::config::ConfigFiles, config: Config) -> Exit {
     let handle = Handle::default();
     let ended = runtime.block_on(async {
         let running = agent::run(source, config, Clock::system(), handle.clone());
@@ -344,7 +344,7 @@ impl Signals {
     }
 }
 
-fn check(source: &olog_daemon::config::Source, config: &Config) -> Exit {
+fn check(source: &olog_daemon::config::ConfigFiles, config: &Config) -> Exit {
     let mut out = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| {
         // Writing into a string does not fail.

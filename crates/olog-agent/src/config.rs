@@ -14,7 +14,7 @@ use std::{
 
 use encoding_rs::Encoding;
 use olog_daemon::{
-    config::{Invalid, Source, Table, read, read_text, show_span},
+    config::{ConfigFiles, Invalid, Table, read, read_text, show_span},
     socket,
 };
 use olog_proto::{DeviceName, LogKind, TEXT_MAX, name::is_unprintable};
@@ -76,18 +76,18 @@ pub struct Push {
 }
 
 /// Where the agent's configuration is.
-pub fn source(named: Option<PathBuf>) -> Source {
-    Source::new("agent", named)
+pub fn source(named: Option<PathBuf>) -> ConfigFiles {
+    ConfigFiles::new("agent", named)
 }
 
 /// Reads it, or returns every mistake in it.
-pub fn load(source: &Source) -> Result<Config, Invalid> {
+pub fn load(source: &ConfigFiles) -> Result<Config, Invalid> {
     read(source, |root| take(root, source.folder()))
 }
 
 /// What the files say, as far as they are right, and the defaults for the rest: for verbs that must go on although a file is broken. Whoever
 /// asks may not be allowed to read the secrets either.
-pub fn as_far_as_right(source: &Source) -> Config {
+pub fn as_far_as_right(source: &ConfigFiles) -> Config {
     let mut found = None;
     let whole = read(source, |root| found = Some(take(root, source.folder())));
     match (whole, found) {

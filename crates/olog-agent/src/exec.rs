@@ -180,7 +180,7 @@ pub async fn exec(exec: Exec, report: &Report<'_>, chance: &mut dyn RandomSource
     };
     let duration = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let output = BASE64.encode(end.reported_output());
-    let ended = runs::Ended { exit: end.exit, signal: end.signal, duration, output };
+    let ended = runs::RunEnd { exit: end.exit, signal: end.signal, duration, output };
     let last_lines = last_lines(&exec, &end, &start, duration, report);
     let is_good = is_good_end(end.exit, end.signal);
     let mut keep = |is_reported| {
@@ -252,7 +252,7 @@ async fn not_started(task: TaskName, error: LockError, start: &Start, report: &R
         LockError::Io(source) => {
             let output = BASE64.encode(format!("the lock cannot be taken, so the command was not started: {source}"));
             (
-                How::Ended(runs::Ended { exit: Some(1), signal: None, duration: 0, output }),
+                How::RunEnd(runs::RunEnd { exit: Some(1), signal: None, duration: 0, output }),
                 ExecError::Lock { task, source },
             )
         }
@@ -283,7 +283,7 @@ async fn tell_start(start: &Start, file: Option<&RunFile>, report: &Report<'_>) 
 /// Reports the end.
 async fn tell_end(
     start: &Start,
-    ended: runs::Ended,
+    ended: runs::RunEnd,
     file: io::Result<RunFile>,
     started: Result<Rung, String>,
     report: &Report<'_>,
@@ -291,7 +291,7 @@ async fn tell_end(
     let no_file = match file {
         Ok(file) => {
             let stamp = boot::stamp(report.clock.now());
-            let end = End { at: stamp.at, up: stamp.up, how: How::Ended(ended) };
+            let end = End { at: stamp.at, up: stamp.up, how: How::RunEnd(ended) };
             let file = file.end(&end).map_err(|error| format!("the run file cannot be written: {error}"))?;
             settle(&file, started.ok(), report).await;
             return Ok(());

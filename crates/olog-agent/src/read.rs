@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use olog_proto::{Change, Timestamp};
+use olog_proto::{Growth, Timestamp};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
@@ -119,7 +119,7 @@ pub struct ReadResult {
     /// The file.
     pub stat: Stat,
     /// What happened to it.
-    pub change: Change,
+    pub change: Growth,
     /// Rewritten with the text that it had.
     pub same: bool,
     /// Where the new bytes begin.
@@ -172,10 +172,10 @@ pub fn read(place: LogPath<'_>, memory: Option<&FileState>, closed: bool) -> Res
     let stat = stat_of(&fd)?;
     let file = std::fs::File::from(fd);
     let (change, from) = match memory {
-        None => (Change::Created, 0),
-        Some(memory) if memory.history => (Change::Created, 0),
-        Some(memory) if stat.size > memory.offset && goes_on(&file, stat, memory)? => (Change::Grown, memory.offset),
-        Some(_) => (Change::Rewritten, 0),
+        None => (Growth::Created, 0),
+        Some(memory) if memory.history => (Growth::Created, 0),
+        Some(memory) if stat.size > memory.offset && goes_on(&file, stat, memory)? => (Growth::Grown, memory.offset),
+        Some(_) => (Growth::Rewritten, 0),
     };
     let size = stat.size;
     let (head, between, tail) = windows(&file, from, size)?;
@@ -200,7 +200,7 @@ pub fn read(place: LogPath<'_>, memory: Option<&FileState>, closed: bool) -> Res
     let to = reading.to;
     (reading.head_hash, reading.tail_hash) = ends(&file, to)?;
     reading.content = content(&file, &reading)?;
-    reading.same = change == Change::Rewritten && memory.and_then(|m| m.content) == Some(reading.content);
+    reading.same = change == Growth::Rewritten && memory.and_then(|m| m.content) == Some(reading.content);
     Ok(reading)
 }
 
@@ -325,7 +325,7 @@ fn windows(file: &std::fs::File, from: u64, size: u64) -> Result<(Vec<u8>, u64, 
 
 /// Of a file that is still open, the line that is being written stays for later, unless it fills the window.
 fn leave_unfinished(reading: &mut ReadResult, memory: Option<&FileState>) {
-    let kept = memory.filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
+    let kept = memory.filter(|_| reading.change == Growth::Grown).and_then(|m| m.encoding);
     let cut = text::Cut { start: reading.from > 0, end: true };
     let encoding = kept.or_else(|| text::decide(&reading.head, cut, None));
     let last = if reading.between > 0 { &mut reading.tail } else { &mut reading.head };

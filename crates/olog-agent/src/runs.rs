@@ -121,7 +121,7 @@ pub struct End {
 #[serde(rename_all = "snake_case")]
 pub enum How {
     /// The command ended.
-    Ended(Ended),
+    RunEnd(RunEnd),
     /// With `--lock`: an earlier run of the task was still going on, so the command was not started.
     NotStarted {
         /// When the earlier run started, if its lock file says so.
@@ -131,7 +131,7 @@ pub enum How {
 
 /// How the command ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct RunEnd {
     /// Its exit code, if it exited.
     pub exit: Option<i32>,
     /// The signal that ended it, if one did.
@@ -151,7 +151,7 @@ pub struct Reported {
     pub run: String,
     /// How it ended.
     #[serde(flatten)]
-    pub ended: Ended,
+    pub ended: RunEnd,
 }
 
 /// The file of a run that `exec` is following. Dropped without [`RunFile::end`], it says that the end is unknown.

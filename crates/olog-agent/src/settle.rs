@@ -28,7 +28,7 @@ pub const GONE: Duration = Duration::from_millis(50);
 
 /// What is known of a file's writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writer {
+pub enum WriterState {
     /// It writes.
     Open,
     /// It has closed the file.
@@ -67,7 +67,7 @@ pub enum Left {
 
 /// A file that waits, or is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pending {
+pub struct Debounced {
     /// When its first change came, since boot.
     pub first: Duration,
     /// The same, by the device's clock.
@@ -75,7 +75,7 @@ pub struct Pending {
     /// The kernel told of it.
     pub live: bool,
     /// What is known of its writer.
-    pub writer: Writer,
+    pub writer: WriterState,
     /// How the file that was known under this name left it, if the kernel told: the first departure counts, since what comes and
     /// goes after it is another file.
     pub left: Option<Left>,
@@ -90,7 +90,7 @@ pub struct Pending {
 pub struct Settle {
     after_close: Duration,
     at_most: Duration,
-    files: HashMap<FileKey, Pending>,
+    files: HashMap<FileKey, Debounced>,
     order: BTreeSet<(Duration, FileKey)>,
 }
 
@@ -108,11 +108,11 @@ impl Settle {
     /// Something happened to a file.
     pub fn touch(&mut self, file: &FileKey, touch: FileSignal, now: Duration, now_at: Timestamp) {
         let known = self.files.get(file).copied();
-        let mut pending = known.unwrap_or(Pending {
+        let mut pending = known.unwrap_or(Debounced {
             first: now,
             first_at: now_at,
             live: false,
-            writer: Writer::Unknown,
+            writer: WriterState::Unknown,
             left: None,
             unseen: false,
             last: now,
@@ -123,20 +123,20 @@ impl Settle {
         pending.live |= !matches!(touch, FileSignal::Found(_) | FileSignal::Missing);
         let wait = match touch {
             FileSignal::Written => {
-                pending.writer = Writer::Open;
+                pending.writer = WriterState::Open;
                 QUIET
             }
             FileSignal::Closed => {
-                pending.writer = Writer::Closed;
+                pending.writer = WriterState::Closed;
                 self.after_close
             }
             FileSignal::Removed | FileSignal::Renamed => {
                 let how = if touch == FileSignal::Renamed { Left::Renamed } else { Left::Removed };
                 pending.left.get_or_insert(how);
-                pending.writer = Writer::Closed;
+                pending.writer = WriterState::Closed;
                 self.after_close.max(GONE)
             }
-            FileSignal::Moved if pending.writer == Writer::Open => QUIET,
+            FileSignal::Moved if pending.writer == WriterState::Open => QUIET,
             FileSignal::Moved => self.after_close,
             // The kernel tells more of a file that it has told of already.
             FileSignal::Found(_) | FileSignal::Missing if known.is_some() => return,
@@ -145,28 +145,28 @@ impl Settle {
             FileSignal::Missing => QUIET + GONE,
         };
         let due = (now + wait).min(pending.first + self.at_most);
-        self.schedule(file.clone(), Pending { due, ..pending });
+        self.schedule(file.clone(), Debounced { due, ..pending });
     }
 
     /// Puts a file back, to be inspected again at `due`. What comes until then settles anew.
-    pub fn again(&mut self, file: FileKey, pending: Pending, due: Duration) {
+    pub fn again(&mut self, file: FileKey, pending: Debounced, due: Duration) {
         if !self.files.contains_key(&file) {
-            self.schedule(file, Pending { first: due, due, ..pending });
+            self.schedule(file, Debounced { first: due, due, ..pending });
         }
     }
 
     /// As [`Settle::again`], of a file whose inspection was written down: how it came to be so is told.
-    pub fn later(&mut self, file: FileKey, pending: Pending, due: Duration) {
-        self.again(file, Pending { left: None, unseen: false, ..pending }, due);
+    pub fn later(&mut self, file: FileKey, pending: Debounced, due: Duration) {
+        self.again(file, Debounced { left: None, unseen: false, ..pending }, due);
     }
 
     /// A look at `due` that no change asked for.
     pub fn look_at(&mut self, file: FileKey, due: Duration, now_at: Timestamp) {
-        let pending = Pending {
+        let pending = Debounced {
             first: due,
             first_at: now_at,
             live: false,
-            writer: Writer::Unknown,
+            writer: WriterState::Unknown,
             left: None,
             unseen: false,
             last: due,
@@ -181,7 +181,7 @@ impl Settle {
     }
 
     /// The next files that are ready, at most `limit`.
-    pub fn ready(&mut self, now: Duration, limit: usize) -> Vec<(FileKey, Pending)> {
+    pub fn ready(&mut self, now: Duration, limit: usize) -> Vec<(FileKey, Debounced)> {
         let mut ready = Vec::new();
         while ready.len() < limit && self.order.first().is_some_and(|(due, _)| *due <= now) {
             let Some((_, file)) = self.order.pop_first() else { break };
@@ -207,7 +207,7 @@ impl Settle {
         self.files.is_empty()
     }
 
-    fn schedule(&mut self, file: FileKey, pending: Pending) {
+    fn schedule(&mut self, file: FileKey, pending: Debounced) {
         if let Some(old) = self.files.insert(file.clone(), pending) {
             self.order.remove(&(old.due, file.clone()));
         }
@@ -224,7 +224,7 @@ mod tests {
 
     /// Touches at their milliseconds; then when it is ready, and what its writer is thought to do.
     #[track_caller]
-    fn check(touches: &[(u32, FileSignal)], ready_at: u32, writer: Writer) {
+    fn check(touches: &[(u32, FileSignal)], ready_at: u32, writer: WriterState) {
         let mut settle = Settle::new(100 * MS, 10_000 * MS);
         let file = FileKey { folder: FolderId(1), name: b"x.err".to_vec() };
         for (at, touch) in touches {
@@ -240,16 +240,16 @@ mod tests {
     #[test]
     fn a_file_is_ready_when_its_writer_is_done_or_pauses() {
         use FileSignal::{Closed, Found, Moved, Removed, Written};
-        check(&[(10, Written), (20, Closed)], 120, Writer::Closed);
-        check(&[(10, Written), (500, Written)], 1500, Writer::Open);
-        check(&[(10, Closed), (50, Closed)], 150, Writer::Closed);
-        check(&[(10, Closed), (50, Written)], 1050, Writer::Open);
-        check(&[(10, Removed), (15, Written), (16, Closed)], 116, Writer::Closed);
-        check(&[(10, Moved)], 110, Writer::Unknown);
-        check(&[(10, Written), (20, Moved)], 1020, Writer::Open);
-        check(&[(10, Found(300 * MS))], 710, Writer::Unknown);
-        check(&[(10, Found(20_000 * MS))], 10, Writer::Unknown);
-        check(&[(10, Closed), (20, Found(MS))], 110, Writer::Closed);
+        check(&[(10, Written), (20, Closed)], 120, WriterState::Closed);
+        check(&[(10, Written), (500, Written)], 1500, WriterState::Open);
+        check(&[(10, Closed), (50, Closed)], 150, WriterState::Closed);
+        check(&[(10, Closed), (50, Written)], 1050, WriterState::Open);
+        check(&[(10, Removed), (15, Written), (16, Closed)], 116, WriterState::Closed);
+        check(&[(10, Moved)], 110, WriterState::Unknown);
+        check(&[(10, Written), (20, Moved)], 1020, WriterState::Open);
+        check(&[(10, Found(300 * MS))], 710, WriterState::Unknown);
+        check(&[(10, Found(20_000 * MS))], 10, WriterState::Unknown);
+        check(&[(10, Closed), (20, Found(MS))], 110, WriterState::Closed);
     }
 
     #[test]
@@ -266,6 +266,6 @@ mod tests {
     #[test]
     fn a_busy_file_is_ready_at_settle_max() {
         let busy: Vec<_> = (0..30).map(|i| (i * 500 + 10, FileSignal::Written)).collect();
-        check(&busy, 10_010, Writer::Open);
+        check(&busy, 10_010, WriterState::Open);
     }
 }

@@ -1,7 +1,7 @@
 //! The clock of a daemon: the only module that reads the system's wall clock.
 //!
 //! A worker has a [`Clock`], asks it for the time, and passes `now` as a parameter to pure functions, which never have a clock. In a test,
-//! [`Clock::manual`] gives a clock together with its [`Hand`]: moving the hand changes the time at once and wakes every worker that
+//! [`Clock::manual`] gives a clock together with its [`ClockHandle`]: moving the handle changes the time at once and wakes every worker that
 //! sleeps until an earlier time.
 //!
 //! Must not: measure durations (that is `Instant`, which no change of the wall clock moves).
@@ -23,7 +23,7 @@ enum TimeSource {
 
 /// Moves a manual clock.
 #[derive(Debug)]
-pub struct Hand(watch::Sender<Timestamp>);
+pub struct ClockHandle(watch::Sender<Timestamp>);
 
 impl Clock {
     /// The system's clock.
@@ -32,9 +32,9 @@ impl Clock {
     }
 
     /// A clock that stands still until its hand is moved.
-    pub fn manual(start: Timestamp) -> (Clock, Hand) {
+    pub fn manual(start: Timestamp) -> (Clock, ClockHandle) {
         let (sender, receiver) = watch::channel(start);
-        (Clock(TimeSource::Manual(receiver)), Hand(sender))
+        (Clock(TimeSource::Manual(receiver)), ClockHandle(sender))
     }
 
     /// Now.
@@ -67,7 +67,7 @@ impl Clock {
     }
 }
 
-impl Hand {
+impl ClockHandle {
     /// Moves the clock on by this many milliseconds.
     pub fn advance(&self, ms: i64) {
         self.0.send_modify(|now| *now = now.plus(ms));

@@ -1,6 +1,6 @@
 //! Reads configuration files, key by key, and reports every mistake at once.
 //!
-//! A [`Source`] is a main file and the `X.d/*.toml` files beside it, in the order of their names. A later file overrides single
+//! A [`ConfigFiles`] is a main file and the `X.d/*.toml` files beside it, in the order of their names. A later file overrides single
 //! keys; arrays of tables (`[[channel]]`) are appended. [`read`] hands the merged [`Table`] to a closure that knows the keys. The
 //! closure takes the values that it wants and reports mistakes in the table itself; it never returns at the first one. Only a
 //! configuration without any [`Finding`] leaves [`read`].
@@ -75,7 +75,7 @@ const BESIDE: [&str; 1] = ["channels.d"];
 
 /// Where a program's configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct ConfigFiles {
     program: &'static str,
     main: PathBuf,
     must_exist: bool,
@@ -87,17 +87,17 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stamp(Vec<(PathBuf, Option<SystemTime>, u64)>);
 
-impl Source {
+impl ConfigFiles {
     /// Of `agent` or `hub`: the file that the user named, or `/etc/olog/PROGRAM.toml`, which may be missing.
-    pub fn new(program: &'static str, named: Option<PathBuf>) -> Source {
+    pub fn new(program: &'static str, named: Option<PathBuf>) -> ConfigFiles {
         let must_exist = named.is_some();
         let main = named.unwrap_or_else(|| Path::new("/etc/olog").join(format!("{program}.toml")));
-        Source { program, main, must_exist, has_secrets: true, secret_files: SecretFiles::default() }
+        ConfigFiles { program, main, must_exist, has_secrets: true, secret_files: SecretFiles::default() }
     }
 
     /// For who only asks the daemon: that need not be one who may read its secrets.
-    pub fn without_secrets(self) -> Source {
-        Source { has_secrets: false, ..self }
+    pub fn without_secrets(self) -> ConfigFiles {
+        ConfigFiles { has_secrets: false, ..self }
     }
 
     /// Was a file named that is not there?
@@ -196,12 +196,12 @@ impl Draft {
 }
 
 /// Reads all files, lets `take` turn the tables into what the program trusts, and returns that or every finding.
-pub fn read<T>(source: &Source, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
+pub fn read<T>(source: &ConfigFiles, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
     read_draft(source, &Draft::default(), take)
 }
 
 /// As [`read`], with what the draft says in the place of what is on the disk.
-pub fn read_draft<T>(source: &Source, draft: &Draft, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
+pub fn read_draft<T>(source: &ConfigFiles, draft: &Draft, take: impl FnOnce(&mut Table) -> T) -> Result<T, Invalid> {
     let mut findings = Vec::new();
     let whole = |file: &Path, e: &io::Error| Finding {
         file: file.to_owned(),

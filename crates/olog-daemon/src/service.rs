@@ -69,7 +69,7 @@ pub fn stopping() {
 
 /// Why a daemon was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     /// The whole machine goes down, or starts anew.
     Shutdown,
     /// Another version of the program lies in its place.
@@ -78,26 +78,26 @@ pub enum Stop {
     Asked,
 }
 
-impl Stop {
+impl StopReason {
     /// Finds out while the daemon stops; takes at most a second.
-    pub fn why() -> Stop {
+    pub fn why() -> StopReason {
         // A file that was replaced while it runs is told so by the kernel (proc_pid_exe(5)).
         let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
         let is_replaced = program.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
         // A shutdown that was planned, and logins that are closed; the latter may come after us.
         let signs = ["/run/systemd/shutdown/scheduled", "/run/nologin"];
         if signs.iter().any(|sign| Path::new(sign).exists()) || machine_stops() {
-            return Stop::Shutdown;
+            return StopReason::Shutdown;
         }
-        if is_replaced { Stop::Upgrade } else { Stop::Asked }
+        if is_replaced { StopReason::Upgrade } else { StopReason::Asked }
     }
 
     /// As the wire has it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Stop::Shutdown => "shutdown",
-            Stop::Upgrade => "upgrade",
-            Stop::Asked => "stop",
+            StopReason::Shutdown => "shutdown",
+            StopReason::Upgrade => "upgrade",
+            StopReason::Asked => "stop",
         }
     }
 }

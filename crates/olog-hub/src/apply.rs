@@ -1,7 +1,7 @@
 //! Decisions become rows: writes the incidents and notifications that follow from the effects of a rule, in the caller's transaction.
 //!
 //! `ingest`, `watchman` and the command handlers call the pure rules and pass their effects here, so there is one way from an effect
-//! to a row. [`Rules`] is the live configuration that these decisions need: policy, channels, language, time zone.
+//! to a row. [`LivePolicy`] is the live configuration that these decisions need: policy, channels, language, time zone.
 //!
 //! Decides nothing itself, commits nothing, wakes no worker.
 
@@ -13,7 +13,7 @@ use olog_proto::Timestamp;
 use olog_push::words::{self, BudgetUse, Composed, Context, Language};
 use olog_push::{Channel, Content, Kind, Limits, Message, Notice, Recovery, ResolvedBy, SystemCode};
 
-use crate::journal::Line;
+use crate::journal::LogEntry;
 use crate::rules::expect::{self, TaskContext};
 use crate::rules::incident::{AlertPolicy, IncidentEffect};
 use crate::rules::quiet::QuietHours;
@@ -34,7 +34,7 @@ pub use suppressed::{release, to_release};
 
 /// What of the live configuration decides about events, and how what was decided is told.
 #[derive(Debug)]
-pub struct Rules {
+pub struct LivePolicy {
     /// The spans of `[alerts]`.
     pub policy: AlertPolicy,
     /// Of which tasks, by device and name, a person is told only from so many errors in a row on.
@@ -51,9 +51,9 @@ pub struct Rules {
     pub timezone: Tz,
 }
 
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules {
+impl Default for LivePolicy {
+    fn default() -> LivePolicy {
+        LivePolicy {
             policy: AlertPolicy::default(),
             in_a_row: BTreeMap::new(),
             quiet: None,
@@ -65,7 +65,7 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
+impl LivePolicy {
     /// What decides about the errors of a task.
     pub fn policy_of(&self, device: &str, task: &str) -> AlertPolicy {
         let own = self.in_a_row.get(device).and_then(|tasks| tasks.get(task));
@@ -108,7 +108,7 @@ impl Rules {
 }
 
 /// Tells a notice to every channel that wants it, unless a silence holds it back.
-pub fn tell(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, now: Timestamp) -> Result<(), StoreError> {
+pub fn tell(tx: &mut Tx<'_>, rules: &LivePolicy, notice: &Notice, now: Timestamp) -> Result<(), StoreError> {
     suppressed::tell(tx, rules, notice, &[], now)
 }
 
@@ -129,7 +129,7 @@ pub fn affair(device: Option<&Device>, code: SystemCode, args: &[(&str, String)]
 /// Writes the outcomes of one task: its incident's row, and the notices.
 pub fn outcomes(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &Device,
     task: &mut Task,
     outcomes: Vec<IncidentEffect>,
@@ -174,7 +174,7 @@ pub fn outcomes(
 /// Writes what follows from a task that did not come, or came.
 pub fn expectations(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &Device,
     task: &mut Task,
     outcomes: Vec<expect::ExpectationEffect>,
@@ -232,12 +232,12 @@ pub fn expectations(
 }
 
 /// What is known of a task besides what is expected of it.
-pub fn known<'a>(rules: &'a Rules, device: &Device, task: &Task) -> TaskContext<'a> {
+pub fn known<'a>(rules: &'a LivePolicy, device: &Device, task: &Task) -> TaskContext<'a> {
     known_of(rules, device.name.as_str(), device.joined_at, task)
 }
 
 /// As [`known`], of a device by its name.
-pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: Timestamp, task: &Task) -> TaskContext<'a> {
+pub fn known_of<'a>(rules: &'a LivePolicy, device: &str, joined_at: Timestamp, task: &Task) -> TaskContext<'a> {
     TaskContext {
         plan: rules.expect.plan(device, task.name.as_str()),
         is_alarm: task.facts.is_alarm(),
@@ -249,7 +249,7 @@ pub fn known_of<'a>(rules: &'a Rules, device: &str, joined_at: Timestamp, task: 
 /// Writes a task, with the columns that are computed from its facts.
 pub fn task(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &Device,
     task: &mut Task,
     now: Timestamp,
@@ -289,8 +289,8 @@ fn begin(tx: &mut Tx<'_>, device: &Device, task: &mut Task) -> Result<(), StoreE
 }
 
 /// What the log says of an incident of a task.
-fn line(what: &'static str, number: u64, subject: Subject, device: &Device, task: &Task) -> Line {
-    Line::new(what).incident(number).about(subject.as_str()).device(&device.name).task(&task.name)
+fn line(what: &'static str, number: u64, subject: Subject, device: &Device, task: &Task) -> LogEntry {
+    LogEntry::new(what).incident(number).about(subject.as_str()).device(&device.name).task(&task.name)
 }
 
 fn update(tx: &mut Tx<'_>, task: &Task) -> Result<(), StoreError> {

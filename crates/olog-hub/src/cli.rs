@@ -14,7 +14,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use olog_daemon::{
     clock::Clock,
-    config::{Invalid, Source},
+    config::{ConfigFiles, Invalid},
     failure::chain,
     log,
     service::Exit,
@@ -149,7 +149,7 @@ pub fn main() -> Exit {
             return if error.print().is_ok() { exit } else { Exit::Failed };
         }
     };
-    let source = Source::new("hub", named.clone());
+    let source = ConfigFiles::new("hub", named.clone());
     match verb {
         Verb::Simulate { scenario, language } => simulate::simulate(scenario, language.as_deref(), named),
         Verb::Run { log_format } => run::run(source, log_format),
@@ -173,7 +173,7 @@ fn with_runtime(what: impl FnOnce(&Runtime) -> Exit) -> Exit {
 }
 
 /// A verb of the running hub.
-fn ask(runtime: &Runtime, verb: Verb, source: Source) -> Exit {
+fn ask(runtime: &Runtime, verb: Verb, source: ConfigFiles) -> Exit {
     let source = source.without_secrets();
     // A file that was named and is not there may be a misspelt name: then the default socket would be another hub's.
     if source.is_missing() {

@@ -19,7 +19,7 @@ use chrono::NaiveTime;
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use olog_daemon::{
-    config::{Draft, Invalid, Source, Table, read, read_draft},
+    config::{ConfigFiles, Draft, Invalid, Table, read, read_draft},
     secret::Secret,
     socket,
 };
@@ -225,13 +225,13 @@ pub struct DeclaredTask {
 
 impl Config {
     /// Reads the files; every mistake at once.
-    pub fn load(source: &Source) -> Result<Config, Invalid> {
+    pub fn load(source: &ConfigFiles) -> Result<Config, Invalid> {
         read(source, |table| Config::take(table, source.folder()))
     }
 
     /// Where the hub keeps its files and listens for verbs, even if other keys are wrong: for whoever only asks a running hub, and
     /// for a hub that does not start.
-    pub fn places(source: &Source) -> Places {
+    pub fn places(source: &ConfigFiles) -> Places {
         let state_dir = default_state_dir();
         let mut found = Places { socket: default_socket(&state_dir), state_dir };
         let taken = read(source, |table| {
@@ -272,7 +272,7 @@ impl Config {
     }
 
     /// Keeps copies of the files behind this configuration in `state_dir`, readable by the owner only: what last was good.
-    pub fn keep(&self, source: &Source) -> io::Result<()> {
+    pub fn keep(&self, source: &ConfigFiles) -> io::Result<()> {
         keep::keep(source, &self.boot.state_dir)
     }
 }
@@ -320,7 +320,7 @@ impl ReloadableConfig {
 }
 
 /// As [`Config::load`], as if some files held other texts.
-pub fn load_draft(source: &Source, draft: &Draft) -> Result<Config, Invalid> {
+pub fn load_draft(source: &ConfigFiles, draft: &Draft) -> Result<Config, Invalid> {
     read_draft(source, draft, |table| Config::take(table, source.folder()))
 }
 

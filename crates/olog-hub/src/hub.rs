@@ -17,7 +17,7 @@ use std::{
 
 use olog_daemon::{
     clock::Clock,
-    config::Source,
+    config::ConfigFiles,
     socket as unix,
     workers::{STUCK_AFTER, Workers},
 };
@@ -42,7 +42,7 @@ use crate::{
         crash_report,
         socket::{self, Verbs},
     },
-    apply::{self, Rules},
+    apply::{self, LivePolicy},
     bell::Bell,
     config::{Boot, Config, DeclaredTask, Offline, ReloadableConfig, Tls, show_store},
     ingest::{Bells, Ingest},
@@ -156,7 +156,7 @@ pub struct Hub {
 
 impl Hub {
     /// Starts a hub. With `source` it rereads its configuration.
-    pub async fn start(config: Config, source: Option<Source>, clock: Clock) -> Result<Hub, StartError> {
+    pub async fn start(config: Config, source: Option<ConfigFiles>, clock: Clock) -> Result<Hub, StartError> {
         // Before anything counts.
         web::figures();
         let boot = &config.boot;
@@ -371,12 +371,12 @@ fn limits() -> Limits {
 fn certificate(config: &Config) -> Result<Option<tls::Certificate>, tls::TlsError> {
     let source = match &config.boot.tls {
         None => return Ok(None),
-        Some(Tls::Files { cert, key }) => tls::Source::Files { cert: cert.clone(), key: key.clone() },
+        Some(Tls::Files { cert, key }) => tls::CertificateSource::Files { cert: cert.clone(), key: key.clone() },
         Some(Tls::SelfSigned) => {
             let host = config.live.public_url.as_ref().and_then(|url| url::Url::parse(url).ok());
             let host = host.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
             let names = ["localhost".to_owned(), "olog-hub".to_owned()].into_iter().chain(host).collect();
-            tls::Source::SelfSigned { dir: config.boot.state_dir.clone(), names }
+            tls::CertificateSource::SelfSigned { dir: config.boot.state_dir.clone(), names }
         }
     };
     tls::Certificate::load(source).map(Some)
@@ -399,7 +399,7 @@ pub(crate) fn patience_of(live: &ReloadableConfig) -> Arc<OfflinePolicy> {
 }
 
 /// What of the configuration decides about events.
-pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<Rules> {
+pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<LivePolicy> {
     let policy = AlertPolicy {
         resolve_after: ms(live.alerts.resolve_after),
         over_wait: ms(live.alerts.over_wait),
@@ -426,7 +426,7 @@ pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<Rules> {
         remind_every: policy.remind_every,
         plans: plans.collect(),
     };
-    Arc::new(Rules {
+    Arc::new(LivePolicy {
         quiet: live.alerts.quiet.and_then(|span| QuietHours::new(span, live.timezone)),
         policy,
         in_a_row: in_a_row.collect(),
@@ -439,7 +439,7 @@ pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<Rules> {
 
 /// What an older version could not read is sent now; what log rotation made of tasks is proposed to be merged. Neither is a
 /// reason not to start.
-async fn tidy_up_after_older_versions(store: &Store, rules: Arc<Rules>, now: Timestamp) {
+async fn tidy_up_after_older_versions(store: &Store, rules: Arc<LivePolicy>, now: Timestamp) {
     if let Err(error) = apply::unreadable::release_set_aside(store, now).await {
         tracing::warn!(%error, "what an older version could not read is not sent yet: the next start tries again");
     }
@@ -452,7 +452,7 @@ async fn tidy_up_after_older_versions(store: &Store, rules: Arc<Rules>, now: Tim
 async fn tell_recovered(
     store: &Store,
     url: &str,
-    rules: Arc<Rules>,
+    rules: Arc<LivePolicy>,
     opened: Opened,
     now: Timestamp,
 ) -> Result<(), StartError> {

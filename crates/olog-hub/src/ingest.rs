@@ -33,9 +33,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::declared_tasks;
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::bell::Bell;
-use crate::journal::Line;
+use crate::journal::LogEntry;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
@@ -93,7 +93,7 @@ pub enum IngestError {
 #[derive(Debug, Clone)]
 pub struct Ingest {
     store: Store,
-    rules: watch::Receiver<Arc<Rules>>,
+    rules: watch::Receiver<Arc<LivePolicy>>,
     requests: mpsc::Sender<IngestRequest>,
     bells: Bells,
 }
@@ -124,7 +124,7 @@ struct Batch {
 
 impl Ingest {
     /// The handle, and the worker that the wiring runs.
-    pub fn new(store: Store, rules: watch::Receiver<Arc<Rules>>, bells: Bells, clock: Clock) -> (Ingest, Worker) {
+    pub fn new(store: Store, rules: watch::Receiver<Arc<LivePolicy>>, bells: Bells, clock: Clock) -> (Ingest, Worker) {
         let (requests, queue) = mpsc::channel(QUEUE);
         let worker = Worker {
             store: store.clone(),
@@ -168,7 +168,7 @@ impl Ingest {
         let written = self.store.write(move |tx| {
             let name = devices::disconnected(tx, device, bye.as_deref(), heard_at)?;
             let what = if bye.is_some() { "device said bye" } else { "device gone" };
-            tx.note(Line::new(what).device(name).why(why.as_str()));
+            tx.note(LogEntry::new(what).device(name).why(why.as_str()));
             Ok(())
         });
         let written = written.await;
@@ -198,10 +198,10 @@ fn busy(error: StoreError) -> IngestError {
     IngestError::Busy(error.to_string())
 }
 
-fn connect(tx: &mut Tx<'_>, rules: &Rules, start: &SessionStart) -> Result<Connected, StoreError> {
+fn connect(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> Result<Connected, StoreError> {
     let Some(device) = devices::by_key(tx, &start.key)? else {
         if devices::add_pending(tx, start)? {
-            tx.note(Line::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
+            tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
             let devices = [("devices", start.name.to_string())];
             apply::tell(tx, rules, &apply::affair(None, SystemCode::PendingDevices, &devices, start.now), start.now)?;
         }
@@ -229,14 +229,14 @@ fn connect(tx: &mut Tx<'_>, rules: &Rules, start: &SessionStart) -> Result<Conne
     if device.boot.is_some_and(|boot| boot != start.boot) {
         declared_tasks::device_rebooted(tx, rules, &device, start.boot, start.now)?;
     }
-    tx.note(Line::new("device connected").device(&name).from(start.peer, &start.version));
+    tx.note(LogEntry::new("device connected").device(&name).from(start.peer, &start.version));
     Ok(Connected::Known { device: device.id, name, acked: stream.acked })
 }
 
 /// Tells once that an epoch is not taken any more.
 fn epoch_refused(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &Device,
     epoch: events::EpochId,
     detail: &str,
@@ -253,7 +253,7 @@ fn epoch_refused(
 #[derive(Debug)]
 pub struct Worker {
     store: Store,
-    rules: watch::Receiver<Arc<Rules>>,
+    rules: watch::Receiver<Arc<LivePolicy>>,
     queue: mpsc::Receiver<IngestRequest>,
     bells: Bells,
     clock: Clock,
@@ -335,9 +335,9 @@ impl Worker {
         stop: &CancellationToken,
         batches: &Arc<[Batch]>,
         i: usize,
-        rules: &Arc<Rules>,
+        rules: &Arc<LivePolicy>,
     ) -> Result<Committed, StoreError> {
-        let whole = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp| {
+        let whole = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &LivePolicy, now: Timestamp| {
             batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, 0..batch.events.len(), now))
         };
         match self.write(stop, batches, rules, whole).await {
@@ -350,12 +350,12 @@ impl Worker {
         let n_events = batches.get(i).map_or(0, |b| b.events.len());
         let mut committed = Ok(0);
         for n in 0..n_events {
-            let alone = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp| {
+            let alone = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &LivePolicy, now: Timestamp| {
                 batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, n..n + 1, now))
             };
             let mut written = self.write(stop, batches, rules, alone).await;
             if let Err(StoreError::Refused(why)) = written {
-                let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp| {
+                let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &LivePolicy, now: Timestamp| {
                     batches.get(i).map_or(Ok(Ok(0)), |batch| commit_unreadable(tx, rules, batch, n, &why, now))
                 };
                 written = self.write(stop, batches, rules, unreadable).await;
@@ -389,12 +389,12 @@ impl Worker {
         &self,
         stop: &CancellationToken,
         batches: &Arc<[Batch]>,
-        rules: &Arc<Rules>,
+        rules: &Arc<LivePolicy>,
         step: F,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&mut Tx<'_>, &[Batch], &Rules, Timestamp) -> Result<T, StoreError> + Clone + Send + 'static,
+        F: Fn(&mut Tx<'_>, &[Batch], &LivePolicy, Timestamp) -> Result<T, StoreError> + Clone + Send + 'static,
     {
         let mut trouble: Option<(Timestamp, String)> = None;
         let mut wait = DISK_WAIT.0;
@@ -432,7 +432,12 @@ impl Worker {
     }
 }
 
-fn commit(tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp) -> Result<Vec<Committed>, StoreError> {
+fn commit(
+    tx: &mut Tx<'_>,
+    batches: &[Batch],
+    rules: &LivePolicy,
+    now: Timestamp,
+) -> Result<Vec<Committed>, StoreError> {
     // Devices are locked in the order of their ids, so that two hubs never wait for each other.
     let mut in_order: BTreeMap<DeviceId, Vec<usize>> = BTreeMap::new();
     for (i, batch) in batches.iter().enumerate() {
@@ -450,7 +455,7 @@ fn commit(tx: &mut Tx<'_>, batches: &[Batch], rules: &Rules, now: Timestamp) -> 
 /// Commits a range of a batch's events.
 fn commit_batch(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     batch: &Batch,
     range: std::ops::Range<usize>,
     now: Timestamp,
@@ -540,7 +545,7 @@ fn changed_number<'a>(
 /// Records under its number that an event could not be stored.
 fn commit_unreadable(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     batch: &Batch,
     i: usize,
     why: &str,

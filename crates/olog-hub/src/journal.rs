@@ -1,6 +1,6 @@
 //! Log lines about devices, incidents and notifications: the audit trail that `journalctl -u olog-hub` shows.
 //!
-//! A transaction notes a [`Line`] beside what it writes ([`crate::store::Tx::note`]); the store logs it only if the transaction
+//! A transaction notes a [`LogEntry`] beside what it writes ([`crate::store::Tx::note`]); the store logs it only if the transaction
 //! commits, so that a step that is rolled back or repeated logs nothing. The fields are for searching:
 //! `journalctl OLOG_DEVICE=pi`, `OLOG_INCIDENT=17`. The text of log files stays in the database.
 //!
@@ -23,7 +23,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Something that happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct LogEntry {
     what: &'static str,
     incident: Option<u64>,
     about: Option<&'static str>,
@@ -36,50 +36,50 @@ pub struct Line {
     why: Option<String>,
 }
 
-impl Line {
+impl LogEntry {
     /// What, in a few words.
-    pub fn new(what: &'static str) -> Line {
-        Line { what, ..Line::default() }
+    pub fn new(what: &'static str) -> LogEntry {
+        LogEntry { what, ..LogEntry::default() }
     }
 
     /// To this incident.
-    pub fn incident(self, number: u64) -> Line {
-        Line { incident: Some(number), ..self }
+    pub fn incident(self, number: u64) -> LogEntry {
+        LogEntry { incident: Some(number), ..self }
     }
 
     /// Which is about a `task`, a `channel`, …: one of the store's subjects.
-    pub fn about(self, subject: &'static str) -> Line {
-        Line { about: Some(subject), ..self }
+    pub fn about(self, subject: &'static str) -> LogEntry {
+        LogEntry { about: Some(subject), ..self }
     }
 
     /// To this device.
-    pub fn device(self, name: impl ToString) -> Line {
-        Line { device: Some(name.to_string()), ..self }
+    pub fn device(self, name: impl ToString) -> LogEntry {
+        LogEntry { device: Some(name.to_string()), ..self }
     }
 
     /// To several devices, named as far as there is room.
-    pub fn devices(self, names: &str, n: usize) -> Line {
-        Line { device: Some(names.to_owned()), n_devices: (n > 1).then_some(n), ..self }
+    pub fn devices(self, names: &str, n: usize) -> LogEntry {
+        LogEntry { device: Some(names.to_owned()), n_devices: (n > 1).then_some(n), ..self }
     }
 
     /// To this task.
-    pub fn task(self, name: impl ToString) -> Line {
-        Line { task: Some(name.to_string()), ..self }
+    pub fn task(self, name: impl ToString) -> LogEntry {
+        LogEntry { task: Some(name.to_string()), ..self }
     }
 
     /// To this channel.
-    pub fn channel(self, name: &str) -> Line {
-        Line { channel: Some(name.to_owned()), ..self }
+    pub fn channel(self, name: &str) -> LogEntry {
+        LogEntry { channel: Some(name.to_owned()), ..self }
     }
 
     /// From this address, by this version.
-    pub fn from(self, address: impl ToString, version: &str) -> Line {
-        Line { from: Some(address.to_string()), version: Some(version.to_owned()), ..self }
+    pub fn from(self, address: impl ToString, version: &str) -> LogEntry {
+        LogEntry { from: Some(address.to_string()), version: Some(version.to_owned()), ..self }
     }
 
     /// For this reason, on this ground.
-    pub fn why(self, why: impl Into<String>) -> Line {
-        Line { why: Some(why.into()), ..self }
+    pub fn why(self, why: impl Into<String>) -> LogEntry {
+        LogEntry { why: Some(why.into()), ..self }
     }
 
     fn tell(&self) {
@@ -111,7 +111,7 @@ struct RateWindow {
 
 impl Journal {
     /// Tells what was committed. Called after every commit, so that the count of a storm is told soon after it.
-    pub fn tell(&self, lines: &[Line]) {
+    pub fn tell(&self, lines: &[LogEntry]) {
         let (more, told) = self.allow(lines.len(), Instant::now());
         if more > 0 {
             tracing::info!(
@@ -119,7 +119,7 @@ impl Journal {
                 "more happened than is told here: see `olog-hub incident list` and `olog-hub device list`"
             );
         }
-        lines.iter().take(told).for_each(Line::tell);
+        lines.iter().take(told).for_each(LogEntry::tell);
     }
 
     /// How many of the windows before are still to be counted, and how many of these may be told.

@@ -40,7 +40,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::bell::{Bell, BellListener};
 use crate::store::outbox::{self, ChannelFacts, Claimed};
 use crate::store::{Store, StoreError, Tx};
@@ -70,7 +70,7 @@ const SHORT: usize = 1_000;
 /// Runs a dispatcher for each channel in force until `stop`; a changed configuration replaces them.
 pub async fn run(
     store: Store,
-    mut rules: watch::Receiver<Arc<Rules>>,
+    mut rules: watch::Receiver<Arc<LivePolicy>>,
     bell: Bell,
     clock: Clock,
     workers: Workers,
@@ -115,7 +115,7 @@ pub async fn run(
 }
 
 /// Gives up what has waited for too long, of channels that are gone as well; true if something was.
-pub async fn give_up(store: &Store, rules: &Arc<Rules>, now: Timestamp) -> Result<bool, StoreError> {
+pub async fn give_up(store: &Store, rules: &Arc<LivePolicy>, now: Timestamp) -> Result<bool, StoreError> {
     let rules = rules.clone();
     let given_up = store.write(move |tx| {
         let given_up = outbox::expire(tx, now.plus(-ROW_TTL), now)?;
@@ -130,7 +130,7 @@ pub async fn give_up(store: &Store, rules: &Arc<Rules>, now: Timestamp) -> Resul
 
 async fn expire(
     store: Store,
-    rules: Arc<Rules>,
+    rules: Arc<LivePolicy>,
     bell: Bell,
     clock: Clock,
     status: Worker,
@@ -168,7 +168,7 @@ type Unrecorded = Arc<Mutex<Option<Arc<CallRecord>>>>;
 #[derive(Debug)]
 pub struct Dispatcher {
     store: Store,
-    rules: Arc<Rules>,
+    rules: Arc<LivePolicy>,
     channel: Arc<Channel>,
     bell: Bell,
     listener: BellListener,
@@ -202,7 +202,7 @@ impl Dispatcher {
     /// Of one channel, under the rules in force.
     pub fn new(
         store: Store,
-        rules: Arc<Rules>,
+        rules: Arc<LivePolicy>,
         channel: Arc<Channel>,
         bell: Bell,
         clock: Clock,

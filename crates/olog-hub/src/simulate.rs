@@ -17,11 +17,11 @@ use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use olog_daemon::config::{Invalid, Source, read_text};
+use olog_daemon::config::{ConfigFiles, Invalid, read_text};
 use olog_proto::Timestamp;
 use olog_push::words::Language;
 
-use crate::apply::Rules;
+use crate::apply::LivePolicy;
 use crate::apply::operator;
 use crate::config::{Config, ReloadableConfig};
 use crate::ingest::IngestError;
@@ -128,7 +128,7 @@ fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Reloadabl
             (read_text(&file, &own, |table| Config::take(table, Path::new("/")))?, "the scenario's own".to_owned())
         }
         (named, _) => {
-            let source = Source::new("hub", named.clone()).without_secrets();
+            let source = ConfigFiles::new("hub", named.clone()).without_secrets();
             let from = if source.main().exists() { source.main().display().to_string() } else { "defaults".to_owned() };
             (Config::load(&source)?, from)
         }
@@ -241,7 +241,7 @@ async fn happen(
     Ok(())
 }
 
-type PersonVerb = fn(&mut Tx<'_>, &Rules, u64, Timestamp) -> Result<operator::ActionResult, StoreError>;
+type PersonVerb = fn(&mut Tx<'_>, &LivePolicy, u64, Timestamp) -> Result<operator::ActionResult, StoreError>;
 
 async fn by_person(harness: &Harness, person: &Person, transcript: &mut Transcript) -> Result<(), PlayError> {
     let (which, verb): (_, PersonVerb) = match person {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use olog_daemon::failure::{Consequence, Failure};
 use olog_proto::Timestamp;
 
-use crate::journal::Line;
+use crate::journal::LogEntry;
 use crate::rules::silence::Silence;
 
 pub mod devices;
@@ -144,7 +144,7 @@ enum Backend {
 pub struct Tx<'a> {
     sql: &'a mut dyn Sql,
     /// What to tell when it is committed.
-    lines: Vec<Line>,
+    lines: Vec<LogEntry>,
     /// The silences that are not over, once somebody asked: read and parsed once, however many notifications there are.
     silences: Option<Arc<[Silence]>>,
 }
@@ -171,7 +171,7 @@ impl<'a> Tx<'a> {
     }
 
     /// What the hub's log says when this is committed.
-    pub fn note(&mut self, line: Line) {
+    pub fn note(&mut self, line: LogEntry) {
         self.lines.push(line);
     }
 

@@ -275,7 +275,7 @@ pub fn end_text(exit: Option<i32>, signal: Option<i32>) -> String {
 /// What happened to a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Change {
+pub enum Growth {
     /// Not known before.
     Created,
     /// Written anew from its start.
@@ -295,7 +295,7 @@ pub struct File {
     #[serde(deserialize_with = "clean::decode_line")]
     pub path: String,
     /// What happened to it.
-    pub change: Change,
+    pub change: Growth,
     /// When it was created or last truncated, where the agent knows: the beginning of the run that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<DeviceTime>,

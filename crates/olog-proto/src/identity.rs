@@ -105,7 +105,7 @@ impl SecretKey {
     }
 
     /// Signs a proof.
-    pub fn sign(&self, proof: &Proof) -> Signature {
+    pub fn sign(&self, proof: &HandshakeProof) -> Signature {
         Signature(self.0.sign(&proof.0).to_bytes())
     }
 }
@@ -118,7 +118,7 @@ impl fmt::Debug for SecretKey {
 
 impl PublicKey {
     /// Did the holder of this key sign this proof? Strict: no weak keys, one encoding.
-    pub fn verify(&self, proof: &Proof, signature: &Signature) -> bool {
+    pub fn verify(&self, proof: &HandshakeProof, signature: &Signature) -> bool {
         VerifyingKey::from_bytes(&self.0)
             .and_then(|key| key.verify_strict(&proof.0, &ed25519_dalek::Signature::from_bytes(&signature.0)))
             .is_ok()
@@ -141,9 +141,9 @@ pub enum Role {
 
 /// What one side signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof(Vec<u8>);
+pub struct HandshakeProof(Vec<u8>);
 
-impl Proof {
+impl HandshakeProof {
     /// The same content for both sides, under the label of the one who signs.
     pub fn new(
         by: Role,
@@ -152,13 +152,13 @@ impl Proof {
         name: &DeviceName,
         device: PublicKey,
         hub: PublicKey,
-    ) -> Proof {
+    ) -> HandshakeProof {
         let label: &[u8] = match by {
             Role::Device => b"olog.2 device proof\0",
             Role::Hub => b"olog.2 hub proof\0",
         };
         // Only the name varies in length, and it stands last.
-        Proof([label, &hub_nonce.0, &nonce.0, &device.0, &hub.0, name.as_str().as_bytes()].concat())
+        HandshakeProof([label, &hub_nonce.0, &nonce.0, &device.0, &hub.0, name.as_str().as_bytes()].concat())
     }
 }
 
@@ -230,8 +230,9 @@ mod tests {
     fn a_proof_holds_for_its_session_and_its_role_only() {
         let (device, hub) = (SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32]));
         let name: DeviceName = "comsrv".parse().unwrap();
-        let proof =
-            |role, nonce| Proof::new(role, Nonce([3; 32]), Nonce([nonce; 32]), &name, device.public(), hub.public());
+        let proof = |role, nonce| {
+            HandshakeProof::new(role, Nonce([3; 32]), Nonce([nonce; 32]), &name, device.public(), hub.public())
+        };
         let signature = device.sign(&proof(Role::Device, 4));
         assert!(device.public().verify(&proof(Role::Device, 4), &signature));
         assert!(!device.public().verify(&proof(Role::Hub, 4), &signature));

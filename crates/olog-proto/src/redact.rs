@@ -61,7 +61,7 @@ const FORMS: &[&str] = &[
     "\\{S?SHA(?:256|512)?\\}[A-Za-z0-9+/=]{20,128}",
 ];
 
-struct Known {
+struct SecretPatterns {
     forms: Regex,
     triggers: Regex,
     places: Regex,
@@ -69,10 +69,10 @@ struct Known {
     block_end: Regex,
 }
 
-static KNOWN: LazyLock<Option<Known>> = LazyLock::new(|| {
+static KNOWN: LazyLock<Option<SecretPatterns>> = LazyLock::new(|| {
     // One regex for each kind; a small DFA, since agents run on small machines.
     let build = |pattern: &str| RegexBuilder::new(pattern).dfa_size_limit(1 << 19).build().ok();
-    Some(Known {
+    Some(SecretPatterns {
         forms: build(&FORMS.join("|"))?,
         triggers: build(&places::triggers())?,
         places: build(&places::pattern())?,
@@ -234,7 +234,7 @@ fn is_plain(line: &str) -> bool {
 }
 
 /// Private keys; `inside`: the text begins in one.
-fn blocks(known: &Known, text: &str, inside: bool, found: &mut Vec<Range<usize>>) {
+fn blocks(known: &SecretPatterns, text: &str, inside: bool, found: &mut Vec<Range<usize>>) {
     let first_begin = known.block_begin.find(text).map_or(text.len(), |begin| begin.start());
     // An end without a begin: the begin lies in what was not read.
     let is_end_only = known.block_end.find(text).is_some_and(|end| end.start() < first_begin);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use olog_proto::event::Id128;
-use olog_proto::identity::{Proof, Role};
+use olog_proto::identity::{HandshakeProof, Role};
 use olog_proto::{
     AgentFrame, Event, EventContent, FRAME_MAX, HubFrame, JoinLink, Nonce, SUBPROTOCOL, SecretKey, Timestamp, frame,
 };
@@ -93,7 +93,7 @@ impl Session {
             bail!("another hub's key");
         }
         let (name, own) = (device.name.parse()?, Nonce(random()?));
-        let proof = |role| Proof::new(role, nonce, own, &name, device.key.public(), hub_key);
+        let proof = |role| HandshakeProof::new(role, nonce, own, &name, device.key.public(), hub_key);
         let auth = frame::Auth {
             key: device.key.public(),
             name: device.name.parse()?,

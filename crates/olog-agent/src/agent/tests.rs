@@ -90,7 +90,7 @@ async fn a_stop_and_a_new_start_keep_key_epoch_and_numbers() {
     running.stop().await;
 }
 
-async fn run_again(source: Source, config: Config, handle: Handle) -> Result<(), Fatal> {
+async fn run_again(source: ConfigFiles, config: Config, handle: Handle) -> Result<(), Fatal> {
     run(source, config, Clock::system(), handle).await
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use olog_daemon::{
     clock::Clock,
-    config::{Draft, Source, read_draft},
+    config::{ConfigFiles, Draft, read_draft},
     original::{self, OldConfig, TOKEN_FILE, traces},
     service::Exit,
     socket,
@@ -28,7 +28,7 @@ pub(super) struct Import {
 }
 
 impl Import {
-    pub(super) fn answer(&self, source: &Source, config: &Config) -> Exit {
+    pub(super) fn answer(&self, source: &ConfigFiles, config: &Config) -> Exit {
         let old = match OldConfig::read(&self.file) {
             Ok(old) => old,
             Err(error) => return failed(&error),

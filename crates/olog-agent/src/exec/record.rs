@@ -71,7 +71,7 @@ pub async fn record(run: &PastRun, report: &Report<'_>, chance: &mut dyn RandomS
     };
     let kept = file.is_ok().then(|| keep(true));
     let output = BASE64.encode(&run.output);
-    let ended = runs::Ended { exit: run.exit, signal: run.signal, duration: run.duration, output };
+    let ended = runs::RunEnd { exit: run.exit, signal: run.signal, duration: run.duration, output };
     let told = tell_end(&start, ended, file, Ok(Rung::Away), report).await;
     let kept = kept.unwrap_or_else(|| keep(told.is_ok()));
     match (told, kept) {

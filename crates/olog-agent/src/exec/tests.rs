@@ -80,14 +80,14 @@ impl Machine {
     }
 }
 
-fn ended(end: Option<End>) -> runs::Ended {
+fn ended(end: Option<End>) -> runs::RunEnd {
     match end.expect("an end").how {
-        How::Ended(ended) => ended,
+        How::RunEnd(ended) => ended,
         how => panic!("{how:?}"),
     }
 }
 
-fn output(ended: &runs::Ended) -> String {
+fn output(ended: &runs::RunEnd) -> String {
     String::from_utf8(BASE64.decode(&ended.output).unwrap()).unwrap()
 }
 

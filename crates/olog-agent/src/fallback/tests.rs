@@ -1,6 +1,6 @@
 //! A hub that is away, and a push service on the loopback that takes one push after the other.
 
-use olog_daemon::config::Source;
+use olog_daemon::config::ConfigFiles;
 use olog_proto::{Change, Event, EventContent, Excerpt, File, FingerprintText, LogKind, event::Id128};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -51,7 +51,7 @@ impl Away {
              token = 'AT_abcdefghijklmnop'\nuids = ['UID_a']\napi_url = '{url}'\n"
         );
         std::fs::write(&file, text).unwrap();
-        let source = Source::new("agent", Some(file));
+        let source = ConfigFiles::new("agent", Some(file));
         let live = config::load(&source).unwrap().live;
         let spool = Spool::open(&folder.path().join("spool.db"), Id128([1; 16])).unwrap().0;
         prepare(&spool);

@@ -14,12 +14,12 @@
 
 use std::time::Duration;
 
-use olog_proto::{Change, EventContent, Excerpt, LogKind, Timestamp};
+use olog_proto::{EventContent, Excerpt, Growth, LogKind, Timestamp};
 
 use super::inspector::{Inspector, LogFile};
 use crate::kept;
 use crate::read::{self, ReadError, ReadResult, Stat, as_path};
-use crate::settle::{GONE, Left, Pending, Writer};
+use crate::settle::{Debounced, GONE, Left, WriterState};
 use crate::spool::{FileKey, FileState, SpoolError};
 use crate::text::{self, CleanText};
 
@@ -39,7 +39,7 @@ pub(super) enum InspectResult {
 
 impl Inspector<'_> {
     /// Inspects a file.
-    pub(super) fn inspect(&mut self, key: &FileKey, pending: &Pending) -> Result<InspectResult, SpoolError> {
+    pub(super) fn inspect(&mut self, key: &FileKey, pending: &Debounced) -> Result<InspectResult, SpoolError> {
         let path = self.folder.path.join(as_path(&key.name));
         let found = match read::stat(self.place(&path)) {
             Ok(stat) => Ok(Some(stat)),
@@ -63,7 +63,7 @@ impl Inspector<'_> {
     fn present(
         &mut self,
         key: &FileKey,
-        pending: &Pending,
+        pending: &Debounced,
         memory: Option<FileState>,
         log_file: &LogFile<'_>,
         stat: Stat,
@@ -93,7 +93,7 @@ impl Inspector<'_> {
             }
             Err(error) => return Ok(unreadable(&error)),
         };
-        let grows = reading.change == Change::Grown && log_file.suffix == LogKind::Log;
+        let grows = reading.change == Growth::Grown && log_file.suffix == LogKind::Log;
         if let Some(until) = self.paced.get(key).copied().filter(|&until| grows && until > self.now) {
             return Ok(InspectResult::Again(until));
         }
@@ -108,21 +108,21 @@ impl Inspector<'_> {
     }
 
     /// Is its writer done with it? If that is a guess by its quiet, when will the guess be safe?
-    fn closed(&self, pending: &Pending, memory: Option<&FileState>, stat: Stat) -> (bool, Option<Duration>) {
+    fn closed(&self, pending: &Debounced, memory: Option<&FileState>, stat: Stat) -> (bool, Option<Duration>) {
         let quiet =
             u64::try_from(self.clock.now().since(stat.changed_at())).map_or(Duration::MAX, Duration::from_millis);
         match pending.writer {
-            Writer::Closed => (true, None),
-            Writer::Open => (false, None),
-            Writer::Unknown if pending.live => (memory.is_none_or(|m| !m.open), None),
-            Writer::Unknown if quiet >= self.config.settle_max => (true, None),
-            Writer::Unknown => (false, Some(self.now + self.config.settle_max.saturating_sub(quiet))),
+            WriterState::Closed => (true, None),
+            WriterState::Open => (false, None),
+            WriterState::Unknown if pending.live => (memory.is_none_or(|m| !m.open), None),
+            WriterState::Unknown if quiet >= self.config.settle_max => (true, None),
+            WriterState::Unknown => (false, Some(self.now + self.config.settle_max.saturating_sub(quiet))),
         }
     }
 
     /// Open, but its last line has not been finished for long: it is told as it is, lest it never be.
-    fn is_stuck(&self, pending: &Pending, memory: Option<&FileState>, stat: Stat) -> bool {
-        let open = pending.writer == Writer::Open || (pending.live && pending.writer == Writer::Unknown);
+    fn is_stuck(&self, pending: &Debounced, memory: Option<&FileState>, stat: Stat) -> bool {
+        let open = pending.writer == WriterState::Open || (pending.live && pending.writer == WriterState::Unknown);
         open && self.quiet(stat) >= UNFINISHED && memory.is_some_and(|m| stat.is(m))
     }
 
@@ -135,12 +135,12 @@ impl Inspector<'_> {
     fn unchanged(
         &mut self,
         key: &FileKey,
-        pending: &Pending,
+        pending: &Debounced,
         memory: &FileState,
         log_file: &LogFile<'_>,
         closed: bool,
     ) -> InspectResult {
-        let ends = memory.open && closed && (pending.writer == Writer::Closed || !pending.live);
+        let ends = memory.open && closed && (pending.writer == WriterState::Closed || !pending.live);
         if !ends {
             return InspectResult::Done;
         }
@@ -149,7 +149,7 @@ impl Inspector<'_> {
             if let Some(until) = self.paced.get(key).copied().filter(|&until| until > self.now && memory.size > 0) {
                 return InspectResult::Again(until);
             }
-            let change = if memory.size == 0 { Change::Rewritten } else { Change::Grown };
+            let change = if memory.size == 0 { Growth::Rewritten } else { Growth::Grown };
             let file = self.file(log_file, change, memory.began, true, false, Vec::new());
             let at = self.clock.now();
             self.say(key, at, EventContent::Text { file, excerpt: Excerpt::default() });
@@ -167,14 +167,14 @@ impl Inspector<'_> {
     fn tell(
         &mut self,
         key: &FileKey,
-        pending: &Pending,
+        pending: &Debounced,
         memory: Option<FileState>,
         log_file: &LogFile<'_>,
         reading: ReadResult,
         closed: bool,
     ) -> Result<bool, SpoolError> {
         let history = memory.as_ref().is_some_and(|m| m.history);
-        let known_encoding = memory.as_ref().filter(|_| reading.change == Change::Grown).and_then(|m| m.encoding);
+        let known_encoding = memory.as_ref().filter(|_| reading.change == Growth::Grown).and_then(|m| m.encoding);
         let stat = reading.stat;
         // Its run is reported by itself: nothing here is news.
         let is_reported = reading.from == 0 && kept::is_reported(&reading.head);
@@ -185,7 +185,7 @@ impl Inspector<'_> {
         let at = self.happened_at(pending, reading.stat);
         let began = began(pending, memory.as_ref(), &reading, at);
         let had_text = memory.as_ref().is_some_and(|m| m.has_text && !m.history);
-        let grown = reading.change == Change::Grown;
+        let grown = reading.change == Growth::Grown;
         let blank = said.is_blank();
         let mut held = memory.as_ref().map_or(0, |m| m.held);
         if reading.same {
@@ -243,7 +243,7 @@ impl Inspector<'_> {
     fn gone(
         &mut self,
         key: &FileKey,
-        pending: &Pending,
+        pending: &Debounced,
         memory: Option<FileState>,
         log_file: &LogFile<'_>,
     ) -> Result<InspectResult, SpoolError> {
@@ -285,14 +285,14 @@ impl Inspector<'_> {
     /// was, the hub knows by the path.
     fn repeats(&mut self, key: &FileKey, log_file: &LogFile<'_>, at: Timestamp, held: u32) {
         if held > 0 && log_file.suffix != LogKind::Log {
-            let file = self.file(log_file, Change::Rewritten, None, true, false, Vec::new());
+            let file = self.file(log_file, Growth::Rewritten, None, true, false, Vec::new());
             self.say(key, at, EventContent::Seen { file, times: held });
         }
     }
 
     /// The time of the change: the file's own, unless the kernel has just told of a file that carries an old one (moved in,
     /// copied with its times), or its clock is ahead.
-    fn happened_at(&self, pending: &Pending, stat: Stat) -> Timestamp {
+    fn happened_at(&self, pending: &Debounced, stat: Stat) -> Timestamp {
         let now = self.clock.now();
         let own = stat.changed_at();
         if own > now || (pending.live && pending.first_at.since(own) > 2000) { pending.first_at.min(now) } else { own }
@@ -300,11 +300,11 @@ impl Inspector<'_> {
 }
 
 /// When this writing of the file began: known to be so late, or not said. Too early is safe, too late would call an error over.
-fn began(pending: &Pending, memory: Option<&FileState>, reading: &ReadResult, at: Timestamp) -> Option<Timestamp> {
+fn began(pending: &Debounced, memory: Option<&FileState>, reading: &ReadResult, at: Timestamp) -> Option<Timestamp> {
     let first = pending.live.then_some(pending.first_at);
     let other_inode = memory.is_none_or(|m| m.inode != reading.stat.inode);
     match reading.change {
-        Change::Grown => memory.and_then(|m| m.began),
+        Growth::Grown => memory.and_then(|m| m.began),
         _ if other_inode => reading.stat.born_at().or(first).map(|born| born.min(at)),
         _ if memory.is_some_and(|m| m.history) => reading.stat.born_at(),
         _ => first.or_else(|| memory.map(|m| Timestamp(m.mtime.div_euclid(1_000_000)))),

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use olog_daemon::clock::Clock;
 use olog_proto::name::path_text;
-use olog_proto::{BootId, Change, EventContent, File, LogKind, TaskName, Timestamp};
+use olog_proto::{BootId, EventContent, File, Growth, LogKind, TaskName, Timestamp};
 
 use super::settings::{FilesConfig, Rule};
 use crate::kept;
 use crate::read::{self, LogPath, Sibling, as_path};
-use crate::settle::{Pending, Settle};
+use crate::settle::{Debounced, Settle};
 use crate::spool::{Batch, FileKey, FileState, FolderId, Spool, SpoolError, Stamp};
 use crate::text::{self, Redactor, TextOptions};
 
@@ -46,7 +46,7 @@ pub(super) struct Inspector<'a> {
     pub(super) paced: &'a mut HashMap<FileKey, Duration>,
     pub(super) settle: &'a Settle,
     /// All files that this batch inspects.
-    pub(super) ready: &'a [(FileKey, Pending)],
+    pub(super) ready: &'a [(FileKey, Debounced)],
     /// Files that the clean-up has deleted and the spool still knows.
     pub(super) swept: &'a HashSet<FileKey>,
     pub(super) names: &'a mut FolderNames,
@@ -98,7 +98,7 @@ impl<'a> Inspector<'a> {
     pub(super) fn file(
         &self,
         log_file: &LogFile<'_>,
-        change: Change,
+        change: Growth,
         began: Option<Timestamp>,
         closed: bool,
         history: bool,

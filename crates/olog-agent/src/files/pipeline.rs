@@ -416,10 +416,10 @@ impl Pipeline {
 
     fn inspect(
         &mut self,
-        ready: &[(FileKey, crate::settle::Pending)],
+        ready: &[(FileKey, crate::settle::Debounced)],
         batch: &mut Batch,
         names: &mut FolderNames,
-        again: &mut Vec<(FileKey, crate::settle::Pending, Duration)>,
+        again: &mut Vec<(FileKey, crate::settle::Debounced, Duration)>,
         now: Duration,
     ) -> Result<(), SpoolError> {
         let log_dirs = self.roots.log_dirs();

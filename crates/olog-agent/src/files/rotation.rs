@@ -13,11 +13,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use olog_proto::{Change, EventContent, LogKind};
+use olog_proto::{EventContent, Growth, LogKind};
 
 use super::inspector::{Inspector, LogFile};
 use crate::read::{self, LogPath, Sibling, Stat, as_path};
-use crate::settle::{Left, Pending};
+use crate::settle::{Debounced, Left};
 use crate::spool::{FileKey, FileState, FolderId, SpoolError};
 use crate::text;
 
@@ -26,7 +26,7 @@ impl Inspector<'_> {
     pub(super) fn identify(
         &mut self,
         key: &FileKey,
-        pending: &Pending,
+        pending: &Debounced,
         memory: Option<FileState>,
         path: &Path,
         stat: Stat,
@@ -269,12 +269,12 @@ impl Inspector<'_> {
     /// Tells what a rotated file holds beyond its offset.
     fn tell_rest(&mut self, key: &FileKey, path: &Path, known: &mut FileState, log_file: &LogFile<'_>) {
         let Ok(reading) = read::read(self.place(path), Some(known), true) else { return };
-        if reading.change != Change::Grown {
+        if reading.change != Growth::Grown {
             return;
         }
         let said = text::say(reading.bytes(), known.encoding, self.manner(log_file));
         if !said.is_blank() {
-            let file = self.file(log_file, Change::Grown, known.began, true, false, said.fingerprints);
+            let file = self.file(log_file, Growth::Grown, known.began, true, false, said.fingerprints);
             self.say(key, reading.stat.changed_at(), EventContent::Text { file, excerpt: said.excerpt });
             known.has_text = true;
         }

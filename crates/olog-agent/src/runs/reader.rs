@@ -35,7 +35,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    End, Ended, FILE_MAX, FORMAT, How, KEPT_MAX, Start, is_locked, make_folder, names, open_file, open_folder, remove,
+    End, FILE_MAX, FORMAT, How, KEPT_MAX, RunEnd, Start, is_locked, make_folder, names, open_file, open_folder, remove,
 };
 use crate::{
     boot,
@@ -288,7 +288,7 @@ impl Reader {
         match &one.stands {
             Stands::Runs => {}
             Stands::Ended(End { at, up, how }) => {
-                if let How::Ended(ended) = how {
+                if let How::RunEnd(ended) = how {
                     let at = no_later(Stamp { at: *at, boot: start.boot, up: *up }, now);
                     batch.say(at, ended.into_event(&start.task, &start.run, &self.live.borrow()), None);
                 }
@@ -434,7 +434,7 @@ fn no_later(stamp: Stamp, now: Stamp) -> Stamp {
     Stamp { at: stamp.at.min(now.at), boot: stamp.boot, up }
 }
 
-impl Ended {
+impl RunEnd {
     /// The event: its output read as a log's text is, decoded, cleaned, without secrets.
     pub fn into_event(&self, task: &TaskName, run: &str, live: &ReloadableConfig) -> EventContent {
         let output = BASE64.decode(&self.output).unwrap_or_default();

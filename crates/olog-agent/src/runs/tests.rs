@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use olog_daemon::clock::Hand;
+use olog_daemon::clock::ClockHandle;
 use olog_proto::event::Id128;
 use tokio::sync::{Notify, watch};
 
@@ -13,7 +13,7 @@ const T: i64 = 1_764_201_600_000;
 struct World {
     folder: tempfile::TempDir,
     reader: Reader,
-    hand: Hand,
+    hand: ClockHandle,
     live: watch::Sender<std::sync::Arc<config::ReloadableConfig>>,
 }
 
@@ -92,8 +92,8 @@ fn start(n: u8) -> Start {
 }
 
 fn end(n: u8, exit: i32) -> End {
-    let ended = Ended { exit: Some(exit), signal: None, duration: 1000, output: String::new() };
-    End { at: Timestamp(T + i64::from(n) * 60_000 + 60_000), up: 2, how: How::Ended(ended) }
+    let ended = RunEnd { exit: Some(exit), signal: None, duration: 1000, output: String::new() };
+    End { at: Timestamp(T + i64::from(n) * 60_000 + 60_000), up: 2, how: How::RunEnd(ended) }
 }
 
 fn skipped(n: u8, running_since: i64) -> End {

@@ -9,7 +9,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use olog_proto::{
     AgentFrame, BootId, DeviceName, Epoch, FRAME_MAX, HubFrame, Nonce, PublicKey, SUBPROTOCOL, SecretKey, Timestamp,
     frame::{Auth, Refusal},
-    identity::{Proof, Role},
+    identity::{HandshakeProof, Role},
 };
 use tokio::time::timeout;
 use tokio_tungstenite::{
@@ -221,7 +221,7 @@ async fn prove(socket: &mut Socket, hub: PublicKey, me: &Introduction) -> Result
     if found != hub {
         return Err(EnterError::WrongHub { expected: hub, found });
     }
-    let proof = |role| Proof::new(role, hub_nonce, me.nonce, &me.name, me.key.public(), hub);
+    let proof = |role| HandshakeProof::new(role, hub_nonce, me.nonce, &me.name, me.key.public(), hub);
     let auth = AgentFrame::Auth(Box::new(Auth {
         key: me.key.public(),
         name: me.name.clone(),

@@ -23,7 +23,7 @@ use olog_agent::files::{Glob, Rule};
 use olog_agent::spool::{Opened, Spool, SpoolError};
 use olog_daemon::clock::Clock;
 use olog_proto::event::Id128;
-use olog_proto::{Change, Event, EventContent, LogKind, Note, Timestamp};
+use olog_proto::{Event, EventContent, Growth, LogKind, Note, Timestamp};
 
 use self::world::{World, age, wait};
 

@@ -11,7 +11,7 @@ use olog_agent::spool::Spool;
 use olog_daemon::clock::Clock;
 use olog_daemon::workers::Workers;
 use olog_proto::event::Id128;
-use olog_proto::{Change, Event, EventContent};
+use olog_proto::{Event, EventContent, Growth};
 use tokio::sync::Notify;
 
 /// A log dir, a state dir, and the files thread between them.

@@ -128,7 +128,7 @@ fn later_files_override_keys_and_append_tables() {
     std::fs::write(parts.join("20.toml"), "settle = '3s'\n[[rule]]\nfiles='3'").unwrap();
     std::fs::write(parts.join("10.toml"), "settle = '2s'\nlog_dirs = ['/b']\n[[rule]]\nfiles='2'").unwrap();
     std::fs::write(parts.join("ignored.conf"), "nonsense").unwrap();
-    let source = Source::new("agent", Some(main));
+    let source = ConfigFiles::new("agent", Some(main));
     let typed = read(&source, take).unwrap();
     assert_eq!(typed.settle, Some(Duration::from_secs(3)));
     assert_eq!(typed.after, Some(Duration::from_secs(60)));
@@ -139,10 +139,10 @@ fn later_files_override_keys_and_append_tables() {
 #[test]
 fn a_missing_default_file_is_no_mistake_but_a_missing_named_one_is() {
     let folder = tempfile::tempdir().unwrap();
-    let named = Source::new("agent", Some(folder.path().join("agent.toml")));
+    let named = ConfigFiles::new("agent", Some(folder.path().join("agent.toml")));
     let Err(Invalid(findings)) = read(&named, take) else { panic!("accepted") };
     assert!(findings[0].to_string().contains("agent.toml: cannot be read"), "{}", findings[0]);
-    let default = Source { must_exist: false, ..named };
+    let default = ConfigFiles { must_exist: false, ..named };
     assert_eq!(read(&default, take).unwrap(), Typed::default());
 }
 
@@ -152,7 +152,7 @@ fn a_secret_comes_from_its_key_or_its_file_and_never_shows_in_a_finding() {
     let main = folder.path().join("agent.toml");
     std::fs::create_dir_all(folder.path().join("secrets/agent")).unwrap();
     std::fs::write(folder.path().join("secrets/agent/t"), "hidden\n").unwrap();
-    let source = Source::new("agent", Some(main.clone()));
+    let source = ConfigFiles::new("agent", Some(main.clone()));
     let token = |text: &str| {
         std::fs::write(&main, text).unwrap();
         read(&source, take)
@@ -169,7 +169,7 @@ fn a_secret_comes_from_its_key_or_its_file_and_never_shows_in_a_finding() {
 fn a_changed_file_changes_the_stamp() {
     let folder = tempfile::tempdir().unwrap();
     let main = folder.path().join("agent.toml");
-    let source = Source::new("agent", Some(main.clone()));
+    let source = ConfigFiles::new("agent", Some(main.clone()));
     let before = source.stamp();
     assert_eq!(before, source.stamp());
     std::fs::write(&main, "settle = '1s'").unwrap();
@@ -186,7 +186,7 @@ fn a_corrected_secret_file_changes_the_stamp_wherever_it_is() {
     let elsewhere = tempfile::tempdir().unwrap();
     let (main, secret) = (folder.path().join("hub.toml"), elsewhere.path().join("token"));
     std::fs::write(&main, format!("token_file = '{}'", secret.display())).unwrap();
-    let source = Source::new("hub", Some(main));
+    let source = ConfigFiles::new("hub", Some(main));
     let load = || {
         let before = source.stamp();
         let take = |root: &mut super::Table| {

@@ -11,7 +11,7 @@ use std::{
 
 use super::TOKEN_FILE;
 use crate::{
-    config::Source,
+    config::ConfigFiles,
     secret::{Secret, Secrets},
 };
 
@@ -29,13 +29,13 @@ pub enum PutError {
 }
 
 /// The file of the imported configuration.
-pub fn file(source: &Source) -> PathBuf {
+pub fn file(source: &ConfigFiles) -> PathBuf {
     source.main().with_extension("d").join(FILE)
 }
 
 /// Writes both, and returns their paths. The token's file belongs to `owner` (user and group), if this user may give it away.
 pub fn put(
-    source: &Source,
+    source: &ConfigFiles,
     program: &str,
     text: &str,
     token: Option<&Secret>,

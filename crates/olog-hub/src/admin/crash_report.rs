@@ -11,7 +11,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use olog_daemon::{
     clock::Clock,
-    config::{Invalid, Source},
+    config::{ConfigFiles, Invalid},
     service::Exit,
 };
 use olog_proto::Timestamp;
@@ -64,7 +64,7 @@ impl UnitExit {
 }
 
 /// In one line: the first mistake, and how many others there are.
-pub fn mistakes(source: &Source, invalid: &Invalid) -> String {
+pub fn mistakes(source: &ConfigFiles, invalid: &Invalid) -> String {
     let first = first_mistake(source, invalid);
     match invalid.0.len() {
         0 | 1 => first,
@@ -74,7 +74,7 @@ pub fn mistakes(source: &Source, invalid: &Invalid) -> String {
 
 /// The mistake to look at first: a mistyped key if there is one (what is missing is missing because of it), else the first in
 /// the files. A phone has no room for the folder that everybody knows.
-pub fn first_mistake(source: &Source, invalid: &Invalid) -> String {
+pub fn first_mistake(source: &ConfigFiles, invalid: &Invalid) -> String {
     let mistyped = invalid.0.iter().find(|finding| finding.nearest.is_some());
     let Some(mut first) = mistyped.or(invalid.0.first()).cloned() else { return String::new() };
     if let Ok(short) = first.file.strip_prefix(source.folder()) {
@@ -84,7 +84,7 @@ pub fn first_mistake(source: &Source, invalid: &Invalid) -> String {
 }
 
 /// Tells why the hub is down. `loaded` is the configuration as it is now.
-pub async fn tell(source: &Source, loaded: Result<Config, Invalid>, clock: Clock) -> Exit {
+pub async fn tell(source: &ConfigFiles, loaded: Result<Config, Invalid>, clock: Clock) -> Exit {
     let state_dir = Config::places(source).state_dir;
     if let Ok(config) = &loaded
         && std::os::unix::net::UnixStream::connect(&config.boot.socket).is_ok()
@@ -144,7 +144,7 @@ fn cause(ended: &UnitExit, words: Option<String>, mistake: Option<String>) -> Ca
 }
 
 fn last_good(state_dir: &Path) -> Result<Config, Invalid> {
-    let kept = Source::new("hub", Some(state_dir.join("last-good").join("hub.toml")));
+    let kept = ConfigFiles::new("hub", Some(state_dir.join("last-good").join("hub.toml")));
     Config::load(&kept)
         .inspect_err(|invalid| tracing::warn!(%invalid, "the configuration that was last good is no help"))
 }

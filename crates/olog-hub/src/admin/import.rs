@@ -11,7 +11,7 @@ use std::{
 };
 
 use olog_daemon::{
-    config::Source,
+    config::ConfigFiles,
     original::{self, OldConfig, Page, PutError, TOKEN_FILE, Traces, Words},
     secret::Secret,
     socket,
@@ -154,7 +154,7 @@ fn devices(page: &mut Page<'_>, old: &OldConfig, declare: bool) -> BTreeMap<Devi
 }
 
 /// Writes the configuration, the token and the names, and returns the files.
-pub fn put(source: &Source, state_dir: &Path, imported: &Imported) -> Result<Vec<PathBuf>, PutError> {
+pub fn put(source: &ConfigFiles, state_dir: &Path, imported: &Imported) -> Result<Vec<PathBuf>, PutError> {
     let file = original::file(source);
     if file.exists() {
         return Err(PutError::Exists(file));

@@ -17,7 +17,7 @@ use std::{
 use chrono_tz::Tz;
 use olog_daemon::{
     clock::Clock,
-    config::{Draft, Invalid, Source},
+    config::{ConfigFiles, Draft, Invalid},
     secret::Secret,
     service::Exit,
     socket::{AskError, Client},
@@ -36,14 +36,14 @@ mod phone;
 mod place;
 
 use agent::Agent;
-use ask::{Asker, Stop};
+use ask::{Asker, SetupStop};
 use phone::{Phone, Way};
 use place::SetupFiles;
 
 /// What may go wrong, for the person.
 #[derive(Debug)]
 enum SetupError {
-    Stop(Stop),
+    Stop(SetupStop),
     Before(Invalid),
     Invalid(Invalid),
     Write { path: PathBuf, source: io::Error },
@@ -52,8 +52,8 @@ enum SetupError {
     Ask(AskError),
 }
 
-impl From<Stop> for SetupError {
-    fn from(stop: Stop) -> SetupError {
+impl From<SetupStop> for SetupError {
+    fn from(stop: SetupStop) -> SetupError {
         SetupError::Stop(stop)
     }
 }
@@ -71,12 +71,12 @@ impl SetupError {
             speech.text(key, &args)
         };
         match self {
-            SetupError::Stop(Stop::Ended(question)) => t("setup-ended", &[("question", question.clone())]),
-            SetupError::Stop(Stop::Wrong { question, problem }) => {
+            SetupError::Stop(SetupStop::Ended(question)) => t("setup-ended", &[("question", question.clone())]),
+            SetupError::Stop(SetupStop::Wrong { question, problem }) => {
                 t("setup-wrong", &[("question", question.clone()), ("problem", problem.clone())])
             }
-            SetupError::Stop(Stop::Cancelled) => t("setup-cancelled", &[]),
-            SetupError::Stop(Stop::Io(error)) => t("setup-unreadable", &[("why", error.to_string())]),
+            SetupError::Stop(SetupStop::Cancelled) => t("setup-cancelled", &[]),
+            SetupError::Stop(SetupStop::Io(error)) => t("setup-unreadable", &[("why", error.to_string())]),
             SetupError::Before(invalid) => t("setup-before", &[("findings", invalid.to_string())]),
             SetupError::Invalid(invalid) => t("setup-invalid", &[("findings", invalid.to_string())]),
             SetupError::Write { path, source } => {
@@ -90,7 +90,7 @@ impl SetupError {
 }
 
 /// Asks, writes, and tries. `api_url`: of a service that is not at its usual address.
-pub fn run(runtime: &Runtime, source: &Source, api_url: Option<String>) -> Exit {
+pub fn run(runtime: &Runtime, source: &ConfigFiles, api_url: Option<String>) -> Exit {
     // What is configured so far, else the hub's default language, until the first question is answered.
     let live = Config::load(&source.clone().without_secrets()).map(|config| config.live);
     let (language, timezone) = live.map_or((Language::En, Tz::UTC), |live| (live.language, live.timezone));
@@ -104,7 +104,12 @@ pub fn run(runtime: &Runtime, source: &Source, api_url: Option<String>) -> Exit 
     }
 }
 
-fn set_up(runtime: &Runtime, source: &Source, api_url: Option<String>, asker: &mut Asker) -> Result<Exit, SetupError> {
+fn set_up(
+    runtime: &Runtime,
+    source: &ConfigFiles,
+    api_url: Option<String>,
+    asker: &mut Asker,
+) -> Result<Exit, SetupError> {
     let place = SetupFiles::of(source);
     place.may_write().map_err(SetupError::Rights)?;
     let old_text = std::fs::read_to_string(place.file()).ok();

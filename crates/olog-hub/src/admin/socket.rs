@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::{
-    apply::{Rules, declared_tasks},
+    apply::{LivePolicy, declared_tasks},
     config::ReloadableConfig,
     ingest::Bells,
     net::{
@@ -84,7 +84,7 @@ pub struct Verbs {
     /// The configuration in force.
     pub live: watch::Receiver<Arc<ReloadableConfig>>,
     /// What of it decides about events.
-    pub rules: watch::Receiver<Arc<Rules>>,
+    pub rules: watch::Receiver<Arc<LivePolicy>>,
     /// Who is woken after a change.
     pub bells: Bells,
     /// Wall time.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use olog_proto::{BootId, TaskName, Timestamp};
 use olog_push::MissedRun;
 
-use crate::apply::{self, Rules};
-use crate::journal::Line;
+use crate::apply::{self, LivePolicy};
+use crate::journal::LogEntry;
 use crate::store::devices::{self, Device, DeviceId};
 use crate::store::{StoreError, Tx, renames, settings, tasks};
 
@@ -20,7 +20,7 @@ const MEASURE: &str = "expectations";
 const OFFLINE_MIN: i64 = 60_000;
 
 /// Of one device, whose row is locked.
-pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: Timestamp) -> Result<(), StoreError> {
+pub fn apply(tx: &mut Tx<'_>, rules: &LivePolicy, device: &Device, now: Timestamp) -> Result<(), StoreError> {
     let empty = BTreeMap::new();
     let plans = rules.expect.plans.get(device.name.as_str()).unwrap_or(&empty);
     let applied = tasks::declared(tx, Some(device.id))?;
@@ -35,7 +35,7 @@ pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: Timestamp) ->
         let Ok(name) = name.parse::<TaskName>() else { continue };
         if plan.is_some() && renames::end(tx, device.id, &name)? {
             tx.note(
-                Line::new("a former name of a task is declared: it is a task of its own again")
+                LogEntry::new("a former name of a task is declared: it is a task of its own again")
                     .device(&device.name)
                     .task(&name),
             );
@@ -49,7 +49,7 @@ pub fn apply(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: Timestamp) ->
 }
 
 /// Which devices have to be looked at: what is declared of them is not what was last applied.
-pub fn differing(tx: &mut Tx<'_>, rules: &Rules) -> Result<Vec<DeviceId>, StoreError> {
+pub fn differing(tx: &mut Tx<'_>, rules: &LivePolicy) -> Result<Vec<DeviceId>, StoreError> {
     let joined: BTreeMap<String, DeviceId> = devices::joined(tx)?.into_iter().collect();
     let mut wanted: BTreeSet<(DeviceId, String, String)> = BTreeSet::new();
     for (device, plans) in &rules.expect.plans {
@@ -66,7 +66,7 @@ pub fn differing(tx: &mut Tx<'_>, rules: &Rules) -> Result<Vec<DeviceId>, StoreE
 }
 
 /// Applies what is declared of one device.
-pub fn apply_to(tx: &mut Tx<'_>, rules: &Rules, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
+pub fn apply_to(tx: &mut Tx<'_>, rules: &LivePolicy, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
     devices::lock(tx, device)?;
     match devices::get(tx, device)? {
         Some(device) => apply(tx, rules, &device, now),
@@ -75,7 +75,7 @@ pub fn apply_to(tx: &mut Tx<'_>, rules: &Rules, device: DeviceId, now: Timestamp
 }
 
 /// Has all that is expected looked at, if the time zone or the reports are others than they were.
-pub fn measure(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<(), StoreError> {
+pub fn measure(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
     let report = rules.expect.report.as_ref().map(ToString::to_string).unwrap_or_default();
     let measure = format!("{}; {report}", rules.expect.zone.name());
     if settings::get(tx, MEASURE)?.is_none_or(|was| was != measure) {
@@ -87,7 +87,7 @@ pub fn measure(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<(), Sto
 
 /// The device is back: what fell late meanwhile has some time left, and of what was due meanwhile the cause is known. `device` is as
 /// it was before its return.
-pub fn device_back(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: Timestamp) -> Result<(), StoreError> {
+pub fn device_back(tx: &mut Tx<'_>, rules: &LivePolicy, device: &Device, now: Timestamp) -> Result<(), StoreError> {
     // A session that only breaks and begins anew is no cause of anything, and costs no look at every task.
     let left_at = device.left_at.filter(|left| now.since(*left) >= OFFLINE_MIN);
     for mut task in tasks::expected(tx, device.id, if left_at.is_some() { None } else { Some(now) })? {
@@ -101,7 +101,7 @@ pub fn device_back(tx: &mut Tx<'_>, rules: &Rules, device: &Device, now: Timesta
 
 /// Runs of a device that were due while it was offline and have not come since. Nothing while the hub does
 /// not have all that the device held at its return: they may be in it.
-pub fn missed_offline(tx: &mut Tx<'_>, rules: &Rules, id: DeviceId) -> Result<Vec<MissedRun>, StoreError> {
+pub fn missed_offline(tx: &mut Tx<'_>, rules: &LivePolicy, id: DeviceId) -> Result<Vec<MissedRun>, StoreError> {
     let backlog = devices::backlog(tx, id)?;
     let Some(device) = devices::get(tx, id)?.filter(|_| backlog.is_none_or(|b| b.acked >= b.named)) else {
         return Ok(Vec::new());
@@ -122,7 +122,7 @@ pub fn missed_offline(tx: &mut Tx<'_>, rules: &Rules, id: DeviceId) -> Result<Ve
 /// The device is back with another boot: its runs that were under way have ended, one way or another.
 pub fn device_rebooted(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &Device,
     boot: BootId,
     now: Timestamp,

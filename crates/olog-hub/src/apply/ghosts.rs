@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use olog_proto::Timestamp;
 use olog_push::SystemCode;
 
-use super::{Rules, affair, tell};
+use super::{LivePolicy, affair, tell};
 use crate::rules::ghosts;
 use crate::store::{StoreError, Tx, settings, tasks};
 
@@ -15,7 +15,7 @@ const PROPOSED: &str = "ghost_tasks";
 const NAMED_MAX: usize = 5;
 
 /// Tells which tasks look like old names of others, those of earlier starts left out. True: the outbox has something new.
-pub fn propose(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<bool, StoreError> {
+pub fn propose(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<bool, StoreError> {
     let mut by_device: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (device, task) in tasks::names(tx)? {
         by_device.entry(device).or_default().push(task);

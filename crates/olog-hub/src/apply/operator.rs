@@ -5,8 +5,8 @@ use olog_proto::{TaskName, Timestamp};
 
 use crate::{
     apply::declared_tasks,
-    apply::{self, Rules},
-    journal::Line,
+    apply::{self, LivePolicy},
+    journal::LogEntry,
     rules::{
         expect::Facts,
         incident::TaskFacts,
@@ -22,7 +22,7 @@ use crate::{
 
 mod silences;
 
-pub use silences::{Errors, SuppressScope, end_silence, not_an_error, silence};
+pub use silences::{NotAnError, SuppressScope, end_silence, not_an_error, silence};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +36,7 @@ pub enum ActionResult {
 }
 
 /// No reminders until its end; new errors and the end still come.
-pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<ActionResult, StoreError> {
+pub fn acknowledge(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Result<ActionResult, StoreError> {
     change(tx, id, |tx| {
         if let Some(mut task) = tasks::of_incident(tx, id)? {
             let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
@@ -47,16 +47,16 @@ pub fn acknowledge(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> R
             }
             apply::task(tx, rules, &device, &mut task, now)?;
         }
-        tx.note(Line::new("incident acknowledged").incident(id));
+        tx.note(LogEntry::new("incident acknowledged").incident(id));
         incidents::acknowledge(tx, id, now).map(|_| ())
     })
 }
 
 /// It is over because a person says so.
-pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<ActionResult, StoreError> {
+pub fn close(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Result<ActionResult, StoreError> {
     change(tx, id, |tx| {
         let Some(mut task) = tasks::of_incident(tx, id)? else {
-            tx.note(Line::new("incident over").incident(id).why("closed"));
+            tx.note(LogEntry::new("incident over").incident(id).why("closed"));
             return incidents::end(tx, id, now, "closed");
         };
         let Some(device) = devices::get(tx, task.device)? else { return Ok(()) };
@@ -74,7 +74,7 @@ pub fn close(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<
 /// Says whether a task is expected. False: there is no such task.
 pub fn expect(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &str,
     task: &str,
     is_expected: bool,
@@ -102,7 +102,7 @@ pub enum Forgotten {
 /// Forgets a task: its incidents are over, and what is older than this recreates nothing.
 pub fn forget(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &str,
     task: &str,
     now: Timestamp,
@@ -140,7 +140,7 @@ pub enum Renamed {
 /// Gives a task another name. All that is known of it stays, and events by its former names go on to it.
 pub fn rename(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &str,
     old: &str,
     new: &TaskName,
@@ -170,7 +170,7 @@ pub fn rename(
         None => {}
     }
     renames::rename(tx, device.id, id, (&task.name, new), now)?;
-    tx.note(Line::new("task renamed").device(&device.name).task(new).why(format!("it was {}", task.name)));
+    tx.note(LogEntry::new("task renamed").device(&device.name).task(new).why(format!("it was {}", task.name)));
     // What is declared is declared by name.
     declared_tasks::apply(tx, rules, &device, now)?;
     Ok(Renamed::Yes)
@@ -195,7 +195,7 @@ pub enum Merged {
 /// log rotation made. What is known of `new` stays as it is; nobody is notified.
 pub fn merge(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &str,
     old: &str,
     new: &str,
@@ -216,13 +216,13 @@ pub fn merge(
     }
     incidents::end_of_task(tx, from, now, "merged")?;
     renames::merge(tx, device.id, (from, &name), into, now)?;
-    tx.note(Line::new("task merged").device(&device.name).task(&into_name).why(format!("it was {name}")));
+    tx.note(LogEntry::new("task merged").device(&device.name).task(&into_name).why(format!("it was {name}")));
     Ok(Merged::Yes)
 }
 
 /// The incident of an error of which the user said that it is none: over, without a notification, if silences hold back each
 /// of its errors now. True: it was ended.
-pub fn end_as_no_error(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<bool, StoreError> {
+pub fn end_as_no_error(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Result<bool, StoreError> {
     let Some(mut task) = tasks::of_incident(tx, id)?.filter(|task| !is_of_missing(task, id)) else { return Ok(false) };
     let Some(device) = devices::get(tx, task.device)? else { return Ok(false) };
     let Some(incident) = task.facts.incident() else { return Ok(false) };

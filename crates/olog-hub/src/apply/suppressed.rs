@@ -7,8 +7,8 @@
 use olog_proto::{Fingerprint, Timestamp};
 use olog_push::{Content, Kind, MISSED_RUNS_MAX, Notice, Reason};
 
-use super::Rules;
-use crate::journal::Line;
+use super::LivePolicy;
+use crate::journal::LogEntry;
 use crate::rules::silence::{self, About, HoldDecision, Silence, Transition};
 use crate::store::silences::{self, HeldKey, SuppressedRow};
 use crate::store::{StoreError, Tx, devices, incidents, outbox, tasks};
@@ -22,7 +22,7 @@ const PAGE: u32 = 200;
 /// tells of, all of them.
 pub(super) fn tell(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     notice: &Notice,
     of: &[Fingerprint],
     now: Timestamp,
@@ -57,7 +57,7 @@ pub(super) fn tell(
 }
 
 /// `is_new`: the user has not been notified of it before.
-fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: Timestamp) -> Result<(), StoreError> {
+fn put(tx: &mut Tx<'_>, rules: &LivePolicy, notice: &Notice, is_new: bool, now: Timestamp) -> Result<(), StoreError> {
     let is_first = match &notice.content {
         Content::Error { why, .. } => {
             matches!(why, Reason::First | Reason::Again | Reason::Reopened | Reason::InARow { .. })
@@ -68,8 +68,8 @@ fn put(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, is_new: bool, now: Times
     outbox::put(tx, &rules.channels_of(notice), notice, is_first || is_new, now)
 }
 
-fn put_held(tx: &mut Tx<'_>, rules: &Rules, notice: &Notice, by: u64, now: Timestamp) -> Result<(), StoreError> {
-    let line = Line::new("held back by a silence").why(format!("silence {by}"));
+fn put_held(tx: &mut Tx<'_>, rules: &LivePolicy, notice: &Notice, by: u64, now: Timestamp) -> Result<(), StoreError> {
+    let line = LogEntry::new("held back by a silence").why(format!("silence {by}"));
     tx.note(match notice.incident {
         Some(number) => line.incident(number),
         None => line,
@@ -124,7 +124,7 @@ fn keep(
 /// A notification about several devices is split: each device is silenced on its own.
 fn tell_of_devices(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     notice: &Notice,
     names: &[String],
     silences: &[Silence],
@@ -222,7 +222,7 @@ pub fn to_release(tx: &mut Tx<'_>, now: Timestamp) -> Result<Option<Progress>, S
 /// One step: tells what no silence holds any more, and is still wrong or has ended since. Where to go on, if there is more.
 pub fn release(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     progress: Progress,
     now: Timestamp,
 ) -> Result<Option<Progress>, StoreError> {
@@ -256,7 +256,7 @@ pub fn release(
         let next = silence.every.as_ref().and_then(|every| every.period(now));
         silences::was_released(tx, silence.id, next, now)?;
         if next.is_none() {
-            tx.note(Line::new("a silence is over").why(format!("silence {}", silence.id)));
+            tx.note(LogEntry::new("a silence is over").why(format!("silence {}", silence.id)));
         }
     }
     Ok(None)
@@ -264,7 +264,7 @@ pub fn release(
 
 fn release_one(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     key: HeldKey,
     holding: SuppressedRow,
     now: Timestamp,
@@ -313,7 +313,7 @@ fn as_it_is(tx: &mut Tx<'_>, mut notice: Notice, knew: bool) -> Result<Option<No
 /// Devices of one incident: those that are still away are one notification, those that are back another.
 fn release_devices(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     incident: u64,
     group: &[(HeldKey, SuppressedRow)],
     now: Timestamp,

@@ -7,8 +7,8 @@
 use olog_proto::Timestamp;
 use olog_push::SystemCode;
 
-use super::{Rules, affair, tell};
-use crate::journal::Line;
+use super::{LivePolicy, affair, tell};
+use crate::journal::LogEntry;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::set_aside::{self, Released};
 use crate::store::{Store, StoreError, Tx};
@@ -17,7 +17,7 @@ use crate::store::{Store, StoreError, Tx};
 const NAME: &str = "unreadable values";
 
 /// Tells what was set aside since the last time, if anything was. True: the outbox has something new.
-pub fn tell_set_aside(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<bool, StoreError> {
+pub fn tell_set_aside(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<bool, StoreError> {
     let Some((n, first)) = set_aside::take_untold(tx)? else { return Ok(false) };
     if let Some(number) = incidents::open_of(tx, Subject::Hub, None, NAME)? {
         let n = set_aside::count(tx)?;
@@ -27,7 +27,7 @@ pub fn tell_set_aside(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<
     let begin = Begin { subject: Subject::Hub, device: None, task: None, name: NAME, at: now };
     let number = incidents::begin(tx, &begin, &serde_json::json!({ "text": first.why }))?;
     incidents::update(tx, number, now, n, 1)?;
-    tx.note(Line::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(NAME));
+    tx.note(LogEntry::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(NAME));
     let what = format!("{} {}", first.kind, first.name);
     let args = [("n", n.to_string()), ("what", what), ("why", first.why)];
     let mut notice = affair(None, SystemCode::ValuesUnreadable, &args, now);
@@ -49,7 +49,7 @@ pub async fn release_set_aside(store: &Store, now: Timestamp) -> Result<u64, Sto
     }
     let ended = store.write(move |tx| match incidents::open_of(tx, Subject::Hub, None, NAME)? {
         Some(number) if set_aside::count(tx)? == 0 => {
-            tx.note(Line::new("incident over").incident(number).about(Subject::Hub.as_str()).why("readable again"));
+            tx.note(LogEntry::new("incident over").incident(number).about(Subject::Hub.as_str()).why("readable again"));
             incidents::end(tx, number, now, "readable")
         }
         _ => Ok(()),

@@ -11,7 +11,7 @@ use clap_complete::{
     CompleteEnv,
     engine::{ArgValueCandidates, CompletionCandidate},
 };
-use olog_daemon::{config::Source, socket::Client};
+use olog_daemon::{config::ConfigFiles, socket::Client};
 use serde_json::Value;
 use tokio::runtime::Builder;
 
@@ -112,7 +112,7 @@ impl Names {
 
 /// A list of the running hub; `None` if it cannot be had at once.
 fn asked(target: &str) -> Option<Vec<Value>> {
-    let source = Source::new("hub", config_file()).without_secrets();
+    let source = ConfigFiles::new("hub", config_file()).without_secrets();
     let client = Client::new("olog-hub", Config::places(&source).socket);
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
     let answer =

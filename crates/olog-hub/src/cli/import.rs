@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use olog_daemon::{
     clock::Clock,
-    config::{Draft, Source, read_draft},
+    config::{ConfigFiles, Draft, read_draft},
     original::{self, OldConfig, TOKEN_FILE, traces},
     service::Exit,
 };
@@ -28,7 +28,7 @@ pub(super) struct Import {
 }
 
 impl Import {
-    pub(super) fn answer(&self, source: &Source) -> Exit {
+    pub(super) fn answer(&self, source: &ConfigFiles) -> Exit {
         // The channels are asked for, their secrets are not.
         let config = match Config::load(&source.clone().without_secrets()) {
             Ok(config) => config,

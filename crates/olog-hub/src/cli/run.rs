@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use olog_daemon::{clock::Clock, config::Source, failure::chain, log, service, service::Exit, socket::Client};
+use olog_daemon::{clock::Clock, config::ConfigFiles, failure::chain, log, service, service::Exit, socket::Client};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
@@ -15,7 +15,7 @@ use crate::{
     hub::{self, Hub},
 };
 
-pub(super) fn run(source: Source, log_format: Option<log::Format>) -> Exit {
+pub(super) fn run(source: ConfigFiles, log_format: Option<log::Format>) -> Exit {
     let config = match Config::load(&source) {
         Ok(config) => config,
         Err(invalid) => {
@@ -76,7 +76,7 @@ fn not_run(state_dir: &Path, why: &str) {
 }
 
 /// The effective configuration, as TOML; findings are comments in it. A running hub is asked what it knows better.
-pub(super) fn check(runtime: &Runtime, source: &Source) -> Exit {
+pub(super) fn check(runtime: &Runtime, source: &ConfigFiles) -> Exit {
     let config = match Config::load(source) {
         Ok(config) => config,
         Err(invalid) => return refused(&invalid),

@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-use olog_daemon::config::Source;
+use olog_daemon::config::ConfigFiles;
 
 /// Copies the files, and the secrets beside them, then puts the copy in the place of the older one.
-pub(super) fn keep(source: &Source, state_dir: &Path) -> io::Result<()> {
+pub(super) fn keep(source: &ConfigFiles, state_dir: &Path) -> io::Result<()> {
     let (new, kept) = (state_dir.join("last-good.new"), state_dir.join("last-good"));
     clear(&new)?;
     folder(&new)?;

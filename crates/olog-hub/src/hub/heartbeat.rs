@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 use super::alive;
 use crate::{
     admin::socket::Verbs,
-    apply::{self, Rules},
+    apply::{self, LivePolicy},
     bell::Bell,
     config::{ReloadableConfig, Watchdog as Settings},
-    journal::Line,
+    journal::LogEntry,
     store::{
         Store, StoreError,
         incidents::{self, Begin, Subject},
@@ -46,7 +46,7 @@ pub(super) struct HeartbeatWorker {
     pub(super) store: Store,
     pub(super) workers: Workers,
     pub(super) live: watch::Receiver<Arc<ReloadableConfig>>,
-    pub(super) rules: watch::Receiver<Arc<Rules>>,
+    pub(super) rules: watch::Receiver<Arc<LivePolicy>>,
     /// Rung when something is to be told.
     pub(super) outbox: Bell,
     pub(super) clock: Clock,
@@ -185,7 +185,7 @@ impl HeartbeatWorker {
             }
             let begin = Begin { subject: Subject::Hub, device: None, task: None, name: NAME, at: now };
             let number = incidents::begin(tx, &begin, &serde_json::json!({}))?;
-            tx.note(Line::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(NAME));
+            tx.note(LogEntry::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(NAME));
             let mut notice = apply::affair(None, SystemCode::WatchdogFailing, &args, now);
             notice.incident = Some(number);
             apply::tell(tx, &rules, &notice, now)
@@ -200,7 +200,7 @@ impl HeartbeatWorker {
             let Some(number) = incidents::open_of(tx, Subject::Hub, None, NAME)? else { return Ok(()) };
             let ground = if host.is_some() { "accepted" } else { "not configured" };
             incidents::end(tx, number, now, ground)?;
-            tx.note(Line::new("incident over").incident(number).about(Subject::Hub.as_str()).why(ground));
+            tx.note(LogEntry::new("incident over").incident(number).about(Subject::Hub.as_str()).why(ground));
             let Some(host) = host.clone() else { return Ok(()) };
             let mut notice = apply::affair(None, SystemCode::WatchdogBack, &[("host", host)], now);
             notice.incident = Some(number);

@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use olog_daemon::{clock::Clock, config::Source, failure::chain, service};
+use olog_daemon::{clock::Clock, config::ConfigFiles, failure::chain, service};
 use olog_proto::Timestamp;
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{patience_of, rules_of};
 use crate::{
     admin::{crash_report, import},
-    apply::{self, Rules},
+    apply::{self, LivePolicy},
     bell::Bell,
     config::{Config, ReloadableConfig},
     ingest::Bells,
@@ -29,7 +29,7 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Owner {
-    pub(super) source: Source,
+    pub(super) source: ConfigFiles,
     pub(super) config: Config,
     pub(super) published: Published,
     pub(super) store: Store,
@@ -40,13 +40,13 @@ pub(super) struct Owner {
 /// What the others hold of the configuration.
 pub(super) struct Published {
     pub(super) live: watch::Sender<Arc<ReloadableConfig>>,
-    pub(super) rules: watch::Sender<Arc<Rules>>,
+    pub(super) rules: watch::Sender<Arc<LivePolicy>>,
     pub(super) offline_policy: watch::Sender<Arc<OfflinePolicy>>,
 }
 
 /// The receivers of what is published.
 type Received =
-    (watch::Receiver<Arc<ReloadableConfig>>, watch::Receiver<Arc<Rules>>, watch::Receiver<Arc<OfflinePolicy>>);
+    (watch::Receiver<Arc<ReloadableConfig>>, watch::Receiver<Arc<LivePolicy>>, watch::Receiver<Arc<OfflinePolicy>>);
 
 impl Published {
     /// What is in force at the start.

@@ -9,8 +9,8 @@ use olog_push::SystemCode;
 
 use super::notes::note_begins;
 use super::{Connected, Ingest, IngestError, busy, connect};
-use crate::apply::{self, Rules};
-use crate::journal::Line;
+use crate::apply::{self, LivePolicy};
+use crate::journal::LogEntry;
 use crate::store::devices::{self, DeviceId, SessionStart};
 use crate::store::enrolment::{self, Admitted};
 use crate::store::incidents::{self, Subject};
@@ -105,7 +105,7 @@ impl Ingest {
 
 fn tell(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     (device, name): (Option<&devices::Device>, &DeviceName),
     address: &str,
     trouble: &LegacyTrouble,
@@ -130,7 +130,7 @@ fn tell(
     }
 }
 
-fn connect_legacy(tx: &mut Tx<'_>, rules: &Rules, start: &SessionStart) -> Result<LegacyConnected, StoreError> {
+fn connect_legacy(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> Result<LegacyConnected, StoreError> {
     let mut start = start.clone();
     match enrolment::admit_legacy(tx, &start)? {
         Admitted::Yes => {}
@@ -142,7 +142,7 @@ fn connect_legacy(tx: &mut Tx<'_>, rules: &Rules, start: &SessionStart) -> Resul
         }
         Admitted::Pending { is_new } => {
             if is_new {
-                tx.note(Line::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
+                tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
                 let devices = [("devices", start.name.to_string())];
                 let notice = apply::affair(None, SystemCode::PendingDevices, &devices, start.now);
                 apply::tell(tx, rules, &notice, start.now)?;

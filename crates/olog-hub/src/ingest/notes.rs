@@ -4,8 +4,8 @@
 use olog_proto::{Note, Timestamp};
 use olog_push::SystemCode;
 
-use crate::apply::{self, Rules};
-use crate::journal::Line;
+use crate::apply::{self, LivePolicy};
+use crate::journal::LogEntry;
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::{StoreError, Tx};
@@ -13,7 +13,7 @@ use crate::store::{StoreError, Tx};
 /// The agent's own trouble, its end, or something that happened.
 pub(super) fn take_note(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &Device,
     note: &Note,
     at: Timestamp,
@@ -34,7 +34,7 @@ pub(super) fn take_note(
     }
     if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), &name)? {
         incidents::end(tx, number, at, "over")?;
-        let line = Line::new("incident over").incident(number).about(Subject::Note.as_str());
+        let line = LogEntry::new("incident over").incident(number).about(Subject::Note.as_str());
         tx.note(line.device(&device.name).why(name));
         let mut notice = apply::affair(Some(device), SystemCode::AgentNoteOver, &args, at);
         notice.incident = Some(number);
@@ -46,7 +46,7 @@ pub(super) fn take_note(
 /// Trouble of a device that lasts: told once, counted when it is said again.
 pub(super) fn note_begins(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: &Device,
     name: &str,
     (code, args): (SystemCode, &[(&str, String)]),
@@ -59,7 +59,7 @@ pub(super) fn note_begins(
     let begin = Begin { subject: Subject::Note, device: Some(device.id), task: None, name, at };
     let text = args.iter().find(|(key, _)| *key == "text").map(|(_, text)| text);
     let number = incidents::begin(tx, &begin, &serde_json::json!({ "text": text }))?;
-    let line = Line::new("incident begun").incident(number).about(Subject::Note.as_str());
+    let line = LogEntry::new("incident begun").incident(number).about(Subject::Note.as_str());
     tx.note(line.device(&device.name).why(name));
     let mut notice = apply::affair(Some(device), code, args, at);
     notice.incident = Some(number);

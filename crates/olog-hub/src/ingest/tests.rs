@@ -23,7 +23,7 @@ struct Bench {
 async fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
     for store in stores().await {
-        let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
+        let rules = LivePolicy { channels: vec![crate::apply::tests::phone()], ..LivePolicy::default() };
         let (_, rules) = watch::channel(Arc::new(rules));
         let (clock, _) = Clock::manual(NOW);
         let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), clock);
@@ -285,7 +285,7 @@ fn an_instant_that_cannot_be_happened_now() {
 async fn a_worker_whose_store_does_not_answer_is_stuck_until_it_does() {
     let store = stores().await.remove(0);
     let (clock, _hand) = Clock::manual(NOW);
-    let (_sender, rules) = watch::channel(Arc::new(Rules::default()));
+    let (_sender, rules) = watch::channel(Arc::new(LivePolicy::default()));
     let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), clock);
     let workers = olog_daemon::workers::Workers::default();
     let mut tasks = tokio::task::JoinSet::new();
@@ -325,7 +325,7 @@ async fn a_worker_whose_store_does_not_answer_is_stuck_until_it_does() {
 async fn a_task_that_was_forgotten_is_recreated_by_nothing_older() {
     for bench in benches().await {
         bench.put(vec![err(1, "old", "down")]).await.unwrap();
-        let forget = |tx: &mut Tx<'_>| crate::apply::operator::forget(tx, &Rules::default(), "dev1", "old", NOW);
+        let forget = |tx: &mut Tx<'_>| crate::apply::operator::forget(tx, &LivePolicy::default(), "dev1", "old", NOW);
         assert_eq!(bench.store.store.write(forget).await.unwrap(), crate::apply::operator::Forgotten::Yes);
         assert_eq!(bench.store.store.write(forget).await.unwrap(), crate::apply::operator::Forgotten::Unknown);
         let open = bench.store.store.read(|tx| incidents::list(tx, false, u64::MAX, 10)).await.unwrap();

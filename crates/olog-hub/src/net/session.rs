@@ -31,7 +31,7 @@ use olog_daemon::clock::Clock;
 use olog_proto::{
     AgentFrame, Epoch, Event, FRAME_MAX, HubFrame, Nonce, SecretKey, VERSIONS,
     frame::{Auth, Refusal},
-    identity::{Proof, Role},
+    identity::{HandshakeProof, Role},
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -199,7 +199,7 @@ where
     if let Some(two) = two_machines {
         Box::pin(desk.ingest.two_machines(device, two.peers, now)).await;
     }
-    let proof = Proof::new(Role::Hub, nonce, auth.nonce, &auth.name, auth.key, desk.identity.public());
+    let proof = HandshakeProof::new(Role::Hub, nonce, auth.nonce, &auth.name, auth.key, desk.identity.public());
     let welcome = HubFrame::Welcome {
         acked,
         window: WINDOW,
@@ -256,7 +256,7 @@ where
                 return Err(bad_frame("the first frame must be auth"));
             }
         };
-        let proof = Proof::new(Role::Device, nonce, auth.nonce, &auth.name, auth.key, hub_key);
+        let proof = HandshakeProof::new(Role::Device, nonce, auth.nonce, &auth.name, auth.key, hub_key);
         if auth.key.verify(&proof, &auth.signature) { Ok(auth) } else { Err(End::Refused(Refusal::BadProof)) }
     }
 

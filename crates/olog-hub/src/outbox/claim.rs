@@ -8,7 +8,7 @@ use olog_push::{Channel, Content};
 
 use super::worth::{BudgetDecision, WaitingGroup, worth_a_message};
 use super::{CHUNK, CLAIM_FOR, FIRST_SIGN_WAIT, LOOK_EVERY, plan};
-use crate::apply::Rules;
+use crate::apply::LivePolicy;
 use crate::rules::budget::Budget;
 use crate::store::outbox::{self, ChannelFacts, ClaimFilter, Claimed, RetryTier};
 use crate::store::{StoreError, Tx, incidents};
@@ -47,7 +47,7 @@ impl Claims {
 /// Claims what may go now. In the transaction of the caller.
 pub(super) fn claim(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     channel: &Channel,
     me: &str,
     now: Timestamp,

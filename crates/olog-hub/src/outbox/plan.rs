@@ -17,7 +17,7 @@ use std::time::Duration;
 use olog_proto::{Fingerprint, Timestamp};
 use olog_push::{Answer, Content, Receiver, Refusal};
 
-use crate::store::outbox::{ChannelFacts, Claimed, Outcome, RetryTier};
+use crate::store::outbox::{ChannelFacts, Claimed, RetryTier, RowEnd};
 
 /// Back-off of a channel, at first and at most.
 pub(super) const BACK_OFF: (i64, i64) = (2_000, 15 * 60_000);
@@ -68,7 +68,7 @@ pub(super) struct CallPlan {
 /// What becomes of the rows. RowsPlan of one claim have the same receivers left and stand in the same place: they leave or wait together.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RowsPlan {
-    Done(Outcome),
+    Done(RowEnd),
     Wait {
         /// The receivers that have not accepted; `None`: nobody has.
         left: Option<Vec<String>>,
@@ -139,7 +139,7 @@ pub(super) fn plan(call: &CallRecord, receivers: &[Receiver], known: &ChannelSta
     }
     let rows = call.rows(receivers, &known.facts, &facts, result);
     let reported_at = match rows {
-        RowsPlan::Done(Outcome::Accepted) => call.report_made_at(),
+        RowsPlan::Done(RowEnd::Accepted) => call.report_made_at(),
         _ => None,
     };
     CallPlan { facts, rows, incident, set_aside, reported_at }
@@ -226,14 +226,14 @@ impl CallRecord {
         facts: &ChannelFacts,
         result: CallResult<'_>,
     ) -> RowsPlan {
-        let Some(first) = self.rows.first() else { return RowsPlan::Done(Outcome::Accepted) };
+        let Some(first) = self.rows.first() else { return RowsPlan::Done(RowEnd::Accepted) };
         let was_left = first.left.clone().unwrap_or_else(|| receivers.iter().map(|r| r.id.clone()).collect());
         let accepts = |(_, answer): &&(Receiver, Answer)| matches!(answer, Answer::Accepted { .. });
         let accepted: HashSet<&str> = self.answers.iter().filter(accepts).map(|(r, _)| r.id.as_str()).collect();
         let left: Vec<String> = was_left.into_iter().filter(|id| !accepted.contains(id.as_str())).collect();
         let is_accepted = first.left.is_some() || !accepted.is_empty();
         if is_accepted && left.iter().all(|id| facts.refused.contains(id)) {
-            return RowsPlan::Done(Outcome::Accepted);
+            return RowsPlan::Done(RowEnd::Accepted);
         }
         let was_named = |id: &String| self.answers.iter().any(|(receiver, _)| receiver.id == *id);
         let n_attempts = self.rows.iter().map(|row| row.n_attempts).max().unwrap_or(0).saturating_add(1);
@@ -243,7 +243,7 @@ impl CallRecord {
             // Those whom one call could not name are next at once.
             CallResult::Works if !left.iter().any(was_named) => (first.place.max(RetryTier::After), None),
             CallResult::Works => (first.place.max(RetryTier::After), own_back_off),
-            CallResult::Form if n == 1 => return RowsPlan::Done(Outcome::Refused),
+            CallResult::Form if n == 1 => return RowsPlan::Done(RowEnd::Refused),
             CallResult::Form => (first.place.max(RetryTier::After).further(n), None),
             CallResult::Fails { cause: FailureCause::Unknown, .. } => match first.place {
                 RetryTier::Fresh => (RetryTier::After, None),

@@ -6,17 +6,17 @@ use olog_proto::{Fingerprint, Timestamp};
 use olog_push::{Answer, Channel, Kind, Notice, SystemCode};
 
 use super::plan::{CallPlan, CallRecord, ChannelState, IncidentChange, RowsPlan, plan};
-use crate::apply::{self, Rules};
-use crate::journal::Line;
+use crate::apply::{self, LivePolicy};
+use crate::journal::LogEntry;
 use crate::store::incidents::{self, Begin, Subject};
-use crate::store::outbox::{self, DEVICES_MAX, NewMessage, Outcome, Wait};
+use crate::store::outbox::{self, DEVICES_MAX, NewMessage, RowEnd, Wait};
 use crate::store::{StoreError, Tx, devices, tasks};
 
 /// Errors that a message has only counted were not told: they leave their incidents' lists, so that they are news when they come
 /// again. Before the answer is on record and in small transactions, because there may be thousands; done twice it changes nothing.
 pub(super) fn not_told(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     errors: &[(u64, Vec<Fingerprint>)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -30,7 +30,12 @@ pub(super) fn not_told(
 }
 
 /// Writes down what the service said; true if something was put into the outbox because of it.
-pub(super) fn record(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, call: &CallRecord) -> Result<bool, StoreError> {
+pub(super) fn record(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    channel: &Channel,
+    call: &CallRecord,
+) -> Result<bool, StoreError> {
     let message = ledger(tx, channel, call)?;
     let facts = outbox::channel(tx, &channel.name)?;
     let incident = incidents::open_of(tx, Subject::Channel, None, &channel.name)?;
@@ -102,7 +107,7 @@ fn rows(
     let ids = outbox::ids(&call.rows);
     match &plan.rows {
         RowsPlan::Done(outcome) => {
-            if *outcome == Outcome::Refused {
+            if *outcome == RowEnd::Refused {
                 let (channel, title) = (&channel.name, &call.title);
                 tracing::error!(channel, title, "a message was refused for its form, even short and plain");
             }
@@ -115,10 +120,16 @@ fn rows(
     }
 }
 
-fn begin(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, answer: &str, at: Timestamp) -> Result<usize, StoreError> {
+fn begin(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    channel: &Channel,
+    answer: &str,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
     let begin = Begin { subject: Subject::Channel, device: None, task: None, name: &channel.name, at };
     let number = incidents::begin(tx, &begin, &serde_json::json!({ "answer": answer }))?;
-    let begun = Line::new("incident begun").incident(number).about(Subject::Channel.as_str());
+    let begun = LogEntry::new("incident begun").incident(number).about(Subject::Channel.as_str());
     tx.note(begun.channel(&channel.name).why(answer));
     let args = [("channel", channel.name.clone()), ("answer", answer.to_owned())];
     let mut notice = apply::affair(None, SystemCode::ChannelFailing, &args, at);
@@ -132,14 +143,14 @@ fn begin(tx: &mut Tx<'_>, rules: &Rules, channel: &Channel, answer: &str, at: Ti
 
 fn end(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     channel: &Channel,
     number: u64,
     failing_at: Option<Timestamp>,
     at: Timestamp,
 ) -> Result<usize, StoreError> {
     incidents::end(tx, number, at, "accepted")?;
-    let over = Line::new("incident over").incident(number).about(Subject::Channel.as_str());
+    let over = LogEntry::new("incident over").incident(number).about(Subject::Channel.as_str());
     tx.note(over.channel(&channel.name).why("accepted"));
     let since = failing_at.map_or_else(|| "none".to_owned(), |at| at.0.to_string());
     let args = [("channel", channel.name.clone()), ("since", since)];

@@ -19,7 +19,7 @@ const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 struct Bench {
     store: TestStore,
     phone: Phone,
-    rules: watch::Sender<Arc<Rules>>,
+    rules: watch::Sender<Arc<LivePolicy>>,
     bell: Bell,
     workers: Workers,
     hand: olog_daemon::clock::Hand,
@@ -27,11 +27,11 @@ struct Bench {
     tasks: JoinSet<Result<(), StoreError>>,
 }
 
-fn rules(tables: &[String]) -> Arc<Rules> {
+fn rules(tables: &[String]) -> Arc<LivePolicy> {
     let read = olog_daemon::config::read_text("hub.toml", &tables.join("\n"), |table| {
         crate::config::Config::take(table, std::path::Path::new("/"))
     });
-    Arc::new(Rules { channels: read.unwrap().live.channels.clone(), ..Rules::default() })
+    Arc::new(LivePolicy { channels: read.unwrap().live.channels.clone(), ..LivePolicy::default() })
 }
 
 impl Bench {

@@ -92,7 +92,7 @@ impl From<i64> for Urgency {
 
 /// What was sent through a channel within [`WINDOW`] and since it was rearmed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Spent {
+pub struct QuotaUsage {
     /// When each message was sent that the fullest receiver accepted, the oldest first.
     pub at: Vec<Timestamp>,
     /// One of them was a report: then no slot is kept for the next, which is a day away.
@@ -118,13 +118,13 @@ pub struct Bounds {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
     bounds: Bounds,
-    spent: Spent,
+    spent: QuotaUsage,
     now: Timestamp,
 }
 
 impl Budget {
     /// Of these bounds, when so much was spent.
-    pub fn new(bounds: Bounds, spent: Spent, now: Timestamp) -> Budget {
+    pub fn new(bounds: Bounds, spent: QuotaUsage, now: Timestamp) -> Budget {
         Budget { bounds, spent, now }
     }
 
@@ -214,7 +214,7 @@ mod tests {
     fn budget(per_day: u32, used: i64, has_report: bool) -> Budget {
         let at = (0..used).rev().map(|n| NOW.plus(-n * HOUR)).collect();
         let bounds = Bounds { per_day, reports: true, alarms: true };
-        Budget::new(bounds, Spent { at, has_report, ..Spent::default() }, NOW)
+        Budget::new(bounds, QuotaUsage { at, has_report, ..QuotaUsage::default() }, NOW)
     }
 
     fn last_that_goes(per_day: u32, urgency: Urgency, has_report: bool) -> i64 {
@@ -260,7 +260,7 @@ mod tests {
     /// When the first signs of `device` go that come as fast as they can, out of ten messages a day; minutes after the first.
     fn signs_of(device: &str, others: &BTreeMap<String, Vec<Timestamp>>) -> Vec<i64> {
         let bounds = Bounds { per_day: 10, reports: true, alarms: true };
-        let mut spent = Spent { told: others.clone(), ..Spent::default() };
+        let mut spent = QuotaUsage { told: others.clone(), ..QuotaUsage::default() };
         spent.at = others.values().flatten().copied().collect();
         spent.at.sort_unstable();
         let (mut now, mut sent) = (NOW, Vec::new());
@@ -291,7 +291,7 @@ mod tests {
     fn a_large_budget_gathers_later_and_what_a_person_asked_for_never_does() {
         let bounds = Bounds { per_day: 250, reports: true, alarms: true };
         let told = |n: usize| BTreeMap::from([("pi".to_owned(), vec![NOW; n])]);
-        let spent = |n: usize| Spent { at: vec![NOW; n], told: told(n), ..Spent::default() };
+        let spent = |n: usize| QuotaUsage { at: vec![NOW; n], told: told(n), ..QuotaUsage::default() };
         let budget = |n: usize| Budget::new(bounds, spent(n), NOW);
         assert_eq!(budget(49).device_at(Urgency::Trouble, "pi"), NOW);
         assert_eq!(budget(50).device_at(Urgency::Trouble, "pi"), NOW.plus(10 * MINUTE));
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_call_of_another_hub_holds_its_slot() {
         let bounds = Bounds { per_day: 1, reports: true, alarms: true };
-        let budget = Budget::new(bounds, Spent { n_calling: 1, ..Spent::default() }, NOW);
+        let budget = Budget::new(bounds, QuotaUsage { n_calling: 1, ..QuotaUsage::default() }, NOW);
         assert!(!budget.allows(Urgency::FirstSign));
         assert_eq!(budget.allows_at(Urgency::FirstSign), NOW.plus(CALL_MAX));
     }

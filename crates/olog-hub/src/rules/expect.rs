@@ -25,7 +25,7 @@ use crate::rules::{ACKNOWLEDGED_FOR, schedule::Schedule};
 use cadence::{LearntSchedule, Runs, Watched};
 use offline::explains;
 pub use plan::{ExpectationPolicy, Plan, TaskContext};
-use running::Running;
+use running::RunTracker;
 
 mod cadence;
 mod offline;
@@ -123,8 +123,8 @@ pub struct Facts {
     /// It kept its habit no longer, and was given up then.
     #[serde(skip_serializing_if = "Option::is_none")]
     gone_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Running::is_nothing")]
-    running: Running,
+    #[serde(skip_serializing_if = "RunTracker::is_nothing")]
+    running: RunTracker,
     /// The task was forgotten then: what is older recreates nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     forgotten_at: Option<Timestamp>,
@@ -184,7 +184,7 @@ pub struct Due {
 
 /// How a task stands to what is expected of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Standing<'a> {
+pub enum ExpectationStatus<'a> {
     /// Nothing is expected.
     Free,
     /// A person said that nothing is to be expected.
@@ -430,13 +430,13 @@ impl Facts {
     }
 
     /// How it stands.
-    pub fn standing(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Standing<'_> {
+    pub fn standing(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> ExpectationStatus<'_> {
         match (&self.missed, self.due(known, policy)) {
-            (Some(missed), _) => Standing::Lost(missed),
-            (None, Some(due)) if self.seen_at(known).is_none() => Standing::Waiting(due),
-            (None, Some(due)) => Standing::InTime(due),
-            (None, None) if self.is_off => Standing::Off,
-            (None, None) => Standing::Free,
+            (Some(missed), _) => ExpectationStatus::Lost(missed),
+            (None, Some(due)) if self.seen_at(known).is_none() => ExpectationStatus::Waiting(due),
+            (None, Some(due)) => ExpectationStatus::InTime(due),
+            (None, None) if self.is_off => ExpectationStatus::Off,
+            (None, None) => ExpectationStatus::Free,
         }
     }
 

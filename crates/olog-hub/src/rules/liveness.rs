@@ -3,12 +3,12 @@
 //! A device is LOST when nothing was heard from it for its `offline_after`, plus 5 min if it had said `bye`. When the first
 //! device reaches its timeout, the hub pings every device that has been silent for more than half of its own timeout, and waits
 //! at most 10 s for answers. The devices that are then lost, and those without an answer that are due within 30 s, form one
-//! [`Absence`] (one incident); their return is notified together.
+//! [`OfflineGroup`] (one incident); their return is notified together.
 //!
 //! Flapping: the first two losses within 24 h are notified normally. From the third on the device is reported as flapping, with its
 //! count: at most every 6 h, once after 1 h offline, and once after 24 h online.
 //!
-//! Pure: device snapshots, open absences and `now` in, [`LivenessAction`]s out. What must survive a restart is in [`Absence`],
+//! Pure: device snapshots, open absences and `now` in, [`LivenessAction`]s out. What must survive a restart is in [`OfflineGroup`],
 //! the facts of an incident. [`LivenessTracker`] holds only what a restart may forget: the ping round in progress and the recent
 //! losses of each device.
 //!
@@ -89,7 +89,7 @@ pub struct DeviceSnapshot {
 /// Devices that went together, until all of them are back: the facts of one incident.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Absence {
+pub struct OfflineGroup {
     /// Nothing was heard since, from the first of them.
     pub since: Timestamp,
     /// Who went and was not yet told as back.
@@ -131,7 +131,7 @@ pub enum LivenessAction {
     /// A new incident.
     Begin {
         /// Its facts.
-        absence: Absence,
+        absence: OfflineGroup,
         /// What to tell.
         content: Content,
     },
@@ -140,7 +140,7 @@ pub enum LivenessAction {
         /// Its number.
         number: u64,
         /// Its facts.
-        absence: Absence,
+        absence: OfflineGroup,
         /// What to tell, if anything.
         content: Option<Content>,
     },
@@ -186,13 +186,14 @@ impl LivenessTracker {
     pub fn call(
         &mut self,
         presences: &[DeviceSnapshot],
-        open: &[(u64, Absence)],
+        open: &[(u64, OfflineGroup)],
         now: Timestamp,
     ) -> Vec<LivenessAction> {
         let mut steps = Vec::new();
-        let mut open: Vec<(u64, Absence, Option<Content>)> = open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
+        let mut open: Vec<(u64, OfflineGroup, Option<Content>)> =
+            open.iter().map(|(n, a)| (*n, a.clone(), None)).collect();
         let n_known = presences.len();
-        let before: Vec<Absence> = open.iter().map(|(_, absence, _)| absence.clone()).collect();
+        let before: Vec<OfflineGroup> = open.iter().map(|(_, absence, _)| absence.clone()).collect();
         for (_, absence, _) in &mut open {
             self.note_returns(absence, presences, now);
         }
@@ -216,7 +217,12 @@ impl LivenessTracker {
     }
 
     /// When to look again, if nobody comes or goes meanwhile.
-    pub fn due_at(&self, presences: &[DeviceSnapshot], open: &[(u64, Absence)], now: Timestamp) -> Option<Timestamp> {
+    pub fn due_at(
+        &self,
+        presences: &[DeviceSnapshot],
+        open: &[(u64, OfflineGroup)],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let members = || open.iter().flat_map(|(_, absence)| &absence.members);
         let silent = presences
             .iter()
@@ -296,7 +302,7 @@ impl LivenessTracker {
         &mut self,
         lost: &[&DeviceSnapshot],
         n_known: usize,
-        open: &mut [(u64, Absence, Option<Content>)],
+        open: &mut [(u64, OfflineGroup, Option<Content>)],
         now: Timestamp,
         steps: &mut Vec<LivenessAction>,
     ) {
@@ -322,7 +328,7 @@ impl LivenessTracker {
             absence.same_site = false;
             *told = Some(content);
         } else {
-            steps.push(LivenessAction::Begin { absence: Absence { since, members, n_gone, same_site }, content });
+            steps.push(LivenessAction::Begin { absence: OfflineGroup { since, members, n_gone, same_site }, content });
         }
     }
 
@@ -350,7 +356,7 @@ impl LivenessTracker {
         }
     }
 
-    fn note_returns(&self, absence: &mut Absence, presences: &[DeviceSnapshot], now: Timestamp) {
+    fn note_returns(&self, absence: &mut OfflineGroup, presences: &[DeviceSnapshot], now: Timestamp) {
         // Who was forgotten meanwhile is no longer missed.
         absence.members.retain_mut(|member| {
             let Some(presence) = presences.iter().find(|p| p.device == member.device) else { return false };
@@ -370,9 +376,9 @@ impl LivenessTracker {
     }
 }
 
-impl Absence {
+impl OfflineGroup {
     /// An absence whose stored facts cannot be read: these devices (row, name, last heard) are away, and that was told.
-    pub fn remade(since: Timestamp, away: Vec<(i64, String, Timestamp)>) -> Absence {
+    pub fn remade(since: Timestamp, away: Vec<(i64, String, Timestamp)>) -> OfflineGroup {
         let n_gone = away.len() as u64;
         let member = |(device, name, heard_at): (i64, String, Timestamp)| Member {
             device,
@@ -383,7 +389,7 @@ impl Absence {
             told: (since, 1),
             ..Member::default()
         };
-        Absence { since, members: away.into_iter().map(member).collect(), n_gone, same_site: false }
+        OfflineGroup { since, members: away.into_iter().map(member).collect(), n_gone, same_site: false }
     }
 
     /// The devices that are away now.

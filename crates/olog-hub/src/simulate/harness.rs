@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use olog_daemon::clock::{Clock, Hand};
+use olog_daemon::clock::{Clock, ClockHandle};
 use olog_daemon::workers::Worker;
 use olog_proto::event::Id128;
 use olog_proto::identity::SecretKey;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::scenario::{Scenario, ServiceState, SimDevice};
 use super::{PlayError, wire};
-use crate::apply::Rules;
+use crate::apply::LivePolicy;
 use crate::bell::Bell;
 use crate::config::ReloadableConfig;
 use crate::hub;
@@ -47,10 +47,10 @@ const TURNS_MAX: usize = 100_000;
 /// The hub's workers, and what is played around them.
 pub(super) struct Harness {
     pub(super) store: Store,
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Arc<LivePolicy>,
     pub(super) services: Arc<Services>,
     clock: Clock,
-    hand: Arc<Hand>,
+    hand: Arc<ClockHandle>,
     sessions: Arc<Sessions>,
     ingest: Ingest,
     watchman: Watchman,
@@ -58,7 +58,7 @@ pub(super) struct Harness {
     senders: Vec<(Dispatcher, Option<Timestamp>)>,
     actors: BTreeMap<String, SimulatedAgent>,
     /// What is in force now, published; nobody is told anything before [`Harness::tell`].
-    in_force: watch::Sender<Arc<Rules>>,
+    in_force: watch::Sender<Arc<LivePolicy>>,
     watchman_next: Option<Timestamp>,
     report_next: Option<Timestamp>,
     give_up_next: Timestamp,
@@ -89,7 +89,7 @@ struct SimulatedAgent {
 /// Answers in the place of every channel's service, and writes down what it was asked.
 #[derive(Debug)]
 pub(super) struct Services {
-    hand: Arc<Hand>,
+    hand: Arc<ClockHandle>,
     clock: Clock,
     state: Mutex<Calls>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use olog_proto::{Change, EventContent, Excerpt, File, LogKind, Timestamp, fingerprint};
+use olog_proto::{EventContent, Excerpt, File, Growth, LogKind, Timestamp, fingerprint};
 
 use super::scenario::{Log, LogChange, RunEnd};
 
@@ -15,12 +15,12 @@ pub(super) fn log(files: &mut Files, log: &Log, at: Timestamp, n: u64, clock: &s
     let is_log = log.suffix == LogKind::Log;
     let sibling = log.path.strip_suffix(".log").map(|stem| format!("{stem}.err"));
     let sibling_err = sibling.is_some_and(|err| files.get(&err).copied().unwrap_or(false));
-    let file = |change: Change, text: &str| File {
+    let file = |change: Growth, text: &str| File {
         task: log.task.clone(),
         suffix: log.suffix,
         path: log.path.clone(),
         change,
-        began_at: (is_log && change != Change::Grown).then(|| olog_proto::DeviceTime(at.plus(-log.took))),
+        began_at: (is_log && change != Growth::Grown).then(|| olog_proto::DeviceTime(at.plus(-log.took))),
         closed: !log.is_open,
         sibling_err: is_log && sibling_err,
         history: false,
@@ -31,17 +31,17 @@ pub(super) fn log(files: &mut Files, log: &Log, at: Timestamp, n: u64, clock: &s
         LogChange::Text(words) => {
             let words = text(words);
             let change = match (was_there, is_log) {
-                (false, _) => Change::Created,
-                (true, true) => Change::Rewritten,
-                (true, false) => Change::Grown,
+                (false, _) => Growth::Created,
+                (true, true) => Growth::Rewritten,
+                (true, false) => Growth::Grown,
             };
             (EventContent::Text { file: file(change, &words), excerpt: Excerpt::of(&words) }, true)
         }
         LogChange::Grows(words) => {
             let words = text(words);
-            (EventContent::Text { file: file(Change::Grown, &words), excerpt: Excerpt::of(&words) }, true)
+            (EventContent::Text { file: file(Growth::Grown, &words), excerpt: Excerpt::of(&words) }, true)
         }
-        LogChange::Same(times) => (EventContent::Seen { file: file(Change::Rewritten, ""), times: *times }, true),
+        LogChange::Same(times) => (EventContent::Seen { file: file(Growth::Rewritten, ""), times: *times }, true),
         change @ (LogChange::Emptied | LogChange::Deleted) => {
             let deleted = *change == LogChange::Deleted;
             let (task, suffix, path) = (log.task.clone(), log.suffix, log.path.clone());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::ids::{DeviceId, TaskId};
 use super::{Row, StoreError, Tx, Value};
 use crate::rules::incident;
-use crate::rules::liveness::Absence;
+use crate::rules::liveness::OfflineGroup;
 use crate::values;
 
 /// What an incident is about.
@@ -204,7 +204,7 @@ pub fn open_names(tx: &mut Tx<'_>, subject: Subject) -> Result<Vec<(u64, String)
 
 /// The open incidents of devices that are away. Facts that cannot be read are made anew from the devices that name the
 /// incident: each of them counts as away, and its return is told.
-pub fn open_absences(tx: &mut Tx<'_>) -> Result<Vec<(u64, Absence)>, StoreError> {
+pub fn open_absences(tx: &mut Tx<'_>) -> Result<Vec<(u64, OfflineGroup)>, StoreError> {
     let rows = tx.query(
         "SELECT id, facts, began_at FROM incidents WHERE subject = $1 AND ended_at IS NULL ORDER BY id",
         values![Subject::Device.as_str()],
@@ -213,7 +213,7 @@ pub fn open_absences(tx: &mut Tx<'_>) -> Result<Vec<(u64, Absence)>, StoreError>
 }
 
 /// The absence of an open incident of devices.
-pub fn open_absence(tx: &mut Tx<'_>, id: u64) -> Result<Option<Absence>, StoreError> {
+pub fn open_absence(tx: &mut Tx<'_>, id: u64) -> Result<Option<OfflineGroup>, StoreError> {
     let row =
         tx.query_one("SELECT id, facts, began_at FROM incidents WHERE id = $1 AND ended_at IS NULL", values![id])?;
     row.map(|row| absence(tx, &row)).transpose()
@@ -228,7 +228,7 @@ pub fn open_error(tx: &mut Tx<'_>, id: u64) -> Result<Option<incident::TaskIncid
     Ok(row.and_then(|row| row.json(0).ok()))
 }
 
-fn absence(tx: &mut Tx<'_>, row: &Row) -> Result<Absence, StoreError> {
+fn absence(tx: &mut Tx<'_>, row: &Row) -> Result<OfflineGroup, StoreError> {
     let why = match row.json(1) {
         Ok(absence) => return Ok(absence),
         Err(why) => why,
@@ -240,7 +240,7 @@ fn absence(tx: &mut Tx<'_>, row: &Row) -> Result<Absence, StoreError> {
     let away = away
         .iter()
         .map(|device| Ok((device.int(0)?, device.text(1)?.to_owned(), device.at_or_null(2)?.unwrap_or(began))));
-    Ok(Absence::remade(began, away.collect::<Result<_, StoreError>>()?))
+    Ok(OfflineGroup::remade(began, away.collect::<Result<_, StoreError>>()?))
 }
 
 /// What every subject's facts may say of the latest text; nothing, if they cannot be read.

@@ -143,18 +143,18 @@ impl ChannelFacts {
 
 /// How a row left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RowEnd {
     /// Everybody who was not refused has accepted it.
     Accepted,
     /// Nobody will ever take it.
     Refused,
 }
 
-impl Outcome {
+impl RowEnd {
     fn as_str(self) -> &'static str {
         match self {
-            Outcome::Accepted => "accepted",
-            Outcome::Refused => "refused",
+            RowEnd::Accepted => "accepted",
+            RowEnd::Refused => "refused",
         }
     }
 }
@@ -431,7 +431,7 @@ pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<Timestamp>, 
 }
 
 /// Rows leave.
-pub fn done(tx: &mut Tx<'_>, ids: &[i64], message: i64, outcome: Outcome, at: Timestamp) -> Result<(), StoreError> {
+pub fn done(tx: &mut Tx<'_>, ids: &[i64], message: i64, outcome: RowEnd, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE outbox SET done_at = $2, outcome = $3, message_id = $4, claim = NULL, claimed_until = NULL,
          n_attempts = n_attempts + 1 WHERE id IN (SELECT value FROM json_list($1))",

@@ -13,7 +13,7 @@ use super::devices::{self, DeviceId};
 use super::tasks::{TASK, Task, TaskId, task};
 use super::value::read_json;
 use super::{StoreError, Tx, Value, known_names};
-use crate::rules::liveness::Absence;
+use crate::rules::liveness::OfflineGroup;
 use crate::rules::state::Days;
 use crate::values;
 
@@ -89,7 +89,7 @@ pub struct Affair {
     /// Its latest text.
     pub text: Option<String>,
     /// Of devices.
-    pub absence: Option<Absence>,
+    pub absence: Option<OfflineGroup>,
 }
 
 /// A report that was made.

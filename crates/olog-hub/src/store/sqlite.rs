@@ -29,7 +29,7 @@ const READERS: usize = 4;
 /// A file larger than this is checked in full only after trouble: it would take minutes.
 const CHECK_MAX: u64 = 256 * 1024 * 1024;
 
-type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+type Job = Box<dyn FnOnce(&mut WriteThread) + Send>;
 
 pub(super) struct Sqlite {
     jobs: mpsc::Sender<Job>,
@@ -38,7 +38,7 @@ pub(super) struct Sqlite {
     reading: Semaphore,
 }
 
-struct Writer {
+struct WriteThread {
     connection: Connection,
     durability: Durability,
     journal: Journal,
@@ -61,7 +61,7 @@ impl Sqlite {
                 Ok((connection, opened)) => {
                     if ready.send(Ok(opened)).is_ok() {
                         let journal = Journal::default();
-                        let mut writer = Writer { connection, durability: Durability::Full, journal };
+                        let mut writer = WriteThread { connection, durability: Durability::Full, journal };
                         if let Err(error) = writer.keep(durability) {
                             tracing::warn!(%error, "every write goes to the disk at once");
                         }
@@ -124,13 +124,13 @@ impl Sqlite {
     }
 }
 
-fn run_jobs(mut writer: Writer, mut queue: mpsc::Receiver<Job>) {
+fn run_jobs(mut writer: WriteThread, mut queue: mpsc::Receiver<Job>) {
     while let Some(job) = queue.blocking_recv() {
         job(&mut writer);
     }
 }
 
-impl Writer {
+impl WriteThread {
     fn keep(&mut self, durability: Durability) -> Result<(), StoreError> {
         if self.durability != durability {
             let level = match durability {

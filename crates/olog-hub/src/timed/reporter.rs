@@ -26,7 +26,7 @@ use olog_push::{Content, Kind, Notice, SystemCode};
 use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::bell::Bell;
 use crate::config::{ReloadableConfig, ReportWhen};
 use crate::net::sessions::Sessions;
@@ -56,7 +56,7 @@ const LOOK_EVERY: i64 = 60 * MINUTE;
 #[derive(Debug, Clone)]
 pub struct Reporter {
     store: Store,
-    rules: latest::Receiver<Arc<Rules>>,
+    rules: latest::Receiver<Arc<LivePolicy>>,
     live: latest::Receiver<Arc<ReloadableConfig>>,
     sessions: Arc<Sessions>,
     clock: Clock,
@@ -88,7 +88,7 @@ impl Reporter {
     /// `outbox` is rung when there is something to send.
     pub fn new(
         store: &Store,
-        rules: &latest::Receiver<Arc<Rules>>,
+        rules: &latest::Receiver<Arc<LivePolicy>>,
         live: &latest::Receiver<Arc<ReloadableConfig>>,
         sessions: &Arc<Sessions>,
         clock: &Clock,
@@ -273,7 +273,7 @@ fn again(duty: &Duty, next: Option<Timestamp>, now: Timestamp) -> Timestamp {
 /// One transaction: the row, what is watched from now on, what has to be told.
 fn commit(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     new: &NewReport,
     seen: &Gathered,
     placed: &Placed,
@@ -301,7 +301,12 @@ fn commit(
 }
 
 /// What was learnt is shown: it is watched from tomorrow, unless somebody refuses.
-fn propose(tx: &mut Tx<'_>, rules: &Rules, proposed: &[(DeviceId, String)], now: Timestamp) -> Result<(), StoreError> {
+fn propose(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    proposed: &[(DeviceId, String)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let in_order: BTreeSet<&(DeviceId, String)> = proposed.iter().collect();
     for (device, name) in in_order {
         devices::lock(tx, *device)?;

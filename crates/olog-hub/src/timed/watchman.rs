@@ -30,11 +30,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::declared_tasks;
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::bell::Bell;
-use crate::journal::Line;
+use crate::journal::LogEntry;
 use crate::net::sessions::Sessions;
-use crate::rules::liveness::{Absence, DeviceSnapshot, LivenessAction, LivenessTracker, OfflinePolicy};
+use crate::rules::liveness::{DeviceSnapshot, LivenessAction, LivenessTracker, OfflineGroup, OfflinePolicy};
 use crate::rules::state::day_of;
 use crate::store::devices::{self, DeviceId};
 use crate::store::incidents::{self, Begin, Subject};
@@ -63,7 +63,7 @@ const HERE_WITHOUT_SESSION: i64 = MINUTE;
 #[derive(Debug)]
 pub struct Watchman {
     store: Store,
-    rules: latest::Receiver<Arc<Rules>>,
+    rules: latest::Receiver<Arc<LivePolicy>>,
     offline_policy: latest::Receiver<Arc<OfflinePolicy>>,
     sessions: Arc<Sessions>,
     clock: Clock,
@@ -78,7 +78,7 @@ pub struct Watchman {
     /// The day whose devices are noted.
     noted: Option<i32>,
     /// What of the configuration is applied to the store.
-    applied: Option<Arc<Rules>>,
+    applied: Option<Arc<LivePolicy>>,
     /// Somebody was told that the hub is down.
     was_told_down: bool,
     /// The start is written down.
@@ -124,7 +124,7 @@ impl Watchman {
     /// `bell` wakes it, `outbox` is rung when there is something to send.
     pub fn new(
         store: Store,
-        rules: latest::Receiver<Arc<Rules>>,
+        rules: latest::Receiver<Arc<LivePolicy>>,
         offline_policy: latest::Receiver<Arc<OfflinePolicy>>,
         sessions: Arc<Sessions>,
         clock: Clock,
@@ -396,7 +396,7 @@ impl Watchman {
     }
 
     /// What the store last saw, and who has a session now.
-    fn presences(&self, seen: &[LastSeen], open: &[(u64, Absence)]) -> Vec<DeviceSnapshot> {
+    fn presences(&self, seen: &[LastSeen], open: &[(u64, OfflineGroup)]) -> Vec<DeviceSnapshot> {
         let offline_policy = &self.judged_by;
         let seats: HashMap<DeviceId, _> = self.sessions.snapshot().into_iter().map(|s| (s.who.device, s)).collect();
         seen.iter()
@@ -511,12 +511,17 @@ impl Watchman {
 }
 
 /// A person closed the incident of a device that is still away: it is not told again before it was here.
-fn is_excused(device: &LastSeen, open: &[(u64, Absence)]) -> bool {
+fn is_excused(device: &LastSeen, open: &[(u64, OfflineGroup)]) -> bool {
     device.absence.is_some_and(|absence| open.iter().all(|(number, _)| *number != absence))
 }
 
 /// Adds the runs that were due while these devices were offline, so that a person hears of them with the return.
-fn add_missed_runs(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], content: &mut Content) -> Result<(), StoreError> {
+fn add_missed_runs(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    seen: &[LastSeen],
+    content: &mut Content,
+) -> Result<(), StoreError> {
     let Content::DevicesBack { devices, missed, n_missed, .. } = content else { return Ok(()) };
     for device in seen.iter().filter(|device| devices.contains(&device.name)) {
         missed.extend(declared_tasks::missed_offline(tx, rules, device.device)?);
@@ -530,12 +535,12 @@ fn add_missed_runs(tx: &mut Tx<'_>, rules: &Rules, seen: &[LastSeen], content: &
 /// Writes what was decided about devices that went or came.
 fn write_absence(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     seen: &[LastSeen],
     step: &LivenessAction,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let away = |absence: &Absence| absence.missing().map(|m| DeviceId(m.device)).collect::<Vec<_>>();
+    let away = |absence: &OfflineGroup| absence.missing().map(|m| DeviceId(m.device)).collect::<Vec<_>>();
     let (number, content) = match step {
         LivenessAction::Ping(_) => return Ok(()),
         LivenessAction::Begin { absence, content } => {
@@ -561,7 +566,7 @@ fn write_absence(
     };
     let line = |what: &'static str, names: &[String]| {
         let list = affairs::list(names.iter().map(String::as_str));
-        Line::new(what).incident(number).about(Subject::Device.as_str()).devices(&list, names.len())
+        LogEntry::new(what).incident(number).about(Subject::Device.as_str()).devices(&list, names.len())
     };
     match content {
         Some(Content::DevicesLost { devices, .. }) => tx.note(line("device LOST", devices)),

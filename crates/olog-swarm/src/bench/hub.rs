@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use olog_journeys::world::{Hub, World};
-use olog_proto::{Change, EventContent, Excerpt, File, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
+use olog_proto::{EventContent, Excerpt, File, Growth, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
 use olog_swarm::{Device, Session, any_certificate, now};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -44,7 +44,7 @@ fn seen(n: u64) -> EventContent {
         task: format!("task{}", n % 20).parse().unwrap(),
         suffix: LogKind::Log,
         path: format!("/var/log/olog/task{}.log", n % 20),
-        change: Change::Rewritten,
+        change: Growth::Rewritten,
         began_at: Some(olog_proto::DeviceTime(Timestamp(1_700_000_000_000))),
         closed: true,
         sibling_err: false,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use olog_journeys::world::{Hub, World};
-use olog_proto::{Change, EventContent, Excerpt, File, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
+use olog_proto::{EventContent, Excerpt, File, Growth, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
 use olog_swarm::{Device, Session, any_certificate, now};
 
 use crate::hub::link;
@@ -111,7 +111,7 @@ fn text(i: u64, suffix: LogKind, text: &str, at: Timestamp) -> EventContent {
         task: format!("task{i}").parse().unwrap(),
         suffix,
         path: format!("/var/log/olog/task{i}"),
-        change: Change::Rewritten,
+        change: Growth::Rewritten,
         began_at: Some(olog_proto::DeviceTime(at.plus(-HOUR / 10))),
         closed: true,
         sibling_err: false,

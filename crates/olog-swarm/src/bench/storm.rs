@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::{Router, routing::post};
 use olog_journeys::world::{Hub, World};
-use olog_proto::{Change, EventContent, Excerpt, File, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
+use olog_proto::{EventContent, Excerpt, File, Growth, JoinLink, LogKind, Timestamp, fingerprint::fingerprints};
 use olog_swarm::{Device, Session, any_certificate, now};
 use tokio::task::JoinSet;
 
@@ -39,7 +39,7 @@ fn error(device: usize, n: u64) -> EventContent {
         task: format!("task{n}").parse().unwrap(),
         suffix: LogKind::Err,
         path: format!("/var/log/olog/task{n}.err"),
-        change: Change::Rewritten,
+        change: Growth::Rewritten,
         began_at: Some(olog_proto::DeviceTime(Timestamp(1_700_000_000_000))),
         closed: true,
         sibling_err: false,

@@ -2,7 +2,7 @@ use std::{fs, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use olog_daemon::{
-    clock::{Clock, Hand},
+    clock::{Clock, ClockHandle},
     socket::Client,
 };
 
@@ -11,7 +11,7 @@ use crate::{
     exec::Places,
     identity::SystemRandom,
     jobs::tests::Machine,
-    runs::{End, Ended, How},
+    runs::{End, How, RunEnd},
     text::Redactor,
 };
 
@@ -19,7 +19,7 @@ struct Device {
     machine: Machine,
     client: Client,
     clock: Clock,
-    hand: Hand,
+    hand: ClockHandle,
     told: LastEnd,
 }
 
@@ -83,7 +83,7 @@ impl Device {
                 let text = fs::read_to_string(&path).unwrap();
                 fs::remove_file(path).unwrap();
                 let end: End = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
-                let How::Ended(Ended { exit, signal, duration, output }) = end.how else { panic!("{:?}", end.how) };
+                let How::RunEnd(RunEnd { exit, signal, duration, output }) = end.how else { panic!("{:?}", end.how) };
                 (exit, signal, duration, String::from_utf8(BASE64.decode(output).unwrap()).unwrap())
             })
             .collect()

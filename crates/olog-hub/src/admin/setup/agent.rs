@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use olog_daemon::config::Source;
+use olog_daemon::config::ConfigFiles;
 use olog_proto::{DeviceName, name::LogKind};
 use toml::{Table, Value};
 
@@ -37,12 +37,12 @@ pub(super) struct Agent {
 
 impl Agent {
     /// The agent that shares the machine with the hub, if there is one.
-    pub(super) fn beside(source: &Source) -> Option<Agent> {
+    pub(super) fn beside(source: &ConfigFiles) -> Option<Agent> {
         let main = source.folder().join("agent.toml");
         if !main.exists() {
             return None;
         }
-        let agent = Source::new("agent", Some(main.clone()));
+        let agent = ConfigFiles::new("agent", Some(main.clone()));
         let file = main.with_extension("d").join("10-setup.toml");
         let read = |path: &Path| fs::read_to_string(path).ok().and_then(|text| text.parse::<Table>().ok());
         let mut all = Table::new();

@@ -22,7 +22,7 @@ const BACKSPACES: [u8; 2] = [8, 127];
 
 /// Why setup ended early.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum SetupStop {
     /// No more answers, at this question.
     Ended(String),
     Wrong {
@@ -33,9 +33,9 @@ pub(super) enum Stop {
     Io(io::Error),
 }
 
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        Stop::Io(error)
+impl From<io::Error> for SetupStop {
+    fn from(error: io::Error) -> SetupStop {
+        SetupStop::Io(error)
     }
 }
 
@@ -63,10 +63,10 @@ impl Asker {
         question: &str,
         default: &str,
         check: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Stop> {
+    ) -> Result<Option<T>, SetupStop> {
         match self.ask(question, Some(default), check) {
             Ok(answer) => Ok(Some(answer)),
-            Err(Stop::Ended(_)) => Ok(None),
+            Err(SetupStop::Ended(_)) => Ok(None),
             Err(stop) => Err(stop),
         }
     }
@@ -77,10 +77,10 @@ impl Asker {
         question: &str,
         default: Option<&str>,
         check: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, Stop> {
+    ) -> Result<T, SetupStop> {
         loop {
             self.prompt(question, default)?;
-            let line = self.line()?.ok_or_else(|| Stop::Ended(question.to_owned()))?;
+            let line = self.line()?.ok_or_else(|| SetupStop::Ended(question.to_owned()))?;
             let answer = if line.is_empty() { default.unwrap_or_default() } else { &line };
             match check(answer) {
                 Ok(answer) => return Ok(answer),
@@ -95,14 +95,14 @@ impl Asker {
         question: &str,
         is_there: bool,
         check: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Stop> {
+    ) -> Result<Option<T>, SetupStop> {
         loop {
             // Before the question: whoever types at once is not shown either.
             let quiet = if self.is_terminal { Some(Quiet::new(self.t("setup-echo", &[]))?) } else { None };
             self.prompt(question, is_there.then(|| self.t("setup-there", &[])))?;
             let line = if quiet.is_some() { unseen()? } else { self.line()? };
             drop(quiet);
-            let line = line.ok_or_else(|| Stop::Ended(question.to_owned()))?;
+            let line = line.ok_or_else(|| SetupStop::Ended(question.to_owned()))?;
             if line.is_empty() && is_there {
                 return Ok(None);
             }
@@ -114,7 +114,7 @@ impl Asker {
     }
 
     /// Yes or no; when the answers have ended, the default.
-    pub(super) fn yes(&mut self, question: &str, default: bool) -> Result<bool, Stop> {
+    pub(super) fn yes(&mut self, question: &str, default: bool) -> Result<bool, SetupStop> {
         loop {
             self.prompt(
                 &format!("{question}{}", self.t("setup-question-mark", &[])),
@@ -129,7 +129,7 @@ impl Asker {
         }
     }
 
-    fn prompt(&self, question: &str, default: Option<impl Display>) -> Result<(), Stop> {
+    fn prompt(&self, question: &str, default: Option<impl Display>) -> Result<(), SetupStop> {
         let default = default.map_or_else(String::new, |default| format!(" [{default}]"));
         let end = if self.is_terminal { "" } else { "\n" };
         let mut err = io::stderr();
@@ -138,15 +138,15 @@ impl Asker {
     }
 
     /// The next line without the white space around it; `None` at the end.
-    fn line(&self) -> Result<Option<String>, Stop> {
+    fn line(&self) -> Result<Option<String>, SetupStop> {
         let mut line = String::new();
         let n = io::stdin().lock().take(ANSWER_MAX).read_line(&mut line)?;
         Ok((n > 0).then(|| line.trim().to_owned()))
     }
 
-    fn again(&self, question: &str, problem: String) -> Result<(), Stop> {
+    fn again(&self, question: &str, problem: String) -> Result<(), SetupStop> {
         if !self.is_terminal {
-            return Err(Stop::Wrong { question: question.to_owned(), problem });
+            return Err(SetupStop::Wrong { question: question.to_owned(), problem });
         }
         say(&problem);
         Ok(())
@@ -154,7 +154,7 @@ impl Asker {
 }
 
 /// A line from a terminal that is [`Quiet`]. Its keys are read one by one, so that Ctrl-C leaves the terminal as it was.
-fn unseen() -> Result<Option<String>, Stop> {
+fn unseen() -> Result<Option<String>, SetupStop> {
     let (mut line, mut byte) = (Vec::new(), [0]);
     // Not by `BufRead`: what is read ahead would be read while it is shown.
     let mut keys = io::stdin().lock();
@@ -164,7 +164,7 @@ fn unseen() -> Result<Option<String>, Stop> {
         }
         match byte {
             [b'\r' | b'\n'] => break false,
-            [CTRL_C] => return Err(Stop::Cancelled),
+            [CTRL_C] => return Err(SetupStop::Cancelled),
             [CTRL_D] if line.is_empty() => break true,
             [CTRL_U] => line.clear(),
             [key] if BACKSPACES.contains(&key) => drop(line.pop()),
@@ -184,7 +184,7 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn new(warning: String) -> Result<Quiet, Stop> {
+    fn new(warning: String) -> Result<Quiet, SetupStop> {
         let was = tcgetattr(io::stdin()).map_err(io::Error::from)?;
         let mut quiet = was.clone();
         quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use olog_daemon::{
-    config::Source,
+    config::ConfigFiles,
     secret::{Secret, Secrets},
     socket,
 };
@@ -35,7 +35,7 @@ pub(super) struct SetupFiles {
 }
 
 impl SetupFiles {
-    pub(super) fn of(source: &Source) -> SetupFiles {
+    pub(super) fn of(source: &ConfigFiles) -> SetupFiles {
         let folder = source.main().with_extension("d");
         SetupFiles { folder, secrets: Secrets::folder(source.folder(), "hub") }
     }

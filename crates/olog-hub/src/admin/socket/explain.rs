@@ -17,7 +17,7 @@ use olog_push::words::{self, Localizer};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, LIST_MAX, Verbs, VerbsState};
-use crate::apply::{GROUNDS, Rules};
+use crate::apply::{GROUNDS, LivePolicy};
 use crate::store::incidents::{self, Incident};
 use crate::store::ledger::{self, LedgerRow, Sent};
 use crate::store::outbox::{self, Attempt, WaitReason};
@@ -94,7 +94,7 @@ async fn why(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Explained>
 }
 
 /// All that is known of it; `None`: there is no such incident.
-fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<Option<Explained>, StoreError> {
+fn explain(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Result<Option<Explained>, StoreError> {
     let Some(incident) = incidents::get(tx, id)? else { return Ok(None) };
     let say = Localizer { language: rules.language, timezone: rules.timezone, now };
     let task = tasks::of_incident(tx, id)?;
@@ -130,7 +130,7 @@ fn explain(tx: &mut Tx<'_>, rules: &Rules, id: u64, now: Timestamp) -> Result<Op
     }))
 }
 
-fn next_reminder(rules: &Rules, task: Option<&Task>, id: u64) -> Option<Timestamp> {
+fn next_reminder(rules: &LivePolicy, task: Option<&Task>, id: u64) -> Option<Timestamp> {
     let task = task?;
     match task.expect.missed().filter(|missed| missed.number == Some(id)) {
         Some(_) => task.expect.remind_at(&rules.expect),
@@ -232,7 +232,7 @@ fn marked(line: &str) -> String {
     out
 }
 
-fn through(tx: &mut Tx<'_>, rules: &Rules, say: &Localizer, entry: &LedgerRow) -> Result<Through, StoreError> {
+fn through(tx: &mut Tx<'_>, rules: &LivePolicy, say: &Localizer, entry: &LedgerRow) -> Result<Through, StoreError> {
     let message = entry.message.map(|id| ledger::message(tx, id)).transpose()?.flatten();
     let answers = entry.message.map(|id| ledger::answers(tx, id)).transpose()?.unwrap_or_default();
     let with = message.as_ref().map_or_else(String::new, |sent| {
@@ -256,7 +256,7 @@ fn through(tx: &mut Tx<'_>, rules: &Rules, say: &Localizer, entry: &LedgerRow) -
     Ok(Through { channel: entry.channel.clone(), outcome: outcome.to_owned(), words, message, answers })
 }
 
-fn waits(tx: &mut Tx<'_>, rules: &Rules, say: &Localizer, entry: &LedgerRow) -> Result<String, StoreError> {
+fn waits(tx: &mut Tx<'_>, rules: &LivePolicy, say: &Localizer, entry: &LedgerRow) -> Result<String, StoreError> {
     let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(say.now));
     let waits = outbox::why_waits(tx, entry.id, &rules.channels, quiet_until, say.now)?;
     Ok(waits.map_or_else(String::new, |waits| waits_words(say, &waits)))

@@ -75,7 +75,7 @@ async fn close(State(verbs): VerbsState, Json(numbers): Json<Numbers>) -> Answer
 
 type ByOperator = fn(
     &mut crate::store::Tx<'_>,
-    &crate::apply::Rules,
+    &crate::apply::LivePolicy,
     u64,
     olog_proto::Timestamp,
 ) -> Result<ActionResult, crate::store::StoreError>;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, LIST_MAX, Verbs, VerbsState};
 use crate::apply::operator::{self, Forgotten, Merged, Renamed};
-use crate::apply::{self, Rules};
-use crate::rules::expect::{Due, Learnt, Plan, Standing};
+use crate::apply::{self, LivePolicy};
+use crate::rules::expect::{Due, ExpectationStatus, Learnt, Plan};
 use crate::rules::state::{self, State as Word};
 use crate::store::tasks::{self, ListedTask};
 use crate::store::{Tx, renames};
@@ -209,15 +209,15 @@ fn unknown(verbs: &Verbs, device: &str, task: &str) -> Problem {
     verbs.refusal(StatusCode::NOT_FOUND, "cli-refused-no-task", &[("device", device.into()), ("task", task.into())])
 }
 
-fn row(rules: &Rules, listed: &ListedTask) -> TaskListRow {
+fn row(rules: &LivePolicy, listed: &ListedTask) -> TaskListRow {
     let task = &listed.task;
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let (due_at, expected) = match task.expect.standing(&known, &rules.expect) {
-        Standing::Free => (None, "no"),
-        Standing::Off => (None, "off"),
-        Standing::Waiting(due) => (Some(due.at), "waiting"),
-        Standing::InTime(due) => (Some(due.at), "yes"),
-        Standing::Lost(missed) => (Some(missed.due_at), "yes"),
+        ExpectationStatus::Free => (None, "no"),
+        ExpectationStatus::Off => (None, "off"),
+        ExpectationStatus::Waiting(due) => (Some(due.at), "waiting"),
+        ExpectationStatus::InTime(due) => (Some(due.at), "yes"),
+        ExpectationStatus::Lost(missed) => (Some(missed.due_at), "yes"),
     };
     let lost = task.expect.missed();
     TaskListRow {
@@ -235,7 +235,7 @@ fn row(rules: &Rules, listed: &ListedTask) -> TaskListRow {
 }
 
 /// Why a task is what it is, since when, and what would change it; each sentence in the hub's language.
-fn explain(rules: &Rules, listed: &ListedTask, was: Vec<String>, now: Timestamp) -> TaskShown {
+fn explain(rules: &LivePolicy, listed: &ListedTask, was: Vec<String>, now: Timestamp) -> TaskShown {
     let say = Localizer { language: rules.language, timezone: rules.timezone, now };
     let (task, row) = (&listed.task, TaskListRow { was, ..row(rules, listed) });
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
@@ -244,7 +244,7 @@ fn explain(rules: &Rules, listed: &ListedTask, was: Vec<String>, now: Timestamp)
     let error = task.facts.incident().filter(|_| task.facts.state() == Word::Err);
     let mut changes = Vec::new();
     let (since_at, why) = match (standing, error) {
-        (Standing::Lost(missed), _) => {
+        (ExpectationStatus::Lost(missed), _) => {
             changes.push(say.text("cli-task-change-lost", &[("command", off.into())]));
             let args = [("due", say.day_time(missed.due_at).into()), ("n", missed.n_missed.into())];
             (Some(missed.late_at), say.text("cli-task-why-lost", &args))
@@ -258,7 +258,7 @@ fn explain(rules: &Rules, listed: &ListedTask, was: Vec<String>, now: Timestamp)
             changes.push(say.word("cli-task-change-inherited"));
             (task.facts.inherited_at(), say.word("cli-task-why-inherited"))
         }
-        (Standing::Waiting(_), None) => (None, say.word("cli-task-why-waiting")),
+        (ExpectationStatus::Waiting(_), None) => (None, say.word("cli-task-why-waiting")),
         (_, None) => (row.last_good_at, say.word("cli-task-why-ok")),
     };
     let late_at = task.expect.late_at(&known, &rules.expect);
@@ -313,7 +313,7 @@ fn sentences(say: &Localizer, shown: &TaskShown) -> Vec<String> {
 }
 
 /// What is expected, and what says so.
-fn expectation(say: &Localizer, rules: &Rules, listed: &ListedTask, standing: Standing<'_>) -> String {
+fn expectation(say: &Localizer, rules: &LivePolicy, listed: &ListedTask, standing: ExpectationStatus<'_>) -> String {
     let task = &listed.task;
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let habit = |learnt: &Learnt| {
@@ -343,14 +343,14 @@ fn expectation(say: &Localizer, rules: &Rules, listed: &ListedTask, standing: St
         },
     };
     match standing {
-        Standing::Off => {
+        ExpectationStatus::Off => {
             let [device, task] = [listed.device_name.as_str(), task.name.as_str()].map(words::shell_word);
             let command = format!("olog-hub task expect {device} {task} on");
             say.text("cli-task-expects-off", &[("command", command.into())])
         }
-        Standing::Waiting(Due { at, .. }) | Standing::InTime(Due { at, .. }) => {
+        ExpectationStatus::Waiting(Due { at, .. }) | ExpectationStatus::InTime(Due { at, .. }) => {
             say.sentences([what, say.text("cli-task-next", &[("time", say.day_time(at).into())])])
         }
-        Standing::Lost(_) | Standing::Free => what,
+        ExpectationStatus::Lost(_) | ExpectationStatus::Free => what,
     }
 }

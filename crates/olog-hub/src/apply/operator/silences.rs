@@ -4,7 +4,7 @@ use olog_proto::{Fingerprint, FingerprintText, Timestamp, fingerprint};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    journal::Line,
+    journal::LogEntry,
     rules::{
         incident,
         silence::{COMMENT_MAX, Period, Scope},
@@ -19,7 +19,7 @@ use crate::{
 /// Makes a silence.
 pub fn silence(tx: &mut Tx<'_>, new: &New, now: Timestamp) -> Result<ListedSilence, StoreError> {
     let id = silences::add(tx, new, now)?;
-    tx.note(Line::new("silence made").why(format!("silence {id} by {}: {}", new.made_by, new.comment)));
+    tx.note(LogEntry::new("silence made").why(format!("silence {id} by {}: {}", new.made_by, new.comment)));
     silences::get(tx, id, now)?.ok_or_else(|| StoreError::Row("no row of a new silence".to_owned()))
 }
 
@@ -27,7 +27,7 @@ pub fn silence(tx: &mut Tx<'_>, new: &New, now: Timestamp) -> Result<ListedSilen
 pub fn end_silence(tx: &mut Tx<'_>, id: u64, now: Timestamp) -> Result<bool, StoreError> {
     let was_kept = silences::end(tx, id, now)?;
     if was_kept {
-        tx.note(Line::new("silence ended").why(format!("silence {id}")));
+        tx.note(LogEntry::new("silence ended").why(format!("silence {id}")));
     }
     Ok(was_kept)
 }
@@ -46,7 +46,7 @@ pub enum SuppressScope {
 
 /// The errors of an incident that are to be none.
 #[derive(Debug, PartialEq)]
-pub enum Errors {
+pub enum NotAnError {
     /// A silence for each.
     These(Vec<New>),
     /// There is no such incident.
@@ -65,15 +65,15 @@ pub fn not_an_error(
     wide: SuppressScope,
     made_by: &str,
     now: Timestamp,
-) -> Result<Errors, StoreError> {
-    let Some(incident) = incidents::get(tx, id)? else { return Ok(Errors::Unknown) };
+) -> Result<NotAnError, StoreError> {
+    let Some(incident) = incidents::get(tx, id)? else { return Ok(NotAnError::Unknown) };
     let Some(device) = incident.device.filter(|_| incident.subject == Subject::Task.as_str()) else {
-        return Ok(Errors::NoTask);
+        return Ok(NotAnError::NoTask);
     };
     let facts: incident::TaskIncident = incidents::facts(tx, id)?;
     let known = facts.fingerprints();
     if only.is_some_and(|only| !known.contains(&only)) || known.is_empty() {
-        return Ok(Errors::Others(known));
+        return Ok(NotAnError::Others(known));
     }
     let texts = fingerprint::fingerprints(facts.excerpt.head());
     let silence = |error: Fingerprint| {
@@ -91,5 +91,5 @@ pub fn not_an_error(
             made_by: made_by.to_owned(),
         }
     };
-    Ok(Errors::These(known.into_iter().filter(|f| only.is_none_or(|only| only == *f)).map(silence).collect()))
+    Ok(NotAnError::These(known.into_iter().filter(|f| only.is_none_or(|only| only == *f)).map(silence).collect()))
 }

@@ -58,7 +58,7 @@ struct Running {
     workers: Workers,
     live: watch::Sender<Arc<ReloadableConfig>>,
     stop: CancellationToken,
-    rules: watch::Sender<Arc<Rules>>,
+    rules: watch::Sender<Arc<LivePolicy>>,
     tasks: JoinSet<()>,
 }
 

@@ -47,7 +47,7 @@ fn what() -> impl Strategy<Value = EventContent> {
 
 /// What is left of a history whose events are sent in these batches: `(from, until)`, overlapping as they like.
 async fn left(events: &[Event], batches: &[(usize, usize)]) -> (Vec<String>, Vec<String>, Vec<String>, u64) {
-    let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
+    let rules = LivePolicy { channels: vec![crate::apply::tests::phone()], ..LivePolicy::default() };
     let (_sender, rules) = watch::channel(Arc::new(rules));
     let store = crate::store::tests::sqlite().await;
     let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), Clock::manual(NOW).0);

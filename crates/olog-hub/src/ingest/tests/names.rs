@@ -7,10 +7,10 @@ use crate::store::enrolment::{self, JoinCandidate};
 
 impl Bench {
     async fn rename(&self, old: &str, new: &str) -> Renamed {
-        self.rename_by(Rules::default(), old, new).await
+        self.rename_by(LivePolicy::default(), old, new).await
     }
 
-    async fn rename_by(&self, rules: Rules, old: &str, new: &str) -> Renamed {
+    async fn rename_by(&self, rules: LivePolicy, old: &str, new: &str) -> Renamed {
         let (old, new) = (old.to_owned(), new.parse().unwrap());
         self.store.store.write(move |tx| operator::rename(tx, &rules, "dev1", &old, &new, NOW)).await.unwrap()
     }
@@ -35,9 +35,12 @@ impl Bench {
 }
 
 /// Rules that declare a task.
-fn declaring(task: &str) -> Rules {
+fn declaring(task: &str) -> LivePolicy {
     let plans = [("dev1".to_owned(), [(task.to_owned(), Plan::EachReport)].into())].into();
-    Rules { expect: expect::ExpectationPolicy { plans, ..expect::ExpectationPolicy::default() }, ..Rules::default() }
+    LivePolicy {
+        expect: expect::ExpectationPolicy { plans, ..expect::ExpectationPolicy::default() },
+        ..LivePolicy::default()
+    }
 }
 
 #[tokio::test]
@@ -88,7 +91,7 @@ async fn a_name_that_is_taken_is_refused_and_nothing_changes() {
         assert_eq!(bench.rename_by(declaring("c"), "c", "d").await, Renamed::Declared);
         assert_eq!(bench.names().await.0, ["a2", "b", "c"]);
         // A forgotten one leaves its name.
-        let forget = |tx: &mut Tx<'_>| operator::forget(tx, &Rules::default(), "dev1", "b", NOW);
+        let forget = |tx: &mut Tx<'_>| operator::forget(tx, &LivePolicy::default(), "dev1", "b", NOW);
         assert_eq!(bench.store.store.write(forget).await.unwrap(), Forgotten::Yes);
         assert_eq!(bench.rename("c", "b").await, Renamed::Yes);
         bench.put(vec![err(4, "c", "again")]).await.unwrap();
@@ -123,7 +126,7 @@ async fn a_forgotten_task_that_comes_again_is_known_to_no_report() {
         bench.store.store.write(|tx| tx.execute("UPDATE tasks SET known_at = 1", &[])).await.unwrap();
         assert!(bench.is_known("old").await);
         let before = NOW.plus(-1);
-        let forget = move |tx: &mut Tx<'_>| operator::forget(tx, &Rules::default(), "dev1", "old", before);
+        let forget = move |tx: &mut Tx<'_>| operator::forget(tx, &LivePolicy::default(), "dev1", "old", before);
         assert_eq!(bench.store.store.write(forget).await.unwrap(), Forgotten::Yes);
         bench.put(vec![err(2, "old", "down again")]).await.unwrap();
         assert_eq!(bench.names().await.0, ["old"]);
@@ -161,17 +164,17 @@ async fn a_forgotten_device_that_comes_back_brings_nothing_of_before() {
 async fn a_ghost_of_rotation_is_merged_into_its_task_and_its_later_events_are_that_ones() {
     for bench in benches().await {
         bench.put(vec![err(1, "x", "x is broken"), err(2, "x-2026-11-27", "x is broken")]).await.unwrap();
-        let merge = async |old: &'static str, new: &'static str, rules: Rules| {
+        let merge = async |old: &'static str, new: &'static str, rules: LivePolicy| {
             let store = bench.store.store.clone();
             store.write(move |tx| operator::merge(tx, &rules, "dev1", old, new, NOW)).await.unwrap()
         };
-        assert_eq!(merge("y", "x", Rules::default()).await, Merged::Unknown("y".into()));
-        assert_eq!(merge("x", "y", Rules::default()).await, Merged::Unknown("y".into()));
-        assert_eq!(merge("x", "x", Rules::default()).await, Merged::Same);
+        assert_eq!(merge("y", "x", LivePolicy::default()).await, Merged::Unknown("y".into()));
+        assert_eq!(merge("x", "y", LivePolicy::default()).await, Merged::Unknown("y".into()));
+        assert_eq!(merge("x", "x", LivePolicy::default()).await, Merged::Same);
         assert_eq!(merge("x-2026-11-27", "x", declaring("x-2026-11-27")).await, Merged::Declared);
-        assert_eq!(merge("x-2026-11-27", "x", Rules::default()).await, Merged::Yes);
+        assert_eq!(merge("x-2026-11-27", "x", LivePolicy::default()).await, Merged::Yes);
         assert_eq!(bench.names().await, (vec!["x".to_owned()], vec!["x".to_owned()]));
-        assert_eq!(merge("x-2026-11-27", "x", Rules::default()).await, Merged::Same);
+        assert_eq!(merge("x-2026-11-27", "x", LivePolicy::default()).await, Merged::Same);
         bench.put(vec![err(3, "x-2026-11-27", "another error")]).await.unwrap();
         assert_eq!(bench.names().await.0, ["x"]);
         assert_eq!(bench.told().await, ["Err x", "Err x-2026-11-27", "Err x"], "no end of the ghost is told");
@@ -186,7 +189,7 @@ async fn ghosts_are_proposed_once_and_new_ones_again() {
             .await
             .unwrap();
         let propose = async || {
-            let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
+            let rules = LivePolicy { channels: vec![crate::apply::tests::phone()], ..LivePolicy::default() };
             bench.store.store.write(move |tx| crate::apply::ghosts::propose(tx, &rules, NOW)).await.unwrap()
         };
         assert_eq!((propose().await, propose().await), (true, false));
@@ -215,7 +218,7 @@ async fn an_incident_whose_errors_are_none_is_over_and_nobody_is_told_so() {
                     panic!("no errors")
                 };
                 new.iter().try_for_each(|new| operator::silence(tx, new, NOW).map(|_| ()))?;
-                operator::end_as_no_error(tx, &Rules::default(), 1, NOW)
+                operator::end_as_no_error(tx, &LivePolicy::default(), 1, NOW)
             });
             made.await.unwrap()
         };

@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::HashMap, fmt};
 use chrono::{NaiveDateTime, TimeZone as _};
 use chrono_tz::Tz;
 use olog_proto::{
-    BootId, Change, DeviceTime, Event, EventContent, Excerpt, File, LogKind, TaskName, Timestamp, clean,
+    BootId, DeviceTime, Event, EventContent, Excerpt, File, Growth, LogKind, TaskName, Timestamp, clean,
     fingerprint::fingerprints,
     name::escape,
     redact::{Before, Redactor},
@@ -157,7 +157,7 @@ impl ReportedTask {
             suffix,
             path: String::new(),
             // When its run began is not known: a log that grows all day is written last just now, too.
-            change: if self.is_ok { Change::Grown } else { Change::Rewritten },
+            change: if self.is_ok { Growth::Grown } else { Growth::Rewritten },
             began_at: self.is_ok.then_some(DeviceTime(self.at)),
             closed: true,
             sibling_err: false,

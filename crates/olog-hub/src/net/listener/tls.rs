@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum CertificateSource {
     /// Made at the first start, kept in this folder.
     SelfSigned {
         /// The hub's `state_dir`.
@@ -94,7 +94,7 @@ pub enum TlsError {
 /// The certificate in force, and the means to look for a newer one.
 #[derive(Debug)]
 pub struct Certificate {
-    source: Source,
+    source: CertificateSource,
     seen: [Option<SystemTime>; 2],
     serving: watch::Sender<Arc<ServerConfig>>,
     print: Option<KeyPrint>,
@@ -102,11 +102,11 @@ pub struct Certificate {
 
 impl Certificate {
     /// Reads it, or makes it.
-    pub fn load(source: Source) -> Result<Certificate, TlsError> {
+    pub fn load(source: CertificateSource) -> Result<Certificate, TlsError> {
         let seen = source.changed_at();
         let (config, print) = match &source {
-            Source::Files { cert, key } => (read(cert, key)?, None),
-            Source::SelfSigned { dir, names } => {
+            CertificateSource::Files { cert, key } => (read(cert, key)?, None),
+            CertificateSource::SelfSigned { dir, names } => {
                 let (cert, key) = (dir.join("tls.crt"), dir.join("tls.key"));
                 let print = make_if_missing(&cert, &key, names)?;
                 (read(&cert, &key)?, Some(print))
@@ -127,7 +127,7 @@ impl Certificate {
 
     /// Reads the files again if one of them has changed. `Ok(true)`: a new certificate is in force.
     pub fn refresh(&mut self) -> Result<bool, TlsError> {
-        let Source::Files { cert, key } = &self.source else { return Ok(false) };
+        let CertificateSource::Files { cert, key } = &self.source else { return Ok(false) };
         let seen = self.source.changed_at();
         if seen == self.seen {
             return Ok(false);
@@ -139,12 +139,12 @@ impl Certificate {
     }
 }
 
-impl Source {
+impl CertificateSource {
     fn changed_at(&self) -> [Option<SystemTime>; 2] {
         let changed_at = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
         match self {
-            Source::Files { cert, key } => [changed_at(cert), changed_at(key)],
-            Source::SelfSigned { .. } => [None, None],
+            CertificateSource::Files { cert, key } => [changed_at(cert), changed_at(key)],
+            CertificateSource::SelfSigned { .. } => [None, None],
         }
     }
 }
@@ -221,8 +221,8 @@ mod tests {
 
     use super::*;
 
-    fn self_signed(dir: &Path) -> Source {
-        Source::SelfSigned { dir: dir.to_owned(), names: vec!["localhost".into()] }
+    fn self_signed(dir: &Path) -> CertificateSource {
+        CertificateSource::SelfSigned { dir: dir.to_owned(), names: vec!["localhost".into()] }
     }
 
     #[test]
@@ -251,7 +251,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (cert, key) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
         make_if_missing(&cert, &key, &["a.example".into()]).unwrap();
-        let mut certificate = Certificate::load(Source::Files { cert: cert.clone(), key: key.clone() }).unwrap();
+        let mut certificate =
+            Certificate::load(CertificateSource::Files { cert: cert.clone(), key: key.clone() }).unwrap();
         let serving = certificate.serving();
         let first = serving.borrow().clone();
         assert!(!certificate.refresh().unwrap());

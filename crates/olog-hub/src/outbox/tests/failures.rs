@@ -29,7 +29,7 @@ async fn an_answer_that_is_not_on_record_is_recorded_first_by_the_dispatcher_aft
         bench.sql("ALTER TABLE attempts RENAME TO away").await;
         bench.phone.behave(Habit::Well);
         let channels = bench.rules.borrow().channels.clone();
-        bench.rules.send_replace(Arc::new(Rules { channels, ..Rules::default() }));
+        bench.rules.send_replace(Arc::new(LivePolicy { channels, ..LivePolicy::default() }));
         bench.bell.ring();
         bench.sql("ALTER TABLE away RENAME TO attempts").await;
         bench.until("it leaves", |_, waiting| waiting == 0).await;

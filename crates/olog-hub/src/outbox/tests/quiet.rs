@@ -8,10 +8,10 @@ use crate::rules::quiet::{QuietHours, QuietSpan};
 const HOUR: i64 = 3_600_000;
 
 /// The same rules, by night: [`NOW`] is 20:26 in UTC.
-fn at_night(rules: &Arc<Rules>) -> Arc<Rules> {
+fn at_night(rules: &Arc<LivePolicy>) -> Arc<LivePolicy> {
     let span = QuietSpan::parse("20:00-08:00").unwrap().unwrap();
     let (channels, quiet) = (rules.channels.clone(), QuietHours::new(span, chrono_tz::Tz::UTC));
-    Arc::new(Rules { channels, quiet, ..Rules::default() })
+    Arc::new(LivePolicy { channels, quiet, ..LivePolicy::default() })
 }
 
 fn over(task: &str, ground: ResolvedBy) -> Notice {

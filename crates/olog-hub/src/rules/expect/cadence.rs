@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, Datelike as _, NaiveTime, Timelike as _};
 use chrono_tz::Tz;
-use olog_proto::{Change, Event, EventContent, LogKind, Timestamp};
+use olog_proto::{Event, EventContent, Growth, LogKind, Timestamp};
 use olog_push::Cadence;
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +95,7 @@ pub(super) fn run_of(event: &Event, at: Timestamp, seen_at: Option<Timestamp>) -
         EventContent::Text { file, .. } | EventContent::Seen { file, .. }
             if file.suffix == LogKind::Log && !file.history =>
         {
-            if file.change == Change::Grown {
+            if file.change == Growth::Grown {
                 // An old client names no path and tells every few minutes when a log was last written: one that grows all day
                 // has no runs.
                 let pause = if file.path.is_empty() { PAUSE_OF_LEGACY } else { PAUSE };

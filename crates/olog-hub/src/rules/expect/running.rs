@@ -24,7 +24,7 @@ const UNKNOWN: i64 = 24 * HOUR;
 /// What is known of a task's runs by `exec`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Running {
+pub(super) struct RunTracker {
     #[serde(skip_serializing_if = "Option::is_none")]
     now: Option<Run>,
     /// How long the last ones took, in ms.
@@ -43,7 +43,7 @@ struct Run {
     gone_at: Option<Timestamp>,
 }
 
-impl Running {
+impl RunTracker {
     /// An event of the task.
     pub(super) fn observe(&mut self, event: &Event, at: Timestamp) {
         self.rebooted(event.boot, at);
@@ -104,7 +104,7 @@ impl Running {
     }
 
     pub(super) fn is_nothing(&self) -> bool {
-        *self == Running::default()
+        *self == RunTracker::default()
     }
 
     /// The middle of the last durations.

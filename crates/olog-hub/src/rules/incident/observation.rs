@@ -1,7 +1,7 @@
 //! Classifies an event of a task: an error, a run, or neither.
 
 use olog_proto::{
-    Change, DeviceTime, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, LogKind, Timestamp,
+    DeviceTime, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Growth, LogKind, Timestamp,
     event::end_text, fingerprint,
 };
 
@@ -62,7 +62,7 @@ impl<'a> ErrorSign<'a> {
             run: None,
             is_silent: file.suffix == LogKind::Scanerr,
             is_told: is_told(event),
-            is_more: file.change == Change::Grown,
+            is_more: file.change == Growth::Grown,
             is_unfinished: !file.closed,
         }
     }
@@ -117,7 +117,7 @@ impl RunSign {
         RunSign {
             moment,
             began_at: file.began_at.map(began_at),
-            is_new: file.change != Change::Grown,
+            is_new: file.change != Growth::Grown,
             is_closed: file.closed,
             beside_error: file.sibling_err,
         }

@@ -8,7 +8,7 @@ use olog_push::{Channel, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::{ChannelFacts, RetryTier};
-use crate::rules::budget::{Bounds, Budget, Spent, Urgency, WINDOW};
+use crate::rules::budget::{Bounds, Budget, QuotaUsage, Urgency, WINDOW};
 use crate::rules::quiet;
 use crate::store::{Row, StoreError, Tx};
 use crate::values;
@@ -133,7 +133,7 @@ fn spent(
     me: Option<&str>,
     since: Timestamp,
     now: Timestamp,
-) -> Result<Spent, StoreError> {
+) -> Result<QuotaUsage, StoreError> {
     let until = now.plus(AHEAD);
     let fullest = tx.query_one(
         "SELECT a.receiver, COUNT(*) FROM messages m JOIN attempts a ON a.message_id = m.id
@@ -141,7 +141,7 @@ fn spent(
          GROUP BY a.receiver ORDER BY COUNT(*) DESC, a.receiver LIMIT 1",
         values![channel, since, until],
     )?;
-    let mut spent = Spent::default();
+    let mut spent = QuotaUsage::default();
     if let Some(fullest) = fullest {
         let rows = tx.query(
             "SELECT m.at, m.is_report, m.devices FROM messages m JOIN attempts a ON a.message_id = m.id

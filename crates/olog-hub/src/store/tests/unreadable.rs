@@ -3,7 +3,7 @@
 use olog_push::SystemCode;
 
 use super::*;
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::store::outbox::ClaimFilter;
 use crate::store::{devices::DeviceId, incidents::Subject};
 
@@ -48,7 +48,7 @@ async fn notifications_that_cannot_be_read_are_set_aside_told_once_and_sent_by_a
             [5, 4, 3, 2, 1].map(|n| ("notification", n))
         );
 
-        let rules = || Rules { channels: vec![apply::tests::phone()], ..Rules::default() };
+        let rules = || LivePolicy { channels: vec![apply::tests::phone()], ..LivePolicy::default() };
         let told = store.write(move |tx| apply::unreadable::tell_set_aside(tx, &rules(), NOW)).await.unwrap();
         let again = store.write(move |tx| apply::unreadable::tell_set_aside(tx, &rules(), NOW)).await.unwrap();
         assert_eq!((told, again), (true, false), "{store:?}");

@@ -10,10 +10,10 @@ use olog_proto::fingerprint::{FingerprintText, fingerprints};
 use olog_push::notice::{ClosedIncident, ProblemKind};
 use olog_push::{Reopened, ResolvedBy, words};
 
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::net::sessions::SessionHandle;
 use crate::rules::budget::Budget;
-use crate::rules::expect::{Learnt, Standing};
+use crate::rules::expect::{ExpectationStatus, Learnt};
 use crate::rules::report::{
     AffairRow, Builder, ChannelHealth, DeviceRow, Disk, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
 };
@@ -35,7 +35,7 @@ const DISKS: u32 = 20;
 /// What the report needs beside the store.
 #[derive(Debug)]
 pub(super) struct Around {
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Arc<LivePolicy>,
     pub(super) seats: HashMap<i64, Arc<SessionHandle>>,
     pub(super) next_at: Option<Timestamp>,
     pub(super) hub: String,
@@ -149,9 +149,9 @@ fn task(around: &Around, device: &str, joined_at: Timestamp, row: TaskOf, window
     let facts = &task.facts;
     let known = apply::known_of(rules, device, joined_at, task);
     let (due_at, missed) = match task.expect.standing(&known, &rules.expect) {
-        Standing::Free | Standing::Off => (None, None),
-        Standing::Waiting(due) | Standing::InTime(due) => (Some(due.at), None),
-        Standing::Lost(missed) => (Some(missed.due_at), Some(missed)),
+        ExpectationStatus::Free | ExpectationStatus::Off => (None, None),
+        ExpectationStatus::Waiting(due) | ExpectationStatus::InTime(due) => (Some(due.at), None),
+        ExpectationStatus::Lost(missed) => (Some(missed.due_at), Some(missed)),
     };
     let comes_and_goes = facts.comes_and_goes();
     let is_failing = facts.state() == State::Err || comes_and_goes.is_some();

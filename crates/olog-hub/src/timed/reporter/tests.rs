@@ -27,7 +27,7 @@ struct World {
     store: TestStore,
     clock: Clock,
     hand: Hand,
-    rules: latest::Sender<Arc<Rules>>,
+    rules: latest::Sender<Arc<LivePolicy>>,
     live: latest::Sender<Arc<ReloadableConfig>>,
 }
 
@@ -43,7 +43,8 @@ async fn worlds(report: &str) -> Vec<World> {
         let policy = crate::rules::incident::AlertPolicy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
         let channels = vec![crate::apply::tests::phone()];
         let expect = crate::rules::expect::ExpectationPolicy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
-        let rules = Rules { policy, expect, channels, timezone: chrono_tz::Asia::Shanghai, ..Rules::default() };
+        let rules =
+            LivePolicy { policy, expect, channels, timezone: chrono_tz::Asia::Shanghai, ..LivePolicy::default() };
         let (rules, live) = (latest::channel(Arc::new(rules)).0, latest::channel(live(report)).0);
         World { store, clock, hand, rules, live }
     };
@@ -344,7 +345,8 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
             let policy = crate::rules::incident::AlertPolicy { zone: chrono_tz::Asia::Shanghai, ..Default::default() };
             let channels = rules.channels.clone();
             let timezone = chrono_tz::Asia::Shanghai;
-            *rules = Arc::new(Rules { policy, expect: expect.clone(), channels, timezone, ..Rules::default() });
+            *rules =
+                Arc::new(LivePolicy { policy, expect: expect.clone(), channels, timezone, ..LivePolicy::default() });
         });
         world.look(ELEVEN.plus(-12 * HOUR)).await;
         let pi = world.join("pi").await;

@@ -9,7 +9,7 @@ use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
 
 use super::MINUTE;
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::store::{StoreError, Tx, settings, watch};
 
 /// Where the store keeps [`Life`].
@@ -42,7 +42,12 @@ struct Announced {
 }
 
 /// The hub starts: told the first time, after an unclean stop, after a long absence, and if somebody was told that it is down.
-pub(super) fn started(tx: &mut Tx<'_>, rules: &Rules, was_told_down: bool, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn started(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    was_told_down: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let since = |life: &Life| [("since", life.at.0.to_string())];
     let notice = match read::<Life>(tx, LIFE)? {
         None => Some(apply::affair(None, SystemCode::HubFirstStart, &[], now)),
@@ -77,7 +82,7 @@ pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, Stor
 }
 
 /// Tells who joined since it was last told, if it is time.
-pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &Rules, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
     if new_devices_due(tx)?.is_none_or(|due| due > now) {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use olog_proto::Timestamp;
 
-use crate::apply::Rules;
+use crate::apply::LivePolicy;
 use crate::rules::liveness::DeviceSnapshot;
 use crate::rules::state::{State, day_of};
 use crate::store::devices::DeviceId;
@@ -16,7 +16,7 @@ const PAGE: usize = 500;
 /// Everybody who is there or away today. To be called once a day; more often changes nothing.
 pub(super) async fn note(
     store: &Store,
-    rules: &Rules,
+    rules: &LivePolicy,
     presences: &[DeviceSnapshot],
     away: &BTreeSet<i64>,
     now: Timestamp,
@@ -49,7 +49,12 @@ pub(super) async fn note(
 }
 
 /// These devices are away as of today.
-pub(super) fn lost(tx: &mut Tx<'_>, rules: &Rules, devices: &[DeviceId], now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn lost(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    devices: &[DeviceId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let today = day_of(now, rules.policy.zone);
     for device in devices {
         let mut days = reports::days(tx, device.0)?;

@@ -8,8 +8,8 @@ use olog_proto::Timestamp;
 use olog_push::{Kind, SystemCode};
 use serde::Serialize;
 
-use crate::apply::{self, Rules};
-use crate::journal::Line;
+use crate::apply::{self, LivePolicy};
+use crate::journal::LogEntry;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::{StoreError, Tx};
 
@@ -57,11 +57,11 @@ pub(super) fn differs(tx: &mut Tx<'_>, seen: &DutyStates) -> Result<bool, StoreE
 }
 
 /// See [`differs`].
-pub(super) fn apply(tx: &mut Tx<'_>, rules: &Rules, seen: &DutyStates, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn apply(tx: &mut Tx<'_>, rules: &LivePolicy, seen: &DutyStates, now: Timestamp) -> Result<(), StoreError> {
     let open = incidents::open_names(tx, Subject::Hub)?;
     for (number, duty) in open.iter().filter(|(_, name)| seen.healthy.contains(name)) {
         incidents::end(tx, *number, now, "works")?;
-        tx.note(Line::new("incident over").incident(*number).about(Subject::Hub.as_str()).why(duty));
+        tx.note(LogEntry::new("incident over").incident(*number).about(Subject::Hub.as_str()).why(duty));
         let mut notice = apply::affair(None, SystemCode::DutyBack, &[("duty", duty.clone())], now);
         notice.incident = Some(*number);
         apply::tell(tx, rules, &notice, now)?;
@@ -72,7 +72,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, rules: &Rules, seen: &DutyStates, now: Time
         }
         let begin = Begin { subject: Subject::Hub, device: None, task: None, name: duty, at: now };
         let number = incidents::begin(tx, &begin, &DutyFacts { error })?;
-        tx.note(Line::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(error));
+        tx.note(LogEntry::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(error));
         let args = [("duty", duty.clone()), ("error", error.clone())];
         let mut notice = apply::affair(None, SystemCode::DutyFailing, &args, now);
         (notice.incident, notice.kind) = (Some(number), Kind::System);

@@ -7,7 +7,7 @@
 use olog_proto::Timestamp;
 
 use super::{MINUTE, POSTPONED, SECOND};
-use crate::apply::{self, Rules};
+use crate::apply::{self, LivePolicy};
 use crate::store::devices::{self, Device, DeviceId};
 use crate::store::tasks::{self, TaskId};
 use crate::store::{StoreError, Tx, watch};
@@ -51,7 +51,7 @@ enum Judgeable {
 /// Looks at one task. Its device's row is locked.
 pub(super) fn look(
     tx: &mut Tx<'_>,
-    rules: &Rules,
+    rules: &LivePolicy,
     device: DeviceId,
     task: TaskId,
     place: Connectivity,

@@ -29,7 +29,7 @@ struct World {
     clock: Clock,
     watchman: Watchman,
     n_told: i64,
-    _rules: latest::Sender<Arc<Rules>>,
+    _rules: latest::Sender<Arc<LivePolicy>>,
     offline_policy: latest::Sender<Arc<OfflinePolicy>>,
 }
 
@@ -40,7 +40,7 @@ async fn worlds() -> Vec<World> {
 impl World {
     fn new(store: TestStore) -> World {
         let (clock, hand) = Clock::manual(NOW);
-        let rules = Rules { channels: vec![crate::apply::tests::phone()], ..Rules::default() };
+        let rules = LivePolicy { channels: vec![crate::apply::tests::phone()], ..LivePolicy::default() };
         let (rules_sender, rules) = latest::channel(Arc::new(rules));
         let devices = BTreeMap::from([("laptop".to_owned(), None)]);
         let (patience_sender, offline_policy) = latest::channel(Arc::new(OfflinePolicy { all: MINUTE, devices }));

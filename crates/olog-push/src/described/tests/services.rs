@@ -429,7 +429,7 @@ async fn the_example_in_the_docs_is_read_from_its_folder_and_sends() {
     std::fs::write(&hub, format!("name = 'me'\ntype = 'pager'\n{keys}")).unwrap();
     std::fs::create_dir(folder.path().join("channels.d")).unwrap();
     let file = folder.path().join("channels.d/pager.toml");
-    let source = olog_daemon::config::Source::new("hub", Some(hub));
+    let source = olog_daemon::config::ConfigFiles::new("hub", Some(hub));
     let before = source.stamp();
     let read = || {
         olog_daemon::config::read(&source, |root| {

@@ -46,11 +46,11 @@ fn error(at: Timestamp) -> Notice {
 #[tokio::test]
 async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
     for store in stores().await {
-        let rules = Arc::new(Rules {
+        let rules = Arc::new(LivePolicy {
             channels: vec![crate::apply::tests::phone()],
             language: olog_push::words::Language::En,
             policy: AlertPolicy::default(),
-            ..Rules::default()
+            ..LivePolicy::default()
         });
         let told = rules.clone();
         store

@@ -23,7 +23,7 @@ impl World {
             plans: BTreeMap::from([(device.to_owned(), plans)]),
             ..expect::ExpectationPolicy::default()
         };
-        let rules = Rules { channels: vec![crate::apply::tests::phone()], expect, ..Rules::default() };
+        let rules = LivePolicy { channels: vec![crate::apply::tests::phone()], expect, ..LivePolicy::default() };
         self._rules.send_replace(Arc::new(rules));
     }
 
@@ -226,7 +226,7 @@ async fn another_time_zone_is_another_due_instant() {
         world.pass_heard(&place, MINUTE).await;
         let mut expect = world.watchman.rules.borrow().expect.clone();
         expect.zone = chrono_tz::Asia::Shanghai;
-        world._rules.send_replace(Arc::new(Rules { expect, ..Rules::default() }));
+        world._rules.send_replace(Arc::new(LivePolicy { expect, ..LivePolicy::default() }));
         world.pass_heard(&place, MINUTE).await;
         let row = world.store.store.read(|tx| tx.query_one("SELECT late_at FROM tasks", &[])).await.unwrap();
         assert_eq!(row.unwrap().at(0).unwrap(), at("2026-11-22T19:30:00Z"));

@@ -158,7 +158,7 @@ impl Month {
                 plans: BTreeMap::from([("pi".to_owned(), plans)]),
                 ..crate::rules::expect::ExpectationPolicy::default()
             };
-            *rules = Arc::new(Rules { channels: rules.channels.clone(), expect, ..Rules::default() });
+            *rules = Arc::new(LivePolicy { channels: rules.channels.clone(), expect, ..LivePolicy::default() });
         });
         let (rules, store, clock) = (world.watchman.rules.clone(), world.store.store.clone(), world.clock.clone());
         let (ingest, worker) = Ingest::new(store.clone(), rules.clone(), Bells::default(), clock.clone());
