@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use olog_proto::{
-    AgentFrame, Change, DeviceTime, Event, EventContent, Excerpt, File, FingerprintText, FrameError, HubFrame,
+    AgentFrame, DeviceTime, Event, EventContent, Excerpt, File, FingerprintText, FrameError, Growth, HubFrame,
     JoinLink, LogKind, Note, OwnPush, TaskName, Timestamp,
     event::Id128,
     fingerprint::fingerprints,
@@ -149,7 +149,7 @@ fn suffix() -> impl Strategy<Value = LogKind> {
 }
 
 fn file() -> impl Strategy<Value = File> {
-    let change = proptest::sample::select(&[Change::Created, Change::Rewritten, Change::Grown][..]);
+    let change = proptest::sample::select(&[Growth::Created, Growth::Rewritten, Growth::Grown][..]);
     let texts = proptest::collection::vec(".{0,300}".prop_map(|text| FingerprintText::of(&text)), 0..20);
     (task(), suffix(), line(200), change, proptest::option::of(any::<i64>()), any::<[bool; 3]>(), texts).prop_map(
         |(task, suffix, path, change, began_at, [closed, sibling_err, history], fingerprints)| File {

@@ -146,7 +146,7 @@ impl Outage {
 
 #[cfg(test)]
 mod tests {
-    use olog_proto::{Change, File, FingerprintText, OwnPush, event::Id128};
+    use olog_proto::{File, FingerprintText, Growth, OwnPush, event::Id128};
 
     use super::*;
 
@@ -155,7 +155,7 @@ mod tests {
             task: task.parse().unwrap(),
             suffix,
             path: format!("/l/{task}"),
-            change: Change::Grown,
+            change: Growth::Grown,
             began_at: None,
             closed: true,
             sibling_err: false,

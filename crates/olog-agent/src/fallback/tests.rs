@@ -1,7 +1,7 @@
 //! A hub that is away, and a push service on the loopback that takes one push after the other.
 
 use olog_daemon::config::ConfigFiles;
-use olog_proto::{Change, Event, EventContent, Excerpt, File, FingerprintText, LogKind, event::Id128};
+use olog_proto::{Event, EventContent, Excerpt, File, FingerprintText, Growth, LogKind, event::Id128};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -132,7 +132,7 @@ fn put(spool: &Spool, task: &str, suffix: LogKind, text: &str) {
         task: task.parse().unwrap(),
         suffix,
         path: format!("/l/{task}.{suffix}"),
-        change: Change::Created,
+        change: Growth::Created,
         began_at: None,
         closed: true,
         sibling_err: false,

@@ -7,7 +7,7 @@ use std::{
 
 use olog_proto::{
     AgentFrame, HubFrame, SUBPROTOCOL,
-    identity::{JoinSecret, Proof, Role},
+    identity::{HandshakeProof, JoinSecret, Role},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -91,7 +91,7 @@ async fn session(stream: TcpStream, key: &SecretKey) {
     websocket::say(&mut socket, hello.encode().unwrap()).await;
     let Some(text) = websocket::hear(&mut socket).await else { return };
     let AgentFrame::Auth(auth) = AgentFrame::decode(&text).unwrap() else { panic!("no auth") };
-    let proof = |role| Proof::new(role, nonce, auth.nonce, &auth.name, auth.key, key.public());
+    let proof = |role| HandshakeProof::new(role, nonce, auth.nonce, &auth.name, auth.key, key.public());
     assert!(auth.key.verify(&proof(Role::Device), &auth.signature));
     let signature = key.sign(&proof(Role::Hub));
     let welcome = HubFrame::Welcome { acked: 0, window: 1, ping_every: 1000, time: Timestamp(0), signature };

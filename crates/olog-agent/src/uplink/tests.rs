@@ -7,7 +7,7 @@ use olog_proto::{
     PublicKey, SUBPROTOCOL, Signature, Timestamp,
     event::Id128,
     frame::Auth,
-    identity::{Proof, Role},
+    identity::{HandshakeProof, Role},
 };
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinSet};
 use tokio_tungstenite::WebSocketStream;
@@ -154,8 +154,8 @@ impl TestHub {
         }
     }
 
-    fn proof(&self, role: Role, auth: &Auth) -> Proof {
-        Proof::new(role, Nonce([5; 32]), auth.nonce, &auth.name, auth.key, self.key.public())
+    fn proof(&self, role: Role, auth: &Auth) -> HandshakeProof {
+        HandshakeProof::new(role, Nonce([5; 32]), auth.nonce, &auth.name, auth.key, self.key.public())
     }
 
     fn welcome_frame(&self, auth: &Auth, acked: u64, window: u32, ping_every: u64) -> HubFrame {

@@ -129,7 +129,7 @@ fn a_changed_tail_behind_the_same_head_is_another_text() {
     world.write("disk.err", format!("{head}/data 92%\n"));
     wait("the second", || world.said().len() == 2);
     let EventContent::Text { file, .. } = world.last().what else { panic!() };
-    assert_eq!(file.change, Change::Rewritten);
+    assert_eq!(file.change, Growth::Rewritten);
 }
 
 #[test]

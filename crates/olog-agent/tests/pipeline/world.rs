@@ -138,10 +138,10 @@ impl World {
 }
 
 fn short(what: &EventContent) -> String {
-    let change = |change: &Change| match change {
-        Change::Created => "created",
-        Change::Rewritten => "rewritten",
-        Change::Grown => "grown",
+    let change = |change: &Growth| match change {
+        Growth::Created => "created",
+        Growth::Rewritten => "rewritten",
+        Growth::Grown => "grown",
     };
     match what {
         EventContent::Text { file, excerpt } => {

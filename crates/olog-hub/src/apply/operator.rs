@@ -22,7 +22,7 @@ use crate::{
 
 mod silences;
 
-pub use silences::{NotAnError, SuppressScope, end_silence, not_an_error, silence};
+pub use silences::{NotAnErrorResult, SuppressScope, end_silence, not_an_error, silence};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use clap::CommandFactory as _;
 use olog_daemon::{
-    clock::{Clock, Hand},
+    clock::{Clock, ClockHandle},
     config::read_text,
 };
 use olog_proto::Timestamp;
@@ -78,7 +78,7 @@ fn chinese_sentences_have_chinese_punctuation() {
 struct Running {
     hub: hub::Hub,
     client: Client,
-    _hand: Hand,
+    _hand: ClockHandle,
     _dir: tempfile::TempDir,
 }
 
@@ -170,11 +170,11 @@ async fn a_mistake_in_hub_toml_does_not_keep_anybody_from_the_running_hub() {
     let socket = running._dir.path().join("hub.sock");
     for mistake in ["lisetn = 1", "[[channel]]\nname = 5", "report = [", "this is no TOML"] {
         std::fs::write(&file, format!("socket = {socket:?}\n{mistake}\n")).unwrap();
-        let source = Source::new("hub", Some(file.clone())).without_secrets();
+        let source = ConfigFiles::new("hub", Some(file.clone())).without_secrets();
         assert!(Config::load(&source).is_err(), "{mistake}");
         assert_eq!(Config::places(&source).socket, socket, "{mistake}");
     }
-    let missing = Source::new("hub", Some(dir.path().join("hubb.toml")));
+    let missing = ConfigFiles::new("hub", Some(dir.path().join("hubb.toml")));
     assert!(missing.is_missing(), "a misspelt name of the file is no reason to ask another hub");
     assert!(running.hub.stop().await);
 }

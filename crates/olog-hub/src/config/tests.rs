@@ -282,11 +282,11 @@ fn the_last_good_configuration_is_kept_for_its_owner_only() {
         "[[channel]]\nname='me'\ntype='wxpusher'\ntoken_file='t'\nuids=['UID_a']",
     )
     .unwrap();
-    let source = Source::new("hub", Some(main));
+    let source = ConfigFiles::new("hub", Some(main));
     let config = Config::load(&source).unwrap();
     config.keep(&source).unwrap();
     config.keep(&source).unwrap();
     let kept = state.path().join("last-good/hub.toml");
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(Config::load(&Source::new("hub", Some(kept))).unwrap(), config);
+    assert_eq!(Config::load(&ConfigFiles::new("hub", Some(kept))).unwrap(), config);
 }

@@ -3,7 +3,7 @@ mod names;
 mod reconnects;
 mod unreadable;
 
-use olog_proto::{Change, Excerpt, File, LogKind, Note, PublicKey, SecretKey, fingerprint::fingerprints};
+use olog_proto::{Excerpt, File, Growth, LogKind, Note, PublicKey, SecretKey, fingerprint::fingerprints};
 
 use super::*;
 use crate::store::tests::{TestStore, stores};
@@ -78,7 +78,7 @@ fn err(n: u64, task: &str, text: &str) -> Event {
         task: task.parse().unwrap(),
         suffix: LogKind::Err,
         path: format!("/ologs/{task}.err"),
-        change: Change::Rewritten,
+        change: Growth::Rewritten,
         began_at: None,
         closed: true,
         sibling_err: false,

@@ -22,7 +22,7 @@ struct Bench {
     rules: watch::Sender<Arc<LivePolicy>>,
     bell: Bell,
     workers: Workers,
-    hand: olog_daemon::clock::Hand,
+    hand: olog_daemon::clock::ClockHandle,
     stop: CancellationToken,
     tasks: JoinSet<Result<(), StoreError>>,
 }

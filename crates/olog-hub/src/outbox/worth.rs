@@ -73,7 +73,7 @@ pub(super) fn worth_a_message(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::budget::{Bounds, Spent};
+    use crate::rules::budget::{Bounds, QuotaUsage};
 
     const NOW: Timestamp = Timestamp(1_780_000_000_000);
     const MINUTE: i64 = 60_000;
@@ -90,7 +90,7 @@ mod tests {
 
     fn budget(used: usize) -> Budget {
         let bounds = Bounds { per_day: 10, reports: true, alarms: true };
-        Budget::new(bounds, Spent { at: vec![NOW; used], ..Spent::default() }, NOW)
+        Budget::new(bounds, QuotaUsage { at: vec![NOW; used], ..QuotaUsage::default() }, NOW)
     }
 
     #[test]
@@ -142,13 +142,13 @@ mod tests {
     #[test]
     fn a_budget_of_one_a_day_is_for_whatever_comes_first_and_then_for_nobody() {
         let bounds = Bounds { per_day: 1, reports: true, alarms: true };
-        let one = |spent: Spent| Budget::new(bounds, spent, NOW);
+        let one = |spent: QuotaUsage| Budget::new(bounds, spent, NOW);
         let error = [fresh(Urgency::FirstSign, 0)];
         assert_eq!(
-            worth_a_message(&error, Some(&one(Spent::default())), None, NOW),
+            worth_a_message(&error, Some(&one(QuotaUsage::default())), None, NOW),
             BudgetDecision::Message(RetryTier::Fresh, None)
         );
-        let used = one(Spent { at: vec![NOW], ..Spent::default() });
+        let used = one(QuotaUsage { at: vec![NOW], ..QuotaUsage::default() });
         assert!(matches!(
             worth_a_message(&error, Some(&used), None, NOW),
             BudgetDecision::Later { for_budget: true, .. }

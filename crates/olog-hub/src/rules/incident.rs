@@ -17,11 +17,11 @@
 mod notify_policy;
 mod observation;
 mod phase;
+mod policy;
 #[cfg(test)]
 mod tests;
 mod texts;
 
-use chrono_tz::Tz;
 use olog_proto::{Event, EventContent, Excerpt, File, Fingerprint, LogKind, Timestamp, event::is_good_end};
 use olog_push::{Content, FailedRun, Kind, Reason, ResolvedBy};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use notify_policy::TaskIncident;
 use observation::{ErrorSign, EventTimes, RunSign};
 use phase::{Good, Phase, UnconfirmedEnd};
+pub use policy::AlertPolicy;
 use texts::Texts;
 
 use crate::rules::state::{self, Days, State, Strip, day_of};
@@ -46,36 +47,6 @@ const QUIET_MAX: i64 = 7 * 24 * HOUR;
 const SIGHTINGS_MAX: usize = 10;
 const KNOWN_MAX: usize = 200;
 const UNCLEARED_MAX: usize = 16;
-
-/// The spans that decide, in milliseconds; from `[alerts]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlertPolicy {
-    /// A log that grows proves health when no error came for this long.
-    pub resolve_after: i64,
-    /// An inferred end is believed after this long without a new error.
-    pub over_wait: i64,
-    /// An open incident is told again after this long.
-    pub remind_every: i64,
-    /// New fingerprints that are pushed at once, in any hour.
-    pub new_errors_per_hour: u32,
-    /// A person is told from so many errors in a row on; the incident begins with the first.
-    pub errors_in_a_row: u32,
-    /// Whose days the strips count.
-    pub zone: Tz,
-}
-
-impl Default for AlertPolicy {
-    fn default() -> Self {
-        AlertPolicy {
-            resolve_after: HOUR,
-            over_wait: MINUTE,
-            remind_every: 24 * HOUR,
-            new_errors_per_hour: 5,
-            errors_in_a_row: 1,
-            zone: Tz::UTC,
-        }
-    }
-}
 
 /// What has to be written down, in this order, in the transaction of the facts.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! Requests to a real hub on loopback: its pages, its errors, its headers, and whom it believes.
 
 use olog_daemon::{
-    clock::{Clock, Hand},
+    clock::{Clock, ClockHandle},
     config::read_text,
     socket::Client,
 };
@@ -17,7 +17,7 @@ use crate::{config::Config, hub::Hub};
 struct World {
     hub: Hub,
     verbs: Client,
-    _hand: Hand,
+    _hand: ClockHandle,
     dir: tempfile::TempDir,
 }
 

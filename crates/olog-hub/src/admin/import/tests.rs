@@ -53,7 +53,7 @@ fn every_imported_page_is_a_configuration() {
 #[test]
 fn nothing_is_overwritten_and_the_token_is_for_one_user_only() {
     let folder = tempfile::tempdir().unwrap();
-    let source = Source::new("hub", Some(folder.path().join("hub.toml")));
+    let source = ConfigFiles::new("hub", Some(folder.path().join("hub.toml")));
     let state_dir = folder.path().join("state");
     let new = imported(TYPICAL, false, Language::En, "");
     let files = put(&source, &state_dir, &new).unwrap();
@@ -78,7 +78,7 @@ fn nothing_is_overwritten_and_the_token_is_for_one_user_only() {
 async fn imported_names_are_known_from_the_next_reload_on() {
     for store in stores().await {
         let folder = tempfile::tempdir().unwrap();
-        let source = Source::new("hub", Some(folder.path().join("hub.toml")));
+        let source = ConfigFiles::new("hub", Some(folder.path().join("hub.toml")));
         put(&source, folder.path(), &imported(TYPICAL, false, Language::En, "")).unwrap();
         take_in(&store.store, folder.path()).await;
         take_in(&store.store, folder.path()).await;

@@ -154,11 +154,11 @@ mod tests {
     fn only_what_differs_from_the_agents_files_is_written_and_other_keys_stay() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        assert!(Agent::beside(&Source::new("hub", Some(at("hub.toml")))).is_none(), "no agent here");
+        assert!(Agent::beside(&ConfigFiles::new("hub", Some(at("hub.toml")))).is_none(), "no agent here");
         fs::write(at("agent.toml"), "device = \"nas\"\nlog_dirs = [\"/var/log/olog\"]\n").unwrap();
         fs::create_dir(at("agent.d")).unwrap();
         fs::write(at("agent.d/10-setup.toml"), "settle = \"200ms\"\n").unwrap();
-        let mut agent = Agent::beside(&Source::new("hub", Some(at("hub.toml")))).unwrap();
+        let mut agent = Agent::beside(&ConfigFiles::new("hub", Some(at("hub.toml")))).unwrap();
         agent.set("device", Some("nas".into()));
         agent.set("address", Some("root@nas".into()));
         let text = toml::to_string(&agent.own).unwrap();

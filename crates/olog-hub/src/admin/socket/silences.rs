@@ -197,18 +197,18 @@ async fn not_an_error(
     let (wide, made_by) = (request.wide, user(peer.uid));
     let read = move |tx: &mut Tx<'_>| operator::not_an_error(tx, id, only, wide, &made_by, now);
     match verbs.store.read(read).await? {
-        operator::NotAnError::These(new) => {
+        operator::NotAnErrorResult::These(new) => {
             let silences = make(&verbs, new, now).await?;
             let rules = verbs.rules.borrow().clone();
             let is_closed = verbs.store.write(move |tx| operator::end_as_no_error(tx, &rules, id, now)).await?;
             verbs.bells.outbox.ring();
             Ok(Json(SilencesMade { silences, remarks: Vec::new(), is_closed }))
         }
-        operator::NotAnError::Unknown => Err(incidents::unknown(&verbs, id)),
-        operator::NotAnError::NoTask => {
+        operator::NotAnErrorResult::Unknown => Err(incidents::unknown(&verbs, id)),
+        operator::NotAnErrorResult::NoTask => {
             Err(verbs.refusal(StatusCode::CONFLICT, "cli-refused-no-task-incident", &[("n", id.into())]))
         }
-        operator::NotAnError::Others(known) => {
+        operator::NotAnErrorResult::Others(known) => {
             let known: Vec<String> = known.iter().map(Fingerprint::to_string).collect();
             let args = [("n", id.into()), ("known", known.join(", ").into())];
             Err(verbs.refusal(StatusCode::UNPROCESSABLE_ENTITY, "cli-refused-no-such-error", &args))

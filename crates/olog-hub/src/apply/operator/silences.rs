@@ -46,7 +46,7 @@ pub enum SuppressScope {
 
 /// The errors of an incident that are to be none.
 #[derive(Debug, PartialEq)]
-pub enum NotAnError {
+pub enum NotAnErrorResult {
     /// A silence for each.
     These(Vec<New>),
     /// There is no such incident.
@@ -65,15 +65,15 @@ pub fn not_an_error(
     wide: SuppressScope,
     made_by: &str,
     now: Timestamp,
-) -> Result<NotAnError, StoreError> {
-    let Some(incident) = incidents::get(tx, id)? else { return Ok(NotAnError::Unknown) };
+) -> Result<NotAnErrorResult, StoreError> {
+    let Some(incident) = incidents::get(tx, id)? else { return Ok(NotAnErrorResult::Unknown) };
     let Some(device) = incident.device.filter(|_| incident.subject == Subject::Task.as_str()) else {
-        return Ok(NotAnError::NoTask);
+        return Ok(NotAnErrorResult::NoTask);
     };
     let facts: incident::TaskIncident = incidents::facts(tx, id)?;
     let known = facts.fingerprints();
     if only.is_some_and(|only| !known.contains(&only)) || known.is_empty() {
-        return Ok(NotAnError::Others(known));
+        return Ok(NotAnErrorResult::Others(known));
     }
     let texts = fingerprint::fingerprints(facts.excerpt.head());
     let silence = |error: Fingerprint| {
@@ -91,5 +91,5 @@ pub fn not_an_error(
             made_by: made_by.to_owned(),
         }
     };
-    Ok(NotAnError::These(known.into_iter().filter(|f| only.is_none_or(|only| only == *f)).map(silence).collect()))
+    Ok(NotAnErrorResult::These(known.into_iter().filter(|f| only.is_none_or(|only| only == *f)).map(silence).collect()))
 }

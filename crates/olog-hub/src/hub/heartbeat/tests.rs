@@ -1,6 +1,6 @@
 //! A store of its own, and somebody on the loopback who expects the hub.
 
-use olog_daemon::config::Source;
+use olog_daemon::config::ConfigFiles;
 use olog_proto::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -66,7 +66,7 @@ fn live(folder: &std::path::Path, watchdog: &str) -> Arc<ReloadableConfig> {
     let file = folder.join("hub.toml");
     let channel = "[[channel]]\nname = 'me'\ntype = 'wxpusher'\ntoken = 'AT_abcdefghijklmnop'\nuids = ['UID_a']\n";
     std::fs::write(&file, format!("language = 'en'\n{watchdog}\n{channel}")).unwrap();
-    Config::load(&Source::new("hub", Some(file))).unwrap().live
+    Config::load(&ConfigFiles::new("hub", Some(file))).unwrap().live
 }
 
 impl Running {

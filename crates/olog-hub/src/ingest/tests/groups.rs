@@ -1,6 +1,6 @@
 //! One history, however it is cut into batches and whatever of it is sent twice: the same states, incidents and notices.
 
-use olog_proto::Change;
+use olog_proto::Growth;
 use proptest::prelude::*;
 
 use super::*;
@@ -12,7 +12,7 @@ fn text_of(task: usize, suffix: LogKind, word: usize) -> EventContent {
         task: format!("task{task}").parse().unwrap(),
         suffix,
         path: format!("/ologs/task{task}.{suffix}"),
-        change: if word.is_multiple_of(2) { Change::Rewritten } else { Change::Grown },
+        change: if word.is_multiple_of(2) { Growth::Rewritten } else { Growth::Grown },
         began_at: Some(olog_proto::DeviceTime(NOW.plus(-(word as i64) * 60_000))),
         closed: word != 3,
         sibling_err: word == 1,

@@ -212,7 +212,7 @@ async fn an_incident_whose_errors_are_none_is_over_and_nobody_is_told_so() {
                 let task = tasks::of_incident(tx, 1)?.unwrap();
                 let one = task.facts.incident().unwrap().fingerprints()[0];
                 let only = only.then_some(one);
-                let operator::Errors::These(new) =
+                let operator::NotAnErrorResult::These(new) =
                     operator::not_an_error(tx, 1, only, operator::SuppressScope::Task, "me", NOW)?
                 else {
                     panic!("no errors")

@@ -1,4 +1,4 @@
-use olog_daemon::clock::Hand;
+use olog_daemon::clock::ClockHandle;
 
 use super::*;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 struct World {
     enrol: Enrol,
     sessions: Arc<Sessions>,
-    hand: Hand,
+    hand: ClockHandle,
     _dir: tempfile::TempDir,
 }
 

@@ -1,7 +1,7 @@
 //! Old clients against a real hub: loopback, real store, real socket of the verbs.
 
 use olog_daemon::{
-    clock::{Clock, Hand},
+    clock::{Clock, ClockHandle},
     config::read_text,
     socket::Client,
 };
@@ -26,7 +26,7 @@ struct World {
     hub: Hub,
     verbs: Client,
     clock: Clock,
-    hand: Hand,
+    hand: ClockHandle,
     _dir: tempfile::TempDir,
 }
 

@@ -23,7 +23,7 @@ fn open(with_tls: bool, limits: Limits) -> Port {
 /// As [`open`]; `is_open`: the same page is served in clear beside TLS.
 fn open_beside(with_tls: bool, limits: Limits, is_open: bool) -> Port {
     let dir = tempfile::tempdir().unwrap();
-    let source = tls::Source::SelfSigned { dir: dir.path().to_owned(), names: vec!["localhost".into()] };
+    let source = tls::CertificateSource::SelfSigned { dir: dir.path().to_owned(), names: vec!["localhost".into()] };
     let serving = with_tls.then(|| tls::Certificate::load(source).unwrap().serving());
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), serving, limits).unwrap();
     let address = listener.address();

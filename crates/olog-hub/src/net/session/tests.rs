@@ -3,7 +3,7 @@
 mod workers;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use olog_daemon::{clock::Hand, config::read_text, socket::Client};
+use olog_daemon::{clock::ClockHandle, config::read_text, socket::Client};
 use olog_proto::{DeviceName, EventContent, Timestamp, event::Id128};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -18,7 +18,7 @@ struct World {
     hub: Hub,
     verbs: Client,
     clock: Clock,
-    hand: Hand,
+    hand: ClockHandle,
     dir: tempfile::TempDir,
 }
 
@@ -64,7 +64,7 @@ impl Agent {
 
     fn auth(&self) -> Auth {
         let (name, nonce): (DeviceName, _) = (NAME.parse().unwrap(), Nonce([8; 32]));
-        let proof = Proof::new(Role::Device, self.hub_nonce, nonce, &name, self.secret.public(), self.hub_key);
+        let proof = HandshakeProof::new(Role::Device, self.hub_nonce, nonce, &name, self.secret.public(), self.hub_key);
         Auth {
             key: self.secret.public(),
             name,
@@ -125,7 +125,14 @@ impl Agent {
         agent.boot = boot;
         let HubFrame::Welcome { signature, .. } = agent.prove().await else { panic!("not welcome") };
         let name: DeviceName = NAME.parse().unwrap();
-        let proof = Proof::new(Role::Hub, agent.hub_nonce, Nonce([8; 32]), &name, agent.secret.public(), agent.hub_key);
+        let proof = HandshakeProof::new(
+            Role::Hub,
+            agent.hub_nonce,
+            Nonce([8; 32]),
+            &name,
+            agent.secret.public(),
+            agent.hub_key,
+        );
         assert!(agent.hub_key.verify(&proof, &signature));
         agent
     }

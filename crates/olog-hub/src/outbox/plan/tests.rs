@@ -59,14 +59,14 @@ fn a_back_off_grows_to_its_bound_and_no_further() {
 #[test]
 fn rows_leave_only_when_the_last_receiver_has_accepted() {
     let all = made(&call(3, RetryTier::Fresh, &[("a", yes()), ("b", yes())]), &known(ChannelFacts::default()));
-    assert_eq!((all.rows, all.incident), (RowsPlan::Done(Outcome::Accepted), IncidentChange::Nothing));
+    assert_eq!((all.rows, all.incident), (RowsPlan::Done(RowEnd::Accepted), IncidentChange::Nothing));
     let one = made(&call(3, RetryTier::Fresh, &[("a", yes()), ("b", later(None))]), &known(ChannelFacts::default()));
     let left = Some(vec!["b".to_owned()]);
     assert_eq!(one.rows, RowsPlan::Wait { left, place: RetryTier::After, not_before: Some(NOW.plus(2_000)) });
     assert_eq!(one.facts, ChannelFacts::default(), "the channel works");
     let unsubscribed = [("a", yes()), ("b", refused(Refusal::Receiver))];
     let aside = made(&call(3, RetryTier::Fresh, &unsubscribed), &known(ChannelFacts::default()));
-    assert_eq!(aside.rows, RowsPlan::Done(Outcome::Accepted));
+    assert_eq!(aside.rows, RowsPlan::Done(RowEnd::Accepted));
     assert_eq!((aside.facts.refused, aside.set_aside), (vec!["b".to_owned()], vec![("b".to_owned(), "no".to_owned())]));
 }
 
@@ -89,7 +89,7 @@ fn each_failure_waits_in_its_own_way() {
         "at once: a person has to do something"
     );
     let form = fails(refused(Refusal::Format), &fresh);
-    assert_eq!((form.facts, form.rows), (fresh.clone(), RowsPlan::Done(Outcome::Refused)), "it blocks nobody");
+    assert_eq!((form.facts, form.rows), (fresh.clone(), RowsPlan::Done(RowEnd::Refused)), "it blocks nobody");
     let forms = made(&call(2, RetryTier::Fresh, &[("a", refused(Refusal::Format))]), &known(fresh));
     assert_eq!(forms.rows, RowsPlan::Wait { left: None, place: RetryTier::Alone, not_before: None });
 }

@@ -4,7 +4,7 @@ mod habits;
 mod running;
 
 use olog_proto::event::Id128;
-use olog_proto::{Change, Excerpt, File};
+use olog_proto::{Excerpt, File, Growth};
 use proptest::prelude::*;
 
 use super::*;
@@ -46,7 +46,7 @@ fn file(suffix: LogKind) -> File {
         task: "t".parse().unwrap(),
         suffix,
         path: format!("/t.{suffix}"),
-        change: Change::Rewritten,
+        change: Growth::Rewritten,
         began_at: None,
         closed: true,
         sibling_err: false,
@@ -226,7 +226,7 @@ fn a_device_that_joined_late_waits() {
     let mut life = life(Some(Plan::EachReport));
     life.joined_at = at(0, 22, 0);
     assert!(
-        matches!(life.facts.standing(&life.known(), &life.policy), Standing::Waiting(due) if due.at == at(2, 0, 0))
+        matches!(life.facts.standing(&life.known(), &life.policy), ExpectationStatus::Waiting(due) if due.at == at(2, 0, 0))
     );
     assert_eq!(life.pass(at(1, 23, 59)), NOTHING);
     let mut scheduled = scheduled("0 21 * * *", 5);
@@ -255,7 +255,7 @@ fn a_person_may_stop_expecting_and_begin_again() {
     let mut life = scheduled("30 3 * * *", 30);
     assert_eq!(life.pass(at(0, 4, 0)), ["Lost 1"]);
     assert_eq!(told(&life.facts.expect(false, at(0, 5, 0))), ["Unexpected"]);
-    assert_eq!(life.facts.standing(&life.known(), &life.policy), Standing::Off);
+    assert_eq!(life.facts.standing(&life.known(), &life.policy), ExpectationStatus::Off);
     assert_eq!(life.pass(at(9, 0, 0)), NOTHING);
     assert_eq!(told(&life.facts.expect(true, at(9, 0, 0))), NOTHING);
     assert_eq!(life.late_at(), Some(at(9, 4, 0)));

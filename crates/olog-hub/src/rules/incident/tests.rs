@@ -6,7 +6,7 @@ mod row;
 mod told;
 
 use olog_proto::event::Id128;
-use olog_proto::{Change, FingerprintText, OwnPush, TaskName};
+use olog_proto::{FingerprintText, Growth, OwnPush, TaskName};
 
 use super::*;
 
@@ -84,24 +84,24 @@ impl Sim {
     }
 
     fn err(&mut self, name: &str, text: &str) {
-        self.event(EventContent::Text { file: file(name, Change::Rewritten, self.now), excerpt: Excerpt::of(text) });
+        self.event(EventContent::Text { file: file(name, Growth::Rewritten, self.now), excerpt: Excerpt::of(text) });
     }
 
     /// A log that a run has made anew and closed; the run took `ms`.
     fn run_log(&mut self, name: &str, ms: i64, sibling_err: bool) {
         let began = self.now.plus(-self.late - ms);
-        let file = File { sibling_err, ..file(name, Change::Rewritten, began) };
+        let file = File { sibling_err, ..file(name, Growth::Rewritten, began) };
         self.event(EventContent::Text { file, excerpt: Excerpt::of("fine") });
     }
 
     /// A log that a daemon or `>>` goes on with.
     fn log_grew(&mut self, name: &str, closed: bool) {
-        let file = File { closed, sibling_err: true, ..file(name, Change::Grown, Timestamp(0)) };
+        let file = File { closed, sibling_err: true, ..file(name, Growth::Grown, Timestamp(0)) };
         self.event(EventContent::Text { file, excerpt: Excerpt::of("more") });
     }
 
     fn seen(&mut self, name: &str) {
-        self.event(EventContent::Seen { file: file(name, Change::Rewritten, self.now), times: 1 });
+        self.event(EventContent::Seen { file: file(name, Growth::Rewritten, self.now), times: 1 });
     }
 
     fn cleared(&mut self, name: &str, deleted: bool) {
@@ -137,7 +137,7 @@ impl Sim {
     }
 }
 
-fn file(name: &str, change: Change, began: Timestamp) -> File {
+fn file(name: &str, change: Growth, began: Timestamp) -> File {
     let (task, suffix) = TaskName::of_file(name.as_bytes()).unwrap();
     File {
         task,
@@ -293,7 +293,7 @@ fn a_long_run_with_an_error_in_its_middle_is_no_proof_of_health() {
     let mut sim = Sim::new();
     sim.log_grew("rsync.log", true);
     sim.pass(10 * HOUR);
-    let open = File { closed: false, ..file("rsync.err", Change::Grown, Timestamp(0)) };
+    let open = File { closed: false, ..file("rsync.err", Growth::Grown, Timestamp(0)) };
     sim.event(EventContent::Text { file: open, excerpt: Excerpt::of("permission denied") });
     sim.pass(3 * HOUR);
     // The run ends, three hours after its error.
@@ -354,7 +354,7 @@ fn rotation_neither_ends_an_incident_nor_begins_one() {
     sim.err("svc.err", "out of memory");
     sim.pass(10 * MINUTE);
     // By rename: a new log, still open, made after the error.
-    let fresh = File { closed: false, sibling_err: true, ..file("svc.log", Change::Created, sim.now) };
+    let fresh = File { closed: false, sibling_err: true, ..file("svc.log", Growth::Created, sim.now) };
     sim.event(EventContent::Text { file: fresh, excerpt: Excerpt::of("go on") });
     // By copytruncate: closed empty by logrotate, while the error is still in its file.
     sim.cleared("svc.log", false);
@@ -393,7 +393,7 @@ fn the_same_head_with_another_tail_is_another_error() {
 #[test]
 fn history_counts_for_the_state_and_tells_nobody() {
     let mut sim = Sim::new();
-    let history = |name: &str, began| File { history: true, ..file(name, Change::Created, Timestamp(began)) };
+    let history = |name: &str, began| File { history: true, ..file(name, Growth::Created, Timestamp(began)) };
     sim.now = Timestamp(10 * HOUR);
     sim.late = 2 * HOUR;
     sim.event(EventContent::Text { file: history("x.err", 0), excerpt: Excerpt::default() });

@@ -11,7 +11,7 @@ struct World {
     roll: LivenessTracker,
     now: Timestamp,
     devices: Vec<DeviceSnapshot>,
-    open: Vec<(u64, Absence)>,
+    open: Vec<(u64, OfflineGroup)>,
     n_incidents: u64,
     pinged: Vec<i64>,
     told: Vec<String>,

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use olog_daemon::clock::Hand;
-use olog_proto::event::{Change, Id128};
+use olog_daemon::clock::ClockHandle;
+use olog_proto::event::{Growth, Id128};
 use olog_proto::{Event, EventContent, Excerpt, File, LogKind, TaskName};
 use olog_push::ReportFacts;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,7 +26,7 @@ const HOUR: i64 = 60 * MINUTE;
 struct World {
     store: TestStore,
     clock: Clock,
-    hand: Hand,
+    hand: ClockHandle,
     rules: latest::Sender<Arc<LivePolicy>>,
     live: latest::Sender<Arc<ReloadableConfig>>,
 }
@@ -84,7 +84,7 @@ impl World {
             path: format!("/ologs/{task}"),
             closed: true,
             began_at: Some(olog_proto::DeviceTime(now.plus(-MINUTE))),
-            change: Change::Rewritten,
+            change: Growth::Rewritten,
             sibling_err: false,
             fingerprints: Vec::new(),
             history: false,

@@ -9,7 +9,7 @@ mod silences;
 
 use std::net::IpAddr;
 
-use olog_daemon::clock::Hand;
+use olog_daemon::clock::ClockHandle;
 use olog_proto::event::Id128;
 use olog_proto::{Event, EventContent, TaskName};
 use olog_push::SystemCode;
@@ -25,7 +25,7 @@ const NOW: Timestamp = Timestamp(1_780_000_000_000);
 struct World {
     store: TestStore,
     sessions: Arc<Sessions>,
-    hand: Hand,
+    hand: ClockHandle,
     clock: Clock,
     watchman: Watchman,
     n_told: i64,

@@ -5,7 +5,7 @@ use olog_push::{Content, Kind, Reason};
 use super::*;
 use crate::apply;
 use crate::rules::incident::AlertPolicy;
-use crate::store::outbox::{self, Outcome};
+use crate::store::outbox::{self, RowEnd};
 use crate::store::tests::stores;
 
 const NOW: Timestamp = Timestamp(1_780_000_000_000);
@@ -74,7 +74,7 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
                     outbox::put_message(tx, "phone", &new)?
                 };
                 outbox::put_attempt(tx, message, "UID_a", "accepted", "1000 ok", NOW.plus(900))?;
-                outbox::done(tx, &[first], message, Outcome::Accepted, NOW.plus(900))?;
+                outbox::done(tx, &[first], message, RowEnd::Accepted, NOW.plus(900))?;
                 apply::tell(tx, &told, &error(NOW.plus(60_000)), NOW.plus(60_000))
             })
             .await

@@ -126,7 +126,7 @@ fn an_open_log_that_grows_and_an_error_teach_nothing() {
     let mut life = free();
     for hour in 0..60 {
         let mut log = file(LogKind::Log);
-        (log.change, log.closed) = (Change::Grown, false);
+        (log.change, log.closed) = (Growth::Grown, false);
         let now = at(0, hour, 0);
         let event = event(now, EventContent::Text { file: log, excerpt: Excerpt::of("x") });
         let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
@@ -143,7 +143,7 @@ fn a_log_that_is_appended_to_and_closed_after_a_pause_teaches() {
     for hour in 0..26 {
         for second in [0, 5, 61] {
             let mut log = file(LogKind::Log);
-            log.change = Change::Grown;
+            log.change = Growth::Grown;
             let now = at(0, hour, 0).plus(second * 1000);
             let event = event(now, EventContent::Text { file: log, excerpt: Excerpt::of("x") });
             let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };
@@ -159,7 +159,7 @@ fn a_log_that_an_old_client_reports_teaches_by_its_daily_runs_and_not_by_growing
         let mut life = free();
         for i in 0..n {
             let mut log = file(LogKind::Log);
-            (log.change, log.path) = (Change::Grown, String::new());
+            (log.change, log.path) = (Growth::Grown, String::new());
             let now = at(0, 2, 10).plus(i * every);
             let event = event(now, EventContent::Text { file: log, excerpt: Excerpt::of("x") });
             let known = TaskContext { plan: None, is_alarm: false, seen_at: None, joined_at: at(-10, 0, 0) };

@@ -85,11 +85,11 @@ fn event_of(step: &Step, at: Timestamp) -> Option<EventContent> {
                 closed,
                 history,
                 sibling_err: sibling,
-                ..file(NAMES[name], [Change::Created, Change::Rewritten, Change::Grown][change], at.plus(began))
+                ..file(NAMES[name], [Growth::Created, Growth::Rewritten, Growth::Grown][change], at.plus(began))
             },
             excerpt: Excerpt::of(TEXTS[text]),
         },
-        Step::Seen { name, times } => EventContent::Seen { file: file(NAMES[name], Change::Rewritten, at), times },
+        Step::Seen { name, times } => EventContent::Seen { file: file(NAMES[name], Growth::Rewritten, at), times },
         Step::Cleared { name, deleted } => {
             let (task, suffix) = TaskName::of_file(NAMES[name].as_bytes()).unwrap();
             EventContent::Cleared { task, suffix, path: format!("/ologs/{}", NAMES[name]), deleted }
@@ -180,7 +180,7 @@ fn facts_are_bounded_whatever_comes() {
     for n in 0..1000_u32 {
         let word: String = n.to_string().chars().map(|c| char::from(b'a' + c as u8 - b'0')).collect();
         for suffix in ["err", "msg", "log", "scanerr"] {
-            let mut file = file(&format!("@t@{n}.{suffix}"), Change::Created, Timestamp(0));
+            let mut file = file(&format!("@t@{n}.{suffix}"), Growth::Created, Timestamp(0));
             file.path = format!("/{}/{n}.{suffix}", "d".repeat(4000));
             file.fingerprints = (0..20).map(|i| FingerprintText::of(&format!("{word} {}", TEXTS[i % 8]))).collect();
             let what = EventContent::Text { file, excerpt: Excerpt::of(&format!("{word} {long}")) };

@@ -9,7 +9,7 @@ fn of(errors_in_a_row: u32) -> Sim {
 impl Sim {
     /// A writer that keeps its file open adds to it.
     fn goes_on(&mut self, text: &str) {
-        let file = File { closed: false, ..file("t.err", Change::Grown, Timestamp(0)) };
+        let file = File { closed: false, ..file("t.err", Growth::Grown, Timestamp(0)) };
         self.event(EventContent::Text { file, excerpt: Excerpt::of(text) });
     }
 }

@@ -187,7 +187,7 @@ fn what_the_agent_has_pushed_itself_is_not_told_again_and_its_end_is() {
     sim.pushed = Some(accepted.clone());
     sim.err("x.err", "down");
     sim.event(EventContent::Text {
-        file: file("x.msg", Change::Created, Timestamp(0)),
+        file: file("x.msg", Growth::Created, Timestamp(0)),
         excerpt: Excerpt::of("door open"),
     });
     sim.heard(&[]);
@@ -202,7 +202,7 @@ fn a_message_is_told_at_once_and_the_same_within_ten_minutes_is_counted() {
     let mut sim = Sim::new();
     let say = |sim: &mut Sim, text: &str| {
         sim.event(EventContent::Text {
-            file: file("x.msg", Change::Rewritten, Timestamp(0)),
+            file: file("x.msg", Growth::Rewritten, Timestamp(0)),
             excerpt: Excerpt::of(text),
         });
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use olog_proto::event::Id128;
 use olog_proto::fingerprint::fingerprints;
-use olog_proto::{Change, Excerpt, File, LogKind};
+use olog_proto::{Excerpt, File, Growth, LogKind};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -30,7 +30,7 @@ fn file(task: &str, suffix: LogKind, at: Timestamp) -> File {
         task: task.parse().unwrap(),
         suffix,
         path: format!("/var/log/olog/{task}.{suffix}"),
-        change: Change::Rewritten,
+        change: Growth::Rewritten,
         began_at: Some(olog_proto::DeviceTime(at.plus(-MINUTE))),
         closed: true,
         sibling_err: false,
@@ -45,7 +45,7 @@ pub(super) fn log(task: &str, at: Timestamp) -> EventContent {
 
 /// A log that stays open and grows.
 fn grown(task: &str, at: Timestamp) -> EventContent {
-    let file = File { change: Change::Grown, closed: false, ..file(task, LogKind::Log, at) };
+    let file = File { change: Growth::Grown, closed: false, ..file(task, LogKind::Log, at) };
     EventContent::Text { file, excerpt: Excerpt::of("GET /index.html 200\n") }
 }
 

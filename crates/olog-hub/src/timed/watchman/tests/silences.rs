@@ -289,7 +289,7 @@ async fn an_incident_is_made_no_error_by_its_number() {
         world.heard().await;
         let now = world.clock.now();
         let made = world.store.store.write(move |tx| {
-            let operator::Errors::These(new) =
+            let operator::NotAnErrorResult::These(new) =
                 operator::not_an_error(tx, 1, None, operator::SuppressScope::Fleet, "me", now)?
             else {
                 panic!("no errors")
