@@ -6,7 +6,7 @@ use olog_push::{Answer, Channel, ChannelCatalog, Message, Receiver, Refusal};
 
 fn channel(text: &str) -> Channel {
     let text = text.trim_start_matches("[[channel]]\n");
-    read_text("hub.toml", text, |table| Channel::take(table, &ChannelCatalog::built_in())).unwrap().unwrap()
+    read_text("hub.toml", text, |table| Channel::parse(table, &ChannelCatalog::built_in())).unwrap().unwrap()
 }
 
 fn message() -> Message {

@@ -82,14 +82,14 @@ pub fn source(named: Option<PathBuf>) -> ConfigFiles {
 
 /// Reads it, or returns every mistake in it.
 pub fn load(source: &ConfigFiles) -> Result<Config, Invalid> {
-    read(source, |root| take(root, source.folder()))
+    read(source, |root| parse(root, source.folder()))
 }
 
 /// What the files say, as far as they are right, and the defaults for the rest: for verbs that must go on although a file is broken. Whoever
 /// asks may not be allowed to read the secrets either.
 pub fn as_far_as_right(source: &ConfigFiles) -> Config {
     let mut found = None;
-    let whole = read(source, |root| found = Some(take(root, source.folder())));
+    let whole = read(source, |root| found = Some(parse(root, source.folder())));
     match (whole, found) {
         (_, Some(config)) => config,
         _ => defaults(),
@@ -99,11 +99,11 @@ pub fn as_far_as_right(source: &ConfigFiles) -> Config {
 /// Without any file: for what must go on although the file is broken.
 pub fn defaults() -> Config {
     // Nothing can be wrong with nothing.
-    read_text("defaults", "", |root| take(root, Path::new("/etc/olog")))
+    read_text("defaults", "", |root| parse(root, Path::new("/etc/olog")))
         .unwrap_or_else(|invalid| unreachable!("the defaults are sound: {invalid}"))
 }
 
-pub(crate) fn take(root: &mut Table, folder: &Path) -> Config {
+pub(crate) fn parse(root: &mut Table, folder: &Path) -> Config {
     root.declare(KEYS);
     let state_dir = root.take_path("state_dir", folder).unwrap_or_else(default_state_dir);
     root.show("state_dir", state_dir.display());
@@ -130,7 +130,7 @@ pub(crate) fn take(root: &mut Table, folder: &Path) -> Config {
     if files.settle > files.settle_max {
         root.fault("settle", &format!("must not be longer than settle_max ({})", show_span(files.settle_max)));
     }
-    let (address, push) = (root.take_as("address", address), Push::take(root));
+    let (address, push) = (root.take_as("address", address), Push::parse(root));
     let live = ReloadableConfig { device, address, files, push, effective: root.effective() };
     Config { fixed: Fixed { state_dir, socket }, live: Arc::new(live) }
 }
@@ -174,13 +174,13 @@ fn rule(mut table: Table) -> Rule {
 }
 
 impl Push {
-    fn take(root: &mut Table) -> Push {
+    fn parse(root: &mut Table) -> Push {
         let types = ChannelCatalog::read(root);
         let mut table = root.section("push");
         let after = table.take_span("after").unwrap_or_default();
         let tables = table.take_tables("channel").into_iter();
         let take = |mut table: Table| {
-            let channel = Channel::take(&mut table, &types);
+            let channel = Channel::parse(&mut table, &types);
             table.finish();
             channel
         };
@@ -208,14 +208,14 @@ mod tests {
     use super::*;
 
     fn typed(text: &str) -> Result<Config, Invalid> {
-        read_text("agent.toml", text, |root| take(root, Path::new("/etc/olog")))
+        read_text("agent.toml", text, |root| parse(root, Path::new("/etc/olog")))
     }
 
     #[test]
     fn every_row_of_the_registry_is_read() {
         let text = "[[rule]]\nfiles = 'x'\n[push]";
         let unread = read_text("agent.toml", text, |root| {
-            drop(take(root, Path::new("/")));
+            drop(parse(root, Path::new("/")));
             root.unread()
         });
         assert_eq!(unread.unwrap(), Vec::<&str>::new());
@@ -317,7 +317,7 @@ mod tests {
         let but_socket =
             |shown: &str| shown.lines().filter(|l| !l.starts_with("socket")).collect::<Vec<_>>().join("\n");
         assert_eq!(but_socket(&defaults.live.effective), but_socket(&typed("").unwrap().live.effective));
-        let examples = read_text("agent.toml", &lines("#   "), |root| take(root, Path::new("/etc/olog")));
+        let examples = read_text("agent.toml", &lines("#   "), |root| parse(root, Path::new("/etc/olog")));
         // The secret's file is not there: nothing else may be wrong.
         let Err(Invalid(findings)) = examples else { panic!("the example's token_file cannot exist") };
         assert!(findings.iter().all(|f| f.key == "push.channel[0].token_file"), "{findings:?}");

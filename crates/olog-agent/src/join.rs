@@ -126,7 +126,7 @@ async fn join_by(
     let spool = spool(who.state_dir, chance)?;
     let target = Target::of(&link.base, link.tls)?;
     let greeted = greet(road.reach(&target).await?, &target).await.map_err(JoinError::Enter)?;
-    if greeted.print() != link.hub {
+    if greeted.fingerprint() != link.hub {
         return Err(JoinError::WrongHub);
     }
     // The link can be used once: what cannot be stored must not use it up.

@@ -143,7 +143,7 @@ pub struct ReadResult {
 }
 
 impl ReadResult {
-    /// For [`text::say`].
+    /// For [`text::clean_text`].
     pub fn bytes(&self) -> text::Bytes<'_> {
         text::Bytes {
             head: &self.head,

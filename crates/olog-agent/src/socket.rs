@@ -278,7 +278,7 @@ impl SocketContext {
             return refusal(StatusCode::BAD_REQUEST, "a text of the run is too long");
         }
         let mut batch = Batch::default();
-        batch.say(stamp, what, None);
+        batch.emit(stamp, what, None);
         match self.spool.put(&batch) {
             Ok(n) => {
                 runs::log(&batch, n);

@@ -144,7 +144,7 @@ pub struct Batch {
 
 impl Batch {
     /// An event, and the file that it speaks of.
-    pub fn say(&mut self, stamp: Stamp, what: EventContent, file: Option<FileKey>) {
+    pub fn emit(&mut self, stamp: Stamp, what: EventContent, file: Option<FileKey>) {
         self.events.push((stamp, what, file));
     }
 

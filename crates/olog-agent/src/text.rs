@@ -79,7 +79,7 @@ impl CleanText {
 }
 
 /// Reads the bytes of one event; `kept` is the encoding that was decided at the file's start.
-pub fn say(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: TextOptions<'_>) -> CleanText {
+pub fn clean_text(bytes: Bytes<'_>, kept: Option<&'static Encoding>, manner: TextOptions<'_>) -> CleanText {
     let whole = bytes.between == 0;
     let by_head = || decide(bytes.head, Cut { start: !bytes.from_start, end: !whole }, manner.encoding);
     let by_tail = || decide(bytes.tail, Cut { start: true, end: false }, manner.encoding);

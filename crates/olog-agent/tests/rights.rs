@@ -49,7 +49,7 @@ fn link() -> String {
     let link = olog_proto::JoinLink {
         base: "http://127.0.0.1:1".into(),
         secret: olog_proto::identity::JoinSecret([3; 16]),
-        hub: olog_proto::SecretKey::from_seed([9; 32]).public().print(),
+        hub: olog_proto::SecretKey::from_seed([9; 32]).public().fingerprint(),
         tls: None,
     };
     let text = link.to_string();

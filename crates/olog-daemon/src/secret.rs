@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Stands for a secret that nobody is going to use and so nobody has read.
-pub const UNREAD: &str = "…";
+pub const SECRET_NOT_LOADED: &str = "…";
 
 /// A token, a password, a key.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Secrets {
     pub fn read(&self, file: &Path) -> Result<Secret, String> {
         let (credentials, beside, asked) = match self {
             Secrets::In { credentials, beside, asked } => (credentials, beside, asked),
-            Secrets::Unread => return Ok(Secret(UNREAD.to_owned())),
+            Secrets::Unread => return Ok(Secret(SECRET_NOT_LOADED.to_owned())),
             Secrets::Drafted { drafted, others } => {
                 let found = drafted.iter().find(|(name, _)| name == file);
                 return found.map_or_else(|| others.read(file), |(_, secret)| Ok(secret.clone()));

@@ -190,7 +190,7 @@ impl Workers {
     /// Looks at all workers: the names of those that are stuck. To be called at least every half of the shortest limit.
     pub fn stuck(&self, now: Instant) -> Vec<String> {
         let mut registered = locked(&self.0);
-        registered.look(now);
+        registered.observe(now);
         registered.entries.iter().filter_map(Registration::stuck_name).collect()
     }
 
@@ -228,7 +228,7 @@ impl Workers {
 }
 
 impl Registered {
-    fn look(&mut self, now: Instant) {
+    fn observe(&mut self, now: Instant) {
         let passed = self.looked_at.map_or(Duration::ZERO, |looked_at| now.saturating_duration_since(looked_at));
         self.looked_at = Some(now);
         for entry in &mut self.entries {

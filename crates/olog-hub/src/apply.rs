@@ -108,12 +108,12 @@ impl LivePolicy {
 }
 
 /// Tells a notice to every channel that wants it, unless a silence holds it back.
-pub fn tell(tx: &mut Tx<'_>, rules: &LivePolicy, notice: &Notice, now: Timestamp) -> Result<(), StoreError> {
-    suppressed::tell(tx, rules, notice, &[], now)
+pub fn enqueue_notice(tx: &mut Tx<'_>, rules: &LivePolicy, notice: &Notice, now: Timestamp) -> Result<(), StoreError> {
+    suppressed::enqueue_or_hold(tx, rules, notice, &[], now)
 }
 
 /// Olog's own affair, of one device or of the hub.
-pub fn affair(device: Option<&Device>, code: SystemCode, args: &[(&str, String)], at: Timestamp) -> Notice {
+pub fn system_notice(device: Option<&Device>, code: SystemCode, args: &[(&str, String)], at: Timestamp) -> Notice {
     Notice {
         kind: Kind::System,
         incident: None,
@@ -164,7 +164,7 @@ pub fn outcomes(
                     silence: None,
                     content,
                 };
-                suppressed::tell(tx, rules, &notice, &of, now)?;
+                suppressed::enqueue_or_hold(tx, rules, &notice, &of, now)?;
             }
         }
     }
@@ -224,7 +224,7 @@ pub fn expectations(
                     silence: None,
                     content,
                 };
-                tell(tx, rules, &notice, now)?;
+                enqueue_notice(tx, rules, &notice, now)?;
             }
         }
     }
@@ -334,7 +334,7 @@ pub(crate) mod tests {
         let text =
             "name = 'phone'\ntype = 'wxpusher'\ntoken = 'AT_x'\nuids = ['UID_a']\napi_url = 'http://127.0.0.1:9'";
         let types = olog_push::ChannelCatalog::built_in();
-        let read = olog_daemon::config::read_text("hub.toml", text, |table| Channel::take(table, &types));
+        let read = olog_daemon::config::read_text("hub.toml", text, |table| Channel::parse(table, &types));
         Arc::new(read.unwrap().unwrap())
     }
 }

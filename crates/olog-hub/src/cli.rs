@@ -159,7 +159,7 @@ pub fn main() -> Exit {
         Verb::Failed => {
             log::start(None);
             let loaded = Config::load(&source);
-            with_runtime(|runtime| runtime.block_on(crash_report::tell(&source, loaded, Clock::system())))
+            with_runtime(|runtime| runtime.block_on(crash_report::notify(&source, loaded, Clock::system())))
         }
         verb => with_runtime(|runtime| ask(runtime, verb, source)),
     }

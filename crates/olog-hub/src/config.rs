@@ -31,13 +31,13 @@ use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 mod keep;
 mod keys;
+mod parse;
 mod sandbox;
 mod show;
-mod take;
 
 pub use keys::KEYS;
+pub(crate) use parse::web_url;
 pub(crate) use show::{is_utc, show_store};
-pub(crate) use take::web_url;
 
 /// Where the hub listens unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8765);
@@ -226,7 +226,7 @@ pub struct DeclaredTask {
 impl Config {
     /// Reads the files; every mistake at once.
     pub fn load(source: &ConfigFiles) -> Result<Config, Invalid> {
-        read(source, |table| Config::take(table, source.folder()))
+        read(source, |table| Config::parse(table, source.folder()))
     }
 
     /// Where the hub keeps its files and listens for verbs, even if other keys are wrong: for whoever only asks a running hub, and
@@ -235,7 +235,7 @@ impl Config {
         let state_dir = default_state_dir();
         let mut found = Places { socket: default_socket(&state_dir), state_dir };
         let taken = read(source, |table| {
-            let Boot { state_dir, socket, .. } = Config::take(table, source.folder()).boot;
+            let Boot { state_dir, socket, .. } = Config::parse(table, source.folder()).boot;
             found = Places { state_dir, socket };
         });
         // `run` and `check` report the mistakes.
@@ -244,8 +244,8 @@ impl Config {
     }
 
     /// From a table that was read; relative paths are meant from `folder`. What is wrong has been reported to the table.
-    pub fn take(table: &mut Table, folder: &Path) -> Config {
-        take::config(table, folder)
+    pub fn parse(table: &mut Table, folder: &Path) -> Config {
+        parse::config(table, folder)
     }
 
     /// What is scheduled, with its next three times from `now`, one line each.
@@ -321,7 +321,7 @@ impl ReloadableConfig {
 
 /// As [`Config::load`], as if some files held other texts.
 pub fn load_draft(source: &ConfigFiles, draft: &Draft) -> Result<Config, Invalid> {
-    read_draft(source, draft, |table| Config::take(table, source.folder()))
+    read_draft(source, draft, |table| Config::parse(table, source.folder()))
 }
 
 /// `/var/lib/olog-hub`, or where systemd put it.

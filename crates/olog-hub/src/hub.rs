@@ -198,7 +198,7 @@ impl Hub {
             clock: clock.clone(),
             address,
             tls: certificate.is_some(),
-            print: certificate.as_ref().and_then(tls::Certificate::print),
+            print: certificate.as_ref().and_then(tls::Certificate::fingerprint),
             store_url,
             reload: reload_asks,
             refused,
@@ -459,8 +459,8 @@ async fn tell_recovered(
     tidy_up_after_older_versions(store, rules.clone(), now).await;
     let Opened::Recovered { aside } = opened else { return Ok(()) };
     let path = [("path", aside.display().to_string())];
-    let notice = apply::affair(None, SystemCode::StoreRecovered, &path, now);
-    let told = store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await;
+    let notice = apply::system_notice(None, SystemCode::StoreRecovered, &path, now);
+    let told = store.write(move |tx| apply::enqueue_notice(tx, &rules, &notice, now)).await;
     told.map_err(|source| StartError::Store { url: url.to_owned(), source })
 }
 

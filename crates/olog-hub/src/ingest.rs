@@ -203,7 +203,12 @@ fn connect(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> Result<
         if devices::add_pending(tx, start)? {
             tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
             let devices = [("devices", start.name.to_string())];
-            apply::tell(tx, rules, &apply::affair(None, SystemCode::PendingDevices, &devices, start.now), start.now)?;
+            apply::enqueue_notice(
+                tx,
+                rules,
+                &apply::system_notice(None, SystemCode::PendingDevices, &devices, start.now),
+                start.now,
+            )?;
         }
         return Ok(Connected::Pending);
     };
@@ -243,8 +248,8 @@ fn epoch_refused(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if events::refuse(tx, epoch)? {
-        let notice = apply::affair(Some(device), SystemCode::EpochRenewed, &[("why", detail.to_owned())], now);
-        apply::tell(tx, rules, &notice, now)?;
+        let notice = apply::system_notice(Some(device), SystemCode::EpochRenewed, &[("why", detail.to_owned())], now);
+        apply::enqueue_notice(tx, rules, &notice, now)?;
     }
     Ok(())
 }
@@ -406,7 +411,12 @@ impl Worker {
             let written = self.store.write(move |tx| {
                 if let Some((since, why)) = &told {
                     let args = [("text", why.clone()), ("since", since.0.to_string())];
-                    apply::tell(tx, &rules, &apply::affair(None, SystemCode::StoreTrouble, &args, now), now)?;
+                    apply::enqueue_notice(
+                        tx,
+                        &rules,
+                        &apply::system_notice(None, SystemCode::StoreTrouble, &args, now),
+                        now,
+                    )?;
                 }
                 step(tx, &batches, &rules, now)
             });
@@ -475,8 +485,8 @@ fn commit_batch(
     let (Some((first, _)), Some((last, _))) = (new.first(), new.last()) else { return Ok(Ok(stream.acked)) };
     let missing = first.n - stream.acked - 1;
     if missing > 0 && !(stream.acked == 0 && devices::is_first_epoch(tx, device.id, stream.epoch)?) {
-        let notice = apply::affair(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
-        apply::tell(tx, rules, &notice, now)?;
+        let notice = apply::system_notice(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
+        apply::enqueue_notice(tx, rules, &notice, now)?;
     }
     let mut touched = BatchTasks::default();
     let mut rows = Vec::with_capacity(new.len());
@@ -534,7 +544,7 @@ fn changed_number<'a>(
     stream: &events::Stream,
     numbered: impl Iterator<Item = (&'a Event, &'a u64)>,
 ) -> Result<Option<u64>, StoreError> {
-    let oldest = stream.acked.saturating_sub(events::COMPARED) + 1;
+    let oldest = stream.acked.saturating_sub(events::DIGESTS_KEPT) + 1;
     let known: Vec<_> = numbered.filter(|(event, _)| event.n <= stream.acked && event.n >= oldest).collect();
     let (Some((first, _)), Some((last, _))) = (known.first(), known.last()) else { return Ok(None) };
     let stored = events::digests(tx, stream.epoch, first.n, last.n)?;
@@ -563,8 +573,8 @@ fn commit_unreadable(
     let row = NewEvent { epoch: stream.epoch, device: device.id, task: None, at: now, digest, event };
     events::insert_unreadable(tx, &row, now)?;
     events::set_acked(tx, stream.epoch, event.n, event.n - stream.acked - 1)?;
-    let notice = apply::affair(Some(&device), SystemCode::Unreadable, &[("n", event.n.to_string())], now);
-    apply::tell(tx, rules, &notice, now)?;
+    let notice = apply::system_notice(Some(&device), SystemCode::Unreadable, &[("n", event.n.to_string())], now);
+    apply::enqueue_notice(tx, rules, &notice, now)?;
     Ok(Ok(event.n))
 }
 

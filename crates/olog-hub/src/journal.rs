@@ -82,7 +82,7 @@ impl LogEntry {
         LogEntry { why: Some(why.into()), ..self }
     }
 
-    fn tell(&self) {
+    fn log(&self) {
         tracing::info!(
             incident = self.incident,
             about = self.about,
@@ -111,7 +111,7 @@ struct RateWindow {
 
 impl Journal {
     /// Tells what was committed. Called after every commit, so that the count of a storm is told soon after it.
-    pub fn tell(&self, lines: &[LogEntry]) {
+    pub fn log(&self, lines: &[LogEntry]) {
         let (more, told) = self.allow(lines.len(), Instant::now());
         if more > 0 {
             tracing::info!(
@@ -119,7 +119,7 @@ impl Journal {
                 "more happened than is told here: see `olog-hub incident list` and `olog-hub device list`"
             );
         }
-        lines.iter().take(told).for_each(LogEntry::tell);
+        lines.iter().take(told).for_each(LogEntry::log);
     }
 
     /// How many of the windows before are still to be counted, and how many of these may be told.

@@ -121,7 +121,7 @@ pub async fn give_up(store: &Store, rules: &Arc<LivePolicy>, now: Timestamp) -> 
         let given_up = outbox::expire(tx, now.plus(-ROW_TTL), now)?;
         for (channel, n) in &given_up {
             let args = [("channel", channel.clone()), ("n", n.to_string())];
-            apply::tell(tx, &rules, &apply::affair(None, SystemCode::Expired, &args, now), now)?;
+            apply::enqueue_notice(tx, &rules, &apply::system_notice(None, SystemCode::Expired, &args, now), now)?;
         }
         Ok(!given_up.is_empty())
     });
@@ -292,7 +292,7 @@ impl Dispatcher {
             Err(error) if error.is_passing() => return Ok(()),
             done => done?,
         }
-        let (name, config) = (self.channel.name.clone(), self.channel.settings_print());
+        let (name, config) = (self.channel.name.clone(), self.channel.settings_hash());
         let is_shared = self.store.is_shared();
         let written = self.store.write(move |tx| {
             if !is_shared {
@@ -301,7 +301,7 @@ impl Dispatcher {
             }
             let facts = outbox::channel(tx, &name)?;
             if facts.config.as_ref() != Some(&config) {
-                outbox::set_channel(tx, &name, &ChannelFacts { config: Some(config.clone()), ..facts.to_try_again() })?;
+                outbox::set_channel(tx, &name, &ChannelFacts { config: Some(config.clone()), ..facts.after_rearm() })?;
             }
             Ok(())
         });
@@ -353,7 +353,7 @@ impl Dispatcher {
     /// In a storm: what stands behind the first rows, in transactions that leave room for others.
     async fn claim_more(&self, claims: &mut Claims, now: Timestamp) -> Result<(), StoreError> {
         let mut texts = ShortTexts::default();
-        let mut bytes: usize = claims.rows.iter_mut().map(|row| texts.lighten(&mut row.notice)).sum();
+        let mut bytes: usize = claims.rows.iter_mut().map(|row| texts.shrink(&mut row.notice)).sum();
         let is_full = |n: usize| n >= CHUNK as usize;
         let mut n_last = claims.rows.len();
         while is_full(n_last) && claims.rows.len() < CLAIM_MAX && bytes < CLAIM_BYTES {
@@ -362,7 +362,7 @@ impl Dispatcher {
             let claim = move |tx: &mut Tx<'_>| outbox::claim(tx, &name, &me, now, now.plus(CLAIM_FOR), pick);
             let mut more = self.store.write_relaxed(claim).await?;
             n_last = more.len();
-            bytes += more.iter_mut().map(|row| texts.lighten(&mut row.notice)).sum::<usize>();
+            bytes += more.iter_mut().map(|row| texts.shrink(&mut row.notice)).sum::<usize>();
             claims.rows.append(&mut more);
         }
         // What is told stands in the order of its making.
@@ -442,7 +442,7 @@ impl Dispatcher {
         // A storm takes some hundred milliseconds of one core: not of those that answer devices.
         let (rules, channel, is_storm) = (self.rules.clone(), self.channel.clone(), rows.len() > FEW_WORDS);
         let in_words = move || {
-            let nothing = apply::affair(None, SystemCode::ChannelTest, &[], now);
+            let nothing = apply::system_notice(None, SystemCode::ChannelTest, &[], now);
             let notices: Vec<Notice> =
                 rows.iter_mut().map(|row| std::mem::replace(&mut row.notice, nothing.clone())).collect();
             let composed = rules.compose(&notices, &channel, budget, now);

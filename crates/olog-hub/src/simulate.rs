@@ -125,7 +125,7 @@ fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Reloadabl
     let (config, from) = match (&request.config, own) {
         (None, Some(own)) => {
             let file = format!("{}, config", script.name);
-            (read_text(&file, &own, |table| Config::take(table, Path::new("/")))?, "the scenario's own".to_owned())
+            (read_text(&file, &own, |table| Config::parse(table, Path::new("/")))?, "the scenario's own".to_owned())
         }
         (named, _) => {
             let source = ConfigFiles::new("hub", named.clone()).without_secrets();
@@ -136,7 +136,7 @@ fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Reloadabl
     let mut live = ReloadableConfig::clone(&config.live);
     if live.channels.is_empty() {
         let phone = "[[channel]]\nname = \"phone\"\ntype = \"wxpusher\"\ntoken = \"AT_\"\nuids = [\"UID_\"]\n";
-        let played = read_text("phone", phone, |table| Config::take(table, Path::new("/")))?;
+        let played = read_text("phone", phone, |table| Config::parse(table, Path::new("/")))?;
         live.channels.clone_from(&played.live.channels);
         return Ok((live, format!("{from}, with a channel `phone`")));
     }
@@ -168,7 +168,7 @@ async fn play(
         harness.advance_to(next);
         if tells.is_some_and(|at| at <= harness.now()) {
             is_told = true;
-            harness.tell();
+            harness.enable_channels();
         }
         // What happened while a call was under way is there together; what happens now, one after the other.
         let now = harness.now();
@@ -187,7 +187,7 @@ async fn play(
                 coming.push(Reverse((at.plus(span), i, n + 1)));
             }
         }
-        harness.look().await?;
+        harness.run_due().await?;
         let called = harness.send().await?;
         transcript.hears(&harness, called).await?;
     }

@@ -85,7 +85,7 @@ impl fmt::Display for Fingerprint {
 /// The distinct fingerprints of a text, in order, at most [`FINGERPRINTS_MAX`]. A text that is not blank has at least one.
 pub fn fingerprints(text: &str) -> Vec<FingerprintText> {
     let mut found: Vec<FingerprintText> = Vec::new();
-    for reduced in frames::telling(text).map(FingerprintText::of) {
+    for reduced in frames::message_lines(text).map(FingerprintText::of) {
         if found.len() == FINGERPRINTS_MAX {
             break;
         }

@@ -125,7 +125,7 @@ impl PublicKey {
     }
 
     /// The fingerprint that a join link carries.
-    pub fn print(&self) -> KeyPrint {
+    pub fn fingerprint(&self) -> KeyPrint {
         KeyPrint::of(&self.0)
     }
 }

@@ -1,6 +1,6 @@
 //! A channel: the service that notifications go to, its receivers, and the filter of notifications that it wants.
 //!
-//! [`Channel::take`] parses one `[[channel]]` table. Mistakes are reported to the table; the returned channel is trusted and holds
+//! [`Channel::parse`] parses one `[[channel]]` table. Mistakes are reported to the table; the returned channel is trusted and holds
 //! its secrets. [`Channel::send`] makes exactly one call and returns the service's answer for each receiver.
 //!
 //! It must not retry, wait for a rate limit or keep any state between calls: the outbox (hub) and the fallback (agent) do that.
@@ -61,12 +61,12 @@ enum Type {
 
 impl Backend {
     /// Takes the keys of its own, `api_url` and `proxy` included where it has them; `None` when one is wrong, and reported.
-    fn take(of: Type, table: &mut Table) -> Option<Backend> {
+    fn parse(of: Type, table: &mut Table) -> Option<Backend> {
         match of {
-            Type::Wxpusher => Wxpusher::take(table).map(Backend::Wxpusher),
-            Type::Mail => Mail::take(table).map(Backend::Mail),
-            Type::Exec => Exec::take(table).map(Backend::Exec),
-            Type::TemplateChannel(of) => TemplateChannel::take(of?, table).map(Backend::TemplateChannel),
+            Type::Wxpusher => Wxpusher::parse(table).map(Backend::Wxpusher),
+            Type::Mail => Mail::parse(table).map(Backend::Mail),
+            Type::Exec => Exec::parse(table).map(Backend::Exec),
+            Type::TemplateChannel(of) => TemplateChannel::parse(of?, table).map(Backend::TemplateChannel),
         }
     }
 
@@ -183,7 +183,7 @@ pub struct Channel {
 
 impl Channel {
     /// Reads one `[[channel]]` table; `None` when something in it is wrong, and reported. The caller finishes the table.
-    pub fn take(table: &mut Table, types: &ChannelCatalog) -> Option<Channel> {
+    pub fn parse(table: &mut Table, types: &ChannelCatalog) -> Option<Channel> {
         table.declare(keys::CHANNEL);
         let name = table.take_filled("name");
         if !table.has("type") {
@@ -195,8 +195,8 @@ impl Channel {
             let of = in_code.or_else(|| types.get(name).map(Type::TemplateChannel));
             of.ok_or_else(|| format!("expected {}, found {name:?}", type_names(types)))
         })?;
-        let carrier = Backend::take(of, table);
-        let only = ChannelFilter::take(table.section("only"));
+        let carrier = Backend::parse(of, table);
+        let only = ChannelFilter::parse(table.section("only"));
         let usual = carrier.as_ref().map(Backend::rate);
         let burst = usual.map_or(BURST, |rate| rate.burst);
         let rate = table.take_as("rate", |text| Rate::parse_or_say(text, burst)).or(usual);
@@ -217,7 +217,7 @@ impl Channel {
     }
 
     /// A hash of the settings that decide whether a service takes a call: what was refused may be taken under others.
-    pub fn settings_print(&self) -> String {
+    pub fn settings_hash(&self) -> String {
         let secrets: Vec<&str> = self.carrier.secrets().into_iter().map(Secret::reveal).collect();
         let hash = Sha256::digest(format!("{}\n{}", self.effective, secrets.join("\n")));
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -267,7 +267,7 @@ impl Channel {
 }
 
 impl ChannelFilter {
-    fn take(mut table: Table) -> ChannelFilter {
+    fn parse(mut table: Table) -> ChannelFilter {
         let kind = |text: &str| {
             KINDS.iter().find(|(word, _)| *word == text).map(|(_, kind)| *kind).ok_or_else(|| {
                 let words: Vec<_> = KINDS.iter().map(|(word, _)| format!("{word:?}")).collect();

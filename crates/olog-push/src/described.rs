@@ -10,7 +10,7 @@ mod body;
 mod call;
 mod description;
 pub(crate) mod known;
-mod take;
+mod parse;
 mod template;
 
 use std::collections::BTreeMap;

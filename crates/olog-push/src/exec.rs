@@ -114,7 +114,7 @@ pub(crate) static KEYS: &[Key] = keys! {
 
 impl Exec {
     /// Reads [`KEYS`].
-    pub(crate) fn take(table: &mut Table) -> Option<Exec> {
+    pub(crate) fn parse(table: &mut Table) -> Option<Exec> {
         table.declare(KEYS);
         let input = table.take_choice("stdin", &INPUTS).unwrap_or_default();
         let word = |text: &str| {

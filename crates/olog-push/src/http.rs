@@ -53,7 +53,7 @@ impl PartialEq for Endpoint {
 impl Endpoint {
     /// Takes `api_url` and `proxy`; `None` when one of them is wrong, and reported. Without a usual `api_url` there is no such
     /// key: another holds the whole URL.
-    pub(crate) fn take(table: &mut Table, usual: Option<&str>) -> Option<Endpoint> {
+    pub(crate) fn parse(table: &mut Table, usual: Option<&str>) -> Option<Endpoint> {
         table.declare(keys::HTTP);
         if usual.is_some() {
             table.declare(keys::HTTP_ADDRESS);

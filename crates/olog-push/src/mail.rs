@@ -26,7 +26,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use olog_daemon::config::{Key, Table};
 use olog_daemon::keys;
-use olog_daemon::secret::{Secret, UNREAD};
+use olog_daemon::secret::{SECRET_NOT_LOADED, Secret};
 use olog_proto::Timestamp;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::{Instant, timeout_at};
@@ -91,7 +91,7 @@ pub(crate) static KEYS: &[Key] = keys! {
 
 impl Mail {
     /// Reads [`KEYS`].
-    pub(crate) fn take(table: &mut Table) -> Option<Mail> {
+    pub(crate) fn parse(table: &mut Table) -> Option<Mail> {
         table.declare(KEYS);
         let server = table.take_as("smtp", Server::parse);
         let user = table.take_str("user").filter(|user| !user.is_empty());
@@ -225,7 +225,7 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
 /// `ca` or `ca_file`: certificates in PEM.
 fn take_roots(table: &mut Table) -> Option<Vec<CertificateDer<'static>>> {
     let pem = table.take_secret("ca")?;
-    if pem.reveal() == UNREAD {
+    if pem.reveal() == SECRET_NOT_LOADED {
         return Some(Vec::new());
     }
     let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.reveal().as_bytes()).collect();

@@ -7,9 +7,9 @@
 //!
 //! Codes are those of the vendor's enum. Where a code is too coarse (a rate limit has none of its own), `msg` decides.
 
-mod take;
+mod parse;
 
-pub(crate) use take::KEYS;
+pub(crate) use parse::KEYS;
 
 use serde_json::{Value, json};
 

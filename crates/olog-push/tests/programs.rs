@@ -36,7 +36,9 @@ fn python() -> Option<PathBuf> {
 
 fn channel(text: &str) -> Channel {
     let text = format!("name = 'me'\n{text}");
-    read_text("hub.toml", &text, |table| Channel::take(table, &olog_push::ChannelCatalog::built_in())).unwrap().unwrap()
+    read_text("hub.toml", &text, |table| Channel::parse(table, &olog_push::ChannelCatalog::built_in()))
+        .unwrap()
+        .unwrap()
 }
 
 fn message() -> Message {

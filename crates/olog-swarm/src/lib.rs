@@ -89,7 +89,7 @@ impl Device {
 impl Session {
     async fn shake_hands(&mut self, device: &Device, link: &JoinLink) -> anyhow::Result<()> {
         let HubFrame::Hello { hub_key, nonce, .. } = self.receive().await? else { bail!("no hello") };
-        if hub_key.print() != link.hub {
+        if hub_key.fingerprint() != link.hub {
             bail!("another hub's key");
         }
         let (name, own) = (device.name.parse()?, Nonce(random()?));

@@ -43,7 +43,7 @@ impl Import {
         if let Some(token) = token {
             draft = draft.secret(TOKEN_FILE, token.clone());
         }
-        let tried = read_draft(source, &draft, |root| config::take(root, source.folder()));
+        let tried = read_draft(source, &draft, |root| config::parse(root, source.folder()));
         match tried {
             Err(invalid) if self.write => return refused(&invalid),
             Err(invalid) => complain(&invalid.to_string()),

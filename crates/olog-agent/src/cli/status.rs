@@ -49,7 +49,7 @@ pub(super) fn show(say: &Localizer, status: &Status) -> String {
         lines.push(say.text("agent-running", &[text("task", &task), text("since", &since), n("uid", run.uid.into())]));
     }
     if let Some(skew) = status.skew.map(i64::unsigned_abs).filter(|skew| *skew > SKEW_SHOWN) {
-        let span = say.span(i64::try_from(skew).unwrap_or(i64::MAX));
+        let span = say.duration(i64::try_from(skew).unwrap_or(i64::MAX));
         lines.push(say.text("agent-skew", &[text("span", &span)]));
     }
     lines.extend(status.notes.iter().map(|note| problem(say, note)));
@@ -61,7 +61,7 @@ pub(super) fn show(say: &Localizer, status: &Status) -> String {
             let lasts = duty.failing_for().map_or(0, |span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
             let why = duty.error.as_deref().unwrap_or_default();
             let args = [
-                text("span", &say.span(lasts)),
+                text("span", &say.duration(lasts)),
                 text("duty", &duty.name),
                 text("worker", &worker.name),
                 text("why", why),

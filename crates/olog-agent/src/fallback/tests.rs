@@ -140,7 +140,7 @@ fn put(spool: &Spool, task: &str, suffix: LogKind, text: &str) {
         fingerprints: vec![FingerprintText::of(text)],
     };
     let mut batch = Batch::default();
-    batch.say(boot::stamp(Clock::system().now()), EventContent::Text { file, excerpt: Excerpt::of(text) }, None);
+    batch.emit(boot::stamp(Clock::system().now()), EventContent::Text { file, excerpt: Excerpt::of(text) }, None);
     spool.put(&batch).unwrap();
 }
 

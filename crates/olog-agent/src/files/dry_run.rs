@@ -121,7 +121,7 @@ fn finding(
             News::Nothing("olog-agent exec keeps the output of a run in it, and reports the run by itself".to_owned())
         }
         Ok(reading) => {
-            let said = text::say(reading.bytes(), None, manner);
+            let said = text::clean_text(reading.bytes(), None, manner);
             acting = acts(rule, &said, *named_suffix);
             news(&said, suffix, stat, reading.is_unfinished())
         }

@@ -72,7 +72,7 @@ impl Inspector<'_> {
         let all = closed || self.is_stuck(pending, memory.as_ref(), stat);
         if let Some(memory) = memory.as_ref().filter(|memory| stat.is(memory) && !memory.history) {
             let rest = all && memory.offset < stat.size;
-            let paced = self.paced.get(key).copied().filter(|&until| memory.held > 0 && until > self.now);
+            let paced = self.rate_limited_until.get(key).copied().filter(|&until| memory.held > 0 && until > self.now);
             match paced {
                 Some(until) if !rest => return Ok(InspectResult::Again(until)),
                 _ if rest || memory.held > 0 => {}
@@ -94,13 +94,13 @@ impl Inspector<'_> {
             Err(error) => return Ok(unreadable(&error)),
         };
         let grows = reading.change == Growth::Grown && log_file.suffix == LogKind::Log;
-        if let Some(until) = self.paced.get(key).copied().filter(|&until| grows && until > self.now) {
+        if let Some(until) = self.rate_limited_until.get(key).copied().filter(|&until| grows && until > self.now) {
             return Ok(InspectResult::Again(until));
         }
         let unfinished = reading.is_unfinished();
-        let is_held = self.tell(key, pending, memory, log_file, reading, closed)?;
+        let is_held = self.emit_text(key, pending, memory, log_file, reading, closed)?;
         Ok(match again_at {
-            _ if is_held => InspectResult::Again(self.paced.get(key).copied().unwrap_or(self.now)),
+            _ if is_held => InspectResult::Again(self.rate_limited_until.get(key).copied().unwrap_or(self.now)),
             Some(at) if unfinished || log_file.suffix == LogKind::Log => InspectResult::Again(at),
             _ if unfinished => InspectResult::Again(self.now + UNFINISHED),
             _ => InspectResult::Done,
@@ -146,13 +146,15 @@ impl Inspector<'_> {
         }
         let known = FileState { open: false, ..memory.clone() };
         if log_file.suffix == LogKind::Log && memory.head.is_some() {
-            if let Some(until) = self.paced.get(key).copied().filter(|&until| until > self.now && memory.size > 0) {
+            if let Some(until) =
+                self.rate_limited_until.get(key).copied().filter(|&until| until > self.now && memory.size > 0)
+            {
                 return InspectResult::Again(until);
             }
             let change = if memory.size == 0 { Growth::Rewritten } else { Growth::Grown };
             let file = self.file(log_file, change, memory.began, true, false, Vec::new());
             let at = self.clock.now();
-            self.say(key, at, EventContent::Text { file, excerpt: Excerpt::default() });
+            self.emit(key, at, EventContent::Text { file, excerpt: Excerpt::default() });
         } else if memory.size == 0 && memory.has_text {
             self.repeats(key, log_file, self.clock.now(), memory.held);
             self.cleared(key, log_file, self.clock.now(), false);
@@ -164,7 +166,7 @@ impl Inspector<'_> {
     }
 
     /// Says what a reading says, and remembers it. True: it was seen before, and may not be told yet.
-    fn tell(
+    fn emit_text(
         &mut self,
         key: &FileKey,
         pending: &Debounced,
@@ -180,7 +182,7 @@ impl Inspector<'_> {
         let is_reported = reading.from == 0 && kept::is_reported(&reading.head);
         let said = match is_reported {
             true => CleanText::default(),
-            false => text::say(reading.bytes(), known_encoding, self.manner(log_file)),
+            false => text::clean_text(reading.bytes(), known_encoding, self.manner(log_file)),
         };
         let at = self.happened_at(pending, reading.stat);
         let began = began(pending, memory.as_ref(), &reading, at);
@@ -223,16 +225,16 @@ impl Inspector<'_> {
                 self.cleared(key, log_file, at, false);
             }
         } else if reading.same && !blank && !history {
-            if self.paced.get(key).is_some_and(|&until| until > self.now) {
+            if self.rate_limited_until.get(key).is_some_and(|&until| until > self.now) {
                 known.held = held;
             } else {
                 let file = self.file(log_file, reading.change, began, closed, false, said.fingerprints);
-                self.say(key, at, EventContent::Seen { file, times: held.max(1) });
+                self.emit(key, at, EventContent::Seen { file, times: held.max(1) });
             }
         } else {
             self.repeats(key, log_file, at, held);
             let file = self.file(log_file, reading.change, began, closed, history, said.fingerprints);
-            self.say(key, at, EventContent::Text { file, excerpt: said.excerpt });
+            self.emit(key, at, EventContent::Text { file, excerpt: said.excerpt });
         }
         let is_held = known.held > 0;
         self.remember_all_names(key, stat, known)?;
@@ -278,7 +280,7 @@ impl Inspector<'_> {
             return;
         }
         let (task, suffix, path) = (log_file.task.clone(), log_file.suffix, self.path_text(log_file));
-        self.say(key, at, EventContent::Cleared { task, suffix, path, deleted });
+        self.emit(key, at, EventContent::Cleared { task, suffix, path, deleted });
     }
 
     /// What was written again and is not told yet counts before the file says something else, or nothing any more. Which text it
@@ -286,7 +288,7 @@ impl Inspector<'_> {
     fn repeats(&mut self, key: &FileKey, log_file: &LogFile<'_>, at: Timestamp, held: u32) {
         if held > 0 && log_file.suffix != LogKind::Log {
             let file = self.file(log_file, Growth::Rewritten, None, true, false, Vec::new());
-            self.say(key, at, EventContent::Seen { file, times: held });
+            self.emit(key, at, EventContent::Seen { file, times: held });
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) struct Inspector<'a> {
     pub(super) folders: &'a HashMap<FolderId, FolderPlace>,
     pub(super) log_dirs: &'a [&'a Path],
     /// Files whose next event is rate-limited, until when.
-    pub(super) paced: &'a mut HashMap<FileKey, Duration>,
+    pub(super) rate_limited_until: &'a mut HashMap<FileKey, Duration>,
     pub(super) settle: &'a Settle,
     /// All files that this batch inspects.
     pub(super) ready: &'a [(FileKey, Debounced)],
@@ -128,7 +128,8 @@ impl<'a> Inspector<'a> {
             let is_reported = kept::is_reported(&reading.head);
             is_error
                 && !is_reported
-                && !text::say(reading.bytes(), None, self.manner(&LogFile { rule, ..log_file.clone() })).is_blank()
+                && !text::clean_text(reading.bytes(), None, self.manner(&LogFile { rule, ..log_file.clone() }))
+                    .is_blank()
         })
     }
 
@@ -138,10 +139,10 @@ impl<'a> Inspector<'a> {
     }
 
     /// Puts an event into the batch.
-    pub(super) fn say(&mut self, key: &FileKey, at: Timestamp, what: EventContent) {
-        self.paced.insert(key.clone(), self.now + self.config.pace);
+    pub(super) fn emit(&mut self, key: &FileKey, at: Timestamp, what: EventContent) {
+        self.rate_limited_until.insert(key.clone(), self.now + self.config.pace);
         let up = u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
-        self.batch.say(Stamp { at, boot: self.boot, up }, what, Some(key.clone()));
+        self.batch.emit(Stamp { at, boot: self.boot, up }, what, Some(key.clone()));
     }
 
     /// Its path as it is told.

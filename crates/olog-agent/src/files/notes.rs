@@ -52,18 +52,18 @@ impl Notes {
         }
         tracing::warn!(code, path, "{text}");
         self.open.insert(key, text.clone());
-        self.tell(note(code, path, text, false));
+        self.emit(note(code, path, text, false));
     }
 
     pub(super) fn over(&mut self, code: &'static str, path: &str) {
         if let Some(text) = self.open.remove(&(code, path.to_owned())) {
             tracing::info!(code, path, "over: {text}");
-            self.tell(note(code, path, text, true));
+            self.emit(note(code, path, text, true));
         }
     }
 
     pub(super) fn once(&mut self, code: &'static str, path: &str, text: String) {
-        self.tell(Note { once: true, ..note(code, path, text, false) });
+        self.emit(Note { once: true, ..note(code, path, text, false) });
     }
 
     /// All open troubles of a code whose path is not among these are over.
@@ -98,7 +98,7 @@ impl Notes {
         self.open.iter().map(|((code, path), text)| note(code, path, text.clone(), false)).collect()
     }
 
-    fn tell(&mut self, note: Note) {
+    fn emit(&mut self, note: Note) {
         // In the order in which they came: a begin before its end.
         let stored = match self.untold.is_empty() {
             true => self.spool.put_note(note.clone(), boot::stamp(self.clock.now())).map(drop),

@@ -71,7 +71,7 @@ pub(super) struct Pipeline {
     /// Names that the scan did not meet; judged after what it met.
     missing: Vec<FileKey>,
     /// Files whose next event is rate-limited, until when.
-    paced: HashMap<FileKey, Duration>,
+    rate_limited_until: HashMap<FileKey, Duration>,
     sweep: Sweep,
     notes: Notes,
     duties: Duties,
@@ -107,7 +107,7 @@ impl Pipeline {
             roots,
             comparison: None,
             missing: Vec::new(),
-            paced: HashMap::new(),
+            rate_limited_until: HashMap::new(),
             retry_at: None,
             full: false,
             missed: false,
@@ -408,8 +408,8 @@ impl Pipeline {
                 self.outcome(Task::Store, Err(error))?;
             }
         }
-        if self.paced.len() > 1024 {
-            self.paced.retain(|_, until| *until > now);
+        if self.rate_limited_until.len() > 1024 {
+            self.rate_limited_until.retain(|_, until| *until > now);
         }
         Ok(())
     }
@@ -439,7 +439,7 @@ impl Pipeline {
                 folder,
                 folders: self.roots.folders(),
                 log_dirs: &log_dirs,
-                paced: &mut self.paced,
+                rate_limited_until: &mut self.rate_limited_until,
                 settle: &self.settle,
                 ready,
                 swept: self.sweep.swept(),

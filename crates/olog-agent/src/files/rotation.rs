@@ -272,10 +272,10 @@ impl Inspector<'_> {
         if reading.change != Growth::Grown {
             return;
         }
-        let said = text::say(reading.bytes(), known.encoding, self.manner(log_file));
+        let said = text::clean_text(reading.bytes(), known.encoding, self.manner(log_file));
         if !said.is_blank() {
             let file = self.file(log_file, Growth::Grown, known.began, true, false, said.fingerprints);
-            self.say(key, reading.stat.changed_at(), EventContent::Text { file, excerpt: said.excerpt });
+            self.emit(key, reading.stat.changed_at(), EventContent::Text { file, excerpt: said.excerpt });
             known.has_text = true;
         }
         known.size = reading.stat.size;

@@ -54,7 +54,7 @@ impl StandIn {
         JoinLink {
             base: format!("http://{}", self.address),
             secret: JoinSecret([3; 16]),
-            hub: SecretKey::from_seed(HUB).public().print(),
+            hub: SecretKey::from_seed(HUB).public().fingerprint(),
             tls: None,
         }
     }
@@ -88,14 +88,14 @@ async fn session(stream: TcpStream, key: &SecretKey) {
     let nonce = Nonce([5; 32]);
     let versions = vec![SUBPROTOCOL.to_owned()];
     let hello = HubFrame::Hello { hub_key: key.public(), nonce, time: Timestamp(0), versions };
-    websocket::say(&mut socket, hello.encode().unwrap()).await;
+    websocket::send(&mut socket, hello.encode().unwrap()).await;
     let Some(text) = websocket::hear(&mut socket).await else { return };
     let AgentFrame::Auth(auth) = AgentFrame::decode(&text).unwrap() else { panic!("no auth") };
     let proof = |role| HandshakeProof::new(role, nonce, auth.nonce, &auth.name, auth.key, key.public());
     assert!(auth.key.verify(&proof(Role::Device), &auth.signature));
     let signature = key.sign(&proof(Role::Hub));
     let welcome = HubFrame::Welcome { acked: 0, window: 1, ping_every: 1000, time: Timestamp(0), signature };
-    websocket::say(&mut socket, welcome.encode().unwrap()).await;
+    websocket::send(&mut socket, welcome.encode().unwrap()).await;
 }
 
 async fn try_join(link: &JoinLink) -> (Result<Hub, String>, tempfile::TempDir) {
@@ -163,7 +163,7 @@ async fn answered(answer: &'static [u8]) -> String {
         assert!(request[..n].starts_with(b"GET /agent "));
         stream.write_all(answer).await.unwrap();
     });
-    let link = JoinLink { base, secret: JoinSecret([3; 16]), hub: PublicKey([1; 32]).print(), tls: None };
+    let link = JoinLink { base, secret: JoinSecret([3; 16]), hub: PublicKey([1; 32]).fingerprint(), tls: None };
     let said = try_join(&link).await.0.unwrap_err();
     assert!(said.starts_with("upgrade: "), "{said}");
     said
@@ -198,8 +198,12 @@ async fn a_state_dir_that_cannot_be_made_is_told_first() {
     std::fs::write(&file, "").unwrap();
     let name = "comsrv".parse().unwrap();
     let who = Joiner { state_dir: &file.join("state"), name: &name, address: None };
-    let link =
-        JoinLink { base: "http://h".into(), secret: JoinSecret([3; 16]), hub: PublicKey([1; 32]).print(), tls: None };
+    let link = JoinLink {
+        base: "http://h".into(),
+        secret: JoinSecret([3; 16]),
+        hub: PublicKey([1; 32]).fingerprint(),
+        tls: None,
+    };
     let said = join(&link, &who, &Clock::system(), &mut SystemRandom).await.unwrap_err().to_string();
     assert!(said.contains("cannot be made"), "{said}");
 }

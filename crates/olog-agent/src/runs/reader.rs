@@ -143,7 +143,7 @@ pub async fn run(
             waiting.push(one);
         }
         let own = reader.clone();
-        let looked = tokio::task::spawn_blocking(move || own.look()).await?;
+        let looked = tokio::task::spawn_blocking(move || own.inspect()).await?;
         let is_read = looked.is_ok();
         let again = match duty.round(looked, reader.clock.now())? {
             Some(LookResult { is_all: false }) => Duration::ZERO,
@@ -201,7 +201,7 @@ impl Reader {
     }
 
     /// Reads the folders once and writes what is new.
-    pub fn look(&self) -> Result<LookResult, SpoolError> {
+    pub fn inspect(&self) -> Result<LookResult, SpoolError> {
         let marks: HashMap<String, Option<Mark>> =
             self.spool.metas(MARK)?.into_iter().map(|(key, value)| (key, serde_json::from_str(&value).ok())).collect();
         let (mut found, mut ids, mut folders, mut is_all_read) = (Vec::new(), HashSet::new(), Vec::new(), true);
@@ -257,7 +257,7 @@ impl Reader {
                 tracing::debug!("the spool is full: runs wait in their files");
                 return Ok(LookResult { is_all: true });
             }
-            self.tell(one, told)?;
+            self.emit(one, told)?;
             if let (false, Some(folder)) = (matches!(one.stands, Stands::Runs), folders.get(one.folder)) {
                 remove(folder, &one.name);
                 self.spool.forget_meta(&key(&one.start.run))?;
@@ -270,7 +270,7 @@ impl Reader {
     }
 
     /// The events of one run that are not in the spool yet.
-    fn tell(&self, one: &Found, told: Option<&Mark>) -> Result<(), SpoolError> {
+    fn emit(&self, one: &Found, told: Option<&Mark>) -> Result<(), SpoolError> {
         let start = &one.start;
         if told.is_some_and(|mark| mark.ended || matches!(one.stands, Stands::Runs)) {
             return Ok(());
@@ -283,17 +283,17 @@ impl Reader {
             return self.tell_skipped(&start.task, *running_since, at);
         }
         if told.is_none() {
-            batch.say(at_start, EventContent::RunStarted { task: start.task.clone(), run: start.run.clone() }, None);
+            batch.emit(at_start, EventContent::RunStarted { task: start.task.clone(), run: start.run.clone() }, None);
         }
         match &one.stands {
             Stands::Runs => {}
             Stands::Ended(End { at, up, how }) => {
                 if let How::RunEnd(ended) = how {
                     let at = no_later(Stamp { at: *at, boot: start.boot, up: *up }, now);
-                    batch.say(at, ended.into_event(&start.task, &start.run, &self.live.borrow()), None);
+                    batch.emit(at, ended.into_event(&start.task, &start.run, &self.live.borrow()), None);
                 }
             }
-            Stands::Vanished => batch.say(now, vanished(&start.task, &start.run, start.boot != now.boot), None),
+            Stands::Vanished => batch.emit(now, vanished(&start.task, &start.run, start.boot != now.boot), None),
         }
         let mark = Mark {
             task: start.task.clone(),
@@ -318,7 +318,7 @@ impl Reader {
         let text = format!("the run before it is still going on{how_long}: not started a second time (exec --lock)");
         let note =
             Note { code: "run_not_started".to_owned(), path: Some(task.to_string()), text, over: false, once: true };
-        batch.say(at, EventContent::Note(note), None);
+        batch.emit(at, EventContent::Note(note), None);
         batch.set_meta(key, since);
         self.put(&batch)
     }
@@ -330,7 +330,7 @@ impl Reader {
                 let now = boot::stamp(self.clock.now());
                 let run = key.trim_start_matches(MARK);
                 let mut batch = Batch::default();
-                batch.say(now, vanished(&mark.task, run, mark.boot != now.boot), None);
+                batch.emit(now, vanished(&mark.task, run, mark.boot != now.boot), None);
                 let ended = Mark { ended: true, ..mark.clone() };
                 batch.set_meta(key.clone(), serde_json::to_string(&ended).unwrap_or_default());
                 self.put(&batch)?;
@@ -440,7 +440,7 @@ impl RunEnd {
         let output = BASE64.decode(&self.output).unwrap_or_default();
         let redactor = Redactor::new(live.files.redact.clone());
         let manner = TextOptions { encoding: live.files.encoding, ignore: &[], redactor: &redactor };
-        let said = text::say(Bytes { head: &output, from_start: true, ..Bytes::default() }, None, manner);
+        let said = text::clean_text(Bytes { head: &output, from_start: true, ..Bytes::default() }, None, manner);
         let is_good = is_good_end(self.exit, self.signal);
         EventContent::RunEnded {
             task: task.clone(),

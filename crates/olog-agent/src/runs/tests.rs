@@ -45,7 +45,7 @@ impl World {
 
     /// What the spool has, shortened: kind, minutes after [`T`], exit code.
     fn look(&self) -> Vec<String> {
-        while !self.reader.look().unwrap().is_all {}
+        while !self.reader.inspect().unwrap().is_all {}
         self.spooled()
     }
 
@@ -227,10 +227,10 @@ fn a_full_spool_leaves_the_runs_in_their_files() {
     let mut fill = crate::spool::Batch::default();
     let stamp = boot::stamp(Timestamp(T));
     let what = || olog_proto::EventContent::RunStarted { task: "fill".parse().unwrap(), run: "x".repeat(1000) };
-    (0..1100).for_each(|_| fill.say(stamp, what(), None));
+    (0..1100).for_each(|_| fill.emit(stamp, what(), None));
     let n = world.reader.spool.put(&fill).unwrap();
     world.begin(1).end(&end(1, 2)).unwrap();
-    world.reader.look().unwrap();
+    world.reader.inspect().unwrap();
     assert_eq!((world.reader.spool.last(), world.n_files()), (n, 1));
     world.reader.spool.release(n).unwrap();
     assert_eq!(world.look(), ["t1 started 1", "t1 ended 2 Some(2) "]);

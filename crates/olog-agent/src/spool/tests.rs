@@ -120,7 +120,7 @@ fn what_can_be_read_of_a_damaged_spool_is_carried_over() {
     let spool = open(&place, 1);
     let id = spool.folder(b"/a", 5, 6, |_| false).unwrap().id;
     let mut batch = Batch::default();
-    batch.say(stamp(), EventContent::Note(note("kept")), None);
+    batch.emit(stamp(), EventContent::Note(note("kept")), None);
     batch.remember(FileKey { folder: id, name: b"x.err".to_vec() }, memory(4));
     spool.put(&batch).unwrap();
     spool.set_meta("scanned:/a", "yes").unwrap();
@@ -176,7 +176,7 @@ proptest! {
                         let text = format!("{i} {j}");
                         model.last += 1;
                         model.held.push((model.last, text.clone()));
-                        batch.say(stamp(), EventContent::Note(note(&text)), None);
+                        batch.emit(stamp(), EventContent::Note(note(&text)), None);
                     }
                     prop_assert_eq!(spool.put(&batch).unwrap(), model.last);
                 }

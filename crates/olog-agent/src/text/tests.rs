@@ -11,7 +11,7 @@ fn manner(redactor: &Redactor) -> TextOptions<'_> {
 }
 
 fn whole(bytes: &[u8]) -> CleanText {
-    say(Bytes { head: bytes, from_start: true, ..Bytes::default() }, None, manner(&Redactor::default()))
+    clean_text(Bytes { head: bytes, from_start: true, ..Bytes::default() }, None, manner(&Redactor::default()))
 }
 
 #[track_caller]
@@ -64,7 +64,7 @@ fn text_in_the_code_pages_of_others_is_read_as_it_was_written() {
         check(&bytes, text);
         let redactor = Redactor::default();
         let with = TextOptions { encoding: Some(encoding), ..manner(&redactor) };
-        let said = say(Bytes { head: &bytes, from_start: true, ..Bytes::default() }, None, with);
+        let said = clean_text(Bytes { head: &bytes, from_start: true, ..Bytes::default() }, None, with);
         assert_eq!((said.excerpt.head(), said.encoding), (text, Some(encoding)));
     }
 }
@@ -75,9 +75,9 @@ fn utf_8_that_is_named_is_always_utf_8() {
     let with = TextOptions { encoding: Some(UTF_8), ..manner(&redactor) };
     let gbk = GBK.encode("磁盘空间不足").0;
     for kept in [None, Some(GBK)] {
-        let said = say(Bytes { head: &gbk, from_start: true, ..Bytes::default() }, kept, with);
+        let said = clean_text(Bytes { head: &gbk, from_start: true, ..Bytes::default() }, kept, with);
         assert_eq!(said.encoding, Some(UTF_8));
-        let said = say(Bytes { head: "磁盘满".as_bytes(), ..Bytes::default() }, kept, with);
+        let said = clean_text(Bytes { head: "磁盘满".as_bytes(), ..Bytes::default() }, kept, with);
         assert_eq!((said.excerpt.head(), said.encoding), ("磁盘满", Some(UTF_8)));
     }
 }
@@ -91,7 +91,7 @@ fn a_window_that_begins_inside_a_character_is_read_in_the_encoding_of_the_rest()
         let bytes = encoding.encode(&chinese).0;
         for start in 0..steps {
             let bytes = Bytes { head: &plain, between: 70_000, tail: &bytes[start..], from_start: true, before: &[] };
-            let said = say(bytes, None, manner(&redactor));
+            let said = clean_text(bytes, None, manner(&redactor));
             assert!(
                 said.excerpt.tail().ends_with("最后：磁盘空间不足"),
                 "{encoding:?} {start}: {}",
@@ -105,7 +105,8 @@ fn a_window_that_begins_inside_a_character_is_read_in_the_encoding_of_the_rest()
 #[test]
 fn a_string_for_the_terminal_that_never_ends_is_text_and_costs_no_second_look() {
     let many = b"\x1b]x ".repeat(20_000);
-    let said = say(Bytes { head: &many, from_start: true, ..Bytes::default() }, None, manner(&Redactor::default()));
+    let said =
+        clean_text(Bytes { head: &many, from_start: true, ..Bytes::default() }, None, manner(&Redactor::default()));
     assert!(said.excerpt.head().starts_with("x x x"));
     check(b"\x1b]0;a\x1b[1mtitle\x07b", "0;atitleb");
 }
@@ -114,7 +115,7 @@ fn a_string_for_the_terminal_that_never_ends_is_text_and_costs_no_second_look() 
 fn the_configured_encoding_is_believed_if_it_decodes() {
     let redactor = Redactor::default();
     let with = TextOptions { encoding: Some(encoding_rs::WINDOWS_1252), ..manner(&redactor) };
-    let said = say(Bytes { head: b"caf\xe9", from_start: true, ..Bytes::default() }, None, with);
+    let said = clean_text(Bytes { head: b"caf\xe9", from_start: true, ..Bytes::default() }, None, with);
     assert_eq!((said.excerpt.head(), said.encoding), ("café", Some(encoding_rs::WINDOWS_1252)));
     let with = TextOptions { encoding: Some(GBK), ..manner(&redactor) };
     assert_eq!(decide("好".as_bytes(), Cut::default(), with.encoding), Some(UTF_8));
@@ -125,7 +126,7 @@ fn the_encoding_is_kept_for_what_is_appended() {
     let start = whole(&GBK.encode("磁盘空间不足\n").0);
     let more = GBK.encode("好\n").0.into_owned();
     let redactor = Redactor::default();
-    let said = say(Bytes { head: &more, ..Bytes::default() }, start.encoding, manner(&redactor));
+    let said = clean_text(Bytes { head: &more, ..Bytes::default() }, start.encoding, manner(&redactor));
     assert_eq!(said.excerpt.head(), "好");
     assert_eq!(whole(b"plain\n").encoding, None);
 }
@@ -156,7 +157,8 @@ fn ignored_lines_say_nothing() {
     let redactor = Redactor::default();
     let ignore = [Regex::new("DeprecationWarning").unwrap(), Regex::new("^DEBUG").unwrap()];
     let with = TextOptions { ignore: &ignore, ..manner(&redactor) };
-    let say = |text: &str| say(Bytes { head: text.as_bytes(), from_start: true, ..Bytes::default() }, None, with);
+    let say =
+        |text: &str| clean_text(Bytes { head: text.as_bytes(), from_start: true, ..Bytes::default() }, None, with);
     assert!(say("DEBUG a\nx DeprecationWarning\n").is_blank());
     assert_eq!(say("DEBUG a\nreal\nnot DEBUG\n").excerpt.head(), "real\nnot DEBUG");
 }
@@ -177,7 +179,7 @@ fn an_excerpt_of_two_windows_has_both_ends() {
     tail.remove(0);
     let redactor = Redactor::default();
     let bytes = Bytes { head: &head, between: 1_000_000, tail: &tail, from_start: true, before: &[] };
-    let said = say(bytes, None, manner(&redactor));
+    let said = clean_text(bytes, None, manner(&redactor));
     assert_eq!(said.excerpt.head(), "头".repeat(EXCERPT_END));
     assert_eq!(said.excerpt.tail(), "尾".repeat(EXCERPT_END));
     assert!(said.excerpt.left_out() >= 1_000_000);
@@ -204,7 +206,7 @@ proptest! {
     ) {
         let redactor = Redactor::default();
         let tail = if between == 0 { Vec::new() } else { tail };
-        let said = say(Bytes { head: &head, between, tail: &tail, from_start, before: &tail }, kept, manner(&redactor));
+        let said = clean_text(Bytes { head: &head, between, tail: &tail, from_start, before: &tail }, kept, manner(&redactor));
         let (h, t) = (said.excerpt.head().chars().count(), said.excerpt.tail().chars().count());
         let bound = if said.excerpt.left_out() == 0 { EXCERPT_WHOLE } else { EXCERPT_END };
         prop_assert!(h <= bound && t <= EXCERPT_END);
@@ -220,7 +222,7 @@ proptest! {
         let redactor = Redactor::default();
         let bytes = Bytes { head: &bytes[..a], between: (b - a) as u64, tail: &bytes[b..], from_start: true, before: &[] };
         prop_assume!(b > a);
-        let said = say(bytes, Some(UTF_8), manner(&redactor));
+        let said = clean_text(bytes, Some(UTF_8), manner(&redactor));
         let broken = format!("{}{}", said.excerpt.head(), said.excerpt.tail()).contains('\u{fffd}');
         prop_assert!(!broken);
     }

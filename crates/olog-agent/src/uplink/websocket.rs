@@ -22,7 +22,7 @@ pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     accept_hdr_async(stream, echo).await
 }
 
-pub(crate) async fn say<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, text: String) {
+pub(crate) async fn send<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, text: String) {
     socket.send(Message::text(text)).await.unwrap();
 }
 

@@ -84,7 +84,7 @@ pub fn first_mistake(source: &ConfigFiles, invalid: &Invalid) -> String {
 }
 
 /// Tells why the hub is down. `loaded` is the configuration as it is now.
-pub async fn tell(source: &ConfigFiles, loaded: Result<Config, Invalid>, clock: Clock) -> Exit {
+pub async fn notify(source: &ConfigFiles, loaded: Result<Config, Invalid>, clock: Clock) -> Exit {
     let state_dir = Config::places(source).state_dir;
     if let Ok(config) = &loaded
         && std::os::unix::net::UnixStream::connect(&config.boot.socket).is_ok()
@@ -221,7 +221,7 @@ async fn send(
 
 fn in_words(channel: &Channel, live: &ReloadableConfig, cause: &Cause, now: Timestamp) -> Message {
     let args = [("code", cause.how.clone()), ("text", cause.text.clone())];
-    let notice = apply::affair(None, SystemCode::HubDown, &args, now);
+    let notice = apply::system_notice(None, SystemCode::HubDown, &args, now);
     let context = Context {
         language: live.language,
         timezone: live.timezone,

@@ -98,7 +98,7 @@ pub fn run(runtime: &Runtime, source: &ConfigFiles, api_url: Option<String>) -> 
     match set_up(runtime, source, api_url, &mut asker) {
         Ok(exit) => exit,
         Err(error) => {
-            say(&format!("olog-hub: {}", error.words(&asker.say)));
+            print_lines(&format!("olog-hub: {}", error.words(&asker.say)));
             if matches!(error, SetupError::Before(_) | SetupError::Invalid(_)) { Exit::Config } else { Exit::Failed }
         }
     }
@@ -122,7 +122,7 @@ fn set_up(
     }
     asker.say.language = phone.language;
     ask_for_language(asker, &mut phone)?;
-    say(&asker.t("setup-begin", &[("file", shown(&place.file()).into())]));
+    print_lines(&asker.t("setup-begin", &[("file", shown(&place.file()).into())]));
     ask_for_place(asker, &mut phone, &below)?;
     ask_for_phone(asker, &mut phone, &place)?;
 
@@ -170,13 +170,13 @@ fn ask_for_language(asker: &mut Asker, phone: &mut Phone) -> Result<(), SetupErr
 fn ask_for_place(asker: &mut Asker, phone: &mut Phone, below: &Config) -> Result<(), SetupError> {
     let mut zone = phone.timezone;
     if phone.language == Language::ZhCn && config::is_utc(zone) && !phone.zone_is_set {
-        say(&asker.t("setup-zone-utc", &[]));
+        print_lines(&asker.t("setup-zone-utc", &[]));
         zone = Tz::Asia__Shanghai;
     }
     let expected = asker.t("setup-zone-expected", &[]);
     phone.timezone =
         asker.ask(&asker.t("setup-zone", &[]), Some(zone.name()), |text| text.parse().map_err(|_| expected.clone()))?;
-    say(&asker.t("setup-url-about", &[]));
+    print_lines(&asker.t("setup-url-about", &[]));
     let now = phone.public_url.clone().unwrap_or_else(|| "-".to_owned());
     let in_hub_toml = asker.t("setup-url-in-hub-toml", &[]);
     phone.public_url = asker.ask(&asker.t("setup-url", &[]), Some(&now), |text| match text {
@@ -189,7 +189,7 @@ fn ask_for_place(asker: &mut Asker, phone: &mut Phone, below: &Config) -> Result
 
 /// One of two ways, by number.
 fn ask_for_one_of_two(asker: &mut Asker, about: &str, question: &str, is_second: bool) -> Result<bool, SetupError> {
-    say(&asker.t(about, &[]));
+    print_lines(&asker.t(about, &[]));
     let expected = asker.t("setup-one-or-two", &[]);
     Ok(asker.ask(&asker.t(question, &[]), Some(if is_second { "2" } else { "1" }), |text| match text {
         "1" => Ok(false),
@@ -240,7 +240,7 @@ fn try_it(runtime: &Runtime, config: &Config, channel: &str, speech: &Localizer)
         }
         Err(error) => return Err(error.into()),
         Ok(()) => {
-            say(&speech.word("setup-loaded"));
+            print_lines(&speech.word("setup-loaded"));
             let tested = runtime.block_on(channel_test::send(&client, channel))?;
             report(channel_test::words(speech, channel, &tested).trim_end());
             if channel_test::is_accepted(&tested) { Exit::Ok } else { Exit::Failed }
@@ -261,7 +261,7 @@ fn try_it(runtime: &Runtime, config: &Config, channel: &str, speech: &Localizer)
 }
 
 /// For the person.
-fn say(words: &str) {
+fn print_lines(words: &str) {
     if writeln!(io::stderr(), "{words}").is_err() {
         // There is nobody to tell it to.
     }
@@ -270,7 +270,7 @@ fn say(words: &str) {
 /// Results, which a program may read.
 fn report(words: &str) {
     if writeln!(io::stdout(), "{words}").is_err() {
-        say(words);
+        print_lines(words);
     }
 }
 

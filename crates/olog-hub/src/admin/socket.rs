@@ -154,14 +154,14 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
 
 impl Verbs {
     /// What speaks to whoever asks: the hub's language and time zone.
-    fn say(&self) -> Localizer {
+    fn localizer(&self) -> Localizer {
         let rules = self.rules.borrow();
         Localizer { language: rules.language, timezone: rules.timezone, now: self.clock.now() }
     }
 
     /// Why something is not done, in the hub's language.
     fn refusal(&self, status: StatusCode, key: &str, args: &[Arg<'_>]) -> Problem {
-        Problem::new(status, self.say().text(key, args))
+        Problem::new(status, self.localizer().text(key, args))
     }
 }
 

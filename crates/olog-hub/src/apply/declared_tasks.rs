@@ -75,7 +75,7 @@ pub fn apply_to(tx: &mut Tx<'_>, rules: &LivePolicy, device: DeviceId, now: Time
 }
 
 /// Has all that is expected looked at, if the time zone or the reports are others than they were.
-pub fn measure(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
+pub fn recheck_if_calendar_changed(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
     let report = rules.expect.report.as_ref().map(ToString::to_string).unwrap_or_default();
     let measure = format!("{}; {report}", rules.expect.zone.name());
     if settings::get(tx, MEASURE)?.is_none_or(|was| was != measure) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use olog_proto::Timestamp;
 use olog_push::SystemCode;
 
-use super::{LivePolicy, affair, tell};
+use super::{LivePolicy, enqueue_notice, system_notice};
 use crate::rules::ghosts;
 use crate::store::{StoreError, Tx, settings, tasks};
 
@@ -40,7 +40,7 @@ pub fn propose(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<bo
         what.push_str(", …");
     }
     let args = [("n", pairs.len().to_string()), ("what", what), ("command", command)];
-    tell(tx, rules, &affair(None, SystemCode::GhostTasks, &args, now), now)?;
+    enqueue_notice(tx, rules, &system_notice(None, SystemCode::GhostTasks, &args, now), now)?;
     Ok(true)
 }
 

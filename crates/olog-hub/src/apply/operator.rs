@@ -114,7 +114,7 @@ pub fn forget(
             incidents::end_of_task(tx, id, now, "forgotten")?;
             (task.facts, task.expect) = (TaskFacts::default(), Facts::forgotten(now));
             apply::task(tx, rules, &device, &mut task, now)?;
-            tasks::unknow(tx, id)?;
+            tasks::clear_reported(tx, id)?;
             Ok(Forgotten::Yes)
         }
         Some(_) => Ok(Forgotten::Declared),

@@ -20,7 +20,7 @@ const PAGE: u32 = 200;
 
 /// Puts a notice into the outbox of every channel that wants it, unless a silence holds it back. `of`: the errors that it
 /// tells of, all of them.
-pub(super) fn tell(
+pub(super) fn enqueue_or_hold(
     tx: &mut Tx<'_>,
     rules: &LivePolicy,
     notice: &Notice,

@@ -7,7 +7,7 @@
 use olog_proto::Timestamp;
 use olog_push::SystemCode;
 
-use super::{LivePolicy, affair, tell};
+use super::{LivePolicy, enqueue_notice, system_notice};
 use crate::journal::LogEntry;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::set_aside::{self, Released};
@@ -30,9 +30,9 @@ pub fn tell_set_aside(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Re
     tx.note(LogEntry::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(NAME));
     let what = format!("{} {}", first.kind, first.name);
     let args = [("n", n.to_string()), ("what", what), ("why", first.why)];
-    let mut notice = affair(None, SystemCode::ValuesUnreadable, &args, now);
+    let mut notice = system_notice(None, SystemCode::ValuesUnreadable, &args, now);
     notice.incident = Some(number);
-    tell(tx, rules, &notice, now)?;
+    enqueue_notice(tx, rules, &notice, now)?;
     Ok(true)
 }
 

@@ -84,7 +84,7 @@ pub(super) async fn join_link(hub: &Context<'_>, request: LinkRequest) -> VerbRe
     let answer: LinkAnswer = hub.client.post("/join-link", &request).await?;
     answer.word.iter().for_each(|word| complain(word));
     if !request.local || io::stdout().is_terminal() {
-        let until = hub.say.span(i64::try_from(request.expires).unwrap_or(i64::MAX).saturating_mul(1000));
+        let until = hub.say.duration(i64::try_from(request.expires).unwrap_or(i64::MAX).saturating_mul(1000));
         let how = if request.local { "cli-link-local" } else { "cli-link" };
         let uses = usize::try_from(request.uses).unwrap_or(usize::MAX);
         complain(&hub.t(how, &[text("span", until), super::words::number("uses", uses)]));

@@ -47,7 +47,7 @@ impl Import {
         if let Some(token) = &imported.token {
             draft = draft.secret(TOKEN_FILE, token.clone());
         }
-        let tried = read_draft(source, &draft, |table| Config::take(table, source.folder()));
+        let tried = read_draft(source, &draft, |table| Config::parse(table, source.folder()));
         if !self.write {
             if let Err(invalid) = tried {
                 complain(&format!("{invalid}"));

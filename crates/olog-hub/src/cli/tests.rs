@@ -85,7 +85,7 @@ struct Running {
 async fn running(more: &str, n_open: usize) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n{more}\n[tls]\nmode = 'off'\n", dir.path());
-    let config = read_text("hub.toml", &text, |table| Config::take(table, dir.path())).unwrap();
+    let config = read_text("hub.toml", &text, |table| Config::parse(table, dir.path())).unwrap();
     let (now, client) = (Timestamp(1_800_000_000_000), Client::new("olog-hub", config.boot.socket.clone()));
     let (store, _) = crate::store::Store::open(&config.boot.store, now).await.unwrap();
     let begin = move |tx: &mut crate::store::Tx<'_>| {

@@ -5,7 +5,7 @@ use olog_daemon::config::read_text;
 use super::*;
 
 fn typed(text: &str) -> Result<Config, Vec<String>> {
-    read_text("hub.toml", text, |table| take::config(table, Path::new("/etc/olog")))
+    read_text("hub.toml", text, |table| parse::config(table, Path::new("/etc/olog")))
         .map_err(|Invalid(findings)| findings.iter().map(ToString::to_string).collect())
 }
 
@@ -111,7 +111,7 @@ fn every_key_of_the_contract_is_known() {
 fn every_row_of_the_registry_is_read() {
     let unread = |text: &str| {
         let read = read_text("hub.toml", text, |root| {
-            take::config(root, Path::new("/"));
+            parse::config(root, Path::new("/"));
             root.unread()
         });
         read.unwrap()

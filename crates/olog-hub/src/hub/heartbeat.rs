@@ -186,9 +186,9 @@ impl HeartbeatWorker {
             let begin = Begin { subject: Subject::Hub, device: None, task: None, name: NAME, at: now };
             let number = incidents::begin(tx, &begin, &serde_json::json!({}))?;
             tx.note(LogEntry::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(NAME));
-            let mut notice = apply::affair(None, SystemCode::WatchdogFailing, &args, now);
+            let mut notice = apply::system_notice(None, SystemCode::WatchdogFailing, &args, now);
             notice.incident = Some(number);
-            apply::tell(tx, &rules, &notice, now)
+            apply::enqueue_notice(tx, &rules, &notice, now)
         });
         told.await.inspect(|()| self.outbox.ring())
     }
@@ -202,9 +202,9 @@ impl HeartbeatWorker {
             incidents::end(tx, number, now, ground)?;
             tx.note(LogEntry::new("incident over").incident(number).about(Subject::Hub.as_str()).why(ground));
             let Some(host) = host.clone() else { return Ok(()) };
-            let mut notice = apply::affair(None, SystemCode::WatchdogBack, &[("host", host)], now);
+            let mut notice = apply::system_notice(None, SystemCode::WatchdogBack, &[("host", host)], now);
             notice.incident = Some(number);
-            apply::tell(tx, &rules, &notice, now)
+            apply::enqueue_notice(tx, &rules, &notice, now)
         });
         told.await.inspect(|()| self.outbox.ring())
     }

@@ -139,8 +139,8 @@ impl Owner {
         tracing::error!(findings, n, "the changed configuration is refused; the old one stays in force");
         let rules = self.published.rules.borrow().clone();
         let args = [("findings", findings.clone()), ("n", n.to_string())];
-        let notice = apply::affair(None, SystemCode::ConfigRefused, &args, now);
-        match self.store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await {
+        let notice = apply::system_notice(None, SystemCode::ConfigRefused, &args, now);
+        match self.store.write(move |tx| apply::enqueue_notice(tx, &rules, &notice, now)).await {
             Ok(()) => bells.outbox.ring(),
             Err(error) => tracing::error!(%error, "that the configuration was refused is not told"),
         }

@@ -94,7 +94,7 @@ impl Ingest {
         let written = self.store.write(move |tx| {
             let own = devices::legacy_by_own_name(tx, name.as_str())?;
             let device = own.map_or_else(|| devices::by_name(tx, name.as_str()), |own| Ok(Some(own)))?;
-            tell(tx, &rules, (device.as_ref(), &name), &address, &trouble, now)
+            enqueue_trouble(tx, &rules, (device.as_ref(), &name), &address, &trouble, now)
         });
         if let Err(error) = written.await {
             tracing::warn!(%error, "trouble of an old client was not recorded");
@@ -103,7 +103,7 @@ impl Ingest {
     }
 }
 
-fn tell(
+fn enqueue_trouble(
     tx: &mut Tx<'_>,
     rules: &LivePolicy,
     (device, name): (Option<&devices::Device>, &DeviceName),
@@ -126,7 +126,9 @@ fn tell(
     ];
     match device {
         Some(device) => note_begins(tx, rules, device, code, (SystemCode::LegacyClient, &args), now, now),
-        None => apply::tell(tx, rules, &apply::affair(None, SystemCode::LegacyClient, &args, now), now),
+        None => {
+            apply::enqueue_notice(tx, rules, &apply::system_notice(None, SystemCode::LegacyClient, &args, now), now)
+        }
     }
 }
 
@@ -137,15 +139,15 @@ fn connect_legacy(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> 
         Admitted::NameTaken(holder) => {
             let holder = devices::get(tx, holder)?;
             let address = start.peer.to_string();
-            tell(tx, rules, (holder.as_ref(), &start.name), &address, &LegacyTrouble::NameTaken, start.now)?;
+            enqueue_trouble(tx, rules, (holder.as_ref(), &start.name), &address, &LegacyTrouble::NameTaken, start.now)?;
             return Ok(LegacyConnected::NameTaken);
         }
         Admitted::Pending { is_new } => {
             if is_new {
                 tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
                 let devices = [("devices", start.name.to_string())];
-                let notice = apply::affair(None, SystemCode::PendingDevices, &devices, start.now);
-                apply::tell(tx, rules, &notice, start.now)?;
+                let notice = apply::system_notice(None, SystemCode::PendingDevices, &devices, start.now);
+                apply::enqueue_notice(tx, rules, &notice, start.now)?;
             }
             return Ok(LegacyConnected::Pending);
         }

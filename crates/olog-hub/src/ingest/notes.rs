@@ -26,7 +26,12 @@ pub(super) fn take_note(
         if note.code == "epoch_renewed" {
             return Ok(());
         }
-        return apply::tell(tx, rules, &apply::affair(Some(device), SystemCode::AgentNote, &args, at), now);
+        return apply::enqueue_notice(
+            tx,
+            rules,
+            &apply::system_notice(Some(device), SystemCode::AgentNote, &args, at),
+            now,
+        );
     }
     let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
     if !note.over {
@@ -36,9 +41,9 @@ pub(super) fn take_note(
         incidents::end(tx, number, at, "over")?;
         let line = LogEntry::new("incident over").incident(number).about(Subject::Note.as_str());
         tx.note(line.device(&device.name).why(name));
-        let mut notice = apply::affair(Some(device), SystemCode::AgentNoteOver, &args, at);
+        let mut notice = apply::system_notice(Some(device), SystemCode::AgentNoteOver, &args, at);
         notice.incident = Some(number);
-        apply::tell(tx, rules, &notice, now)?;
+        apply::enqueue_notice(tx, rules, &notice, now)?;
     }
     Ok(())
 }
@@ -61,7 +66,7 @@ pub(super) fn note_begins(
     let number = incidents::begin(tx, &begin, &serde_json::json!({ "text": text }))?;
     let line = LogEntry::new("incident begun").incident(number).about(Subject::Note.as_str());
     tx.note(line.device(&device.name).why(name));
-    let mut notice = apply::affair(Some(device), code, args, at);
+    let mut notice = apply::system_notice(Some(device), code, args, at);
     notice.incident = Some(number);
-    apply::tell(tx, rules, &notice, now)
+    apply::enqueue_notice(tx, rules, &notice, now)
 }

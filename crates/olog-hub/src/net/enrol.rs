@@ -168,7 +168,7 @@ impl Enrol {
                 enrolment::add_link(tx, &hash, expires_at, request.uses.max(1), request.device.as_ref(), now)
             })
             .await?;
-        Ok(JoinLink { base, secret, hub: self.hub.print(), tls })
+        Ok(JoinLink { base, secret, hub: self.hub.fingerprint(), tls })
     }
 
     /// A device joins.
@@ -187,7 +187,7 @@ impl Enrol {
         match joined {
             Joined::Yes { device, name, replaced } => {
                 if replaced {
-                    self.sessions.kick(device);
+                    self.sessions.revoke(device);
                 }
                 tracing::info!(device = %name, %from, replaced, "a device joined");
                 metrics::counter!("olog_joined_total").increment(1);
@@ -246,7 +246,7 @@ impl Enrol {
     pub async fn forget(&self, who: &str) -> Result<(), EnrolError> {
         let (asked, now) = (who.to_owned(), self.clock.now());
         let device = done_or(self.store.write(move |tx| enrolment::forget(tx, &asked, now)).await?, who)?;
-        self.sessions.kick(device);
+        self.sessions.revoke(device);
         tracing::info!(device = who, "a device was forgotten");
         Ok(())
     }

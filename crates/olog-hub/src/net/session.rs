@@ -79,7 +79,7 @@ pub struct SessionContext {
 pub struct Refusals(Mutex<HashMap<(IpAddr, String), Instant>>);
 
 impl Refusals {
-    fn tell(&self, peer: IpAddr, why: &Refusal) {
+    fn log(&self, peer: IpAddr, why: &Refusal) {
         // That a device waits is told when it asks first; a hub that is busy tells of itself.
         if matches!(why, Refusal::Pending | Refusal::Busy { .. }) {
             return;
@@ -141,7 +141,7 @@ where
         Ok(end) => end,
         Err(end) => {
             if let End::Refused(why) = &end {
-                desk.refusals.tell(peer, why);
+                desk.refusals.log(peer, why);
             }
             end
         }

@@ -181,7 +181,7 @@ impl Sessions {
     }
 
     /// Ends the device's session at once: it was forgotten or replaced. To be called after the commit that says so.
-    pub fn kick(&self, device: DeviceId) {
+    pub fn revoke(&self, device: DeviceId) {
         let mut seats = self.seats();
         seats.n_kicks += 1;
         seats.kicks.push_front(device);
@@ -317,7 +317,7 @@ mod tests {
         sessions.ping(&[DeviceId(1), DeviceId(9)]);
         assert_eq!(one.seat().next_order().await, Order::Ping);
         sessions.ping(&[DeviceId(2)]);
-        sessions.kick(DeviceId(2));
+        sessions.revoke(DeviceId(2));
         assert_eq!(two.seat().next_order().await, Order::Revoked);
     }
 
@@ -325,7 +325,7 @@ mod tests {
     async fn a_device_forgotten_while_it_connects_is_cut_too() {
         let sessions = Sessions::new();
         let reservation = sessions.reservation();
-        sessions.kick(DeviceId(1));
+        sessions.revoke(DeviceId(1));
         let (place, _) = sessions.take(reservation, newcomer(1, 1), Timestamp(0));
         assert_eq!(place.seat().next_order().await, Order::Revoked);
         let (later, _) = take(&sessions, 1, 1, 0);

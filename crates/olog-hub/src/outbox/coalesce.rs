@@ -1,6 +1,6 @@
 //! Coalescing under load: keeps the memory and the number of messages of a storm small.
 //!
-//! A storm is more than [`MANY`] notifications each time a channel may send. The first message, and any message of at most that
+//! A storm is more than [`STORM_MIN`] notifications each time a channel may send. The first message, and any message of at most that
 //! many, goes at once. While each turn finds many, the next message waits, twice as long each time, at most [`WAIT`]`.1`. So a
 //! storm of a minute is a handful of messages and one of an hour two a minute, whatever the channel's rate allows.
 //!
@@ -15,7 +15,7 @@ use olog_push::{Content, Notice};
 use tokio::time::Instant;
 
 /// Things in one message that make it one of a storm.
-const MANY: usize = 20;
+const STORM_MIN: usize = 20;
 /// Between two messages of a storm, at first and at most: no first sign waits longer in a back-off either.
 const WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// When nothing of it has gone for this long, it is over.
@@ -34,7 +34,7 @@ pub(super) struct Coalesce(Option<(Instant, Duration)>);
 impl Coalesce {
     /// How long a message of `n` things has to wait now.
     pub(super) fn wait(&self, n: usize, now: Instant) -> Option<Duration> {
-        let (last, wait) = self.0.filter(|_| n > MANY)?;
+        let (last, wait) = self.0.filter(|_| n > STORM_MIN)?;
         let left = wait.saturating_sub(now.saturating_duration_since(last));
         (!left.is_zero()).then_some(left)
     }
@@ -42,7 +42,7 @@ impl Coalesce {
     /// A message of `n` things goes now.
     pub(super) fn goes(&mut self, n: usize, now: Instant) {
         let before = self.0.filter(|(last, _)| now.saturating_duration_since(*last) < CALM_AFTER);
-        if n > MANY {
+        if n > STORM_MIN {
             let wait = before.map_or(WAIT.0, |(_, wait)| wait.saturating_mul(2).min(WAIT.1));
             self.0 = Some((now, wait));
         } else {
@@ -61,7 +61,7 @@ pub(super) struct ShortTexts {
 
 impl ShortTexts {
     /// Takes from a notice what the message will not show; gives the bytes that it takes now, about.
-    pub(super) fn lighten(&mut self, notice: &mut Notice) -> usize {
+    pub(super) fn shrink(&mut self, notice: &mut Notice) -> usize {
         let incident = notice.incident;
         match &mut notice.content {
             Content::Error { excerpt, path, facts, .. } => {

@@ -115,7 +115,7 @@ pub(super) fn plan(call: &CallRecord, receivers: &[Receiver], known: &ChannelSta
         match result {
             CallResult::Form => {}
             CallResult::Works => {
-                facts = facts.well();
+                facts = facts.after_success();
                 if let Some(number) = known.incident {
                     incident = IncidentChange::End { number, failing_at: known.facts.failing_at };
                 }
@@ -244,11 +244,11 @@ impl CallRecord {
             CallResult::Works if !left.iter().any(was_named) => (first.place.max(RetryTier::After), None),
             CallResult::Works => (first.place.max(RetryTier::After), own_back_off),
             CallResult::Form if n == 1 => return RowsPlan::Done(RowEnd::Refused),
-            CallResult::Form => (first.place.max(RetryTier::After).further(n), None),
+            CallResult::Form => (first.place.max(RetryTier::After).next_tier(n), None),
             CallResult::Fails { cause: FailureCause::Unknown, .. } => match first.place {
                 RetryTier::Fresh => (RetryTier::After, None),
                 RetryTier::Alone => (RetryTier::Alone, own_back_off),
-                suspect if before.failing_at.is_none() => (suspect.further(n), None),
+                suspect if before.failing_at.is_none() => (suspect.next_tier(n), None),
                 suspect => (suspect, None),
             },
             CallResult::Fails { .. } => (first.place, None),

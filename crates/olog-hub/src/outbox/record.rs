@@ -55,7 +55,12 @@ pub(super) fn record(
     let mut notices = 0;
     for (receiver, answer) in &plan.set_aside {
         let args = [("channel", channel.name.clone()), ("receiver", receiver.clone()), ("answer", answer.clone())];
-        apply::tell(tx, rules, &apply::affair(None, SystemCode::ReceiverRefused, &args, call.done_at), call.done_at)?;
+        apply::enqueue_notice(
+            tx,
+            rules,
+            &apply::system_notice(None, SystemCode::ReceiverRefused, &args, call.done_at),
+            call.done_at,
+        )?;
         notices += 1;
     }
     notices += match &plan.incident {
@@ -132,7 +137,7 @@ fn begin(
     let begun = LogEntry::new("incident begun").incident(number).about(Subject::Channel.as_str());
     tx.note(begun.channel(&channel.name).why(answer));
     let args = [("channel", channel.name.clone()), ("answer", answer.to_owned())];
-    let mut notice = apply::affair(None, SystemCode::ChannelFailing, &args, at);
+    let mut notice = apply::system_notice(None, SystemCode::ChannelFailing, &args, at);
     notice.incident = Some(number);
     // Through itself it would come when it is over: then its end is what has to be told.
     let wants = |other: &&std::sync::Arc<Channel>| other.name != channel.name && other.wants(Kind::System, None, None);
@@ -154,8 +159,8 @@ fn end(
     tx.note(over.channel(&channel.name).why("accepted"));
     let since = failing_at.map_or_else(|| "none".to_owned(), |at| at.0.to_string());
     let args = [("channel", channel.name.clone()), ("since", since)];
-    let mut notice = apply::affair(None, SystemCode::ChannelBack, &args, at);
+    let mut notice = apply::system_notice(None, SystemCode::ChannelBack, &args, at);
     notice.incident = Some(number);
-    apply::tell(tx, rules, &notice, at)?;
+    apply::enqueue_notice(tx, rules, &notice, at)?;
     Ok(1)
 }

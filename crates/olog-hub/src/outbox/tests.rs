@@ -29,7 +29,7 @@ struct Bench {
 
 fn rules(tables: &[String]) -> Arc<LivePolicy> {
     let read = olog_daemon::config::read_text("hub.toml", &tables.join("\n"), |table| {
-        crate::config::Config::take(table, std::path::Path::new("/"))
+        crate::config::Config::parse(table, std::path::Path::new("/"))
     });
     Arc::new(LivePolicy { channels: read.unwrap().live.channels.clone(), ..LivePolicy::default() })
 }
@@ -80,7 +80,7 @@ impl Bench {
 
     async fn tell_of(&self, notice: Notice, now: Timestamp) {
         let rules = self.rules.borrow().clone();
-        self.store.store.write(move |tx| apply::tell(tx, &rules, &notice, now)).await.unwrap();
+        self.store.store.write(move |tx| apply::enqueue_notice(tx, &rules, &notice, now)).await.unwrap();
         self.bell.ring();
     }
 
@@ -297,7 +297,7 @@ async fn a_wait_that_the_service_named_is_not_cut() {
         let step = move |tx: &mut Tx<'_>| {
             let before = outbox::channel(tx, "me")?;
             outbox::set_channel(tx, "me", &ChannelFacts { config: before.config, ..facts.clone() })?;
-            apply::tell(tx, &rules, &error("nginx"), NOW)?;
+            apply::enqueue_notice(tx, &rules, &error("nginx"), NOW)?;
             claim::claim(tx, &rules, &channel, "somebody", NOW)
         };
         let Claim::Nothing(at) = bench.store.store.write(step).await.unwrap() else { panic!("it was claimed") };

@@ -139,13 +139,13 @@ impl Budget {
     }
 
     /// Messages that may still be sent.
-    pub fn left(&self) -> u64 {
+    pub fn remaining(&self) -> u64 {
         self.per_day().saturating_sub(self.used())
     }
 
     /// May it begin a message of its own now, of a device that no message of this day told of?
     pub fn allows(&self, urgency: Urgency) -> bool {
-        self.left() >= self.needs(urgency)
+        self.remaining() >= self.needs(urgency)
     }
 
     /// When something of this device may begin a message, as far as is known now; not after `now`: at once.
@@ -176,7 +176,7 @@ impl Budget {
 
     /// When it may begin a message of its own, as far as is known now.
     pub fn allows_at(&self, urgency: Urgency) -> Timestamp {
-        let n = self.needs(urgency).saturating_sub(self.left());
+        let n = self.needs(urgency).saturating_sub(self.remaining());
         if n == 0 { self.now } else { self.comes_back(n).unwrap_or(self.now.plus(CALL_MAX)) }
     }
 
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_slot_comes_back_when_its_message_is_a_day_old() {
         let full = budget(10, 10, false);
-        assert_eq!((full.used(), full.left()), (10, 0));
+        assert_eq!((full.used(), full.remaining()), (10, 0));
         let oldest = NOW.plus(-9 * HOUR);
         assert_eq!(full.next_at(), Some(oldest.plus(WINDOW)));
         assert_eq!(full.allows_at(Urgency::Report), oldest.plus(WINDOW));

@@ -37,9 +37,9 @@ mod tests;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 /// Without a schedule, at least this long.
-const UNSCHEDULED: i64 = 26 * HOUR;
+const MIN_WINDOW_NO_SCHEDULE: i64 = 26 * HOUR;
 /// A run may be this much before its time: clocks are not that exact.
-const EARLY: i64 = MINUTE;
+const EARLY_TOLERANCE: i64 = MINUTE;
 /// What fell due while its device was away has at least this long after its return.
 const AFTER_RETURN: i64 = 10 * MINUTE;
 /// Runs that are counted as missed.
@@ -235,7 +235,7 @@ impl Facts {
     }
 
     /// Time has passed, the device is here and the hub has all that it held.
-    pub fn look(
+    pub fn check(
         &mut self,
         now: Timestamp,
         known: &TaskContext<'_>,
@@ -245,7 +245,7 @@ impl Facts {
         if let Some(at) = self.running.vanished(now) {
             out.push(ExpectationEffect::RunVanished { at });
         }
-        if let Some((since, usual)) = self.running.tell(now) {
+        if let Some((since, usual)) = self.running.overdue(now) {
             let content = Content::TaskRuns { since, usual };
             out.push(ExpectationEffect::Notify { kind: Kind::Lost, number: None, at: now, content });
         }
@@ -475,7 +475,7 @@ impl Facts {
             Plan::EachReport if known.is_alarm => None,
             Plan::EachReport => {
                 let at = since.max(self.seen_at(known).unwrap_or(since));
-                let at = at.plus(window(policy, at).max(UNSCHEDULED));
+                let at = at.plus(window(policy, at).max(MIN_WINDOW_NO_SCHEDULE));
                 Some(Due { at, late_at: at })
             }
         }
@@ -583,7 +583,7 @@ fn slot(schedule: &Schedule, zone: Tz, seen: Option<Timestamp>, since: Timestamp
     let Some(seen) = seen else { return first };
     let next = schedule.next_after(seen, zone)?;
     let after_next = schedule.next_after(next, zone)?;
-    let early = EARLY.min(after_next.since(next) / 2);
+    let early = EARLY_TOLERANCE.min(after_next.since(next) / 2);
     let slot = if next.since(seen) <= early { after_next } else { next };
     first.map(|first| first.max(slot))
 }

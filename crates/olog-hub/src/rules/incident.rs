@@ -305,14 +305,14 @@ impl TaskFacts {
         let mut facts = Days::clone(&self.days);
         facts.carry(day_of(now, policy.zone), self.state());
         if let Some(since) = missing_since {
-            facts.span(day_of(since, policy.zone), day_of(now, policy.zone), State::Lost);
+            facts.fill(day_of(since, policy.zone), day_of(now, policy.zone), State::Lost);
         }
         facts.strip(day_of(now, policy.zone), State::Ok, self.is_alarm())
     }
 
     /// It did not come in all that time.
     pub fn was_missing(&mut self, from: Timestamp, to: Timestamp, policy: &AlertPolicy) {
-        self.days.span(day_of(from, policy.zone), day_of(to, policy.zone), State::Lost);
+        self.days.fill(day_of(from, policy.zone), day_of(to, policy.zone), State::Lost);
     }
 
     /// The run that showed last that it is well: when it began, if that is known, and ended. Nothing after an error.

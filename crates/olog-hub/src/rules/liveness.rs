@@ -177,7 +177,7 @@ impl LivenessTracker {
     }
 
     /// The hub could not have heard anybody until now: every device has its time anew.
-    pub fn grace_anew(&mut self, now: Timestamp) {
+    pub fn reset_timeouts(&mut self, now: Timestamp) {
         self.grace_from = self.grace_from.max(now);
         self.asked = None;
     }

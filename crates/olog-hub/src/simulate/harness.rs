@@ -218,7 +218,7 @@ impl Harness {
         };
         harness.join_all(&scenario.devices).await?;
         harness.watchman.devices_are_known().await?;
-        harness.look().await?;
+        harness.run_due().await?;
         Ok(harness)
     }
 
@@ -278,16 +278,16 @@ impl Harness {
     }
 
     /// From now on people are told.
-    pub(super) fn tell(&self) {
+    pub(super) fn enable_channels(&self) {
         self.in_force.send_replace(self.rules.clone());
     }
 
     /// The watchman and the reporter do what is due.
-    pub(super) async fn look(&mut self) -> Result<(), PlayError> {
+    pub(super) async fn run_due(&mut self) -> Result<(), PlayError> {
         self.watchman_next = self.watchman.do_what_is_due().await?;
         let now = self.now();
         while self.report_next.is_some_and(|next| next <= now) {
-            self.report_next = Some(self.reporter.look(now).await?);
+            self.report_next = Some(self.reporter.run_due(now).await?);
         }
         if self.give_up_next <= now {
             outbox::give_up(&self.store, &self.rules, now).await?;

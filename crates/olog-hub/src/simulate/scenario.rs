@@ -210,7 +210,7 @@ impl ScenarioFile {
             }
             match typed::object(line) {
                 Ok(object) if typed::is_head(&object) && script.lines.is_empty() => {
-                    match typed::take::<TypedHead>(object, typed::HEAD) {
+                    match typed::parse::<TypedHead>(object, typed::HEAD) {
                         Ok(head) => script.head = head,
                         Err(why) => mistakes.push(format!("{name}:{}: {why}", i + 1)),
                     }
@@ -245,7 +245,7 @@ impl ScenarioFile {
             mistakes.push(format!("{}:1: {why}", self.name));
         }
         for (number, object) in &self.lines {
-            let line = typed::take::<Typed>(object.clone(), typed::LINE).and_then(|typed| reader.line(typed));
+            let line = typed::parse::<Typed>(object.clone(), typed::LINE).and_then(|typed| reader.line(typed));
             if let Err(why) = line {
                 mistakes.push(format!("{}:{number}: {why}", self.name));
                 if mistakes.len() >= MISTAKES_MAX {

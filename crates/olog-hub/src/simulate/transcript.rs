@@ -189,7 +189,7 @@ impl Transcript {
             let facts = outbox::channel(tx, &channel.name)?;
             outbox::budget(tx, &channel, &facts, None, now)
         });
-        Ok(budget.await?.map(|budget| format!("{} of {} left", budget.left(), budget.per_day())))
+        Ok(budget.await?.map(|budget| format!("{} of {} left", budget.remaining(), budget.per_day())))
     }
 
     /// Why a notice waits.

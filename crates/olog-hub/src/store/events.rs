@@ -13,7 +13,7 @@ use super::{Insert, StoreError, Tx, Value};
 use crate::values;
 
 /// How many of the last numbers are compared with what comes again. Older ones are taken as known.
-pub const COMPARED: u64 = 10_000;
+pub const DIGESTS_KEPT: u64 = 10_000;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +168,7 @@ pub fn is_sweepable(tx: &mut Tx<'_>, at: Swept, before: Timestamp) -> Result<boo
         values![epoch.0, swept],
     )?;
     let is_old = next.map_or(Ok(false), |row| row.at(0).map(|at| at < before))?;
-    let compared = acked.saturating_sub(COMPARED);
+    let compared = acked.saturating_sub(DIGESTS_KEPT);
     Ok(is_old || first_number(tx, epoch)?.is_some_and(|first| first <= swept.min(compared)))
 }
 
@@ -178,7 +178,7 @@ fn first_number(tx: &mut Tx<'_>, epoch: EpochId) -> Result<Option<u64>, StoreErr
 }
 
 /// One step: of the first `limit` events of an epoch after what was swept, those that came before `before` go. Of the last
-/// [`COMPARED`] numbers their digests stay, for what may come again. True if there may be more.
+/// [`DIGESTS_KEPT`] numbers their digests stay, for what may come again. True if there may be more.
 ///
 /// Numbers are received in their order, so the old ones are the first: no index, no scan.
 pub fn sweep(tx: &mut Tx<'_>, at: Swept, before: Timestamp, limit: u32) -> Result<Option<Swept>, StoreError> {
@@ -197,7 +197,7 @@ pub fn sweep(tx: &mut Tx<'_>, at: Swept, before: Timestamp, limit: u32) -> Resul
         through = row.count(0)?;
     }
     // What fell out of the compared numbers since it lost its text goes now, a step at a time as well.
-    let compared = acked.saturating_sub(COMPARED).min(through);
+    let compared = acked.saturating_sub(DIGESTS_KEPT).min(through);
     let first = first_number(tx, epoch)?.unwrap_or(u64::MAX);
     let until = compared.min(first.saturating_add(u64::from(limit)));
     tx.execute("DELETE FROM events WHERE epoch_id = $1 AND n <= $2", values![epoch.0, until])?;

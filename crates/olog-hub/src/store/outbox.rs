@@ -50,7 +50,7 @@ pub enum RetryTier {
 }
 
 /// Rows that go together from [`RetryTier::Few`].
-const FEW: usize = 30;
+const RETRY_GROUP: usize = 30;
 
 impl RetryTier {
     fn of(n: i64) -> RetryTier {
@@ -66,7 +66,7 @@ impl RetryTier {
     fn holds(self) -> usize {
         match self {
             RetryTier::Fresh | RetryTier::After => usize::MAX,
-            RetryTier::Few => FEW,
+            RetryTier::Few => RETRY_GROUP,
             RetryTier::Alone => 1,
         }
     }
@@ -74,10 +74,10 @@ impl RetryTier {
     /// Where rows stand whose message of `n` was refused here while others were taken: so one in thousands is found in some
     /// dozens of calls.
     #[must_use]
-    pub fn further(self, n: usize) -> RetryTier {
+    pub fn next_tier(self, n: usize) -> RetryTier {
         match self {
             RetryTier::Fresh => RetryTier::After,
-            RetryTier::After if n > FEW => RetryTier::Few,
+            RetryTier::After if n > RETRY_GROUP => RetryTier::Few,
             RetryTier::After | RetryTier::Few | RetryTier::Alone => RetryTier::Alone,
         }
     }
@@ -120,7 +120,7 @@ pub struct ChannelFacts {
 impl ChannelFacts {
     /// What stays when all is well: of its troubles only who was refused for good.
     #[must_use]
-    pub fn well(&self) -> ChannelFacts {
+    pub fn after_success(&self) -> ChannelFacts {
         ChannelFacts {
             refused: self.refused.clone(),
             config: self.config.clone(),
@@ -131,12 +131,12 @@ impl ChannelFacts {
 
     /// What stays when everything may be tried again: since when it fails, for that is told when it is over.
     #[must_use]
-    pub fn to_try_again(&self) -> ChannelFacts {
+    pub fn after_rearm(&self) -> ChannelFacts {
         ChannelFacts {
             refused: Vec::new(),
             failing_at: self.failing_at,
             held_through: self.held_through,
-            ..self.well()
+            ..self.after_success()
         }
     }
 }
@@ -454,7 +454,7 @@ pub fn wait_on(tx: &mut Tx<'_>, ids: &[i64], message: i64, wait: &Wait<'_>) -> R
 /// What a channel was refused for is forgotten, and everything may be tried at once.
 pub fn try_again(tx: &mut Tx<'_>, channel: &str) -> Result<(), StoreError> {
     let facts = self::channel(tx, channel)?;
-    set_channel(tx, channel, &facts.to_try_again())?;
+    set_channel(tx, channel, &facts.after_rearm())?;
     tx.execute(
         "UPDATE outbox SET claimed_until = NULL WHERE channel = $1 AND done_at IS NULL AND claim IS NULL",
         values![channel],

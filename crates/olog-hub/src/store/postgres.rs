@@ -129,7 +129,7 @@ impl PostgresTx {
         let ended = self.handle.block_on(self.client.batch_execute(end)).map_err(of_postgres);
         let result = result?;
         ended?;
-        self.journal.tell(&lines);
+        self.journal.log(&lines);
         Ok(result)
     }
 }

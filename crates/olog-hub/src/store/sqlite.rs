@@ -160,7 +160,7 @@ impl WriteThread {
         let result = step(&mut tx)?;
         let lines = tx.lines;
         transaction.commit().map_err(of_sqlite)?;
-        self.journal.tell(&lines);
+        self.journal.log(&lines);
         Ok(result)
     }
 }

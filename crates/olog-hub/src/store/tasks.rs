@@ -138,7 +138,7 @@ pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: Timestamp) -
 }
 
 /// No report knows it any more.
-pub fn unknow(tx: &mut Tx<'_>, task: TaskId) -> Result<(), StoreError> {
+pub fn clear_reported(tx: &mut Tx<'_>, task: TaskId) -> Result<(), StoreError> {
     tx.execute("UPDATE tasks SET known_at = NULL WHERE id = $1", values![task.0])?;
     let row = tx.query_one(
         "SELECT d.name, t.name FROM tasks t JOIN devices d ON d.id = t.device_id WHERE t.id = $1",

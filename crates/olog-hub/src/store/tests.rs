@@ -158,7 +158,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 async fn a_notification_from_before_the_clock_was_set_is_not_given_up_when_it_jumps() {
     for TestStore { store, .. } in stores().await {
         let given_up = store.write(|tx| {
-            let notice = crate::apply::affair(None, olog_push::SystemCode::EpochRenewed, &[], Timestamp(5));
+            let notice = crate::apply::system_notice(None, olog_push::SystemCode::EpochRenewed, &[], Timestamp(5));
             let channels = ["me".to_owned()];
             for made_at in [Timestamp(5), EARLIEST] {
                 outbox::put(tx, &channels, &notice, false, made_at)?;

@@ -116,7 +116,7 @@ impl Reporter {
             let now = self.clock.now();
             self.status.beat();
             let next = tokio::select! {
-                looked = self.look(now) => match looked {
+                looked = self.run_due(now) => match looked {
                     Ok(next) => next,
                     Err(ReportError::Store(StoreError::Closed)) => return Ok(()),
                     // Randomness that is missing comes back; nothing else is left that is not the store's.
@@ -136,7 +136,7 @@ impl Reporter {
 
     /// Makes what is due and removes what is old; returns when to look again. Each on its own: a page that cannot be removed is no
     /// reason to make no report.
-    pub async fn look(&mut self, now: Timestamp) -> Result<Timestamp, ReportError> {
+    pub async fn run_due(&mut self, now: Timestamp) -> Result<Timestamp, ReportError> {
         let live = self.live.borrow_and_update().clone();
         let (make, clean_up) = (self.status.duty("make the report"), self.status.duty("remove old reports"));
         let made = self.make_what_is_due(&live, now).await;
@@ -165,7 +165,7 @@ impl Reporter {
     pub async fn preview(&self) -> Result<(Report, String), ReportError> {
         let now = self.clock.now();
         let (report, _) = self.gather(Window { from: now.plus(-DAY), to: now }, now).await?;
-        let html = page::html(&report, &self.say(now));
+        let html = page::html(&report, &self.localizer(now));
         Ok((report, html))
     }
 
@@ -184,7 +184,7 @@ impl Reporter {
         format!("{}\n{}\n", message.summary, message.text)
     }
 
-    fn say(&self, now: Timestamp) -> Localizer {
+    fn localizer(&self, now: Timestamp) -> Localizer {
         let rules = self.rules.borrow();
         Localizer { language: rules.language, timezone: rules.timezone, now }
     }
@@ -216,7 +216,7 @@ impl Reporter {
     /// One report from rows to outbox; nothing if its window's report is there already.
     async fn make(&self, window: Window, is_daily: bool, now: Timestamp) -> Result<Option<i64>, ReportError> {
         let (mut report, seen) = self.gather(window, now).await?;
-        let say = self.say(now);
+        let say = self.localizer(now);
         let (rules, live) = (self.rules.borrow().clone(), self.live.borrow().clone());
         let mut token = [0; 16];
         getrandom::fill(&mut token).map_err(|_| ReportError::Random)?;
@@ -291,12 +291,12 @@ fn commit(
     let is = trouble.map(|(_, key, words)| format!("{key} {words}")).unwrap_or_default();
     if is != told {
         if let Some((code, key, words)) = trouble {
-            apply::tell(tx, rules, &apply::affair(None, code, &[(key, words.clone())], now), now)?;
+            apply::enqueue_notice(tx, rules, &apply::system_notice(None, code, &[(key, words.clone())], now), now)?;
         }
         settings::set(tx, TOLD, &is)?;
     }
     let facts = olog_push::ReportFacts { number: u64::try_from(id).ok(), ..new.facts.clone() };
-    apply::tell(tx, rules, &notice(facts), now)?;
+    apply::enqueue_notice(tx, rules, &notice(facts), now)?;
     Ok(Some(id))
 }
 

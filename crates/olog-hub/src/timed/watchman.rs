@@ -182,7 +182,7 @@ impl Watchman {
             let round = async {
                 let started = self.start().await;
                 let started = self.after(&self.duties.start, started.map(|()| None))?;
-                let next = self.look().await?;
+                let next = self.run_due().await?;
                 Ok(started.map_or(next, |again| again.min(next)))
             };
             let next = match round.await {
@@ -230,7 +230,7 @@ impl Watchman {
     }
 
     /// Does all that is due and says that the hub lives; returns when to look again.
-    async fn look(&mut self) -> Result<Timestamp, StoreError> {
+    async fn run_due(&mut self) -> Result<Timestamp, StoreError> {
         let due = self.do_what_is_due().await?;
         let alive = self.note_alive().await;
         let alive = self.after(&self.duties.alive, alive.map(Some))?;
@@ -333,7 +333,7 @@ impl Watchman {
             self.store.write(move |tx| declared_tasks::apply_to(tx, &rules, device, now)).await?;
         }
         let measuring = rules.clone();
-        self.store.write(move |tx| declared_tasks::measure(tx, &measuring, now)).await?;
+        self.store.write(move |tx| declared_tasks::recheck_if_calendar_changed(tx, &measuring, now)).await?;
         self.applied = Some(rules);
         self.outbox.ring();
         Ok(())
@@ -361,7 +361,7 @@ impl Watchman {
         let is_due = self.roll.due_at(&presences, &open, now).is_some_and(|due| due <= now);
         if is_due && network::is_gone() {
             tracing::warn!("no network card is up: no device is judged until there is a network");
-            self.roll.grace_anew(now);
+            self.roll.reset_timeouts(now);
         }
         let steps = self.roll.call(&presences, &open, now);
         if steps.is_empty() {
@@ -390,7 +390,7 @@ impl Watchman {
         let offline_policy = self.offline_policy.borrow().clone();
         if offline_policy != self.judged_by {
             self.judged_by = offline_policy;
-            self.roll.grace_anew(self.clock.now());
+            self.roll.reset_timeouts(self.clock.now());
             self.sessions.ping(&self.sessions.snapshot().into_iter().map(|seat| seat.who.device).collect::<Vec<_>>());
         }
     }
@@ -498,7 +498,7 @@ impl Watchman {
                 devices::lock(tx, *device)?;
                 let place = places.get(device).copied().unwrap_or_default();
                 for task in tasks {
-                    if tasks::look(tx, &rules, *device, *task, place, now)? == CheckResult::Unheard {
+                    if tasks::check(tx, &rules, *device, *task, place, now)? == CheckResult::Unheard {
                         unheard.push(*device);
                     }
                 }
@@ -595,5 +595,5 @@ fn write_absence(
         silence: None,
         content,
     };
-    apply::tell(tx, rules, &notice, now)
+    apply::enqueue_notice(tx, rules, &notice, now)
 }

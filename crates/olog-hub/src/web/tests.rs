@@ -24,7 +24,7 @@ struct World {
 async fn world(more: &str) -> World {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n{more}", dir.path());
-    let config = read_text("hub.toml", &text, |table| Config::take(table, dir.path())).unwrap();
+    let config = read_text("hub.toml", &text, |table| Config::parse(table, dir.path())).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
     let (clock, hand) = Clock::manual(Timestamp(1_800_000_000_000));
     World { hub: Hub::start(config, None, clock).await.unwrap(), verbs, _hand: hand, dir }
@@ -166,7 +166,7 @@ async fn metrics_are_for_loopback_and_a_proxy_speaks_for_whom_it_names() {
 fn a_client_whose_address_is_not_told_or_cannot_be_read_is_not_local() {
     let is_local = |trusted: &str, header: &[(&'static str, &[u8])]| {
         let text = format!("state_dir = '/s'\n[proxy]\ntrusted = [{trusted}]\n");
-        let config = read_text("hub.toml", &text, |table| Config::take(table, std::path::Path::new("/"))).unwrap();
+        let config = read_text("hub.toml", &text, |table| Config::parse(table, std::path::Path::new("/"))).unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in header {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
@@ -200,7 +200,7 @@ fn a_client_whose_address_is_not_told_or_cannot_be_read_is_not_local() {
 fn the_address_of_a_client_is_the_last_hop_that_is_no_trusted_proxy() {
     let asker = |trusted: &str, header: &[&str]| {
         let text = format!("state_dir = '/s'\n[proxy]\ntrusted = [{trusted}]\n");
-        let config = read_text("hub.toml", &text, |table| Config::take(table, std::path::Path::new("/"))).unwrap();
+        let config = read_text("hub.toml", &text, |table| Config::parse(table, std::path::Path::new("/"))).unwrap();
         let mut headers = HeaderMap::new();
         for line in header {
             headers.append("x-forwarded-for", line.parse().unwrap());

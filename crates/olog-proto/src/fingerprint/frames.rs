@@ -5,7 +5,7 @@
 //! the whole. Where the form is not enough (the code that Python quotes under a frame), the lines around it decide.
 
 /// The lines that say what happened, in order; blank ones are none.
-pub(super) fn telling(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn message_lines(text: &str) -> impl Iterator<Item = &str> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let n_torn = torn_traceback(&lines);
     let mut quotes_code = false;

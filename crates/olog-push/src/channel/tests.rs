@@ -3,7 +3,7 @@ use olog_daemon::config::{Invalid, read_text};
 use super::*;
 
 fn channel(text: &str) -> Result<Channel, Invalid> {
-    read_text("hub.toml", text, |table| Channel::take(table, &ChannelCatalog::built_in())).map(Option::unwrap)
+    read_text("hub.toml", text, |table| Channel::parse(table, &ChannelCatalog::built_in())).map(Option::unwrap)
 }
 
 #[track_caller]

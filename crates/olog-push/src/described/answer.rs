@@ -74,7 +74,7 @@ impl Path {
 
 impl AnswerRules {
     /// `[answer]`.
-    pub(super) fn take(mut table: Table) -> AnswerRules {
+    pub(super) fn parse(mut table: Table) -> AnswerRules {
         let code = take_path(&mut table, "code");
         let is = table.take_json("accepted").map(|value| shown(&value));
         let body = table.take_str("body");
@@ -97,7 +97,7 @@ impl AnswerRules {
             code,
             words: take_path(&mut table, "words"),
             retry_after: take_path(&mut table, "retry_after"),
-            rules: table.take_tables("refusal").into_iter().map(Rule::take).collect(),
+            rules: table.take_tables("refusal").into_iter().map(Rule::parse).collect(),
         };
         table.finish();
         reading
@@ -162,7 +162,7 @@ impl AnswerRules {
 }
 
 impl Rule {
-    fn take(mut table: Table) -> Rule {
+    fn parse(mut table: Table) -> Rule {
         let mut rule = Rule::default();
         let list = |table: &mut Table, key: &str| match table.take_json(key) {
             None => Vec::new(),

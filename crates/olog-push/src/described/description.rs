@@ -160,12 +160,12 @@ impl Key {
 
 impl ChannelTypeDef {
     /// Reads a whole file; `None` when something in it is wrong, and reported.
-    pub(crate) fn take(name: &str, table: &mut Table, try_out: TryOut) -> Option<ChannelTypeDef> {
+    pub(crate) fn parse(name: &str, table: &mut Table, try_out: TryOut) -> Option<ChannelTypeDef> {
         table.declare(KEYS);
         let api_url = table.take_as("api_url", |text| crate::http::service_url(text, "https://push.example.com"));
         let keys = take_keys(table);
         let request = table.take_table("request");
-        let reading = table.take_table("answer").map(AnswerRules::take);
+        let reading = table.take_table("answer").map(AnswerRules::parse);
         let (limits, title, request_max) = take_limits(table.section("limits"));
         let burst = table.take_int("burst").and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let rate = table.take_as("rate", |text| Rate::parse_or_say(text, burst));

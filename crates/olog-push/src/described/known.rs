@@ -52,7 +52,7 @@ impl ChannelCatalog {
                 known.beside.insert(name, None);
                 continue;
             }
-            let description = ChannelTypeDef::take(&name, &mut table, call::try_out).map(Arc::new);
+            let description = ChannelTypeDef::parse(&name, &mut table, call::try_out).map(Arc::new);
             table.finish();
             known.beside.insert(name, description);
         }
@@ -81,7 +81,7 @@ impl ChannelCatalog {
         }
         let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
         // A test reads every one of them.
-        let read = read_text(name, text, |table| ChannelTypeDef::take(name, table, call::try_out));
+        let read = read_text(name, text, |table| ChannelTypeDef::parse(name, table, call::try_out));
         Some(read.ok().flatten().map(Arc::new))
     }
 }

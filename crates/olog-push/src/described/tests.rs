@@ -7,7 +7,7 @@ use crate::{About, Channel, ChannelCatalog, Kind};
 
 pub(super) fn channel(text: &str) -> Result<Channel, Invalid> {
     let text = format!("name = 'me'\n{text}");
-    read_text("hub.toml", &text, |table| Channel::take(table, &ChannelCatalog::built_in())).map(Option::unwrap)
+    read_text("hub.toml", &text, |table| Channel::parse(table, &ChannelCatalog::built_in())).map(Option::unwrap)
 }
 
 #[track_caller]
@@ -21,7 +21,7 @@ fn described(of: &str, to: &str) -> Result<ChannelTypeDef, Invalid> {
     let text = include_str!("../../channels/wecom.toml");
     assert!(text.contains(of), "{of}");
     let text = text.replacen(of, to, 1);
-    read_text("channels.d/mine.toml", &text, |table| ChannelTypeDef::take("mine", table, call::try_out))
+    read_text("channels.d/mine.toml", &text, |table| ChannelTypeDef::parse("mine", table, call::try_out))
         .map(Option::unwrap)
 }
 
@@ -32,7 +32,7 @@ fn every_type_that_is_built_in_is_whole() {
         assert!(types.get(name).unwrap().is_some(), "{name}");
         let path = format!("{}/channels/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
-        let read = read_text(name, &text, |table| ChannelTypeDef::take(name, table, call::try_out).is_some());
+        let read = read_text(name, &text, |table| ChannelTypeDef::parse(name, table, call::try_out).is_some());
         assert_eq!(read.map_err(|invalid| invalid.to_string()), Ok(true), "{name}");
     }
     assert_eq!(types.names().len(), 12);
@@ -131,7 +131,7 @@ async fn no_secret_of_any_type_is_shown_anywhere() {
 fn what_a_service_says_back_holds_no_secret() {
     for (of, keys) in SECRETS.into_iter().filter(|(of, _)| *of != "webhook") {
         let take = |table: &mut olog_daemon::config::Table| {
-            TemplateChannel::take(ChannelCatalog::built_in().get(of).unwrap().unwrap(), table)
+            TemplateChannel::parse(ChannelCatalog::built_in().get(of).unwrap().unwrap(), table)
         };
         let described = read_text("hub.toml", keys, take).unwrap().unwrap();
         for secret in described.secrets() {
@@ -171,7 +171,7 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
     };
     for (of, keys) in SECRETS {
         let take = |table: &mut olog_daemon::config::Table| {
-            TemplateChannel::take(ChannelCatalog::built_in().get(of).unwrap().unwrap(), table)
+            TemplateChannel::parse(ChannelCatalog::built_in().get(of).unwrap().unwrap(), table)
         };
         let channel = read_text("hub.toml", keys, take).unwrap().unwrap();
         for notices in [vec![notice("@all")], vec![notice("<at>"), notice("b")]] {

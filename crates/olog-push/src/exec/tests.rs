@@ -8,7 +8,7 @@ use crate::Kind;
 const NIGHT: Timestamp = Timestamp(1_795_288_264_000);
 
 fn exec(text: &str) -> Result<Exec, Invalid> {
-    read_text("hub.toml", text, Exec::take).map(Option::unwrap)
+    read_text("hub.toml", text, Exec::parse).map(Option::unwrap)
 }
 
 fn shell(script: &str) -> Exec {
@@ -41,7 +41,7 @@ async fn run(exec: &Exec) -> Answer {
 #[test]
 fn a_command_is_a_list_and_its_secrets_are_not_shown() {
     let typed = "command = ['apprise', '-t', '{title}', 'tgram://123:ABCDEF/42', '--token=hunter2']";
-    let take = |table: &mut Table| (Exec::take(table).unwrap(), table.effective_lines());
+    let take = |table: &mut Table| (Exec::parse(table).unwrap(), table.effective_lines());
     let (exec, effective) = read_text("hub.toml", typed, take).unwrap();
     let shown = format!("{effective}{exec:?}");
     assert!(!shown.contains("ABCDEF") && !shown.contains("hunter2"), "{shown}");

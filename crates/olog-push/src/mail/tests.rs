@@ -12,7 +12,7 @@ use crate::Refusal;
 const NIGHT: Timestamp = Timestamp(1_795_288_264_000);
 
 fn mail(text: &str) -> Result<Mail, Invalid> {
-    let taken = read_text("hub.toml", text, Mail::take);
+    let taken = read_text("hub.toml", text, Mail::parse);
     taken.map(Option::unwrap)
 }
 
@@ -44,7 +44,7 @@ fn a_mail_channel_is_read_with_its_defaults_and_shows_no_password() {
     let typed = "smtp = 'smtps://Mail.Example.com'\nuser = 'olog@example.com'\npassword = 'correct horse battery'\n\
                  to = ['me@example.com', 'You <you@example.com>', 'me@example.com']";
     let (mail, effective) =
-        read_text("hub.toml", typed, |table| (Mail::take(table).unwrap(), table.effective_lines())).unwrap();
+        read_text("hub.toml", typed, |table| (Mail::parse(table).unwrap(), table.effective_lines())).unwrap();
     assert_eq!(
         effective.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>(),
         [

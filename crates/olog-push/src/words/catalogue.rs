@@ -138,7 +138,7 @@ impl Localizer {
     }
 
     /// `2 h 4 min`.
-    pub fn span(&self, ms: i64) -> String {
+    pub fn duration(&self, ms: i64) -> String {
         let seconds = ms.max(0) / 1000;
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
         let n = |n: i64| ("n", FluentValue::from(n));
@@ -176,7 +176,7 @@ impl Localizer {
         if late <= super::LATE_AFTER {
             return what;
         }
-        self.sentences([self.text("late-then", &[("span", self.span(late).into())]), what])
+        self.sentences([self.text("late-then", &[("span", self.duration(late).into())]), what])
     }
 
     /// The sentence as it is said now, or with how late it is.
@@ -185,6 +185,6 @@ impl Localizer {
         if late <= super::LATE_AFTER {
             return what;
         }
-        self.text("late", &[("span", self.span(late).into()), ("what", what.into())])
+        self.text("late", &[("span", self.duration(late).into()), ("what", what.into())])
     }
 }

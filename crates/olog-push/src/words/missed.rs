@@ -14,7 +14,7 @@ pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem
         return RenderedItem::default();
     };
     let due = ("due", say.time(*due_at).into());
-    let span = ("span", say.span(say.now.since(*due_at)).into());
+    let span = ("span", say.duration(say.now.since(*due_at)).into());
     let how = ("how", if *is_reminder { "still" } else { "first" }.into());
     let what = say.text("task-lost", &[how, ("subject", subject(say, notice).into()), due.clone(), span]);
     let offline = device_offline.map_or_else(String::new, |(from, to)| {
@@ -23,7 +23,7 @@ pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem
     let last = last_run_at.map_or_else(
         || say.word("task-never-seen"),
         |at| {
-            let span = say.span(say.now.since(at));
+            let span = say.duration(say.now.since(at));
             say.text("task-last-seen", &[("time", say.time(at).into()), ("span", span.into())])
         },
     );
@@ -82,7 +82,7 @@ pub(super) fn recovery<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Rendered
                 name,
                 ("time", say.time(*at).into()),
                 ("due", say.time(*due_at).into()),
-                ("span", say.span(late).into()),
+                ("span", say.duration(late).into()),
             ];
             (say.text("task-came", &args), say.text("task-came-summary", &[("time", say.time(*at).into())]))
         }
@@ -110,8 +110,8 @@ pub(super) fn recovery<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Rendered
 pub(super) fn runs<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
     let Content::TaskRuns { since, usual } = &notice.content else { return RenderedItem::default() };
-    let span = say.span(say.now.since(*since));
-    let usual = usual.map(|usual| say.span(usual));
+    let span = say.duration(say.now.since(*since));
+    let usual = usual.map(|usual| say.duration(usual));
     let how = ("how", if usual.is_some() { "known" } else { "unknown" }.into());
     let args = [
         how,
@@ -159,10 +159,10 @@ pub(super) fn habit(say: &Localizer, cadence: &Cadence) -> String {
     let minute = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
     let about = |when: String, jitter: u32| match jitter {
         0 => when,
-        jitter => format!("{when} ± {}", say.span(i64::from(jitter) * 60_000)),
+        jitter => format!("{when} ± {}", say.duration(i64::from(jitter) * 60_000)),
     };
     match cadence {
-        Cadence::Every { period } => say.text("cadence-every", &[("span", say.span(*period).into())]),
+        Cadence::Every { period } => say.text("cadence-every", &[("span", say.duration(*period).into())]),
         Cadence::Daily { minute: at, jitter } => {
             say.text("cadence-daily", &[("when", about(minute(*at), *jitter).into())])
         }
@@ -190,7 +190,7 @@ pub(super) fn proposal(
     let args = [
         ("cadence", habit(say, cadence).into()),
         ("n", n_runs.into()),
-        ("span", say.span(span).into()),
+        ("span", say.duration(span).into()),
         ("command", off(device, task).into()),
     ];
     say.text("proposal", &args)

@@ -150,7 +150,7 @@ pub(super) fn rendered<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Rendered
         }
         Content::Over { .. } => over(say, entry),
         Content::Remind { began_at, n_seen, last_error_at, excerpt, reopened } => {
-            let span = say.span(say.now.since(*began_at));
+            let span = say.duration(say.now.since(*began_at));
             let last = [("n", (*n_seen).into()), ("time", say.time(*last_error_at).into())];
             let sentence = [
                 say.text("remind", &[("subject", subject(say, notice).into()), ("span", span.clone().into())]),
@@ -188,7 +188,7 @@ pub(super) fn rendered<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Rendered
                 "since",
                 number("since").map_or_else(|| "none".to_owned(), |ms| say.time(Timestamp(ms))).into(),
             ));
-            let lasted = number("since").map(|ms| say.span(notice.at.since(Timestamp(ms)))).unwrap_or_default();
+            let lasted = number("since").map(|ms| say.duration(notice.at.since(Timestamp(ms)))).unwrap_or_default();
             named.push(("span", lasted.into()));
             named.push(("device", device.into()));
             named.push(("time", say.time(notice.at).into()));
@@ -252,7 +252,7 @@ fn error<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     ];
     // After a recovery the last good run is older than that.
     let good = last_good_at.filter(|_| facts.reopened.is_none()).map_or_else(String::new, |good| {
-        let span = say.span(notice.at.since(good));
+        let span = say.duration(notice.at.since(good));
         say.text("last-good", &[("time", say.time(good).into()), ("span", span.into())])
     });
     let open = || say.text("open-since", &[("time", say.time(*began_at).into()), ("n", (*n_seen).into())]);
@@ -297,7 +297,7 @@ fn run_end(say: &Localizer, run: Option<FailedRun>) -> String {
     let Some(code) = signal.or(exit) else { return String::new() };
     say.text(
         "run-failed",
-        &[("how", how.into()), ("code", code.to_string().into()), ("span", say.span(duration).into())],
+        &[("how", how.into()), ("code", code.to_string().into()), ("span", say.duration(duration).into())],
     )
 }
 
@@ -333,7 +333,7 @@ fn over<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
             (say.text("ground-quiet", std::slice::from_ref(&time)), say.text("quiet-summary", &[time]))
         }
         ground => {
-            let span = say.span(notice.at.since(*began_at));
+            let span = say.duration(notice.at.since(*began_at));
             let telling = say.text("over-summary", &[("span", span.into()), n]);
             (say.text("ground", &[("ground", say.word(ground_key(*ground)).into())]), telling)
         }
@@ -433,9 +433,9 @@ fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let (first_back, last_back) = returned.unwrap_or((notice.at, notice.at));
     let (shortest, away) = (first_back.since(*since), last_back.since(*since));
     let span = if shortest / MINUTE == away / MINUTE || n < 2 {
-        say.span(away)
+        say.duration(away)
     } else {
-        say.text("span-range", &[("from", say.span(shortest).into()), ("to", say.span(away).into())])
+        say.text("span-range", &[("from", say.duration(shortest).into()), ("to", say.duration(away).into())])
     };
     let args = [("n", n.into()), ("span", span.into()), ("time", say.time(*since).into())];
     let (name, first) = match (devices.as_slice(), n_times) {

@@ -91,7 +91,7 @@ fn telling(say: &Localizer, facts: &ReportFacts) -> String {
         let since = worst.last_good_at.filter(|_| worst.trouble == ProblemKind::TaskLost).unwrap_or(worst.since);
         let span = facts.made_at.since(since);
         // Of days the hours say nothing.
-        let span = say.span(if span >= 2 * DAY { span / DAY * DAY } else { span });
+        let span = say.duration(if span >= 2 * DAY { span / DAY * DAY } else { span });
         if let Some(begun) = worst.begun.filter(|_| worst.recovered_at.is_some()) {
             return say.text("report-telling-comes-and-goes", &[("name", name.into()), n(begun.n_begun.into())]);
         }
@@ -121,7 +121,7 @@ fn window(say: &Localizer, facts: &ReportFacts, is_good: bool) -> String {
     let span = facts.to.since(facts.from);
     // A day is "24 h" here: it says that nothing is left out.
     let hours = u64::try_from(span / HOUR).unwrap_or(0);
-    let span = if span == DAY { say.text("span-h", &[n(hours)]) } else { say.span(span) };
+    let span = if span == DAY { say.text("span-h", &[n(hours)]) } else { say.duration(span) };
     let args = [
         ("from", say.day_time(facts.from).into()),
         ("to", say.day_time(facts.to).into()),
@@ -143,7 +143,7 @@ fn sums(say: &Localizer, facts: &ReportFacts) -> Vec<String> {
     let mut sums = vec![match site {
         None => say.text("report-over", &[n(facts.n_over)]),
         Some(site) => {
-            let span = say.span(site.ended_at.since(site.began_at));
+            let span = say.duration(site.ended_at.since(site.began_at));
             say.text("report-over-site", &[n(facts.n_over), ("devices", site.n_devices.into()), ("span", span.into())])
         }
     }];
@@ -246,7 +246,7 @@ fn begun(say: &Localizer, matter: &OpenProblem) -> Vec<String> {
             let recovered = say.text("report-recovered", &[("time", say.time(at).into())]);
             [Some(say.word("report-comes-and-goes")), times, Some(recovered)].into_iter().flatten().collect()
         }
-        (None, times) => [Some(say.span(say.now.since(matter.since))), times].into_iter().flatten().collect(),
+        (None, times) => [Some(say.duration(say.now.since(matter.since))), times].into_iter().flatten().collect(),
     }
 }
 

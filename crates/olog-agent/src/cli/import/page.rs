@@ -150,7 +150,7 @@ uids = ["UID_a"]
         for text in [TYPICAL, odd, "{}"] {
             for language in [Language::En, Language::ZhCn] {
                 let toml = imported(text, language).replace("token_file = \"olog-cfg.token\"", "token = \"AT_x\"");
-                let read = read_text("agent.toml", &toml, |root| config::take(root, Path::new("/etc/olog")));
+                let read = read_text("agent.toml", &toml, |root| config::parse(root, Path::new("/etc/olog")));
                 read.unwrap_or_else(|invalid| panic!("{invalid}\n{toml}"));
             }
         }

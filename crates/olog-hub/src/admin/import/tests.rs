@@ -18,7 +18,7 @@ fn imported(text: &str, declare: bool, language: Language, own: &str) -> Importe
     let file = folder.path().join("olog.cfg");
     fs::write(&file, text).unwrap();
     let old = OldConfig::read(&file).unwrap();
-    let live = read_text("hub.toml", own, |table| Config::take(table, Path::new("/"))).unwrap().live;
+    let live = read_text("hub.toml", own, |table| Config::parse(table, Path::new("/"))).unwrap().live;
     let say = Localizer { language, timezone: chrono_tz::Tz::UTC, now: olog_proto::Timestamp(0) };
     let words = |key: &str, args: &[(&'static str, &str)]| {
         let args: Vec<Arg<'_>> = args.iter().map(|(name, value)| (*name, (*value).into())).collect();
@@ -41,7 +41,7 @@ fn every_imported_page_is_a_configuration() {
         for (declare, own) in [(false, ""), (true, ""), (true, own)] {
             let toml = imported(text, declare, Language::ZhCn, own).text;
             let toml = toml.replace("token_file = \"olog-cfg.token\"", "token = \"AT_x\"");
-            let read = read_text("hub.toml", &toml, |table| Config::take(table, Path::new("/etc/olog")));
+            let read = read_text("hub.toml", &toml, |table| Config::parse(table, Path::new("/etc/olog")));
             let config = read.unwrap_or_else(|invalid| panic!("{invalid}\n{toml}"));
             let n_declared = if declare && text == TYPICAL { 2 } else { 0 };
             assert_eq!(config.live.devices.len(), n_declared, "{toml}");

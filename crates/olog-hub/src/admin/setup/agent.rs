@@ -54,7 +54,7 @@ impl Agent {
 
     /// Asks; answers that have ended mean the defaults.
     pub(super) fn ask(&mut self, asker: &mut Asker) -> Result<(), SetupError> {
-        super::say(&asker.t("setup-agent", &[("file", self.file.display().to_string().into())]));
+        super::print_lines(&asker.t("setup-agent", &[("file", self.file.display().to_string().into())]));
         let name = self.text("device").or_else(host_name).unwrap_or_default();
         let question = asker.t("setup-device", &[]);
         let expected = asker.t("setup-device-expected", &[]);

@@ -11,7 +11,7 @@ use std::{
 use olog_push::words::{Arg, Localizer};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
-use super::say;
+use super::print_lines;
 
 /// Bytes of an answer.
 const ANSWER_MAX: u64 = 16 * 1024;
@@ -148,7 +148,7 @@ impl Asker {
         if !self.is_terminal {
             return Err(SetupStop::Wrong { question: question.to_owned(), problem });
         }
-        say(&problem);
+        print_lines(&problem);
         Ok(())
     }
 }
@@ -172,7 +172,7 @@ fn unseen() -> Result<Option<String>, SetupStop> {
             [_] => {}
         }
     };
-    say("");
+    print_lines("");
     Ok((!ended).then(|| String::from_utf8_lossy(&line).trim().to_owned()))
 }
 
@@ -198,7 +198,7 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         if tcsetattr(io::stdin(), OptionalActions::Now, &self.was).is_err() {
-            say(&self.warning);
+            print_lines(&self.warning);
         }
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn rows(tx: &mut Tx<'_>, live: &ReloadableConfig, now: Timestamp) -> 
             oldest_at: waiting.map(|waiting| waiting.since),
             per_day: budget.as_ref().map(Budget::per_day),
             used: budget.as_ref().map(Budget::used),
-            left: budget.as_ref().map(Budget::left),
+            left: budget.as_ref().map(Budget::remaining),
             next_slot_at: budget.as_ref().and_then(Budget::next_at),
         })
     };
@@ -149,7 +149,7 @@ async fn test(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<Test
     read_configuration(&verbs).await;
     known_channel(&verbs, &request.who)?;
     let now = verbs.clock.now();
-    let notice = apply::affair(None, SystemCode::ChannelTest, &[("channel", request.who.clone())], now);
+    let notice = apply::system_notice(None, SystemCode::ChannelTest, &[("channel", request.who.clone())], now);
     let put = move |tx: &mut Tx<'_>| {
         outbox::try_again(tx, &request.who)?;
         outbox::put(tx, std::slice::from_ref(&request.who), &notice, true, now)?;

@@ -120,7 +120,7 @@ async fn remarks(verbs: &Verbs, scope: &Scope) -> Result<Vec<Remark>, Problem> {
 fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: Timestamp) -> Result<New, Problem> {
     let AddSilence { device, task, fingerprint, from_at, lasts, until_at, every, zone, comment } = request;
     if device.is_none() && task.is_none() {
-        return Err(unfit(verbs.say().word("cli-refused-no-scope")));
+        return Err(unfit(verbs.localizer().word("cli-refused-no-scope")));
     }
     let fingerprint = fingerprint.as_deref().map(fingerprint_of).transpose()?;
     let scope = Scope { device: device.unwrap_or_else(|| "*".to_owned()), task, fingerprint };

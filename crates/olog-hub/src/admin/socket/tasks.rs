@@ -321,12 +321,12 @@ fn expectation(say: &Localizer, rules: &LivePolicy, listed: &ListedTask, standin
         [
             ("habit", words::cadence(cadence, say.language).into()),
             ("n", (*n_runs).into()),
-            ("span", say.span(*span).into()),
+            ("span", say.duration(*span).into()),
         ]
     };
     let what = match (known.plan, task.expect.watched(), task.expect.proposal(&known, &rules.expect)) {
         (Some(Plan::Scheduled { schedule, grace }), ..) => {
-            let args = [("schedule", schedule.to_string().into()), ("grace", say.span(*grace).into())];
+            let args = [("schedule", schedule.to_string().into()), ("grace", say.duration(*grace).into())];
             say.text("cli-task-expects-schedule", &args)
         }
         (Some(Plan::EachReport), ..) if known.is_alarm => say.word("cli-task-expects-alarm"),

@@ -40,7 +40,7 @@ async fn world_with(more: &str) -> World {
         "listen = '127.0.0.1:0'\nstate_dir = {:?}\ntimezone = 'UTC'\n{more}[legacy]\nenabled = true\ntoken = '{TOKEN}'\n",
         dir.path()
     );
-    let config = read_text("hub.toml", &text, |table| Config::take(table, dir.path())).unwrap();
+    let config = read_text("hub.toml", &text, |table| Config::parse(table, dir.path())).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
     let (clock, hand) = Clock::manual(NOW);
     let hub = Hub::start(config, None, clock.clone()).await.unwrap();

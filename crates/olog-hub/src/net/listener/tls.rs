@@ -121,7 +121,7 @@ impl Certificate {
     }
 
     /// The fingerprint of a self-signed certificate's key, which the join link carries.
-    pub fn print(&self) -> Option<KeyPrint> {
+    pub fn fingerprint(&self) -> Option<KeyPrint> {
         self.print
     }
 
@@ -233,8 +233,8 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_file(dir.path().join("tls.crt")).unwrap();
         let second = Certificate::load(self_signed(dir.path())).unwrap();
-        assert_eq!(first.print(), second.print());
-        assert!(first.print().is_some());
+        assert_eq!(first.fingerprint(), second.fingerprint());
+        assert!(first.fingerprint().is_some());
     }
 
     #[test]

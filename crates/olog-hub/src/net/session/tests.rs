@@ -33,7 +33,7 @@ async fn world_with(more: &str) -> World {
 async fn world_in(dir: tempfile::TempDir, more: &str) -> World {
     let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n{more}", dir.path());
     let folder = dir.path().to_owned();
-    let config = read_text("hub.toml", &text, |table| Config::take(table, &folder)).unwrap();
+    let config = read_text("hub.toml", &text, |table| Config::parse(table, &folder)).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
     let (clock, hand) = Clock::manual(Timestamp(1_800_000_000_000));
     let hub = Hub::start(config, None, clock.clone()).await.unwrap();

@@ -10,7 +10,7 @@ fn receiver(id: &str) -> Receiver {
 }
 
 fn row(place: RetryTier) -> Claimed {
-    let notice = apply::affair(None, SystemCode::HubFirstStart, &[], NOW);
+    let notice = apply::system_notice(None, SystemCode::HubFirstStart, &[], NOW);
     Claimed { id: 1, notice: Notice { kind: Kind::System, ..notice }, left: None, place, n_attempts: 0 }
 }
 

@@ -149,7 +149,9 @@ async fn a_test_that_a_person_asks_for_goes_whatever_is_left_and_takes_along_wha
         bench.spend(0..1).await;
         bench.tell("task1").await;
         bench.until("a first sign waits", |facts, waiting| facts.held_through.is_some() && waiting == 1).await;
-        bench.tell_of(apply::affair(None, SystemCode::ChannelTest, &[("channel", "me".to_owned())], NOW), NOW).await;
+        bench
+            .tell_of(apply::system_notice(None, SystemCode::ChannelTest, &[("channel", "me".to_owned())], NOW), NOW)
+            .await;
         bench.until("both leave", |_, waiting| waiting == 0).await;
         assert_eq!(bench.got(UID).len(), 2, "{}", bench.phone.story());
         bench.end().await;

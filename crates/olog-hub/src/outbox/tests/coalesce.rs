@@ -24,7 +24,7 @@ async fn thousands_leave_as_one_message_and_all_of_them_are_told() {
         let rules = bench.rules.borrow().clone();
         let put = bench.store.store.write(move |tx| {
             for n in 0..4_000 {
-                apply::tell(tx, &rules, &error_of(n / 40, n % 40), NOW)?;
+                apply::enqueue_notice(tx, &rules, &error_of(n / 40, n % 40), NOW)?;
             }
             Ok(())
         });

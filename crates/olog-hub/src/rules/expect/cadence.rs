@@ -33,7 +33,7 @@ const OVER: i64 = DAY;
 /// … what comes about every day, so long: on every day of the week.
 const ALL_DAYS: i64 = 6 * DAY - HOUR;
 /// With fewer gaps they have to be within a tenth, and none may have been uneven before.
-const MANY: u32 = 7;
+const GAPS_ENOUGH: u32 = 7;
 /// Gaps may differ from their mean by a fifth, and by this much in any case.
 const UNEVEN: i64 = 30_000;
 /// Weeks that have to be alike.
@@ -171,7 +171,7 @@ impl Even {
         let (span, period) = (last.since(self.first), self.mean(last));
         // The fewer runs, the more alike they have to be; and among uneven gaps some are always alike.
         let is_close = (self.max - period).max(period - self.min) <= (period / 10).max(UNEVEN);
-        let is_sure = self.n_gaps >= MANY || is_close && !self.was_uneven;
+        let is_sure = self.n_gaps >= GAPS_ENOUGH || is_close && !self.was_uneven;
         // What comes on workdays only is even, too, for five days.
         let over = if (DAY / 2..=2 * DAY).contains(&period) { ALL_DAYS } else { OVER };
         if self.n_gaps < RUNS - 1 || span < over || !is_sure {

@@ -93,7 +93,7 @@ impl RunTracker {
     }
 
     /// It has run for far too long, and nobody was told: since when, and what is usual.
-    pub(super) fn tell(&mut self, now: Timestamp) -> Option<(Timestamp, Option<i64>)> {
+    pub(super) fn overdue(&mut self, now: Timestamp) -> Option<(Timestamp, Option<i64>)> {
         if self.since().is_none() || self.until().is_none_or(|until| until > now) {
             return None;
         }

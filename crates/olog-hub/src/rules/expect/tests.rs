@@ -71,10 +71,10 @@ impl Life {
         self.see(LogKind::Log, seen, seen)
     }
 
-    fn look(&mut self, now: Timestamp) -> Vec<String> {
+    fn run_due(&mut self, now: Timestamp) -> Vec<String> {
         let known =
             TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
-        told(&self.facts.look(now, &known, &self.policy))
+        told(&self.facts.check(now, &known, &self.policy))
     }
 
     fn late_at(&self) -> Option<Timestamp> {
@@ -85,7 +85,7 @@ impl Life {
     fn pass(&mut self, until: Timestamp) -> Vec<String> {
         let mut all = Vec::new();
         while let Some(next) = self.facts.look_at(&self.known(), &self.policy).filter(|next| *next <= until) {
-            let told = self.look(next);
+            let told = self.run_due(next);
             assert!(!told.is_empty(), "looked at {next:?} for nothing");
             all.extend(told);
         }
@@ -306,9 +306,9 @@ fn a_run_that_was_due_while_its_device_was_offline_is_lost_with_that_cause() {
         life.facts.device_back(Some(left), back, &known, &life.policy);
         let missed = life.facts.missed_offline(&known, &life.policy).map(|due| (due.at, due.late_at));
         let late_at = life.facts.late_at(&known, &life.policy).unwrap();
-        let lost = life.facts.look(late_at, &known, &life.policy);
+        let lost = life.facts.check(late_at, &known, &life.policy);
         life.facts.opened_as(1);
-        let reminded = life.facts.look(late_at.plus(DAY), &known, &life.policy);
+        let reminded = life.facts.check(late_at.plus(DAY), &known, &life.policy);
         (missed, offline_of(&lost), offline_of(&reminded))
     };
     let during = (at(0, 3, 20), at(0, 3, 45));
@@ -330,7 +330,7 @@ fn a_run_that_was_made_up_for_after_the_return_was_not_missed() {
     life.ran(at(0, 3, 50));
     let known = TaskContext { plan: life.plan.as_ref(), is_alarm: false, seen_at: None, joined_at: life.joined_at };
     assert_eq!(life.facts.missed_offline(&known, &life.policy), None);
-    let next = life.facts.look(at(1, 4, 0), &known, &life.policy);
+    let next = life.facts.check(at(1, 4, 0), &known, &life.policy);
     assert_eq!(offline_of(&next), None, "the absence of the day before is no cause");
 }
 

@@ -312,7 +312,7 @@ fn a_hub_without_network_gives_everybody_their_time_anew() {
         world.leaves(device, false);
     }
     world.pass(59);
-    world.roll.grace_anew(world.now);
+    world.roll.reset_timeouts(world.now);
     world.pass(30);
     (0..3).for_each(|device| world.comes(device, false));
     world.pass(600);

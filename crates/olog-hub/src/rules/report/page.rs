@@ -371,7 +371,7 @@ fn task(say: &Localizer, row: &TaskRow) -> TaskView {
         }
     } else {
         meta.extend(row.due_at.map(|at| say.text("report-due", &[("time", say.time(at).into())])));
-        meta.extend(row.incident.as_ref().map(|open| say.span(say.now.since(open.since))));
+        meta.extend(row.incident.as_ref().map(|open| say.duration(say.now.since(open.since))));
         meta.extend(row.last_good_at.map(|at| say.text("report-last-good", &[("time", say.time(at).into())])));
         meta.extend(row.incident.as_ref().and_then(|open| open.number).map(|number| format!("#{number}")));
     }
@@ -415,7 +415,7 @@ fn health(say: &Localizer, report: &Report) -> Vec<(bool, String)> {
     }
     for (name, skew) in report.skews.iter().take(10) {
         let key = if *skew > 0 { "page-clock-ahead" } else { "page-clock-behind" };
-        let args = [("name", cut(name, NAME).into()), ("span", say.span(skew.saturating_abs()).into())];
+        let args = [("name", cut(name, NAME).into()), ("span", say.duration(skew.saturating_abs()).into())];
         lines.push((false, say.text(key, &args)));
     }
     if !report.old_versions.is_empty() {

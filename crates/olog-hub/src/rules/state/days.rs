@@ -70,12 +70,12 @@ impl Days {
         let before = self.last;
         self.reach(day);
         if state != State::Ok {
-            self.span(before, day, state);
+            self.fill(before, day, state);
         }
     }
 
     /// It was this from the one day to the other.
-    pub fn span(&mut self, from: i32, to: i32, state: State) {
+    pub fn fill(&mut self, from: i32, to: i32, state: State) {
         let from = from.max(to.saturating_sub(64));
         (from..=to).for_each(|day| self.mark(day, state));
     }

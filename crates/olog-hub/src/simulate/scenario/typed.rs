@@ -114,7 +114,7 @@ pub(super) fn is_head(object: &Map<String, Value>) -> bool {
 }
 
 /// Reads an object that may have these keys.
-pub(super) fn take<T: DeserializeOwned>(object: Map<String, Value>, known: &[&str]) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(object: Map<String, Value>, known: &[&str]) -> Result<T, String> {
     if let Some(key) = object.keys().find(|key| !known.contains(&key.as_str())) {
         let near = known.iter().map(|known| (strsim::damerau_levenshtein(key, known), known)).min();
         let near = near.filter(|(distance, _)| *distance <= 2);

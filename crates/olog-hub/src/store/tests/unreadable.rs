@@ -19,7 +19,7 @@ const LATER: [&str; 4] = [
 ];
 
 fn put(tx: &mut Tx<'_>) -> Result<(), StoreError> {
-    let notice = apply::affair(None, SystemCode::EpochRenewed, &[], NOW);
+    let notice = apply::system_notice(None, SystemCode::EpochRenewed, &[], NOW);
     outbox::put(tx, &["me".to_owned()], &notice, false, NOW)
 }
 

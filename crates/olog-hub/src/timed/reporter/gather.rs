@@ -290,8 +290,8 @@ fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: Timestamp) -> R
             accepted,
             refused,
             waiting: waiting.iter().find(|waiting| waiting.channel == channel.name).map_or(0, |waiting| waiting.n),
-            left_today: budget.as_ref().map(Budget::left),
-            next_slot_at: budget.as_ref().filter(|budget| budget.left() == 0).and_then(Budget::next_at),
+            left_today: budget.as_ref().map(Budget::remaining),
+            next_slot_at: budget.as_ref().filter(|budget| budget.remaining() == 0).and_then(Budget::next_at),
             failing: is_failing.then(|| facts.why.unwrap_or_default()),
             is_gone: false,
         });

@@ -33,7 +33,7 @@ struct World {
 
 fn live(report: &str) -> Arc<ReloadableConfig> {
     let text = format!("timezone = \"Asia/Shanghai\"\n[report]\n{report}\n");
-    let config = olog_daemon::config::read_text("hub.toml", &text, |table| Config::take(table, Path::new("/")));
+    let config = olog_daemon::config::read_text("hub.toml", &text, |table| Config::parse(table, Path::new("/")));
     config.unwrap().live
 }
 
@@ -58,9 +58,9 @@ impl World {
     }
 
     /// One look at this hour; when to look again.
-    async fn look(&self, at: Timestamp) -> Timestamp {
+    async fn run_due(&self, at: Timestamp) -> Timestamp {
         self.hand.set(at);
-        self.reporter().look(at).await.unwrap()
+        self.reporter().run_due(at).await.unwrap()
     }
 
     async fn join(&self, name: &str) -> DeviceId {
@@ -132,11 +132,11 @@ impl World {
 async fn the_first_morning_after_joining_at_ten_is_one_report_with_nothing_lost() {
     for world in worlds("").await {
         let pi = world.join("pi").await;
-        assert_eq!(world.look(ELEVEN.plus(-13 * HOUR)).await, ELEVEN.plus(-12 * HOUR), "nothing is due");
+        assert_eq!(world.run_due(ELEVEN.plus(-13 * HOUR)).await, ELEVEN.plus(-12 * HOUR), "nothing is due");
         world.hand.set(ELEVEN.plus(-HOUR));
         world.text(pi, "backup", LogKind::Log, "sent 34 files\n").await;
-        world.look(ELEVEN).await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN).await;
+        world.run_due(ELEVEN).await;
         let made = world.made().await;
         assert_eq!(made.len(), 1);
         assert_eq!((made[0].from_at, made[0].to_at), (ELEVEN.plus(-13 * HOUR), ELEVEN));
@@ -149,7 +149,7 @@ async fn the_first_morning_after_joining_at_ten_is_one_report_with_nothing_lost(
 #[tokio::test]
 async fn what_is_new_is_new_in_one_report_only_and_asking_changes_nothing() {
     for world in worlds("at = [\"11:00\", \"18:00\"]").await {
-        world.look(ELEVEN.plus(-HOUR)).await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
         let pi = world.join("pi").await;
         world.text(pi, "nginx", LogKind::Err, "nginx not running!\n").await;
         world.hand.set(ELEVEN.plus(-5 * MINUTE));
@@ -157,13 +157,13 @@ async fn what_is_new_is_new_in_one_report_only_and_asking_changes_nothing() {
         assert_eq!((report.facts.n_new, report.facts.n_now, report.facts.tasks.lost), (2, 1, 0));
         assert!(page.contains("nginx not running!"), "{page}");
         assert!(world.made().await.is_empty());
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN).await;
         assert_eq!(world.last().await.n_new, 2);
         let web = world.join("web").await;
         world.text(web, "php", LogKind::Log, "up\n").await;
         world.reporter().push_now().await.unwrap();
         assert_eq!(world.last().await.n_new, 2, "a person asked: nothing becomes known by it");
-        world.look(ELEVEN.plus(7 * HOUR)).await;
+        world.run_due(ELEVEN.plus(7 * HOUR)).await;
         let facts = world.last().await;
         assert_eq!((facts.n_new, facts.new), (2, vec!["web".to_owned(), "web/php".to_owned()]));
         assert_eq!((facts.from, facts.to), (ELEVEN, ELEVEN.plus(7 * HOUR)));
@@ -175,12 +175,12 @@ async fn what_is_new_is_new_in_one_report_only_and_asking_changes_nothing() {
 #[tokio::test]
 async fn what_an_import_brought_is_not_new_until_a_person_forgets_it() {
     for world in worlds("at = [\"11:00\", \"18:00\"]").await {
-        world.look(ELEVEN.plus(-HOUR)).await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
         world.store.store.write(|tx| known_names::add(tx, "pi", ["nginx"])).await.unwrap();
         let pi = world.join("pi").await;
         world.text(pi, "nginx", LogKind::Log, "up\n").await;
         world.text(pi, "php", LogKind::Log, "up\n").await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN).await;
         assert_eq!(world.last().await.new, ["pi/php"]);
         world.store.store.write(|tx| enrolment::forget(tx, "pi", ELEVEN)).await.unwrap();
         assert!(!world.store.store.read(known_names::are_there).await.unwrap());
@@ -191,10 +191,10 @@ async fn what_an_import_brought_is_not_new_until_a_person_forgets_it() {
 async fn two_at_once_make_one() {
     for world in worlds("").await {
         world.join("pi").await;
-        world.look(ELEVEN.plus(-HOUR)).await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
         world.hand.set(ELEVEN);
         let (mut one, mut other) = (world.reporter(), world.reporter());
-        let (a, b) = tokio::join!(one.look(ELEVEN), other.look(ELEVEN));
+        let (a, b) = tokio::join!(one.run_due(ELEVEN), other.run_due(ELEVEN));
         a.unwrap();
         b.unwrap();
         assert_eq!(world.made().await.len(), 1);
@@ -206,11 +206,11 @@ async fn two_at_once_make_one() {
 async fn a_hub_that_was_down_makes_one_over_the_whole_window() {
     for world in worlds("").await {
         let pi = world.join("pi").await;
-        world.look(ELEVEN.plus(-HOUR)).await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
+        world.run_due(ELEVEN).await;
         world.hand.set(ELEVEN.plus(2 * DAY));
         world.text(pi, "backup", LogKind::Err, "No space left on device\n").await;
-        world.look(ELEVEN.plus(3 * DAY + 2 * HOUR)).await;
+        world.run_due(ELEVEN.plus(3 * DAY + 2 * HOUR)).await;
         let made = world.made().await;
         assert_eq!(made.len(), 2);
         assert_eq!((made[1].from_at, made[1].to_at), (ELEVEN, ELEVEN.plus(3 * DAY)));
@@ -266,8 +266,8 @@ async fn a_page_in_the_folder_is_linked_and_its_old_ones_go_and_nothing_else() {
     let report = format!("html_dir = {:?}\nhtml_url = \"{base}/\"", folder.path());
     for world in worlds(&report).await {
         world.join("pi").await;
-        world.look(ELEVEN.plus(-HOUR)).await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
+        world.run_due(ELEVEN).await;
         let made = world.made().await;
         let name = format!("olog-{}.html", made[0].token);
         assert_eq!(world.last().await.link, Some(format!("{base}/{name}")));
@@ -277,7 +277,7 @@ async fn a_page_in_the_folder_is_linked_and_its_old_ones_go_and_nothing_else() {
         assert!(world.told("system").await.is_empty());
 
         *only.lock().unwrap() = Some("404 Not Found");
-        world.look(ELEVEN.plus(DAY)).await;
+        world.run_due(ELEVEN.plus(DAY)).await;
         let facts = world.last().await;
         assert_eq!(facts.link, None, "{facts:?}");
         let told = world.told("system").await;
@@ -286,13 +286,13 @@ async fn a_page_in_the_folder_is_linked_and_its_old_ones_go_and_nothing_else() {
             if args["why"].contains("404")),
             "{told:?}"
         );
-        world.look(ELEVEN.plus(2 * DAY)).await;
+        world.run_due(ELEVEN.plus(2 * DAY)).await;
         assert_eq!(world.told("system").await.len(), 1, "told once");
         *only.lock().unwrap() = None;
-        world.look(ELEVEN.plus(3 * DAY)).await;
+        world.run_due(ELEVEN.plus(3 * DAY)).await;
         assert!(world.last().await.link.is_some());
 
-        world.look(ELEVEN.plus(7 * DAY + 2 * HOUR)).await;
+        world.run_due(ELEVEN.plus(7 * DAY + 2 * HOUR)).await;
         assert!(!file.exists(), "kept for seven days");
         assert!(stranger.exists() && folder.path().join("index.html").exists());
         let pages = world.made().await.iter().map(|made| made.has_page).collect::<Vec<_>>();
@@ -305,8 +305,8 @@ async fn a_folder_that_lists_its_files_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (base, _serving) = web(folder.path(), true, Arc::default()).await;
     for world in worlds(&format!("html_dir = {:?}\nhtml_url = \"{base}\"", folder.path())).await {
-        world.look(ELEVEN.plus(-HOUR)).await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
+        world.run_due(ELEVEN).await;
         assert!(world.last().await.link.is_some());
         let told = world.told("system").await;
         assert!(matches!(&told[..], [Notice { content: Content::System { code: SystemCode::ReportListing, .. }, .. }]));
@@ -319,8 +319,8 @@ async fn without_the_folder_the_report_comes_whole_and_that_is_said() {
     let dir = folder.path().join("missing");
     for world in worlds(&format!("html_dir = {dir:?}\nhtml_url = \"http://127.0.0.1:9/\"")).await {
         world.join("pi").await;
-        world.look(ELEVEN.plus(-HOUR)).await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
+        world.run_due(ELEVEN).await;
         let facts = world.last().await;
         assert_eq!((facts.link.as_ref(), facts.listed.len()), (None, 1));
         assert_eq!(world.told("system").await.len(), 1);
@@ -348,7 +348,7 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
             *rules =
                 Arc::new(LivePolicy { policy, expect: expect.clone(), channels, timezone, ..LivePolicy::default() });
         });
-        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        world.run_due(ELEVEN.plus(-12 * HOUR)).await;
         let pi = world.join("pi").await;
         world.text(pi, "backup", LogKind::Log, "sent 34 files\n").await;
         let (device, rules, now) = (pi, world.rules.borrow().clone(), ELEVEN);
@@ -357,12 +357,12 @@ async fn a_declared_task_that_did_not_come_and_a_device_that_never_joined_are_lo
             crate::apply::declared_tasks::apply(tx, &rules, &device, ELEVEN.plus(-12 * HOUR))?;
             let mut task = tasks::load(tx, device.id, &"backup".parse().unwrap())?;
             let known = apply::known_of(&rules, "pi", ELEVEN.plus(-12 * HOUR), &task);
-            let outcomes = task.expect.look(now, &known, &rules.expect);
+            let outcomes = task.expect.check(now, &known, &rules.expect);
             apply::expectations(tx, &rules, &device, &mut task, outcomes, now)?;
             apply::task(tx, &rules, &device, &mut task, now).map(|_| ())
         };
         world.store.store.write(judge).await.unwrap();
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN).await;
         let facts = world.last().await;
         let now: Vec<_> = facts.now.iter().map(|matter| (matter.trouble, matter.name.as_str())).collect();
         use olog_push::notice::ProblemKind::{NeverJoined, TaskLost};
@@ -383,7 +383,7 @@ async fn a_habit_is_proposed_once_and_watched_from_the_day_after() {
             // 02:10 in Shanghai, and the report at 11:00.
             world.hand.set(ELEVEN.plus(day * DAY - 530 * MINUTE));
             world.text(device, "backup", LogKind::Log, "sent 34 files").await;
-            world.look(ELEVEN.plus(day * DAY)).await;
+            world.run_due(ELEVEN.plus(day * DAY)).await;
             let (_, page) = world.reporter().preview().await.unwrap();
             let kept = world.store.store.read(|tx| tx.query("SELECT page FROM reports ORDER BY id DESC LIMIT 1", &[]));
             pages.push((page, kept.await.unwrap().first().map(|row| row.text(0).unwrap().to_owned())));
@@ -407,9 +407,9 @@ async fn a_habit_is_proposed_once_and_watched_from_the_day_after() {
 async fn what_was_renamed_is_told_by_the_name_of_the_last_report_and_is_not_new() {
     for world in worlds("").await {
         let pi = world.join("pi").await;
-        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        world.run_due(ELEVEN.plus(-12 * HOUR)).await;
         world.text(pi, "svc", LogKind::Log, "up\n").await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN).await;
         world.hand.set(ELEVEN.plus(HOUR));
         let rename = |old: &'static str, new: &'static str, at: Timestamp| {
             let rules = world.rules.borrow().clone();
@@ -431,10 +431,10 @@ async fn what_was_renamed_is_told_by_the_name_of_the_last_report_and_is_not_new(
         let (was, is) = ("attic/svc".to_owned(), "attic/mysql".to_owned());
         assert_eq!(report.renamed, [(was, is), ("pi".to_owned(), "attic".to_owned())]);
         assert!(page.contains("attic/svc → attic/mysql"), "{page}");
-        world.look(ELEVEN.plus(DAY)).await;
+        world.run_due(ELEVEN.plus(DAY)).await;
         let facts = world.last().await;
         assert_eq!((facts.n_new, facts.devices.ok, facts.tasks.ok), (0, 1, 1));
-        world.look(ELEVEN.plus(2 * DAY)).await;
+        world.run_due(ELEVEN.plus(2 * DAY)).await;
         let pages = world.store.store.read(|tx| tx.query("SELECT page FROM reports ORDER BY id", &[])).await.unwrap();
         let told: Vec<bool> = pages.iter().map(|row| row.text(0).unwrap().contains("attic/svc →")).collect();
         assert_eq!(told, [false, true, false]);
@@ -450,19 +450,19 @@ async fn what_was_renamed_is_told_by_the_name_of_the_last_report_and_is_not_new(
 async fn a_forgotten_task_that_comes_again_is_new_again() {
     for world in worlds("").await {
         let pi = world.join("pi").await;
-        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        world.run_due(ELEVEN.plus(-12 * HOUR)).await;
         world.text(pi, "svc", LogKind::Err, "down\n").await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN).await;
         assert_eq!(world.last().await.n_new, 2);
         let rules = world.rules.borrow().clone();
         let forget = move |tx: &mut Tx<'_>| crate::apply::operator::forget(tx, &rules, "pi", "svc", ELEVEN.plus(HOUR));
         world.store.store.write(forget).await.unwrap();
-        world.look(ELEVEN.plus(DAY)).await;
+        world.run_due(ELEVEN.plus(DAY)).await;
         assert_eq!((world.last().await.n_new, world.last().await.tasks.all()), (0, 0));
         world.text(pi, "svc", LogKind::Log, "up\n").await;
-        world.look(ELEVEN.plus(2 * DAY)).await;
+        world.run_due(ELEVEN.plus(2 * DAY)).await;
         assert_eq!(world.last().await.new, ["pi/svc"]);
-        world.look(ELEVEN.plus(3 * DAY)).await;
+        world.run_due(ELEVEN.plus(3 * DAY)).await;
         assert_eq!(world.last().await.n_new, 0);
     }
 }
@@ -472,7 +472,7 @@ async fn a_forgotten_task_that_comes_again_is_new_again() {
 async fn a_report_that_was_not_finished_leaves_everything_new_and_is_told_once() {
     for world in worlds("").await {
         let pi = world.join("pi").await;
-        world.look(ELEVEN.plus(-12 * HOUR)).await;
+        world.run_due(ELEVEN.plus(-12 * HOUR)).await;
         for task in 0..(MARKED * 2) {
             world.text(pi, &format!("job{task}"), LogKind::Log, "up\n").await;
         }
@@ -485,10 +485,10 @@ async fn a_report_that_was_not_finished_leaves_everything_new_and_is_told_once()
         }
         // One more came meanwhile, and the clock went back: it is new with the others, once.
         world.text(pi, "late", LogKind::Log, "up\n").await;
-        world.look(ELEVEN).await;
+        world.run_due(ELEVEN).await;
         assert_eq!(world.last().await.n_new, 2 + MARKED as u64 * 2);
         world.text(pi, "next", LogKind::Log, "up\n").await;
-        world.look(ELEVEN.plus(DAY)).await;
+        world.run_due(ELEVEN.plus(DAY)).await;
         assert_eq!((world.last().await.new, world.told("report").await.len()), (vec!["pi/next".to_owned()], 2));
     }
 }

@@ -50,15 +50,15 @@ pub(super) fn started(
 ) -> Result<(), StoreError> {
     let since = |life: &Life| [("since", life.at.0.to_string())];
     let notice = match read::<Life>(tx, LIFE)? {
-        None => Some(apply::affair(None, SystemCode::HubFirstStart, &[], now)),
-        Some(life) if !life.stopped => Some(apply::affair(None, SystemCode::HubUnclean, &since(&life), now)),
+        None => Some(apply::system_notice(None, SystemCode::HubFirstStart, &[], now)),
+        Some(life) if !life.stopped => Some(apply::system_notice(None, SystemCode::HubUnclean, &since(&life), now)),
         Some(life) if was_told_down || now.since(life.at) >= AWAY_TOLD_AFTER => {
-            Some(apply::affair(None, SystemCode::HubAway, &since(&life), now))
+            Some(apply::system_notice(None, SystemCode::HubAway, &since(&life), now))
         }
         Some(_) => None,
     };
     if let Some(notice) = notice {
-        apply::tell(tx, rules, &notice, now)?;
+        apply::enqueue_notice(tx, rules, &notice, now)?;
     }
     write(tx, LIFE, &Life { at: now, stopped: false }, now)
 }
@@ -90,7 +90,12 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timesta
     let joined = watch::joined_after(tx, told.through)?;
     let through = joined.iter().map(|(_, at)| *at).max().unwrap_or(told.through);
     let names = list(joined.iter().map(|(name, _)| name.as_str()));
-    apply::tell(tx, rules, &apply::affair(None, SystemCode::NewDevices, &[("devices", names)], now), now)?;
+    apply::enqueue_notice(
+        tx,
+        rules,
+        &apply::system_notice(None, SystemCode::NewDevices, &[("devices", names)], now),
+        now,
+    )?;
     write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
 }
 

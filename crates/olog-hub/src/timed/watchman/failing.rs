@@ -62,9 +62,9 @@ pub(super) fn apply(tx: &mut Tx<'_>, rules: &LivePolicy, seen: &DutyStates, now:
     for (number, duty) in open.iter().filter(|(_, name)| seen.healthy.contains(name)) {
         incidents::end(tx, *number, now, "works")?;
         tx.note(LogEntry::new("incident over").incident(*number).about(Subject::Hub.as_str()).why(duty));
-        let mut notice = apply::affair(None, SystemCode::DutyBack, &[("duty", duty.clone())], now);
+        let mut notice = apply::system_notice(None, SystemCode::DutyBack, &[("duty", duty.clone())], now);
         notice.incident = Some(*number);
-        apply::tell(tx, rules, &notice, now)?;
+        apply::enqueue_notice(tx, rules, &notice, now)?;
     }
     for DutyFailure { duty, error } in &seen.failing {
         if open.iter().any(|(_, name)| name == duty) {
@@ -74,9 +74,9 @@ pub(super) fn apply(tx: &mut Tx<'_>, rules: &LivePolicy, seen: &DutyStates, now:
         let number = incidents::begin(tx, &begin, &DutyFacts { error })?;
         tx.note(LogEntry::new("incident begun").incident(number).about(Subject::Hub.as_str()).why(error));
         let args = [("duty", duty.clone()), ("error", error.clone())];
-        let mut notice = apply::affair(None, SystemCode::DutyFailing, &args, now);
+        let mut notice = apply::system_notice(None, SystemCode::DutyFailing, &args, now);
         (notice.incident, notice.kind) = (Some(number), Kind::System);
-        apply::tell(tx, rules, &notice, now)?;
+        apply::enqueue_notice(tx, rules, &notice, now)?;
     }
     Ok(())
 }

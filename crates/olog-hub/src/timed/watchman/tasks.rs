@@ -49,7 +49,7 @@ enum Judgeable {
 }
 
 /// Looks at one task. Its device's row is locked.
-pub(super) fn look(
+pub(super) fn check(
     tx: &mut Tx<'_>,
     rules: &LivePolicy,
     device: DeviceId,
@@ -77,7 +77,7 @@ pub(super) fn look(
     };
     match judgeable {
         Judgeable::Now => {
-            let outcomes = task.expect.look(now, &known, &rules.expect);
+            let outcomes = task.expect.check(now, &known, &rules.expect);
             apply::expectations(tx, rules, &device, &mut task, outcomes, now)?;
         }
         Judgeable::Away => task.expect.park(),

@@ -105,11 +105,11 @@ impl World {
     async fn pass(&mut self, ms: i64) {
         let end = self.clock.now().plus(ms);
         while self.clock.now() < end {
-            let next = self.watchman.look().await.unwrap();
+            let next = self.watchman.run_due().await.unwrap();
             assert!(next > self.clock.now(), "the same instant is looked at for ever");
             self.hand.set(next.min(end));
         }
-        self.watchman.look().await.unwrap();
+        self.watchman.run_due().await.unwrap();
     }
 
     async fn event(&self, device: DeviceId, task: &str, what: EventContent) {

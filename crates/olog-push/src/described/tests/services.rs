@@ -405,7 +405,7 @@ async fn several_receivers_of_a_described_type_get_a_call_each() {
 async fn serverchan_three_is_known_by_its_key() {
     let at = |keys: &str| {
         let take = |table: &mut olog_daemon::config::Table| {
-            super::TemplateChannel::take(crate::ChannelCatalog::built_in().get("serverchan").unwrap().unwrap(), table)
+            super::TemplateChannel::parse(crate::ChannelCatalog::built_in().get("serverchan").unwrap().unwrap(), table)
         };
         let it = olog_daemon::config::read_text("hub.toml", keys, take).unwrap().unwrap();
         let receivers = it.receivers();
@@ -434,7 +434,7 @@ async fn the_example_in_the_docs_is_read_from_its_folder_and_sends() {
     let read = || {
         olog_daemon::config::read(&source, |root| {
             let known = crate::ChannelCatalog::read(root);
-            Channel::take(root, &known)
+            Channel::parse(root, &known)
         })
     };
     assert!(read().unwrap_err().to_string().contains("expected \"bark\" or"));

@@ -65,7 +65,7 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
                 };
                 let id = incidents::begin(tx, &begin, &serde_json::json!({}))?;
                 assert_eq!(id, 1);
-                apply::tell(tx, &told, &error(NOW), NOW)?;
+                apply::enqueue_notice(tx, &told, &error(NOW), NOW)?;
                 let first = outbox::latest(tx, "phone")?;
                 let message = {
                     let rows = [first, 7];
@@ -75,7 +75,7 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
                 };
                 outbox::put_attempt(tx, message, "UID_a", "accepted", "1000 ok", NOW.plus(900))?;
                 outbox::done(tx, &[first], message, RowEnd::Accepted, NOW.plus(900))?;
-                apply::tell(tx, &told, &error(NOW.plus(60_000)), NOW.plus(60_000))
+                apply::enqueue_notice(tx, &told, &error(NOW.plus(60_000)), NOW.plus(60_000))
             })
             .await
             .unwrap();

@@ -240,7 +240,7 @@ fn a_habit_that_is_missed_three_times_and_for_a_week_is_gone() {
     assert_eq!(told, (2..8).map(|n| format!("Remind {n}")).collect::<Vec<_>>());
     let mut stored: Facts = serde_json::from_str(&serde_json::to_string(&daily.facts).unwrap()).unwrap();
     let known = daily.known();
-    let outcomes = stored.look(lost_at.plus(7 * DAY), &known, &daily.policy);
+    let outcomes = stored.check(lost_at.plus(7 * DAY), &known, &daily.policy);
     assert!(
         matches!(outcomes.as_slice(), [ExpectationEffect::Update, ExpectationEffect::End { .. }]),
         "told in the report only: {outcomes:?}"

@@ -112,7 +112,7 @@ fn card_of(say: &Localizer, matter: &OpenProblem) -> Card {
         ProblemKind::TaskErr | ProblemKind::Note | ProblemKind::Channel => ("err", "▲"),
     };
     let mut meta = Vec::new();
-    let span = say.span(say.now.since(matter.since));
+    let span = say.duration(say.now.since(matter.since));
     let since = [("time", say.time(matter.since).into()), ("span", span.clone().into())];
     match matter.trouble {
         ProblemKind::NeverJoined => meta.push(say.word("report-never-joined")),

@@ -105,7 +105,7 @@ async fn a_hub_whose_clock_jumps_calls_nobody_lost_who_is_there() {
         // It asks before it judges, and the device answers.
         for seconds in 0..15 {
             month.world.hand.set(wrong.plus(seconds * SECOND));
-            month.world.watchman.look().await.unwrap();
+            month.world.watchman.run_due().await.unwrap();
             month.place.seat().heard(month.world.clock.now());
         }
         let (report, page) = month.reporter.preview().await.unwrap();

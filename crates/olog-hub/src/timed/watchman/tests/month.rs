@@ -148,7 +148,7 @@ impl Month {
         world.hand.set(START);
         world.watchman.roll = LivenessTracker::new(START);
         let config = olog_daemon::config::read_text("hub.toml", "timezone = \"UTC\"\n", |table| {
-            crate::config::Config::take(table, Path::new("/"))
+            crate::config::Config::parse(table, Path::new("/"))
         });
         let (live_sender, live) = latest::channel(config.unwrap().live);
         world._rules.send_modify(|rules| {
@@ -168,7 +168,7 @@ impl Month {
         workers.spawn(reporter.clone().run(stop.clone()));
         let device = world.join("pi").await;
         let place = world.connect(device, 1);
-        world.watchman.look().await.unwrap();
+        world.watchman.run_due().await.unwrap();
         Month { world, ingest, device, place, reporter, n_events: 0, n_reports: 0, workers, stop, _live: live_sender }
     }
 
@@ -186,7 +186,7 @@ impl Month {
                 while self.world.store.store.read(|tx| reports::list(tx, 100)).await.unwrap().len() < self.n_reports {
                     tokio::task::yield_now().await;
                 }
-                self.world.watchman.look().await.unwrap();
+                self.world.watchman.run_due().await.unwrap();
             } else if due.is_some_and(|due| due <= next) {
                 self.world.watchman.look_at_tasks().await.unwrap();
             } else {

@@ -318,10 +318,10 @@ async fn a_clock_that_jumps_tells_too_soon_and_never_too_late() {
         // A year ahead: the silence is over. And back: it stays over.
         world.hand.set(NOW.plus(365 * 24 * HOUR));
         place.seat().heard(world.clock.now());
-        world.watchman.look().await.unwrap();
+        world.watchman.run_due().await.unwrap();
         world.hand.set(NOW.plus(HOUR));
         place.seat().heard(world.clock.now());
-        world.watchman.look().await.unwrap();
+        world.watchman.run_due().await.unwrap();
         let heard = world.heard().await;
         assert!(heard.contains(&"[1] Err nas/rsync no space left 1".to_owned()), "{heard:?}");
         world.ends(nas, "dump", 1, "no space left").await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use olog_daemon::config::{Key, Table};
 use olog_daemon::keys;
-use olog_daemon::secret::{Secret, UNREAD};
+use olog_daemon::secret::{SECRET_NOT_LOADED, Secret};
 
 use super::{API_URL, Whom, Wxpusher};
 use crate::http::Endpoint;
@@ -23,9 +23,9 @@ pub(crate) static KEYS: &[Key] = keys! {
 
 impl Wxpusher {
     /// `None` when something is wrong, and reported.
-    pub(crate) fn take(table: &mut Table) -> Option<Wxpusher> {
+    pub(crate) fn parse(table: &mut Table) -> Option<Wxpusher> {
         table.declare(KEYS);
-        let (whom, line) = (take_whom(table), Endpoint::take(table, Some(API_URL)));
+        let (whom, line) = (take_whom(table), Endpoint::parse(table, Some(API_URL)));
         let wxpusher = Wxpusher { whom: whom?, line: line? };
         if let Whom::Simple(_) = wxpusher.whom {
             let spts: Vec<String> = wxpusher.receivers().into_iter().map(|receiver| receiver.id).collect();
@@ -87,7 +87,7 @@ fn take_simple(table: &mut Table) -> Option<Whom> {
     };
     let mut spts: Vec<Secret> = Vec::new();
     for text in texts {
-        match Secret::new(&text).filter(|spt| spt.reveal().starts_with("SPT_") || spt.reveal() == UNREAD) {
+        match Secret::new(&text).filter(|spt| spt.reveal().starts_with("SPT_") || spt.reveal() == SECRET_NOT_LOADED) {
             Some(spt) if !spts.contains(&spt) => spts.push(spt),
             Some(_) => {}
             None => table.fault("spt", "expected tokens of simple push: SPT_…"),

@@ -192,7 +192,7 @@ fn channels(root: &mut Table) -> Vec<Arc<Channel>> {
     let types = ChannelCatalog::read(root);
     let tables = root.take_tables("channel").into_iter();
     let take = |mut table: Table| {
-        let channel = Channel::take(&mut table, &types);
+        let channel = Channel::parse(&mut table, &types);
         table.finish();
         channel.map(Arc::new)
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use olog_daemon::config::Table;
-use olog_daemon::secret::{Secret, UNREAD};
+use olog_daemon::secret::{SECRET_NOT_LOADED, Secret};
 use serde_json::Value as Json;
 
 use super::TemplateChannel;
@@ -15,7 +15,7 @@ use crate::http::{Endpoint, url_masked};
 
 impl TemplateChannel {
     /// `None` when something is wrong, and reported.
-    pub(crate) fn take(of: Arc<ChannelTypeDef>, table: &mut Table) -> Option<TemplateChannel> {
+    pub(crate) fn parse(of: Arc<ChannelTypeDef>, table: &mut Table) -> Option<TemplateChannel> {
         let (mut texts, mut secrets) = (BTreeMap::new(), BTreeMap::new());
         let (mut headers, mut typed) = (BTreeMap::new(), None);
         let mut is_good = true;
@@ -42,7 +42,7 @@ impl TemplateChannel {
             }
             is_good &= is_taken || !is_given && !key.is_needed;
         }
-        let line = Endpoint::take(table, of.api_url.as_deref());
+        let line = Endpoint::parse(table, of.api_url.as_deref());
         let usual = of.headers.iter().map(|(name, value)| (name.as_str(), value.source()));
         let own = headers.iter().map(|(name, value): (&String, &Secret)| (name.as_str(), value.reveal()));
         let is_json = is_json(own.chain(usual));
@@ -58,7 +58,7 @@ impl TemplateChannel {
     /// Can its calls be put together?
     fn is_whole(&self, table: &Table) -> bool {
         // Of secrets that nobody has read nothing can be put together; who reads them looks.
-        if self.secrets().iter().any(|secret| secret.reveal() == UNREAD) {
+        if self.secrets().iter().any(|secret| secret.reveal() == SECRET_NOT_LOADED) {
             return true;
         }
         let known = self.of.known();
@@ -170,7 +170,7 @@ fn take_url(table: &mut Table, name: &str) -> Option<Secret> {
     let secret = table.take_secret(name)?;
     let is_url =
         |text: &str| url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if secret.reveal() != UNREAD && !is_url(secret.reveal()) {
+    if secret.reveal() != SECRET_NOT_LOADED && !is_url(secret.reveal()) {
         table.fault(name, "expected the whole URL that the service gave, like \"https://hooks.example.com/…\"");
         return None;
     }
