@@ -139,7 +139,7 @@ pub struct ReportConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReportWhen {
     /// Every day at these times.
-    Timestamp(Vec<NaiveTime>),
+    At(Vec<NaiveTime>),
     /// By a schedule as crontab(5) has it.
     Schedule(Schedule),
 }
@@ -281,7 +281,7 @@ impl ReportWhen {
     /// The instants at which it is made.
     pub fn schedule(&self) -> Option<Schedule> {
         match self {
-            ReportWhen::Timestamp(times) => Schedule::daily(times),
+            ReportWhen::At(times) => Schedule::daily(times),
             ReportWhen::Schedule(schedule) => Some(schedule.clone()),
         }
     }

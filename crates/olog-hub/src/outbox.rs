@@ -195,7 +195,7 @@ pub enum Next {
     /// When the channel's rate limit allows the next call.
     AfterLimit(std::time::Duration),
     /// Then, or when the bell rings.
-    Timestamp(Timestamp),
+    At(Timestamp),
 }
 
 impl Dispatcher {
@@ -275,7 +275,7 @@ impl Dispatcher {
                     () = tokio::time::sleep(wait) => {}
                     () = self.stop.cancelled() => {}
                 },
-                Next::Timestamp(due) => tokio::select! {
+                Next::At(due) => tokio::select! {
                     () = self.listener.heard() => {}
                     () = self.clock.sleep_until(due) => {}
                     () = self.stop.cancelled() => {}
@@ -320,7 +320,7 @@ impl Dispatcher {
             self.store.write_relaxed(move |tx| claim::claim(tx, &rules, &channel, &me, now)).await?
         };
         let mut claims = match claim {
-            Claim::Nothing(next) => return Ok(Next::Timestamp(next)),
+            Claim::Nothing(next) => return Ok(Next::At(next)),
             Claim::Rows(claims) => *claims,
         };
         let coalesce = || self.coalesce.lock().unwrap_or_else(PoisonError::into_inner);
@@ -411,8 +411,8 @@ impl Dispatcher {
         let not_told: Vec<_> = call.not_told().into_iter().map(|(incident, of)| (incident, of.to_vec())).collect();
         for errors in not_told.chunks(COUNTED_CHUNK) {
             self.status.beat();
-            let (rules, errors, now) = (self.rules.clone(), errors.to_vec(), call.done_at);
-            self.store.write_relaxed(move |tx| record::not_told(tx, &rules, &errors, now)).await?;
+            let errors = errors.to_vec();
+            self.store.write_relaxed(move |tx| record::not_told(tx, &errors)).await?;
         }
         let (channel, rules) = (self.channel.clone(), self.rules.clone());
         let rings = self.store.write(move |tx| record::record(tx, &rules, &channel, &call)).await?;

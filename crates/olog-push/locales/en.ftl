@@ -22,7 +22,7 @@ count-tasks = { $n } tasks
 count-signs = { $n } notices
 lost-of-site = { $n }/{ $all } same site
 lost-of = { $n }/{ $all } devices
-back-of = { $n } dev.
+devices-short = { $n } dev.
 back-part = { $n }/{ $all } dev.
 away = { $span } away
 short-s = { $n }s
@@ -66,6 +66,7 @@ failed-again = { $when ->
    *[late] { $subject } failed again at { $time }, soon after recovering.
 }
 began-again = Failure number { $n } of this incident; the first was at { $time }.
+recovered-meanwhile = It has recovered since, at { $time }.
 history = It recovered at { $over } and failed again at { $again }.
 in-a-row = { $subject } has failed { $n } times in a row.
 run-failed = { $how ->

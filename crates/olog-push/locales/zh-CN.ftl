@@ -22,7 +22,7 @@ count-tasks = { $n }个任务
 count-signs = { $n }件
 lost-of-site = { $n }/{ $all }台 同一出口
 lost-of = { $n }/{ $all }台
-back-of = { $n }台
+devices-short = { $n }台
 back-part = { $n }/{ $all }台
 away = 断{ $span }
 short-s = { $n }秒
@@ -60,6 +60,7 @@ failed-again = { $when ->
    *[late] { $subject } 恢复后不久，于 { $time } 再次出错。
 }
 began-again = 第 { $n } 次，首次 { $time }。
+recovered-meanwhile = { $time } 已恢复。
 history = { $over } 恢复，{ $again } 又出错。
 in-a-row = { $subject } 已连续出错 { $n } 次。
 run-failed = { $how ->

@@ -292,6 +292,8 @@ fn type_names(types: &ChannelCatalog) -> String {
 }
 
 /// Matches a name against a pattern: `*` is any text, `?` any character, `\` makes the character after it an ordinary one.
+///
+/// Not globset, which the agent uses for files: its `?` is one byte, and it knows `[` and `{` (decision 0171).
 pub fn glob(pattern: &str, text: &str) -> bool {
     #[derive(Clone, Copy)]
     enum Part {

@@ -248,6 +248,9 @@ pub struct ErrorFacts {
     /// How the run ended, if a run by `exec` failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<FailedRun>,
+    /// When it recovered, if that was while the notice was waiting and is no notice of its own (an incident that comes and goes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<Timestamp>,
 }
 
 impl ErrorFacts {

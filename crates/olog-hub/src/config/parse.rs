@@ -131,7 +131,7 @@ fn report(mut table: Table, folder: &Path) -> ReportConfig {
     }
     let when = match schedule {
         Some(schedule) if !table.has("at") => ReportWhen::Schedule(schedule),
-        _ => ReportWhen::Timestamp(table.take_list_as("at", time_of_day).unwrap_or_default()),
+        _ => ReportWhen::At(table.take_list_as("at", time_of_day).unwrap_or_default()),
     };
     let report = ReportConfig {
         when,

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use olog_proto::Timestamp;
 use olog_push::words::BudgetUse;
-use olog_push::{Channel, Content};
+use olog_push::{Channel, Content, Notice, Reason};
 
 use super::worth::{BudgetDecision, WaitingGroup, worth_a_message};
 use super::{CHUNK, CLAIM_FOR, FIRST_SIGN_WAIT, LOOK_EVERY, plan};
 use crate::apply::LivePolicy;
 use crate::rules::budget::Budget;
 use crate::store::outbox::{self, ChannelFacts, ClaimFilter, Claimed, RetryTier};
-use crate::store::{StoreError, Tx, incidents};
+use crate::store::{StoreError, Tx, incidents, tasks};
 
 /// How long until a row that somebody's transaction holds is looked at again.
 const LOCKED_WAIT: i64 = 1_000;
@@ -95,12 +95,7 @@ pub(super) fn claim(
         return nothing_free(tx, name, now);
     }
     for notice in rows.iter_mut().map(|row| &mut row.notice) {
-        // A reminder may have waited for hours: it tells how things are now.
-        if let (Content::Remind { .. }, Some(number)) = (&notice.content, notice.incident)
-            && let Some(incident) = incidents::open_error(tx, number)?
-        {
-            notice.content = incident.reminder();
-        }
+        bring_up_to_date(tx, notice)?;
     }
     // Of a place where rows differ in who is left to accept them, one transaction's are enough.
     pick.place = Some(RetryTier::Fresh);
@@ -108,6 +103,24 @@ pub(super) fn claim(
         pick.limit = 0;
     }
     Ok(Claim::Rows(Box::new(Claims { rows, facts, budget, pick })))
+}
+
+/// A reminder, or an error of an incident that comes and goes, may have waited for hours: it says what is true now. Other
+/// recoveries are notices of their own and go with the error.
+fn bring_up_to_date(tx: &mut Tx<'_>, notice: &mut Notice) -> Result<(), StoreError> {
+    let Some(number) = notice.incident else { return Ok(()) };
+    match &mut notice.content {
+        Content::Remind { .. } => {
+            if let Some(incident) = incidents::open_error(tx, number)? {
+                notice.content = incident.reminder();
+            }
+        }
+        Content::Error { why: Reason::ComesAndGoes { .. }, facts, .. } => {
+            facts.recovered_at = tasks::calm_since(tx, number)?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Until the first of those that are held is free.

@@ -10,21 +10,13 @@ use crate::apply::{self, LivePolicy};
 use crate::journal::LogEntry;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::outbox::{self, DEVICES_MAX, NewMessage, RowEnd, Wait};
-use crate::store::{StoreError, Tx, devices, tasks};
+use crate::store::{StoreError, Tx, tasks};
 
 /// Errors that a message has only counted were not told: they leave their incidents' lists, so that they are news when they come
 /// again. Before the answer is on record and in small transactions, because there may be thousands; done twice it changes nothing.
-pub(super) fn not_told(
-    tx: &mut Tx<'_>,
-    rules: &LivePolicy,
-    errors: &[(u64, Vec<Fingerprint>)],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(super) fn not_told(tx: &mut Tx<'_>, errors: &[(u64, Vec<Fingerprint>)]) -> Result<(), StoreError> {
     for (incident, fingerprints) in errors {
-        let Some(mut task) = tasks::of_incident(tx, *incident)? else { continue };
-        let Some(device) = devices::get(tx, task.device)? else { continue };
-        task.facts.not_told(fingerprints);
-        apply::task(tx, rules, &device, &mut task, now)?;
+        tasks::edit_facts(tx, *incident, |facts| facts.not_told(fingerprints))?;
     }
     Ok(())
 }

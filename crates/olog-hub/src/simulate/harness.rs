@@ -313,7 +313,7 @@ impl Harness {
                         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                         Some(self.clock.now().plus(wait.saturating_add(1)))
                     }
-                    Next::Timestamp(at) => Some(at),
+                    Next::At(at) => Some(at),
                 };
             }
             if !again {

@@ -84,6 +84,20 @@ async fn what_cannot_be_played_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_late_message_of_what_comes_and_goes_says_that_it_has_recovered() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("mine.jsonl");
+    let text = r#"{"config": {"language": "en", "timezone": "UTC", "report": {"at": ["23:00"]}, "channel": [{"name": "me", "type": "wxpusher", "token": "AT_me", "uids": ["UID_me"], "per_day": 10}]}}
+        {"at": "06:00", "device": "nas", "file": "disk.err", "text": "sector {n}", "every": "90m", "times": 4}
+        {"at": "06:20", "device": "nas", "file": "disk.err", "text": "", "every": "90m", "times": 4}
+        {"at": "14:00", "end": true}"#;
+    std::fs::write(&scenario, text).unwrap();
+    let transcript = run(&SimulationRequest { scenario, config: None, language: None, now: NOW }).await.unwrap();
+    let late = transcript.split("12:00:00 > me: ").nth(1).unwrap_or_default();
+    assert!(late.contains("is flapping") && late.contains("It has recovered since, at 10:50."), "{transcript}");
+}
+
+#[tokio::test]
 async fn what_a_device_keeps_while_it_is_away_comes_when_it_is_back_with_its_own_time() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("mine.jsonl");

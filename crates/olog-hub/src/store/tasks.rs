@@ -167,6 +167,29 @@ pub fn of_incident(tx: &mut Tx<'_>, incident: u64) -> Result<Option<Task>, Store
     row.map(|row| task(tx, &row, 0)).transpose()
 }
 
+/// Changes the facts of the task whose error opened an incident, and nothing else of its row: the change may move neither its state
+/// nor its timers. Facts that cannot be read stay as they are.
+pub fn edit_facts(tx: &mut Tx<'_>, incident: u64, edit: impl FnOnce(&mut TaskFacts)) -> Result<(), StoreError> {
+    let of = "FROM tasks WHERE incident_id = $1";
+    let Some(row) = tx.query_one(&format!("SELECT device_id {of}"), values![incident])? else { return Ok(()) };
+    super::devices::lock(tx, DeviceId(row.int(0)?))?;
+    let Some(row) = tx.query_one(&format!("SELECT id, facts {of}"), values![incident])? else { return Ok(()) };
+    let Ok(mut facts) = row.json::<TaskFacts>(1) else { return Ok(()) };
+    edit(&mut facts);
+    let values = [row.int(0)?.into(), super::Value::json(&facts)?];
+    tx.execute("UPDATE tasks SET facts = $2 WHERE id = $1", &values)?;
+    Ok(())
+}
+
+/// When the task of an incident that comes and goes recovered for now; `None`: it is failing, or over for good.
+pub fn calm_since(tx: &mut Tx<'_>, incident: u64) -> Result<Option<Timestamp>, StoreError> {
+    let of = "SELECT t.facts FROM tasks t JOIN incidents i ON i.task_id = t.id WHERE i.id = $1";
+    let Some(row) = tx.query_one(of, values![incident])? else { return Ok(None) };
+    // Facts that cannot be read say nothing.
+    let Ok(facts) = row.json::<TaskFacts>(0) else { return Ok(None) };
+    Ok(facts.comes_and_goes().filter(|(last, _)| last.number == Some(incident)).map(|(_, at)| at))
+}
+
 /// Tasks of a device of which a run is expected, and that are LOST by that instant unless it comes; `None`: whenever. Its
 /// device's row is locked already.
 pub fn expected(tx: &mut Tx<'_>, device: DeviceId, late_by: Option<Timestamp>) -> Result<Vec<Task>, StoreError> {

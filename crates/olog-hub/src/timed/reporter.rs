@@ -344,7 +344,7 @@ pub fn no_link(tx: &mut Tx<'_>) -> Result<Option<String>, StoreError> {
 
 fn schedule(live: &ReloadableConfig) -> Option<Schedule> {
     match &live.report.when {
-        ReportWhen::Timestamp(times) => Schedule::daily(times),
+        ReportWhen::At(times) => Schedule::daily(times),
         ReportWhen::Schedule(schedule) => Some(schedule.clone()),
     }
 }

@@ -271,7 +271,12 @@ fn error<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
         }
         Reason::ComesAndGoes { n_times } => {
             let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
-            (vec![say.text("comes-and-goes", &args), began_again(say, facts.reopened), open()], "why-comes-and-goes")
+            let recovered = facts
+                .recovered_at
+                .map_or_else(String::new, |at| say.text("recovered-meanwhile", &[("time", say.time(at).into())]));
+            let sentences =
+                vec![say.text("comes-and-goes", &args), began_again(say, facts.reopened), open(), recovered];
+            (sentences, "why-comes-and-goes")
         }
         Reason::InARow { n_times } => {
             let args = [("subject", subject(say, notice).into()), ("n", (*n_times).into())];
@@ -447,7 +452,7 @@ fn back<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
             let [_, span, time] = args;
             (cut::middle(one, 10), say.text("back-one", &[("devices", one.as_str().into()), span, time]))
         }
-        _ if missing.is_empty() => (say.text("back-of", &[("n", n.into())]), say.text("back-many", &args)),
+        _ if missing.is_empty() => (say.text("devices-short", &[("n", n.into())]), say.text("back-many", &args)),
         _ => {
             let all = ("all", (n + missing.len() as u64).into());
             (say.text("back-part", &[("n", n.into()), all]), say.text("back-many", &args))

@@ -410,7 +410,7 @@ fn title(say: &Localizer, entries: &[MessageItem<'_>], is_digest: bool) -> Strin
             1 => names.first().map(|name| (*name).to_owned()),
             n => Some(say.text(key, &[("n", (n as u64).into())])),
         };
-        let device = counted("count-devices", &devices);
+        let device = counted("devices-short", &devices);
         let several = || say.text("count-signs", &[("n", (entries.len() as u64).into())]);
         if entries.iter().all(|entry| matches!(entry.notice.content, Content::System { .. })) {
             return cut::title(&format!("{late}{state}"), None, Some(&several()));

@@ -407,7 +407,7 @@ fn one_is_never_a_plural() {
         "count-devices",
         "count-tasks",
         "count-signs",
-        "back-of",
+        "devices-short",
         "merged",
         "merged-digest",
         "why-merged",

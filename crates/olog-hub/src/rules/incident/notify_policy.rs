@@ -290,6 +290,7 @@ impl TaskIncident {
                 fingerprints: sign.fingerprints.clone(),
                 reopened: self.reopened(),
                 run: sign.run,
+                recovered_at: None,
             }),
         };
         let of = if why == Reason::NewFingerprint { new } else { sign.fingerprints.clone() };
@@ -359,7 +360,11 @@ impl TaskIncident {
             last_good_at: None,
             began_at: self.last_began_at(),
             n_seen: self.n_since_begun(),
-            facts: Box::new(ErrorFacts { fingerprints: held.of.clone(), reopened: self.reopened(), run: None }),
+            facts: Box::new(ErrorFacts {
+                fingerprints: held.of.clone(),
+                reopened: self.reopened(),
+                ..ErrorFacts::default()
+            }),
         };
         out.push(IncidentEffect::Notify { kind: Kind::Err, at: held.at, content, of: held.of });
     }
@@ -428,7 +433,11 @@ impl TaskIncident {
                 last_good_at: None,
                 began_at: self.last_began_at(),
                 n_seen: self.n_since_begun(),
-                facts: Box::new(ErrorFacts { fingerprints: self.pushed.clone(), reopened: self.reopened(), run: None }),
+                facts: Box::new(ErrorFacts {
+                    fingerprints: self.pushed.clone(),
+                    reopened: self.reopened(),
+                    ..ErrorFacts::default()
+                }),
             };
             out.push(IncidentEffect::Notify { kind: Kind::Err, at: now, content, of: self.pushed.clone() });
         } else {

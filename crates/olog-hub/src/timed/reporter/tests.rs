@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::apply::operator;
 use crate::config::Config;
 use crate::store::devices::{self, DeviceId};
 use crate::store::tasks;
@@ -86,7 +87,7 @@ impl World {
             began_at: Some(olog_proto::DeviceTime(now.plus(-MINUTE))),
             change: Growth::Rewritten,
             sibling_err: false,
-            fingerprints: Vec::new(),
+            fingerprints: olog_proto::fingerprint::fingerprints(text),
             history: false,
         };
         let what = EventContent::Text { file, excerpt: Excerpt::of(text) };
@@ -490,5 +491,36 @@ async fn a_report_that_was_not_finished_leaves_everything_new_and_is_told_once()
         world.text(pi, "next", LogKind::Log, "up\n").await;
         world.run_due(ELEVEN.plus(DAY)).await;
         assert_eq!((world.last().await.new, world.told("report").await.len()), (vec!["pi/next".to_owned()], 2));
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_a_person_called_no_error_is_not_in_the_to_do_list() {
+    for world in worlds("").await {
+        let pi = world.join("pi").await;
+        world.run_due(ELEVEN.plus(-HOUR)).await;
+        world.text(pi, "backup", LogKind::Err, "file has vanished\n").await;
+        world.text(pi, "dump", LogKind::Err, "no space left\n").await;
+        let (now, rules) = (world.clock.now(), world.rules.borrow().clone());
+        let not_an_error = move |tx: &mut Tx<'_>| {
+            let operator::NotAnErrorResult::These(new) =
+                operator::not_an_error(tx, 1, None, operator::SuppressScope::Task, "me", now)?
+            else {
+                panic!("no errors")
+            };
+            for new in &new {
+                operator::silence(tx, new, now)?;
+            }
+            operator::end_as_no_error(tx, &rules, 1, now)
+        };
+        assert!(world.store.store.write(not_an_error).await.unwrap());
+        let to_do = |facts: &ReportFacts| facts.now.iter().map(|problem| problem.name.clone()).collect::<Vec<_>>();
+        world.run_due(ELEVEN).await;
+        assert_eq!(to_do(&world.last().await), ["pi/dump"]);
+        // It comes again, and still is none.
+        world.hand.set(ELEVEN.plus(2 * HOUR));
+        world.text(pi, "backup", LogKind::Err, "file has vanished\n").await;
+        world.run_due(ELEVEN.plus(DAY)).await;
+        assert_eq!(to_do(&world.last().await), ["pi/dump"]);
     }
 }

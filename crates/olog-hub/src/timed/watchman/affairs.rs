@@ -1,8 +1,8 @@
 //! Notifications about the hub itself that time brings: that it started, and which devices are new.
 //!
 //! A start is told the first time, after an unclean stop, after ten minutes away, and when somebody was told that the hub is down. New
-//! devices are told together, when no other has joined for a while: who sets up several machines on one evening gets one
-//! message. Both are remembered in the store's settings.
+//! device is told at once; those that join soon after it are told together, when no other has joined for a while: who sets up
+//! several machines on one evening gets two messages. Both are remembered in the store's settings.
 
 use olog_proto::Timestamp;
 use olog_push::SystemCode;
@@ -18,9 +18,9 @@ const LIFE: &str = "life";
 const NEW_DEVICES: &str = "new_devices";
 /// A stop in order is told at the next start when the hub was away for this long.
 const AWAY_TOLD_AFTER: i64 = 10 * MINUTE;
-/// New devices are told when no other has joined for this long …
+/// New devices that join soon after a message about others are told when no other has joined for this long …
 const NEW_DEVICES_AFTER: i64 = 15 * MINUTE;
-/// … but the first of them waits no longer than this.
+/// … but the first of them waits no longer than this. A device that joins later than this after the last message is told at once.
 const NEW_DEVICES_WAIT_MAX: i64 = 120 * MINUTE;
 /// Names in one message.
 const NAMES_MAX: usize = 20;
@@ -75,10 +75,11 @@ pub(super) fn stopped(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError>
 
 /// When new devices have to be told, if there are any. They are news to nobody who has just set them up.
 pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
-    let told = read::<Announced>(tx, NEW_DEVICES)?;
-    let joined = watch::joined_after(tx, told.map_or(Timestamp(0), |told| told.through))?;
-    let ends = joined.first().zip(joined.last());
-    Ok(ends.map(|((_, first), (_, last))| last.plus(NEW_DEVICES_AFTER).min(first.plus(NEW_DEVICES_WAIT_MAX))))
+    let told = read::<Announced>(tx, NEW_DEVICES)?.unwrap_or_default();
+    let joined = watch::joined_after(tx, told.through)?;
+    let Some(((_, first), (_, last))) = joined.first().zip(joined.last()) else { return Ok(None) };
+    let is_alone = first.since(told.at) >= NEW_DEVICES_WAIT_MAX;
+    Ok(Some(if is_alone { *first } else { last.plus(NEW_DEVICES_AFTER).min(first.plus(NEW_DEVICES_WAIT_MAX)) }))
 }
 
 /// Tells who joined since it was last told, if it is time.

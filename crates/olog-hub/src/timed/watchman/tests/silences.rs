@@ -370,7 +370,7 @@ async fn what_was_held_is_on_record_and_never_waits() {
         });
         assert_eq!(rows.await.unwrap(), [("phone".to_owned(), "silenced".to_owned(), 1, NOW)]);
         let waits = world.store.store.read(|tx| {
-            let row = tx.query_one("SELECT COUNT(*) FROM outbox WHERE done_at IS NULL", &[])?;
+            let row = tx.query_one("SELECT COUNT(*) FROM outbox WHERE done_at IS NULL AND incident_id = 1", &[])?;
             row.map_or(Ok(0), |row| row.int(0))
         });
         assert_eq!(waits.await.unwrap(), 0, "nothing");
