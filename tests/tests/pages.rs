@@ -3,5 +3,7 @@
 mod book;
 mod completions;
 mod manuals;
+mod messages;
 mod readmes;
 mod reference;
+mod translations;

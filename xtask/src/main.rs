@@ -1,10 +1,11 @@
 //! `cargo xtask …`: the project's own commands. A fresh clone needs only cargo to run them.
 //!
-//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] makes the packages, [`tidy`]
+//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] makes the packages, [`mod@book`] the book's pages, [`tidy`]
 //! checks the house rules. They start programs and read files. Nothing here depends on Olog's own crates, so that the rules run while a daemon
 //! does not compile.
 
 mod bench;
+mod book;
 mod deb;
 mod demo;
 mod run;
@@ -32,6 +33,8 @@ enum Verb {
     Bench(bench::BenchArgs),
     /// Make the packages for Debian
     Deb(deb::DebArgs),
+    /// Build the book's pages with mdBook, into target/book
+    Book,
     /// Check the house rules
     Tidy(tidy::TidyArgs),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::test(&args),
         Verb::Bench(args) => bench::bench(&args),
         Verb::Deb(args) => deb::deb(&args),
+        Verb::Book => book::book(),
         Verb::Tidy(args) => tidy::tidy(&args),
     };
     match done {

@@ -38,7 +38,7 @@ use crate::{
 mod figures;
 mod pages;
 
-pub use figures::figures;
+pub use figures::{METRICS, Metric, MetricKind, figures};
 
 /// The largest body that any request may have.
 const BODY_MAX: usize = 16 * 1024;

@@ -1,20 +1,25 @@
-//! Manual pages, in English and Chinese, and completions: the packages carry what the programs understand.
+//! Manual pages and pages of verbs, in English and Chinese, and completions: the packages carry what the programs understand.
 //!
 //! The Chinese page is the English one, sentence by sentence: `packaging/manual.zh-CN.txt` has the translations. Both are
 //! committed, so that a package can be built without running a program. The scripts for the shells only call the program, which
 //! knows its own command line. After a change of a verb: `OLOG_WRITE_MANUALS=1 cargo test -p olog-journeys manuals`.
 
 use std::{
-    collections::BTreeMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use clap_mangen::{
     Man,
     roff::{Roff, bold, roman},
+};
+
+use super::{
+    reference,
+    translations::{LANGUAGES, Language, Translations},
 };
 
 const WRITE: &str = "OLOG_WRITE_MANUALS";
@@ -70,11 +75,31 @@ fn manuals_and_completions_of_the_agent_are_those_of_its_command_line() {
 }
 
 #[test]
+fn the_reference_of_verbs_is_that_of_the_command_lines() {
+    for (program, name) in
+        [(olog_hub::cli::Cli::command(), "olog-hub"), (olog_agent::cli::Cli::command(), "olog-agent")]
+    {
+        for language in LANGUAGES {
+            let words = Translations::of_verbs(language);
+            let page = chapter(&words, without_hidden(name, &program), name);
+            reference::compare(language, &format!("{name}.md"), &page);
+        }
+    }
+}
+
+#[test]
 fn the_packages_history_begins_with_this_version() {
     let history = fs::read_to_string(packaging().join("debian-changelog")).unwrap();
     let first = format!("olog ({}-1) ", env!("CARGO_PKG_VERSION"));
     assert!(history.starts_with(&first), "packaging/debian-changelog does not begin with {first}");
 }
+
+const EXITS: &[(&str, &str)] = &[
+    ("0", "Done."),
+    ("1", "It failed; stderr says why."),
+    ("2", "The command line was wrong."),
+    ("78", "The configuration was wrong; stderr names every mistake."),
+];
 
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging")
@@ -127,13 +152,7 @@ fn page(mut program: Command, more: &More) -> Vec<u8> {
     man.render_options_section(&mut text).unwrap();
     Roff::new().control("SH", ["VERBS"]).to_writer(&mut text).unwrap();
     verbs(&program, "", &mut text);
-    let exits = [
-        ("0", "Done."),
-        ("1", "It failed; stderr says why."),
-        ("2", "The command line was wrong."),
-        ("78", "The configuration was wrong; stderr names every mistake."),
-    ];
-    for (title, rows) in [("EXIT STATUS", &exits[..]), ("ENVIRONMENT", more.environment), ("FILES", more.files)] {
+    for (title, rows) in [("EXIT STATUS", EXITS), ("ENVIRONMENT", more.environment), ("FILES", more.files)] {
         let mut roff = Roff::new();
         roff.control("SH", [title]);
         for (key, says) in rows {
@@ -176,10 +195,10 @@ const HEADINGS: &[(&str, &str)] = &[
 
 /// The same page, every sentence translated.
 fn in_chinese(page: &str, more: &More) -> String {
-    let sentences = sentences();
+    let sentences = Translations::of_verbs(Language::Chinese);
     let roff = |text: &str| text.replace('\\', "\\\\").replace('-', "\\-").replace('\'', "\\*(Aq");
     let plain = |text: &str| text.replace("\\*(Aq", "'").replace("\\-", "-").replace("\\\\", "\\");
-    let look_up = |text: &str| sentences.get(plain(text).as_str()).map(|words| roff(words));
+    let look_up = |text: &str| sentences.find(plain(text).as_str()).map(roff);
     let mut made = String::new();
     for line in page.lines() {
         let heading = HEADINGS.iter().find(|(english, _)| *english == line).map(|(_, chinese)| (*chinese).to_owned());
@@ -207,26 +226,13 @@ fn in_chinese(page: &str, more: &More) -> String {
     made
 }
 
-/// Sentences of the pages and their translations.
-fn sentences() -> BTreeMap<&'static str, &'static str> {
-    let text = include_str!("../../../packaging/manual.zh-CN.txt");
-    let mut sentences = BTreeMap::new();
-    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    while let Some(english) = lines.next() {
-        let chinese = lines.next().and_then(|line| line.strip_prefix("    "));
-        let chinese = chinese.unwrap_or_else(|| panic!("no translation under {english:?}"));
-        assert!(sentences.insert(english, chinese).is_none(), "{english:?} is there twice");
-    }
-    sentences
-}
-
 #[test]
 fn every_translated_sentence_is_one_of_the_pages() {
     let pages: Vec<String> = [("hub", "olog-hub"), ("agent", "olog-agent")]
         .map(|(side, name)| fs::read_to_string(packaging().join(side).join(format!("man/{name}.1"))).unwrap())
         .map(|page| page.replace("\\*(Aq", "'").replace("\\-", "-").replace("\\\\", "\\"))
         .into();
-    for english in sentences().keys() {
+    for english in Translations::of_verbs(Language::Chinese).english() {
         assert!(pages.iter().any(|page| page.contains(english)), "no page has {english:?}");
     }
 }
@@ -272,4 +278,127 @@ fn verbs(of: &Command, before: &str, text: &mut Vec<u8>) {
             options.lines().filter(|line| !line.starts_with(".SH ")).flat_map(|line| [line, "\n"]).flat_map(str::bytes),
         );
     }
+}
+
+/// The page of the book with every verb of a program.
+fn chapter(words: &Translations, mut program: Command, name: &str) -> String {
+    program.build();
+    let (title, head, everywhere) = match (words.language(), name) {
+        (Language::English, "olog-hub") => (
+            "Every verb of olog-hub",
+            "All but `run`, `check`, `setup`, `import` and `simulate` ask the running hub, through its Unix socket: root, the user `olog-hub` and the group `olog-admin` may. This page is generated from the command line, as `man olog-hub` is.",
+            "Every verb",
+        ),
+        (Language::English, _) => (
+            "Every verb of olog-agent",
+            "`status` asks the running agent, through its Unix socket; anybody may. This page is generated from the command line, as `man olog-agent` is.",
+            "Every verb",
+        ),
+        (Language::Chinese, "olog-hub") => (
+            "olog-hub 的全部命令",
+            "除了 `run`、`check`、`setup`、`import` 和 `simulate`，其余命令都通过 Unix 套接字询问正在运行的服务端：root、用户 `olog-hub` 和用户组 `olog-admin` 可以使用。本页和 `man olog-hub` 一样，由命令行的定义生成。",
+            "所有命令共有",
+        ),
+        (Language::Chinese, _) => (
+            "olog-agent 的全部命令",
+            "`status` 通过 Unix 套接字询问正在运行的客户端，任何人都可以使用。本页和 `man olog-agent` 一样，由命令行的定义生成。",
+            "所有命令共有",
+        ),
+    };
+    let exits = match words.language() {
+        Language::English => "Exit codes:",
+        Language::Chinese => "退出码：",
+    };
+    let mut page = format!("# {title}\n\n{head}\n\n## {everywhere}\n\n");
+    options(words, program.get_arguments(), &mut page);
+    write!(page, "\n{exits}\n\n| | |\n|---|---|\n").unwrap();
+    for (code, says) in EXITS {
+        writeln!(page, "| {code} | {} |", words.get(says)).unwrap();
+    }
+    sections(words, &program, &mut page);
+    page
+}
+
+/// Each verb as a section of its own, `device list` after `device`.
+fn sections(words: &Translations, of: &Command, page: &mut String) {
+    for verb in of.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        if verb.get_subcommands().next().is_some() {
+            sections(words, verb, page);
+            continue;
+        }
+        let verb = verb.clone().mut_args(|arg| {
+            let is_everywhere = is_everywhere(&arg);
+            arg.hide(is_everywhere)
+        });
+        let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name()).to_owned();
+        let usage = verb.clone().render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").replace("[OPTIONS] ", "").replace(" [OPTIONS]", "");
+        let about = verb.get_long_about().or_else(|| verb.get_about()).map(ToString::to_string).unwrap_or_default();
+        write!(page, "\n## {name}\n\n```text\n{usage}\n```\n\n").unwrap();
+        for line in about.lines() {
+            let line = if line.is_empty() { String::new() } else { words.get(line) };
+            writeln!(page, "{}", in_page(&line)).unwrap();
+        }
+        let mut rows = String::new();
+        options(words, verb.get_arguments().filter(|arg| !arg.is_hide_set()), &mut rows);
+        if !rows.is_empty() {
+            write!(page, "\n{rows}").unwrap();
+        }
+    }
+}
+
+fn is_everywhere(arg: &Arg) -> bool {
+    arg.is_global_set() || ["help", "version"].contains(&arg.get_id().as_str())
+}
+
+/// A table of options and arguments.
+fn options<'a>(words: &Translations, args: impl Iterator<Item = &'a Arg>, page: &mut String) {
+    let (default, values) = match words.language() {
+        Language::English => ("Default: ", "Possible values: "),
+        Language::Chinese => ("默认：", "可选值："),
+    };
+    let mut rows = String::new();
+    for arg in args {
+        let mut cell = String::new();
+        let help = arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string).unwrap_or_default();
+        let help: Vec<String> = help.lines().filter(|line| !line.is_empty()).map(|line| words.get(line)).collect();
+        cell.push_str(&in_page(&help.join(" ")));
+        let choices = arg.get_possible_values();
+        if !choices.is_empty() && arg.get_num_args().is_some_and(|n| n.takes_values()) {
+            let choices = choices.iter().map(|choice| match choice.get_help() {
+                Some(help) => format!("`{}` ({})", choice.get_name(), words.get(&help.to_string())),
+                None => format!("`{}`", choice.get_name()),
+            });
+            write!(cell, "<br>{values}{}", choices.collect::<Vec<String>>().join(", ")).unwrap();
+        }
+        let defaults = arg.get_default_values();
+        if !defaults.is_empty() && arg.get_num_args().is_some_and(|n| n.takes_values()) {
+            let defaults: Vec<String> = defaults.iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
+            write!(cell, "<br>{default}{}", defaults.join(", ")).unwrap();
+        }
+        let name = arg.to_string();
+        let name = match arg.get_short() {
+            Some(short) if !arg.is_positional() => format!("-{short}, {name}"),
+            _ => name,
+        };
+        writeln!(rows, "| `{}` | {} |", name.replace('|', "\\|"), cell.replace('|', "\\|")).unwrap();
+    }
+    if !rows.is_empty() {
+        page.push_str("| | |\n|---|---|\n");
+        page.push_str(&rows);
+    }
+}
+
+/// Plain text in Markdown: what looks like a tag or a pattern is neither.
+fn in_page(text: &str) -> String {
+    let mut made = String::new();
+    let mut is_code = false;
+    for c in text.chars() {
+        is_code ^= c == '`';
+        if !is_code && "*_<[".contains(c) {
+            made.push('\\');
+        }
+        made.push(c);
+    }
+    made
 }

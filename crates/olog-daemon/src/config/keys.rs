@@ -2,7 +2,7 @@
 //!
 //! Whoever reads a table declares its rows first ([`super::Table::declare`]). From the rows follow: which keys are known and which
 //! known key an unknown one resembles; the default and the bounds of a value; what is missing; the effective configuration that
-//! `check` prints; and the reference in `docs/configuration.md`. A key that is read without a row is a mistake in every
+//! `check` prints; and the reference in the book (`configuration.md`, both languages). A key that is read without a row is a mistake in every
 //! configuration, so any test finds it; [`super::Table::unread`] names the rows that nobody reads.
 //!
 //! Must not: parse a value. That is done by whoever reads the key.

@@ -434,7 +434,7 @@ fn deed(typed: &Typed, devices: &[String]) -> Result<Action, String> {
         let what = serde_json::from_value::<Event>(event.clone()).map(|event| event.what);
         let what = what.or_else(|_| serde_json::from_value::<EventContent>(event.clone()));
         let what =
-            what.map_err(|e| format!("event: expected an event as it is on the wire (docs/protocol.md): {e}"))?;
+            what.map_err(|e| format!("event: expected an event as it is on the wire (protocol.md in the book): {e}"))?;
         return Ok(Action::Wire(Box::new(what)));
     }
     if let Some(file) = &typed.file {

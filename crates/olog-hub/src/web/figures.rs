@@ -1,7 +1,8 @@
 //! What `/metrics` shows: the figures of this process, each with its meaning.
 //!
-//! Every counter is there from the start with 0. A counter that appears only with the first failure would hide that failure from
-//! `increase()`, and an alert rule on it would name nothing. `deploy/` has the rules and a dashboard; a journey compares their names with this page.
+//! Every figure is a row of [`METRICS`], from which follow its help text and the page of the book; a test finds a figure without a row. A
+//! counter is there from the start with 0, with each label value that a row lists: one that appears only with the first failure would hide
+//! that failure from `increase()`, and an alert rule on it would name nothing. `deploy/` has the rules and a dashboard; a journey compares their names with this page.
 
 use std::sync::OnceLock;
 
@@ -9,19 +10,97 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use olog_daemon::workers::{WorkerState, Workers};
 
-/// Counters without labels, and what they count.
-const COUNTERS: &[(&str, &str)] = &[
-    ("olog_batches_unreadable_total", "Batches of events that wait because a stored row cannot be read."),
-    ("olog_connections_refused_total", "Connections that were refused because too many were open."),
-    ("olog_events_total", "Events that were committed to the store."),
-    ("olog_joined_total", "Devices that joined."),
-    ("olog_sessions_refused_total", "Sessions of agents that were refused."),
-];
-/// Counters by outcome.
-const BY_OUTCOME: &[(&str, &[&str], &str)] = &[
-    ("olog_attempts_total", &["accepted", "not_accepted"], "Calls of push services, by the service's answer."),
-    ("olog_batches_total", &["acked", "refused"], "Batches of events from agents: committed, or to be sent again."),
-    ("olog_watchdog_calls_total", &["accepted", "failed"], "Heartbeats to the external watchdog."),
+/// A row: one figure of `/metrics`.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of figure it is.
+    pub kind: MetricKind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// The values of its one label, if they are known from the start.
+    pub values: &'static [&'static str],
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// The kind of a figure, as Prometheus has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+const fn metric(name: &'static str, kind: MetricKind, doc: &'static str) -> Metric {
+    Metric { name, kind, labels: &[], values: &[], doc }
+}
+
+const fn by_outcome(name: &'static str, values: &'static [&'static str], doc: &'static str) -> Metric {
+    Metric { name, kind: MetricKind::Counter, labels: &["outcome"], values, doc }
+}
+
+/// Every figure, by name.
+pub const METRICS: &[Metric] = &[
+    by_outcome(
+        "olog_attempts_total",
+        &["accepted", "not_accepted"],
+        "Calls of push services, by the service's answer.",
+    ),
+    by_outcome(
+        "olog_batches_total",
+        &["acked", "refused"],
+        "Batches of events from agents: committed, or to be sent again.",
+    ),
+    metric(
+        "olog_batches_unreadable_total",
+        MetricKind::Counter,
+        "Batches of events that wait because a stored row cannot be read.",
+    ),
+    metric("olog_commit_seconds", MetricKind::Histogram, "How long the store took to commit a batch of events."),
+    metric(
+        "olog_connections_refused_total",
+        MetricKind::Counter,
+        "Connections that were refused because too many were open.",
+    ),
+    Metric {
+        name: "olog_duty_failing_seconds",
+        kind: MetricKind::Gauge,
+        labels: &["worker", "duty"],
+        values: &[],
+        doc: "For how long a duty of a worker has failed; 0: it does not fail.",
+    },
+    Metric {
+        name: "olog_duty_set_aside_total",
+        kind: MetricKind::Counter,
+        labels: &["worker", "duty"],
+        values: &[],
+        doc: "Rows, events and messages that a duty could not use and has set aside.",
+    },
+    metric("olog_events_total", MetricKind::Counter, "Events that were committed to the store."),
+    metric("olog_joined_total", MetricKind::Counter, "Devices that joined."),
+    metric("olog_legacy_sessions", MetricKind::Gauge, "Old clients (olog.py) that are connected."),
+    metric("olog_sessions", MetricKind::Gauge, "Agents that are connected."),
+    metric("olog_sessions_refused_total", MetricKind::Counter, "Sessions of agents and old clients that were refused."),
+    Metric {
+        name: "olog_unreadable_values_total",
+        kind: MetricKind::Counter,
+        labels: &["kind"],
+        values: &["notification", "task", "task_expectations", "suppressed", "absence", "device_days", "setting"],
+        doc: "Stored values that this version cannot read, by their kind.",
+    },
+    by_outcome("olog_watchdog_calls_total", &["accepted", "failed"], "Heartbeats to the external watchdog."),
+    Metric {
+        name: "olog_worker_stuck",
+        kind: MetricKind::Gauge,
+        labels: &["worker"],
+        values: &[],
+        doc: "1 while a worker makes no progress.",
+    },
 ];
 
 /// The figures of this process.
@@ -41,26 +120,23 @@ pub fn figures() -> &'static PrometheusHandle {
 }
 
 fn describe() {
-    for (name, meaning) in COUNTERS {
-        describe_counter!(*name, *meaning);
-        counter!(*name).increment(0);
-    }
-    for (name, outcomes, meaning) in BY_OUTCOME {
-        describe_counter!(*name, *meaning);
-        for outcome in *outcomes {
-            counter!(*name, "outcome" => *outcome).increment(0);
+    for Metric { name, kind, labels, values, doc } in METRICS.iter().copied() {
+        match (kind, labels) {
+            (MetricKind::Counter, []) => counter!(name).increment(0),
+            (MetricKind::Counter, [label]) => {
+                for value in values {
+                    counter!(name, *label => *value).increment(0);
+                }
+            }
+            (MetricKind::Gauge, []) => gauge!(name).set(0.0),
+            _ => {}
+        }
+        match kind {
+            MetricKind::Counter => describe_counter!(name, doc),
+            MetricKind::Gauge => describe_gauge!(name, doc),
+            MetricKind::Histogram => describe_histogram!(name, doc),
         }
     }
-    describe_gauge!("olog_sessions", "Agents that are connected.");
-    gauge!("olog_sessions").set(0.0);
-    describe_histogram!("olog_commit_seconds", "How long the store took to commit a batch of events.");
-    describe_gauge!("olog_worker_stuck", "1 while a worker makes no progress.");
-    describe_gauge!("olog_duty_failing_seconds", "For how long a duty of a worker has failed; 0: it does not fail.");
-    describe_counter!(
-        "olog_duty_set_aside_total",
-        "Rows, events and messages that a duty could not use and has set aside."
-    );
-    describe_counter!("olog_unreadable_values_total", "Stored values that this version cannot read, by their kind.");
 }
 
 /// Brings the workers' figures up to date. Each duty: for how many seconds it fails, and how many items it has set aside; each worker: is it stuck?
