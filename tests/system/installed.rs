@@ -46,18 +46,21 @@ impl Machine {
     /// `apt-get install` of these packages' files.
     #[track_caller]
     pub(crate) fn install(&self, release: Release, packages: &[&str]) {
-        let all = std::path::PathBuf::from(std::env::var_os("OLOG_DEBS").expect("cargo xtask test gives OLOG_DEBS"));
-        let mut files = String::new();
-        for entry in fs::read_dir(all.join(release.folder())).unwrap() {
-            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-            let name = name.into_string().unwrap();
-            if packages.iter().any(|package| name.starts_with(&format!("{package}_"))) {
-                fs::copy(path, self.path(&format!("/root/{name}"))).unwrap();
-                files.push_str(&format!(" /root/{name}"));
-            }
-        }
+        let files: Vec<String> = packages.iter().map(|package| self.bring(release, package)).collect();
         // The tests change conffiles: what a person answers at the prompt is "keep mine".
-        self.apt(&format!("install --no-install-recommends -o Dpkg::Options::=--force-confold{files}"));
+        self.apt(&format!("install --no-install-recommends -o Dpkg::Options::=--force-confold {}", files.join(" ")));
+    }
+
+    /// Copies a package to the machine, and returns its path there.
+    #[track_caller]
+    pub(crate) fn bring(&self, release: Release, package: &str) -> String {
+        let all = std::path::PathBuf::from(std::env::var_os("OLOG_DEBS").expect("cargo xtask test gives OLOG_DEBS"));
+        let mut entries = fs::read_dir(all.join(release.folder())).unwrap().filter_map(Result::ok);
+        let is_it = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&format!("{package}_"));
+        let found = entries.find(is_it).unwrap_or_else(|| panic!("no package {package} was built"));
+        let path = format!("/root/{}", found.file_name().to_string_lossy());
+        fs::copy(found.path(), self.path(&path)).unwrap();
+        path
     }
 
     /// `apt-get LINE`, as an operator without a terminal.

@@ -16,6 +16,7 @@ mod crashes;
 mod disks;
 mod install;
 mod installed;
+mod joining;
 mod machine;
 mod network;
 mod packages;

@@ -188,16 +188,29 @@ impl Client {
             .unwrap_or_else(|_| Err(self.broken("no answer within a minute")))
     }
 
+    /// `POST` of a file as it is.
+    pub async fn send_file<T: DeserializeOwned>(&self, target: &str, file: Bytes) -> Result<T, AskError> {
+        let answer =
+            tokio::time::timeout(ANSWER_AFTER, self.send(Method::POST, target, "application/octet-stream", file));
+        let answer = answer.await.unwrap_or_else(|_| Err(self.broken("no answer within a minute")))?;
+        serde_json::from_slice(&answer).map_err(|e| self.broken(&format!("an answer that makes no sense: {e}")))
+    }
+
     async fn ask(&self, method: Method, target: &str, body: Option<&impl Serialize>) -> Result<Bytes, AskError> {
+        let body =
+            body.map(serde_json::to_vec).transpose().map_err(|e| self.broken(&e.to_string()))?.unwrap_or_default();
+        self.send(method, target, "application/json", Bytes::from(body)).await
+    }
+
+    async fn send(&self, method: Method, target: &str, kind: &str, body: Bytes) -> Result<Bytes, AskError> {
         let stream = UnixStream::connect(&self.path).await.map_err(|e| self.not_connected(&e))?;
         let broken = |e: &dyn std::fmt::Display| self.broken(&e.to_string());
-        let body = body.map(serde_json::to_vec).transpose().map_err(|e| broken(&e))?.unwrap_or_default();
         let request = Request::builder()
             .method(method)
             .uri(target)
             .header("host", self.program)
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
+            .header("content-type", kind)
+            .body(Full::new(body))
             .map_err(|e| broken(&e))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;

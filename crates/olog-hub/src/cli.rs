@@ -36,6 +36,7 @@ mod devices;
 mod explain;
 mod import;
 mod incidents;
+mod packages;
 mod reports;
 mod run;
 mod show;
@@ -90,6 +91,9 @@ enum Verb {
         /// For the agent on this machine: `olog-hub join-link --local | olog-agent join`.
         #[arg(long)]
         local: bool,
+        /// Print a line for the shell of a bare Debian machine instead: it installs the agent from this hub, and joins.
+        #[arg(long, conflicts_with = "local")]
+        install: bool,
     },
     /// Turn the configuration of the original program (olog.py) into this hub's: print it, or write it with --write.
     Import(import::Import),
@@ -99,6 +103,9 @@ enum Verb {
     /// Devices: the machines that belong to this hub.
     #[command(subcommand)]
     Device(devices::DeviceVerb),
+    /// Packages: the agent's, which this hub offers to new devices.
+    #[command(subcommand)]
+    Packages(packages::PackagesVerb),
     /// Tasks: the jobs that devices report on.
     #[command(subcommand)]
     Task(tasks::TaskVerb),
@@ -202,11 +209,12 @@ async fn answer(client: &Client, verb: Verb) -> VerbResult {
         | Verb::Import(_)
         | Verb::Simulate { .. }
         | Verb::Failed => Ok(VerbOutput::default()),
-        Verb::JoinLink { device, expires, uses, local } => {
-            let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local };
+        Verb::JoinLink { device, expires, uses, local, install } => {
+            let request = LinkRequest { device, expires: expires.as_secs().max(1), uses, local, install };
             devices::join_link(hub, request).await
         }
         Verb::Device(verb) => devices::answer(hub, verb).await,
+        Verb::Packages(verb) => packages::answer(hub, verb).await,
         Verb::Task(verb) => tasks::answer(hub, verb).await,
         Verb::Silence(verb) => silences::answer(hub, verb).await,
         Verb::Incident(verb) => incidents::answer(hub, verb).await,

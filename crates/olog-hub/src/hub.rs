@@ -50,6 +50,7 @@ use crate::{
         enrol::{self, Enrol, EnrolError},
         legacy::{LegacyTerms, clients::LegacyClients},
         listener::{InClear, Limits, ListenError, Listener, tls},
+        packages::Packages,
         session::{Refusals, SessionContext},
         sessions::Sessions,
     },
@@ -184,8 +185,7 @@ impl Hub {
             refusals: Refusals::default(),
         };
         let status = StatusLine::new(&store, &sessions, &live, &bells.watchman);
-        let (reload_asks, reload_requests) = mpsc::channel(8);
-        let (refused_sender, refused) = watch::channel(None);
+        let ((reload_asks, reload_requests), (refused_sender, refused)) = (mpsc::channel(8), watch::channel(None));
         let reporter = Reporter::new(&store, &rules, &live, &sessions, &clock, &bells.outbox);
         let verbs = Verbs {
             reporter: reporter.clone(),
@@ -199,6 +199,8 @@ impl Hub {
             address,
             tls: certificate.is_some(),
             print: certificate.as_ref().and_then(tls::Certificate::fingerprint),
+            pin: certificate.as_ref().and_then(tls::Certificate::pin),
+            packages: Arc::new(Packages::load(&boot.state_dir).await),
             store_url,
             reload: reload_asks,
             refused,
@@ -291,6 +293,8 @@ fn web_context(verbs: &Verbs, desk: SessionContext) -> Web {
         live: verbs.live.clone(),
         workers: verbs.workers.clone(),
         legacy: LegacyClients::default(),
+        packages: verbs.packages.clone(),
+        pin: verbs.pin.clone(),
     }
 }
 

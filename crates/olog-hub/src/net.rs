@@ -5,5 +5,6 @@
 pub mod enrol;
 pub mod legacy;
 pub mod listener;
+pub mod packages;
 pub mod session;
 pub mod sessions;

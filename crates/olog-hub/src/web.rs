@@ -1,4 +1,5 @@
-//! What the hub serves over HTTP: health, metrics, the agents' websocket endpoint, the join page, the pages of reports.
+//! What the hub serves over HTTP: health, metrics, the agents' websocket endpoint, the join page,
+//! the packages of the agent, the pages of reports.
 //!
 //! Every response carries a Content-Security-Policy and the other headers that keep a browser from running or caching more
 //! than the page itself; every body is bounded; every error is `application/problem+json`. The client's address is the other
@@ -29,6 +30,7 @@ use crate::{
         enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
         legacy::{self, LegacyTerms, clients::LegacyClients},
         listener::{Connection, SPEAKS_TLS_WORDS},
+        packages::Packages,
         session::{self, SessionContext},
     },
     rules::report,
@@ -36,6 +38,7 @@ use crate::{
 };
 
 mod figures;
+mod packages;
 mod pages;
 
 pub use figures::{METRICS, Metric, MetricKind, figures};
@@ -64,6 +67,10 @@ pub struct Web {
     pub workers: Workers,
     /// The old clients that are connected.
     pub legacy: LegacyClients,
+    /// What `/packages` offers.
+    pub packages: Arc<Packages>,
+    /// The SHA-256 of the key of a self-signed certificate, as curl pins it.
+    pub pin: Option<String>,
 }
 
 /// An error as the API tells it.
@@ -122,7 +129,10 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/metrics", get(metrics_page))
         .route("/agent", get(agent))
         .route("/reports/{token}", get(report_page))
-        .route("/join", get(async || Html(pages::JOIN)).post(join))
+        .route("/join", get(packages::join_page).post(join))
+        .route("/install", get(packages::script))
+        .route("/packages", get(packages::list))
+        .route("/packages/{name}", get(packages::download))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not found"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not accept that method")

@@ -78,8 +78,13 @@ bytes_as_text!(
 impl KeyPrint {
     /// Of a public key's bytes (for TLS: the certificate's SubjectPublicKeyInfo).
     pub fn of(key: &[u8]) -> KeyPrint {
+        KeyPrint::of_hash(Sha256::digest(key).into())
+    }
+
+    /// Of the SHA-256 of a key.
+    pub fn of_hash(hash: [u8; 32]) -> KeyPrint {
         let mut print = [0; 16];
-        print.iter_mut().zip(Sha256::digest(key)).for_each(|(to, from)| *to = from);
+        print.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
         KeyPrint(print)
     }
 }

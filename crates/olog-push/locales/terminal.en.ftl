@@ -382,3 +382,31 @@ import-join-local = The server ran on this machine. To connect this device to th
 import-join-here = To connect this device, run on the hub: olog-hub join-link --device { $device }, and here: olog-agent join LINK
 import-hub-keys = report_time, htmldir, htmlurl and device_tasks belong to the hub: olog-hub import { $file }
 import-bad-address = olog.cfg: the address "{ $address }" is left out: expected [USER@]HOST[:PORT].
+
+## Packages of the agent
+cli-link-install = Run this line on the device (Debian; it needs curl: apt install curl). It installs olog-agent from this hub and joins. It is valid for { $span } and { $uses ->
+    [one] one device
+   *[other] { $uses } devices
+}.
+cli-device-behind = { $version } (behind { $newer })
+cli-packages-added = { $name } is offered to new devices. SHA-256: { $sha256 }
+cli-packages-removed = { $name } is no longer offered.
+cli-packages-none = this hub offers no package of the agent: olog-hub packages add olog-agent_*.deb
+cli-packages-none-of = no package for { $architecture } is offered: olog-hub packages list
+cli-packages-no-deb = not offered: this is not a Debian package (.deb)
+cli-packages-cut-off = not offered: the file is cut off; copy it again
+cli-packages-control = not offered: { $why }
+cli-packages-other = not offered: this is the package { $package }, expected { $expected }
+cli-packages-architecture = not offered: this package is for { $architecture }, expected one of { $known }
+cli-packages-too-large = not offered: the file is larger than { $mib } MiB
+cli-install-no-link = no join link on standard input: nothing was installed
+cli-install-root = run this line as root: nothing was installed
+cli-install-debian = this is not Debian or a relative of it (there is no apt-get): nothing was installed. For other systems there is a tarball.
+cli-install-installed = olog-agent is installed already and stays as it is; upgrades come by apt.
+cli-install-no-curl = curl is missing: apt install curl. Nothing was installed
+cli-install-architecture = the hub offers no package for this machine (it has { $known }): nothing was installed. This machine is
+cli-install-download = the package could not be downloaded: nothing was installed
+cli-install-hash = the package is not the one that the hub named (its SHA-256 differs): nothing was installed
+cli-install-apt = apt could not install the package: see above. This machine has not joined
+cli-install-not-joined = olog-agent is installed, but this machine has not joined: see above. With a new link: olog-agent join
+cli-install-changed = olog: what the hub sent is not what this line expects: its packages have changed since the line was made, or somebody changed it on the way. Nothing was installed. Make a new line: olog-hub join-link --install

@@ -10,6 +10,7 @@
 //! | here | `join-link`, `device`, reload |
 //! | `incidents`, `explain` | `incident list|show|ack|close`; why an incident is where it is |
 //! | `silences` | `silence`, `incident not-an-error` |
+//! | `packages` | `packages`, `join-link --install` |
 //! | `tasks` | `task` |
 //! | `channels`, `reports`, `status` | `channel`, `report`, `status` |
 
@@ -44,6 +45,7 @@ use crate::{
     ingest::Bells,
     net::{
         enrol::{Enrol, LinkRequest, ServerAuth, link_base, local_base},
+        packages::{Packages, behind, newest},
         sessions::Sessions,
     },
     store::{Store, StoreError, devices as devices_store, enrolment::ListedDevice},
@@ -54,6 +56,7 @@ use crate::{
 mod channels;
 mod explain;
 mod incidents;
+mod packages;
 mod reports;
 mod silences;
 mod status;
@@ -62,6 +65,7 @@ mod tasks;
 pub use channels::{ChannelRow, Test, Tested};
 pub use explain::Explained;
 pub use incidents::{Handled, Numbers};
+pub use packages::Removed;
 pub use reports::{Pushed, Shown};
 pub use silences::{AddSilence, NotAnError, SilencesMade};
 pub use status::{FailingDuty, Locale, Status};
@@ -95,6 +99,10 @@ pub struct Verbs {
     pub tls: bool,
     /// The fingerprint of a self-signed certificate's key.
     pub print: Option<KeyPrint>,
+    /// The whole SHA-256 of that key, as curl pins it.
+    pub pin: Option<String>,
+    /// The packages of the agent that are offered.
+    pub packages: Arc<Packages>,
     /// Where the store is, without its password.
     pub store_url: String,
     /// Who makes reports.
@@ -110,7 +118,7 @@ pub struct Verbs {
 /// The answer to `join-link`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LinkAnswer {
-    /// The link.
+    /// The link; with `--install` the line that installs the agent and joins by the link.
     pub link: String,
     /// A word to the person, for stderr.
     pub word: Option<String>,
@@ -239,6 +247,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .merge(channels::routes())
         .merge(explain::routes())
         .merge(incidents::routes())
+        .merge(packages::routes())
         .merge(reports::routes())
         .merge(silences::routes())
         .merge(status::routes())
@@ -270,6 +279,7 @@ type Answer<T> = Result<Json<T>, Problem>;
 type VerbsState = State<Arc<Verbs>>;
 
 async fn join_link(State(verbs): VerbsState, Json(request): Json<LinkRequest>) -> Answer<LinkAnswer> {
+    let install = request.install.then(|| packages::script(&verbs)).transpose()?;
     let live = verbs.live.borrow().clone();
     let public_url = live.public_url.as_deref();
     let (base, word) = if request.local {
@@ -287,7 +297,11 @@ async fn join_link(State(verbs): VerbsState, Json(request): Json<LinkRequest>) -
         link_base(public_url, verbs.address, verbs.tls)
     };
     let link = verbs.enrol.link(request, base, verbs.print).await?;
-    Ok(Json(LinkAnswer { link: link.to_string(), word }))
+    let printed = match install {
+        Some(script) => packages::line(&verbs, &link, &script),
+        None => link.to_string(),
+    };
+    Ok(Json(LinkAnswer { link: printed, word }))
 }
 
 #[derive(Deserialize)]
@@ -298,8 +312,10 @@ struct PendingOnly {
 
 async fn devices(State(verbs): VerbsState, Query(query): Query<PendingOnly>) -> Answer<Vec<ListedDevice>> {
     let mut devices = verbs.enrol.list(query.pending).await?;
+    let newest = newest(&verbs.packages.list());
     // Who is connected was heard later than the store knows.
     for device in &mut devices {
+        device.newer = behind(device.version.as_deref(), newest.as_ref());
         if let Some(seat) = verbs.sessions.seat(crate::store::devices::DeviceId(device.id)) {
             device.heard_at = Some(seat.heard_at());
             device.connected = true;

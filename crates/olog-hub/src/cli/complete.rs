@@ -54,6 +54,7 @@ enum Names {
     Silences,
     Reports,
     Channels,
+    Packages,
 }
 
 impl Names {
@@ -67,6 +68,7 @@ impl Names {
             ("silence", _, "n" | "numbers") => Some(Names::Silences),
             ("report", _, "id") => Some(Names::Reports),
             ("channel", _, "name") => Some(Names::Channels),
+            ("packages", _, "architecture") => Some(Names::Packages),
             _ => None,
         }
     }
@@ -81,6 +83,7 @@ impl Names {
             Names::Silences => ("/silences?all=false", "id", ["device", "comment"]),
             Names::Reports => ("/reports", "id", ["kind", ""]),
             Names::Channels => ("/channels", "name", ["type", ""]),
+            Names::Packages => ("/packages", "architecture", ["version", ""]),
         }
     }
 
@@ -163,6 +166,7 @@ mod tests {
             "silence end n",
             "report show id",
             "channel test name",
+            "packages remove architecture",
         ] {
             assert!(found.iter().any(|arg| arg == expected), "{expected} is not among {found:?}");
         }

@@ -79,13 +79,17 @@ pub(super) async fn answer(hub: &Context<'_>, verb: DeviceVerb) -> VerbResult {
     Ok(VerbOutput::sentence(words))
 }
 
-/// The link goes to stdout alone, so that it can be piped into `olog-agent join`.
+/// The link, or the line that installs, goes to stdout alone, so that it can be piped into `olog-agent join` or a shell.
 pub(super) async fn join_link(hub: &Context<'_>, request: LinkRequest) -> VerbResult {
     let answer: LinkAnswer = hub.client.post("/join-link", &request).await?;
     answer.word.iter().for_each(|word| complain(word));
     if !request.local || io::stdout().is_terminal() {
         let until = hub.say.duration(i64::try_from(request.expires).unwrap_or(i64::MAX).saturating_mul(1000));
-        let how = if request.local { "cli-link-local" } else { "cli-link" };
+        let how = match (request.local, request.install) {
+            (true, _) => "cli-link-local",
+            (false, true) => "cli-link-install",
+            (false, false) => "cli-link",
+        };
         let uses = usize::try_from(request.uses).unwrap_or(usize::MAX);
         complain(&hub.t(how, &[text("span", until), super::words::number("uses", uses)]));
     }

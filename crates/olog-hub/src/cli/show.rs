@@ -23,6 +23,13 @@ pub(super) const DEVICES: &[Column] = &[
     ("version", "VERSION"),
 ];
 pub(super) const PENDING: &[Column] = &[("name", "NAME"), ("key", "KEY"), ("peer", "FROM"), ("heard_at", "LAST SEEN")];
+pub(super) const PACKAGES: &[Column] = &[
+    ("architecture", "ARCHITECTURE"),
+    ("version", "VERSION"),
+    ("size", "SIZE"),
+    ("added_at", "ADDED"),
+    ("sha256", "SHA256"),
+];
 pub(super) const TASKS: &[Column] = &[
     ("device", "DEVICE"),
     ("task", "TASK"),

@@ -75,16 +75,22 @@ impl<'a> Context<'a> {
         Ok(if json { show::json(&rows) } else { self.show.table(&rows, columns) }.into())
     }
 
-    /// As [`Context::list`]; in the table, `field` says of the rows of old clients (olog.py) that they are.
+    /// As [`Context::list`]; in the table, `field` says of the rows of old clients (olog.py) that they are, and of a device's
+    /// version that there is a newer one.
     pub(super) async fn list_marked(&self, target: &str, json: bool, columns: &[Column], field: &str) -> VerbResult {
         let mut rows: Value = self.client.get(target).await?;
         if json {
             return Ok(show::json(&rows).into());
         }
-        let rows_of = rows.as_array_mut().into_iter().flatten();
-        for row in rows_of.filter(|row| row.get("legacy") == Some(&Value::Bool(true))) {
+        for row in rows.as_array_mut().into_iter().flatten() {
+            let is_legacy = row.get("legacy") == Some(&Value::Bool(true));
+            let newer = row.get("newer").and_then(Value::as_str).map(str::to_owned);
             if let Some(Value::String(name)) = row.get_mut(field) {
-                *name = self.t("cli-legacy", &[text("name", &*name)]);
+                if is_legacy {
+                    *name = self.t("cli-legacy", &[text("name", &*name)]);
+                } else if let Some(newer) = newer {
+                    *name = self.t("cli-device-behind", &[text("version", &*name), text("newer", newer)]);
+                }
             }
         }
         Ok(self.show.table(&rows, columns).into())

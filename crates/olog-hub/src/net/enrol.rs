@@ -111,6 +111,9 @@ pub struct LinkRequest {
     /// For the agent on the hub's own machine: through loopback where the certificate allows it.
     #[serde(default)]
     pub local: bool,
+    /// Not the link alone, but the line that installs the agent and joins.
+    #[serde(default)]
+    pub install: bool,
 }
 
 /// Enrolment.

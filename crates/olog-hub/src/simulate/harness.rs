@@ -227,7 +227,7 @@ impl Harness {
         let enrol =
             Enrol::new(self.store.clone(), self.sessions.clone(), self.clock.clone(), hub.public(), Bell::default());
         let uses = u32::try_from(devices.len()).unwrap_or(u32::MAX).max(1);
-        let request = LinkRequest { device: None, expires: 3600, uses, local: false };
+        let request = LinkRequest { device: None, expires: 3600, uses, local: false, install: false };
         let link = enrol.link(request, "https://localhost".to_owned(), None).await?;
         for (i, device) in devices.iter().enumerate() {
             let mut seed = [0; 32];

@@ -43,6 +43,9 @@ pub struct ListedDevice {
     /// It is an old client (olog.py).
     #[serde(default)]
     pub legacy: bool,
+    /// The newer version, if its agent is behind the newest that the hub knows. Who lists fills it in.
+    #[serde(default)]
+    pub newer: Option<String>,
     /// Has it a session now? The store does not know; who lists fills it in.
     #[serde(default)]
     pub connected: bool,
@@ -305,6 +308,7 @@ fn device(row: &Row) -> Result<ListedDevice, StoreError> {
         peer: text(9)?,
         skew: row.int_or_null(10)?,
         legacy: row.text_or_null(5)? == Some(LEGACY_VERSION),
+        newer: None,
         connected: false,
     })
 }

@@ -37,7 +37,13 @@ async fn world() -> World {
 
 impl World {
     async fn link(&self, device: Option<&str>, expires: u64, uses: u32) -> JoinSecret {
-        let request = LinkRequest { device: device.map(|name| name.parse().unwrap()), expires, uses, local: false };
+        let request = LinkRequest {
+            device: device.map(|name| name.parse().unwrap()),
+            expires,
+            uses,
+            local: false,
+            install: false,
+        };
         self.enrol.link(request, "https://h".into(), None).await.unwrap().secret
     }
 

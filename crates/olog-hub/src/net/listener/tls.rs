@@ -15,6 +15,7 @@ use std::{
     time::SystemTime,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use olog_proto::identity::KeyPrint;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use rustls::{
@@ -22,6 +23,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::NoServerSessionStorage,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 /// Where the certificate comes from.
@@ -97,22 +99,23 @@ pub struct Certificate {
     source: CertificateSource,
     seen: [Option<SystemTime>; 2],
     serving: watch::Sender<Arc<ServerConfig>>,
-    print: Option<KeyPrint>,
+    /// The SHA-256 of the key of a self-signed certificate.
+    key: Option<[u8; 32]>,
 }
 
 impl Certificate {
     /// Reads it, or makes it.
     pub fn load(source: CertificateSource) -> Result<Certificate, TlsError> {
         let seen = source.changed_at();
-        let (config, print) = match &source {
+        let (config, key) = match &source {
             CertificateSource::Files { cert, key } => (read(cert, key)?, None),
             CertificateSource::SelfSigned { dir, names } => {
                 let (cert, key) = (dir.join("tls.crt"), dir.join("tls.key"));
-                let print = make_if_missing(&cert, &key, names)?;
-                (read(&cert, &key)?, Some(print))
+                let hash = make_if_missing(&cert, &key, names)?;
+                (read(&cert, &key)?, Some(hash))
             }
         };
-        Ok(Certificate { source, seen, serving: watch::Sender::new(config), print })
+        Ok(Certificate { source, seen, serving: watch::Sender::new(config), key })
     }
 
     /// What the listener takes for every new connection.
@@ -122,7 +125,12 @@ impl Certificate {
 
     /// The fingerprint of a self-signed certificate's key, which the join link carries.
     pub fn fingerprint(&self) -> Option<KeyPrint> {
-        self.print
+        self.key.map(KeyPrint::of_hash)
+    }
+
+    /// The same key as curl's `--pinnedpubkey sha256//…` names it.
+    pub fn pin(&self) -> Option<String> {
+        self.key.map(|hash| STANDARD.encode(hash))
     }
 
     /// Reads the files again if one of them has changed. `Ok(true)`: a new certificate is in force.
@@ -172,7 +180,7 @@ fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
-fn make_if_missing(cert: &Path, key: &Path, names: &[String]) -> Result<KeyPrint, TlsError> {
+fn make_if_missing(cert: &Path, key: &Path, names: &[String]) -> Result<[u8; 32], TlsError> {
     let pair = match fs::read_to_string(key) {
         Ok(pem) => {
             KeyPair::from_pem(&pem).map_err(|_| TlsError::Content { path: key.to_owned(), what: "private key" })?
@@ -189,7 +197,7 @@ fn make_if_missing(cert: &Path, key: &Path, names: &[String]) -> Result<KeyPrint
     if !cert.exists() {
         make(cert, &pair, names)?;
     }
-    Ok(KeyPrint::of(&pair.subject_public_key_info()))
+    Ok(Sha256::digest(pair.subject_public_key_info()).into())
 }
 
 fn make(cert: &Path, pair: &KeyPair, names: &[String]) -> Result<(), TlsError> {
