@@ -187,6 +187,26 @@ fn a_link_to_a_chapter_or_heading_that_is_not_there_is_found() {
     assert_eq!(links("[a](b.md) `[c](d.md)`\n```\n[e](f.md)\n```"), ["b.md"]);
 }
 
+/// A line break in a paragraph becomes a space, which does not belong between two Chinese characters.
+#[test]
+fn a_chinese_paragraph_is_one_line() {
+    for chapter in chapters("zh-CN") {
+        let page = fs::read_to_string(book("zh-CN").join("src").join(&chapter)).unwrap();
+        let mut is_code = false;
+        let mut before = "";
+        for line in page.lines() {
+            is_code ^= line.starts_with("```");
+            let is_text = |line: &str| !line.is_empty() && !line.starts_with(['#', '|', '`']);
+            let is_code_line = line.starts_with("    ");
+            let begins =
+                line.trim_start().starts_with("- ") || line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+            let goes_on = !is_code && is_text(before) && is_text(line) && !is_code_line && !begins;
+            assert!(!goes_on, "{chapter}: join this line with the one before it:\n{line}");
+            before = line;
+        }
+    }
+}
+
 #[test]
 fn every_frame_of_the_book_is_a_golden_one() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/olog-proto/tests/wire");

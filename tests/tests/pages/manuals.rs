@@ -306,12 +306,12 @@ fn chapter(words: &Translations, mut program: Command, name: &str) -> String {
         ),
     };
     let exits = match words.language() {
-        Language::English => "Exit codes:",
-        Language::Chinese => "退出码：",
+        Language::English => "| exit code | meaning |",
+        Language::Chinese => "| 退出码 | 含义 |",
     };
     let mut page = format!("# {title}\n\n{head}\n\n## {everywhere}\n\n");
     options(words, program.get_arguments(), &mut page);
-    write!(page, "\n{exits}\n\n| | |\n|---|---|\n").unwrap();
+    write!(page, "\n{exits}\n|---|---|\n").unwrap();
     for (code, says) in EXITS {
         writeln!(page, "| {code} | {} |", words.get(says)).unwrap();
     }
@@ -334,7 +334,10 @@ fn sections(words: &Translations, of: &Command, page: &mut String) {
         let usage = verb.clone().render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ").replace("[OPTIONS] ", "").replace(" [OPTIONS]", "");
         let about = verb.get_long_about().or_else(|| verb.get_about()).map(ToString::to_string).unwrap_or_default();
-        write!(page, "\n## {name}\n\n```text\n{usage}\n```\n\n").unwrap();
+        write!(page, "\n## {name}\n\n").unwrap();
+        if usage != name {
+            write!(page, "```text\n{usage}\n```\n\n").unwrap();
+        }
         for line in about.lines() {
             let line = if line.is_empty() { String::new() } else { words.get(line) };
             writeln!(page, "{}", in_page(&line)).unwrap();
@@ -353,9 +356,9 @@ fn is_everywhere(arg: &Arg) -> bool {
 
 /// A table of options and arguments.
 fn options<'a>(words: &Translations, args: impl Iterator<Item = &'a Arg>, page: &mut String) {
-    let (default, values) = match words.language() {
-        Language::English => ("Default: ", "Possible values: "),
-        Language::Chinese => ("默认：", "可选值："),
+    let (head, default, values) = match words.language() {
+        Language::English => ("| option | meaning |", "Default: ", "Possible values: "),
+        Language::Chinese => ("| 选项 | 含义 |", "默认：", "可选值："),
     };
     let mut rows = String::new();
     for arg in args {
@@ -384,8 +387,7 @@ fn options<'a>(words: &Translations, args: impl Iterator<Item = &'a Arg>, page: 
         writeln!(rows, "| `{}` | {} |", name.replace('|', "\\|"), cell.replace('|', "\\|")).unwrap();
     }
     if !rows.is_empty() {
-        page.push_str("| | |\n|---|---|\n");
-        page.push_str(&rows);
+        write!(page, "{head}\n|---|---|\n{rows}").unwrap();
     }
 }
 

@@ -1,5 +1,9 @@
 //! README.md and README.zh-CN.md have the same content: the same parts, links, commands and tables, and each links to the other at its top.
 
+use std::process::Command;
+
+use olog_journeys::daemon::{program, run};
+
 fn shape(text: &str) -> Vec<String> {
     let mut shape = Vec::new();
     for line in text.lines() {
@@ -40,4 +44,21 @@ fn both_readmes_have_the_same_content_and_link_to_each_other() {
     assert!(top(english).contains("(README.zh-CN.md)") && top(chinese).contains("(README.md)"));
     assert_eq!(links(english), links(chinese));
     assert_eq!(shape(english), shape(chinese));
+}
+
+#[test]
+fn what_the_readmes_show_of_simulate_is_what_it_prints() {
+    for (page, language) in
+        [(include_str!("../../../README.md"), "en"), (include_str!("../../../README.zh-CN.md"), "zh-CN")]
+    {
+        let mut simulate = Command::new(program("olog-hub"));
+        let printed = run(simulate.args(["simulate", "site-power-cut", "--language", language])).good();
+        let shown =
+            page.lines().skip_while(|line| !line.starts_with("    02:00:12")).take_while(|line| !line.is_empty());
+        let shown: Vec<&str> = shown.map(str::trim).collect();
+        assert!(shown.len() > 4, "{shown:?}");
+        for line in shown {
+            assert!(printed.contains(line), "{language}: {line} is not in\n{printed}");
+        }
+    }
 }

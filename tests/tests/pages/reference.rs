@@ -24,11 +24,9 @@ written as `KEY`, or kept in a separate file that `KEY_file` names (relative: in
 ",
     "# 全部的键
 
-本页由程序读取配置所用的键表生成。除了标明“必填”的，所有键都可以省略；不认识的键算错误，`check` 会给出最接近的键名。
-`olog-hub check` 和 `olog-agent check` 打印生效的值。配置文件怎样查找、合并和重新读取：[运维手册（英文）](https://github.com/RainGather/olog/blob/main/docs/operations.md#configuration)。
+本页由程序读取配置所用的键表生成。除了标明“必填”的，所有键都可以省略；不认识的键算错误，`check` 会给出最接近的键名。`olog-hub check` 和 `olog-agent check` 打印生效的值。配置文件怎样查找、合并和重新读取：[运维手册（英文）](https://github.com/RainGather/olog/blob/main/docs/operations.md#configuration)。
 
-*时长*写作 `\"100ms\"`、`\"60s\"`、`\"10m\"`、`\"12h\"` 或 `\"7d\"`；*大小*写作 `\"1GiB\"`、`\"500MB\"` 或字节数；相对路径从配置文件所在的文件夹算起。*密钥*可以直接写成 `KEY`，
-也可以放在单独的文件里，用 `KEY_file` 指明（相对路径：有 `$CREDENTIALS_DIRECTORY` 时在其中查找，否则在配置文件旁边的 `secrets/hub/` 或 `secrets/agent/` 中）。
+**时长**写作 `\"100ms\"`、`\"60s\"`、`\"10m\"`、`\"12h\"` 或 `\"7d\"`；**大小**写作 `\"1GiB\"`、`\"500MB\"` 或字节数；相对路径从配置文件所在的文件夹算起。**密钥**可以直接写成 `KEY`，也可以放在单独的文件里，用 `KEY_file` 指明（相对路径：有 `$CREDENTIALS_DIRECTORY` 时在其中查找，否则在配置文件旁边的 `secrets/hub/` 或 `secrets/agent/` 中）。
 ",
 ];
 
@@ -43,8 +41,7 @@ Ready-made alert rules, a scrape configuration and a Grafana dashboard: [deploy/
 ",
     "# 全部的指标
 
-服务端的 `GET /metrics`，格式与 Prometheus 相同。它只答复本机（环回地址），所以 Prometheus 要装在服务端那台机器上，或者在那里装一个转发的代理。计数器从启动起就以 0 存在，本页列出的每个标签值都有；
-工作线程及其各项工作的指标在最初几秒内出现。服务端重启后全部重新计数。
+服务端的 `GET /metrics`，格式与 Prometheus 相同。它只答复本机（环回地址），所以 Prometheus 要装在服务端那台机器上，或者在那里装一个转发的代理。计数器从启动起就以 0 存在，本页列出的每个标签值都有；工作线程及其各项工作的指标在最初几秒内出现。服务端重启后全部重新计数。
 
 现成的告警规则、抓取配置和 Grafana 仪表板：[deploy/](https://github.com/RainGather/olog/blob/main/deploy/README.md)。
 
@@ -92,10 +89,10 @@ fn a_row_is_shown_with_its_kind_its_default_and_its_words() {
     };
     let rows = table(&Translations::of_rows(Language::English), KEYS);
     assert!(
-        rows.contains("| `push.after` | time span from 1s | `\"60s\"` | 0.1 | How long \\| it takes. |\n"),
+        rows.contains("| `push.after` | How long \\| it takes. | time span from 1s | `\"60s\"` | 0.1 |\n"),
         "{rows}"
     );
-    assert!(rows.contains("| `[[push.channel]]` | tables | – | 0.2 | Tables. |\n"), "{rows}");
+    assert!(rows.contains("| `[[push.channel]]` | Tables. | tables | – | 0.2 |\n"), "{rows}");
 }
 
 #[test]
@@ -185,8 +182,8 @@ fn section(words: &Translations, page: &mut String, title: &str, head: &str, row
         page.push('\n');
     }
     page.push_str(match words.language() {
-        Language::English => "| key | kind | default | since | |\n|---|---|---|---|---|\n",
-        Language::Chinese => "| 键 | 值的种类 | 默认值 | 始于版本 | |\n|---|---|---|---|---|\n",
+        Language::English => "| key | meaning | kind | default | since |\n|---|---|---|---|---|\n",
+        Language::Chinese => "| 键 | 含义 | 值的种类 | 默认值 | 版本 |\n|---|---|---|---|---|\n",
     });
     page.push_str(&table(words, rows));
 }
@@ -205,7 +202,7 @@ fn table(words: &Translations, rows: &[Key]) -> String {
             Absent::Found(found) => words.get(found),
             Absent::Wrong(_) => words.get("required"),
         };
-        let cells = [kind(words, row.kind), default, row.since.to_owned(), words.get(row.doc.trim())];
+        let cells = [words.get(row.doc.trim()), kind(words, row.kind), default, row.since.to_owned()];
         writeln!(text, "| `{key}` | {} |", cells.map(|cell| in_cell(&cell)).join(" | ")).unwrap();
     }
     text
@@ -237,8 +234,8 @@ fn metrics_page(words: &Translations) -> String {
     let language = words.language();
     let mut page = METRICS_HEAD[language as usize].to_owned();
     page.push_str(match language {
-        Language::English => "| metric | kind | labels | |\n|---|---|---|---|\n",
-        Language::Chinese => "| 指标 | 种类 | 标签 | |\n|---|---|---|---|\n",
+        Language::English => "| metric | meaning | kind | labels |\n|---|---|---|---|\n",
+        Language::Chinese => "| 指标 | 含义 | 种类 | 标签 |\n|---|---|---|---|\n",
     });
     for metric in METRICS {
         let kind = match metric.kind {
@@ -250,7 +247,7 @@ fn metrics_page(words: &Translations) -> String {
         if !metric.values.is_empty() {
             labels.push(format!("({})", metric.values.join(", ")));
         }
-        let cells = [format!("`{}`", metric.name), kind.to_owned(), labels.join(" "), words.get(metric.doc)];
+        let cells = [format!("`{}`", metric.name), words.get(metric.doc), kind.to_owned(), labels.join(" ")];
         writeln!(page, "| {} |", cells.map(|cell| in_cell(&cell)).join(" | ")).unwrap();
     }
     page

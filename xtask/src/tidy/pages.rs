@@ -1,7 +1,8 @@
 //! What pages and comments point to is there: paths, files, decisions.
 //!
 //! A path is anything that begins with a top folder of the repository (`docs/…`), and in Markdown also the target of a link. A file may be
-//! named shorter in Markdown (`outbox/turn.rs`): it is the end of a path. ARCHITECTURE.md names modules as paths without `.rs`.
+//! named shorter in Markdown (`outbox/turn.rs`): it is the end of a path. ARCHITECTURE.md names modules as paths without `.rs`, and every
+//! module at the top of a crate of the product: who reads a folder finds each name explained.
 
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,17 @@ pub(crate) fn check(files: &[PathBuf], pages: &[Page], sources: &[Source], found
             }
         }
     }
+    if let Some(map) = pages.iter().find(|page| page.path == Path::new(rules::MAP)) {
+        for file in files {
+            let Some(name) = mapped(file) else { continue };
+            let in_room = format!("rules/{name}");
+            let is_named = |word: &str| word == name || word == in_room || word.starts_with(&format!("{name}/"));
+            if !map.text.split('`').skip(1).step_by(2).any(is_named) {
+                let what = format!("{} does not say what `{name}` does", rules::MAP);
+                found.push(Finding::about("map", file, 1, &file.display().to_string(), what));
+            }
+        }
+    }
     let list = pages.iter().find(|page| page.path == Path::new(rules::DECISIONS).join("README.md"));
     for decision in files.iter().filter(|file| file.starts_with(rules::DECISIONS)) {
         let name = decision.file_name().unwrap_or_default().to_string_lossy();
@@ -69,6 +81,16 @@ pub(crate) fn check(files: &[PathBuf], pages: &[Page], sources: &[Source], found
             found.push(Finding::about("decision", decision, 1, &name, "not in the list of decisions"));
         }
     }
+}
+
+/// The name of a module that the map has to explain: at the top of a crate of the product, or in the hub's `rules/`.
+fn mapped(file: &Path) -> Option<&str> {
+    let crates = rules::MAPPED_CRATES.iter().map(|name| Path::new("crates").join(name).join("src"));
+    let mut folders = crates.chain([Path::new(rules::RULES).to_path_buf()]);
+    let name = file.file_stem()?.to_str()?;
+    let is_rust = file.extension()?.to_str()? == "rs";
+    (is_rust && !["lib", "main"].contains(&name) && folders.any(|folder| file.parent() == Some(&folder)))
+        .then_some(name)
 }
 
 /// A name of something in the repository.
@@ -200,9 +222,25 @@ mod tests {
 
     #[test]
     fn the_map_names_modules_that_are_there() {
-        check(rules::MAP, "`outbox/turn`, `olog-push/words`, `olog-hub/outbox`", "", &[]);
-        check(rules::MAP, "`record/held`", "", &["there is no record/held"]);
+        check(rules::MAP, "`outbox/turn`, `olog-push/words`, `words`, `olog-hub/outbox`", "", &[]);
+        check(rules::MAP, "`record/held`, `words`", "", &["there is no record/held"]);
         check("docs/a.md", "`record/held`", "", &[]);
+    }
+
+    #[test]
+    fn a_module_at_the_top_that_the_map_does_not_explain_is_found() {
+        let files = [
+            "docs/ARCHITECTURE.md".into(),
+            "crates/olog-agent/src/new.rs".into(),
+            format!("{}/new.rs", rules::RULES).into(),
+        ];
+        let findings = |text: &str| {
+            let mut found = Vec::new();
+            super::check(&files, &[Page::new(rules::MAP, text)], &[], &mut found);
+            found.len()
+        };
+        assert_eq!(findings("a new module"), 2);
+        assert_eq!(findings("`new` is"), 0);
     }
 
     #[test]

@@ -181,6 +181,10 @@ pub(crate) const FOLDER_ENTRIES: usize = 24;
 /// The page that names modules as paths.
 pub(crate) const MAP: &str = "docs/ARCHITECTURE.md";
 
+/// Crates whose modules at the top the map explains, and the one room where it explains each module.
+pub(crate) const MAPPED_CRATES: &[&str] = &["olog-proto", "olog-daemon", "olog-push", "olog-agent", "olog-hub"];
+pub(crate) const RULES: &str = "crates/olog-hub/src/rules";
+
 /// Pages that a reader of this repository does not have.
 pub(crate) const NOT_IN_THE_REPOSITORY: &[&str] = &["DESIGN §", "DESIGN.md", "../shared"];
 
