@@ -18,7 +18,7 @@ async fn remove_keeps_what_a_later_install_goes_on_with() {
     for daemon in DAEMONS {
         // What `dpkg --verify` and `debsums` compare.
         machine.good(&format!("cd / && grep -q usr/bin/{daemon} /var/lib/dpkg/info/{daemon}.md5sums && md5sum --quiet --check /var/lib/dpkg/info/{daemon}.md5sums"));
-        assert!(machine.path(&format!("/usr/share/doc/{daemon}/channels.md")).exists());
+        assert!(machine.path(&format!("/usr/share/doc/{daemon}/book/zh-CN/src/channels.md")).exists());
     }
     machine.apt("remove olog-hub olog-agent");
     for daemon in DAEMONS {

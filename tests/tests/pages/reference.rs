@@ -11,7 +11,6 @@ use olog_hub::web::{METRICS, MetricKind};
 use super::translations::{LANGUAGES, Language, Translations};
 
 const WRITE: &str = "OLOG_WRITE_REFERENCE";
-const CHANNELS: &str = "https://github.com/RainGather/olog/blob/main/docs/channels.md";
 
 const KEYS_HEAD: [&str; 2] = [
     "# Every key
@@ -133,14 +132,10 @@ fn keys_page(words: &Translations) -> String {
     section(words, &mut page, "hub.toml", "", olog_hub::config::KEYS);
     let of_channels = match language {
         Language::English => {
-            format!(
-                "`[[channel]]` in `hub.toml`, `[[push.channel]]` in `agent.toml`. What each service needs, its limits, and types of your own: [channels.md]({CHANNELS}).\n"
-            )
+            "`[[channel]]` in `hub.toml`, `[[push.channel]]` in `agent.toml`. What each service needs, its limits, and types of your own: [channels](channels.md).\n"
         }
         Language::Chinese => {
-            format!(
-                "`hub.toml` 里的 `[[channel]]`，`agent.toml` 里的 `[[push.channel]]`。每种服务需要什么、有什么上限，以及怎样自定义类型：[channels.md（英文）]({CHANNELS})。\n"
-            )
+            "`hub.toml` 里的 `[[channel]]`，`agent.toml` 里的 `[[push.channel]]`。每种服务需要什么、有什么上限，以及怎样自定义类型：[通道](channels.md)。\n"
         }
     };
     for (name, rows) in olog_push::channel::registry() {
@@ -154,7 +149,7 @@ fn keys_page(words: &Translations) -> String {
             (name, Language::English) => format!("Channels of type `{name}`"),
             (name, Language::Chinese) => format!("`{name}` 类型的通道"),
         };
-        section(words, &mut page, &title, if name.is_empty() { &of_channels } else { "" }, rows);
+        section(words, &mut page, &title, if name.is_empty() { of_channels } else { "" }, rows);
     }
     page.push_str(match language {
         Language::English => {
@@ -167,12 +162,10 @@ fn keys_page(words: &Translations) -> String {
         writeln!(page, "| `{of}` | `{key}` | {} | {needed} |", words.get(kind)).unwrap();
     }
     let own = match language {
-        Language::English => {
-            format!("The format is explained with an example in [channels.md]({CHANNELS}#a-type-of-your-own).\n")
-        }
-        Language::Chinese => format!("格式的说明和示例见 [channels.md（英文）]({CHANNELS}#a-type-of-your-own)。\n"),
+        Language::English => "The format is explained with an example in [channels](channels.md#a-type-of-your-own).\n",
+        Language::Chinese => "格式的说明和示例见[通道](channels.md#自定义类型)。\n",
     };
-    section(words, &mut page, "channels.d/NAME.toml", &own, olog_push::channel::TYPE_KEYS);
+    section(words, &mut page, "channels.d/NAME.toml", own, olog_push::channel::TYPE_KEYS);
     page
 }
 

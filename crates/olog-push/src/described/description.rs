@@ -1,6 +1,6 @@
 //! A channel type described by a file: its keys, its request, how its answer is read, its size limits and its rate limit.
 //!
-//! The file format is documented in docs/channels.md. A file is accepted only after every template has been rendered with sample
+//! The file format is documented in docs/book/en/src/channels.md. A file is accepted only after every template has been rendered with sample
 //! messages, hostile ones among them: no text of a message can make a [`ChannelTypeDef`] fail later.
 
 use std::collections::BTreeSet;

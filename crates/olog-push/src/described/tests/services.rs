@@ -418,9 +418,9 @@ async fn serverchan_three_is_known_by_its_key() {
 
 #[tokio::test]
 async fn the_example_in_the_docs_is_read_from_its_folder_and_sends() {
-    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/channels.md");
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/book/en/src/channels.md");
     let docs = std::fs::read_to_string(docs).unwrap();
-    let example = docs.split("```toml\n").find(|block| block.starts_with("# channels.d/pager.toml")).unwrap();
+    let example = docs.split("```toml,type\n").find(|block| block.starts_with("# channels.d/pager.toml")).unwrap();
     let example = example.split("```").next().unwrap();
     let stand_in = StandIn::start().await;
     let folder = tempfile::tempdir().unwrap();
