@@ -115,7 +115,14 @@ fn the_image_is_built_in_a_stage_of_its_own_and_runs_as_nobody_special() {
             ["COPY", from, ..] if from.starts_with("--from=") => {
                 assert!(stages.contains(&from.trim_start_matches("--from=")), "{line}");
             }
-            ["COPY", from, _] => assert!(root().join(from).exists(), "{line}"),
+            ["COPY", from, _] => {
+                assert!(root().join(from).exists(), "{line}");
+                let ignored = include_str!("../../../deploy/docker/Dockerfile.dockerignore");
+                assert!(
+                    !ignored.lines().any(|path| from.split('/').next() == Some(path)),
+                    "the build does not get {from}"
+                );
+            }
             _ => {}
         }
     }
