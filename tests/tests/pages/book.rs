@@ -304,6 +304,22 @@ fn executable(file: &Path, line: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_agent_in_python_joins_and_its_failed_run_is_pushed() {
+    let Some(python) = std::env::var_os("OLOG_TEST_PYTHON") else {
+        eprintln!("not run: OLOG_TEST_PYTHON names no Python with websockets and cryptography");
+        return;
+    };
+    let world = World::new().await;
+    let hub = world.hub_with("", "[tls]\nmode = \"off\"\n");
+    let script = world.folder().join("agent.py");
+    let of_book = |language| blocks(language).into_iter().find(|block| block.kind() == "python").unwrap().text;
+    fs::write(&script, of_book("zh-CN")).unwrap();
+    let link = hub.verb(&["join-link", "--local"]).good();
+    run(Command::new(python).arg(&script).arg(link.trim())).good();
+    world.push("ERR pybox/dump").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_recipe_tells_when_its_tool_fails_and_when_it_works_again() {
     let stage = Stage::new().await;
     // A task of each name once; the other language has the same lines.

@@ -1,4 +1,5 @@
-//! A Python environment with the real programs that channels and `deploy/` are tested against: a mail server, Apprise, Ansible.
+//! A Python environment with the real programs that channels and `deploy/` are tested against: a mail server, Apprise, Ansible, and what the agent
+//! in the book is written with.
 //!
 //! It stays in `target/test-python-KEY`, where KEY is a hash of its contents. It is built beside and then renamed, so that it is complete or absent.
 //! Where the package index cannot be reached, the tests that need it say that they did not run.
@@ -19,7 +20,14 @@ use crate::run::{root, say, shown, succeeds};
 pub(crate) const VARIABLE: &str = "OLOG_TEST_PYTHON";
 
 /// The packages in it.
-const PACKAGES: [&str; 4] = ["aiosmtpd==1.4.6", "ansible-core==2.19.14", "ansible-lint==26.10.1", "apprise==2.2.0"];
+const PACKAGES: [&str; 6] = [
+    "aiosmtpd==1.4.6",
+    "ansible-core==2.19.14",
+    "ansible-lint==26.10.1",
+    "apprise==2.2.0",
+    "cryptography==50.0.2",
+    "websockets==17.4",
+];
 
 /// The program, if there is one.
 pub(crate) fn provide() -> anyhow::Result<Option<PathBuf>> {
@@ -34,7 +42,7 @@ pub(crate) fn provide() -> anyhow::Result<Option<PathBuf>> {
     let python = folder.join("bin/python");
     if !python.exists() && !make(&folder)? {
         say(
-            "mail, exec and the Ansible role are not tested against real programs: those could not be installed (see above)",
+            "mail, exec, the Ansible role and the book's agent in Python are not tested against real programs: those could not be installed (see above)",
         );
         return Ok(None);
     }
