@@ -374,9 +374,9 @@ fn options<'a>(words: &Translations, args: impl Iterator<Item = &'a Arg>, page: 
             });
             write!(cell, "<br>{values}{}", choices.collect::<Vec<String>>().join(", ")).unwrap();
         }
-        let defaults = arg.get_default_values();
+        let defaults = arg.get_default_values().iter().filter(|value| !value.is_empty());
+        let defaults: Vec<String> = defaults.map(|value| format!("`{}`", value.to_string_lossy())).collect();
         if !defaults.is_empty() && arg.get_num_args().is_some_and(|n| n.takes_values()) {
-            let defaults: Vec<String> = defaults.iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
             write!(cell, "<br>{default}{}", defaults.join(", ")).unwrap();
         }
         let name = arg.to_string();
