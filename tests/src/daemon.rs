@@ -27,8 +27,11 @@ pub fn wait_for<T>(what: &str, context: impl Fn() -> String, mut condition: impl
     }
 }
 
-/// The path of one of the two programs, which is built if necessary.
+/// The path of one of the two programs, which is built if necessary. `OLOG_PROGRAMS` names a folder with other ones: for another machine.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("OLOG_PROGRAMS") {
+        return PathBuf::from(folder).join(name);
+    }
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         // target/PROFILE/deps/journeys-…, target/PROFILE/examples/demo, target/PROFILE/olog-bench

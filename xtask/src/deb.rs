@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::run::{cargo, find, output, root, say, shown, succeeds};
+use crate::{
+    cross,
+    run::{cargo, find, output, root, say, shown, succeeds},
+};
 
 /// The version of cargo-deb. A newer one may expect other metadata.
 const CARGO_DEB: &str = "3.8.0";
@@ -21,6 +24,10 @@ const PACKAGES: [&str; 2] = ["olog-hub", "olog-agent"];
 /// How to make them.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DebArgs {
+    /// Instead of for this machine; aarch64-unknown-linux-gnu: for Debian 12 on arm64 (Raspberry Pi OS). The toolchain needs the target
+    /// (`rustup target add`), or, as root, a Debian sid is made that has it
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: Option<String>,
     /// The profile of the programs; "dev" builds quickly, but large programs
     #[arg(long, default_value = "release")]
     pub(crate) profile: String,
@@ -51,17 +58,17 @@ pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
     anyhow::ensure!(find("dpkg-shlibdeps", &[]).is_some(), "dpkg-shlibdeps is not there: apt-get install dpkg-dev");
     let cargo_deb = cargo_deb()?;
     let target = target()?;
-    let mut build = cargo(["build", "--profile", &args.profile]);
-    build.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
-    say(&format!("== {}", shown(&build)));
-    anyhow::ensure!(succeeds(&mut build)?, "the programs do not build");
-
     // cargo-deb packs programs from `release/` of a target folder. So that every profile gives the same package, it gets its own
     // target folder.
     let stage = target.join("deb");
-    let programs = stage.join("release");
+    let (built, programs) = match &args.target {
+        Some(triple) => {
+            cross::architecture(triple)?;
+            (cross::programs(triple, &args.profile)?, stage.join(triple).join("release"))
+        }
+        None => (build(&target, &args.profile)?, stage.join("release")),
+    };
     fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
-    let built = target.join(if args.profile == "dev" { "debug" } else { &args.profile });
     for program in PACKAGES {
         fs::copy(built.join(program), programs.join(program)).with_context(|| format!("cannot copy {program}"))?;
     }
@@ -71,13 +78,27 @@ pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
     PACKAGES.iter().map(|package| pack(&cargo_deb, package, &stage, &out, args)).collect()
 }
 
+/// Builds the programs for this machine.
+fn build(target: &Path, profile: &str) -> anyhow::Result<PathBuf> {
+    let mut build = cargo(["build", "--profile", profile]);
+    build.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
+    say(&format!("== {}", shown(&build)));
+    anyhow::ensure!(succeeds(&mut build)?, "the programs do not build");
+    Ok(target.join(if profile == "dev" { "debug" } else { profile }))
+}
+
 fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &DebArgs) -> anyhow::Result<PathBuf> {
     let mut pack = cargo(["deb"]);
     let tools = cargo_deb.parent().map(Path::to_path_buf);
     let path = std::env::var_os("PATH").unwrap_or_default();
     pack.env("PATH", std::env::join_paths(tools.into_iter().chain(std::env::split_paths(&path)))?);
     pack.env("CARGO_TARGET_DIR", stage);
-    pack.args(["--package", package, "--no-build", "--strip", "--quiet", "--output"]).arg(out);
+    pack.args(["--package", package, "--no-build", "--quiet", "--output"]).arg(out);
+    match &args.target {
+        // Its programs have no symbols, and this machine's `strip` may not know them.
+        Some(triple) => pack.args(["--no-strip", "--target", triple]),
+        None => pack.arg("--strip"),
+    };
     if args.profile == "dev" {
         pack.arg("--fast");
     }
@@ -87,15 +108,36 @@ fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &DebArg
     // It prints the path of the package.
     let printed = output(&mut pack)?;
     let file = printed.lines().last().map(PathBuf::from).with_context(|| format!("{} said nothing", shown(&pack)))?;
-    add_md5sums(&file, args.profile == "dev")?;
+    let depends = args.target.as_ref().map(|triple| {
+        let program = stage.join(triple).join("release").join(package);
+        c_library(&program).map(|(major, minor)| format!("libc6 (>= {major}.{minor}), libgcc-s1 (>= 4.2)"))
+    });
+    finish(&file, args.profile == "dev", depends.transpose()?.as_deref())?;
     Ok(file)
 }
 
-/// Replaces the sums of cargo-deb, which dpkg does not know, by `md5sums`. Configuration files have none: they are the user's to change.
-fn add_md5sums(package: &Path, is_fast: bool) -> anyhow::Result<()> {
+/// The version of the C library that a program needs: the highest that one of its symbols names.
+pub(crate) fn c_library(program: &Path) -> anyhow::Result<(u32, u32)> {
+    let versions = output(Command::new("readelf").args(["--version-info", "--wide"]).arg(program))?;
+    let version = |word: &str| {
+        let (major, minor) = word.strip_prefix("GLIBC_")?.split_once('.')?;
+        Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
+    };
+    let highest = versions.split_whitespace().filter_map(version).max();
+    highest.with_context(|| format!("{} names no version of the C library", program.display()))
+}
+
+/// Replaces the sums of cargo-deb, which dpkg does not know, by `md5sums`. Configuration files have none: they are the user's to change. With
+/// `depends`, that stands in place of what cargo-deb could not find out about the program of another machine.
+fn finish(package: &Path, is_fast: bool, depends: Option<&str>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (tree, control) = (folder.path(), folder.path().join("DEBIAN"));
     output(Command::new("dpkg-deb").arg("--raw-extract").arg(package).arg(tree))?;
+    if let Some(depends) = depends {
+        let file = control.join("control");
+        let text = fs::read_to_string(&file)?;
+        fs::write(&file, with_depends(&text, depends))?;
+    }
     let conffiles = fs::read_to_string(control.join("conffiles")).unwrap_or_default();
     let mut files: Vec<String> = Vec::new();
     let mut folders = vec![tree.to_path_buf()];
@@ -121,6 +163,22 @@ fn add_md5sums(package: &Path, is_fast: bool) -> anyhow::Result<()> {
     build.args(if is_fast { &["-Zgzip", "-z1"][..] } else { &["-Zxz"] }).args(["--root-owner-group", "--build"]);
     output(build.arg(tree).arg(package))?;
     Ok(())
+}
+
+/// The control file with these libraries among what the package depends on.
+fn with_depends(control: &str, libraries: &str) -> String {
+    let is_library =
+        |part: &&str| ["libc6", "libgcc-s1"].iter().any(|name| part.split([' ', ':']).next() == Some(name));
+    let line = |line: &str| {
+        line.strip_prefix("Depends:").map_or_else(
+            || line.to_owned(),
+            |depends| {
+                let others = depends.split(',').map(str::trim).filter(|part| !part.is_empty() && !is_library(part));
+                format!("Depends: {}", std::iter::once(libraries).chain(others).collect::<Vec<_>>().join(", "))
+            },
+        )
+    };
+    control.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// The path of cargo-deb: the one that is installed, else one that is installed into `target/tools`.
@@ -149,6 +207,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_libraries_of_another_machine_stand_beside_what_else_is_needed() {
+        let control = "Package: x\nDepends: ca-certificates, libc6 (>= 2.2), systemd\nDescription: x\n one: two\n";
+        let expected = "Package: x\nDepends: libc6 (>= 2.34), ca-certificates, systemd\nDescription: x\n one: two\n";
+        assert_eq!(with_depends(control, "libc6 (>= 2.34)"), expected);
+    }
+
+    #[test]
     fn a_package_gets_the_sums_of_its_files_that_are_no_configuration() {
         if find("dpkg-deb", &[]).is_none() {
             return;
@@ -171,7 +236,7 @@ mod tests {
             fs::write(file, text).unwrap();
         }
         output(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&tree).arg(&package)).unwrap();
-        add_md5sums(&package, true).unwrap();
+        finish(&package, true, Some("libc6 (>= 2.34)")).unwrap();
         let sums = output(Command::new("dpkg-deb").arg("--info").arg(&package).arg("md5sums")).unwrap();
         assert_eq!(
             sums,

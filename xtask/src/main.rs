@@ -1,14 +1,16 @@
 //! `cargo xtask …`: the project's own commands. A fresh clone needs only cargo to run them.
 //!
-//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] makes the packages, [`mod@book`] the book's pages, [`tidy`]
-//! checks the house rules. They start programs and read files. Nothing here depends on Olog's own crates, so that the rules run while a daemon
+//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] makes the packages,
+//! [`mod@tarball`] the static programs ([`cross`] builds for other machines), [`mod@book`] the book's pages, [`tidy`] checks the house rules. They start programs and read files. Nothing here depends on Olog's own crates, so that the rules run while a daemon
 //! does not compile.
 
 mod bench;
 mod book;
+mod cross;
 mod deb;
 mod demo;
 mod run;
+mod tarball;
 mod test;
 mod tidy;
 
@@ -35,6 +37,8 @@ enum Verb {
     Deb(deb::DebArgs),
     /// Build the book's pages with mdBook, into target/book
     Book,
+    /// Make the tarball of static programs, for machines without Debian
+    Tarball(tarball::TarballArgs),
     /// Check the house rules
     Tidy(tidy::TidyArgs),
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::bench(&args),
         Verb::Deb(args) => deb::deb(&args),
         Verb::Book => book::book(),
+        Verb::Tarball(args) => tarball::tarball(&args),
         Verb::Tidy(args) => tidy::tidy(&args),
     };
     match done {

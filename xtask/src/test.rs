@@ -3,6 +3,7 @@
 //! The cheap checks (tidy, fmt, clippy, doc) run first, the tests last. Every check runs even when an earlier one failed, so that one run shows
 //! everything. A check counts as one test. The last line is always `N passed, M failed`.
 
+mod elsewhere;
 mod needs;
 mod postgres;
 mod python;
@@ -25,7 +26,7 @@ const SYSTEM: &str = "olog-journeys/system";
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestArgs {
     /// Only the tests whose name contains this, without the checks; `system`: the tests that boot machines, `system::NAME`: of
-    /// those the ones whose name contains NAME
+    /// those the ones whose name contains NAME; `arm64`: the tests of the programs for arm64 and of the static ones
     #[arg(long)]
     only: Option<String>,
 }
@@ -82,8 +83,9 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<bool> {
     let mut tally = Tally::default();
     let of_machines = args.only.as_deref().and_then(|only| only.strip_prefix("system"));
     let of_machines = of_machines.filter(|rest| rest.is_empty() || rest.starts_with("::"));
-    // A part that cannot start counts as failed; the other part still runs, and the last line is printed.
-    if of_machines.is_none() {
+    let of_arm64 = args.only.as_deref() == Some("arm64");
+    // A part that cannot start counts as failed; the other parts still run, and the last line is printed.
+    if of_machines.is_none() && !of_arm64 {
         let done = suites(args.only.as_deref(), &mut tally);
         tally.started("the suites", done);
     }
@@ -91,6 +93,10 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<bool> {
         let name = of_machines.and_then(|rest| rest.strip_prefix("::"));
         let done = machines(name, &mut tally);
         tally.started("the system tests", done);
+    }
+    if args.only.is_none() || of_arm64 {
+        let done = programs_elsewhere(&mut tally);
+        tally.started("the tests of the programs for other machines", done);
     }
     for name in &tally.names {
         say(&format!("failed: {name}"));
@@ -134,6 +140,22 @@ fn machines(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
             if let Some(python) = python::provide()? {
                 tests.env(python::VARIABLE, python);
             }
+            tests.arg("--include-ignored");
+        }
+    }
+    run_tests(&mut tests, tally)
+}
+
+/// The tests of the programs for other machines; marked as ignored like those that boot machines.
+fn programs_elsewhere(tally: &mut Tally) -> anyhow::Result<()> {
+    let mut tests = cargo(["test", "--workspace", "--features", SYSTEM, "--test", "elsewhere", "--"]);
+    match elsewhere::obstacle() {
+        Some(why) => say(&format!("the programs for other machines are not tested: {why}")),
+        None => {
+            needs::provide_elsewhere()?;
+            let start = now();
+            elsewhere::provide()?.tell(&mut tests);
+            say(&format!("programs for other machines: built after {} s", start.elapsed().as_secs()));
             tests.arg("--include-ignored");
         }
     }

@@ -28,6 +28,15 @@ const MACHINES: &[(&str, &str)] = &[
     ("python3", "python3-venv"),
 ];
 
+/// The programs that build for other machines, and run what was built.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("debootstrap", "debootstrap"),
+    ("dpkg-shlibdeps", "dpkg-dev"),
+    ("qemu-aarch64", "qemu-user"),
+    ("readelf", "binutils"),
+    ("unshare", "util-linux"),
+];
+
 /// Makes sure that the programs for the suites are installed.
 pub(crate) fn provide() -> anyhow::Result<()> {
     install(NEEDS)
@@ -36,6 +45,11 @@ pub(crate) fn provide() -> anyhow::Result<()> {
 /// Makes sure that the programs for the system tests are installed.
 pub(crate) fn provide_machines() -> anyhow::Result<()> {
     install(MACHINES)
+}
+
+/// Makes sure that the programs are installed that build for other machines.
+pub(crate) fn provide_elsewhere() -> anyhow::Result<()> {
+    install(ELSEWHERE)
 }
 
 fn install(needs: &[(&str, &'static str)]) -> anyhow::Result<()> {

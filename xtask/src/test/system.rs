@@ -70,7 +70,12 @@ fn debs(folder: &Path) -> anyhow::Result<PathBuf> {
         if out.exists() {
             fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
         }
-        let args = deb::DebArgs { profile: "dev".to_owned(), deb_version: version.map(str::to_owned), out: Some(out) };
+        let args = deb::DebArgs {
+            target: None,
+            profile: "dev".to_owned(),
+            deb_version: version.map(str::to_owned),
+            out: Some(out),
+        };
         deb::packages(&args).context("no packages")?;
     }
     Ok(debs)
