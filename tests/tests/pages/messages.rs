@@ -23,7 +23,7 @@ fn texts(catalogue: &str, begin: &str, end: &str) -> BTreeSet<String> {
             let mut shown = parts.next().unwrap_or_default().to_owned();
             for part in parts {
                 shown.push('…');
-                shown.push_str(part.split_once('}').expect(line).1);
+                shown.push_str(part.split('}').nth(1).unwrap());
             }
             found.insert(shown);
         }
