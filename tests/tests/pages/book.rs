@@ -174,6 +174,22 @@ fn every_link_of_the_book_leads_somewhere() {
 }
 
 #[test]
+fn every_link_of_the_other_pages_leads_to_a_page_and_a_heading() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let in_docs = fs::read_dir(repository.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = in_docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    let at_the_top = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md"];
+    pages.extend(at_the_top.map(|name| repository.join(name)));
+    let mut wrong = Vec::new();
+    for page in pages {
+        let (folder, name) = (page.parent().unwrap(), page.file_name().unwrap().to_str().unwrap());
+        let links = links(&fs::read_to_string(&page).unwrap());
+        wrong.extend(links.iter().filter_map(|link| broken(folder, name, link)));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn a_link_to_a_chapter_or_heading_that_is_not_there_is_found() {
     let folder = book("zh-CN").join("src");
     let check = |link| broken(&folder, "messages.md", link);
