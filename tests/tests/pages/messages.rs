@@ -62,5 +62,8 @@ fn the_book_explains_every_message_that_a_phone_can_show_and_no_other() {
             .collect();
         assert!(codes.len() > 10, "{codes:?}");
         assert_eq!(first_cells(&page, 6), codes, "problems of an agent");
+        let lines = ["report-n-", "report-all-ok", "report-ok-now", "report-no-devices"];
+        let lines: BTreeSet<String> = lines.iter().flat_map(|begin| texts(&catalogue, begin, "")).collect();
+        assert_eq!(first_cells(&page, 7), lines, "titles of a report");
     }
 }
