@@ -9,6 +9,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
+/// The same in Python, with its most used websocket library.
+pub const PYTHON: &str = include_str!("old_client.py");
+
 /// For the hub's next word.
 const PATIENCE: Duration = Duration::from_secs(60);
 

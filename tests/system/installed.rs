@@ -42,6 +42,18 @@ pub(crate) fn evening(site: &Site, name: &str) -> Machine {
     machine
 }
 
+/// A machine that has only an agent, which joined that hub.
+#[track_caller]
+pub(crate) fn remote(site: &Site, hub: &Machine, name: &str) -> Machine {
+    let machine = site.boot(name);
+    machine.install(Release::This, &["olog-agent"]);
+    let link = hub.hub("join-link").good();
+    let link = link.lines().find(|line| line.contains("/join#")).unwrap().trim();
+    machine.good(&format!("echo '{link}' | olog-agent join"));
+    machine.wait_connected();
+    machine
+}
+
 impl Machine {
     /// `apt-get install` of these packages' files.
     #[track_caller]

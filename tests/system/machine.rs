@@ -39,9 +39,9 @@ pub(crate) struct Machine {
     leader: u32,
 }
 
-/// The name of a machine of this site, as systemd-nspawn and `ip link` know it.
+/// The name of a machine of this site, as systemd-nspawn and `ip link` know it: the name of a network link has room for 15 letters.
 pub(crate) fn name(site: u8, name: &str) -> String {
-    format!("ol{site}-{name}")
+    format!("ol{site}-{name:.8}")
 }
 
 /// The host's end of its network cable.
@@ -51,7 +51,6 @@ fn link(full_name: &str) -> String {
 
 impl Machine {
     pub(crate) fn boot(site: &Site, name: &str) -> Machine {
-        assert!(name.len() <= 8, "the name of a network link has room for 15 letters");
         let root = site.folder().join(name);
         let mut copy = Command::new("cp");
         copy.args(["--archive", "--reflink=auto"]).arg(std::env::var_os("OLOG_ROOTFS").unwrap()).arg(&root);
@@ -121,6 +120,7 @@ impl Machine {
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(!path.is_symlink(), "{}: an absolute link would lead out of the machine", path.display());
         fs::write(path, text).unwrap();
     }
 

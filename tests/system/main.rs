@@ -23,4 +23,5 @@ mod packages;
 mod places;
 mod reload;
 mod site;
+mod story;
 mod units;

@@ -3,21 +3,10 @@
 use olog_journeys::proxy;
 
 use crate::{
-    installed::{Release, evening},
+    installed::{Release, evening, remote},
     machine::Machine,
     site::Site,
 };
-
-/// A second machine that has only an agent, which joined the hub on the first.
-fn remote(site: &Site, hub: &Machine, name: &str) -> Machine {
-    let machine = site.boot(name);
-    machine.install(Release::This, &["olog-agent"]);
-    let link = hub.hub("join-link").good();
-    let link = link.lines().find(|line| line.contains("/join#")).unwrap().trim();
-    machine.good(&format!("echo '{link}' | olog-agent join"));
-    machine.wait_connected();
-    machine
-}
 
 /// An error on the machine reaches the phone.
 async fn reaches_the_phone(site: &Site, machine: &Machine, words: &str) {

@@ -17,8 +17,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::machine::{self, Machine};
 
-/// How many machines may run at the same time, over all tests.
-static ROOM: Semaphore = Semaphore::const_new(2);
+/// How many machines may run at the same time, over all tests. A test with more machines runs alone.
+const MACHINES_MAX: u32 = 2;
+static ROOM: Semaphore = Semaphore::const_new(MACHINES_MAX as usize);
 /// How many sites one host may have, over all working copies.
 const SITES: u8 = 32;
 
@@ -36,7 +37,7 @@ pub(crate) struct Site {
 impl Site {
     /// With room for this many machines.
     pub(crate) async fn with_room_for(machines: u32) -> Site {
-        let room = ROOM.acquire_many(machines).await.unwrap();
+        let room = ROOM.acquire_many(machines.min(MACHINES_MAX)).await.unwrap();
         let (number, lock) = (0..SITES).find_map(|n| Some((n, take(n)?))).expect("a number that no other run has");
         let rootfs = PathBuf::from(std::env::var_os("OLOG_ROOTFS").expect("cargo xtask test gives OLOG_ROOTFS"));
         let folder = rootfs.parent().unwrap().join("machines").join(number.to_string());
@@ -54,7 +55,7 @@ impl Site {
         Site::with_room_for(1).await
     }
 
-    /// A machine that has booted, as bare as `debootstrap` left it. Its name is its host name: at most 8 letters.
+    /// A machine that has booted, as bare as `debootstrap` left it. Its name is its host name: the first 8 letters differ from those of the others.
     pub(crate) fn boot(&self, name: &str) -> Machine {
         Machine::boot(self, name)
     }

@@ -1,5 +1,5 @@
-//! A Python environment with the real programs that channels and `deploy/` are tested against: a mail server, Apprise, Ansible, and what the agent
-//! in the book is written with.
+//! A Python environment with the real programs that channels, `deploy/` and old clients are tested with: a mail server, Apprise, Ansible, what the
+//! agent in the book is written with, and the websocket library of an old client.
 //!
 //! It stays in `target/test-python-KEY`, where KEY is a hash of its contents. It is built beside and then renamed, so that it is complete or absent.
 //! Where the package index cannot be reached, the tests that need it say that they did not run.

@@ -20,9 +20,9 @@ const SUITE: &str = "bookworm";
 /// A version that is lower than every other.
 const OLDER: &str = "0.0.9-1";
 /// Packages beside the essential ones: what a user's machine has, and what the tests use to look inside.
-const PACKAGES: &str = "ca-certificates,curl,dbus,iproute2,libfaketime,nginx-light,openssh-server,openssl,procps,python3-apt,systemd,systemd-sysv,tzdata";
+const PACKAGES: &str = "ca-certificates,cron,curl,dbus,iproute2,libfaketime,nginx-light,openssh-server,openssl,procps,python3-apt,python3-websockets,rsync,systemd,systemd-sysv,tzdata";
 /// Run in it once: systemd manages the network, no service starts by itself, and no copy contains caches.
-const FINISH: &str = "systemctl enable systemd-networkd.service && systemctl disable nginx.service ssh.service && \
+const FINISH: &str = "systemctl enable systemd-networkd.service && systemctl disable cron.service nginx.service ssh.service && \
     systemctl mask apt-daily.timer apt-daily-upgrade.timer && apt-get clean && rm -rf /var/lib/apt/lists/*";
 
 /// The folders that the tests need.
