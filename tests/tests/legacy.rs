@@ -1,7 +1,13 @@
 //! Old clients (olog.py) on the new hub: they are devices like any other, and the hub pushes that they are LOST and BACK, not their errors.
 
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
 use olog_journeys::{
-    old_client::{OldClient, task},
+    old_client::{OldClient, PYTHON, task},
     world::{Hub, World},
 };
 use serde_json::json;
@@ -86,4 +92,59 @@ async fn a_report_marks_old_clients_in_chinese_too() {
         pages.iter().any(|page| page.contains("旧版客户端（olog.py）") && page.contains("磁盘空间不足")),
         "{pages:?}"
     );
+}
+
+/// A client in Python, which ends with this value.
+struct PythonClient(Child);
+
+impl Drop for PythonClient {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_in_python_reports_hundreds_of_tasks_and_comes_back_after_a_restart_of_the_hub() {
+    let python = std::env::var_os("OLOG_TEST_PYTHON").map(PathBuf::from);
+    let has_library =
+        |python: &PathBuf| Command::new(python).args(["-c", "import websockets"]).status().unwrap().success();
+    let Some(python) = python.filter(has_library) else {
+        eprintln!("not run: OLOG_TEST_PYTHON names no Python with websockets");
+        return;
+    };
+    let world = World::new().await;
+    let mut hub = hub(&world, "");
+    let logs = world.folder().join("ologs/deeper");
+    fs::create_dir_all(&logs).unwrap();
+    for n in 0..500 {
+        let suffix = if n % 100 == 0 { "err" } else { "log" };
+        fs::write(logs.join(format!("@任务{n}@.{suffix}")), "磁盘空间不足；".repeat(30)).unwrap();
+    }
+    let (script, log) = (world.folder().join("old_client.py"), world.folder().join("old_client.log"));
+    fs::write(&script, PYTHON).unwrap();
+    let mut command = Command::new(python);
+    command
+        .arg(script)
+        .arg(format!("127.0.0.1:{}", hub.port))
+        .args([TOKEN, "树莓派#pi@respi:22"])
+        .arg(logs.parent().unwrap());
+    let out = File::create(&log).unwrap();
+    let _client =
+        PythonClient(command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap());
+    let said = || fs::read_to_string(&log).unwrap();
+    hub.wait("every task", |hub| (hub.list(&["task", "list"]).len() == 500).then_some(()));
+    let n_err = hub.list(&["task", "list"]).iter().filter(|row| row["state"] == "ERR").count();
+    assert_eq!(n_err, 5);
+    hub.wait("a ping", |_| said().contains("ping").then_some(()));
+
+    hub.daemon.stop();
+    hub.start();
+    hub.wait("the client is back", |_| {
+        let said = said();
+        let (_, after) = said.split_once("closed\n")?;
+        after.contains("report now").then_some(())
+    });
+    assert!(!said().contains("ValueError"), "{}", said());
+    assert_eq!(hub.list(&["task", "list"]).len(), 500);
 }

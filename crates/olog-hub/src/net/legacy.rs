@@ -55,6 +55,8 @@ pub const MESSAGE_MAX: usize = 2 * 1024 * 1024;
 const NAME_AFTER: Duration = Duration::from_secs(10);
 /// For the client to take a message.
 const SEND_AFTER: Duration = Duration::from_secs(20);
+/// For the end of a connection after the Close.
+const CLOSE_AFTER: Duration = Duration::from_secs(2);
 /// From one ping to the next.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// Without any message. A client that makes its report answers no ping meanwhile.
@@ -118,6 +120,7 @@ pub async fn run<S>(
             metrics::counter!("olog_sessions_refused_total").increment(1);
             context.refusals.tell_words(peer, format!("an old client (olog.py): {}", end.words()));
             line.close(1008, "refused").await;
+            line.read_to_end().await;
         }
         LegacyEnd::Stopping => line.close(1001, "the hub stops").await,
         LegacyEnd::Gone(why) => tracing::debug!(%peer, why, "an old client is gone"),
@@ -141,12 +144,14 @@ where
     T: Fn() -> Option<LegacyTerms>,
 {
     let context = line.context;
-    let Some(opening) = line.clients.open(line.peer) else {
-        return LegacyEnd::Refused("too many connections that have not said who they are".to_owned());
-    };
+    let opening = line.clients.open(line.peer);
     let opened = tokio::select! {
+        biased;
         opened = timeout(NAME_AFTER, line.receive()) => opened,
         () = context.stop.cancelled() => return LegacyEnd::Stopping,
+        () = opening.displaced() => {
+            return LegacyEnd::Refused("it has not said its name, and a newer connection needed its place".to_owned());
+        }
     };
     let first = match opened {
         Ok(Ok(messages)) => messages.into_iter().next(),
@@ -299,7 +304,12 @@ where
                     Err(_) => return Err(LegacyEnd::Refused("a message that is not UTF-8".to_owned())),
                 },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) | None => return Err(LegacyEnd::Gone("closed by the device".to_owned())),
+                Some(Ok(Message::Close(_))) => {
+                    // The library answers a Close while it reads on. Without the answer the client reports an error.
+                    self.read_to_end().await;
+                    return Err(LegacyEnd::Gone("closed by the device".to_owned()));
+                }
+                None => return Err(LegacyEnd::Gone("closed by the device".to_owned())),
                 Some(Err(error)) => {
                     let words = error.to_string();
                     // tungstenite looks at a message's length before it reads it; axum hands that on as words only.
@@ -347,6 +357,21 @@ where
         });
         if !matches!(closed.await, Ok(Ok(()))) {
             tracing::debug!(peer = %self.peer, "an old client did not wait for the end");
+        }
+    }
+
+    /// Reads and drops what still comes, until the connection has ended. A connection that is dropped with unread bytes is reset, and
+    /// the client would not see why the hub closed it.
+    async fn read_to_end(&mut self) {
+        let rest = async {
+            for _ in 0..MESSAGES_MAX {
+                if !matches!(self.socket.next().await, Some(Ok(_))) {
+                    return;
+                }
+            }
+        };
+        if timeout(CLOSE_AFTER, rest).await.is_err() {
+            tracing::debug!(peer = %self.peer, "an old client does not end its connection");
         }
     }
 }

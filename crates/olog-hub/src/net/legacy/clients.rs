@@ -1,12 +1,12 @@
 //! Which old clients are connected, and how many may be: in memory, shared by all of their sessions.
 //!
-//! A connection that has not yet said who it is holds an *opening*: few in all, fewer from one address, so that strangers do not keep
-//! old clients out. After that it holds the *seat* of its name. A seat is taken by one session: while that session is heard, a
+//! A connection that has not yet said who it is holds an *opening*: few in all, fewer from one address. Over the bound the oldest one is
+//! ended: a client says its name at once, so silent connections keep no client out. After that it holds the *seat* of its name. A seat is taken by one session: while that session is heard, a
 //! second client of the name is refused. One that is no longer heard (its machine lost power) is ended first, and waited for, so that
 //! no two sessions ever number events of one device.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -34,8 +34,10 @@ pub struct LegacyClients(Arc<Mutex<ClientsState>>);
 
 #[derive(Debug, Default)]
 struct ClientsState {
-    n_openings: usize,
-    openings: HashMap<IpAddr, usize>,
+    /// The number of the next opening.
+    next_opening: u64,
+    /// By their numbers, so the oldest comes first.
+    openings: BTreeMap<u64, (IpAddr, CancellationToken)>,
     seats: HashMap<DeviceName, Arc<OccupiedSeat>>,
     told: HashSet<DeviceName>,
     rests: HashMap<DeviceName, Instant>,
@@ -52,7 +54,8 @@ struct OccupiedSeat {
 #[derive(Debug)]
 pub(super) struct Opening {
     clients: LegacyClients,
-    peer: IpAddr,
+    number: u64,
+    displaced: CancellationToken,
 }
 
 /// The seat of a name; given back on drop.
@@ -78,17 +81,25 @@ impl LegacyClients {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For a new connection; `None`: too many.
-    pub(super) fn open(&self, peer: IpAddr) -> Option<Opening> {
+    /// For a new connection. Over the bound it displaces the oldest opening: of its own address, or of all.
+    pub(super) fn open(&self, peer: IpAddr) -> Opening {
         let mut state = self.state();
-        let of_one = state.openings.get(&peer).copied().unwrap_or_default();
-        if state.n_openings >= OPENINGS_MAX || of_one >= OPENINGS_OF_ONE_MAX {
-            return None;
+        let n_of_one = state.openings.values().filter(|(of, _)| *of == peer).count();
+        let oldest = if n_of_one >= OPENINGS_OF_ONE_MAX {
+            state.openings.iter().find(|(_, (of, _))| *of == peer).map(|(number, _)| *number)
+        } else if state.openings.len() >= OPENINGS_MAX {
+            state.openings.keys().next().copied()
+        } else {
+            None
+        };
+        if let Some((_, displaced)) = oldest.and_then(|number| state.openings.remove(&number)) {
+            displaced.cancel();
         }
-        state.n_openings += 1;
-        state.openings.insert(peer, of_one + 1);
+        let (number, displaced) = (state.next_opening, CancellationToken::new());
+        state.next_opening += 1;
+        state.openings.insert(number, (peer, displaced.clone()));
         drop(state);
-        Some(Opening { clients: self.clone(), peer })
+        Opening { clients: self.clone(), number, displaced }
     }
 
     /// Takes the seat of a name.
@@ -166,14 +177,16 @@ impl NameSeat {
     }
 }
 
+impl Opening {
+    /// Returns when a newer connection takes its place.
+    pub(super) async fn displaced(&self) {
+        self.displaced.cancelled().await;
+    }
+}
+
 impl Drop for Opening {
     fn drop(&mut self) {
-        let mut state = self.clients.state();
-        state.n_openings = state.n_openings.saturating_sub(1);
-        match state.openings.get_mut(&self.peer) {
-            Some(n) if *n > 1 => *n -= 1,
-            _ => drop(state.openings.remove(&self.peer)),
-        }
+        self.clients.state().openings.remove(&self.number);
     }
 }
 
@@ -218,16 +231,32 @@ mod tests {
         assert!(second.is_ok());
     }
 
+    fn is_displaced(opening: &Opening) -> bool {
+        opening.displaced.is_cancelled()
+    }
+
     #[test]
-    fn one_address_does_not_take_every_opening() {
+    fn silent_connections_of_an_address_make_room_for_its_next_one_and_disturb_no_other_address() {
         let clients = LegacyClients::default();
         let one = IpAddr::from([10, 0, 0, 1]);
-        let held: Vec<_> = (0..OPENINGS_OF_ONE_MAX).map(|_| clients.open(one).unwrap()).collect();
-        assert!(clients.open(one).is_none());
-        assert!(clients.open([10, 0, 0, 2].into()).is_some());
-        drop(held);
-        assert!(clients.open(one).is_some());
+        let other = clients.open([10, 0, 0, 2].into());
+        let silent: Vec<_> = (0..OPENINGS_OF_ONE_MAX).map(|_| clients.open(one)).collect();
+        assert!(!silent.iter().any(is_displaced));
+        let next = clients.open(one);
+        let displaced: Vec<bool> = silent.iter().map(is_displaced).collect();
+        assert!(displaced[0] && !displaced[1..].contains(&true), "{displaced:?}");
+        assert!(!is_displaced(&next) && !is_displaced(&other));
+        drop((silent, next, other));
         assert!(clients.state().openings.is_empty(), "given back");
+    }
+
+    #[test]
+    fn the_number_of_silent_connections_is_bounded_and_the_newest_is_let_in() {
+        let clients = LegacyClients::default();
+        let openings: Vec<_> =
+            (0..=u8::try_from(OPENINGS_MAX).unwrap()).map(|n| clients.open([10, 0, 0, n].into())).collect();
+        assert_eq!(clients.state().openings.len(), OPENINGS_MAX);
+        assert!(is_displaced(&openings[0]) && !is_displaced(&openings[OPENINGS_MAX]));
     }
 
     #[tokio::test]

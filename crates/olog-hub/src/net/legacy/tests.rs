@@ -207,6 +207,89 @@ async fn what_is_not_the_protocol_is_refused_and_makes_no_device() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fifty_connections_that_stay_silent_hold_up_no_client() {
+    let world = world().await;
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(world.dial().await);
+    }
+    let mut good = world.open("good").await;
+    good.report(&json!({ "a": task("ok", EARLIER, "") })).await;
+    world.wait_for_tasks(&["a OK"]).await;
+    // Nor do clients that say their name and then nothing.
+    for (n, client) in silent.iter_mut().rev().take(10).enumerate() {
+        client.say(&format!("silent{n}")).await;
+    }
+    let mut other = world.open("other").await;
+    other.report(&json!({ "b": task("ok", EARLIER, "") })).await;
+    world.wait_for_tasks(&["a OK", "b OK"]).await;
+    while good.hears().await.as_deref() != Some(PING) {}
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_is_answered_by_a_close_and_a_refusal_says_its_code() {
+    use tungstenite::{Message, protocol::CloseFrame};
+    let closed = |code: u16, reason: &'static str| Some(CloseFrame { code: code.into(), reason: reason.into() });
+    let world = world().await;
+    let mut client = world.open("pi").await;
+    client.report(&json!({})).await;
+    client.send(Message::Close(closed(1000, "bye"))).await;
+    assert_eq!(last_frame(&mut client).await, Some(Message::Close(closed(1000, "bye"))));
+    wait_until_gone(&world).await;
+    // Also when more than the answer is on its way.
+    let mut liar = world.dial().await;
+    for _ in 0..20 {
+        liar.send(Message::text("no message of the protocol")).await;
+    }
+    assert_eq!(last_frame(&mut liar).await, Some(Message::Close(closed(1008, "refused"))));
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keepalive_of_a_websocket_library_is_answered_and_its_compression_is_declined() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = world_with("").await;
+    let mut client = world.open("pi").await;
+    client.send(tungstenite::Message::Ping("are you there".into())).await;
+    let pong = async {
+        while let Some(frame) = client.socket.next().await {
+            if let Ok(tungstenite::Message::Pong(bytes)) = frame {
+                return bytes == "are you there";
+            }
+        }
+        false
+    };
+    assert!(timeout(Duration::from_secs(60), pong).await.unwrap());
+    // As Python's `websockets` opens a connection.
+    let offers = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nSec-WebSocket-Protocol: chat\r\n\
+        User-Agent: Python/3.11 websockets/10.4\r\n";
+    let mut stream = tokio::net::TcpStream::connect(world.hub.address()).await.unwrap();
+    let request =
+        format!("GET / HTTP/1.1\r\nHost: hub:8765\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{offers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    let answer = String::from_utf8(answer).unwrap().to_lowercase();
+    assert!(answer.starts_with("http/1.1 101 ") && answer.contains("s3pplmbitxaq9kygzzhzrbk+xoo="), "{answer}");
+    assert!(!answer.contains("extensions") && !answer.contains("protocol: chat"), "{answer}");
+    drop(stream);
+    assert!(world.hub.stop().await);
+}
+
+/// The last one before the connection ends in order; `None` if it breaks off.
+async fn last_frame(client: &mut OldClient) -> Option<tungstenite::Message> {
+    let mut last = None;
+    while let Some(frame) = timeout(Duration::from_secs(60), client.socket.next()).await.unwrap() {
+        last = Some(frame.ok()?);
+    }
+    last
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_whose_clock_is_ten_minutes_off_is_refused_and_named_once() {
     let world = world().await;
     world.was_here("comsrv").await;

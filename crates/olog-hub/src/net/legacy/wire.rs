@@ -100,7 +100,12 @@ pub(super) fn write(payload: &str, token: &Secret, now: Timestamp) -> String {
 
 /// As Python prints a float: the fewest digits that give the same number, at least one behind the point.
 fn printed(seconds: f64) -> String {
-    format!("{seconds:?}")
+    let digits = format!("{seconds:?}");
+    // Both print exponents for the same numbers, but Python with a sign and two digits: 1e+16, 1e-05.
+    match digits.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
+        Some((digits, exponent)) => format!("{digits}e{exponent:+03}"),
+        None => digits,
+    }
 }
 
 fn millis(seconds: f64) -> i64 {
@@ -142,6 +147,22 @@ mod tests {
     fn messages_that_python_signed_are_taken_whatever_the_digits_of_their_float() {
         let payloads: Vec<String> = PYTHON.iter().map(|text| read(text).unwrap().remove(0).payload).collect();
         assert_eq!(payloads, ["pong", "备份机#root@10.0.0.7:22", "pong"]);
+    }
+
+    #[test]
+    fn every_number_that_python_prints_is_taken_and_printed_the_same() {
+        let table = include_str!("python_numbers.txt");
+        let rows: Vec<_> = table.lines().filter_map(|line| line.split_once(' ')).filter(|(n, _)| *n != "#").collect();
+        assert!(rows.len() > 100);
+        for (number, checksum) in rows {
+            let text = format!(r#"{{"payload": "pong", "timestamp": {number}, "checksum": "{checksum}"}}"#);
+            let read = read(&text);
+            assert!(matches!(read, Ok(_) | Err(WireError::Clock { .. })), "{number}: {read:?}");
+            // Whole numbers without a point are those of a program that gives an int.
+            if number.contains(['.', 'e']) {
+                assert_eq!(printed(number.parse().unwrap()), number);
+            }
+        }
     }
 
     #[test]
