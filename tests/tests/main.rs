@@ -17,6 +17,7 @@ mod enrolment;
 mod first_evening;
 mod habits;
 mod hours;
+mod imports;
 mod inputs;
 mod journals;
 mod kills;
