@@ -5,7 +5,6 @@
 
 use std::{
     ffi::OsString,
-    fmt::Write as _,
     io,
     io::Write as _,
     path::{Path, PathBuf},
@@ -18,7 +17,6 @@ use clap_complete::CompleteEnv;
 use olog_daemon::{
     clock::Clock,
     config::{Invalid, parse_span},
-    failure::chain,
     log,
     service::{self, Exit},
     socket::{AskError, Client},
@@ -27,6 +25,7 @@ use olog_proto::{Excerpt, JoinLink, LogKind, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
 use self::jobs::{show_done, show_jobs, show_switch_error, show_switched};
+use olog_push::words::{Language, help};
 use status::{of_terminal, show};
 
 use crate::{
@@ -163,12 +162,11 @@ pub fn main() -> ExitCode {
     if shell.try_complete(std::env::args_os(), folder.as_deref()).unwrap_or(true) {
         return Exit::Ok.into();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match help::parse::<Cli>(Language::of_terminal) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are "errors" too; clap knows where each goes.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            return if error.print().is_ok() { exit } else { Exit::Failed }.into();
+        Err(answer) => {
+            let exit = if answer.is_mistake() { Exit::Usage } else { Exit::Ok };
+            return if answer.print() { exit } else { Exit::Failed }.into();
         }
     };
     let source = config::source(cli.config);
@@ -215,10 +213,10 @@ pub fn main() -> ExitCode {
 }
 
 fn refused(invalid: &Invalid) -> Exit {
-    let n = invalid.0.len();
-    complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
+    let language = Language::of_terminal();
+    complain(&language.mistakes(invalid));
     if is_denied(invalid) {
-        complain("this user cannot read all of it: become root");
+        complain(&language.phrase("this user cannot read all of it: become root"));
     }
     Exit::Config
 }
@@ -346,39 +344,36 @@ impl Signals {
 
 fn check(source: &olog_daemon::config::ConfigFiles, config: &Config) -> Exit {
     let mut out = String::new();
-    let mut line = |text: std::fmt::Arguments<'_>| {
-        // Writing into a string does not fail.
-        if out.write_fmt(text).is_ok() {
-            out.push('\n');
-        }
-    };
+    let mut line = |text: String| out += &(text + "\n");
+    let language = Language::of_terminal();
+    let remark = |words: &str| format!("# {}", language.phrase(words));
     let read: Vec<_> = source.files().unwrap_or_default().into_iter().filter(|file| file.exists()).collect();
     match read.as_slice() {
-        [] => line(format_args!("# {} is not there: these are the defaults", source.main().display())),
-        files => files.iter().for_each(|file| line(format_args!("# from {}", file.display()))),
+        [] => line(remark(&format!("{} is not there: these are the defaults", source.main().display()))),
+        files => files.iter().for_each(|file| line(remark(&format!("from {}", file.display())))),
     }
-    line(format_args!("{}", config.live.effective));
+    line(config.live.effective.clone());
     for folder in &config.live.files.log_dirs {
         let found = match std::fs::read_dir(folder) {
             Ok(entries) => format!("readable, {} entries", entries.count()),
             Err(e) => format!("cannot be read: {e}"),
         };
-        line(format_args!("# {}: {found}", folder.display()));
+        line(remark(&format!("{}: {found}", folder.display())));
     }
     for found in sandbox::findings(&config.live.files.log_dirs, config.live.files.keep.is_some()) {
-        line(format_args!("# {found}"));
+        line(remark(&found));
     }
     let state_dir = &config.fixed.state_dir;
     let joined = match identity::hub(state_dir) {
         Ok(Some(hub)) => format!("joined {}", hub.base),
         Ok(None) => format!("not joined: {}", line::how_to_join(line::hub_is_here())),
-        Err(error) => chain(&error),
+        Err(error) => language.chain(&error),
     };
-    line(format_args!("# {}: {joined}", state_dir.display()));
+    line(remark(&format!("{}: {joined}", state_dir.display())));
     if config.live.push.channels.is_empty() {
-        line(format_args!("# no [[push.channel]]: nobody is notified while the hub cannot be reached"));
+        line(remark("no [[push.channel]]: nobody is notified while the hub cannot be reached"));
     }
-    import::still_running().iter().for_each(|sentence| line(format_args!("# {sentence}")));
+    import::still_running().iter().for_each(|sentence| line(format!("# {sentence}")));
     print(&out)
 }
 
@@ -390,7 +385,7 @@ async fn join_verb(link: Option<String>, config: &Config) -> Exit {
     let link = match text.parse::<JoinLink>() {
         Ok(link) => link,
         Err(error) => {
-            complain(&error.to_string());
+            complain(&Language::of_terminal().chain(&error));
             return Exit::Usage;
         }
     };
@@ -462,6 +457,7 @@ fn scan(config: &Config, folders: Vec<PathBuf>) -> Exit {
             Err(error) => return failed(&error),
         },
     };
+    let language = Language::of_terminal();
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let (mut broken, mut n_told, mut n_silent, mut n_unreadable) = (None, 0_u64, 0_u64, 0_u64);
     let mut tell = |found: files::Finding| {
@@ -470,21 +466,20 @@ fn scan(config: &Config, folders: Vec<PathBuf>) -> Exit {
             files::News::Nothing(_) => n_silent += 1,
             files::News::Unreadable(_) => n_unreadable += 1,
         }
-        if let Err(error) = stdout.write_all(show_finding(&found).as_bytes()) {
+        if let Err(error) = stdout.write_all(show_finding(language, &found).as_bytes()) {
             broken.get_or_insert(error);
         }
     };
     let notes = files::scan_dry_run(&files, Clock::system().now(), &mut tell);
     let count = |n: u64| format!("{n} file{}", if n == 1 { "" } else { "s" });
-    let flushed = writeln!(
-        stdout,
+    let counts = format!(
         "{} would be told, nothing of {}; what was told before is not considered",
         count(n_told),
         count(n_silent)
-    )
-    .and_then(|()| stdout.flush());
+    );
+    let flushed = writeln!(stdout, "{}", language.phrase(&counts)).and_then(|()| stdout.flush());
     for note in &notes {
-        complain(&format!("{}: {}", note.path.as_deref().unwrap_or_default(), note.text));
+        complain(&format!("{}: {}", note.path.as_deref().unwrap_or_default(), language.phrase(&note.text)));
     }
     match broken.map_or(flushed, Err) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error),
@@ -494,25 +489,26 @@ fn scan(config: &Config, folders: Vec<PathBuf>) -> Exit {
 }
 
 /// The excerpt, as far as it helps to know the file: not all of its lines.
-fn show_excerpt(excerpt: &Excerpt) -> String {
+fn show_excerpt(language: Language, excerpt: &Excerpt) -> String {
     const FIRST: usize = 6;
     const LAST: usize = 4;
     let left_out = match excerpt.left_out() {
         0 => String::new(),
-        n => format!("\n… {n} bytes are left out …\n"),
+        n => format!("\n{}\n", language.phrase(&format!("… {n} bytes are left out …"))),
     };
     let text = format!("{}{left_out}{}", excerpt.head(), excerpt.tail());
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let n_hidden = lines.len().saturating_sub(FIRST + LAST);
     let mut shown: Vec<String> = lines.iter().map(|line| format!("    | {line}\n")).collect();
     if n_hidden > 1 {
-        shown.splice(FIRST..FIRST + n_hidden, [format!("    … {n_hidden} more lines of the excerpt …\n")]);
+        let hidden = language.phrase(&format!("… {n_hidden} more lines of the excerpt …"));
+        shown.splice(FIRST..FIRST + n_hidden, [format!("    {hidden}\n")]);
     }
     shown.concat()
 }
 
 /// One file: what it is, what would be told, what acts on it.
-fn show_finding(found: &files::Finding) -> String {
+fn show_finding(language: Language, found: &files::Finding) -> String {
     let means = match found.suffix {
         LogKind::Err => "error, pushed at once",
         LogKind::Msg => "message, pushed at once",
@@ -521,19 +517,21 @@ fn show_finding(found: &files::Finding) -> String {
     };
     let seconds = u64::try_from(found.changed_at.0 / 1000).unwrap_or(0);
     let changed_at = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(seconds));
-    let mut out = format!("{}\n  task {}, ", found.path, found.task);
+    let sentence = |words: &str| format!("  {}\n", language.phrase(words));
+    let task = &found.task;
+    let mut out = format!("{}\n", found.path);
     match &found.news {
         files::News::Told(excerpt) => {
-            out += &format!("{means}: {} bytes, changed {changed_at}\n", found.size);
+            out += &sentence(&format!("task {task}, {means}: {} bytes, changed {changed_at}", found.size));
             if excerpt.is_blank() {
-                out += "  no text: the run itself is told\n";
+                out += &sentence("no text: the run itself is told");
             }
-            out += &show_excerpt(excerpt);
+            out += &show_excerpt(language, excerpt);
         }
-        files::News::Nothing(why) => out += &format!("nothing would be told: {why}\n"),
-        files::News::Unreadable(why) => out += &format!("not read: {why}\n"),
+        files::News::Nothing(why) => out += &sentence(&format!("task {task}, nothing would be told: {why}")),
+        files::News::Unreadable(why) => out += &sentence(&format!("task {task}, not read: {why}")),
     }
-    found.acting.iter().for_each(|acts| out += &format!("  {acts}\n"));
+    found.acting.iter().for_each(|acts| out += &sentence(acts));
     out
 }
 
@@ -552,7 +550,7 @@ fn complain(text: &str) {
 }
 
 fn failed(error: &dyn std::error::Error) -> Exit {
-    complain(&format!("olog-agent: {}", chain(error)));
+    complain(&format!("olog-agent: {}", Language::of_terminal().chain(error)));
     Exit::Failed
 }
 

@@ -3,7 +3,8 @@
 //! One definition feeds help, completions and man pages. `run` and `check` work on files; every other verb asks the running hub
 //! on its socket, never its database, and needs of its configuration only where that socket is: a mistake in `hub.toml` must
 //! not keep anybody from acknowledging an incident. What a program may read goes to stdout, sentences for a person that are
-//! no result to stderr. Errors are printed with their causes, here only. Nothing reaches a terminal that `show::clean` has not seen.
+//! no result to stderr. Verbs of the running hub speak its language; help, mistakes and `check` that of the key `language`, or of the
+//! terminal where that key is absent or cannot be read. Errors are printed with their causes, here only. Nothing reaches a terminal that `show::clean` has not seen.
 
 use std::{
     io::{self, Write as _},
@@ -15,12 +16,12 @@ use clap::{Parser, Subcommand};
 use olog_daemon::{
     clock::Clock,
     config::{ConfigFiles, Invalid},
-    failure::chain,
     log,
     service::Exit,
     socket::Client,
 };
 use olog_proto::DeviceName;
+use olog_push::words::{Language, help};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -148,12 +149,11 @@ pub fn main() -> Exit {
     if complete::answered() {
         return Exit::Ok;
     }
-    let Cli { config: named, verb } = match Cli::try_parse() {
+    let Cli { config: named, verb } = match help::parse::<Cli>(|| language_of(&ConfigFiles::new("hub", named_config()))) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are "errors" too; clap knows where each goes.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            return if error.print().is_ok() { exit } else { Exit::Failed };
+        Err(answer) => {
+            let exit = if answer.is_mistake() { Exit::Usage } else { Exit::Ok };
+            return if answer.print() { exit } else { Exit::Failed };
         }
     };
     let source = ConfigFiles::new("hub", named.clone());
@@ -172,10 +172,25 @@ pub fn main() -> Exit {
     }
 }
 
+/// The configuration that a command line with a mistake names.
+fn named_config() -> Option<PathBuf> {
+    let mut args = std::env::args_os().skip_while(|arg| !arg.to_string_lossy().starts_with("--config"));
+    let named = args.next().and_then(|arg| match arg.to_str()?.strip_prefix("--config=") {
+        Some(file) => Some(file.into()),
+        None => args.next(),
+    });
+    named.or_else(|| std::env::var_os("OLOG_CONFIG")).map(PathBuf::from)
+}
+
+/// The key `language` of this configuration, even if other keys are wrong; without it the language of the terminal.
+fn language_of(source: &ConfigFiles) -> Language {
+    Config::places(&source.clone().without_secrets()).language.unwrap_or_else(Language::of_terminal)
+}
+
 fn with_runtime(what: impl FnOnce(&Runtime) -> Exit) -> Exit {
     match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => what(&runtime),
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, Language::of_terminal()),
     }
 }
 
@@ -184,9 +199,10 @@ fn ask(runtime: &Runtime, verb: Verb, source: ConfigFiles) -> Exit {
     let source = source.without_secrets();
     // A file that was named and is not there may be a misspelt name: then the default socket would be another hub's.
     if source.is_missing() {
-        return Config::load(&source).err().map_or(Exit::Config, |invalid| refused(&invalid));
+        return Config::load(&source).err().map_or(Exit::Config, |invalid| refused(&invalid, Language::of_terminal()));
     }
-    let client = Client::new("olog-hub", Config::places(&source).socket);
+    let places = Config::places(&source);
+    let client = Client::new("olog-hub", places.socket);
     match runtime.block_on(answer(&client, verb)) {
         Ok(answer) => {
             answer.remarks.iter().for_each(|remark| complain(remark));
@@ -195,7 +211,7 @@ fn ask(runtime: &Runtime, verb: Verb, source: ConfigFiles) -> Exit {
                 exit => exit,
             }
         }
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, places.language.unwrap_or_else(Language::of_terminal)),
     }
 }
 
@@ -231,9 +247,8 @@ async fn answer(client: &Client, verb: Verb) -> VerbResult {
     }
 }
 
-fn refused(invalid: &Invalid) -> Exit {
-    let n = invalid.0.len();
-    complain(&format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" }));
+fn refused(invalid: &Invalid, language: Language) -> Exit {
+    complain(&language.mistakes(invalid));
     Exit::Config
 }
 
@@ -242,7 +257,7 @@ fn print(text: &str) -> Exit {
         Ok(()) => Exit::Ok,
         // Whoever reads has read enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, Language::of_terminal()),
     }
 }
 
@@ -252,7 +267,7 @@ fn complain(words: &str) {
     }
 }
 
-fn failed(error: &dyn std::error::Error) -> Exit {
-    complain(&format!("olog-hub: {}", chain(error)));
+fn failed(error: &dyn std::error::Error, language: Language) -> Exit {
+    complain(&format!("olog-hub: {}", language.chain(error)));
     Exit::Failed
 }

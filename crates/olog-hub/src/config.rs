@@ -70,13 +70,15 @@ pub struct Boot {
     pub socket: PathBuf,
 }
 
-/// Two keys of [`Boot`] that are needed even if the rest cannot be trusted.
+/// Keys that are needed even if the rest cannot be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
     /// Where the hub keeps its files.
     pub state_dir: PathBuf,
     /// The Unix socket of the verbs.
     pub socket: PathBuf,
+    /// The key `language`, if it is there.
+    pub language: Option<Language>,
 }
 
 /// The key `tls.mode`.
@@ -233,10 +235,12 @@ impl Config {
     /// for a hub that does not start.
     pub fn places(source: &ConfigFiles) -> Places {
         let state_dir = default_state_dir();
-        let mut found = Places { socket: default_socket(&state_dir), state_dir };
+        let mut found = Places { socket: default_socket(&state_dir), state_dir, language: None };
         let taken = read(source, |table| {
-            let Boot { state_dir, socket, .. } = Config::parse(table, source.folder()).boot;
-            found = Places { state_dir, socket };
+            let has_language = table.has("language");
+            let config = Config::parse(table, source.folder());
+            let Boot { state_dir, socket, .. } = config.boot;
+            found = Places { state_dir, socket, language: has_language.then_some(config.live.language) };
         });
         // `run` and `check` report the mistakes.
         drop(taken);

@@ -10,9 +10,11 @@
 mod catalogue;
 mod cut;
 mod entry;
+pub mod help;
 mod missed;
 mod one;
 mod page;
+pub mod phrases;
 mod rendered;
 mod report;
 pub(crate) mod safe;

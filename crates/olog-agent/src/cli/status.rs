@@ -15,10 +15,7 @@ const SKEW_SHOWN: u64 = 10_000;
 
 /// For whoever has typed the verb.
 pub(super) fn of_terminal(now: olog_proto::Timestamp) -> Localizer {
-    let keys = ["LC_ALL", "LC_MESSAGES", "LANG"];
-    let named = keys.iter().find_map(|key| std::env::var(key).ok().filter(|value| !value.is_empty()));
-    let language = if named.is_some_and(|name| name.starts_with("zh")) { Language::ZhCn } else { Language::En };
-    Localizer { language, timezone: fallback::timezone(), now }
+    Localizer { language: Language::of_terminal(), timezone: fallback::timezone(), now }
 }
 
 /// What to type on a device that has no hub yet.

@@ -32,11 +32,12 @@ impl Import {
         // The channels are asked for, their secrets are not.
         let config = match Config::load(&source.clone().without_secrets()) {
             Ok(config) => config,
-            Err(invalid) => return refused(&invalid),
+            Err(invalid) => return refused(&invalid, super::language_of(source)),
         };
+        let language = super::language_of(source);
         let old = match OldConfig::read(&self.file) {
             Ok(old) => old,
-            Err(error) => return failed(&error),
+            Err(error) => return failed(&error, language),
         };
         let live = &config.live;
         let words = |key: &str, args: &[(&'static str, &str)]| text(&config, key, args);
@@ -50,19 +51,19 @@ impl Import {
         let tried = read_draft(source, &draft, |table| Config::parse(table, source.folder()));
         if !self.write {
             if let Err(invalid) = tried {
-                complain(&format!("{invalid}"));
+                complain(&language.mistakes(&invalid));
             }
             return print(&imported.text);
         }
         if let Err(invalid) = tried {
-            return refused(&invalid);
+            return refused(&invalid, language);
         }
         match import::put(source, &config.boot.state_dir, &imported) {
             Ok(files) => {
                 let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
                 print(&(words("import-written", &[("files", &files.join(", "))]) + "\n"))
             }
-            Err(error) => failed(&error),
+            Err(error) => failed(&error, language),
         }
     }
 }

@@ -100,10 +100,11 @@ pub(super) fn state(hub: &Context<'_>, incident: &Incident) -> String {
 }
 
 pub(super) fn table(hub: &Context<'_>, incidents: &[Incident], all: bool) -> String {
-    let mut headings = vec!["#".to_owned(), "STATE".to_owned(), "DEVICE/TASK".to_owned()];
+    let word = |heading: &str| hub.say.language.phrase(heading);
+    let mut headings = vec!["#".to_owned(), word("STATE"), word("DEVICE/TASK")];
     headings.push(hub.show.heading("at", "SINCE"));
-    headings.extend(all.then(|| "OVER".to_owned()));
-    headings.push("ERROR".to_owned());
+    headings.extend(all.then(|| word("OVER")));
+    headings.push(word("ERROR"));
     let row = |incident: &Incident| {
         let mark = if incident.acknowledged_at.is_some() && incident.ended_at.is_none() { "*" } else { "" };
         let mut cells = vec![incident.id.to_string(), state(hub, incident) + mark, about(incident)];

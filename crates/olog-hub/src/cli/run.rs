@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use olog_daemon::{clock::Clock, config::ConfigFiles, failure::chain, log, service, service::Exit, socket::Client};
+use olog_push::words::Language;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
 
-use super::{failed, import, print, refused, words::Context};
+use super::{failed, import, language_of, print, refused, words::Context};
 use crate::{
     admin::{crash_report, socket::Status},
     config::Config,
@@ -20,7 +21,7 @@ pub(super) fn run(source: ConfigFiles, log_format: Option<log::Format>) -> Exit 
         Ok(config) => config,
         Err(invalid) => {
             not_run(&Config::places(&source).state_dir, &crash_report::mistakes(&source, &invalid));
-            return refused(&invalid);
+            return refused(&invalid, language_of(&source));
         }
     };
     log::start(log_format);
@@ -28,7 +29,7 @@ pub(super) fn run(source: ConfigFiles, log_format: Option<log::Format>) -> Exit 
     let state_dir = config.boot.state_dir.clone();
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error, Language::of_terminal()),
     };
     for remark in config.remarks() {
         tracing::warn!("{remark}");
@@ -79,20 +80,22 @@ fn not_run(state_dir: &Path, why: &str) {
 pub(super) fn check(runtime: &Runtime, source: &ConfigFiles) -> Exit {
     let config = match Config::load(source) {
         Ok(config) => config,
-        Err(invalid) => return refused(&invalid),
+        Err(invalid) => return refused(&invalid, language_of(source)),
     };
+    let language = language_of(source);
+    let remark = |words: &str| format!("# {}", language.phrase(words));
     let read: Vec<_> = source.files().unwrap_or_default().into_iter().filter(|file| file.exists()).collect();
     let mut lines = Vec::new();
     if read.is_empty() {
-        lines.push(format!("# {} is not there: these are the defaults", source.main().display()));
+        lines.push(remark(&format!("{} is not there: these are the defaults", source.main().display())));
     }
-    lines.extend(read.iter().map(|file| format!("# from {}", file.display())));
+    lines.extend(read.iter().map(|file| remark(&format!("from {}", file.display()))));
     lines.push(config.effective.clone());
     if let Err(error) = std::fs::read_dir(&config.boot.state_dir) {
-        lines.push(format!("# state_dir {}: cannot be read: {error}", config.boot.state_dir.display()));
+        lines.push(remark(&format!("state_dir {}: cannot be read: {error}", config.boot.state_dir.display())));
     }
-    lines.extend(config.schedules(Clock::system().now()).into_iter().map(|words| format!("# {words}")));
-    lines.extend(config.remarks().into_iter().map(|remark| format!("# {remark}")));
+    lines.extend(config.schedules(Clock::system().now()).iter().map(|words| remark(words)));
+    lines.extend(config.remarks().iter().map(|words| remark(words)));
     lines.extend(import::still_running(&config).into_iter().map(|sentence| format!("# {sentence}")));
     let client = Client::new("olog-hub", config.boot.socket.clone());
     lines.extend(runtime.block_on(known_better(&client)).into_iter().map(|words| format!("# {words}")));

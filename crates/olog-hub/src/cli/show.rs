@@ -1,4 +1,4 @@
-//! Rows of the hub as a table in a terminal.
+//! Rows of the hub as a table in a terminal, headings and fixed words in the hub's language.
 //!
 //! A table fits the terminal: where it is too wide, the widest columns are cut, marked by `…`. In a pipe nothing is cut. Wide
 //! characters (Chinese) count as two columns. Times are in the hub's time zone, which the first heading of a time names.
@@ -9,6 +9,7 @@ use std::{fmt::Write as _, io::IsTerminal as _};
 
 use chrono::{TimeZone as _, Utc};
 use chrono_tz::Tz;
+use olog_push::words::{Language, phrases::in_chinese};
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -82,6 +83,9 @@ pub(super) const CHANNELS: &[Column] = &[
     ("why", "LAST ERROR"),
 ];
 
+/// Fields with words of the hub, such as `ERR`; all other texts are names or texts of people and programs.
+const FIXED_WORDS: [&str; 2] = ["state", "kind"];
+
 /// The narrowest that a column becomes: first the one, and if that is not enough the other.
 const NARROWEST: [usize; 2] = [16, 8];
 
@@ -90,6 +94,8 @@ const NARROWEST: [usize; 2] = [16, 8];
 pub(super) struct Show {
     /// Of all times.
     pub(super) zone: Tz,
+    /// Of headings, and of words that are no names.
+    pub(super) language: Language,
     /// Columns of the terminal; `None`: not a terminal, so nothing is cut.
     pub(super) width: Option<usize>,
 }
@@ -119,10 +125,10 @@ pub(super) fn clean(text: &str) -> String {
 
 impl Show {
     /// For stdout.
-    pub(super) fn new(zone: Tz) -> Show {
+    pub(super) fn new(zone: Tz, language: Language) -> Show {
         let out = std::io::stdout();
         let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
-        Show { zone, width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0) }
+        Show { zone, language, width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0) }
     }
 
     /// Rows of an answer under headings.
@@ -133,7 +139,7 @@ impl Show {
         let first = columns.iter().position(|(field, _)| is_time(field));
         let headings = headings.into_iter().zip(columns).enumerate();
         let headings =
-            headings.map(|(i, (named, (_, plain)))| if Some(i) == first { named } else { (*plain).to_owned() });
+            headings.map(|(i, (named, (_, plain)))| if Some(i) == first { named } else { self.language.phrase(plain) });
         let cell = |row: &Value, field: &str| self.value(field, row.get(field).unwrap_or(&Value::Null));
         let cells = rows.iter().map(|row| columns.iter().map(|(field, _)| cell(row, field)).collect());
         self.lines(headings.collect(), cells.collect())
@@ -141,7 +147,8 @@ impl Show {
 
     /// A heading; of a time with the time zone.
     pub(super) fn heading(self, field: &str, heading: &str) -> String {
-        if is_time(field) { format!("{heading} ({})", self.zone.name()) } else { heading.to_owned() }
+        let heading = self.language.phrase(heading);
+        if is_time(field) { format!("{heading} ({})", self.zone.name()) } else { heading }
     }
 
     /// Cells under headings, each column as wide as its widest cell unless that is too wide.
@@ -169,9 +176,12 @@ impl Show {
     pub(super) fn value(self, field: &str, value: &Value) -> String {
         match value {
             Value::Null => "-".to_owned(),
-            Value::Bool(true) => "yes".to_owned(),
-            Value::Bool(false) => "no".to_owned(),
+            Value::Bool(true) => self.language.phrase("yes"),
+            Value::Bool(false) => self.language.phrase("no"),
             Value::Number(n) => n.as_i64().filter(|_| is_time(field)).map_or_else(|| n.to_string(), |ms| self.time(ms)),
+            Value::String(word) if self.language == Language::ZhCn && FIXED_WORDS.contains(&field) => {
+                in_chinese(&format!("{field} {word}")).unwrap_or_else(|| word.clone())
+            }
             // What devices sent is free of controls by its types; this makes sure of the rest.
             Value::String(text) => olog_proto::name::escape(text.as_bytes()),
             Value::Array(items) => items.iter().map(|item| self.value(field, item)).collect::<Vec<_>>().join(", "),
@@ -232,7 +242,8 @@ mod tests {
 
     #[test]
     fn rows_stand_under_their_headings_whatever_the_script_and_the_first_time_names_the_zone() {
-        let shown = Show { zone: chrono_tz::Asia::Shanghai, width: None }.table(&rows(), COLUMNS);
+        let shown =
+            Show { zone: chrono_tz::Asia::Shanghai, language: Language::En, width: None }.table(&rows(), COLUMNS);
         assert_eq!(
             shown,
             "#   DEVICE  WHAT    BEGAN (Asia/Shanghai)  OVER\n\
@@ -242,8 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn every_heading_is_translated_and_so_are_words_but_no_names() {
+        let tables = [DEVICES, PENDING, TASKS, SILENCES, REPORTS, CHANNELS];
+        for (_, heading) in tables.into_iter().flatten().filter(|(_, heading)| *heading != "#") {
+            assert!(!Language::ZhCn.phrase(heading).is_ascii(), "{heading}");
+        }
+        let rows = serde_json::json!([{"device": "ERR", "task": "yes", "state": "ERR", "expected": true, "due_at": 0}]);
+        let shown = Show { zone: Tz::UTC, language: Language::ZhCn, width: None }.table(&rows, TASKS);
+        assert!(shown.starts_with("设备  任务  状态  故障  应运行  应运行时间 (UTC)"), "{shown}");
+        assert!(shown.contains("\nERR   yes   异常  -     是      1970-01-01 00:00:00"), "{shown}");
+    }
+
+    #[test]
     fn a_table_fits_the_terminal_and_a_wide_character_is_never_halved() {
-        let show = Show { zone: Tz::UTC, width: Some(30) };
+        let show = Show { zone: Tz::UTC, language: Language::En, width: Some(30) };
         let long = "磁盘空间不足，请立即检查".to_owned();
         let shown = show.lines(vec!["#".into(), "ERROR".into()], vec![vec!["1".into(), long.clone()]]);
         assert_eq!(shown, format!("#  ERROR\n1  {long}\n"), "24 columns fit");
@@ -255,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_very_narrow_terminal_still_shows_every_column() {
-        let show = Show { zone: Tz::UTC, width: Some(10) };
+        let show = Show { zone: Tz::UTC, language: Language::En, width: Some(10) };
         let cells = || vec!["abcdefghijklmnop".to_owned(); 3];
         assert_eq!(show.lines(cells(), vec![]), "abcdefg…  abcdefg…  abcdefg…\n");
     }

@@ -21,16 +21,17 @@ pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config
         }
     };
     let Some(scenario) = scenario else { return list(language) };
+    let spoken = language.unwrap_or_else(Language::of_terminal);
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error, spoken),
     };
     let request = SimulationRequest { scenario, config, language, now: Clock::system().now() };
     match runtime.block_on(simulate::run(&request)) {
         Ok(story) => print(&story),
-        Err(PlayError::Config(invalid)) => refused(&invalid),
+        Err(PlayError::Config(invalid)) => refused(&invalid, spoken),
         Err(error) => {
-            let exit = failed(&error);
+            let exit = failed(&error, spoken);
             // A bare name that is no scenario: which there are.
             if matches!(error, PlayError::File { .. }) && request.scenario.components().count() == 1 {
                 let (_, all) = simulate::list(language.unwrap_or(Language::En).as_str());

@@ -60,8 +60,9 @@ impl<'a> Context<'a> {
         let about: Locale = client.get("/about").await?;
         let language = LANGUAGES.iter().find(|(name, _)| *name == about.language).map(|(_, language)| *language);
         let timezone = about.timezone.parse().unwrap_or(chrono_tz::Tz::UTC);
-        let say = Localizer { language: language.unwrap_or(Language::En), timezone, now: Clock::system().now() };
-        Ok(Context { client, say, show: Show::new(timezone) })
+        let language = language.unwrap_or(Language::En);
+        let say = Localizer { language, timezone, now: Clock::system().now() };
+        Ok(Context { client, say, show: Show::new(timezone, language) })
     }
 
     /// A sentence of the catalogue.

@@ -14,13 +14,17 @@ fn good(text: &str) -> Config {
     typed(text).unwrap()
 }
 
-/// Every finding holds its words, in order.
+/// Every finding holds its words, in order, and is told in Chinese too.
 #[track_caller]
 fn bad(text: &str, expected: &[&str]) {
     let findings = typed(text).expect_err("it was accepted");
     assert_eq!(findings.len(), expected.len(), "{findings:#?}");
     for (finding, words) in findings.iter().zip(expected) {
         assert!(finding.contains(words), "{finding:?} does not say {words:?}");
+    }
+    let invalid = read_text("hub.toml", text, |table| take::config(table, Path::new("/etc/olog"))).unwrap_err();
+    for line in Language::ZhCn.mistakes(&invalid).lines() {
+        assert!(line.chars().any(|c| ('一'..='龥').contains(&c)), "phrases.zh-CN.txt has no translation of: {line}");
     }
 }
 

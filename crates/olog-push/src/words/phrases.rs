@@ -1,0 +1,227 @@
+//! What a program says in a terminal from its own code: help, findings of `check`, errors; in Chinese, as gettext does it: the English
+//! text is the key.
+//!
+//! The catalogues hold an English line and, indented below it, its Chinese. `{1}` … `{9}` stand for any text, and may stand in another
+//! order in Chinese; what they stand for is looked up too. The catalogues are `locales/phrases.zh-CN.txt` and the one of the
+//! manual pages, so that a page and the help of a verb never differ. A text without an entry stays in English: an error is
+//! shown in any case.
+
+use std::{collections::HashMap, error::Error, fmt::Write as _, sync::LazyLock};
+
+use olog_daemon::config::Invalid;
+
+use super::Language;
+
+const CATALOGUES: [&str; 2] =
+    [include_str!("../../locales/phrases.zh-CN.txt"), include_str!("../../../../packaging/manual.zh-CN.txt")];
+/// No phrase is longer.
+const BYTES_MAX: usize = 8192;
+/// An argument within an argument within a phrase.
+const DEPTH_MAX: u8 = 3;
+
+/// English lines and their Chinese, of a catalogue in the form of this module.
+pub fn entries(catalogue: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let mut lines = catalogue.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    std::iter::from_fn(move || Some((lines.next()?, lines.next()?.trim_start())))
+}
+
+struct Phrases {
+    whole: HashMap<&'static str, &'static str>,
+    /// The one with the most text of its own first.
+    patterns: Vec<Pattern>,
+}
+
+struct Pattern {
+    pieces: Vec<Piece>,
+    chinese: &'static str,
+}
+
+enum Piece {
+    Text(&'static str),
+    Argument(char),
+}
+
+static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
+    let (patterns, whole): (Vec<_>, Vec<_>) =
+        CATALOGUES.into_iter().flat_map(entries).partition(|(english, _)| english.contains("{1}"));
+    let mut patterns: Vec<_> =
+        patterns.into_iter().map(|(english, chinese)| Pattern { pieces: pieces(english), chinese }).collect();
+    patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.n_own()));
+    Phrases { whole: whole.into_iter().collect(), patterns }
+});
+
+/// `a {1} b` in its parts.
+fn pieces(template: &'static str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some((before, number, after)) = next_argument(rest) {
+        pieces.extend([Piece::Text(before), Piece::Argument(number)]);
+        rest = after;
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// The text before the first `{n}`, the digit, and the text after it.
+fn next_argument(text: &str) -> Option<(&str, char, &str)> {
+    text.match_indices('{').find_map(|(at, _)| {
+        let (before, rest) = text.split_at_checked(at)?;
+        let number = rest.strip_prefix('{')?.chars().next().filter(char::is_ascii_digit)?;
+        Some((before, number, rest.strip_prefix('{')?.strip_prefix(number)?.strip_prefix('}')?))
+    })
+}
+
+impl Pattern {
+    /// Bytes that are no argument.
+    fn n_own(&self) -> usize {
+        self.pieces.iter().map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 }).sum()
+    }
+
+    /// What the arguments stand for, if the text is of this form.
+    fn arguments<'t>(&self, text: &'t str) -> Option<Vec<(char, &'t str)>> {
+        let mut arguments = Vec::new();
+        let mut rest = text;
+        let mut open = None;
+        let last = self.pieces.len().saturating_sub(1);
+        for (i, piece) in self.pieces.iter().enumerate() {
+            match (piece, open.take()) {
+                (Piece::Argument(number), _) => open = Some(*number),
+                (Piece::Text(own), None) => rest = rest.strip_prefix(own)?,
+                (Piece::Text(own), Some(number)) => {
+                    let at = if i == last { rest.len().checked_sub(own.len())? } else { rest.find(own)? };
+                    let (argument, after) = rest.split_at_checked(at)?;
+                    rest = after.strip_prefix(own).filter(|_| !argument.is_empty())?;
+                    arguments.push((number, argument));
+                }
+            }
+        }
+        rest.is_empty().then_some(arguments)
+    }
+}
+
+/// The Chinese of a text that the catalogues have.
+pub fn in_chinese(english: &str) -> Option<String> {
+    look_up(english, DEPTH_MAX)
+}
+
+fn look_up(english: &str, depth: u8) -> Option<String> {
+    let phrases = &*PHRASES;
+    if let Some(chinese) = phrases.whole.get(english) {
+        return Some((*chinese).to_owned());
+    }
+    if english.len() > BYTES_MAX || depth == 0 {
+        return None;
+    }
+    let (pattern, arguments) =
+        phrases.patterns.iter().find_map(|pattern| Some((pattern, pattern.arguments(english)?)))?;
+    let mut chinese = String::new();
+    let mut rest = pattern.chinese;
+    while let Some((before, number, after)) = next_argument(rest) {
+        chinese.push_str(before);
+        if let Some((_, argument)) = arguments.iter().find(|(of, _)| *of == number) {
+            chinese.push_str(&look_up(argument, depth - 1).unwrap_or_else(|| (*argument).to_owned()));
+        }
+        rest = after;
+    }
+    chinese.push_str(rest);
+    Some(chinese)
+}
+
+impl Language {
+    /// Of whoever typed the command: Chinese if the shell's `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set, begins with `zh`.
+    pub fn of_terminal() -> Language {
+        let keys = ["LC_ALL", "LC_MESSAGES", "LANG"];
+        let named = keys.iter().find_map(|key| std::env::var(key).ok().filter(|value| !value.is_empty()));
+        if named.is_some_and(|name| name.starts_with("zh")) { Language::ZhCn } else { Language::En }
+    }
+
+    /// A text of the program in this language.
+    pub fn phrase(self, english: &str) -> String {
+        match self {
+            Language::En => english.to_owned(),
+            Language::ZhCn => in_chinese(english).unwrap_or_else(|| english.to_owned()),
+        }
+    }
+
+    /// An error and what caused it.
+    pub fn chain(self, error: &dyn Error) -> String {
+        let english = olog_daemon::failure::chain(error);
+        if self == Language::En {
+            return english;
+        }
+        let causes = std::iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string);
+        in_chinese(&english).unwrap_or_else(|| causes.map(|text| self.phrase(&text)).collect::<Vec<_>>().join("："))
+    }
+
+    /// The mistakes of a configuration, a line each, and how many they are.
+    pub fn mistakes(self, invalid: &Invalid) -> String {
+        let n = invalid.0.len();
+        if self == Language::En {
+            return format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" });
+        }
+        let mut text = String::new();
+        for finding in &invalid.0 {
+            let place = finding.place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+            // `key: what is wrong with it`
+            let key = format!("{}: ", finding.key);
+            let (key, problem) = match finding.problem.strip_prefix(&key) {
+                Some(problem) if !finding.key.is_empty() => (key.as_str(), problem),
+                _ => ("", finding.problem.as_str()),
+            };
+            let nearest = finding.nearest.as_ref().map(|key| format!("，最接近的是 `{key}`")).unwrap_or_default();
+            // Writing into a text cannot fail.
+            let written = writeln!(text, "{}{place}: {key}{}{nearest}", finding.file.display(), self.phrase(problem));
+            debug_assert!(written.is_ok());
+        }
+        text + &format!("配置中有 {n} 处错误")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_entry_is_there_once_and_both_sides_have_the_same_arguments() {
+        let mut seen = HashSet::new();
+        for (english, chinese) in CATALOGUES.into_iter().flat_map(entries) {
+            assert!(seen.insert(english), "twice: {english}");
+            let numbers = |text: &'static str| {
+                let mut found: Vec<char> = pieces(text)
+                    .iter()
+                    .filter_map(|piece| if let Piece::Argument(n) = piece { Some(*n) } else { None })
+                    .collect();
+                found.sort_unstable();
+                found
+            };
+            assert_eq!(numbers(english), numbers(chinese), "{english}");
+            assert!(!chinese.is_ascii(), "no Chinese: {english}");
+        }
+        for catalogue in CATALOGUES {
+            let lines = catalogue.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            for (i, line) in lines.enumerate() {
+                assert_eq!(line.starts_with("    "), i % 2 == 1, "an English line, then its Chinese, indented: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_by_its_form_and_its_arguments_are_looked_up_too() {
+        assert_eq!(in_chinese("As JSON").unwrap(), "以 JSON 输出");
+        assert_eq!(in_chinese("expected a path, found 17").unwrap(), "应为：路径；实为：17");
+        assert_eq!(
+            in_chinese("expected \"zh-CN\" or \"en\", found \"de\"").unwrap(),
+            "应为：\"zh-CN\" 或 \"en\"；实为：\"de\""
+        );
+        assert_eq!(in_chinese("no such words are anywhere"), None);
+        assert_eq!(in_chinese(&"expected a, found ".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn braces_that_are_no_argument_stay() {
+        assert!(next_argument("{ \"a\": {} } {x} {").is_none());
+        assert_eq!(next_argument("a {} {2} b"), Some(("a {} ", '2', " b")));
+    }
+}
