@@ -94,6 +94,26 @@ async fn a_report_marks_old_clients_in_chinese_too() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_answers_no_ping_is_lost_and_then_hung_up_on_while_a_slow_report_is_awaited() {
+    let world = World::new().await;
+    let hub = hub(&world, "");
+    let mut slow = OldClient::open(hub.port, TOKEN, "nas").await;
+    while slow.hears().await.as_deref() != Some("report now") {}
+    let mut silent = OldClient::open(hub.port, TOKEN, "pi").await;
+    silent.report(&json!({ "mqtt": task("ok", "2026-01-01 03:30:00", "") })).await;
+    let mut n_pings = 0;
+    while let Some(said) = silent.hears().await {
+        assert_eq!(said, "ping");
+        n_pings += 1;
+    }
+    assert!(n_pings > 5, "{n_pings}");
+    world.push("LOST").await;
+    // Both were silent for as long; this one was at work.
+    slow.say(&json!({ "rsync": task("ok", "2026-01-01 03:30:00", "") }).to_string()).await;
+    hub.wait("its report", |hub| (hub.list(&["task", "list"]).len() == 2).then_some(()));
+}
+
 /// A client in Python, which ends with this value.
 struct PythonClient(Child);
 

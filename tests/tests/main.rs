@@ -21,6 +21,7 @@ mod imports;
 mod inputs;
 mod journals;
 mod kills;
+mod language;
 mod legacy;
 mod names;
 mod outages;

@@ -59,8 +59,10 @@ const SEND_AFTER: Duration = Duration::from_secs(20);
 const CLOSE_AFTER: Duration = Duration::from_secs(2);
 /// From one ping to the next.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// Without any message. A client that makes its report answers no ping meanwhile.
+/// Without any message.
 const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// The same while a report is awaited: a client that reads many files for it answers no ping meanwhile.
+const REPORT_AFTER: Duration = Duration::from_secs(300);
 /// From one question for a report to the next, at least; and how many times as long as the answer took.
 const REPORT_EVERY: Duration = Duration::from_secs(300);
 const REPORT_REST: u32 = 20;
@@ -68,8 +70,8 @@ const REPORT_REST: u32 = 20;
 const MESSAGES_MAX: u32 = 60;
 const MESSAGES_WITHIN: Duration = Duration::from_secs(10);
 
-/// After a report that was too large, the client of that name is asked for none for so long.
-const TOO_LARGE_RESTS: Duration = Duration::from_secs(3600);
+/// After a report that was too large or took too long, the client of that name is asked for none for so long.
+const NO_REPORT_RESTS: Duration = Duration::from_secs(3600);
 
 /// What `[legacy]` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,7 +233,7 @@ where
         Ok(end) | Err(end) => end,
     };
     if matches!(end, LegacyEnd::TooLarge) {
-        line.clients.ask_not_before(&talk.name, Instant::now() + TOO_LARGE_RESTS);
+        line.clients.ask_not_before(&talk.name, Instant::now() + NO_REPORT_RESTS);
         let (address, trouble) = (line.peer.to_string(), LegacyTrouble::Report(end.words()));
         context.ingest.legacy_trouble(&talk.name, address, trouble, context.clock.now()).await;
     }
@@ -410,7 +412,8 @@ impl LegacySession<'_> {
             if self.ask_at <= Instant::now() {
                 self.ask(line).await?;
             }
-            let wake_at = ping_at.min(self.ask_at).min(heard_at + SILENT_AFTER);
+            let silent_after = if self.asked_at.is_some() { REPORT_AFTER } else { SILENT_AFTER };
+            let wake_at = ping_at.min(self.ask_at).min(heard_at + silent_after);
             tokio::select! {
                 biased;
                 () = context.stop.cancelled() => return Ok(LegacyEnd::Stopping),
@@ -430,7 +433,10 @@ impl LegacySession<'_> {
                     }
                 }
                 () = sleep_until(wake_at) => {
-                    if heard_at.elapsed() >= SILENT_AFTER {
+                    if heard_at.elapsed() >= silent_after {
+                        if self.asked_at.is_some() {
+                            line.clients.ask_not_before(&self.name, Instant::now() + NO_REPORT_RESTS);
+                        }
                         return Err(LegacyEnd::Gone("it answers no ping".to_owned()));
                     }
                     if ping_at <= Instant::now() {
