@@ -149,7 +149,8 @@ pub fn main() -> Exit {
     if complete::answered() {
         return Exit::Ok;
     }
-    let Cli { config: named, verb } = match help::parse::<Cli>(|| language_of(&ConfigFiles::new("hub", named_config()))) {
+    let Cli { config: named, verb } = match help::parse::<Cli>(|| language_of(&ConfigFiles::new("hub", named_config())))
+    {
         Ok(cli) => cli,
         Err(answer) => {
             let exit = if answer.is_mistake() { Exit::Usage } else { Exit::Ok };

@@ -22,7 +22,7 @@ fn bad(text: &str, expected: &[&str]) {
     for (finding, words) in findings.iter().zip(expected) {
         assert!(finding.contains(words), "{finding:?} does not say {words:?}");
     }
-    let invalid = read_text("hub.toml", text, |table| take::config(table, Path::new("/etc/olog"))).unwrap_err();
+    let invalid = read_text("hub.toml", text, |table| parse::config(table, Path::new("/etc/olog"))).unwrap_err();
     for line in Language::ZhCn.mistakes(&invalid).lines() {
         assert!(line.chars().any(|c| ('一'..='龥').contains(&c)), "phrases.zh-CN.txt has no translation of: {line}");
     }
