@@ -21,7 +21,6 @@ mod imports;
 mod inputs;
 mod journals;
 mod kills;
-mod language;
 mod legacy;
 mod names;
 mod outages;

@@ -2,6 +2,7 @@
 
 mod book;
 mod completions;
+mod language;
 mod manuals;
 mod messages;
 mod readmes;

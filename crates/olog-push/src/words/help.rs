@@ -10,26 +10,20 @@ use clap::{Command, Parser, error::ErrorKind};
 
 use super::{Language, phrases};
 
-/// Words of clap within a line of help, and their Chinese.
-const OF_CLAP: [(&str, &str); 8] = [
-    ("Usage:", "用法："),
-    ("Commands:", "命令："),
-    ("Arguments:", "参数："),
-    ("Options:", "选项："),
-    ("Possible values:", "可选值："),
-    ("[default: ", "[默认："),
-    ("[possible values: ", "[可选值："),
-    ("[env: ", "[环境变量："),
-];
+/// Words of clap within a line of help.
+const OF_CLAP: [&str; 8] =
+    ["Usage:", "Commands:", "Arguments:", "Options:", "Possible values:", "[default: ", "[possible values: ", "[env: "];
+/// Words of clap before a sentence.
+const LABELS: [&str; 3] = ["error: ", "tip: ", "Usage: "];
 
 /// What is printed in place of running a verb: help, the version, or a mistake of usage.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HelpOrMistake {
     english: clap::Error,
     chinese: Option<String>,
 }
 
-impl Answer {
+impl HelpOrMistake {
     /// Is it a mistake of usage?
     pub fn is_mistake(&self) -> bool {
         self.english.use_stderr()
@@ -46,11 +40,11 @@ impl Answer {
 }
 
 /// The command line of this process; or what to print, in the language that is asked for only then.
-pub fn parse<C: Parser>(language: impl FnOnce() -> Language) -> Result<C, Answer> {
+pub fn parse<C: Parser>(language: impl FnOnce() -> Language) -> Result<C, HelpOrMistake> {
     C::try_parse().map_err(|english| {
         let is_chinese = language() == Language::ZhCn;
         let chinese = is_chinese.then(|| in_chinese(C::command(), std::env::args_os(), &english));
-        Answer { english, chinese }
+        HelpOrMistake { english, chinese }
     })
 }
 
@@ -64,11 +58,14 @@ fn in_chinese(mut command: Command, args: impl Iterator<Item = OsString>, englis
     let mut values = Vec::new();
     let error = translated(command, &mut values).try_get_matches_from(args).err();
     let mut text = error.as_ref().unwrap_or(english).render().to_string();
-    let of_clap = OF_CLAP.iter().map(|(english, chinese)| ((*english).to_owned(), (*chinese).to_owned()));
-    for (english, chinese) in of_clap.chain(values) {
+    for (english, chinese) in values {
         text = text.replace(&english, &chinese);
     }
-    text
+    without_words_of_clap(text)
+}
+
+fn without_words_of_clap(text: String) -> String {
+    OF_CLAP.iter().fold(text, |text, english| text.replace(english, &Language::ZhCn.phrase(english)))
 }
 
 /// The same command line with every sentence in Chinese, and the meanings of possible values for later.
@@ -98,14 +95,10 @@ fn translated(command: Command, values: &mut Vec<(String, String)>) -> Command {
 fn mistake_line(line: &str) -> String {
     let sentence = line.trim_start();
     let indent = line.get(..line.len() - sentence.len()).unwrap_or_default();
-    let known = [("error: ", "错误："), ("tip: ", "提示："), ("Usage: ", "用法：")];
-    let (label, rest) = known
-        .iter()
-        .find_map(|(english, chinese)| Some((*chinese, sentence.strip_prefix(english)?)))
-        .unwrap_or(("", sentence));
+    let (label, rest) =
+        LABELS.iter().find_map(|label| Some((*label, sentence.strip_prefix(label)?))).unwrap_or(("", sentence));
     let rest = phrases::in_chinese(rest).unwrap_or_else(|| rest.to_owned());
-    let rest = OF_CLAP.iter().fold(rest, |rest, (english, chinese)| rest.replace(english, chinese));
-    format!("{indent}{label}{rest}")
+    format!("{indent}{}{}", Language::ZhCn.phrase(label), without_words_of_clap(rest))
 }
 
 #[cfg(test)]

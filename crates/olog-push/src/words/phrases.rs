@@ -156,8 +156,9 @@ impl Language {
     /// The mistakes of a configuration, a line each, and how many they are.
     pub fn mistakes(self, invalid: &Invalid) -> String {
         let n = invalid.0.len();
+        let count = format!("{n} mistake{} in the configuration", if n == 1 { "" } else { "s" });
         if self == Language::En {
-            return format!("{invalid}\n{n} mistake{} in the configuration", if n == 1 { "" } else { "s" });
+            return format!("{invalid}\n{count}");
         }
         let mut text = String::new();
         for finding in &invalid.0 {
@@ -168,12 +169,15 @@ impl Language {
                 Some(problem) if !finding.key.is_empty() => (key.as_str(), problem),
                 _ => ("", finding.problem.as_str()),
             };
-            let nearest = finding.nearest.as_ref().map(|key| format!("，最接近的是 `{key}`")).unwrap_or_default();
+            let problem = match &finding.nearest {
+                Some(nearest) => format!("{problem}, nearest `{nearest}`"),
+                None => problem.to_owned(),
+            };
             // Writing into a text cannot fail.
-            let written = writeln!(text, "{}{place}: {key}{}{nearest}", finding.file.display(), self.phrase(problem));
+            let written = writeln!(text, "{}{place}: {key}{}", finding.file.display(), self.phrase(&problem));
             debug_assert!(written.is_ok());
         }
-        text + &format!("配置中有 {n} 处错误")
+        text + &self.phrase(&count)
     }
 }
 
