@@ -3,13 +3,7 @@
 //! `cargo xtask test --only arm64` builds the programs and says in variables where they are. Each test is marked as ignored, so that it counts as
 //! ignored, never as passed, where they cannot be built.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a panic here is a failed test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic here is a failed test")]
 
 mod arm64;
 mod names;

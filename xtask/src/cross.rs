@@ -170,7 +170,7 @@ fn cargo_home() -> anyhow::Result<PathBuf> {
     std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).context("neither CARGO_HOME nor HOME is set")
 }
 
-/// The C library of Debian 12 for arm64, as qemu needs it to run a program; `None` while there is no sid.
+/// The C library of Debian 12 for arm64, as qemu needs it to run a program.
 pub(crate) fn sysroot() -> anyhow::Result<PathBuf> {
     Ok(sid()?.join("sysroot"))
 }

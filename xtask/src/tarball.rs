@@ -29,12 +29,13 @@ pub(crate) struct TarballArgs {
 }
 
 /// What is in it beside the programs: the path in this repository, and in the tarball.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("packaging/hub/hub.toml", "hub.toml"),
     ("packaging/agent/agent.toml", "agent.toml"),
     ("packaging/hub/man/olog-hub.1", "man/olog-hub.1"),
     ("packaging/agent/man/olog-agent.1", "man/olog-agent.1"),
     ("packaging/TARBALL.md", "README.md"),
+    ("packaging/TARBALL.zh-CN.md", "README.zh-CN.md"),
     ("LICENSE-APACHE", "LICENSE-APACHE"),
     ("LICENSE-MIT", "LICENSE-MIT"),
 ];
