@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use clap::CommandFactory as _;
 use olog_journeys::{
     daemon::{Daemon, Said, program, run},
-    world::World,
+    world::{Hub, World},
 };
 
 const CHINESE: &str = "zh_CN.UTF-8";
@@ -57,7 +57,8 @@ fn the_help_of_every_verb_is_chinese_in_a_chinese_shell_and_english_in_every_oth
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hubs_key_decides_what_check_tables_help_and_mistakes_say() {
     let world = World::new().await;
-    let (english, chinese) = (world.hub(), world.hub_with("language = \"zh-CN\"", ""));
+    let (english, mut chinese) = (world.hub(), Hub::new(&world, "chinese", "language = \"zh-CN\"", ""));
+    chinese.start();
     let ask = |args: &[&str], lang: &str| [&english, &chinese].map(|hub| verb(&hub.daemon, "olog-hub", args, lang));
     // Whatever the terminal speaks.
     for lang in [ENGLISH, CHINESE] {

@@ -70,8 +70,8 @@ fn without_words_of_clap(text: String) -> String {
 
 /// The same command line with every sentence in Chinese, and the meanings of possible values for later.
 fn translated(command: Command, values: &mut Vec<(String, String)>) -> Command {
-    let about = command.get_about().map(ToString::to_string).and_then(|about| phrases::in_chinese(&about));
-    let long = command.get_long_about().map(ToString::to_string).and_then(|about| phrases::in_chinese(&about));
+    let about = command.get_about().map(ToString::to_string).and_then(|about| phrases::exact(&about));
+    let long = command.get_long_about().map(ToString::to_string).and_then(|about| phrases::exact(&about));
     let command = match about {
         Some(about) => command.about(about),
         None => command,
@@ -82,9 +82,9 @@ fn translated(command: Command, values: &mut Vec<(String, String)>) -> Command {
     };
     let command = command.mut_args(|arg| {
         let meanings = arg.get_possible_values().into_iter().filter_map(|value| Some(value.get_help()?.to_string()));
-        values.extend(meanings.filter_map(|english| Some((english.clone(), phrases::in_chinese(&english)?))));
-        let help = arg.get_help().map(ToString::to_string).and_then(|help| phrases::in_chinese(&help));
-        let long = arg.get_long_help().map(ToString::to_string).and_then(|help| phrases::in_chinese(&help));
+        values.extend(meanings.filter_map(|english| Some((english.clone(), phrases::exact(&english)?.to_owned()))));
+        let help = arg.get_help().map(ToString::to_string).and_then(|help| phrases::exact(&help));
+        let long = arg.get_long_help().map(ToString::to_string).and_then(|help| phrases::exact(&help));
         let arg = if let Some(help) = help { arg.help(help) } else { arg };
         if let Some(long) = long { arg.long_help(long) } else { arg }
     });

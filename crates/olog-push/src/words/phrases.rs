@@ -19,6 +19,9 @@ const BYTES_MAX: usize = 8192;
 /// An argument within an argument within a phrase.
 const DEPTH_MAX: u8 = 3;
 
+/// A pattern with no more bytes of its own is for arguments only.
+const OWN_OF_ARGUMENTS: usize = 4;
+
 /// English lines and their Chinese, of a catalogue in the form of this module.
 pub fn entries(catalogue: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let mut lines = catalogue.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -99,6 +102,11 @@ impl Pattern {
     }
 }
 
+/// The Chinese of a sentence without arguments.
+pub fn exact(english: &str) -> Option<&'static str> {
+    PHRASES.whole.get(english).copied()
+}
+
 /// The Chinese of a text that the catalogues have.
 pub fn in_chinese(english: &str) -> Option<String> {
     look_up(english, DEPTH_MAX)
@@ -112,8 +120,10 @@ fn look_up(english: &str, depth: u8) -> Option<String> {
     if english.len() > BYTES_MAX || depth == 0 {
         return None;
     }
-    let (pattern, arguments) =
-        phrases.patterns.iter().find_map(|pattern| Some((pattern, pattern.arguments(english)?)))?;
+    // `{1} to {2}` is in many sentences.
+    let fits = |pattern: &&Pattern| depth < DEPTH_MAX || pattern.n_own() > OWN_OF_ARGUMENTS;
+    let mut patterns = phrases.patterns.iter().filter(fits);
+    let (pattern, arguments) = patterns.find_map(|pattern| Some((pattern, pattern.arguments(english)?)))?;
     let mut chinese = String::new();
     let mut rest = pattern.chinese;
     while let Some((before, number, after)) = next_argument(rest) {
@@ -220,6 +230,7 @@ mod tests {
             "应为：\"zh-CN\" 或 \"en\"；实为：\"de\""
         );
         assert_eq!(in_chinese("no such words are anywhere"), None);
+        assert_eq!(in_chinese("words that lead to nothing, or nowhere"), None);
         assert_eq!(in_chinese(&"expected a, found ".repeat(10_000)), None);
     }
 
