@@ -100,11 +100,16 @@ fn build_here(target: &str, profile: &str) -> anyhow::Result<PathBuf> {
         target != STATIC || find("musl-gcc", &[]).is_some(),
         "musl-gcc is not there: apt-get install musl-tools"
     );
-    let folder = root().join("target/cross/build");
+    let folder = build_folder(target);
     build.env("CARGO_TARGET_DIR", &folder).envs(small(profile));
     say(&format!("== {}", shown(&build)));
     anyhow::ensure!(succeeds(&mut build)?, "the programs do not build for {target}");
     Ok(folder)
+}
+
+/// One for each target: build scripts are run again when `RUSTC_BOOTSTRAP` changes, so in a shared folder each target would undo the other one's.
+fn build_folder(target: &str) -> PathBuf {
+    root().join("target/cross").join(format!("build-{target}"))
 }
 
 fn build_args<'a>(target: &'a str, profile: &'a str) -> Vec<&'a str> {
@@ -127,7 +132,7 @@ fn build_in_sid(target: &str, profile: &str) -> anyhow::Result<PathBuf> {
         "{advice}; or, as root and with debootstrap, a Debian sid builds it"
     );
     let sid = sid()?;
-    let folder = root().join("target/cross/build");
+    let folder = build_folder(target);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut fetches = vec![cargo(["fetch", "--locked"])];
     if target == STATIC {
