@@ -23,7 +23,7 @@ mod touched;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use olog_daemon::{clock::Clock, workers};
@@ -36,6 +36,7 @@ use crate::apply::declared_tasks;
 use crate::apply::{self, LivePolicy};
 use crate::bell::Bell;
 use crate::journal::LogEntry;
+use crate::rules::address_limit::AddressLimit;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
@@ -44,6 +45,11 @@ use touched::BatchTasks;
 
 /// Batches that may wait for the worker; beyond it sessions wait.
 const QUEUE: usize = 256;
+/// Unknown keys that may ask to join, of one address and of all together, within [`STRANGERS_WITHIN`] ms. Whoever can reach the port can
+/// make keys.
+const STRANGERS_OF_ONE: u32 = 10;
+const STRANGERS_OF_ALL: u32 = 100;
+const STRANGERS_WITHIN: i64 = 3_600_000;
 /// Events in one transaction: enough to share a flush among many, few enough that nobody waits long.
 const GROUP_MAX: usize = 2_000;
 /// How long a group waits after the disk failed, at first and at most.
@@ -63,6 +69,8 @@ pub enum Connected {
     },
     /// Nobody enrolled it yet.
     Pending,
+    /// Nobody enrolled it yet, and too many unknown devices ask to join: nothing was written.
+    TooManyPending,
     /// It was forgotten or replaced.
     Revoked,
     /// Its spool's numbers cannot be trusted.
@@ -96,6 +104,8 @@ pub struct Ingest {
     rules: watch::Receiver<Arc<LivePolicy>>,
     requests: mpsc::Sender<IngestRequest>,
     bells: Bells,
+    /// Unknown keys that ask to join.
+    strangers: Arc<Mutex<AddressLimit>>,
 }
 
 /// Who is woken after a commit.
@@ -135,13 +145,14 @@ impl Ingest {
             pulse: workers::Worker::default(),
             duty: workers::Duty::default(),
         };
-        (Ingest { store, rules, requests, bells }, worker)
+        let strangers = AddressLimit::new(STRANGERS_OF_ONE, STRANGERS_OF_ALL, STRANGERS_WITHIN);
+        (Ingest { store, rules, requests, bells, strangers: Arc::new(Mutex::new(strangers)) }, worker)
     }
 
     /// Who is it? Records what it says of itself.
     pub async fn connect(&self, start: SessionStart) -> Result<Connected, IngestError> {
-        let rules = self.rules.borrow().clone();
-        let connected = self.store.write(move |tx| connect(tx, &rules, &start)).await.map_err(busy)?;
+        let (rules, strangers) = (self.rules.borrow().clone(), self.strangers.clone());
+        let connected = self.store.write(move |tx| connect(tx, &rules, &strangers, &start)).await.map_err(busy)?;
         self.bells.outbox.ring();
         self.bells.watchman.ring();
         Ok(connected)
@@ -198,25 +209,41 @@ fn busy(error: StoreError) -> IngestError {
     IngestError::Busy(error.to_string())
 }
 
-fn connect(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> Result<Connected, StoreError> {
+fn connect(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    strangers: &Mutex<AddressLimit>,
+    start: &SessionStart,
+) -> Result<Connected, StoreError> {
     let Some(device) = devices::by_key(tx, &start.key)? else {
-        if devices::add_pending(tx, start)? {
-            tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
-            let devices = [("devices", start.name.to_string())];
-            apply::enqueue_notice(
-                tx,
-                rules,
-                &apply::system_notice(None, SystemCode::PendingDevices, &devices, start.now),
-                start.now,
-            )?;
+        let strangers = || strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = strangers().is_reached(start.peer, start.now)
+            || devices::n_pending(tx, start.now)? >= u64::from(devices::PENDING_MAX);
+        if is_full {
+            metrics::counter!("olog_strangers_refused_total").increment(1);
+            return Ok(Connected::TooManyPending);
         }
+        strangers().count(start.peer, start.now);
+        devices::add_pending(tx, start)?;
+        tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
         return Ok(Connected::Pending);
     };
     match device.state {
-        DeviceState::Pending => return Ok(Connected::Pending),
-        DeviceState::Forgotten => return Ok(Connected::Revoked),
-        DeviceState::Joined => {}
+        DeviceState::Pending => {
+            devices::still_pending(tx, start)?;
+            Ok(Connected::Pending)
+        }
+        DeviceState::Forgotten => Ok(Connected::Revoked),
+        DeviceState::Joined => connect_joined(tx, rules, device, start),
     }
+}
+
+fn connect_joined(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    mut device: Device,
+    start: &SessionStart,
+) -> Result<Connected, StoreError> {
     let stream = events::stream(tx, device.id, start.epoch, start.now)?;
     if stream.acked > start.last {
         let detail = format!(
@@ -227,7 +254,6 @@ fn connect(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> Result<
         return Ok(Connected::NewEpoch { detail });
     }
     let name = devices::connected(tx, &device, stream.epoch, start)?;
-    let mut device = device;
     device.name = name.clone();
     declared_tasks::apply(tx, rules, &device, start.now)?;
     declared_tasks::device_back(tx, rules, &device, start.now)?;

@@ -327,6 +327,10 @@ async fn agent(
             format!("this hub speaks {SUBPROTOCOL}, and the agent did not offer it: update the older of the two");
         return Problem::new(StatusCode::BAD_REQUEST, words).into_response();
     }
+    if headers.contains_key(header::ORIGIN) {
+        let words = "a web page may not connect as an agent: the request has an Origin header";
+        return Problem::new(StatusCode::FORBIDDEN, words).into_response();
+    }
     let nonce = match enrol::random() {
         Ok(bytes) => Nonce(bytes),
         Err(error) => return Problem::from(error).into_response(),

@@ -8,7 +8,7 @@ use olog_proto::{DeviceName, TaskName, Timestamp};
 use olog_push::SystemCode;
 
 use super::notes::note_begins;
-use super::{Connected, Ingest, IngestError, busy, connect};
+use super::{Connected, Ingest, IngestError, busy, connect_joined};
 use crate::apply::{self, LivePolicy};
 use crate::journal::LogEntry;
 use crate::store::devices::{self, DeviceId, SessionStart};
@@ -145,20 +145,16 @@ fn connect_legacy(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> 
         Admitted::Pending { is_new } => {
             if is_new {
                 tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
-                let devices = [("devices", start.name.to_string())];
-                let notice = apply::system_notice(None, SystemCode::PendingDevices, &devices, start.now);
-                apply::enqueue_notice(tx, rules, &notice, start.now)?;
             }
             return Ok(LegacyConnected::Pending);
         }
     }
-    if let Some(device) = devices::by_key(tx, &start.key)? {
-        start.last = events::stream(tx, device.id, start.epoch, start.now)?.acked;
-        if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), CLOCK)? {
-            incidents::end(tx, number, start.now, "over")?;
-        }
+    let Some(device) = devices::by_key(tx, &start.key)? else { return Ok(LegacyConnected::Pending) };
+    start.last = events::stream(tx, device.id, start.epoch, start.now)?.acked;
+    if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), CLOCK)? {
+        incidents::end(tx, number, start.now, "over")?;
     }
-    match connect(tx, rules, &start)? {
+    match connect_joined(tx, rules, device, &start)? {
         Connected::Known { device, name, acked } => {
             let listed = tasks::list(tx, Some(name.as_str()), ("", ""), TASKS_MAX)?;
             let signs = |listed: tasks::ListedTask| LastSigns {
@@ -168,6 +164,8 @@ fn connect_legacy(tx: &mut Tx<'_>, rules: &LivePolicy, start: &SessionStart) -> 
             };
             Ok(LegacyConnected::Known { device, acked, tasks: listed.into_iter().map(signs).collect() })
         }
-        Connected::Pending | Connected::Revoked | Connected::NewEpoch { .. } => Ok(LegacyConnected::Pending),
+        Connected::Pending | Connected::TooManyPending | Connected::Revoked | Connected::NewEpoch { .. } => {
+            Ok(LegacyConnected::Pending)
+        }
     }
 }

@@ -220,12 +220,53 @@ async fn an_unknown_device_waits_and_a_forgotten_one_is_refused() {
         for _ in 0..2 {
             assert!(matches!(bench.ingest.connect(hello(7, 7, 0)).await.unwrap(), Connected::Pending));
         }
-        assert_eq!(bench.told().await, ["PendingDevices "], "told once");
+        assert_eq!(bench.told().await, Vec::<String>::new(), "the watchman tells it");
         let forget = |tx: &mut Tx<'_>| tx.execute("UPDATE devices SET state = 'forgotten' WHERE name = 'dev1'", &[]);
         bench.store.store.write(forget).await.unwrap();
         assert!(matches!(bench.ingest.connect(hello(1, 1, 0)).await.unwrap(), Connected::Revoked));
         assert!(matches!(bench.put(vec![err(1, "a", "x")]).await, Err(IngestError::Revoked)));
         assert_eq!(bench.n_events().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_bounded_by_address_and_in_all_and_take_nobodys_place() {
+    for bench in benches().await {
+        let stranger = |n: u64, peer: &str, minutes: i64| {
+            let mut start = hello(7, 7, 0);
+            start.key = olog_proto::PublicKey(std::array::from_fn(|i| if i < 8 { n.to_le_bytes()[i] } else { 9 }));
+            start.peer = peer.parse().unwrap();
+            start.now = start.now.plus(minutes * 60_000);
+            start
+        };
+        let n_waiting = async || bench.store.store.read(|tx| tx.query("SELECT id FROM devices WHERE state = 'pending'", &[])).await.unwrap().len();
+        for n in 0..15 {
+            let connected = bench.ingest.connect(stranger(n, "203.0.113.9", 0)).await.unwrap();
+            assert_eq!(matches!(connected, Connected::Pending), n < 10, "{n}: {connected:?}");
+        }
+        assert_eq!(n_waiting().await, 10);
+        // Who waits already may come again; others of other addresses may come, a hundred in an hour.
+        assert!(matches!(bench.ingest.connect(stranger(3, "203.0.113.9", 1)).await.unwrap(), Connected::Pending));
+        for n in 100..300 {
+            bench.ingest.connect(stranger(n, &format!("198.51.100.{}", n % 250), 1)).await.unwrap();
+        }
+        assert_eq!(n_waiting().await, 100);
+        // The cap of those who wait: nobody is deleted for somebody new.
+        let fill = |tx: &mut Tx<'_>| {
+            for n in 0..devices::PENDING_MAX {
+                tx.execute(
+                    "INSERT INTO devices (name, asked, key, state, made_at, heard_at) VALUES ($1, $1, $1, 'pending', $2, $2)",
+                    values![format!("w{n}"), hello(7, 7, 0).now],
+                )?;
+            }
+            Ok(())
+        };
+        bench.store.store.write(fill).await.unwrap();
+        let late = bench.ingest.connect(stranger(999, "192.0.2.7", 90)).await.unwrap();
+        assert!(matches!(late, Connected::TooManyPending), "{late:?}");
+        assert_eq!(n_waiting().await, 1_100);
+        // A device that has joined is none of them.
+        assert!(matches!(bench.ingest.connect(hello(1, 1, 0)).await.unwrap(), Connected::Known { .. }));
     }
 }
 

@@ -7,15 +7,14 @@
 //! Decides nothing about events and holds no SQL. Failed joins are limited in rate.
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use olog_daemon::clock::Clock;
 use olog_proto::{
-    DeviceName, JoinLink, Nonce, PublicKey, SecretKey, TEXT_MAX, Timestamp,
+    DeviceName, JoinLink, Nonce, PublicKey, SecretKey, TEXT_MAX,
     identity::{JoinSecret, KeyPrint},
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     bell::Bell,
     net::sessions::Sessions,
+    rules::address_limit::AddressLimit,
     store::{
         Store, StoreError,
         enrolment::{self, DeviceActionResult, JoinCandidate, Joined, ListedDevice},
@@ -35,11 +35,10 @@ use crate::{
 pub const LINK_EXPIRES: Duration = Duration::from_secs(3600);
 /// The longest a link may hold.
 pub const LINK_EXPIRES_MAX: Duration = Duration::from_secs(30 * 86_400);
-/// Failed attempts of one address within a minute.
+/// Failed attempts of one address, and of all, within a minute.
 const FAILED_MAX: u32 = 20;
+const FAILED_MAX_OF_ALL: u32 = 1_000;
 const FAILED_WITHIN_MS: i64 = 60_000;
-/// Addresses whose failures are remembered at one time.
-const FAILED_KEPT: usize = 10_000;
 
 /// Why a verb of enrolment did not do it. Its text is for whoever asked.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +124,8 @@ pub struct Enrol {
     hub: PublicKey,
     /// Tells of those who joined.
     watchman: Bell,
-    failed: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
+    /// Wrong secrets.
+    failed: Mutex<AddressLimit>,
 }
 
 /// The hub's identity: made with the store, and kept in it, so that every hub of that store is the same one.
@@ -151,7 +151,7 @@ fn hash(secret: &JoinSecret) -> String {
 impl Enrol {
     /// For one hub; the bell is rung when somebody joined.
     pub fn new(store: Store, sessions: Arc<Sessions>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
-        Enrol { store, sessions, clock, hub, watchman, failed: Mutex::default() }
+        Enrol { store, sessions, clock, hub, watchman, failed: Mutex::new(AddressLimit::new(FAILED_MAX, FAILED_MAX_OF_ALL, FAILED_WITHIN_MS)) }
     }
 
     /// Makes a link under this base.
@@ -174,16 +174,24 @@ impl Enrol {
         Ok(JoinLink { base, secret, hub: self.hub.fingerprint(), tls })
     }
 
+    fn failed(&self) -> MutexGuard<'_, AddressLimit> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A device joins.
     pub async fn join(&self, from: IpAddr, request: JoinRequest) -> Result<JoinAnswer, EnrolError> {
         let now = self.clock.now();
-        if self.failed_too_often(from, now) {
-            return Err(EnrolError::TooOften);
-        }
         if request.address.as_ref().is_some_and(|address| address.len() > TEXT_MAX) {
             return Err(EnrolError::TooLong);
         }
         let hash = hash(&request.secret);
+        // A good link passes: the wrong ones of its address (a NAT, a proxy) are not its fault.
+        if self.failed().is_reached(from, now) {
+            let asked = hash.clone();
+            if !self.store.read(move |tx| enrolment::is_good_link(tx, &asked, now)).await? {
+                return Err(EnrolError::TooOften);
+            }
+        }
         let newcomer = JoinCandidate { key: request.key, name: request.name, address: request.address };
         let wanted = newcomer.name.to_string();
         let joined = self.store.write(move |tx| enrolment::join(tx, &hash, &newcomer, now)).await?;
@@ -198,32 +206,12 @@ impl Enrol {
                 Ok(JoinAnswer { hub_key: self.hub, name })
             }
             Joined::BadLink => {
-                self.note_failed(from, now);
+                self.failed().count(from, now);
                 tracing::warn!(%from, "a join by a link that was used, has expired, or never was");
                 Err(EnrolError::BadLink)
             }
             Joined::NameTaken => Err(EnrolError::NameTaken(wanted)),
         }
-    }
-
-    fn failed_too_often(&self, from: IpAddr, now: Timestamp) -> bool {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.get(&network_of(from)).is_some_and(|(since, n)| now.since(*since) < FAILED_WITHIN_MS && *n >= FAILED_MAX)
-    }
-
-    fn note_failed(&self, from: IpAddr, now: Timestamp) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed.len() >= FAILED_KEPT {
-            failed.retain(|_, (since, _)| now.since(*since) < FAILED_WITHIN_MS);
-        }
-        if failed.len() >= FAILED_KEPT {
-            return;
-        }
-        let entry = failed.entry(network_of(from)).or_insert((now, 0));
-        if now.since(entry.0) >= FAILED_WITHIN_MS {
-            *entry = (now, 0);
-        }
-        entry.1 += 1;
     }
 
     /// Devices by name, those that joined or those that wait.
@@ -273,14 +261,6 @@ fn done_or(done: DeviceActionResult, who: &str) -> Result<crate::store::devices:
         DeviceActionResult::Yes(device) => Ok(device),
         DeviceActionResult::Several => Err(EnrolError::Several(who.to_owned())),
         DeviceActionResult::Unknown | DeviceActionResult::NameTaken => Err(EnrolError::Unknown(who.to_owned())),
-    }
-}
-
-/// Whoever has an IPv6 address has 2^64 of them.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 => v4,
     }
 }
 

@@ -52,6 +52,9 @@ const AUTH_AFTER: Duration = Duration::from_secs(10);
 const SEND_AFTER: Duration = Duration::from_secs(20);
 /// Pings without any answer until the peer counts as gone.
 const SILENT_PINGS: u32 = 3;
+/// Why an unknown device may not even wait.
+const TOO_MANY_PENDING: &str =
+    "too many unknown devices ask to join: join with a link of `olog-hub join-link`, or try again in an hour";
 /// How often the log names the same refusal of the same address, and how many of them are remembered.
 const REFUSAL_TOLD_EVERY: Duration = Duration::from_secs(3600);
 const REFUSALS_KEPT: usize = 1_000;
@@ -190,6 +193,10 @@ where
     let (device, acked) = match Box::pin(desk.ingest.connect(hello)).await {
         Ok(Connected::Known { device, acked, .. }) => (device, acked),
         Ok(Connected::Pending) => return Err(End::Refused(Refusal::Pending)),
+        Ok(Connected::TooManyPending) => {
+            desk.refusals.tell_words(line.peer, TOO_MANY_PENDING.to_owned());
+            return Err(End::Refused(Refusal::Busy { detail: TOO_MANY_PENDING.to_owned() }));
+        }
         Ok(Connected::Revoked) => return Err(End::Refused(Refusal::Revoked)),
         Ok(Connected::NewEpoch { detail }) => return Err(End::Refused(Refusal::NewEpoch { detail })),
         Err(error) => return Err(End::Refused(refusal_of(&error))),

@@ -14,6 +14,7 @@
 //! | the one before | also other errors and losses |
 //! | the two before | (kept free of what can wait) |
 //! | the others | also recoveries, messages, reminders |
+//! | none | what strangers can cause: a device that waits to be accepted |
 //!
 //! The budget is divided among devices as well: after `Budget::free_of_a_device` messages about one device, its next one waits
 //! `GATHER` after the one before. So one noisy program or user cannot use up the day of the whole fleet, and what gathers goes
@@ -51,17 +52,27 @@ pub enum Urgency {
     CanWait,
     /// Old news: the same, and in quiet hours it never rings by itself.
     OldNews,
+    /// What strangers can cause: where messages are counted it never begins one, it goes with the next.
+    Stranger,
 }
 
 impl Urgency {
     /// All, the most urgent first.
-    pub const ALL: [Urgency; 6] =
-        [Urgency::Asked, Urgency::FirstSign, Urgency::Report, Urgency::Trouble, Urgency::CanWait, Urgency::OldNews];
+    pub const ALL: [Urgency; 7] = [
+        Urgency::Asked,
+        Urgency::FirstSign,
+        Urgency::Report,
+        Urgency::Trouble,
+        Urgency::CanWait,
+        Urgency::OldNews,
+        Urgency::Stranger,
+    ];
 
     /// Of a notice. `is_first`: it is the first sign of an incident.
     pub fn of(notice: &Notice, is_first: bool) -> Urgency {
         match &notice.content {
             Content::System { code: SystemCode::ChannelTest, .. } => Urgency::Asked,
+            Content::System { code: SystemCode::PendingDevices, .. } => Urgency::Stranger,
             _ if is_first => Urgency::FirstSign,
             Content::Report(_) => Urgency::Report,
             // The digest of an incident that comes and goes, every six hours: nothing in it is new.
@@ -198,6 +209,7 @@ impl Budget {
             Urgency::Report => 1,
             Urgency::FirstSign => 1 + for_report,
             Urgency::Trouble => 1 + for_report + for_first.min(1),
+            Urgency::Stranger => self.per_day() + 1,
             Urgency::CanWait | Urgency::OldNews => 1 + for_report + for_first + (self.per_day() / 5).min(SPARED_MAX),
         }
     }
@@ -225,7 +237,7 @@ mod tests {
     #[test]
     fn of_ten_messages_five_are_for_anything_eight_for_trouble_nine_for_first_signs_and_one_for_the_report() {
         let goes = |urgency| last_that_goes(10, urgency, false);
-        assert_eq!(Urgency::ALL.map(goes), [11, 9, 10, 8, 5, 5]);
+        assert_eq!(Urgency::ALL.map(goes), [11, 9, 10, 8, 5, 5, 0]);
         // The report of today was sent: tomorrow its own slot is back.
         assert_eq!(last_that_goes(10, Urgency::FirstSign, true), 10);
     }

@@ -73,7 +73,7 @@ pub fn rings(urgency: Urgency, put_at: Timestamp, now: Timestamp) -> bool {
     match urgency {
         Urgency::Asked | Urgency::FirstSign | Urgency::Report | Urgency::Trouble => true,
         Urgency::CanWait => now.since(put_at) <= FRESH_FOR,
-        Urgency::OldNews => false,
+        Urgency::OldNews | Urgency::Stranger => false,
     }
 }
 

@@ -178,10 +178,29 @@ pub fn is_first_epoch(tx: &mut Tx<'_>, id: DeviceId, epoch: EpochId) -> Result<b
     Ok(row.map_or(Ok(0), |row| row.int(0))? == 0)
 }
 
-/// Lets a device wait to be accepted. True if it is new there.
-pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<bool, StoreError> {
+/// How many wait to be accepted, without those that have not come for [`PENDING_FOR`].
+pub fn n_pending(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> {
+    let row = tx.query_one(
+        "SELECT COUNT(*) FROM devices WHERE state = 'pending' AND heard_at >= $1",
+        values![now.plus(-PENDING_FOR)],
+    )?;
+    row.map_or(Ok(0), |row| row.count(0))
+}
+
+/// A device that waits has come again. Written at most once an hour: it asks every few minutes.
+pub fn still_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE devices SET heard_at = $2 WHERE key = $1 AND state = 'pending' AND heard_at < $3",
+        values![start.key.to_string(), start.now, start.now.plus(-3_600_000)],
+    )?;
+    Ok(())
+}
+
+/// Lets a device wait to be accepted, and deletes those that have not come for [`PENDING_FOR`]. At most [`PENDING_MAX`] wait: the
+/// caller asks [`n_pending`] first, and nobody who waits is deleted for somebody new.
+pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreError> {
     tx.execute("DELETE FROM devices WHERE state = 'pending' AND heard_at < $1", values![start.now.plus(-PENDING_FOR)])?;
-    let added = tx.execute(
+    tx.execute(
         "INSERT INTO devices (name, asked, key, state, address, version, made_at, heard_at, peer)
          VALUES ($1, $1, $2, 'pending', $3, $4, $5, $5, $6) ON CONFLICT (key) DO NOTHING",
         values![
@@ -193,12 +212,7 @@ pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<bool, StoreE
             start.peer.to_string(),
         ],
     )?;
-    tx.execute(
-        "DELETE FROM devices WHERE state = 'pending' AND id NOT IN
-         (SELECT id FROM devices WHERE state = 'pending' ORDER BY heard_at DESC, id DESC LIMIT $1)",
-        values![PENDING_MAX],
-    )?;
-    Ok(added > 0)
+    Ok(())
 }
 
 /// Records what a connected device says of itself, and gives its name: the one it asks for, if it asks for another

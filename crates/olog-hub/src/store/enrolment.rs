@@ -97,6 +97,11 @@ pub fn add_link(
     Ok(())
 }
 
+/// Does a link of this secret's hash exist, and has it not expired?
+pub fn is_good_link(tx: &mut Tx<'_>, hash: &str, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.query_one("SELECT hash FROM links WHERE hash = $1 AND expires_at > $2", values![hash, now])?.is_some())
+}
+
 /// Joins a device by a link's secret.
 pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestamp) -> Result<Joined, StoreError> {
     let link =

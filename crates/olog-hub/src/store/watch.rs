@@ -94,6 +94,16 @@ pub fn set_absence(tx: &mut Tx<'_>, incident: u64, away: &[DeviceId]) -> Result<
     Ok(())
 }
 
+/// Names that devices which wait to be accepted ask for, of those that came first after that instant, the earliest first, and when they
+/// did. At most [`PENDING_MAX`](super::devices::PENDING_MAX).
+pub fn pending_after(tx: &mut Tx<'_>, after: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let rows = tx.query(
+        "SELECT name, made_at FROM devices WHERE state = 'pending' AND made_at > $1 ORDER BY made_at, id",
+        values![after],
+    )?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.at(1)?))).collect()
+}
+
 /// Names of the devices that joined after that instant, the earliest first, and when the latest of them did.
 pub fn joined_after(tx: &mut Tx<'_>, after: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
     let rows = tx.query(

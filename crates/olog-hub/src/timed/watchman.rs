@@ -283,15 +283,19 @@ impl Watchman {
         Ok(self.alive_at.plus(ALIVE_EVERY))
     }
 
-    /// Tells who is new, when that is due; when it is due next.
+    /// Tells who is new and who waits to be accepted, when that is due; when it is due next.
     async fn tell_new_devices(&self) -> Result<Option<Timestamp>, StoreError> {
         let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
-        let due = self.store.read(affairs::new_devices_due).await?;
-        if due.is_some_and(|due| due <= now) {
-            self.store.write(move |tx| affairs::tell_new_devices(tx, &rules, now)).await?;
+        let read = |tx: &mut Tx<'_>| Ok([affairs::new_devices_due(tx)?, affairs::pending_devices_due(tx)?]);
+        if self.store.read(read).await?.iter().flatten().any(|due| *due <= now) {
+            let write = move |tx: &mut Tx<'_>| {
+                affairs::tell_new_devices(tx, &rules, now)?;
+                affairs::tell_pending_devices(tx, &rules, now)
+            };
+            self.store.write(write).await?;
             self.outbox.ring();
         }
-        Ok(due.filter(|due| *due > now))
+        Ok(self.store.read(read).await?.into_iter().flatten().filter(|due| *due > now).min())
     }
 
     /// Tells which duties of the hub's own workers have failed for ten minutes, and which work again.

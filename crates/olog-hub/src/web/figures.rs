@@ -86,6 +86,11 @@ pub const METRICS: &[Metric] = &[
     metric("olog_legacy_sessions", MetricKind::Gauge, "Old clients (olog.py) that are connected."),
     metric("olog_sessions", MetricKind::Gauge, "Agents that are connected."),
     metric("olog_sessions_refused_total", MetricKind::Counter, "Sessions of agents and old clients that were refused."),
+    metric(
+        "olog_strangers_refused_total",
+        MetricKind::Counter,
+        "Unknown devices that were refused because too many ask to join.",
+    ),
     Metric {
         name: "olog_unreadable_values_total",
         kind: MetricKind::Counter,

@@ -16,6 +16,13 @@ use crate::store::{StoreError, Tx, settings, watch};
 const LIFE: &str = "life";
 /// Where the store keeps [`Announced`].
 const NEW_DEVICES: &str = "new_devices";
+/// Where the store keeps what was told of devices that wait to be accepted.
+const PENDING_DEVICES: &str = "pending_devices";
+/// Devices that wait to be accepted are told at most so often …
+const PENDING_DEVICES_EVERY: i64 = 10 * MINUTE;
+/// … with so many names, and so many characters of each: the names are a stranger's text.
+const PENDING_NAMES_MAX: usize = 5;
+const PENDING_NAME_MAX: usize = 20;
 /// A stop in order is told at the next start when the hub was away for this long.
 const AWAY_TOLD_AFTER: i64 = 10 * MINUTE;
 /// New devices that join soon after a message about others are told when no other has joined for this long …
@@ -33,11 +40,11 @@ struct Life {
     stopped: bool,
 }
 
-/// Which devices were told as new.
+/// Which devices were told, of those that joined or of those that wait to be accepted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Announced {
     at: Timestamp,
-    /// All that joined until then.
+    /// All that came until then.
     through: Timestamp,
 }
 
@@ -98,6 +105,33 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timesta
         now,
     )?;
     write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
+}
+
+/// When devices that wait to be accepted have to be told, if there are any. Whoever can reach the port can wait, under any name.
+pub(super) fn pending_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let told = read::<Announced>(tx, PENDING_DEVICES)?.unwrap_or_default();
+    let waiting = watch::pending_after(tx, told.through)?;
+    Ok(waiting.first().map(|(_, first)| told.at.plus(PENDING_DEVICES_EVERY).max(*first)))
+}
+
+/// Tells how many devices wait to be accepted since it was last told, if it is time.
+pub(super) fn tell_pending_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
+    if pending_devices_due(tx)?.is_none_or(|due| due > now) {
+        return Ok(());
+    }
+    let told = read::<Announced>(tx, PENDING_DEVICES)?.unwrap_or_default();
+    let waiting = watch::pending_after(tx, told.through)?;
+    let through = waiting.last().map_or(told.through, |(_, at)| *at);
+    let names = waiting.iter().map(|(name, _)| name.chars().take(PENDING_NAME_MAX).collect::<String>());
+    let n = waiting.len();
+    let names: Vec<String> = names.take(PENDING_NAMES_MAX).collect();
+    let mut text = names.join(", ");
+    if n > names.len() {
+        text.push_str(&format!(", +{}", n - names.len()));
+    }
+    let notice = apply::system_notice(None, SystemCode::PendingDevices, &[("devices", text)], now);
+    apply::enqueue_notice(tx, rules, &notice, now)?;
+    write(tx, PENDING_DEVICES, &Announced { at: now, through }, now)
 }
 
 /// All devices that have joined so far are news to nobody.

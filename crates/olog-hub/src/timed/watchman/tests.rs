@@ -351,6 +351,28 @@ async fn four_machines_set_up_on_one_evening_are_two_messages() {
 }
 
 #[tokio::test]
+async fn strangers_that_wait_are_one_message_in_ten_minutes_with_little_of_their_text() {
+    for mut world in worlds().await {
+        let waits = async |world: &World, name: &str| {
+            let (name, now) = (name.to_owned(), world.clock.now());
+            let insert = "INSERT INTO devices (name, asked, key, state, made_at, heard_at) VALUES ($1, $1, $1, 'pending', $2, $2)";
+            world.store.store.write(move |tx| tx.execute(insert, values![name, now])).await.unwrap();
+        };
+        waits(&world, "URGENT call 1-900-00000 bank frozen http://evil.example").await;
+        world.pass(0).await;
+        assert_eq!(world.told().await, ["PendingDevices URGENT call 1-900-00"]);
+        for n in 0..20 {
+            waits(&world, &format!("stranger{n:02}")).await;
+            world.pass(20_000).await;
+        }
+        assert_eq!(world.told().await, Vec::<String>::new());
+        world.pass(4 * MINUTE).await;
+        let told = world.told().await;
+        assert_eq!(told, ["PendingDevices stranger00, stranger01, stranger02, stranger03, stranger04, +15"]);
+    }
+}
+
+#[tokio::test]
 async fn a_fleet_that_joins_without_a_pause_is_told_every_two_hours() {
     for mut world in worlds().await {
         world.join("first").await;
