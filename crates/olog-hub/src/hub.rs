@@ -334,7 +334,7 @@ async fn listen(listener: Listener, web: Web, stop: CancellationToken) {
     let (live, web) = (web.live.clone(), Arc::new(web));
     let is_open = Arc::new(move || LegacyTerms::of(&live.borrow()).is_some());
     let in_clear = InClear { app: web::legacy_router(web.clone()), is_open };
-    listener.run(web::router(web), in_clear, stop).await;
+    listener.run(web::router(web), in_clear, is_proxy, stop).await;
 }
 
 fn named<F>(set: &mut JoinSet<WorkerEnd>, name: &'static str, worker: F)
@@ -369,7 +369,7 @@ fn limits() -> Limits {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     let limits = Limits::default();
     let connections = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(128).clamp(16, limits.connections);
-    Limits { connections, ..limits }
+    Limits { connections, strangers: connections / 2, ..limits }
 }
 
 fn certificate(config: &Config) -> Result<Option<tls::Certificate>, tls::TlsError> {

@@ -338,6 +338,7 @@ async fn agent(
     let live = web.live.clone();
     let peer = client_address(connection.ip(), &headers, &live.borrow()).address;
     let desk = web.desk.clone();
+    connection.is_websocket();
     upgrade
         .read_buffer_size(SESSION_BUFFER)
         .write_buffer_size(SESSION_BUFFER)
@@ -346,7 +347,8 @@ async fn agent(
         .max_frame_size(FRAME_MAX)
         .on_failed_upgrade(|error| tracing::debug!(%error, "an upgrade failed"))
         .on_upgrade(async move |socket| {
-            session::run(socket, peer, nonce, || live.borrow().ping_every(), &desk).await;
+            let how = (|| live.borrow().ping_every(), || connection.is_known());
+            session::run(socket, peer, nonce, how, &desk).await;
             // The connection's place is free only now.
             drop(connection);
         })

@@ -239,7 +239,15 @@ async fn strangers_are_bounded_by_address_and_in_all_and_take_nobodys_place() {
             start.now = start.now.plus(minutes * 60_000);
             start
         };
-        let n_waiting = async || bench.store.store.read(|tx| tx.query("SELECT id FROM devices WHERE state = 'pending'", &[])).await.unwrap().len();
+        let n_waiting = async || {
+            bench
+                .store
+                .store
+                .read(|tx| tx.query("SELECT id FROM devices WHERE state = 'pending'", &[]))
+                .await
+                .unwrap()
+                .len()
+        };
         for n in 0..15 {
             let connected = bench.ingest.connect(stranger(n, "203.0.113.9", 0)).await.unwrap();
             assert_eq!(matches!(connected, Connected::Pending), n < 10, "{n}: {connected:?}");
@@ -256,7 +264,7 @@ async fn strangers_are_bounded_by_address_and_in_all_and_take_nobodys_place() {
             for n in 0..devices::PENDING_MAX {
                 tx.execute(
                     "INSERT INTO devices (name, asked, key, state, made_at, heard_at) VALUES ($1, $1, $1, 'pending', $2, $2)",
-                    values![format!("w{n}"), hello(7, 7, 0).now],
+                    values![format!("w{n}").as_str(), hello(7, 7, 0).now],
                 )?;
             }
             Ok(())

@@ -151,7 +151,14 @@ fn hash(secret: &JoinSecret) -> String {
 impl Enrol {
     /// For one hub; the bell is rung when somebody joined.
     pub fn new(store: Store, sessions: Arc<Sessions>, clock: Clock, hub: PublicKey, watchman: Bell) -> Enrol {
-        Enrol { store, sessions, clock, hub, watchman, failed: Mutex::new(AddressLimit::new(FAILED_MAX, FAILED_MAX_OF_ALL, FAILED_WITHIN_MS)) }
+        Enrol {
+            store,
+            sessions,
+            clock,
+            hub,
+            watchman,
+            failed: Mutex::new(AddressLimit::new(FAILED_MAX, FAILED_MAX_OF_ALL, FAILED_WITHIN_MS)),
+        }
     }
 
     /// Makes a link under this base.

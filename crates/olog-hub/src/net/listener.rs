@@ -6,8 +6,8 @@
 //! is), it keeps every buffer small, and it lets go of
 //! everything of HTTP once a connection has become a websocket.
 //!
-//! Bounds: so many connections ([`Limits::connections`]; a further one is closed, counted, and told in the log), so long
-//! for the first byte, the handshake and a request's header. It knows no path and no frame.
+//! Bounds ([`Limits`]): connections, in all, without a known device, and of one address (a further one is closed, counted, and told in
+//! the log); time for the first byte, the handshake, a request's header, and for the other end to read. It knows no path and no frame.
 
 use std::{
     io,
@@ -32,7 +32,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+mod guarded;
 pub mod tls;
+
+use guarded::{Guarded, Strangers, Trust};
 
 /// First byte of a TLS record that holds a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -55,15 +58,28 @@ const SPEAKS_TLS: &[u8] =
 pub struct Limits {
     /// At one time, sessions included.
     pub connections: usize,
+    /// At one time, without the sessions of known devices.
+    pub strangers: usize,
+    /// The same of one address, unless it is a trusted proxy's.
+    pub strangers_of_one: usize,
     /// For the first byte and the TLS handshake.
     pub handshake: Duration,
     /// For a request's header, and between two requests.
     pub header: Duration,
+    /// For the other end to read something of what is written.
+    pub write: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { connections: 10_000, handshake: Duration::from_secs(10), header: Duration::from_secs(15) }
+        Limits {
+            connections: 10_000,
+            strangers: 5_000,
+            strangers_of_one: 64,
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(15),
+            write: Duration::from_secs(20),
+        }
     }
 }
 
@@ -75,10 +91,21 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// By TLS?
     pub tls: bool,
+    trust: Arc<Trust>,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Connection {
+    /// It becomes a websocket: until its device is known it may send no more than a handshake needs.
+    pub fn is_websocket(&self) {
+        self.trust.is_websocket();
+    }
+
+    /// Its device is known: it no longer counts as a stranger's.
+    pub fn is_known(&self) {
+        self.trust.is_known();
+    }
+
     /// The other end's address; an IPv4 one that came through an IPv6 socket as what it is.
     pub fn ip(&self) -> IpAddr {
         self.peer.ip().to_canonical()
@@ -93,6 +120,9 @@ pub struct InClear {
     /// Is it open now?
     pub is_open: Arc<dyn Fn() -> bool + Send + Sync>,
 }
+
+/// Is that the address of a trusted proxy? It speaks for many clients.
+pub type IsProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl std::fmt::Debug for InClear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -138,6 +168,7 @@ pub struct Listener {
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     limits: Limits,
     places: Arc<Semaphore>,
+    strangers: Strangers,
 }
 
 impl Listener {
@@ -157,7 +188,8 @@ impl Listener {
         };
         let (address, socket) = open().map_err(|source| ListenError { address, source })?;
         let places = Arc::new(Semaphore::new(limits.connections));
-        Ok(Listener { socket, address, tls, limits, places })
+        let strangers = Strangers::new(limits.strangers, limits.strangers_of_one);
+        Ok(Listener { socket, address, tls, limits, places, strangers })
     }
 
     /// Where it listens: the port is known even if the kernel chose it.
@@ -166,7 +198,7 @@ impl Listener {
     }
 
     /// Serves until stopped; then waits until every connection and session is gone (the caller sets a limit).
-    pub async fn run(self, app: Router, in_clear: InClear, stop: CancellationToken) {
+    pub async fn run(self, app: Router, in_clear: InClear, is_proxy: IsProxy, stop: CancellationToken) {
         let mut connections = JoinSet::new();
         let mut told_at: Option<Instant> = None;
         loop {
@@ -188,16 +220,25 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(place) = self.places.clone().try_acquire_owned() else {
+            let ip = peer.ip().to_canonical();
+            let trust = self.strangers.admit(ip, is_proxy(ip));
+            let (Ok(place), Some(trust)) = (self.places.clone().try_acquire_owned(), trust) else {
                 metrics::counter!("olog_connections_refused_total").increment(1);
                 if told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
                     told_at = Some(Instant::now());
-                    tracing::warn!(%peer, limit = self.limits.connections, "too many connections: refusing further ones");
+                    let Limits { connections, strangers, strangers_of_one: of_one_address, .. } = self.limits;
+                    tracing::warn!(
+                        %peer,
+                        connections,
+                        strangers,
+                        of_one_address,
+                        "too many connections: refusing further ones"
+                    );
                 }
                 continue;
             };
             let tls = self.tls.as_ref().map(|config| TlsAcceptor::from(config.borrow().clone()));
-            let connection = Connection { peer, tls: tls.is_some(), _place: Arc::new(place) };
+            let connection = Connection { peer, tls: tls.is_some(), trust, _place: Arc::new(place) };
             connections.spawn(serve(
                 socket,
                 tls,
@@ -272,6 +313,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = connection.peer;
+    let stream = Guarded::new(stream, connection.trust.clone(), limits.write);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());
         app.clone().oneshot(request.map(Body::new))

@@ -133,14 +133,20 @@ enum End {
     Stopping,
 }
 
-/// Runs one session to its end. `ping_every` is what the configuration says whenever it is asked.
-pub async fn run<S>(socket: S, peer: IpAddr, nonce: Nonce, ping_every: impl Fn() -> Duration, desk: &SessionContext)
-where
+/// Runs one session to its end. `ping_every` is what the configuration says whenever it is asked; `is_known` is called when the device
+/// has proved who it is and has joined.
+pub async fn run<S>(
+    socket: S,
+    peer: IpAddr,
+    nonce: Nonce,
+    (ping_every, is_known): (impl Fn() -> Duration, impl Fn()),
+    desk: &SessionContext,
+) where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
 {
     let mut line = WsConnection { socket: pin!(socket), peer };
     metrics::gauge!("olog_sessions").increment(1.0);
-    let end = match converse(&mut line, nonce, ping_every, desk).await {
+    let end = match converse(&mut line, nonce, (ping_every, is_known), desk).await {
         Ok(end) => end,
         Err(end) => {
             if let End::Refused(why) = &end {
@@ -164,7 +170,7 @@ where
 async fn converse<S>(
     line: &mut WsConnection<'_, S>,
     nonce: Nonce,
-    ping_every: impl Fn() -> Duration,
+    (ping_every, is_known): (impl Fn() -> Duration, impl Fn()),
     desk: &SessionContext,
 ) -> Result<End, End>
 where
@@ -202,6 +208,7 @@ where
         Err(error) => return Err(End::Refused(refusal_of(&error))),
     };
     let newcomer = AuthenticatedDevice { device, boot: auth.boot, peer: line.peer, skew_ms: auth.time.since(now) };
+    is_known();
     let (place, two_machines) = desk.sessions.take(reservation, newcomer, now);
     if let Some(two) = two_machines {
         Box::pin(desk.ingest.two_machines(device, two.peers, now)).await;

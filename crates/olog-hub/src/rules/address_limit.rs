@@ -50,13 +50,7 @@ impl Window {
 impl AddressLimit {
     /// `of_one` for an address and `of_all` for all addresses together, within `within_ms`.
     pub fn new(of_one: u32, of_all: u32, within_ms: i64) -> AddressLimit {
-        AddressLimit {
-            within_ms,
-            of_one,
-            of_all,
-            counted_of_one: HashMap::new(),
-            counted_of_all: Window::default(),
-        }
+        AddressLimit { within_ms, of_one, of_all, counted_of_one: HashMap::new(), counted_of_all: Window::default() }
     }
 
     /// Is there nothing left for this address?
@@ -114,7 +108,10 @@ mod tests {
         assert!(limit.is_reached(address("2001:db8:0:1:ffff::1"), NOW));
         assert!(!limit.is_reached(address("2001:db8:0:2::1"), NOW));
         assert!(!limit.is_reached(address("2001:db8:0:1::1"), NOW.plus(HOUR)));
-        assert!(!limit.is_reached(address("2001:db8:0:1::1"), NOW.plus(-1)), "a clock that was set back locks nobody out");
+        assert!(
+            !limit.is_reached(address("2001:db8:0:1::1"), NOW.plus(-1)),
+            "a clock that was set back locks nobody out"
+        );
     }
 
     #[test]

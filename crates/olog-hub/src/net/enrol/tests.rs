@@ -1,4 +1,5 @@
 use olog_daemon::clock::ClockHandle;
+use olog_proto::Timestamp;
 
 use super::*;
 use crate::{

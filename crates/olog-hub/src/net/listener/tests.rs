@@ -31,13 +31,13 @@ fn open_beside(with_tls: bool, limits: Limits, is_open: bool) -> Port {
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     let in_clear = InClear { app: Router::new().route("/", get(page)), is_open: Arc::new(move || is_open) };
-    running.spawn(listener.run(Router::new().route("/", get(page)), in_clear, stop.clone()));
+    running.spawn(listener.run(Router::new().route("/", get(page)), in_clear, Arc::new(|_| false), stop.clone()));
     Port { address, stop, running, _dir: dir }
 }
 
 fn short() -> Limits {
     let moment = Duration::from_millis(300);
-    Limits { connections: 100, handshake: moment, header: moment }
+    Limits { connections: 100, handshake: moment, header: moment, ..Limits::default() }
 }
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

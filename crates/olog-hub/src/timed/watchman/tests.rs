@@ -356,7 +356,7 @@ async fn strangers_that_wait_are_one_message_in_ten_minutes_with_little_of_their
         let waits = async |world: &World, name: &str| {
             let (name, now) = (name.to_owned(), world.clock.now());
             let insert = "INSERT INTO devices (name, asked, key, state, made_at, heard_at) VALUES ($1, $1, $1, 'pending', $2, $2)";
-            world.store.store.write(move |tx| tx.execute(insert, values![name, now])).await.unwrap();
+            world.store.store.write(move |tx| tx.execute(insert, values![name.as_str(), now])).await.unwrap();
         };
         waits(&world, "URGENT call 1-900-00000 bank frozen http://evil.example").await;
         world.pass(0).await;

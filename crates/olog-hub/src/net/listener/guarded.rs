@@ -1,0 +1,163 @@
+//! What a connection may cost before its device is known: a place, bytes, and time.
+//!
+//! Whoever reaches the port can open connections. [`Strangers`] counts those that are no session yet, in all and for each address, so
+//! that they can take neither all places nor the memory of the hub. [`Guarded`] is the byte stream: it fails when a stranger's
+//! websocket sends more than a handshake needs, and when the other end reads nothing for a while. It knows nothing of HTTP.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, Sleep, sleep},
+};
+
+use crate::rules::address_limit::network_of;
+
+/// What a stranger's websocket may send: `auth` is less than 2.5 KiB, and pongs are small.
+const STRANGER_BYTES: u64 = 8 * 1024;
+const UNLIMITED: u64 = u64::MAX;
+
+/// The places of connections that are no session yet.
+#[derive(Debug)]
+pub(super) struct Strangers {
+    places: Arc<Semaphore>,
+    of_one: usize,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A stranger's place; given back when it is dropped.
+#[derive(Debug)]
+struct StrangerPlace {
+    address: IpAddr,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// How far a connection is trusted; shared by its stream and its session.
+#[derive(Debug)]
+pub(super) struct Trust {
+    place: Mutex<Option<StrangerPlace>>,
+    /// Bytes that may still be read.
+    may_read: AtomicU64,
+}
+
+impl Strangers {
+    pub(super) fn new(all: usize, of_one: usize) -> Strangers {
+        Strangers { places: Arc::new(Semaphore::new(all)), of_one, by_address: Arc::default() }
+    }
+
+    /// A place for a connection from this address; `None`: there is none. `is_proxy`: it speaks for many, so only all places count.
+    pub(super) fn admit(&self, address: IpAddr, is_proxy: bool) -> Option<Arc<Trust>> {
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        let address = network_of(address);
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = by_address.entry(address).or_default();
+        if *n >= self.of_one && !is_proxy {
+            return None;
+        }
+        *n += 1;
+        drop(by_address);
+        let place = StrangerPlace { address, by_address: self.by_address.clone(), _place: place };
+        Some(Arc::new(Trust { place: Mutex::new(Some(place)), may_read: AtomicU64::new(UNLIMITED) }))
+    }
+}
+
+impl Drop for StrangerPlace {
+    fn drop(&mut self) {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = by_address.get_mut(&self.address) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+impl Trust {
+    /// It has become a websocket: a stranger may send no more than a handshake.
+    pub(super) fn is_websocket(&self) {
+        self.may_read.store(STRANGER_BYTES, Ordering::Release);
+    }
+
+    /// The device at the other end is known.
+    pub(super) fn is_known(&self) {
+        self.may_read.store(UNLIMITED, Ordering::Release);
+        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// A stream with those limits.
+#[derive(Debug)]
+pub(super) struct Guarded<S> {
+    stream: S,
+    trust: Arc<Trust>,
+    write_within: Duration,
+    /// While the other end does not read: until when it has to.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Guarded<S> {
+    pub(super) fn new(stream: S, trust: Arc<Trust>, write_within: Duration) -> Guarded<S> {
+        Guarded { stream, trust, write_within, stalled: None }
+    }
+
+    /// The result of a write; an error if there was no progress for too long.
+    fn progress<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stalled = None;
+            return result;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.write_within)));
+        ready!(stalled.as_mut().poll(cx));
+        stalled.as_mut().reset(Instant::now() + self.write_within);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let may_read = self.trust.may_read.load(Ordering::Acquire);
+        if may_read == 0 {
+            return Poll::Ready(Err(io::Error::other("too many bytes before authentication")));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let n = (buf.filled().len() - before) as u64;
+        if may_read != UNLIMITED {
+            // Lifted meanwhile: then nothing is counted.
+            let left = may_read.saturating_sub(n);
+            let _was = self.trust.may_read.compare_exchange(may_read, left, Ordering::AcqRel, Ordering::Acquire);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.progress(cx, result)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.progress(cx, result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.progress(cx, result)
+    }
+}
