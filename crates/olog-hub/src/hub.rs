@@ -331,8 +331,9 @@ fn ports(boot: &Boot, certificate: Option<&tls::Certificate>) -> Result<(Listene
 
 /// Serves the port: all routes, and beside TLS the old clients in clear, while `[legacy]` is enabled.
 async fn listen(listener: Listener, web: Web, stop: CancellationToken) {
-    let (live, web) = (web.live.clone(), Arc::new(web));
+    let (live, proxies, web) = (web.live.clone(), web.live.clone(), Arc::new(web));
     let is_open = Arc::new(move || LegacyTerms::of(&live.borrow()).is_some());
+    let is_proxy = Arc::new(move |address| proxies.borrow().trusts(address));
     let in_clear = InClear { app: web::legacy_router(web.clone()), is_open };
     listener.run(web::router(web), in_clear, is_proxy, stop).await;
 }

@@ -292,6 +292,7 @@ async fn speaks_tls() -> Response {
 /// An old client's session.
 fn old_client(web: Arc<Web>, connection: Connection, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let peer = client_address(connection.ip(), headers, &web.live.borrow()).address;
+    connection.is_websocket();
     upgrade
         .read_buffer_size(SESSION_BUFFER)
         .write_buffer_size(SESSION_BUFFER)
@@ -301,7 +302,8 @@ fn old_client(web: Arc<Web>, connection: Connection, headers: &HeaderMap, upgrad
         .on_failed_upgrade(|error| tracing::debug!(%error, "an upgrade failed"))
         .on_upgrade(async move |socket| {
             let terms = || LegacyTerms::of(&web.live.borrow());
-            legacy::run(socket, peer, terms, (&web.desk, &web.legacy)).await;
+            let how = (terms, || connection.is_known());
+            legacy::run(socket, peer, how, (&web.desk, &web.legacy)).await;
             // The connection's place is free only now.
             drop(connection);
         })
@@ -314,6 +316,10 @@ async fn agent(
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Response {
+    if headers.contains_key(header::ORIGIN) {
+        let words = "a web page may not connect as an agent: the request has an Origin header";
+        return Problem::new(StatusCode::FORBIDDEN, words).into_response();
+    }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
         Err(_) => {
@@ -326,10 +332,6 @@ async fn agent(
         let words =
             format!("this hub speaks {SUBPROTOCOL}, and the agent did not offer it: update the older of the two");
         return Problem::new(StatusCode::BAD_REQUEST, words).into_response();
-    }
-    if headers.contains_key(header::ORIGIN) {
-        let words = "a web page may not connect as an agent: the request has an Origin header";
-        return Problem::new(StatusCode::FORBIDDEN, words).into_response();
     }
     let nonce = match enrol::random() {
         Ok(bytes) => Nonce(bytes),

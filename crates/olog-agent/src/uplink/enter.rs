@@ -149,6 +149,8 @@ async fn upgrade(stream: Box<dyn ByteStream>, target: &Target) -> Result<Socket,
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
         .write_buffer_size(4096)
+        // A hub that pings and reads no answer must not fill this device's memory.
+        .max_write_buffer_size(2 * FRAME_MAX)
         .max_message_size(Some(FRAME_MAX))
         .max_frame_size(Some(FRAME_MAX));
     match client_async_with_config(request, stream, Some(config)).await {

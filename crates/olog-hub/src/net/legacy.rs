@@ -103,11 +103,12 @@ enum LegacyEnd {
     Stopping,
 }
 
-/// Runs one session to its end. `terms` is what the configuration says whenever it is asked.
+/// Runs one session to its end. `terms` is what the configuration says whenever it is asked; `is_known` is called when the client has
+/// shown the token and is a device of this hub.
 pub async fn run<S>(
     socket: S,
     peer: IpAddr,
-    terms: impl Fn() -> Option<LegacyTerms>,
+    (terms, is_known): (impl Fn() -> Option<LegacyTerms>, impl Fn()),
     (context, clients): (&SessionContext, &LegacyClients),
 ) where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
@@ -115,7 +116,7 @@ pub async fn run<S>(
     let socket = pin!(socket);
     let mut line = LegacySocket { socket, peer, terms, context, clients, counted_from: Instant::now(), n_messages: 0 };
     metrics::gauge!("olog_legacy_sessions").increment(1.0);
-    let end = converse(&mut line).await;
+    let end = converse(&mut line, is_known).await;
     metrics::gauge!("olog_legacy_sessions").decrement(1.0);
     match end {
         LegacyEnd::Refused(_) | LegacyEnd::TooLarge => {
@@ -140,7 +141,7 @@ impl LegacyEnd {
 }
 
 /// Until the client has said who it is, and then as that device.
-async fn converse<S, T>(line: &mut LegacySocket<'_, S, T>) -> LegacyEnd
+async fn converse<S, T>(line: &mut LegacySocket<'_, S, T>, is_known: impl Fn()) -> LegacyEnd
 where
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
     T: Fn() -> Option<LegacyTerms>,
@@ -175,12 +176,12 @@ where
             return LegacyEnd::Refused(format!("another one uses the name {name}"));
         }
     };
-    be_device(line, &seat, name, &first).await
+    be_device(line, (&seat, is_known), name, &first).await
 }
 
 async fn be_device<S, T>(
     line: &mut LegacySocket<'_, S, T>,
-    seat: &NameSeat,
+    (seat, is_known): (&NameSeat, impl Fn()),
     name: DeviceName,
     first: &Signed,
 ) -> LegacyEnd
@@ -212,6 +213,7 @@ where
         Ok(LegacyConnected::Pending) => return LegacyEnd::Refused(format!("{name} waits to be accepted")),
         Err(error) => return LegacyEnd::Refused(format!("the hub is busy: {error}")),
     };
+    is_known();
     line.clients.is_well(&name);
     let (place, _) =
         context.sessions.take(reservation, AuthenticatedDevice { device, boot, peer: line.peer, skew_ms }, now);

@@ -225,3 +225,13 @@ fn the_address_of_a_client_is_the_last_hop_that_is_no_trusted_proxy() {
         assert_eq!(asker(trusted, &header), expected, "{trusted} {header:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_may_not_connect_as_an_agent() {
+    let world = world("").await;
+    let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: olog.v1\r\n";
+    let (status, _, body) = world.ask("GET", "/agent", &format!("{upgrade}origin: https://evil.example\r\n"), "").await;
+    assert_eq!(status, 403, "{body}");
+    assert!(body.contains("Origin"), "{body}");
+}

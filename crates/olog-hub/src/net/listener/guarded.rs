@@ -161,3 +161,60 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         self.progress(cx, result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const SOMEBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9));
+
+    fn trust() -> Arc<Trust> {
+        Strangers::new(1, 1).admit(SOMEBODY, false).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stranger_may_send_a_handshake_and_no_more() {
+        let (mut other_end, stream) = tokio::io::duplex(1 << 20);
+        let trust = trust();
+        let mut stream = Guarded::new(stream, trust.clone(), Duration::from_secs(60));
+        other_end.write_all(&[1; 100_000]).await.unwrap();
+        // A request over HTTP has hyper's own bounds.
+        stream.read_exact(&mut [0; 20_000]).await.unwrap();
+        trust.is_websocket();
+        let mut read = Vec::new();
+        let error = stream.read_to_end(&mut read).await.unwrap_err();
+        assert_eq!(error.to_string(), "too many bytes before authentication");
+        assert!((8 * 1024..20_000).contains(&read.len()), "{}", read.len());
+        trust.is_known();
+        stream.read_exact(&mut [0; 30_000]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_given_up() {
+        let (mut other_end, stream) = tokio::io::duplex(1_000);
+        let mut stream = Guarded::new(stream, trust(), Duration::from_millis(50));
+        stream.write_all(&[1; 1_000]).await.unwrap();
+        let error = stream.write_all(&[1; 1_000]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        // Progress begins the time anew.
+        other_end.read_exact(&mut [0; 1_000]).await.unwrap();
+        stream.write_all(&[1; 1_000]).await.unwrap();
+    }
+
+    #[test]
+    fn strangers_have_places_in_all_and_by_address_until_they_are_known() {
+        let strangers = Strangers::new(5, 2);
+        let admit = |text: &str, is_proxy| strangers.admit(text.parse().unwrap(), is_proxy);
+        let (one, two) = (admit("203.0.113.9", false).unwrap(), admit("203.0.113.9", false).unwrap());
+        assert!(admit("203.0.113.9", false).is_none());
+        let _other = admit("203.0.113.10", false).unwrap();
+        let _proxied = [(), ()].map(|()| admit("10.0.0.1", true).unwrap());
+        assert!(admit("203.0.113.11", false).is_none(), "five in all");
+        one.is_known();
+        drop(two);
+        assert!(admit("203.0.113.9", false).is_some());
+        assert_eq!(strangers.by_address.lock().unwrap().len(), 2, "what is gone is not remembered");
+    }
+}

@@ -182,3 +182,34 @@ fn a_port_that_cannot_be_opened_comes_with_what_helps() {
     assert!(low.contains("AmbientCapabilities=CAP_NET_BIND_SERVICE") && low.contains("reverse proxy"), "{low}");
     assert!(!said("0.0.0.0:8765", rustix::io::Errno::ACCESS).contains("1024"));
 }
+
+#[tokio::test]
+async fn one_address_cannot_take_all_places() {
+    let limits = Limits { strangers_of_one: 3, handshake: Duration::from_secs(60), ..short() };
+    let port = open(true, limits);
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(TcpStream::connect(port.address).await.unwrap());
+    }
+    // The kernel accepts in order: the fourth is seen after the three.
+    assert_eq!(rest(TcpStream::connect(port.address).await.unwrap()).await, "");
+    drop(idle);
+    // Their places come back as soon as the hub sees that they are gone.
+    loop {
+        let answer = rest_of_clear(port.address).await;
+        if !answer.is_empty() {
+            assert!(answer.contains("speaks TLS"), "{answer}");
+            break;
+        }
+    }
+    port.stop.cancel();
+}
+
+/// What the port says to a request in clear.
+async fn rest_of_clear(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    if stream.write_all(REQUEST).await.is_err() {
+        return String::new();
+    }
+    rest(stream).await
+}
