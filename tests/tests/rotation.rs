@@ -50,3 +50,33 @@ async fn rotation_by_copytruncate_ends_nothing_and_what_follows_is_told() {
     world.all_told(&pi).await;
     assert_eq!(world.n_pushes("OVER pi/svc"), 0, "{}", world.phone.story());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_ghosts_of_rotation_is_put_right_by_the_command_of_the_message() {
+    let world = World::new().await;
+    let mut hub = world.hub();
+    let pi = world.agent("pi", &hub);
+    pi.write("svc.err", "the cache is gone\n");
+    pi.write("svc-2026-11-26.err", "the cache was gone yesterday\n");
+    world.push("the cache was gone yesterday").await;
+    world.all_told(&pi).await;
+    hub.daemon.stop();
+    hub.start();
+    let proposal = world.push("olog-hub task merge").await;
+    assert!(proposal.content.contains("olog-hub task merge pi svc-2026-11-26 svc"), "{}", proposal.content);
+    hub.verb(&["task", "merge", "pi", "svc-2026-11-26", "svc"]).good();
+    let names = |hub: &olog_journeys::world::Hub| {
+        let tasks = hub.list(&["task", "list"]);
+        tasks.iter().map(|task| task["task"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&hub), ["svc"]);
+    // What comes under the old name is the task's, and nothing is proposed again.
+    pi.write("svc-2026-11-26.err", "the cache was gone the day before\n");
+    world.push("the cache was gone the day before").await;
+    assert_eq!(names(&hub), ["svc"]);
+    hub.daemon.stop();
+    hub.start();
+    pi.write("mark.err", "a mark\n");
+    world.push("a mark").await;
+    assert_eq!(world.n_pushes("olog-hub task merge"), 1, "{}", world.phone.story());
+}

@@ -86,7 +86,7 @@ pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, Stor
     let joined = watch::joined_after(tx, told.through)?;
     let Some(((_, first), (_, last))) = joined.first().zip(joined.last()) else { return Ok(None) };
     let is_alone = first.since(told.at) >= NEW_DEVICES_WAIT_MAX;
-    Ok(Some(if is_alone { *first } else { last.plus(NEW_DEVICES_AFTER).min(first.plus(NEW_DEVICES_WAIT_MAX)) }))
+    Ok(Some(if is_alone { first.plus(1) } else { last.plus(NEW_DEVICES_AFTER).min(first.plus(NEW_DEVICES_WAIT_MAX)) }))
 }
 
 /// Tells who joined since it was last told, if it is time.
@@ -95,7 +95,7 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timesta
         return Ok(());
     }
     let told = read::<Announced>(tx, NEW_DEVICES)?.unwrap_or_default();
-    let joined = watch::joined_after(tx, told.through)?;
+    let joined = before(watch::joined_after(tx, told.through)?, now);
     let through = joined.iter().map(|(_, at)| *at).max().unwrap_or(told.through);
     let names = list(joined.iter().map(|(name, _)| name.as_str()));
     apply::enqueue_notice(
@@ -111,7 +111,7 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timesta
 pub(super) fn pending_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     let told = read::<Announced>(tx, PENDING_DEVICES)?.unwrap_or_default();
     let waiting = watch::pending_after(tx, told.through)?;
-    Ok(waiting.first().map(|(_, first)| told.at.plus(PENDING_DEVICES_EVERY).max(*first)))
+    Ok(waiting.first().map(|(_, first)| told.at.plus(PENDING_DEVICES_EVERY).max(first.plus(1))))
 }
 
 /// Tells how many devices wait to be accepted since it was last told, if it is time.
@@ -120,7 +120,7 @@ pub(super) fn tell_pending_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Tim
         return Ok(());
     }
     let told = read::<Announced>(tx, PENDING_DEVICES)?.unwrap_or_default();
-    let waiting = watch::pending_after(tx, told.through)?;
+    let waiting = before(watch::pending_after(tx, told.through)?, now);
     let through = waiting.last().map_or(told.through, |(_, at)| *at);
     let names = waiting.iter().map(|(name, _)| name.chars().take(PENDING_NAME_MAX).collect::<String>());
     let n = waiting.len();
@@ -139,6 +139,12 @@ pub(super) fn devices_are_known(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), S
     let joined = watch::joined_after(tx, Timestamp(0))?;
     let through = joined.last().map_or(Timestamp(0), |(_, at)| *at);
     write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
+}
+
+/// Without those of this very millisecond: others of it may be still to come, and what is told is remembered by its time.
+fn before(mut devices: Vec<(String, Timestamp)>, now: Timestamp) -> Vec<(String, Timestamp)> {
+    devices.retain(|(_, at)| *at < now);
+    devices
 }
 
 /// Names with commas; beyond [`NAMES_MAX`] only how many more.

@@ -359,7 +359,7 @@ async fn strangers_that_wait_are_one_message_in_ten_minutes_with_little_of_their
             world.store.store.write(move |tx| tx.execute(insert, values![name.as_str(), now])).await.unwrap();
         };
         waits(&world, "URGENT call 1-900-00000 bank frozen http://evil.example").await;
-        world.pass(0).await;
+        world.pass(1).await;
         assert_eq!(world.told().await, ["PendingDevices URGENT call 1-900-00"]);
         for n in 0..20 {
             waits(&world, &format!("stranger{n:02}")).await;
