@@ -17,13 +17,14 @@
 //!
 //! Must not know frames, call a channel, or decide what an event means (`incident` does).
 
+mod connect;
 pub mod legacy;
 mod notes;
 mod touched;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use olog_daemon::{clock::Clock, workers};
@@ -32,7 +33,6 @@ use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::declared_tasks;
 use crate::apply::{self, LivePolicy};
 use crate::bell::Bell;
 use crate::journal::LogEntry;
@@ -45,11 +45,6 @@ use touched::BatchTasks;
 
 /// Batches that may wait for the worker; beyond it sessions wait.
 const QUEUE: usize = 256;
-/// Unknown keys that may ask to join, of one address and of all together, within [`STRANGERS_WITHIN`] ms. Whoever can reach the port can
-/// make keys.
-const STRANGERS_OF_ONE: u32 = 10;
-const STRANGERS_OF_ALL: u32 = 100;
-const STRANGERS_WITHIN: i64 = 3_600_000;
 /// Events in one transaction: enough to share a flush among many, few enough that nobody waits long.
 const GROUP_MAX: usize = 2_000;
 /// How long a group waits after the disk failed, at first and at most.
@@ -145,14 +140,14 @@ impl Ingest {
             pulse: workers::Worker::default(),
             duty: workers::Duty::default(),
         };
-        let strangers = AddressLimit::new(STRANGERS_OF_ONE, STRANGERS_OF_ALL, STRANGERS_WITHIN);
-        (Ingest { store, rules, requests, bells, strangers: Arc::new(Mutex::new(strangers)) }, worker)
+        (Ingest { store, rules, requests, bells, strangers: Arc::new(connect::strangers()) }, worker)
     }
 
     /// Who is it? Records what it says of itself.
     pub async fn connect(&self, start: SessionStart) -> Result<Connected, IngestError> {
         let (rules, strangers) = (self.rules.borrow().clone(), self.strangers.clone());
-        let connected = self.store.write(move |tx| connect(tx, &rules, &strangers, &start)).await.map_err(busy)?;
+        let connected =
+            self.store.write(move |tx| connect::connect(tx, &rules, &strangers, &start)).await.map_err(busy)?;
         self.bells.outbox.ring();
         self.bells.watchman.ring();
         Ok(connected)
@@ -207,61 +202,6 @@ impl Ingest {
 
 fn busy(error: StoreError) -> IngestError {
     IngestError::Busy(error.to_string())
-}
-
-fn connect(
-    tx: &mut Tx<'_>,
-    rules: &LivePolicy,
-    strangers: &Mutex<AddressLimit>,
-    start: &SessionStart,
-) -> Result<Connected, StoreError> {
-    let Some(device) = devices::by_key(tx, &start.key)? else {
-        let strangers = || strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = strangers().is_reached(start.peer, start.now)
-            || devices::n_pending(tx, start.now)? >= u64::from(devices::PENDING_MAX);
-        if is_full {
-            metrics::counter!("olog_strangers_refused_total").increment(1);
-            return Ok(Connected::TooManyPending);
-        }
-        strangers().count(start.peer, start.now);
-        devices::add_pending(tx, start)?;
-        tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
-        return Ok(Connected::Pending);
-    };
-    match device.state {
-        DeviceState::Pending => {
-            devices::still_pending(tx, start)?;
-            Ok(Connected::Pending)
-        }
-        DeviceState::Forgotten => Ok(Connected::Revoked),
-        DeviceState::Joined => connect_joined(tx, rules, device, start),
-    }
-}
-
-fn connect_joined(
-    tx: &mut Tx<'_>,
-    rules: &LivePolicy,
-    mut device: Device,
-    start: &SessionStart,
-) -> Result<Connected, StoreError> {
-    let stream = events::stream(tx, device.id, start.epoch, start.now)?;
-    if stream.acked > start.last {
-        let detail = format!(
-            "the hub has committed through {}, this spool ends at {}: it was restored from an older copy, or cloned",
-            stream.acked, start.last
-        );
-        epoch_refused(tx, rules, &device, stream.epoch, &detail, start.now)?;
-        return Ok(Connected::NewEpoch { detail });
-    }
-    let name = devices::connected(tx, &device, stream.epoch, start)?;
-    device.name = name.clone();
-    declared_tasks::apply(tx, rules, &device, start.now)?;
-    declared_tasks::device_back(tx, rules, &device, start.now)?;
-    if device.boot.is_some_and(|boot| boot != start.boot) {
-        declared_tasks::device_rebooted(tx, rules, &device, start.boot, start.now)?;
-    }
-    tx.note(LogEntry::new("device connected").device(&name).from(start.peer, &start.version));
-    Ok(Connected::Known { device: device.id, name, acked: stream.acked })
 }
 
 /// Tells once that an epoch is not taken any more.

@@ -7,8 +7,9 @@
 use olog_proto::{DeviceName, TaskName, Timestamp};
 use olog_push::SystemCode;
 
+use super::connect::connect_joined;
 use super::notes::note_begins;
-use super::{Connected, Ingest, IngestError, busy, connect_joined};
+use super::{Connected, Ingest, IngestError, busy};
 use crate::apply::{self, LivePolicy};
 use crate::journal::LogEntry;
 use crate::store::devices::{self, DeviceId, SessionStart};

@@ -17,18 +17,18 @@ pub struct AddressLimit {
     within_ms: i64,
     of_one: u32,
     of_all: u32,
-    counted_of_one: HashMap<IpAddr, Window>,
-    counted_of_all: Window,
+    counted_of_one: HashMap<IpAddr, CountedSince>,
+    counted_of_all: CountedSince,
 }
 
 /// A fixed window: when it began, and how many were counted since.
 #[derive(Debug, Default, Clone, Copy)]
-struct Window {
+struct CountedSince {
     since: Timestamp,
     n: u32,
 }
 
-impl Window {
+impl CountedSince {
     fn is_past(&self, now: Timestamp, within_ms: i64) -> bool {
         // A clock that was set back begins a new window, too.
         !(0..within_ms).contains(&now.since(self.since))
@@ -50,7 +50,13 @@ impl Window {
 impl AddressLimit {
     /// `of_one` for an address and `of_all` for all addresses together, within `within_ms`.
     pub fn new(of_one: u32, of_all: u32, within_ms: i64) -> AddressLimit {
-        AddressLimit { within_ms, of_one, of_all, counted_of_one: HashMap::new(), counted_of_all: Window::default() }
+        AddressLimit {
+            within_ms,
+            of_one,
+            of_all,
+            counted_of_one: HashMap::new(),
+            counted_of_all: CountedSince::default(),
+        }
     }
 
     /// Is there nothing left for this address?

@@ -286,16 +286,13 @@ impl Watchman {
     /// Tells who is new and who waits to be accepted, when that is due; when it is due next.
     async fn tell_new_devices(&self) -> Result<Option<Timestamp>, StoreError> {
         let (rules, now) = (self.rules.borrow().clone(), self.clock.now());
-        let read = |tx: &mut Tx<'_>| Ok([affairs::new_devices_due(tx)?, affairs::pending_devices_due(tx)?]);
-        if self.store.read(read).await?.iter().flatten().any(|due| *due <= now) {
-            let write = move |tx: &mut Tx<'_>| {
-                affairs::tell_new_devices(tx, &rules, now)?;
-                affairs::tell_pending_devices(tx, &rules, now)
-            };
-            self.store.write(write).await?;
-            self.outbox.ring();
+        let due = self.store.read(affairs::devices_due).await?;
+        if due.is_none_or(|due| due > now) {
+            return Ok(due);
         }
-        Ok(self.store.read(read).await?.into_iter().flatten().filter(|due| *due > now).min())
+        let next = self.store.write(move |tx| affairs::tell_devices(tx, &rules, now)).await?;
+        self.outbox.ring();
+        Ok(next)
     }
 
     /// Tells which duties of the hub's own workers have failed for ten minutes, and which work again.

@@ -80,8 +80,24 @@ pub(super) fn stopped(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError>
     write(tx, LIFE, &Life { at: now, stopped: true }, now)
 }
 
+/// When devices that are new, or that wait to be accepted, have to be told, if there are any.
+pub(super) fn devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
+    Ok([new_devices_due(tx)?, pending_devices_due(tx)?].into_iter().flatten().min())
+}
+
+/// Tells those whose time has come; when the next have to be told.
+pub(super) fn tell_devices(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    tell_new_devices(tx, rules, now)?;
+    tell_pending_devices(tx, rules, now)?;
+    devices_due(tx)
+}
+
 /// When new devices have to be told, if there are any. They are news to nobody who has just set them up.
-pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
+fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     let told = read::<Announced>(tx, NEW_DEVICES)?.unwrap_or_default();
     let joined = watch::joined_after(tx, told.through)?;
     let Some(((_, first), (_, last))) = joined.first().zip(joined.last()) else { return Ok(None) };
@@ -90,7 +106,7 @@ pub(super) fn new_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, Stor
 }
 
 /// Tells who joined since it was last told, if it is time.
-pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
+fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
     if new_devices_due(tx)?.is_none_or(|due| due > now) {
         return Ok(());
     }
@@ -108,14 +124,14 @@ pub(super) fn tell_new_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timesta
 }
 
 /// When devices that wait to be accepted have to be told, if there are any. Whoever can reach the port can wait, under any name.
-pub(super) fn pending_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
+fn pending_devices_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     let told = read::<Announced>(tx, PENDING_DEVICES)?.unwrap_or_default();
     let waiting = watch::pending_after(tx, told.through)?;
     Ok(waiting.first().map(|(_, first)| told.at.plus(PENDING_DEVICES_EVERY).max(first.plus(1))))
 }
 
 /// Tells how many devices wait to be accepted since it was last told, if it is time.
-pub(super) fn tell_pending_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
+fn tell_pending_devices(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp) -> Result<(), StoreError> {
     if pending_devices_due(tx)?.is_none_or(|due| due > now) {
         return Ok(());
     }

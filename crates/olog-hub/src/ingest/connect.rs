@@ -1,0 +1,80 @@
+//! Who a device is when it connects: joined, waiting to be accepted, forgotten, or one stranger too many. In the transaction of the caller.
+//!
+//! Whoever can reach the port can make keys, so an unknown key is counted before anything is written for it (decision 0400).
+
+use std::sync::{Mutex, PoisonError};
+
+use super::{Connected, epoch_refused};
+use crate::apply::{LivePolicy, declared_tasks};
+use crate::journal::LogEntry;
+use crate::rules::address_limit::AddressLimit;
+use crate::store::devices::{self, Device, DeviceState, SessionStart};
+use crate::store::{StoreError, Tx, events};
+
+/// Unknown keys that may ask to join, of one address and of all together, within [`STRANGERS_WITHIN`] ms. Whoever can reach the port can
+/// make keys.
+const STRANGERS_OF_ONE: u32 = 10;
+const STRANGERS_OF_ALL: u32 = 100;
+const STRANGERS_WITHIN: i64 = 3_600_000;
+
+/// The limit of unknown keys.
+pub(super) fn strangers() -> Mutex<AddressLimit> {
+    Mutex::new(AddressLimit::new(STRANGERS_OF_ONE, STRANGERS_OF_ALL, STRANGERS_WITHIN))
+}
+
+/// A device that has proved its key.
+pub(super) fn connect(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    strangers: &Mutex<AddressLimit>,
+    start: &SessionStart,
+) -> Result<Connected, StoreError> {
+    let Some(device) = devices::by_key(tx, &start.key)? else {
+        let strangers = || strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = strangers().is_reached(start.peer, start.now)
+            || devices::n_pending(tx, start.now)? >= u64::from(devices::PENDING_MAX);
+        if is_full {
+            metrics::counter!("olog_strangers_refused_total").increment(1);
+            return Ok(Connected::TooManyPending);
+        }
+        strangers().count(start.peer, start.now);
+        devices::add_pending(tx, start)?;
+        tx.note(LogEntry::new("a device asks to join").device(&start.name).from(start.peer, &start.version));
+        return Ok(Connected::Pending);
+    };
+    match device.state {
+        DeviceState::Pending => {
+            devices::still_pending(tx, start)?;
+            Ok(Connected::Pending)
+        }
+        DeviceState::Forgotten => Ok(Connected::Revoked),
+        DeviceState::Joined => connect_joined(tx, rules, device, start),
+    }
+}
+
+/// A device that has joined.
+pub(super) fn connect_joined(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    mut device: Device,
+    start: &SessionStart,
+) -> Result<Connected, StoreError> {
+    let stream = events::stream(tx, device.id, start.epoch, start.now)?;
+    if stream.acked > start.last {
+        let detail = format!(
+            "the hub has committed through {}, this spool ends at {}: it was restored from an older copy, or cloned",
+            stream.acked, start.last
+        );
+        epoch_refused(tx, rules, &device, stream.epoch, &detail, start.now)?;
+        return Ok(Connected::NewEpoch { detail });
+    }
+    let name = devices::connected(tx, &device, stream.epoch, start)?;
+    device.name = name.clone();
+    declared_tasks::apply(tx, rules, &device, start.now)?;
+    declared_tasks::device_back(tx, rules, &device, start.now)?;
+    if device.boot.is_some_and(|boot| boot != start.boot) {
+        declared_tasks::device_rebooted(tx, rules, &device, start.boot, start.now)?;
+    }
+    tx.note(LogEntry::new("device connected").device(&name).from(start.peer, &start.version));
+    Ok(Connected::Known { device: device.id, name, acked: stream.acked })
+}
