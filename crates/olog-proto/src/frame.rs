@@ -69,7 +69,7 @@ pub struct Auth {
     pub nonce: Nonce,
     /// The device's clock.
     pub time: Timestamp,
-    /// Over [`crate::identity::Proof`].
+    /// Over [`crate::identity::HandshakeProof`].
     pub signature: Signature,
 }
 
@@ -99,7 +99,7 @@ pub enum HubFrame {
         ping_every: u64,
         /// The hub's clock.
         time: Timestamp,
-        /// Over [`crate::identity::Proof`].
+        /// Over [`crate::identity::HandshakeProof`].
         signature: Signature,
     },
     /// No session, and why.

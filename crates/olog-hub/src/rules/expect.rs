@@ -420,7 +420,7 @@ impl Facts {
         if self.missed.is_some() { None } else { self.due(known, policy).map(|due| due.late_at) }
     }
 
-    /// When [`Facts::look`] has to be called next.
+    /// When [`Facts::check`] has to be called next.
     pub fn look_at(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<Timestamp> {
         let own = match &self.missed {
             Some(missed) => [Some(missed.remind_at(policy)), self.gives_up_at(known)].into_iter().flatten().min(),

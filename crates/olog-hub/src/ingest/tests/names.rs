@@ -1,6 +1,7 @@
 //! Tasks that a person renamed or forgot, and devices that were forgotten and came back.
 
 use super::*;
+use crate::apply::declared_tasks;
 use crate::apply::operator::{self, Forgotten, Merged, Renamed};
 use crate::rules::expect::{self, Plan};
 use crate::store::enrolment::{self, JoinCandidate};
