@@ -24,7 +24,7 @@ use olog_daemon::{
 use olog_proto::{Excerpt, JoinLink, LogKind, TaskName};
 use tokio::runtime::{Builder, Runtime};
 
-use self::jobs::{show_done, show_jobs, show_switch_error, show_switched};
+use self::jobs::{show_declaration, show_done, show_jobs, show_switch_error, show_switched};
 use olog_push::words::{Language, help};
 use status::{of_terminal, show};
 
@@ -130,6 +130,9 @@ enum Verb {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// Print the schedules of the jobs that report as a section for hub.toml, so that the hub expects them.
+        #[arg(long, conflicts_with = "json")]
+        declare: bool,
     },
 }
 
@@ -203,7 +206,7 @@ pub fn main() -> ExitCode {
         Verb::Scan { dry_run: _, folders } => scan(&config, folders),
         Verb::UnitFailed { unit, again: _ } => runtime.block_on(unit_failed(unit, &config)),
         Verb::Units { switch } => runtime.block_on(units(matches!(switch, OnOff::On))),
-        Verb::Jobs { json } => runtime.block_on(list_jobs(&config, json)),
+        Verb::Jobs { json, declare } => runtime.block_on(list_jobs(&config, json, declare)),
         Verb::Exec { task, timeout, lock, quiet, command } => {
             let in_terminal = is_in_terminal();
             return runtime.block_on(exec_verb(Exec { task, timeout, lock, quiet, command, in_terminal }, &config));
@@ -257,12 +260,13 @@ async fn units(on: bool) -> Exit {
     }
 }
 
-async fn list_jobs(config: &Config, json: bool) -> Exit {
+async fn list_jobs(config: &Config, json: bool, declare: bool) -> Exit {
     let found = list::find(Path::new("/"), &Systemd::default(), &config.live.files.log_dirs).await;
     if json {
         return print(&(serde_json::to_string_pretty(&found).unwrap_or_default() + "\n"));
     }
-    let printed = print(&show_jobs(&of_terminal(Clock::system().now()), &found));
+    let say = of_terminal(Clock::system().now());
+    let printed = print(&if declare { show_declaration(&say, &found) } else { show_jobs(&say, &found) });
     for list::Problem { source, line, problem } in &found.problems {
         let line = line.map(|line| format!(":{line}")).unwrap_or_default();
         complain(&format!("{source}{line}: {problem}"));

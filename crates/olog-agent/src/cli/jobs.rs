@@ -1,10 +1,13 @@
 //! What `jobs`, `units` and `unit-failed` print, in the language of the terminal.
 
+use std::collections::BTreeSet;
+
+use olog_proto::TaskName;
 use olog_push::words::Localizer;
 
 use super::status::{n, text};
 use crate::jobs::{
-    list::{Job, JobList, Reports, Suggestion},
+    list::{Job, JobList, Kind, Reports, Suggestion},
     switch::{SwitchError, Switched},
     unit_failed::{Done, UnitName},
 };
@@ -57,6 +60,52 @@ fn show_job(say: &Localizer, job: &Job) -> String {
     out
 }
 
+/// The section of hub.toml by which the hub expects the jobs. Only what is sure is in it: a crontab's schedule, and the task that `exec` names. Every other
+/// job is a comment with the reason, because an expectation that is a guess is LOST sooner or later.
+pub(super) fn show_declaration(say: &Localizer, found: &JobList) -> String {
+    let mut declared = BTreeSet::new();
+    let (mut tasks, mut others) = (String::new(), String::new());
+    for job in &found.jobs {
+        let line = job.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let place = format!("{}{line}", job.source);
+        let reason = match job.reports {
+            None => "agent-job-silent",
+            Some(Reports::LogDir) => "agent-declare-file-names",
+            Some(_) if job.kind != Kind::Cron || job.schedule == "@reboot" => "agent-declare-learnt",
+            Some(_) if !is_plain(&job.task) => "agent-declare-no-name",
+            Some(_) if !declared.insert(&job.task) => "agent-declare-twice",
+            Some(_) => {
+                let (name, schedule) = (toml_text(&job.task), toml_text(&job.schedule));
+                tasks += &format!("    {{ name = {name}, schedule = {schedule} }}, # {place}\n");
+                continue;
+            }
+        };
+        others += &format!("# {}  {place}: {}\n", job.task, say.word(reason));
+    }
+    let mut out = String::new();
+    if tasks.is_empty() {
+        out += &format!("# {}\n", say.word("agent-declare-none"));
+    } else {
+        for key in ["agent-declare-where", "agent-declare-zone", "agent-declare-then"] {
+            out += &format!("# {}\n", say.word(key));
+        }
+        out += &format!("[[device]]\nname = \"DEVICE\"\ntasks = [\n{tasks}]\n");
+    }
+    if !others.is_empty() {
+        out += &format!("\n# {}\n{others}", say.word("agent-declare-others"));
+    }
+    out
+}
+
+/// A task's name, and not what a shell makes of a variable.
+fn is_plain(task: &str) -> bool {
+    !task.contains(['$', '`']) && TaskName::try_from(task.to_owned()).is_ok()
+}
+
+fn toml_text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
 /// What `units on` and `units off` did.
 pub(super) fn show_switched(say: &Localizer, switched: &Switched) -> String {
     let path = |path: &std::path::Path| [text("path", &path.display().to_string())];
@@ -96,7 +145,6 @@ mod tests {
     use olog_push::words::Language;
 
     use super::*;
-    use crate::jobs::list::Kind;
 
     fn job(reports: Option<Reports>, suggestion: Option<Suggestion>) -> Job {
         Job {
@@ -140,5 +188,52 @@ mod tests {
             "{chinese}"
         );
         assert!(!chinese.contains("agent-job"), "{chinese}");
+    }
+
+    #[test]
+    fn a_declaration_has_the_crontab_jobs_that_report_by_exec_and_names_why_the_others_are_not_in_it() {
+        let of = |task: &str, schedule: &str, kind, reports| Job {
+            task: task.into(),
+            schedule: schedule.into(),
+            kind,
+            ..job(reports, None)
+        };
+        let exec = Some(Reports::Exec);
+        let found = JobList {
+            jobs: vec![
+                of("dump", "5 4 * * *", Kind::Cron, exec),
+                of("silent", "5 4 * * *", Kind::Cron, None),
+                of("by-file", "5 4 * * *", Kind::Cron, Some(Reports::LogDir)),
+                of("boot", "@reboot", Kind::Cron, exec),
+                of("script", "@daily", Kind::Script, exec),
+                of("a.service", "OnCalendar=daily", Kind::Timer, Some(Reports::Units)),
+                of("$JOB", "5 4 * * *", Kind::Cron, exec),
+                of("dump", "5 16 * * *", Kind::Cron, exec),
+                of("sync", "@hourly", Kind::Cron, exec),
+            ],
+            problems: Vec::new(),
+        };
+        let shown = |language, found| {
+            let say = Localizer { language, timezone: chrono_tz::UTC, now: olog_proto::Timestamp(0) };
+            show_declaration(&say, found)
+        };
+        let english = shown(Language::En, &found);
+        let read: toml::Table = english.parse().unwrap();
+        let expected: toml::Table = r#"
+            [[device]]
+            name = "DEVICE"
+            tasks = [{ name = "dump", schedule = "5 4 * * *" }, { name = "sync", schedule = "@hourly" }]
+        "#
+        .parse()
+        .unwrap();
+        assert_eq!(read, expected, "{english}");
+        for left_out in ["silent", "by-file", "boot", "script", "a.service", "$JOB", "dump"] {
+            assert!(english.contains(&format!("\n# {left_out}  /etc/crontab:3: ")), "{left_out}: {english}");
+        }
+        let chinese = shown(Language::ZhCn, &found);
+        assert_eq!(chinese.parse::<toml::Table>().unwrap(), expected, "{chinese}");
+        for text in [english, chinese, shown(Language::En, &JobList::default())] {
+            assert!(!text.contains("agent-"), "{text}");
+        }
     }
 }
