@@ -11,8 +11,16 @@ use clap::{Command, Parser, error::ErrorKind};
 use super::{Language, phrases};
 
 /// Words of clap within a line of help.
-const OF_CLAP: [&str; 8] =
-    ["Usage:", "Commands:", "Arguments:", "Options:", "Possible values:", "[default: ", "[possible values: ", "[env: "];
+const OF_CLAP: [&str; 8] = [
+    "Usage: ",
+    "Commands:",
+    "Arguments:",
+    "Options:",
+    "Possible values:",
+    "[default: ",
+    "[possible values: ",
+    "[env: ",
+];
 /// Words of clap before a sentence.
 const LABELS: [&str; 3] = ["error: ", "tip: ", "Usage: "];
 
@@ -131,7 +139,7 @@ mod tests {
     #[test]
     fn help_is_in_chinese_with_the_words_of_clap_itself() {
         let text = answer(&["--help"]);
-        for words in ["Olog 服务端", "用法： olog-hub", "命令：", "选项：", "打印帮助"] {
+        for words in ["Olog 服务端", "用法：olog-hub", "命令：", "选项：", "打印帮助"] {
             assert!(text.contains(words), "{words}: {text}");
         }
         let text = answer(&["status", "-h"]);
