@@ -248,7 +248,7 @@ pub struct ErrorFacts {
     /// How the run ended, if a run by `exec` failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<FailedRun>,
-    /// When it recovered, if that was while the notice was waiting and is no notice of its own (an incident that comes and goes).
+    /// When the task recovered while this notification was waiting. Set only for a flapping incident, whose recoveries are not notified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered_at: Option<Timestamp>,
 }

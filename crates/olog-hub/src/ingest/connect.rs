@@ -1,4 +1,5 @@
-//! Who a device is when it connects: joined, waiting to be accepted, forgotten, or one stranger too many. In the transaction of the caller.
+//! Decides what a device that connects is: joined, waiting to be accepted, forgotten, or refused because too many unknown devices ask to
+//! join. Runs in the transaction of the caller and sends nothing.
 //!
 //! Whoever can reach the port can make keys, so an unknown key is counted before anything is written for it (decision 0400).
 
@@ -11,18 +12,17 @@ use crate::rules::address_limit::AddressLimit;
 use crate::store::devices::{self, Device, DeviceState, SessionStart};
 use crate::store::{StoreError, Tx, events};
 
-/// Unknown keys that may ask to join, of one address and of all together, within [`STRANGERS_WITHIN`] ms. Whoever can reach the port can
-/// make keys.
+/// Unknown keys that may ask to join within [`STRANGERS_WITHIN`] ms: from one address, and from all addresses together.
 const STRANGERS_OF_ONE: u32 = 10;
 const STRANGERS_OF_ALL: u32 = 100;
 const STRANGERS_WITHIN: i64 = 3_600_000;
 
-/// The limit of unknown keys.
+/// Counts the unknown keys that ask to join.
 pub(super) fn strangers() -> Mutex<AddressLimit> {
     Mutex::new(AddressLimit::new(STRANGERS_OF_ONE, STRANGERS_OF_ALL, STRANGERS_WITHIN))
 }
 
-/// A device that has proved its key.
+/// Connects a device that has proved its key.
 pub(super) fn connect(
     tx: &mut Tx<'_>,
     rules: &LivePolicy,
@@ -52,7 +52,7 @@ pub(super) fn connect(
     }
 }
 
-/// A device that has joined.
+/// Connects a device that has joined.
 pub(super) fn connect_joined(
     tx: &mut Tx<'_>,
     rules: &LivePolicy,

@@ -58,15 +58,15 @@ const SPEAKS_TLS: &[u8] =
 pub struct Limits {
     /// At one time, sessions included.
     pub connections: usize,
-    /// At one time, without the sessions of known devices.
+    /// At one time, connections whose device is not known.
     pub strangers: usize,
-    /// The same of one address, unless it is a trusted proxy's.
+    /// The same for one address. An address of a trusted proxy has no such limit.
     pub strangers_of_one: usize,
     /// For the first byte and the TLS handshake.
     pub handshake: Duration,
     /// For a request's header, and between two requests.
     pub header: Duration,
-    /// For the other end to read something of what is written.
+    /// Timeout of a write without any progress.
     pub write: Duration,
 }
 
@@ -121,7 +121,7 @@ pub struct InClear {
     pub is_open: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// Is that the address of a trusted proxy? It speaks for many clients.
+/// Tells whether an address is a trusted proxy's, which forwards many clients.
 pub type IsProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl std::fmt::Debug for InClear {

@@ -52,7 +52,7 @@ const AUTH_AFTER: Duration = Duration::from_secs(10);
 const SEND_AFTER: Duration = Duration::from_secs(20);
 /// Pings without any answer until the peer counts as gone.
 const SILENT_PINGS: u32 = 3;
-/// Why an unknown device may not even wait.
+/// Why an unknown device is refused and is not recorded as waiting.
 const TOO_MANY_PENDING: &str =
     "too many unknown devices ask to join: join with a link of `olog-hub join-link`, or try again in an hour";
 /// How often the log names the same refusal of the same address, and how many of them are remembered.

@@ -11,7 +11,7 @@ use olog_proto::Timestamp;
 /// Addresses that are remembered at one time.
 const KEPT: usize = 10_000;
 
-/// So many within so long, for each address and for all together.
+/// A limit within a time, for each address and for all addresses together.
 #[derive(Debug)]
 pub struct AddressLimit {
     within_ms: i64,
@@ -70,7 +70,7 @@ impl AddressLimit {
             || self.counted_of_all.n(now, self.within_ms) >= self.of_all
     }
 
-    /// It did it once more.
+    /// Counts one more for this address.
     pub fn count(&mut self, address: IpAddr, now: Timestamp) {
         let (address, within_ms) = (network_of(address), self.within_ms);
         self.counted_of_all.count(now, within_ms);

@@ -52,7 +52,7 @@ pub enum Urgency {
     CanWait,
     /// Old news: the same, and in quiet hours it never rings by itself.
     OldNews,
-    /// What strangers can cause: where messages are counted it never begins one, it goes with the next.
+    /// A notification that strangers can cause. On a channel with a budget it never starts a message; it is sent with the next one.
     Stranger,
 }
 

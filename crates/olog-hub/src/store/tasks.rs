@@ -181,7 +181,7 @@ pub fn edit_facts(tx: &mut Tx<'_>, incident: u64, edit: impl FnOnce(&mut TaskFac
     Ok(())
 }
 
-/// When the task of an incident that comes and goes recovered for now; `None`: it is failing, or over for good.
+/// When the task of a flapping incident last recovered; `None`: it is failing, or the incident is closed.
 pub fn calm_since(tx: &mut Tx<'_>, incident: u64) -> Result<Option<Timestamp>, StoreError> {
     let of = "SELECT t.facts FROM tasks t JOIN incidents i ON i.task_id = t.id WHERE i.id = $1";
     let Some(row) = tx.query_one(of, values![incident])? else { return Ok(None) };

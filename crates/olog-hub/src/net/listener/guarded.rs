@@ -99,13 +99,13 @@ impl Trust {
     }
 }
 
-/// A stream with those limits.
+/// A byte stream with the limits of its [`Trust`] and a timeout for writes.
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
     stream: S,
     trust: Arc<Trust>,
     write_within: Duration,
-    /// While the other end does not read: until when it has to.
+    /// The timeout of a write that waits for the other end to read.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -137,7 +137,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let n = (buf.filled().len() - before) as u64;
         if may_read != UNLIMITED {
-            // Lifted meanwhile: then nothing is counted.
+            // If the session has removed the limit meanwhile, it stays removed.
             let left = may_read.saturating_sub(n);
             let _was = self.trust.may_read.compare_exchange(may_read, left, Ordering::AcqRel, Ordering::Acquire);
         }
@@ -198,7 +198,7 @@ mod tests {
         stream.write_all(&[1; 1_000]).await.unwrap();
         let error = stream.write_all(&[1; 1_000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        // Progress begins the time anew.
+        // Progress restarts the timeout.
         other_end.read_exact(&mut [0; 1_000]).await.unwrap();
         stream.write_all(&[1; 1_000]).await.unwrap();
     }

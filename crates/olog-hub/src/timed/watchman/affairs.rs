@@ -1,7 +1,7 @@
 //! Notifications about the hub itself that time brings: that it started, and which devices are new.
 //!
-//! A start is told the first time, after an unclean stop, after ten minutes away, and when somebody was told that the hub is down. New
-//! device is told at once; those that join soon after it are told together, when no other has joined for a while: who sets up
+//! A start is told the first time, after an unclean stop, after ten minutes away, and when somebody was told that the hub is down. A
+//! new device is told at once; those that join soon after it are told together, when no other has joined for a while: who sets up
 //! several machines on one evening gets two messages. Both are remembered in the store's settings.
 
 use olog_proto::Timestamp;
@@ -157,7 +157,8 @@ pub(super) fn devices_are_known(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), S
     write(tx, NEW_DEVICES, &Announced { at: now, through }, now)
 }
 
-/// Without those of this very millisecond: others of it may be still to come, and what is told is remembered by its time.
+/// Leaves out devices of the current millisecond: another one may still come in it, and the time of the last told device decides which
+/// are told next.
 fn before(mut devices: Vec<(String, Timestamp)>, now: Timestamp) -> Vec<(String, Timestamp)> {
     devices.retain(|(_, at)| *at < now);
     devices
