@@ -21,7 +21,7 @@ use olog_daemon::{
     service::{self, Exit},
     socket::{AskError, Client},
 };
-use olog_proto::{Excerpt, JoinLink, LogKind, TaskName};
+use olog_proto::{Excerpt, JoinLink, LogKind, TaskName, clean};
 use tokio::runtime::{Builder, Runtime};
 
 use self::jobs::{show_declaration, show_done, show_jobs, show_switch_error, show_switched};
@@ -470,7 +470,7 @@ fn scan(config: &Config, folders: Vec<PathBuf>) -> Exit {
             files::News::Nothing(_) => n_silent += 1,
             files::News::Unreadable(_) => n_unreadable += 1,
         }
-        if let Err(error) = stdout.write_all(show_finding(language, &found).as_bytes()) {
+        if let Err(error) = stdout.write_all(clean::for_terminal(&show_finding(language, &found)).as_bytes()) {
             broken.get_or_insert(error);
         }
     };
@@ -540,14 +540,14 @@ fn show_finding(language: Language, found: &files::Finding) -> String {
 }
 
 fn print(text: &str) -> Exit {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(clean::for_terminal(text).as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error),
         _ => Exit::Ok,
     }
 }
 
 fn complain(text: &str) {
-    if writeln!(io::stderr(), "{text}").is_err() {
+    if writeln!(io::stderr(), "{}", clean::for_terminal(text)).is_err() {
         // Nobody can be told any more; the exit code still says it.
         tracing::debug!("stderr is closed");
     }

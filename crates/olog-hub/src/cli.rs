@@ -4,7 +4,7 @@
 //! on its socket, never its database, and needs of its configuration only where that socket is: a mistake in `hub.toml` must
 //! not keep anybody from acknowledging an incident. What a program may read goes to stdout, sentences for a person that are
 //! no result to stderr. Verbs of the running hub speak its language; help, mistakes and `check` that of the key `language`, or of the
-//! terminal where that key is absent or cannot be read. Errors are printed with their causes, here only. Nothing reaches a terminal that `show::clean` has not seen.
+//! terminal where that key is absent or cannot be read. Errors are printed with their causes, here only. Nothing reaches a terminal that `clean::for_terminal` has not seen.
 
 use std::{
     io::{self, Write as _},
@@ -20,7 +20,7 @@ use olog_daemon::{
     service::Exit,
     socket::Client,
 };
-use olog_proto::DeviceName;
+use olog_proto::{DeviceName, clean};
 use olog_push::words::{Language, help};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -254,7 +254,7 @@ fn refused(invalid: &Invalid, language: Language) -> Exit {
 }
 
 fn print(text: &str) -> Exit {
-    match io::stdout().lock().write_all(show::clean(text).as_bytes()) {
+    match io::stdout().lock().write_all(clean::for_terminal(text).as_bytes()) {
         Ok(()) => Exit::Ok,
         // Whoever reads has read enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
@@ -263,7 +263,7 @@ fn print(text: &str) -> Exit {
 }
 
 fn complain(words: &str) {
-    if writeln!(io::stderr(), "{}", show::clean(words)).is_err() {
+    if writeln!(io::stderr(), "{}", clean::for_terminal(words)).is_err() {
         // There is nobody to tell it to.
     }
 }

@@ -4,6 +4,8 @@
 //! sequence would move a terminal, a mark of direction would reverse a line. A text keeps its line ends and tabs; a line keeps
 //! neither. Names are checked by their own types ([`crate::name`]).
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Deserializer};
 
 use crate::name::{is_printable_ascii, is_unprintable};
@@ -83,6 +85,23 @@ fn after_csi(text: &str) -> &str {
     rest.strip_prefix(|c: char| matches!(c, '@'..='~')).unwrap_or(rest)
 }
 
+/// For a terminal: what it would obey or show elsewhere becomes `\u001b`, which is also how JSON writes it. So JSON stays JSON.
+pub fn for_terminal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) && !matches!(c, '\n' | '\t') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing into a text cannot fail.
+                let written = write!(out, "\\u{unit:04x}");
+                debug_assert!(written.is_ok());
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// For a field that is a text of several lines.
 pub(crate) fn decode_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(text)
@@ -117,6 +136,40 @@ mod tests {
                 assert_eq!(text(given.clone()), kept(is_unprintable(c) && c != '\n' && c != '\t'), "{c:?}");
             }
         }
+    }
+
+    /// Texts, names and paths that an attacker would write: the corpus of every output's test.
+    const HOSTILE: &str = include_str!("clean/hostile.json");
+
+    #[test]
+    fn nothing_hostile_moves_a_terminal_as_a_text_a_line_a_path_or_a_name() {
+        let corpus: Vec<String> = serde_json::from_str(HOSTILE).unwrap();
+        assert!(corpus.len() >= 30);
+        for hostile in corpus {
+            let is_bad = |c: char| is_unprintable(c) && c != '\n' && c != '\t';
+            for cleaned in [text(hostile.clone()), log_text(&hostile), for_terminal(&hostile)] {
+                assert!(!cleaned.contains(is_bad), "{cleaned:?}");
+            }
+            let path = crate::name::path_text(hostile.as_bytes());
+            for cleaned in [line(hostile.clone()), path, crate::name::escape(hostile.as_bytes())] {
+                assert!(!cleaned.contains(is_unprintable), "{cleaned:?}");
+            }
+            if let Some((task, _)) = crate::TaskName::of_file(format!("{hostile}.err").as_bytes()) {
+                assert!(!task.as_str().contains(crate::name::is_invisible), "{task}");
+            }
+            if let Ok(device) = crate::DeviceName::try_from(hostile) {
+                assert!(!device.as_str().contains(crate::name::is_invisible), "{device}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_printed_moves_no_terminal_and_json_stays_json() {
+        let text = "a\u{1b}]0;owned\u{7}b\u{202e}c\u{9b}d\u{e0041}\n\té 备份";
+        assert_eq!(for_terminal(text), "a\\u001b]0;owned\\u0007b\\u202ec\\u009bd\\udb40\\udc41\n\té 备份");
+        let value = serde_json::json!({ "text": text });
+        let printed = for_terminal(&format!("{value:#}\n"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
     }
 
     #[test]

@@ -11,11 +11,17 @@
 //! corpus beside this file. What is searched at once is bounded, or ends where it was found, so that no text costs the square of
 //! its length.
 
+mod forms;
+mod judge;
 mod places;
+mod rules;
 
 use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use regex::{Regex, RegexBuilder};
+
+use crate::{TASK_NAME_MAX, TaskName};
+use rules::{Rule, Rules};
 
 /// What stands in a secret's place.
 const MASK: &str = "***";
@@ -24,62 +30,34 @@ const MASK: &str = "***";
 const LINE_MAX: usize = 1_024;
 
 /// Private keys in several lines: how they begin, and how they end.
-const BLOCK_BEGIN: &str = "-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[0-9]";
-const BLOCK_END: &str = "-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC:[ \\t]*[0-9a-f]*";
+const BLOCK_BEGIN: &str = "-{4,5} ?BEGIN (?:[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?|OpenVPN Static key V[0-9]) ?-{4,5}|PuTTY-User-Key-File-[0-9]";
+const BLOCK_END: &str = "-{4,5} ?END (?:[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?|OpenVPN Static key V[0-9]) ?-{4,5}|\
+    Private-MAC:[ \\t]*[0-9a-f]*";
+/// How much text of Base64 only is taken for the inside of a key, in bytes.
+const ENCODED_MIN: usize = 8 * 1_024;
 
-/// Secrets that are known by their own form, as the services document them.
-const FORMS: &[&str] = &[
-    // AWS, Alibaba Cloud, Tencent Cloud: access key ids.
-    "(?-u:\\b)(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\\b)",
-    "(?-u:\\b)(?:LTAI|AKID)[A-Za-z0-9]{12,48}",
-    // GitHub, GitLab, Docker Hub, npm, PyPI, RubyGems.
-    "(?-u:\\b)(?:gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas|ffct|sa)[-_]|dckr_(?:pat|oat)_)[A-Za-z0-9_.-]{16,}",
-    "(?-u:\\b)(?:pypi-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}|rubygems_[0-9a-f]{48}|dapi[0-9a-f]{32})",
-    // Slack, Discord, Telegram.
-    "(?-u:\\b)(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,}",
-    "hooks\\.slack\\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]+",
-    "(?-u:\\b)[MNO][A-Za-z0-9_-]{23,27}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27,45}",
-    "(?-u:\\b)(?:bot)?[0-9]{6,12}:[A-Za-z0-9_-]{30,50}",
-    // WxPusher, ServerChan, ntfy, and an enrolment link of Olog.
-    "(?-u:\\b)(?:AT|UID|SPT)_[A-Za-z0-9]{8,}",
-    "(?-u:\\b)(?:SC[TU][0-9]{1,8}[TU]|sctp[0-9]{1,8}t)[A-Za-z0-9]{10,64}",
-    "(?-u:\\b)tk_[a-z0-9]{29}(?-u:\\b)",
-    // JSON web tokens: once the second part has begun, the rest belongs to it.
-    "(?-u:\\b)eyJ[A-Za-z0-9_-]{8,1024}\\.[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*",
-    // Google, OpenAI and others of the same form, Stripe, SendGrid, Twilio, Hugging Face, DigitalOcean, Vault, Shopify, Atlassian.
-    "(?-u:\\b)(?:sk-|sk_live_|sk_test_|rk_live_|rk_test_|AIza)[A-Za-z0-9_-]{20,}",
-    "(?-u:\\b)(?:GOCSPX-|ya29\\.|hv[sbr]\\.|ATATT3)[A-Za-z0-9_=-]{20,}",
-    "(?-u:\\b)whsec_[A-Za-z0-9+/=]{16,}",
-    "(?-u:\\b)SG\\.[A-Za-z0-9_-]{16,32}\\.[A-Za-z0-9_-]{16,64}",
-    "(?-u:\\b)SK[0-9a-f]{32}(?-u:\\b)",
-    "(?-u:\\b)hf_[A-Za-z0-9]{20,64}",
-    "(?-u:\\b)do[opr]_v1_[0-9a-f]{32,64}",
-    "(?-u:\\b)shp(?:at|ss|ca|pa)_[0-9a-fA-F]{32}",
-    "AGE-SECRET-KEY-1[A-Z0-9]{20,80}",
-    // Hashed passwords, as in /etc/shadow, htpasswd and LDAP.
-    "\\$(?:1|2[abxy]|5|6|7|y|gy|apr1|argon2(?:id|i|d))\\$[A-Za-z0-9./$=,+_-]{8,}",
-    "\\{S?SHA(?:256|512)?\\}[A-Za-z0-9+/=]{20,128}",
-];
+/// The forms and places, and the texts by which they are found.
+static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::new(all()));
 
-struct SecretPatterns {
-    forms: Regex,
-    triggers: Regex,
-    places: Regex,
-    block_begin: Regex,
-    block_end: Regex,
+fn all() -> Vec<Rule> {
+    forms::rules().chain(places::rules()).collect()
 }
 
-static KNOWN: LazyLock<Option<SecretPatterns>> = LazyLock::new(|| {
-    // One regex for each kind; a small DFA, since agents run on small machines.
+fn known() -> Option<&'static Rules> {
+    RULES.as_ref()
+}
+
+/// Patterns of blocks: built when a text has a line of dashes, or a key of PuTTY.
+static BLOCKS: LazyLock<Option<(Regex, Regex)>> = LazyLock::new(|| {
     let build = |pattern: &str| RegexBuilder::new(pattern).dfa_size_limit(1 << 19).build().ok();
-    Some(SecretPatterns {
-        forms: build(&FORMS.join("|"))?,
-        triggers: build(&places::triggers())?,
-        places: build(&places::pattern())?,
-        block_begin: build(BLOCK_BEGIN)?,
-        block_end: build(BLOCK_END)?,
-    })
+    Some((build(BLOCK_BEGIN)?, build(BLOCK_END)?))
 });
+
+/// The patterns of blocks, if a text may have one.
+fn block_patterns(text: &str) -> Option<&'static (Regex, Regex)> {
+    let is_possible = text.contains("----") || text.contains("PuTTY-User-Key-File-") || text.contains("Private-MAC:");
+    if is_possible { BLOCKS.as_ref() } else { None }
+}
 
 /// What stands in front of a text, and was told before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,9 +76,14 @@ pub enum Before {
 impl Before {
     /// What the text before says of the text behind it.
     pub fn of(before: &str) -> Before {
-        let Some(known) = &*KNOWN else { return Before::Nothing };
-        let begun = known.block_begin.find_iter(before).last();
-        if begun.and_then(|begun| before.get(begun.end()..)).is_some_and(|rest| !known.block_end.is_match(rest)) {
+        if let Some((begin, end)) = block_patterns(before) {
+            let begun = begin.find_iter(before).last();
+            match begun.and_then(|begun| before.get(begun.end()..)) {
+                Some(rest) if !end.is_match(rest) => return Before::Block,
+                _ => {}
+            }
+        }
+        if is_encoded(before) {
             return Before::Block;
         }
         let line = before.rsplit('\n').next().unwrap_or_default();
@@ -134,14 +117,20 @@ impl Redactor {
         Redactor { patterns }
     }
 
-    /// A single line without secrets. Where the line plainly holds no well-known one, no pattern is built for these: that costs a short
-    /// program more memory and time than all the rest.
+    /// A single line without secrets.
     pub fn redact_line(&self, line: &str) -> String {
-        if !is_plain(line) {
-            return self.redact(line, &Before::Nothing);
+        self.redact(line, &Before::Nothing)
+    }
+
+    /// A task's name without secrets: it may be the name of a file.
+    pub fn redact_task(&self, task: TaskName) -> TaskName {
+        let mut name = self.redact_line(task.as_str());
+        if name == task.as_str() {
+            return task;
         }
-        let found = self.patterns.iter().flat_map(|pattern| pattern.find_iter(line).map(|secret| secret.range()));
-        masked(line, 0, found.collect())
+        name.truncate(name.floor_char_boundary(TASK_NAME_MAX));
+        // A name that was valid stays so: it has the mask, and no character that it had not.
+        TaskName::try_from(name).unwrap_or(task)
     }
 
     /// The text without secrets.
@@ -164,12 +153,12 @@ impl Redactor {
             found.len()
         };
         let mut n = 0;
-        if let Some(known) = &*KNOWN {
-            blocks(known, &whole, *before == Before::Block, &mut found);
-            n = name(&found, n, Secret::Block);
-            found.extend(known.forms.find_iter(&whole).filter(|form| is_form(form.as_str())).map(|form| form.range()));
+        blocks(&whole, *before == Before::Block, &mut found);
+        n = name(&found, n, Secret::Block);
+        if let Some(rules) = known() {
+            rules.find_forms(&whole, &mut found);
             n = name(&found, n, Secret::Form);
-            places::find(&known.triggers, &known.places, &whole, &mut found);
+            rules.find_places(&whole, &mut found);
             n = name(&found, n, Secret::Place);
         }
         for (number, pattern) in (1..).zip(&self.patterns) {
@@ -180,77 +169,30 @@ impl Redactor {
     }
 }
 
-/// What every place and block, and the forms with other characters than letters, digits, `-` and `_`, have one of. In lower case.
-const SUSPICIOUS: &[&str] = &[
-    "pass",
-    "pwd",
-    "secret",
-    "key",
-    "psk",
-    "token",
-    "auth",
-    "cookie",
-    "bearer",
-    "sign",
-    "code",
-    "credential",
-    "identified",
-    "login",
-    "sudo",
-    "://",
-    "-----",
-    "private-mac",
-    "mysql",
-    "mariadb",
-    "7z",
-    "curl",
-    "redis-cli",
-    "ldap",
-    "smbclient",
-    "rpcclient",
-    "net",
-    "discord",
-    "feishu",
-    "larksuite",
-    "day.app",
-    "pushplus",
-    "/join#",
-    "slack",
-    "{s",
-    "eyj",
-    "$",
-];
-
-/// Can no pattern find anything in this line? A cheap look that may say no too often, and never yes too often.
-fn is_plain(line: &str) -> bool {
-    let lower = line.to_ascii_lowercase();
-    let is_token_byte = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    // The shortest form has eleven such characters in a row; one of small letters only has twenty.
-    let is_word =
-        |run: &[u8]| run.len() < 11 || (run.len() < 20 && run.iter().all(|b| b.is_ascii_lowercase() || *b == b'-'));
-    line.is_ascii()
-        && !SUSPICIOUS.iter().any(|word| lower.contains(word))
-        && line.as_bytes().split(|&b| !is_token_byte(b)).all(is_word)
-}
-
 /// Private keys; `inside`: the text begins in one.
-fn blocks(known: &SecretPatterns, text: &str, inside: bool, found: &mut Vec<Range<usize>>) {
-    let first_begin = known.block_begin.find(text).map_or(text.len(), |begin| begin.start());
+fn blocks(text: &str, inside: bool, found: &mut Vec<Range<usize>>) {
+    let Some((begins, ends)) = block_patterns(text) else {
+        found.extend(inside.then_some(0..text.len()));
+        return;
+    };
+    let first_begin = begins.find(text).map_or(text.len(), |begin| begin.start());
     // An end without a begin: the begin lies in what was not read.
-    let is_end_only = known.block_end.find(text).is_some_and(|end| end.start() < first_begin);
-    let mut begin =
-        if inside || is_end_only { Some(0) } else { known.block_begin.find(text).map(|begin| begin.start()) };
+    let is_end_only = ends.find(text).is_some_and(|end| end.start() < first_begin);
+    let mut begin = if inside || is_end_only { Some(0) } else { begins.find(text).map(|begin| begin.start()) };
     while let Some(start) = begin {
-        let end = known.block_end.find_at(text, start).map_or(text.len(), |end| end.end());
+        let end = ends.find_at(text, start).map_or(text.len(), |end| end.end());
         found.push(start..end);
-        begin = known.block_begin.find_at(text, end).map(|next| next.start());
+        begin = begins.find_at(text, end).map(|next| next.start());
     }
 }
 
-/// `AT_RECURSIVE` is a constant of C: a token of WxPusher is not all capital letters.
-fn is_form(text: &str) -> bool {
-    let rest = ["AT_", "UID_", "SPT_"].iter().find_map(|prefix| text.strip_prefix(prefix));
-    rest.is_none_or(|rest| rest.bytes().any(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+/// Is all of a long text lines of Base64, as inside a key whose begin lies further back than was read?
+fn is_encoded(text: &str) -> bool {
+    let is_code =
+        |line: &str| line.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'\r'));
+    // The first line may be cut.
+    let mut lines = text.lines();
+    text.len() >= ENCODED_MIN && lines.all(|line| line.len() <= 80 && is_code(line)) && text.contains('\n')
 }
 
 /// The text from `start` on, with each run of what was found replaced.

@@ -86,7 +86,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
     ),
     (
         "olog-proto",
-        Within::Floors(&[&["fingerprint", "name", "redact"], &["clean"], &["event", "identity"], &["frame"]]),
+        Within::Floors(&[&["fingerprint", "name"], &["clean", "redact"], &["event", "identity"], &["frame"]]),
     ),
 ];
 
@@ -118,6 +118,7 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("fluent_bundle", &[("olog-push", &["words"])]),
     ("askama", &[("olog-hub", &["rules/report"])]),
     ("governor", &[("olog-push", &["rate_limit"])]),
+    ("aho_corasick", &[("olog-proto", &["redact"])]),
     ("ed25519_dalek", &[("olog-proto", &["identity"])]),
     ("encoding_rs", &[("olog-agent", &["spool", "text", "files", "config"]), ("olog-daemon", &["original"])]),
     ("jsonc_parser", &[("olog-daemon", &["original"])]),

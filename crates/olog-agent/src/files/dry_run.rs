@@ -131,7 +131,7 @@ fn finding(
     };
     Finding {
         path: path_text(bytes),
-        task: task.as_str().to_owned(),
+        task: redactor.redact_task(task.clone()).to_string(),
         suffix,
         size: stat.size,
         changed_at: stat.changed_at(),

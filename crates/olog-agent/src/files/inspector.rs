@@ -91,7 +91,7 @@ impl<'a> Inspector<'a> {
             return None;
         }
         let suffix = rule.and_then(|rule| rule.as_suffix).unwrap_or(named_suffix);
-        Some(LogFile { task, suffix, path, rule })
+        Some(LogFile { task: self.redactor.redact_task(task), suffix, path, rule })
     }
 
     /// What an event says of the file.
@@ -147,7 +147,7 @@ impl<'a> Inspector<'a> {
 
     /// Its path as it is told.
     pub(super) fn path_text(&self, log_file: &LogFile<'_>) -> String {
-        path_text(self.log_dir.join(&log_file.path).as_os_str().as_encoded_bytes())
+        self.redactor.redact_line(&path_text(self.log_dir.join(&log_file.path).as_os_str().as_encoded_bytes()))
     }
 
     /// A path in this log dir.

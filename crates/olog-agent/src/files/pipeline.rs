@@ -447,7 +447,8 @@ impl Pipeline {
                 batch,
             };
             let result = inspector.inspect(key, pending)?;
-            let path = || text_of(&joined(log_dir, &folder.path).join(as_path(&key.name)));
+            let whole = || joined(log_dir, &folder.path).join(as_path(&key.name));
+            let path = || self.redactor.redact_line(&text_of(&whole()));
             match result {
                 InspectResult::Done if !self.notes.is_open("file_unreadable") => {}
                 InspectResult::Done => self.notes.over("file_unreadable", &path()),

@@ -10,6 +10,7 @@
 mod dirs;
 mod disks;
 mod rotation;
+mod secrets;
 mod world;
 
 use std::fs::{self, File, OpenOptions};

@@ -5,7 +5,7 @@
 //! [`clean`] is the last step before anything is printed: no text of a device reaches the terminal with control or
 //! bidirectional characters in it.
 
-use std::{fmt::Write as _, io::IsTerminal as _};
+use std::io::IsTerminal as _;
 
 use chrono::{TimeZone as _, Utc};
 use chrono_tz::Tz;
@@ -102,25 +102,6 @@ pub(super) struct Show {
 
 pub(super) fn json(value: &Value) -> String {
     format!("{value:#}\n")
-}
-
-/// The same text without what a terminal would obey or show elsewhere: control characters and bidirectional controls become
-/// `\u001b`, which is also how JSON writes them.
-pub(super) fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_bidi =
-            matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        // Writing into a text cannot fail.
-        let written = if is_bidi || c.is_control() && !matches!(c, '\n' | '\t') {
-            write!(out, "\\u{:04x}", u32::from(c))
-        } else {
-            out.push(c);
-            Ok(())
-        };
-        debug_assert!(written.is_ok());
-    }
-    out
 }
 
 impl Show {
@@ -281,14 +262,5 @@ mod tests {
         let show = Show { zone: Tz::UTC, language: Language::En, width: Some(10) };
         let cells = || vec!["abcdefghijklmnop".to_owned(); 3];
         assert_eq!(show.lines(cells(), vec![]), "abcdefg…  abcdefg…  abcdefg…\n");
-    }
-
-    #[test]
-    fn nothing_that_a_terminal_obeys_is_printed_and_json_stays_json() {
-        let text = "a\u{1b}]0;owned\u{7}b\u{202e}c\u{9b}d\n\té 备份";
-        let cleaned = clean(text);
-        assert_eq!(cleaned, "a\\u001b]0;owned\\u0007b\\u202ec\\u009bd\n\té 备份");
-        let value = serde_json::json!({ "text": text });
-        assert_eq!(serde_json::from_str::<Value>(&clean(&json(&value))).unwrap(), value);
     }
 }

@@ -144,14 +144,15 @@ fn what_a_service_says_back_holds_no_secret() {
     }
 }
 
-/// What a log and names say that would call people, format, or steer a terminal, as each service gets it.
+/// What a log and names say that would call people, format, or steer a terminal, as each service gets it: the log's text, the names and
+/// the paths are each line of the corpus in turn.
 #[test]
 fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
     use crate::words::{Context, Language, compose};
-    let hostile = "<at user_id=\"all\">everyone</at> @everyone <!channel> <@U1> [x](http://evil)\u{1b}[2J\0\u{202e}";
-    let error = || crate::Content::Error {
+    let corpus: Vec<String> = serde_json::from_str(include_str!("../../../olog-proto/src/clean/hostile.json")).unwrap();
+    let error = |hostile: &str| crate::Content::Error {
         why: crate::Reason::First,
-        excerpt: olog_proto::Excerpt::of(&format!("{hostile}\nLog in ssh root@203.0.113.66")),
+        excerpt: olog_proto::Excerpt::of(hostile),
         path: format!("/ologs/{hostile}\n.err"),
         fingerprint: None,
         last_good_at: None,
@@ -159,51 +160,71 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
         n_seen: 1,
         facts: Box::default(),
     };
-    let notice = |task: &str| crate::Notice {
+    let notice = |task: &str, hostile: &str| crate::Notice {
         kind: Kind::Err,
         incident: Some(1),
-        device: Some(format!("@all{hostile}")),
+        device: Some(format!("@all {hostile}")),
         address: Some(hostile.into()),
         task: Some(task.into()),
         at: Timestamp(0),
         silence: None,
-        content: error(),
+        content: error(hostile),
     };
     for (of, keys) in SECRETS {
         let take = |table: &mut olog_daemon::config::Table| {
             TemplateChannel::parse(ChannelCatalog::built_in().get(of).unwrap().unwrap(), table)
         };
         let channel = read_text("hub.toml", keys, take).unwrap().unwrap();
-        for notices in [vec![notice("@all")], vec![notice("<at>"), notice("b")]] {
-            let context = Context {
-                language: Language::En,
-                timezone: chrono_tz::Tz::UTC,
-                now: Timestamp(0),
-                public_url: None,
-                by_device: false,
-                budget: None,
-                limits: channel.limits(),
-            };
-            let message = compose(&notices, &context).message;
-            for message in [message.clone(), message.plain(&channel.limits(), 1_000)] {
-                let call = channel.call(&message, &channel.receivers()[0], Timestamp(0)).unwrap();
-                let body = String::from_utf8(call.body).unwrap();
-                let body = body.replace("\\\"", "\"").replace("\\\\<", "<").replace("&lt;", "&\u{200b}lt;");
-                for mark in [
-                    "<at",
-                    "<@",
-                    "<!",
-                    "@everyone",
-                    "@all",
-                    "](http://evil",
-                    "\u{1b}",
-                    "\\u001b",
-                    "\\u0000",
-                    "\u{202e}",
-                ] {
-                    assert!(!body.contains(mark), "{of}: {mark:?} in {body}");
+        let context = Context {
+            language: Language::En,
+            timezone: chrono_tz::Tz::UTC,
+            now: Timestamp(0),
+            public_url: None,
+            by_device: false,
+            budget: None,
+            limits: channel.limits(),
+        };
+        for hostile in &corpus {
+            for notices in [
+                vec![notice(hostile, hostile)],
+                vec![notice("@all", hostile), notice("<at>", hostile), notice("b", "c")],
+            ] {
+                let message = compose(&notices, &context).message;
+                for message in [message.clone(), message.plain(&channel.limits(), 1_000)] {
+                    let call = channel.call(&message, &channel.receivers()[0], Timestamp(0)).unwrap();
+                    assert_harmless(of, &String::from_utf8(call.body).unwrap());
                 }
             }
         }
     }
+}
+
+#[track_caller]
+fn assert_harmless(of: &str, body: &str) {
+    let body = body.replace("\\\"", "\"").replace("\\\\<", "<").replace("&lt;", "&\u{200b}lt;");
+    let marks = [
+        "<at",
+        "<@",
+        "<!",
+        "<#",
+        "<script",
+        "<img",
+        "<svg",
+        "<copy",
+        "@everyone",
+        "@here",
+        "@all",
+        "@channel",
+        "@所有人",
+        "](http",
+        "\\u001b",
+        "\\u0000",
+        "\\u0007",
+        "\\u0008",
+        "\\u007f",
+    ];
+    for mark in marks {
+        assert!(!body.contains(mark), "{of}: {mark:?} in {body}");
+    }
+    assert!(!body.contains(|c: char| olog_proto::name::is_unprintable(c) && c != '\n'), "{of}: {body:?}");
 }

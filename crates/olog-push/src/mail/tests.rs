@@ -124,10 +124,18 @@ fn a_letter_is_plain_ascii_and_says_that_nobody_wrote_it() {
 
 #[test]
 fn what_a_log_says_adds_no_header() {
-    let summary = "ERR a\r\nBcc: x@example.com\r\n\r\nbody\u{0}\u{85}".to_owned();
-    let letter = letter(&Message { summary, ..message() });
-    let head = letter.split("\r\n\r\n").next().unwrap();
-    assert!(!head.lines().any(|line| line.starts_with("Bcc") || line.starts_with("body")), "{head}");
+    let names = |letter: &str| {
+        let head = letter.split("\r\n\r\n").next().unwrap().to_owned();
+        assert!(head.bytes().all(|b| matches!(b, b' '..=b'~' | b'\r' | b'\n' | b'\t')), "{head}");
+        let fields = head.lines().filter(|line| !line.starts_with([' ', '\t']));
+        fields.map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let calm = names(&letter(&message()));
+    let corpus: Vec<String> = serde_json::from_str(include_str!("../../../olog-proto/src/clean/hostile.json")).unwrap();
+    for hostile in corpus.into_iter().chain(["ERR a\r\nBcc: x@example.com\r\n\r\nbody\u{0}\u{85}".to_owned()]) {
+        let text = hostile.clone();
+        assert_eq!(names(&letter(&Message { summary: hostile, text, ..message() })), calm);
+    }
 }
 
 #[test]

@@ -7,14 +7,14 @@
 //!
 //! Escaping for HTML and Markdown is done in `page`, after this.
 
+use olog_proto::name::is_unprintable;
+
 /// Put into a mark, it is no mark any more.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
 
 /// A character that is shown by nothing, or that changes how others are shown: a blank stands for it.
 pub(super) fn is_hidden(c: char) -> bool {
-    let reorders = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let ends_a_line = matches!(c, '\u{2028}' | '\u{2029}');
-    c.is_control() && !matches!(c, '\n' | '\t') || reorders || ends_a_line
+    is_unprintable(c) && !matches!(c, '\n' | '\t')
 }
 
 /// Text of several lines without hidden characters and without active marks.

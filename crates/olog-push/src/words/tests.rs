@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use olog_proto::{Excerpt, FingerprintText};
 
+mod hostile;
 mod legacy;
 mod merged;
 mod reports;

@@ -34,8 +34,10 @@ pub(crate) async fn exec() -> Vec<Figure> {
     }
     let [bare, chronic, ours] = [bare, chronic, ours].map(|mut sample| quantile(&mut sample, 0.5));
     let added = ours - bare;
-    let peak_of_chronic = peak_kib(world.folder(), &mut Command::new("chronic"));
-    let peak_of_ours = peak_kib(world.folder(), &mut with());
+    let peak_of_chronic = peak_kib(world.folder(), &mut Command::new("chronic"), "echo out");
+    let peak_of_ours = peak_kib(world.folder(), &mut with(), "echo out");
+    let secrets = "true --password=hunter2pass API_KEY=hunter2pass https://bob:hunter2pass@host";
+    let peak_with_secrets = peak_kib(world.folder(), &mut with(), secrets);
     vec![
         Figure {
             what: "what `exec` adds to `sh -c true`, agent running, median",
@@ -51,6 +53,13 @@ pub(crate) async fn exec() -> Vec<Figure> {
             ratio: peak_of_ours / peak_of_chronic,
             bar: 1.2,
         },
+        Figure {
+            what: "the same of a command line with secrets in it",
+            ours: format!("{:.1} MiB", peak_with_secrets / 1024.0),
+            limit: format!("{:.1} MiB: chronic", peak_of_chronic / 1024.0),
+            ratio: peak_with_secrets / peak_of_chronic,
+            bar: 1.2,
+        },
     ]
 }
 
@@ -61,13 +70,13 @@ fn milliseconds(command: &mut Command) -> f64 {
 }
 
 /// The largest resident memory of a program (time(1)) that runs a command, in KiB.
-fn peak_kib(folder: &Path, command: &mut Command) -> f64 {
+fn peak_kib(folder: &Path, command: &mut Command, script: &str) -> f64 {
     let mut sample: Vec<f64> = (0..5)
         .map(|_| {
             let file = folder.join("peak");
             let mut time = Command::new("/usr/bin/time");
             time.args(["-q", "-f", "%M", "-o"]).arg(&file).arg(command.get_program()).args(command.get_args());
-            time.args(["sh", "-c", "echo out"]).stdin(Stdio::null());
+            time.args(["sh", "-c", script]).stdin(Stdio::null());
             assert!(time.status().unwrap().success());
             std::fs::read_to_string(&file).unwrap().trim().parse().unwrap()
         })
