@@ -49,7 +49,7 @@ use crate::{
     net::{
         enrol::{self, Enrol, EnrolError},
         legacy::{LegacyTerms, clients::LegacyClients},
-        listener::{InClear, Limits, ListenError, Listener, tls},
+        listener::{InClear, KNOWN_MAX, Limits, ListenError, Listener, tls},
         packages::Packages,
         session::{Refusals, SessionContext},
         sessions::Sessions,
@@ -60,7 +60,7 @@ use crate::{
         incident::AlertPolicy,
         liveness::OfflinePolicy,
     },
-    store::{Opened, Store, StoreError},
+    store::{Opened, Store, StoreError, devices},
     timed::{reporter::Reporter, retention, watchman::Watchman},
     web::{self, Web},
 };
@@ -331,6 +331,11 @@ fn ports(boot: &Boot, certificate: Option<&tls::Certificate>) -> Result<(Listene
 
 /// Serves the port: all routes, and beside TLS the old clients in clear, while `[legacy]` is enabled.
 async fn listen(listener: Listener, web: Web, stop: CancellationToken) {
+    match web.store.read(|tx| devices::addresses(tx, KNOWN_MAX)).await {
+        Ok(addresses) => listener.remember(addresses),
+        // Without them only a flood at this very start keeps known devices out.
+        Err(error) => tracing::warn!(%error, "cannot read the addresses of the devices"),
+    }
     let (live, proxies, web) = (web.live.clone(), web.live.clone(), Arc::new(web));
     let is_open = Arc::new(move || LegacyTerms::of(&live.borrow()).is_some());
     let is_proxy = Arc::new(move |address| proxies.borrow().trusts(address));

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use olog_proto::event::Id128;
+use olog_proto::frame::Refusal;
 use olog_proto::identity::{HandshakeProof, Role};
 use olog_proto::{
-    AgentFrame, Event, EventContent, FRAME_MAX, HubFrame, JoinLink, Nonce, SUBPROTOCOL, SecretKey, Timestamp, frame,
+    AgentFrame, Event, EventContent, FRAME_MAX, HubFrame, JoinLink, Nonce, PublicKey, SUBPROTOCOL, SecretKey,
+    Timestamp, frame,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -39,7 +41,20 @@ pub struct Session {
     next: u64,
 }
 
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+/// The hub's refusal of a session.
+#[derive(Debug)]
+pub struct Refused(pub Refusal);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "refused: {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Random bytes.
+pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("no randomness")?;
     Ok(bytes)
@@ -52,9 +67,14 @@ pub fn now() -> Timestamp {
 }
 
 impl Device {
+    /// A device with a new key that no hub knows.
+    pub fn unknown(name: &str) -> anyhow::Result<Device> {
+        Ok(Device { key: SecretKey::from_seed(random()?), name: name.to_owned(), epoch: Id128(random()?) })
+    }
+
     /// Enrols a new device by a link that has a use left.
     pub async fn join(link: &JoinLink, name: &str) -> anyhow::Result<Device> {
-        let device = Device { key: SecretKey::from_seed(random()?), name: name.to_owned(), epoch: Id128(random()?) };
+        let device = Device::unknown(name)?;
         let body = serde_json::json!({ "secret": link.secret.to_string(), "name": name, "key": device.key.public() });
         let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build()?;
         let answer = client.post(format!("{}/join", link.base)).body(body.to_string());
@@ -65,10 +85,71 @@ impl Device {
         Ok(device)
     }
 
+    /// The same key and spool under another name.
+    pub fn renamed(&self, name: &str) -> Device {
+        Device { key: SecretKey::from_seed(self.key.seed()), name: name.to_owned(), epoch: self.epoch }
+    }
+
+    /// What it proves to a hub that said this.
+    pub fn auth(&self, hello: &Hello, own: Nonce) -> anyhow::Result<frame::Auth> {
+        let name = self.name.parse()?;
+        let proof = self.proof(Role::Device, hello, own)?;
+        Ok(frame::Auth {
+            key: self.key.public(),
+            name,
+            address: None,
+            version: "swarm".to_owned(),
+            epoch: self.epoch,
+            last: 1_000_000_000,
+            boot: Id128([7; 16]),
+            up: 0,
+            nonce: own,
+            time: now(),
+            signature: self.key.sign(&proof),
+        })
+    }
+
+    fn proof(&self, role: Role, hello: &Hello, own: Nonce) -> anyhow::Result<HandshakeProof> {
+        Ok(HandshakeProof::new(role, hello.nonce, own, &self.name.parse()?, self.key.public(), hello.hub_key))
+    }
+
     /// Opens a session.
     pub async fn connect(&self, link: &JoinLink, tls: &Arc<ClientConfig>) -> anyhow::Result<Session> {
-        let host = link.base.strip_prefix("https://").context("a link over TLS")?;
-        let stream = TcpStream::connect(host).await?;
+        let stream = TcpStream::connect(host(link)?).await?;
+        self.connect_over(stream, link, tls).await
+    }
+
+    /// Opens a session over a connection that is open.
+    pub async fn connect_over(
+        &self,
+        stream: TcpStream,
+        link: &JoinLink,
+        tls: &Arc<ClientConfig>,
+    ) -> anyhow::Result<Session> {
+        let mut session = Session::open(stream, link, tls).await?;
+        session.shake_hands(self, link).await?;
+        Ok(session)
+    }
+}
+
+/// The host and port of a link over TLS.
+pub fn host(link: &JoinLink) -> anyhow::Result<&str> {
+    link.base.strip_prefix("https://").context("a link over TLS")
+}
+
+/// What a hub says of itself before it knows who is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Hello {
+    /// The key that it will prove.
+    pub hub_key: PublicKey,
+    /// For the device to sign.
+    pub nonce: Nonce,
+}
+
+impl Session {
+    /// A websocket to the hub on which nothing was said yet.
+    pub async fn open(stream: TcpStream, link: &JoinLink, tls: &Arc<ClientConfig>) -> anyhow::Result<Session> {
+        let host = host(link)?;
         stream.set_nodelay(true)?;
         let server = ServerName::try_from(host.split(':').next().unwrap_or(host).to_owned())?;
         let stream = TlsConnector::from(tls.clone()).connect(server, stream).await?;
@@ -80,39 +161,32 @@ impl Device {
             .max_message_size(Some(FRAME_MAX))
             .max_frame_size(Some(FRAME_MAX));
         let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
-        let mut session = Session { socket, window: 0, next: 1 };
-        session.shake_hands(self, link).await?;
-        Ok(session)
+        Ok(Session { socket, window: 0, next: 1 })
     }
-}
 
-impl Session {
+    /// The hub's first word.
+    pub async fn hello(&mut self) -> anyhow::Result<Hello> {
+        match self.receive().await? {
+            HubFrame::Hello { hub_key, nonce, .. } => Ok(Hello { hub_key, nonce }),
+            other => bail!("no hello: {other:?}"),
+        }
+    }
+
     async fn shake_hands(&mut self, device: &Device, link: &JoinLink) -> anyhow::Result<()> {
-        let HubFrame::Hello { hub_key, nonce, .. } = self.receive().await? else { bail!("no hello") };
-        if hub_key.fingerprint() != link.hub {
+        let hello = self.hello().await?;
+        if hello.hub_key.fingerprint() != link.hub {
             bail!("another hub's key");
         }
-        let (name, own) = (device.name.parse()?, Nonce(random()?));
-        let proof = |role| HandshakeProof::new(role, nonce, own, &name, device.key.public(), hub_key);
-        let auth = frame::Auth {
-            key: device.key.public(),
-            name: device.name.parse()?,
-            address: None,
-            version: "swarm".to_owned(),
-            epoch: device.epoch,
-            last: 1_000_000_000,
-            boot: Id128([7; 16]),
-            up: 0,
-            nonce: own,
-            time: now(),
-            signature: device.key.sign(&proof(Role::Device)),
-        };
-        self.send(&AgentFrame::Auth(Box::new(auth))).await?;
+        let own = Nonce(random()?);
+        self.send(&AgentFrame::Auth(Box::new(device.auth(&hello, own)?))).await?;
         match self.receive().await? {
-            HubFrame::Welcome { window, signature, .. } if hub_key.verify(&proof(Role::Hub), &signature) => {
+            HubFrame::Welcome { window, signature, .. }
+                if hello.hub_key.verify(&device.proof(Role::Hub, &hello, own)?, &signature) =>
+            {
                 self.window = u64::from(window);
                 Ok(())
             }
+            HubFrame::Refused { why } => Err(Refused(why).into()),
             other => bail!("not welcome: {other:?}"),
         }
     }
@@ -158,11 +232,18 @@ impl Session {
         }
     }
 
-    async fn send(&mut self, frame: &AgentFrame) -> anyhow::Result<()> {
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: &AgentFrame) -> anyhow::Result<()> {
         Ok(self.socket.send(Message::text(frame.encode()?)).await?)
     }
 
-    async fn receive(&mut self) -> anyhow::Result<HubFrame> {
+    /// Sends a websocket message as it is.
+    pub async fn send_raw(&mut self, message: Message) -> anyhow::Result<()> {
+        Ok(self.socket.send(message).await?)
+    }
+
+    /// The hub's next frame.
+    pub async fn receive(&mut self) -> anyhow::Result<HubFrame> {
         loop {
             match self.socket.next().await.context("the hub closed the session")?? {
                 Message::Text(text) => return Ok(HubFrame::decode(&text)?),

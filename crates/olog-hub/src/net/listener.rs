@@ -35,6 +35,7 @@ use tower::ServiceExt as _;
 mod guarded;
 pub mod tls;
 
+pub use guarded::KNOWN_MAX;
 use guarded::{Guarded, Strangers, Trust};
 
 /// First byte of a TLS record that holds a handshake (RFC 8446, section 5.1).
@@ -195,6 +196,11 @@ impl Listener {
     /// Where it listens: the port is known even if the kernel chose it.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Devices came from these addresses: they return also while strangers hold all their places.
+    pub fn remember(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.strangers.remember(addresses);
     }
 
     /// Serves until stopped; then waits until every connection and session is gone (the caller sets a limit).

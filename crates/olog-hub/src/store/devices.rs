@@ -187,6 +187,17 @@ pub fn n_pending(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> {
     row.map_or(Ok(0), |row| row.count(0))
 }
 
+/// The addresses from which joined devices came last, at most `limit`, those of the newest sessions last.
+pub fn addresses(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<IpAddr>, StoreError> {
+    let rows = tx.query(
+        "SELECT peer FROM devices WHERE state = 'joined' AND peer IS NOT NULL ORDER BY heard_at DESC LIMIT $1",
+        values![i64::from(limit)],
+    )?;
+    let addresses: Result<Vec<Option<IpAddr>>, StoreError> =
+        rows.iter().rev().map(|row| Ok(row.text(0)?.parse().ok())).collect();
+    Ok(addresses?.into_iter().flatten().collect())
+}
+
 /// A device that waits has come again. Written at most once an hour: it asks every few minutes.
 pub fn still_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreError> {
     tx.execute(

@@ -1,11 +1,12 @@
 //! What a connection may cost before its device is known: a place, bytes, and time.
 //!
 //! Whoever reaches the port can open connections. [`Strangers`] counts those that are no session yet, in all and for each address, so
-//! that they can take neither all places nor the memory of the hub. [`Guarded`] is the byte stream: it fails when a stranger's
+//! that they can take neither all places nor the memory of the hub. Addresses from which a device came have places of their own, so that
+//! a device returns while strangers hold theirs. [`Guarded`] is the byte stream: it fails when a stranger's
 //! websocket sends more than a handshake needs, and when the other end reads nothing for a while. It knows nothing of HTTP.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, VecDeque},
     io,
     net::IpAddr,
     pin::Pin,
@@ -28,20 +29,48 @@ use crate::rules::address_limit::network_of;
 /// What a stranger's websocket may send: `auth` is less than 2.5 KiB, and pongs are small.
 const STRANGER_BYTES: u64 = 8 * 1024;
 const UNLIMITED: u64 = u64::MAX;
+/// Addresses of devices that are remembered; beyond it the one that was first is forgotten.
+pub const KNOWN_MAX: u32 = 20_000;
 
 /// The places of connections that are no session yet.
 #[derive(Debug)]
 pub(super) struct Strangers {
     places: Arc<Semaphore>,
+    /// For connections from addresses of devices, when strangers hold all others.
+    kept_back: Arc<Semaphore>,
     of_one: usize,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    addresses: Arc<Mutex<Addresses>>,
+}
+
+/// What is known of addresses.
+#[derive(Debug, Default)]
+struct Addresses {
+    /// How many strangers' places each has.
+    strangers: HashMap<IpAddr, usize>,
+    /// From these a device came; in the order of their first one.
+    known: HashSet<IpAddr>,
+    known_since: VecDeque<IpAddr>,
+}
+
+impl Addresses {
+    fn remember(&mut self, address: IpAddr) {
+        if !self.known.insert(address) {
+            return;
+        }
+        self.known_since.push_back(address);
+        if self.known_since.len() > KNOWN_MAX as usize
+            && let Some(first) = self.known_since.pop_front()
+        {
+            self.known.remove(&first);
+        }
+    }
 }
 
 /// A stranger's place; given back when it is dropped.
 #[derive(Debug)]
 struct StrangerPlace {
     address: IpAddr,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    addresses: Arc<Mutex<Addresses>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -54,33 +83,43 @@ pub(super) struct Trust {
 }
 
 impl Strangers {
+    /// `all` places for strangers, `of_one` of them for one address, and as many as `all` for addresses of devices.
     pub(super) fn new(all: usize, of_one: usize) -> Strangers {
-        Strangers { places: Arc::new(Semaphore::new(all)), of_one, by_address: Arc::default() }
+        let (places, kept_back) = (Arc::new(Semaphore::new(all)), Arc::new(Semaphore::new(all)));
+        Strangers { places, kept_back, of_one, addresses: Arc::default() }
+    }
+
+    /// Devices came from these addresses before the hub started.
+    pub(super) fn remember(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.into_iter().for_each(|address| known.remember(network_of(address)));
     }
 
     /// A place for a connection from this address; `None`: there is none. `is_proxy`: it speaks for many, so only all places count.
     pub(super) fn admit(&self, address: IpAddr, is_proxy: bool) -> Option<Arc<Trust>> {
-        let place = self.places.clone().try_acquire_owned().ok()?;
         let address = network_of(address);
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = by_address.entry(address).or_default();
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = addresses.known.contains(&address);
+        let place = self.places.clone().try_acquire_owned().ok();
+        let place = place.or_else(|| self.kept_back.clone().try_acquire_owned().ok().filter(|_| is_known))?;
+        let n = addresses.strangers.entry(address).or_default();
         if *n >= self.of_one && !is_proxy {
             return None;
         }
         *n += 1;
-        drop(by_address);
-        let place = StrangerPlace { address, by_address: self.by_address.clone(), _place: place };
+        drop(addresses);
+        let place = StrangerPlace { address, addresses: self.addresses.clone(), _place: place };
         Some(Arc::new(Trust { place: Mutex::new(Some(place)), may_read: AtomicU64::new(UNLIMITED) }))
     }
 }
 
 impl Drop for StrangerPlace {
     fn drop(&mut self) {
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = by_address.get_mut(&self.address) {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = addresses.strangers.get_mut(&self.address) {
             *n = n.saturating_sub(1);
             if *n == 0 {
-                by_address.remove(&self.address);
+                addresses.strangers.remove(&self.address);
             }
         }
     }
@@ -95,7 +134,10 @@ impl Trust {
     /// The device at the other end is known.
     pub(super) fn is_known(&self) {
         self.may_read.store(UNLIMITED, Ordering::Release);
-        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(place) = place {
+            place.addresses.lock().unwrap_or_else(PoisonError::into_inner).remember(place.address);
+        }
     }
 }
 
@@ -215,6 +257,29 @@ mod tests {
         one.is_known();
         drop(two);
         assert!(admit("203.0.113.9", false).is_some());
-        assert_eq!(strangers.by_address.lock().unwrap().len(), 2, "what is gone is not remembered");
+        assert_eq!(strangers.addresses.lock().unwrap().strangers.len(), 2, "what is gone is not remembered");
+    }
+
+    #[test]
+    fn a_device_returns_while_strangers_hold_all_their_places() {
+        let strangers = Strangers::new(2, 2);
+        let admit = |text: &str| strangers.admit(text.parse().unwrap(), false);
+        admit("198.51.100.7").unwrap().is_known();
+        strangers.remember(["2001:db8:0:1::1".parse().unwrap()]);
+        let _flood = ["203.0.113.9", "203.0.113.10"].map(|address| admit(address).unwrap());
+        assert!(admit("203.0.113.11").is_none());
+        let _same_network = admit("2001:db8:0:1::2").unwrap();
+        let _back = admit("198.51.100.7").unwrap();
+        assert!(admit("198.51.100.7").is_none(), "they have a bound, too");
+    }
+
+    #[test]
+    fn the_first_of_too_many_addresses_is_forgotten() {
+        let mut addresses = Addresses::default();
+        for n in 0..=KNOWN_MAX {
+            addresses.remember(IpAddr::V4(std::net::Ipv4Addr::from_bits(n)));
+        }
+        assert_eq!((addresses.known.len(), addresses.known_since.len()), (KNOWN_MAX as usize, KNOWN_MAX as usize));
+        assert!(!addresses.known.contains(&IpAddr::V4(std::net::Ipv4Addr::from_bits(0))));
     }
 }

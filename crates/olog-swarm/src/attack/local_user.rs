@@ -1,0 +1,291 @@
+//! Attacks of a user without rights on a machine with an agent. They need root, so that the agent can read what the user cannot.
+
+use std::{
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use futures_util::FutureExt as _;
+use olog_journeys::daemon::program;
+
+use crate::arena::Arena;
+use crate::{Attack, Verdict};
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "local/links",
+        what: "symbolic links, hard links, FIFOs and folders named as log files lead to a file of root",
+        run: |arena| links(arena).boxed_local(),
+    },
+    Attack {
+        name: "local/rename-race",
+        what: "a folder is swapped for a link to root's files while the agent reads it",
+        run: |arena| rename_race(arena).boxed_local(),
+    },
+    Attack {
+        name: "local/verbs",
+        what: "verbs of the agent's and the hub's socket that are not for everybody",
+        run: |arena| verbs(arena).boxed_local(),
+    },
+    Attack {
+        name: "local/lock",
+        what: "a run of the same task holds the lock that root's job wants",
+        run: |arena| lock(arena).boxed_local(),
+    },
+    Attack {
+        name: "local/runs",
+        what: "runs without end are reported through the agent's socket",
+        run: |arena| runs(arena).boxed_local(),
+    },
+    Attack {
+        name: "local/long-lines",
+        what: "files of one long line, again and again",
+        run: |arena| long_lines(arena).boxed_local(),
+    },
+    Attack { name: "local/many-files", what: "20,000 files at once", run: |arena| many_files(arena).boxed_local() },
+    Attack {
+        name: "local/others-incidents",
+        what: "a good run of a task of root, so that root's incident ends",
+        run: |arena| others_incidents(arena).boxed_local(),
+    },
+];
+
+/// The user without rights: nobody.
+const NOBODY: &str = "65534";
+/// What root's file holds; it may never leave the machine.
+const SECRET: &str = "the-text-of-a-file-that-only-root-reads";
+
+/// Runs something as the user without rights.
+fn as_nobody(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(program);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Why these attacks cannot be tried here.
+fn obstacle() -> Option<Verdict> {
+    let is_root = rustix::process::geteuid().is_root();
+    (!is_root).then(|| Verdict::NotTried("it needs root, so that there are two users".to_owned()))
+}
+
+/// A shell command of the user, in the agent's log dir.
+fn sh(arena: &Arena, line: &str) -> anyhow::Result<()> {
+    let out = as_nobody("sh").arg("-c").arg(line).current_dir(&arena.honest.log_dir).output()?;
+    // Some of what an attacker tries is refused by the kernel, and that is well.
+    _ = out.status;
+    Ok(())
+}
+
+/// A file that only root reads.
+fn secret_file(arena: &Arena) -> anyhow::Result<PathBuf> {
+    let folder = arena.world.folder().join("roots");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("secret.err");
+    std::fs::write(&file, format!("{SECRET}\n"))?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// Did root's text go anywhere?
+async fn has_leaked(arena: &Arena) -> anyhow::Result<()> {
+    arena.alert().await?;
+    ensure!(arena.world.n_pushes(SECRET) == 0, "the text of root's file was pushed");
+    let texts = arena.hub.events("text");
+    ensure!(!texts.iter().any(|body| body.to_string().contains(SECRET)), "the text of root's file is at the hub");
+    Ok(())
+}
+
+async fn links(arena: &Arena) -> anyhow::Result<Verdict> {
+    if let Some(untried) = obstacle() {
+        return Ok(untried);
+    }
+    let secret = secret_file(arena)?;
+    let (secret, dir) = (secret.display(), &arena.honest.log_dir);
+    sh(
+        arena,
+        &format!(
+            "ln -s {secret} soft.err; ln -s /etc/shadow shadow.err; mkfifo pipe.err; mkdir -p dir.err; ln -s {secret} dir.err/in.err"
+        ),
+    )?;
+    sh(arena, &format!("ln -s $(dirname {secret}) folder; mkdir sub; ln -s .. sub/up; ln {secret} tried.err"))?;
+    // The kernel forbids the user to make this link, by its default; where that default is off the user can.
+    let hard = dir.join("hard.err");
+    std::fs::hard_link(secret.to_string(), &hard)?;
+    arena.honest.wait("the note about the link", |status| status["notes"].to_string().contains("hard.err"));
+    has_leaked(arena).await?;
+    std::fs::remove_file(hard)?;
+    sh(arena, "rm -rf soft.err shadow.err pipe.err dir.err folder sub")?;
+    Ok(Verdict::Held("root's text went nowhere; the hard link is told".to_owned()))
+}
+
+async fn rename_race(arena: &Arena) -> anyhow::Result<Verdict> {
+    if let Some(untried) = obstacle() {
+        return Ok(untried);
+    }
+    let secret = secret_file(arena)?;
+    let folder = secret.parent().context("a folder")?;
+    let swap = format!(
+        "mkdir -p race other; end=$(( $(date +%s) + {} )); while [ $(date +%s) -lt $end ]; do \
+         i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i > race/secret.err; mv race other/real; ln -s {} race; rm race; mv other/real race; done; done",
+        arena.seconds.as_secs(),
+        folder.display()
+    );
+    let mut racing = as_nobody("sh").arg("-c").arg(swap).current_dir(&arena.honest.log_dir).spawn()?;
+    let mut looks = 0;
+    while racing.try_wait()?.is_none() {
+        has_leaked(arena).await?;
+        looks += 1;
+    }
+    has_leaked(arena).await?;
+    ensure!(secret.exists(), "root's file is gone");
+    sh(arena, "rm -rf race other")?;
+    Ok(Verdict::Held(format!("{} s of swaps, looked {looks} times: root's text went nowhere", arena.seconds.as_secs())))
+}
+
+async fn verbs(arena: &Arena) -> anyhow::Result<Verdict> {
+    if let Some(untried) = obstacle() {
+        return Ok(untried);
+    }
+    let hub: &[&[&str]] = &[
+        &["join-link"],
+        &["device", "list"],
+        &["incident", "list"],
+        &["device", "forget", "honest"],
+        &["channel", "list"],
+    ];
+    for verb in hub {
+        let mut command = as_nobody(program("olog-hub"));
+        let out = command.args(*verb).arg("--config").arg(arena.hub.daemon.config()).output()?;
+        ensure!(!out.status.success(), "nobody may `olog-hub {}`", verb.join(" "));
+    }
+    let said =
+        as_nobody(program("olog-agent")).args(["status", "--config"]).arg(arena.honest.daemon.config()).output()?;
+    ensure!(said.status.success(), "status is for everybody: {}", String::from_utf8_lossy(&said.stderr));
+    Ok(Verdict::Held(format!("{} verbs of the hub refused, status given", hub.len())))
+}
+
+/// `olog-agent exec` with these arguments, as root or as nobody.
+fn exec(arena: &Arena, is_root: bool, args: &[&str]) -> Command {
+    let mut command = if is_root { Command::new(program("olog-agent")) } else { as_nobody(program("olog-agent")) };
+    command.args(["exec", "--config"]).arg(arena.honest.daemon.config()).args(args).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+async fn lock(arena: &Arena) -> anyhow::Result<Verdict> {
+    if let Some(untried) = obstacle() {
+        return Ok(untried);
+    }
+    let mut holder = exec(arena, false, &["--task", "nightly", "--lock", "--", "sleep", "600"]).spawn()?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ran = arena.world.folder().join("ran");
+    let out =
+        exec(arena, true, &["--task", "nightly", "--lock", "--", "touch", &ran.display().to_string()]).output()?;
+    end(&mut holder)?;
+    ensure!(ran.exists(), "root's job did not run: {}", String::from_utf8_lossy(&out.stderr));
+    Ok(Verdict::Held("root's job ran".to_owned()))
+}
+
+fn end(child: &mut Child) -> anyhow::Result<()> {
+    child.kill()?;
+    child.wait()?;
+    Ok(())
+}
+
+async fn runs(arena: &Arena) -> anyhow::Result<Verdict> {
+    if let Some(untried) = obstacle() {
+        return Ok(untried);
+    }
+    let line = format!(
+        "end=$(( $(date +%s) + {} )); while [ $(date +%s) -lt $end ]; do for i in 1 2 3 4 5 6 7 8; do {} exec --config {} --task flood$i -- false & done; wait; done",
+        arena.seconds.as_secs(),
+        program("olog-agent").display(),
+        arena.honest.daemon.config().display()
+    );
+    let mut flood = as_nobody("sh").arg("-c").arg(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    // Idle connections that would take all places of the socket.
+    let socket = arena.honest.daemon.config().with_file_name("agent.sock");
+    let holes: Vec<_> = (0..64).filter_map(|_| std::os::unix::net::UnixStream::connect(&socket).ok()).collect();
+    let start = Instant::now();
+    let out =
+        exec(arena, true, &["--task", "raidcheck", "--", "sh", "-c", "echo RAID degraded >&2; exit 1"]).output()?;
+    ensure!(out.status.code() == Some(1), "root's run was changed: {:?}", out.status);
+    arena.world.push("honest/raidcheck").await;
+    let after = start.elapsed();
+    drop(holes);
+    flood.wait()?;
+    ensure!(after < Duration::from_secs(10), "root's failed run was told only after {} ms", after.as_millis());
+    Ok(Verdict::Held(format!("root's failed run was told after {} ms", after.as_millis())))
+}
+
+async fn long_lines(arena: &Arena) -> anyhow::Result<Verdict> {
+    let start = Instant::now();
+    let line = "1 ".repeat(64 * 1024);
+    let mut slowest = Duration::ZERO;
+    let mut n = 0;
+    while start.elapsed() < arena.seconds {
+        for i in 0..8 {
+            arena.honest.write(&format!("long{i}.err"), &format!("{n} {line}"));
+        }
+        n += 8;
+        slowest = slowest.max(arena.alert().await?);
+    }
+    Ok(Verdict::Held(format!(
+        "{n} files of 128 KiB; an honest error was told after at most {} ms",
+        slowest.as_millis()
+    )))
+}
+
+async fn many_files(arena: &Arena) -> anyhow::Result<Verdict> {
+    let dir = arena.honest.log_dir.join("many");
+    std::fs::create_dir_all(&dir)?;
+    let write = tokio::task::spawn_blocking(move || write_files(&dir));
+    let mut slowest = Duration::ZERO;
+    while !write.is_finished() {
+        slowest = slowest.max(arena.alert().await?);
+    }
+    write.await??;
+    for _ in 0..5 {
+        slowest = slowest.max(arena.alert().await?);
+    }
+    Ok(Verdict::Held(format!("an honest error was told after at most {} ms", slowest.as_millis())))
+}
+
+fn write_files(dir: &Path) -> anyhow::Result<()> {
+    for n in 0..20_000 {
+        std::fs::write(dir.join(format!("f{n}.err")), "one of many\n")?;
+    }
+    Ok(())
+}
+
+async fn others_incidents(arena: &Arena) -> anyhow::Result<Verdict> {
+    if let Some(untried) = obstacle() {
+        return Ok(untried);
+    }
+    exec(arena, true, &["--task", "payroll", "--", "sh", "-c", "echo no money >&2; exit 1"]).output()?;
+    arena.world.push("ERR honest/payroll").await;
+    exec(arena, false, &["--task", "payroll", "--", "true"]).output()?;
+    has_ended_silently(arena, "payroll").await?;
+    // A link of the attacker to an error of root changes nothing either.
+    symlink("/dev/null", arena.honest.log_dir.join("payroll.log"))?;
+    Ok(Verdict::Held("root's incident did not end without a word about who said so".to_owned()))
+}
+
+/// Waits until the hub has all, and asks whether the incident of root ended as if root had said so.
+async fn has_ended_silently(arena: &Arena, task: &str) -> anyhow::Result<()> {
+    arena.honest.wait_sent();
+    arena.alert().await?;
+    let told = arena.world.phone.pushes();
+    let over = format!("OVER honest/{task}");
+    let end = told.iter().find(|push| push.summary.contains(&over) || push.text().contains(&over));
+    let names_the_user = |text: &str| text.contains("nobody") || text.contains(NOBODY);
+    ensure!(
+        end.is_none_or(|push| names_the_user(&push.text())),
+        "root's incident ended by another user's word, and nobody is told"
+    );
+    Ok(())
+}
