@@ -1,9 +1,10 @@
 //! `cargo xtask …`: the project's own commands. A fresh clone needs only cargo to run them.
 //!
-//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@deb`] makes the packages,
+//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@attack`] attacks a running hub and agent, [`mod@deb`] makes the packages,
 //! [`mod@tarball`] the static programs ([`cross`] builds for other machines), [`mod@book`] the book's pages, [`tidy`] checks the house rules. They start programs and read files. Nothing here depends on Olog's own crates, so that the rules run while a daemon
 //! does not compile.
 
+mod attack;
 mod bench;
 mod book;
 mod cross;
@@ -33,6 +34,8 @@ enum Verb {
     Test(test::TestArgs),
     /// Measure, and write docs/performance.md
     Bench(bench::BenchArgs),
+    /// Attack a running hub and a running agent, and say which defence held
+    Attack(attack::AttackArgs),
     /// Make the packages for Debian
     Deb(deb::DebArgs),
     /// Build the book's pages with mdBook, into target/book
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::demo(&args),
         Verb::Test(args) => test::test(&args),
         Verb::Bench(args) => bench::bench(&args),
+        Verb::Attack(args) => attack::attack(&args),
         Verb::Deb(args) => deb::deb(&args),
         Verb::Book => book::book(),
         Verb::Tarball(args) => tarball::tarball(&args),

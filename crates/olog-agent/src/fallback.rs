@@ -85,6 +85,8 @@ impl<C: RandomSource> Fallback<C> {
         let send_log = SendLog::new(self.pause);
         let mut lost_at = None;
         loop {
+            // A turn that was interrupted by the return of the hub left it at work.
+            self.worker.idle();
             let live = self.live.borrow_and_update().clone();
             let when = self.by_chance(live.push.after)?;
             let mut link = self.link.clone();
@@ -147,6 +149,7 @@ impl<C: RandomSource> Fallback<C> {
                 Some(told) => break told,
                 None => sleep(duty.retry_after()).await,
             }
+            self.worker.beat();
         };
         let mut queues: Vec<ReceiverQueue<'_>> =
             live.push.channels.iter().flat_map(|c| ReceiverQueue::of(c, send_log)).collect();
@@ -162,9 +165,11 @@ impl<C: RandomSource> Fallback<C> {
         let owed: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
         // A receiver that is not in the configuration any more stays on record until this can be written.
         duty.round(told.keep(&owed, &self.spool), self.clock.now())?;
+        self.worker.idle();
         sleep(after).await;
         let mut pending = PendingAcks::default();
         while !queues.is_empty() {
+            self.worker.beat();
             for queue in &mut queues {
                 // Not in a moment without the hub: it may be gone again.
                 connected(&mut link).await;
@@ -179,6 +184,7 @@ impl<C: RandomSource> Fallback<C> {
             self.worker.idle();
             sleep_until(due.map_or_else(Instant::now, |due| due.max(Instant::now() + LOOK_EVERY))).await;
         }
+        self.worker.idle();
         std::future::pending().await
     }
 

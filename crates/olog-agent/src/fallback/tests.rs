@@ -1,6 +1,9 @@
 //! A hub that is away, and a push service on the loopback that takes one push after the other.
 
-use olog_daemon::config::ConfigFiles;
+use olog_daemon::{
+    config::ConfigFiles,
+    workers::{WorkerState, Workers},
+};
 use olog_proto::{Event, EventContent, Excerpt, File, FingerprintText, Growth, LogKind, event::Id128};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -33,6 +36,7 @@ struct Away {
     pushes: mpsc::Receiver<serde_json::Value>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    workers: Workers,
     _live: watch::Sender<Arc<ReloadableConfig>>,
 }
 
@@ -58,6 +62,7 @@ impl Away {
         let (link, seen) = watch::channel(ConnectionStatus { connected, ..ConnectionStatus::default() });
         let (live_sender, live) = watch::channel(live);
         let stop = CancellationToken::new();
+        let workers = Workers::default();
         let fallback = Fallback {
             spool: spool.clone(),
             link: seen,
@@ -65,15 +70,25 @@ impl Away {
             clock: Clock::system(),
             chance: Zeros,
             pause: Duration::from_millis(10),
-            worker: Worker::default(),
+            worker: workers.register("own push", LIMIT),
         };
         let until = stop.clone();
         tasks.spawn(async move { fallback.run(until).await.unwrap() });
-        Away { folder, spool, link, pushes, stop, tasks, _live: live_sender }
+        Away { folder, spool, link, pushes, stop, tasks, workers, _live: live_sender }
     }
 
     async fn push(&mut self) -> serde_json::Value {
         timeout(LIMIT, self.pushes.recv()).await.expect("no push came").unwrap()
+    }
+
+    /// It waits to be woken: a worker that is not idle and makes no step is taken for stuck, and systemd ends the agent.
+    async fn until_idle(&self) {
+        let looking = async {
+            while self.workers.statuses(Instant::now()).iter().any(|worker| worker.state != WorkerState::Idle) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LIMIT, looking).await.expect("it is idle");
     }
 
     async fn until_met(&self) {
@@ -189,6 +204,20 @@ async fn while_the_hub_is_there_the_device_is_silent() {
     assert!(away.spool.after(0, 1, usize::MAX).unwrap()[0].pushed.is_none());
     away.link.send_modify(|link| link.connected = false);
     assert!(away.push().await.to_string().contains("down"));
+}
+
+#[tokio::test]
+async fn who_has_nothing_to_push_is_idle_whether_the_hub_is_there_or_not() {
+    let mut away = Away::start(1000, true, |spool| put(spool, "nginx", LogKind::Err, "down")).await;
+    away.until_met().await;
+    away.until_idle().await;
+    away.link.send_modify(|link| link.connected = false);
+    away.push().await;
+    away.until_idle().await;
+    away.link.send_modify(|link| link.connected = true);
+    away.push().await;
+    away.until_told(false).await;
+    away.until_idle().await;
 }
 
 #[tokio::test]
