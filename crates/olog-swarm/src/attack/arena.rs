@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{Args, Attack, Verdict};
+use crate::{Attack, AttackOptions, Verdict};
 
 /// Within this an honest error has to be told, whatever happens beside it.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
@@ -51,7 +51,7 @@ pub(crate) type Address = Ipv4Addr;
 
 impl Arena {
     /// Starts the hub and the honest agent.
-    pub(crate) async fn open(args: &Args) -> Arena {
+    pub(crate) async fn open(args: &AttackOptions) -> Arena {
         let world = World::new().await;
         world.phone.without_rate();
         // Local users have to reach the agent's log dir and socket.

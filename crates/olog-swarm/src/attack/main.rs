@@ -30,7 +30,7 @@ use crate::arena::Arena;
 
 /// What to attack, and how hard.
 #[derive(Debug, Parser)]
-pub(crate) struct Args {
+pub(crate) struct AttackOptions {
     /// Only the attacks whose name contains one of these
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -65,7 +65,7 @@ pub(crate) struct Attack {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = AttackOptions::parse();
     _ = rustls::crypto::ring::default_provider().install_default();
     let wanted = |attack: &Attack| args.only.is_empty() || args.only.iter().any(|only| attack.name.contains(only));
     let lists = [strangers::ATTACKS, web::ATTACKS, device::ATTACKS, local_user::ATTACKS, hostile_hub::ATTACKS];
