@@ -125,6 +125,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
     let (reload, reload_asked) = mpsc::channel(4);
     let (look, look_asked) = mpsc::channel(16);
     let runs = runs::Reader::new(state_dir, spool.clone(), bell.clone(), live.clone(), clock.clone());
+    let shares = runs.shares.clone();
     let uplink = Uplink {
         road: Dialer::new(clock.clone(), newest(&spool)),
         chance: SystemRandom,
@@ -149,6 +150,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         reload,
         clock: clock.clone(),
         workers: health.clone(),
+        shares,
     };
     let fallback = Fallback {
         spool: spool.clone(),

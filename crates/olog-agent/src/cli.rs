@@ -201,7 +201,14 @@ pub fn main() -> ExitCode {
         }
         Verb::Check => check(&source, &config),
         Verb::Import(import) => import.answer(&source, &config),
-        Verb::Join { link } => runtime.block_on(join_verb(link, &config)),
+        Verb::Join { link } => {
+            // Before anything runs beside this thread: what is done in `state_dir` is done as its owner.
+            let state_dir = &config.fixed.state_dir;
+            match identity::make_state_dir(state_dir).and_then(|()| identity::become_owner(state_dir)) {
+                Ok(()) => runtime.block_on(join_verb(link, &config)),
+                Err(error) => failed(&error),
+            }
+        }
         Verb::Status { json } => runtime.block_on(status(&config, json)),
         Verb::Scan { dry_run: _, folders } => scan(&config, folders),
         Verb::UnitFailed { unit, again: _ } => runtime.block_on(unit_failed(unit, &config)),

@@ -1,8 +1,9 @@
 //! The device's identity, in `state_dir`: its key (`device.key`), and the hub that it belongs to (`hub.json`).
 //!
 //! Both files are readable by their owner only, and belong to the owner of the folder, because `join` may run as root while the
-//! daemon runs as its own user. They are written under another name and moved into place, so a crash leaves the old file or the
-//! new one. [`stage_hub`] writes without moving yet: a folder that cannot be written to is found before a join link is used up.
+//! daemon runs as its own user. So root becomes that user before it touches the folder ([`become_owner`]): whatever the daemon's user
+//! has put there, links included, leads no further than that user may go. The files are written by descriptor, under another name that
+//! must be free, and moved into place, so a crash leaves the old file or the new one. [`stage_hub`] writes without moving yet: a folder that cannot be written to is found before a join link is used up.
 //!
 //! The key is made once and never replaced; of two processes that make it at the same time, both use the first one's.
 
@@ -16,6 +17,10 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use olog_daemon::socket::owner_of;
 use olog_proto::{PublicKey, SecretKey, identity::KeyPrint};
+use rustix::{
+    fs::{Gid, Mode, OFlags, Uid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
 use serde::{Deserialize, Serialize};
 
 /// Where the hub is, and by what it is known.
@@ -166,13 +171,21 @@ fn user_ids(users: &str, name: &str) -> Option<(u32, u32)> {
     })
 }
 
-/// What root makes in a folder belongs to the folder's owner, under whom the daemon runs.
-pub fn give_to_owner(path: &Path) -> io::Result<()> {
-    if rustix::process::geteuid().is_root() {
-        let (uid, gid) = owner_of(path.parent().unwrap_or(Path::new(".")))?;
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
-    }
-    Ok(())
+/// Root becomes the owner of the `state_dir`, under whom the daemon runs; for good, with the owner's main group only. Without effect for
+/// others. Changes the calling thread and those that it starts later: to be called before there are others.
+pub fn become_owner(state_dir: &Path) -> Result<(), IdentityError> {
+    let change = || -> io::Result<()> {
+        let (uid, gid) = owner_of(state_dir)?;
+        if !rustix::process::geteuid().is_root() || uid == 0 {
+            return Ok(());
+        }
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        set_thread_groups(&[])?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)?;
+        Ok(())
+    };
+    change().map_err(|source| io_error(state_dir, "root cannot become its owner", source))
 }
 
 fn io_error(path: &Path, what: &'static str, source: io::Error) -> IdentityError {
@@ -186,11 +199,18 @@ fn read(path: &Path) -> Result<Option<String>, IdentityError> {
     // Both files are short; whatever else was put there is not read into memory.
     const LONGEST: u64 = 16 * 1024;
     let mut text = String::new();
-    match fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map(fs::File::from).map_err(io::Error::from);
+    match file.and_then(|file| regular(file)?.take(LONGEST).read_to_string(&mut text)) {
         Ok(_) => Ok(Some(text)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error(path, "cannot be read", source)),
     }
+}
+
+/// A link or a FIFO is not what was written here.
+fn regular(file: fs::File) -> io::Result<fs::File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 /// A file that is written beside its place, as the folder's owner; it goes again unless it is moved there.
@@ -204,10 +224,17 @@ impl Staged {
     fn write(path: &Path, text: &str) -> io::Result<Staged> {
         let beside = path.with_extension(format!("new-{}", std::process::id()));
         let staged = Staged { path: path.to_owned(), beside };
-        let open = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged.beside);
-        let mut file = open?;
+        // What an earlier process with this number has left is removed, a link itself and not what it leads to; what is written is a new file.
+        match fs::remove_file(&staged.beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged.beside)?;
         file.write_all(text.as_bytes())?;
-        give_to_owner(&staged.beside)?;
+        if rustix::process::geteuid().is_root() {
+            let (uid, gid) = owner_of(path.parent().unwrap_or(Path::new(".")))?;
+            std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+        }
         file.sync_all()?;
         Ok(staged)
     }
@@ -258,6 +285,62 @@ mod tests {
         let error = device_key(folder.path(), &mut SystemRandom).unwrap_err().to_string();
         assert!(error.contains("device.key: is damaged") && error.contains("join again"), "{error}");
         assert_eq!(fs::read_to_string(key_path(folder.path())).unwrap(), "short");
+    }
+
+    #[test]
+    fn what_root_stores_never_goes_through_a_link_that_lies_in_its_place() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let victim = outside.path().join("shadow");
+        fs::write(&victim, "root's").unwrap();
+        let made = outside.path().join("made");
+        let beside = |file: &str| folder.path().join(format!("{file}.new-{}", std::process::id()));
+        std::os::unix::fs::symlink(&victim, beside("hub")).unwrap();
+        std::os::unix::fs::symlink(&made, beside("device")).unwrap();
+        device_key(folder.path(), &mut SystemRandom).unwrap();
+        let joined = Hub { base: "https://h/olog".into(), key: PublicKey([7; 32]), tls: None };
+        set_hub(folder.path(), &joined).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "root's");
+        assert!(!made.exists(), "nothing is made elsewhere");
+        assert_eq!(hub(folder.path()).unwrap(), Some(joined));
+        for file in [key_path(folder.path()), hub_path(folder.path())] {
+            assert!(fs::symlink_metadata(&file).unwrap().is_file());
+            fs::remove_file(&file).unwrap();
+            std::os::unix::fs::symlink(&victim, &file).unwrap();
+        }
+        assert!(
+            hub(folder.path()).is_err() && device_key(folder.path(), &mut SystemRandom).is_err(),
+            "nor is one read"
+        );
+    }
+
+    #[test]
+    fn root_becomes_the_owner_of_the_state_dir_and_reaches_no_more_than_that_user() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not root: nothing to become");
+            return;
+        }
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let victim = outside.path().join("shadow");
+        fs::write(&victim, "root's").unwrap();
+        let state_dir = folder.path().join("state");
+        fs::create_dir(&state_dir).unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(&state_dir, Some(64001), Some(64001)).unwrap();
+        std::os::unix::fs::symlink(&victim, state_dir.join("spool.db")).unwrap();
+        // The user of a thread, not of the process: the other tests stay root.
+        let (state, secret) = (state_dir.clone(), victim.clone());
+        let thread = std::thread::spawn(move || {
+            become_owner(&state).unwrap();
+            assert!(fs::read(&secret).is_err(), "no right of root is left");
+            device_key(&state, &mut SystemRandom).unwrap();
+            crate::spool::Spool::open(&crate::spool::spool_path(&state), olog_proto::event::Id128([1; 16])).is_err()
+        });
+        assert!(thread.join().unwrap(), "a link in the place of the spool is not followed");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "root's");
+        assert_eq!(owner_of(&state_dir).unwrap().0, 64001);
+        let key = fs::metadata(key_path(&state_dir)).unwrap();
+        assert_eq!(std::os::linux::fs::MetadataExt::st_uid(&key), 64001, "the daemon can read it");
     }
 
     #[test]

@@ -153,12 +153,6 @@ fn spool(state_dir: &Path, chance: &mut dyn RandomSource) -> Result<Option<Spool
         Err(SpoolError::Busy { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    for suffix in ["", "-wal", "-shm"] {
-        let path = path.with_extension(format!("db{suffix}"));
-        if path.exists() {
-            identity::give_to_owner(&path)?;
-        }
-    }
     Ok(opened)
 }
 

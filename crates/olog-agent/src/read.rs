@@ -2,8 +2,9 @@
 //!
 //! A log dir is writable by others, and the agent may read more than they may. So nothing is opened by following a link: each
 //! path is resolved beneath its log dir without symbolic links (openat2(2); component by component on older kernels), opened without
-//! blocking, and must be a regular file both before it is opened for reading (a FIFO's writer would notice) and after. No descriptor
-//! is kept: an open one would keep a file system from being unmounted.
+//! blocking, and must be a regular file both before it is opened for reading (a FIFO's writer would notice) and after. A hard link of
+//! another user's file in a folder into which others may write is not read. No descriptor is kept: an open one would keep a file system
+//! from being unmounted.
 //!
 //! | size, inode, bytes | what is new |
 //! |---|---|
@@ -35,6 +36,11 @@ const BEFORE: u64 = 16 * 1024;
 /// Bytes at each end of what was read that are compared, to tell an appended file from another.
 const END: usize = 256;
 
+/// A tick of the kernel's clock is not longer.
+const TICK: std::time::Duration = std::time::Duration::from_millis(10);
+/// So often a file is looked at whose names change all the time.
+const TICK_LOOKS: u32 = 4;
+
 /// A file that cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -44,6 +50,12 @@ pub enum ReadError {
     /// A link, FIFO, socket, device or folder.
     #[error("it is not a regular file")]
     NotAFile,
+    /// A hard link by which somebody may have given the agent a file of another user.
+    #[error(
+        "it has more than one name (hard link) and belongs to root or to another user than its folder, into which others may write: \
+         somebody may have linked a file there that only the agent can read"
+    )]
+    ForeignLink,
     /// Refused by the system.
     #[error("cannot be read")]
     Io(#[source] io::Error),
@@ -89,6 +101,8 @@ pub struct Stat {
     pub born: Option<i64>,
     /// How many names it has.
     pub links: u32,
+    /// Whose it is.
+    pub uid: u32,
 }
 
 impl Stat {
@@ -168,9 +182,7 @@ pub fn stat(place: LogPath<'_>) -> Result<Stat, ReadError> {
 /// Reads what is new. `closed`: its writer is done with it, so an unfinished last line is a line.
 pub fn read(place: LogPath<'_>, memory: Option<&FileState>, closed: bool) -> Result<ReadResult, ReadError> {
     stat(place)?;
-    let fd = open(place, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
-    let stat = stat_of(&fd)?;
-    let file = std::fs::File::from(fd);
+    let (file, stat) = open_file(place)?;
     let (change, from) = match memory {
         None => (Growth::Created, 0),
         Some(memory) if memory.history => (Growth::Created, 0),
@@ -206,17 +218,85 @@ pub fn read(place: LogPath<'_>, memory: Option<&FileState>, closed: bool) -> Res
 
 /// Is this the file that `memory` speaks of, with at least what was read of it? For a file found under another name.
 pub fn holds(place: LogPath<'_>, memory: &FileState) -> Result<Option<Stat>, ReadError> {
-    let stat = stat(place)?;
-    if stat.size < memory.offset {
+    if stat(place)?.size < memory.offset {
         return Ok(None);
     }
-    let file = std::fs::File::from(open(place, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?);
+    let (file, stat) = open_file(place)?;
     let hashes = ends(&file, memory.offset)?;
     let held = match (memory.head, memory.tail) {
         (Some(head), Some(tail)) => hashes == (head, tail),
         _ => stat.inode == memory.inode,
     };
     Ok(held.then_some(stat))
+}
+
+/// Opens a file for reading. What counts is what was opened, not what the path was before or is now.
+fn open_file(place: LogPath<'_>) -> Result<(std::fs::File, Stat), ReadError> {
+    let fd = open(place, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
+    let stat = stat_of(&fd)?;
+    refuse_foreign_link(place, &fd, stat)?;
+    Ok((std::fs::File::from(fd), stat))
+}
+
+/// Whoever may write into a folder could link a file into it that only the agent may read (fs.protected_hardlinks = 0). A file of root is
+/// foreign in every folder into which others may write.
+///
+/// The link may be removed before its names are counted, and made again before its name is looked up. So the count must be one before and
+/// after the look-up, and the inode unchanged in between: each link(2) and unlink(2) sets its ctime. The kernel's clock for that moves in ticks,
+/// so what changed in this very tick is looked at again, unless it was written to, which sets the mtime too.
+fn refuse_foreign_link(place: LogPath<'_>, fd: &OwnedFd, stat: Stat) -> Result<(), ReadError> {
+    let parent = place.path.parent().unwrap_or(Path::new(""));
+    let folder = rustix::fs::fstat(open_folder(LogPath { path: parent, ..place })?)?;
+    if folder.st_mode & 0o022 == 0 || (stat.uid == folder.st_uid && stat.uid != 0) {
+        return Ok(());
+    }
+    for _ in 0..TICK_LOOKS {
+        let tick = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        let tick = nanoseconds(tick.tv_sec, tick.tv_nsec);
+        let before = LinkCount::of(fd)?;
+        let named = self::stat(place)?;
+        let after = LinkCount::of(fd)?;
+        if (named.device, named.inode) != (stat.device, stat.inode) {
+            return Err(ReadError::Gone);
+        }
+        if before.links > 1 || after.links > 1 {
+            return Err(ReadError::ForeignLink);
+        }
+        let was_written = before.changed == before.written && after.changed == after.written;
+        if was_written || (before == after && before.is_before(tick)) {
+            return Ok(());
+        }
+        std::thread::sleep(TICK);
+    }
+    Err(ReadError::Gone)
+}
+
+/// How many names an open file has, and when that last changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LinkCount {
+    links: u64,
+    /// Its ctime, in nanoseconds.
+    changed: i64,
+    /// Its mtime, in nanoseconds.
+    written: i64,
+}
+
+impl LinkCount {
+    fn of(fd: &OwnedFd) -> Result<LinkCount, ReadError> {
+        let found = rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, WANTED)?;
+        let time = |time: rustix::fs::StatxTimestamp| nanoseconds(time.tv_sec, time.tv_nsec.into());
+        let (changed, written) = (time(found.stx_ctime), time(found.stx_mtime));
+        Ok(LinkCount { links: found.stx_nlink.into(), changed, written })
+    }
+
+    /// In an earlier tick? The clock of a file server may be ahead.
+    fn is_before(self, tick: i64) -> bool {
+        self.changed < tick || self.changed > tick.saturating_add(1_000_000_000)
+    }
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 /// Opens a folder for listing it.
@@ -298,6 +378,7 @@ fn regular(found: &rustix::fs::Statx) -> Option<Stat> {
         mtime: time(found.stx_mtime),
         born: has_birth.then(|| time(found.stx_btime)),
         links: found.stx_nlink,
+        uid: found.stx_uid,
     })
 }
 
@@ -402,3 +483,6 @@ pub fn siblings(place: LogPath<'_>, wanted: impl Fn(&[u8], u64) -> bool) -> Resu
 pub fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

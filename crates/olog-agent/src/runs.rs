@@ -18,15 +18,12 @@
 //! restart of the machine must not hide that a run was interrupted.
 
 mod reader;
+mod shares;
 
 use std::{
     fs::{DirBuilder, File},
     io::{self, Write as _},
-    os::{
-        fd::OwnedFd,
-        linux::fs::MetadataExt as _,
-        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
-    },
+    os::{fd::OwnedFd, linux::fs::MetadataExt as _, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
 };
 
@@ -40,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use reader::{Look, Reader, RunningRun, RunsError, run};
 pub(crate) use reader::{is_bounded, log};
+pub use shares::{NoShare, Shares};
 
 /// Where every user of the machine may report a run, if the agent's `state_dir` is the default one. Sticky, owned by the agent.
 pub const SHARED: &str = "/var/lib/olog-exec";
@@ -79,11 +77,14 @@ fn make_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) => return Err(error),
     }
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
-    }
+    // By descriptor: the owner of the `state_dir` could put a link in its place, and root would change what that leads to.
+    let folder = open_folder(path)?;
     // The umask must not take anybody's right to report.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode))?;
+    if rustix::process::geteuid().is_root() {
+        rustix::fs::fchown(&folder, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    }
+    Ok(())
 }
 
 /// The first line: what was started, and when.
@@ -242,7 +243,7 @@ impl EndedFile {
 }
 
 fn open_folder(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 

@@ -4,8 +4,13 @@
 //! `POST /runs` means "read the run files now" and carries nothing. `POST /run` carries a run, for reporters that cannot write a run file; it
 //! is in the spool, synced, before the answer is sent. This module knows HTTP and the peer's user; the work is done by the
 //! spool, the files and the wiring.
+//!
+//! Every user may connect, so none may keep the others out: [`places`] bounds the connections of each, [`Shares`] what each puts
+//! into the spool. A connection carries one request: its header must be there after 2 s, its body after 5 s more.
 
-use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+mod places;
+
+use std::{collections::HashMap, convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -13,7 +18,7 @@ use hyper::{
     body::{Bytes as Body, Incoming},
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use olog_daemon::{
     clock::Clock,
     socket::Peer,
@@ -29,19 +34,27 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::places::{Guest, SocketPlaces, Turn};
 use crate::{
     boot,
     config::ReloadableConfig,
     files::Files,
-    runs::{self, Look, Reported, RunningRun},
+    runs::{self, Look, NoShare, Reported, RunningRun, Shares},
     spool::{Batch, Spool},
     uplink::{ConnectionStatus, Setup},
 };
 
-/// Requests that are answered at the same time; more wait.
-const CONNECTIONS_MAX: usize = 16;
+/// Whoever gets no place for so long is left.
+const PLACE_AFTER: Duration = Duration::from_secs(10);
 /// Whoever connects and says nothing is left after this.
+const HEADER_AFTER: Duration = Duration::from_secs(2);
+/// The rest of a request has come by then.
+const BODY_AFTER: Duration = Duration::from_secs(5);
+/// A connection is over after this, also if its answer is not read.
 const CONNECTION_AFTER: Duration = Duration::from_secs(60);
+/// Whoever has too many connections is told so; nothing is read.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 37\r\nconnection: close\r\n\r\ntoo many connections of this user now";
 /// A reported run carries an excerpt and up to 20 fingerprints.
 const REQUEST_MAX: usize = 64 * 1024;
 
@@ -132,6 +145,8 @@ pub struct SocketContext {
     pub clock: Clock,
     /// How each worker is.
     pub workers: Workers,
+    /// What each user may put into the spool.
+    pub shares: Shares,
 }
 
 /// Why the socket cannot be.
@@ -153,18 +168,36 @@ pub async fn run(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let duty = worker.duty("accept");
-    let mut connections = JoinSet::new();
+    let (mut connections, mut guests, mut places) = (JoinSet::new(), HashMap::new(), SocketPlaces::new());
     loop {
-        let may_accept = connections.len() < CONNECTIONS_MAX;
         worker.idle();
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept(), if may_accept => accepted,
+            Some(ended) = connections.join_next_with_id() => {
+                if let Some(guest) = guests.remove(&ended.map_or_else(|e| e.id(), |(id, ())| id)) {
+                    places.closed(guest);
+                }
+                continue;
+            }
+            accepted = listener.accept() => accepted,
         };
         match duty.round(accepted, context.clock.now())? {
             Some((stream, _)) => {
-                connections.spawn(timeout(CONNECTION_AFTER, serve(stream, context.clone())));
+                let peer = match Peer::of(&stream) {
+                    Ok(peer) => peer,
+                    Err(error) => {
+                        tracing::debug!(%error, "somebody on the socket left at once");
+                        continue;
+                    }
+                };
+                let guest = if peer.is_admin { Guest::Admin } else { Guest::User(peer.uid) };
+                match places.open(guest) {
+                    Some(turn) => {
+                        let id = connections.spawn(serve(stream, peer, turn, context.clone())).id();
+                        guests.insert(id, guest);
+                    }
+                    None => refuse(&stream, peer),
+                }
             }
             // Too many open files, most likely: some must be closed first.
             None => tokio::select! {
@@ -175,17 +208,22 @@ pub async fn run(
     }
 }
 
-async fn serve(stream: UnixStream, context: SocketContext) {
-    let peer = match Peer::of(&stream) {
-        Ok(peer) => peer,
-        Err(error) => {
-            tracing::debug!(%error, "somebody on the socket left at once");
-            return;
-        }
+fn refuse(stream: &UnixStream, peer: Peer) {
+    let written = stream.try_write(TOO_MANY);
+    tracing::debug!(uid = peer.uid, is_told = written.is_ok(), "too many connections of a user");
+}
+
+async fn serve(stream: UnixStream, peer: Peer, turn: Turn, context: SocketContext) {
+    let Ok(Some(_served)) = timeout(PLACE_AFTER, turn.wait()).await else {
+        return refuse(&stream, peer);
     };
     let answer = service_fn(|request| async { Ok::<_, Infallible>(context.answer(request, peer).await) });
-    if let Err(error) = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await
-    {
+    let conversation = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_AFTER)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), answer);
+    if let Ok(Err(error)) = timeout(CONNECTION_AFTER, conversation).await {
         tracing::debug!(%error, "a request on the socket broke off");
     }
 }
@@ -208,9 +246,12 @@ impl SocketContext {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/status") => reply(StatusCode::OK, &self.status()),
             (&Method::POST, "/run") => {
-                let body = Limited::new(request.into_body(), REQUEST_MAX).collect().await;
+                let body = timeout(BODY_AFTER, Limited::new(request.into_body(), REQUEST_MAX).collect()).await;
+                let Ok(body) = body else {
+                    return refusal(StatusCode::REQUEST_TIMEOUT, "the run did not come within 5 s");
+                };
                 match body.map(|body| serde_json::from_slice::<Run>(&body.to_bytes())) {
-                    Ok(Ok(run)) => self.record(run),
+                    Ok(Ok(run)) => self.record(run, peer),
                     Ok(Err(e)) => refusal(StatusCode::BAD_REQUEST, &format!("not a run: {e}")),
                     Err(e) => refusal(StatusCode::PAYLOAD_TOO_LARGE, &e.to_string()),
                 }
@@ -264,10 +305,18 @@ impl SocketContext {
         reply(StatusCode::OK, &serde_json::json!({}))
     }
 
-    fn record(&self, run: Run) -> Reply {
+    fn record(&self, run: Run, peer: Peer) -> Reply {
         let live = self.live.borrow().clone();
-        if self.spool.held().bytes >= live.files.spool_max {
+        let spool_max = live.files.spool_max;
+        if self.spool.held().bytes >= spool_max {
             return refusal(StatusCode::INSUFFICIENT_STORAGE, "the spool is full (spool_max)");
+        }
+        if let Err(no) = self.share(peer, spool_max) {
+            let status = match no {
+                NoShare::Rate => StatusCode::TOO_MANY_REQUESTS,
+                NoShare::Own | NoShare::All => StatusCode::INSUFFICIENT_STORAGE,
+            };
+            return refusal(status, &no.to_string());
         }
         let what = match run {
             Run::Started { task, run } => EventContent::RunStarted { task, run },
@@ -281,12 +330,24 @@ impl SocketContext {
         batch.emit(stamp, what, None);
         match self.spool.put(&batch) {
             Ok(n) => {
+                if !peer.is_admin {
+                    self.shares.put(peer.uid, n, batch.size(), spool_max);
+                }
                 runs::log(&batch, n);
                 self.bell.notify_one();
                 reply(StatusCode::OK, &serde_json::json!({ "n": n }))
             }
             Err(error) => refusal(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
         }
+    }
+
+    /// May this user put one more run into the spool?
+    fn share(&self, peer: Peer, spool_max: u64) -> Result<(), NoShare> {
+        if peer.is_admin {
+            return Ok(());
+        }
+        self.shares.take_request(peer.uid, Instant::now())?;
+        self.shares.room(peer.uid, self.spool.acked(), spool_max)
     }
 
     async fn ask_reload(&self) -> Reply {

@@ -196,6 +196,11 @@ impl Batch {
         self.events.iter().map(|(_, what, _)| what)
     }
 
+    /// Bytes of its events, as they are stored.
+    pub fn size(&self) -> u64 {
+        self.events.iter().filter_map(|(stamp, what, _)| encode(*stamp, what).ok()).map(|body| body.len() as u64).sum()
+    }
+
     /// Does it hold an event?
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()

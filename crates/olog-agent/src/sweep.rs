@@ -202,12 +202,12 @@ fn delete(spool: &Spool, folder: LogPath<'_>, key: &FileKey) -> Result<Result<bo
         Err(ReadError::Gone | ReadError::NotAFile) => return Ok(Ok(false)),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let path = folder.path.join(as_path(&key.name));
-    match read::stat(LogPath { log_dir: folder.log_dir, path: &path }) {
-        Ok(stat) if stat.is(&memory) => {}
+    // By the descriptor of the folder that was resolved without links: no path is walked a second time, neither to look nor to delete.
+    let Ok(name) = std::ffi::CString::new(key.name.as_slice()) else { return Ok(Ok(false)) };
+    match read::stat_in(&opened, &name) {
+        Ok(Some(stat)) if stat.is(&memory) => {}
         _ => return Ok(Ok(false)),
     }
-    // Relative to the folder that was resolved without links: no path is walked a second time.
     Ok(match rustix::fs::unlinkat(&opened, as_path(&key.name), AtFlags::empty()) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::NOENT) => Ok(false),
@@ -220,6 +220,67 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn the_clean_up_deletes_nothing_outside_while_its_folder_is_swapped_for_a_link() {
+        use std::os::unix::fs::symlink;
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (logs, outside) = (dir.path().join("logs"), dir.path().join("outside"));
+        std::fs::create_dir_all(logs.join("job")).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(logs.join("job/x.log"), "old").unwrap();
+        let spool = Spool::open(&dir.path().join("spool.db"), olog_proto::event::Id128([1; 16])).unwrap().0;
+        let path = logs.join("job");
+        let folder = spool.folder(path.as_os_str().as_encoded_bytes(), 1, 1, |_| false).unwrap();
+        let key = FileKey { folder: folder.id, name: b"x.log".to_vec() };
+        let place = LogPath { log_dir: &logs, path: Path::new("job") };
+        let file = LogPath { log_dir: &logs, path: Path::new("job/x.log") };
+        let stop = AtomicBool::new(false);
+        // The same file by another name: only the folder's descriptor tells them apart.
+        std::fs::hard_link(logs.join("job/x.log"), outside.join("x.log")).unwrap();
+        let n_deleted = std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    symlink(&outside, logs.join("link")).unwrap();
+                    std::fs::rename(logs.join("job"), logs.join("kept")).unwrap();
+                    std::fs::rename(logs.join("link"), logs.join("job")).unwrap();
+                    std::fs::remove_file(logs.join("job")).unwrap();
+                    std::fs::rename(logs.join("kept"), logs.join("job")).unwrap();
+                }
+            });
+            // Also when an assertion fails.
+            let stopping = Stop(&stop);
+            let mut n_deleted = 0;
+            for _ in 0..500 {
+                let Ok(stat) = read::stat(file) else { continue };
+                let mut batch = Batch::default();
+                let (inode, size, mtime) = (stat.inode, stat.size, stat.mtime);
+                batch.remember(key.clone(), crate::spool::FileState { inode, size, mtime, ..Default::default() });
+                spool.put(&batch).unwrap();
+                if let Ok(true) = delete(&spool, place, &key).unwrap() {
+                    n_deleted += 1;
+                    assert!(outside.join("x.log").exists(), "deleted outside");
+                    // In whichever of its two places the folder is now.
+                    let again =
+                        |folder: &str| std::fs::hard_link(outside.join("x.log"), logs.join(folder).join("x.log"));
+                    while !["kept", "job"].into_iter().any(|folder| again(folder).is_ok()) {
+                        assert!(!outside.join("x.log/..").is_dir());
+                    }
+                }
+            }
+            drop(stopping);
+            n_deleted
+        });
+        assert!(n_deleted > 0 && outside.join("x.log").exists(), "{n_deleted} deleted inside, none outside");
+    }
 
     #[test]
     fn a_clock_is_confirmed_until_it_jumps_and_again_when_it_comes_right() {

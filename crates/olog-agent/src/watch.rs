@@ -10,7 +10,9 @@
 //!
 //! It must not open log files.
 
-use std::collections::VecDeque;
+mod quota;
+
+use std::collections::{HashMap, VecDeque};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use olog_proto::LogKind;
 use rustix::fs::{FileType, RawDir};
 
 use crate::read::{self, LogPath, ReadError, Stat};
+use quota::FolderQuota;
 
 /// Changes that wait to be taken; beyond it, everything is scanned instead. The kernel's own queue holds as many.
 const CHANGES_MAX: usize = 16_384;
@@ -68,6 +71,8 @@ pub struct Listing {
     pub path: PathBuf,
     /// Its device and inode.
     pub identity: (u64, u64),
+    /// Whose folder it is.
+    pub owner: u32,
     /// Its file system tells no events.
     pub silent: bool,
     /// The files that may be log files, by name.
@@ -324,8 +329,8 @@ pub struct Walk {
     pub log_dir: PathBuf,
     /// Where to begin beneath it.
     pub path: PathBuf,
-    /// How many more folders it may meet.
-    pub folders_left: usize,
+    /// Folders that are watched beside those that it meets, by their owner.
+    pub watched: HashMap<u32, usize>,
     /// Never entered.
     pub own: PathBuf,
     /// Beats at each entry that it meets: a file server that is away answers nothing at all.
@@ -451,20 +456,22 @@ fn run(walk: &Walk, watch: &dyn Fn(&Path) -> notify::Result<()>, tell: &mut dyn 
         stopped: false,
         disk: None,
     };
-    let mut left = walk.folders_left;
+    let mut quota = FolderQuota::of(walk);
     let mut stack = vec![walk.path.clone()];
     while let Some(path) = stack.pop() {
         walk.pulse.beat();
-        if left == 0 || path.components().count() > DEPTH_MAX {
+        if quota.is_spent() || path.components().count() > DEPTH_MAX {
             walked.too_many = true;
             continue;
         }
         if walk.log_dir.join(&path) == walk.own {
             continue;
         }
-        match folder(walk, path.clone(), watch, &mut walked) {
-            Ok((listing, below)) => {
-                left -= 1;
+        match folder(walk, path.clone(), watch, &mut quota, &mut walked) {
+            Ok(None) => walked.too_many = true,
+            Ok(Some((listing, mut below))) => {
+                // In the order of their names: which folders are watched is the same at each start.
+                below.sort_unstable_by(|a, b| b.cmp(a));
                 stack.extend(below);
                 if !tell(listing) {
                     walked.stopped = true;
@@ -487,10 +494,15 @@ fn folder(
     walk: &Walk,
     path: PathBuf,
     watch: &dyn Fn(&Path) -> notify::Result<()>,
+    quota: &mut FolderQuota,
     walked: &mut Walked,
-) -> Result<(Listing, Vec<PathBuf>), ReadError> {
+) -> Result<Option<(Listing, Vec<PathBuf>)>, ReadError> {
     let fd = read::open_folder(LogPath { log_dir: &walk.log_dir, path: &path })?;
     let identity = read::identity(&fd)?;
+    let owner = rustix::fs::fstat(&fd)?.st_uid;
+    if !quota.take(owner) {
+        return Ok(None);
+    }
     let found = rustix::fs::fstatfs(&fd).ok();
     let silent = found.as_ref().is_some_and(is_silent);
     walked.silent |= silent;
@@ -537,7 +549,7 @@ fn folder(
         }
     }
     files.sort_unstable_by(|a: &(Box<[u8]>, Stat), b| a.0.cmp(&b.0));
-    Ok((Listing { root: walk.root, path, identity, silent, files, others }, below))
+    Ok(Some((Listing { root: walk.root, path, identity, owner, silent, files, others }, below)))
 }
 
 /// What is no regular file.
@@ -554,37 +566,4 @@ fn what(kind: FileType) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_beyond_the_bound_become_one_scan() {
-        let inbox = Inbox::<()>::default();
-        for i in 0..=CHANGES_MAX {
-            inbox.change(PathBuf::from(format!("{i}.err")), Change::Written);
-            inbox.change(PathBuf::from(format!("{i}.err")), Change::Written);
-        }
-        let taken = inbox.take(None, false);
-        assert!(taken.overflow && taken.arrivals.len() == 1);
-        assert!(!inbox.take(Some(Duration::ZERO), true).overflow);
-    }
-
-    #[test]
-    fn whoever_hears_the_kernel_is_missed_when_gone() {
-        let inbox = Arc::new(Inbox::<()>::default());
-        let watch = Watch::new(&inbox).unwrap();
-        assert!(!inbox.take(Some(Duration::ZERO), false).watcher_gone);
-        drop(watch);
-        assert!(inbox.take(None, false).watcher_gone);
-    }
-
-    #[test]
-    fn names_that_rotation_makes_matter() {
-        for name in ["a.err", "A.LOG", "svc.err.1", "svc.log-20261122.gz", "svc.err_old"] {
-            assert!(may_matter(name.as_bytes()), "{name}");
-        }
-        for name in ["a.txt", "errors", "a.error", "log.txt", ".errx.1"] {
-            assert!(!may_matter(name.as_bytes()), "{name}");
-        }
-    }
-}
+mod tests;

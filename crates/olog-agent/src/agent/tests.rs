@@ -182,3 +182,119 @@ async fn a_second_agent_on_the_same_folder_is_refused() {
     running.until(|_| true).await;
     running.stop().await;
 }
+
+/// What a request of another user of this device gets: the status line. Only root can play another user; the peer's user is the thread's.
+fn as_user(uid: u32, socket: std::path::PathBuf, requests: Vec<String>) -> std::thread::JoinHandle<Vec<String>> {
+    use std::io::{Read as _, Write as _};
+    std::thread::spawn(move || {
+        let uid = rustix::fs::Uid::from_raw(uid);
+        rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+        let ask = |request: String| {
+            let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+            let mut answer = String::new();
+            // A refusal may come before the request is written.
+            let written = stream.write_all(request.as_bytes());
+            let read = stream.read_to_string(&mut answer);
+            let line = answer.lines().next().map(str::to_owned);
+            line.unwrap_or_else(|| format!("{written:?} {read:?}"))
+        };
+        requests.into_iter().map(ask).collect()
+    })
+}
+
+async fn joined<T: Send + 'static>(thread: std::thread::JoinHandle<T>) -> T {
+    tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap()
+}
+
+fn run_of(task: &str, output: usize) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+    let output = BASE64.encode("错误".repeat(output / 6));
+    let body = serde_json::json!({ "ended": { "task": task, "run": "1", "exit": 1, "signal": null, "duration": 1, "output": output } });
+    let body = body.to_string();
+    format!("POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Where other users can reach the socket.
+async fn open_to_all(more: &str) -> Option<(Running, std::path::PathBuf)> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not root: nobody else can be played");
+        return None;
+    }
+    let running = Running::start(more).await;
+    fs::set_permissions(running.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = running.folder.path().join("agent.sock");
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
+    Some((running, socket))
+}
+
+#[tokio::test]
+async fn one_user_fills_only_its_share_of_the_spool_and_the_others_are_still_heard() {
+    let Some((running, socket)) = open_to_all("spool_max = '1MiB'\n").await else { return };
+    let flood = vec![run_of("flood", 12_000); 59];
+    let answers = joined(as_user(64001, socket.clone(), flood)).await;
+    let n_taken = answers.iter().filter(|line| line.contains("200")).count();
+    assert!(n_taken > 0 && answers.last().unwrap().contains("507"), "{n_taken} taken, then {:?}", answers.last());
+    let held = running.until(|_| true).await.spool_bytes;
+    assert!(held < (1 << 20) / 8 + 16_384, "{held}: an eighth and one more");
+    for uid in [64002, 0] {
+        let answers = joined(as_user(uid, socket.clone(), vec![run_of("raidcheck", 10)])).await;
+        assert!(answers[0].contains("200"), "{uid}: {answers:?}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_user_reports_at_a_rate_and_others_at_theirs() {
+    let Some((running, socket)) = open_to_all("").await else { return };
+    let answers = joined(as_user(64001, socket.clone(), vec![run_of("flood", 10); 200])).await;
+    assert!(answers.iter().any(|line| line.contains("429")), "{:?}", answers.last());
+    let answers = joined(as_user(64002, socket.clone(), vec![run_of("other", 10)])).await;
+    assert!(answers[0].contains("200"), "{answers:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_take_the_places_of_their_user_only_and_end_after_two_seconds() {
+    let Some((running, socket)) = open_to_all("").await else { return };
+    let (path, (idle, is_idle)) = (socket.clone(), std::sync::mpsc::channel());
+    let silent = std::thread::spawn(move || {
+        use std::io::Read as _;
+        let uid = rustix::fs::Uid::from_raw(64001);
+        rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+        let streams: Vec<_> = (0..100).map(|_| std::os::unix::net::UnixStream::connect(&path).unwrap()).collect();
+        idle.send(()).unwrap();
+        // Each is closed by the agent; without a deadline this would wait for ever.
+        streams.into_iter().map(|mut stream| stream.read_to_end(&mut Vec::new()).is_ok()).filter(|ok| *ok).count()
+    });
+    tokio::task::spawn_blocking(move || is_idle.recv().unwrap()).await.unwrap();
+    for uid in [64002, 0] {
+        let answers = joined(as_user(uid, socket.clone(), vec![run_of("raidcheck", 10)])).await;
+        assert!(answers[0].contains("200"), "{uid}: {answers:?}");
+    }
+    assert_eq!(timeout(LIMIT, joined(silent)).await.unwrap(), 100);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_spool_refuses_runs_of_everybody() {
+    let running = Running::start("spool_max = '1MiB'\n").await;
+    let end = |i: usize| {
+        use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+        let output = BASE64.encode("错误".repeat(2_000));
+        serde_json::json!({ "ended": { "task": "big", "run": i.to_string(), "exit": 1, "signal": null, "duration": 1, "output": output } })
+    };
+    let mut refused = None;
+    for i in 0..2_000 {
+        match running.client.post::<serde_json::Value>("/run", &end(i)).await {
+            Ok(_) => {}
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let Some(AskError::Refused { status, words }) = refused else { panic!("{refused:?}") };
+    assert_eq!((status.as_u16(), words.as_str()), (507, "the spool is full (spool_max)"));
+    running.stop().await;
+}

@@ -56,7 +56,7 @@ pub fn scan_dry_run(config: &FilesConfig, now: Timestamp, tell: &mut dyn FnMut(F
             root,
             log_dir: log_dir.clone(),
             path: PathBuf::new(),
-            folders_left: crate::watch::FOLDERS_MAX,
+            watched: std::collections::HashMap::new(),
             own: config.own.clone(),
             pulse: Pulse::default(),
         };

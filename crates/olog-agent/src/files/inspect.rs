@@ -314,5 +314,8 @@ fn began(pending: &Debounced, memory: Option<&FileState>, reading: &ReadResult, 
 }
 
 fn unreadable(error: &ReadError) -> InspectResult {
-    InspectResult::Unreadable(std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string))
+    InspectResult::Unreadable(match std::error::Error::source(error) {
+        Some(source) => format!("{source}; the agent's user needs r on it"),
+        None => error.to_string(),
+    })
 }

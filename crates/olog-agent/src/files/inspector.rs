@@ -27,6 +27,17 @@ pub(super) struct FolderPlace {
     pub(super) path: PathBuf,
     /// The file system that it is on.
     pub(super) device: u64,
+    /// Whose it is; root's, until it was walked.
+    pub(super) owner: u32,
+}
+
+impl FolderPlace {
+    /// How many folders each owner has.
+    pub(super) fn by_owner<'a>(places: impl Iterator<Item = &'a FolderPlace>) -> HashMap<u32, usize> {
+        let mut n_folders = HashMap::new();
+        places.for_each(|place| *n_folders.entry(place.owner).or_default() += 1);
+        n_folders
+    }
 }
 
 /// What an inspection needs to know.

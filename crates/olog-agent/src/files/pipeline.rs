@@ -454,7 +454,7 @@ impl Pipeline {
                 InspectResult::Done => self.notes.over("file_unreadable", &path()),
                 InspectResult::Again(at) => again.push((key.clone(), *pending, at)),
                 InspectResult::Unreadable(why) => {
-                    let text = format!("cannot read {}: {why}; the agent's user needs r on it", path());
+                    let text = format!("cannot read {}: {why}", path());
                     self.notes.begin("file_unreadable", &path(), text);
                 }
             }

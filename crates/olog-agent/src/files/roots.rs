@@ -253,7 +253,7 @@ impl Roots {
             root: of.id,
             log_dir: of.path.clone(),
             pulse: pulse.clone(),
-            folders_left: FOLDERS_MAX.saturating_sub(others.count()),
+            watched: FolderPlace::by_owner(others),
             own: config.own.clone(),
             path: path.clone(),
         };
@@ -321,7 +321,8 @@ impl Roots {
             Missing::Gone
         };
         self.by_path.insert(whole, folder.id);
-        self.folders.insert(folder.id, FolderPlace { root: place, path: listing.path.clone(), device });
+        self.folders
+            .insert(folder.id, FolderPlace { root: place, path: listing.path.clone(), device, owner: listing.owner });
         let history_before = (!root.scanned).then_some(root.first_at);
         Ok(Some(Comparison::new(folder.id, listing, folder.known, history_before, missing)))
     }
@@ -366,8 +367,9 @@ impl Roots {
             root.silent = true;
         }
         if walked.too_many {
-            let text =
-                format!("{dir} holds more than {FOLDERS_MAX} folders, or deeper than 32: the rest is not watched");
+            let text = format!(
+                "{dir} holds more than {FOLDERS_MAX} folders, too many of one user, or deeper than 32: the rest is not watched"
+            );
             notes.begin("too_many_folders", &dir, text);
         }
         if !whole || walked.stopped {
@@ -434,7 +436,8 @@ impl Roots {
                 self.spool.forget_folder(folder.id)?;
                 continue;
             }
-            self.folders.insert(folder.id, FolderPlace { root, path: beneath.to_owned(), device: folder.device });
+            self.folders
+                .insert(folder.id, FolderPlace { root, path: beneath.to_owned(), device: folder.device, owner: 0 });
             for row in rows {
                 let key = FileKey { folder: folder.id, name: row.name };
                 settle.touch(&key, FileSignal::Missing, now(), self.clock.now());

@@ -35,7 +35,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    End, FILE_MAX, FORMAT, How, KEPT_MAX, RunEnd, Start, is_locked, make_folder, names, open_file, open_folder, remove,
+    End, FILE_MAX, FORMAT, How, KEPT_MAX, RunEnd, Shares, Start, is_locked, make_folder, names, open_file, open_folder,
+    remove,
 };
 use crate::{
     boot,
@@ -113,6 +114,8 @@ pub struct Reader {
     pub clock: Clock,
     /// The runs that go on, for `status`.
     pub running: Arc<Mutex<Vec<RunningRun>>>,
+    /// What each user may put into the spool.
+    pub shares: Shares,
 }
 
 /// Why the worker ends, and with it the process.
@@ -183,7 +186,7 @@ impl Reader {
         clock: Clock,
     ) -> Reader {
         let folders = super::folders(state_dir);
-        Reader { folders, spool, bell, live, clock, running: Arc::default() }
+        Reader { folders, spool, bell, live, clock, running: Arc::default(), shares: Shares::default() }
     }
 
     /// The runs that go on, as of the last look.
@@ -253,9 +256,16 @@ impl Reader {
                 is_all = false;
                 continue;
             }
-            if self.spool.held().bytes >= self.live.borrow().files.spool_max {
+            let spool_max = self.live.borrow().files.spool_max;
+            if self.spool.held().bytes >= spool_max {
                 tracing::debug!("the spool is full: runs wait in their files");
                 return Ok(LookResult { is_all: true });
+            }
+            if !is_trusted(one.start.uid)
+                && let Err(no) = self.shares.room(one.start.uid, self.spool.acked(), spool_max)
+            {
+                tracing::debug!(uid = one.start.uid, "the runs of a user wait in their files: {no}");
+                continue;
             }
             self.emit(one, told)?;
             if let (false, Some(folder)) = (matches!(one.stands, Stands::Runs), folders.get(one.folder)) {
@@ -302,7 +312,12 @@ impl Reader {
             ended: !matches!(one.stands, Stands::Runs),
         };
         batch.set_meta(key(&start.run), serde_json::to_string(&mark).unwrap_or_default());
-        self.put(&batch)
+        self.put(&batch)?;
+        if !is_trusted(start.uid) {
+            let spool_max = self.live.borrow().files.spool_max;
+            self.shares.put(start.uid, self.spool.last(), batch.size(), spool_max);
+        }
+        Ok(())
     }
 
     /// Told once for each earlier run that is in the way: a job of every minute would otherwise tell it every minute.
@@ -362,6 +377,11 @@ impl Reader {
             }
         }
     }
+}
+
+/// Root and the agent's own user have no share but the whole spool.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
 fn key(run: &str) -> String {

@@ -31,6 +31,7 @@ impl World {
             live: seen,
             clock,
             running: std::sync::Arc::default(),
+            shares: super::Shares::default(),
         };
         World { folder, reader, hand, live }
     }
@@ -70,10 +71,10 @@ impl World {
     /// The agent is stopped and started: only the disk remains.
     fn restart(self) -> World {
         let World { folder, reader, hand, live } = self;
-        let Reader { folders, spool, bell, live: seen, clock, running } = reader;
+        let Reader { folders, spool, bell, live: seen, clock, running, shares } = reader;
         drop(spool);
         let spool = Spool::open(&folder.path().join("spool.db"), Id128([8; 16])).unwrap().0;
-        let reader = Reader { folders, spool, bell, live: seen, clock, running };
+        let reader = Reader { folders, spool, bell, live: seen, clock, running, shares };
         World { folder, reader, hand, live }
     }
 }

@@ -83,6 +83,7 @@ impl FileKey {
 
 /// What is known of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Default))]
 pub struct FileState {
     /// The inode's number.
     pub inode: u64,

@@ -1,5 +1,6 @@
 //! Opening: the schema and its version, and what to do with a file that cannot be trusted.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,11 +68,23 @@ fn writable(path: &Path) -> Result<(), SpoolError> {
     found.map_err(|errno| SpoolError::Io { path: path.to_owned(), source: errno.into() })
 }
 
+/// For its owner only, whatever the umask is: the files beside a database get its mode.
+fn create(path: &Path) -> std::io::Result<()> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn try_open(path: &Path, new_epoch: Epoch) -> Result<State, SpoolError> {
     let wrong = |e| error(path, e);
     writable(path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(wrong)?;
+    create(path).map_err(|source| SpoolError::Io { path: path.to_owned(), source })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    // The folder may be reached by a link, since its operator named it; the database itself is none.
+    let real = path.parent().and_then(|folder| folder.canonicalize().ok()).zip(path.file_name());
+    let real = real.map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name));
+    let mut connection = Connection::open_with_flags(real, flags).map_err(wrong)?;
     connection.busy_timeout(Duration::from_millis(500)).map_err(wrong)?;
     connection.set_prepared_statement_cache_capacity(32);
     // Before the first read: the index of the log then lies in memory, and a full disk does not keep the spool from being opened.

@@ -6,6 +6,30 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn the_spool_is_readable_by_its_owner_only_whatever_the_umask_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = spool_path(folder.path());
+    let (spool, _) = Spool::open(&path, Id128([1; 16])).unwrap();
+    spool.put_note(Note { code: "x".into(), path: None, text: "x".into(), over: false, once: true }, stamp()).unwrap();
+    let mut n = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        n += 1;
+        assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert!(n >= 2, "{n}: the log of the database too");
+}
+
+#[test]
+fn a_link_in_the_place_of_the_spool_is_not_followed() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = outside.path().join("made");
+    std::os::unix::fs::symlink(&target, spool_path(folder.path())).unwrap();
+    assert!(Spool::open(&spool_path(folder.path()), Id128([1; 16])).is_err());
+    assert!(!target.exists());
+}
+
 fn stamp() -> Stamp {
     Stamp { at: Timestamp(1), boot: Id128([1; 16]), up: 2 }
 }
