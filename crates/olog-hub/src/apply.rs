@@ -17,6 +17,7 @@ use crate::journal::LogEntry;
 use crate::rules::expect::{self, TaskContext};
 use crate::rules::incident::{AlertPolicy, IncidentEffect};
 use crate::rules::quiet::QuietHours;
+use crate::rules::quota::DeviceLimits;
 use crate::rules::state::State;
 use crate::store::devices::Device;
 use crate::store::incidents::{self, Begin, Subject};
@@ -43,6 +44,8 @@ pub struct LivePolicy {
     pub quiet: Option<QuietHours>,
     /// What is expected of tasks.
     pub expect: expect::ExpectationPolicy,
+    /// What one device may use.
+    pub limits: DeviceLimits,
     /// Where notices go.
     pub channels: Vec<Arc<Channel>>,
     /// The reader's language.
@@ -58,6 +61,7 @@ impl Default for LivePolicy {
             in_a_row: BTreeMap::new(),
             quiet: None,
             expect: expect::ExpectationPolicy::default(),
+            limits: DeviceLimits::default(),
             channels: Vec::new(),
             language: Language::default(),
             timezone: Tz::UTC,

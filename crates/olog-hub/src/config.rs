@@ -27,6 +27,7 @@ use olog_proto::{DeviceName, TaskName, Timestamp};
 use olog_push::{Channel, words::Language};
 
 use crate::rules::quiet::QuietSpan;
+use crate::rules::quota::DeviceLimits;
 use crate::{rules::schedule::Schedule, store::StoreUrl};
 
 mod keep;
@@ -112,6 +113,8 @@ pub struct ReloadableConfig {
     pub report: ReportConfig,
     /// When something becomes trouble.
     pub alerts: Alerts,
+    /// What one device may use.
+    pub limits: DeviceLimits,
     /// The hub's own heartbeat to somebody else.
     pub watchdog: Option<Watchdog>,
     /// The way in for the old clients.

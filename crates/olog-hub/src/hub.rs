@@ -441,6 +441,7 @@ pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<LivePolicy> {
         policy,
         in_a_row: in_a_row.collect(),
         expect,
+        limits: live.limits,
         channels: live.channels.clone(),
         language: live.language,
         timezone: live.timezone,

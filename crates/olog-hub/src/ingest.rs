@@ -20,6 +20,7 @@
 mod connect;
 pub mod legacy;
 mod notes;
+mod quota;
 mod touched;
 
 use std::collections::BTreeMap;
@@ -37,10 +38,13 @@ use crate::apply::{self, LivePolicy};
 use crate::bell::Bell;
 use crate::journal::LogEntry;
 use crate::rules::address_limit::AddressLimit;
+use crate::rules::quota::{Limit, QuotaState};
+use crate::rules::state::State;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
 use notes::{note_begins, take_note};
+use quota::{BatchQuota, is_error, is_message};
 use touched::BatchTasks;
 
 /// Batches that may wait for the worker; beyond it sessions wait.
@@ -436,7 +440,7 @@ fn commit_batch(
     range: std::ops::Range<usize>,
     now: Timestamp,
 ) -> Result<Committed, StoreError> {
-    let (device, stream) = match begin_batch(tx, batch, now)? {
+    let (device, stream, used) = match begin_batch(tx, batch, now)? {
         Ok(begun) => begun,
         Err(refused) => return Ok(Err(refused)),
     };
@@ -455,27 +459,39 @@ fn commit_batch(
         apply::enqueue_notice(tx, rules, &notice, now)?;
     }
     let mut touched = BatchTasks::default();
+    let mut quota = BatchQuota::new(used, rules.limits, now);
     let mut rows = Vec::with_capacity(new.len());
     for &(event, &digest) in &new {
         let at = hub_time(event.at, batch.skew_ms, now);
         match (&event.what, event.what.task()) {
-            (EventContent::Note(note), _) => take_note(tx, rules, &device, note, at, now)?,
+            (EventContent::Note(note), _) => take_note(tx, rules, &device, note, &mut quota, at, now)?,
             (_, Some(name)) if !device.forgets(at) => {
-                let task = touched.load(tx, device.id, name)?;
-                if task.expect.forgets(at) {
-                    rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
+                if !touched.admit(tx, device.id, name, quota.tasks())? {
+                    quota.is_within(Some(Limit::Tasks), tx, rules, &device, now)?;
                     continue;
                 }
-                let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
-                let outcomes = task.facts.observe(event, at, now, &policy);
-                apply::outcomes(tx, rules, &device, task, outcomes, now)?;
-                let known = apply::known(rules, &device, task);
-                let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);
-                apply::expectations(tx, rules, &device, task, outcomes, now)?;
+                let task = touched.load(tx, device.id, name)?;
+                let was_open = task.facts.state() == State::Err;
+                let is_told = if is_message(event) {
+                    quota.pushes(tx, rules, &device, now)?
+                } else {
+                    was_open || !is_error(event) || quota.opens(tx, rules, &device, now)?
+                };
+                if !task.expect.forgets(at) && is_told {
+                    let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
+                    let outcomes = task.facts.observe(event, at, now, &policy);
+                    apply::outcomes(tx, rules, &device, task, outcomes, now)?;
+                    quota.opened(was_open, task.facts.state() == State::Err);
+                    let known = apply::known(rules, &device, task);
+                    let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);
+                    apply::expectations(tx, rules, &device, task, outcomes, now)?;
+                }
             }
             _ => {}
         }
-        rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
+        if quota.stores(tx, rules, &device, now)? {
+            rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
+        }
     }
     for task in touched.all() {
         apply::task(tx, rules, &device, task, now)?;
@@ -483,7 +499,8 @@ fn commit_batch(
     for row in &mut rows {
         row.task = row.event.what.task().and_then(|name| touched.get(name)?.id);
     }
-    events::insert(tx, &rows, now)?;
+    let bytes = events::insert(tx, &rows, now)?;
+    quota.end(tx, &device, bytes, now)?;
     events::set_acked(tx, stream.epoch, last.n, missing)?;
     Ok(Ok(last.n))
 }
@@ -493,12 +510,12 @@ fn begin_batch(
     tx: &mut Tx<'_>,
     batch: &Batch,
     now: Timestamp,
-) -> Result<Result<(Device, events::Stream), IngestError>, StoreError> {
-    devices::lock(tx, batch.device)?;
+) -> Result<Result<(Device, events::Stream, QuotaState), IngestError>, StoreError> {
+    let used = devices::lock_quota(tx, batch.device)?;
     match devices::get(tx, batch.device)? {
         Some(device) if device.state == DeviceState::Joined => {
             let stream = events::stream(tx, device.id, batch.epoch, now)?;
-            Ok(Ok((device, stream)))
+            Ok(Ok((device, stream, used)))
         }
         _ => Ok(Err(IngestError::Revoked)),
     }
@@ -527,7 +544,7 @@ fn commit_unreadable(
     why: &str,
     now: Timestamp,
 ) -> Result<Committed, StoreError> {
-    let (device, stream) = match begin_batch(tx, batch, now)? {
+    let (device, stream, _) = match begin_batch(tx, batch, now)? {
         Ok(begun) => begun,
         Err(refused) => return Ok(Err(refused)),
     };

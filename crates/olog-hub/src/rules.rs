@@ -9,6 +9,7 @@ pub mod ghosts;
 pub mod incident;
 pub mod liveness;
 pub mod quiet;
+pub mod quota;
 pub mod report;
 pub mod schedule;
 pub mod silence;

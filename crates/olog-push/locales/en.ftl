@@ -332,6 +332,16 @@ system-gap = { $n ->
     [one] 1 event of { $device } is
    *[other] { $n } events of { $device } are
 } missing: the hub may have been restored from a backup.
+system-device-limit-title = LIMIT reached
+system-device-limit = { $limit ->
+    [events_per_day] { $device } has sent { $n } events today. Further events still open and close incidents, but their texts are not stored.
+    [bytes_per_day] { $device } has filled its space of today ({ $n } bytes). Further events still open and close incidents, but their texts are not stored.
+    [tasks] { $device } has { $n } tasks. Events of further tasks are only counted: look for a program that makes a new file name each time.
+    [open_incidents] Too many errors on { $device }: { $n } incidents are open. Further errors are stored and open no incident until fewer are open.
+   *[notes_per_hour] { $device } has sent { $n } messages in an hour. Further ones of this hour are stored and not pushed.
+} The limit is the key limits.{ $limit } of hub.toml.
+system-device-renamed-title = RENAMED
+system-device-renamed = The device { $name } calls itself { $device } from now on. If that was not you: olog-hub device rename { $device } { $name }
 system-two-machines-title = SAME key twice
 system-two-machines = Two machines use the key of { $device }: { $addresses }. One is a clone: on that one, delete state_dir and join again.
 system-legacy-client-title = OLD client

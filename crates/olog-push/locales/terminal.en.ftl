@@ -193,6 +193,7 @@ status-incidents = { $n ->
    *[other] { $n } open incidents are not acknowledged. All of them: olog-hub incident list. Acknowledge with: olog-hub incident ack { $ids }
 }
 status-worker = { $name } has been failing since { $since }: { $why }
+status-limit = { $device } has reached limits.{ $limit } ({ $max }): { $n } came beyond it, the last at { $last }
 status-set-aside = { $n ->
     [one] 1 value of the database could not be read and was set aside; a newer version may read it. Details: olog-hub status --json
    *[other] { $n } values of the database could not be read and were set aside; a newer version may read them. Details: olog-hub status --json

@@ -167,6 +167,7 @@ status-channel-budget = 通道 { $name } 今日额度已用完，有 { $waiting 
 status-channel-refused = 通道 { $name }：推送服务永久拒绝了 { $receivers }。改好接收人后运行：olog-hub channel rearm { $name }
 status-incidents = 有 { $n } 个未确认的故障。全部：olog-hub incident list；确认：olog-hub incident ack { $ids }
 status-worker = { $name } 自 { $since } 起一直失败：{ $why }
+status-limit = { $device } 已达到 limits.{ $limit } 的上限（{ $max }）：超出 { $n } 个，最近一次 { $last }
 status-set-aside = 数据库中有 { $n } 个值无法读取，已搁置，新版本也许能读。详见：olog-hub status --json
 status-pending = 有 { $n } 台设备等待接受：olog-hub device list --pending
 status-no-device = 还没有设备加入。生成链接：olog-hub join-link（本机：olog-hub join-link --local | olog-agent join）

@@ -283,6 +283,16 @@ system-epoch-renewed-title = 重新编号
 system-epoch-renewed = { $device } 的事件已重新编号：{ $why }。未确认的事件会重新发送；不会丢失，但可能重复。
 system-gap-title = 事件缺失
 system-gap = { $device } 缺少 { $n } 个事件：服务端可能是从备份恢复的。
+system-device-limit-title = 达到上限
+system-device-limit = { $limit ->
+    [events_per_day] { $device } 今天已发送 { $n } 个事件。之后的事件仍会触发和结束故障，但不再保存其内容。
+    [bytes_per_day] { $device } 今天的事件已达 { $n } 字节。之后的事件仍会触发和结束故障，但不再保存其内容。
+    [tasks] { $device } 已有 { $n } 个任务。新任务的事件只计数：请检查是否有程序每次都使用新的文件名。
+    [open_incidents] { $device } 的错误太多：{ $n } 个故障未恢复。在数量减少之前，新的错误只保存，不再触发故障。
+   *[notes_per_hour] { $device } 一小时内已发送 { $n } 条消息。本小时内之后的消息只保存，不推送。
+} 上限由 hub.toml 的 limits.{ $limit } 设定。
+system-device-renamed-title = 设备改名
+system-device-renamed = 设备 { $name } 已改名为 { $device }。如果不是您的操作：olog-hub device rename { $device } { $name }
 system-two-machines-title = 密钥重复
 system-two-machines = 两台机器正在使用 { $device } 的密钥：{ $addresses }。其中一台是克隆：请在那台机器上删除 state_dir，再重新加入。
 system-legacy-client-title = 旧版客户端

@@ -430,6 +430,10 @@ pub enum SystemCode {
     EpochRenewed,
     /// Numbers are missing in a device's stream. `n`: how many.
     Gap,
+    /// A device has reached a limit of `[limits]`. `limit`: its key, `n`: its value.
+    DeviceLimit,
+    /// A device has another name than before. `name`: that one.
+    DeviceRenamed,
     /// Two machines use the key of a device. `addresses`.
     TwoMachines,
     /// Something is wrong with an old client (olog.py). `code`: what, `name`: its own, `addresses`, `n`: seconds, `text`.

@@ -54,6 +54,17 @@ fn to_do(hub: &Context<'_>, status: &Status) -> Vec<String> {
         let args = [number("n", status.unacknowledged), text("ids", ids)];
         list.push(hub.t("status-incidents", &args) + &indented);
     }
+    list.extend(status.limits.iter().map(|reached| {
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let args = [
+            text("device", escape(reached.device.as_bytes())),
+            text("limit", &reached.limit),
+            number("max", count(reached.max)),
+            number("n", count(reached.n_beyond)),
+            text("last", hub.time(reached.last_at)),
+        ];
+        hub.t("status-limit", &args)
+    }));
     if status.set_aside > 0 {
         list.push(hub.t("status-set-aside", &[number("n", usize::try_from(status.set_aside).unwrap_or(usize::MAX))]));
     }

@@ -67,6 +67,18 @@ pub static KEYS: &[Key] = keys! {
     "alerts.new_errors_per_hour", Int(0, 1_000), Is("5"), "0.1";
     /// In these hours recoveries and reminders do not ring by themselves: they go with the next urgent message, or when the hours end. `""`: none.
     "alerts.quiet", Text, Is("\"22:00-08:00\""), "0.1";
+    /// What one device may use. Reaching a limit is pushed once a day; `olog-hub status` shows it. Nothing is refused: see [limits](operations.md#limits-of-a-device).
+    "limits", Table, Unset, "0.1";
+    /// Events of one device that are stored in a day. Further ones still open and close incidents; their texts are not stored.
+    "limits.events_per_day", Int(1, 1_000_000_000), Is("500000"), "0.1";
+    /// Bytes of one device's events that are stored in a day; beyond it as above.
+    "limits.bytes_per_day", Size(1 << 20), Is("\"1GiB\""), "0.1";
+    /// Tasks of one device. Events of further tasks are only counted.
+    "limits.tasks", Int(1, 1_000_000), Is("5000"), "0.1";
+    /// Open incidents of one device. One incident says that there are too many; further errors open none.
+    "limits.open_incidents", Int(1, 100_000), Is("200"), "0.1";
+    /// Messages (`.msg`) and notes of the agent of one device that are pushed in an hour. Further ones are stored only.
+    "limits.notes_per_hour", Int(1, 1_000_000), Is("120"), "0.1";
     /// The hub's heartbeat to an external watchdog, which tells you when the hub stops.
     "watchdog", Table, Unset, "0.1";
     /// The address that is called.

@@ -18,6 +18,7 @@ use super::{
     ReportWhen, Tls, Watchdog, default_socket, default_state_dir, keys::KEYS, show_store,
 };
 use crate::rules::quiet::QuietSpan;
+use crate::rules::quota::DeviceLimits;
 use crate::{
     rules::schedule::{Schedule, ScheduleError},
     store::StoreUrl,
@@ -55,6 +56,7 @@ pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
         trusted_proxies: trusted_proxies(root.section("proxy")),
         report: report(root.section("report"), folder),
         alerts: alerts(root.section("alerts")),
+        limits: limits(root.section("limits")),
         watchdog: root.take_table("watchdog").and_then(watchdog),
         legacy: legacy(root.section("legacy")),
         backup: root.take_table("backup").map(|table| backup(table, &state_dir)),
@@ -154,6 +156,21 @@ fn alerts(mut table: Table) -> Alerts {
     };
     table.finish();
     alerts
+}
+
+fn limits(mut table: Table) -> DeviceLimits {
+    let default = DeviceLimits::default();
+    let mut int = |key, default| table.take_int::<u64>(key).unwrap_or(default);
+    let mut limits = DeviceLimits {
+        events_per_day: int("events_per_day", default.events_per_day),
+        tasks: int("tasks", default.tasks),
+        open_incidents: int("open_incidents", default.open_incidents),
+        notes_per_hour: int("notes_per_hour", default.notes_per_hour),
+        ..default
+    };
+    limits.bytes_per_day = table.take_size("bytes_per_day").unwrap_or(default.bytes_per_day);
+    table.finish();
+    limits
 }
 
 fn watchdog(mut table: Table) -> Option<Watchdog> {

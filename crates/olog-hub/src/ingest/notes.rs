@@ -4,6 +4,7 @@
 use olog_proto::{Note, Timestamp};
 use olog_push::SystemCode;
 
+use super::quota::BatchQuota;
 use crate::apply::{self, LivePolicy};
 use crate::journal::LogEntry;
 use crate::store::devices::Device;
@@ -16,6 +17,7 @@ pub(super) fn take_note(
     rules: &LivePolicy,
     device: &Device,
     note: &Note,
+    quota: &mut BatchQuota,
     at: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -24,6 +26,9 @@ pub(super) fn take_note(
     if note.once {
         // What the hub itself has told when it refused the epoch is not told again.
         if note.code == "epoch_renewed" {
+            return Ok(());
+        }
+        if !quota.pushes(tx, rules, device, now)? {
             return Ok(());
         }
         return apply::enqueue_notice(
@@ -35,6 +40,11 @@ pub(super) fn take_note(
     }
     let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
     if !note.over {
+        let is_known = incidents::open_of(tx, Subject::Note, Some(device.id), &name)?.is_some();
+        if is_known || !quota.pushes(tx, rules, device, now)? || !quota.opens(tx, rules, device, now)? {
+            return Ok(());
+        }
+        quota.opened(false, true);
         return note_begins(tx, rules, device, &name, (SystemCode::AgentNote, &args), at, now);
     }
     if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), &name)? {

@@ -1,11 +1,13 @@
 mod groups;
 mod names;
+mod quota;
 mod reconnects;
 mod unreadable;
 
 use olog_proto::{Excerpt, File, Growth, LogKind, Note, PublicKey, SecretKey, fingerprint::fingerprints};
 
 use super::*;
+use crate::rules::quota::DeviceLimits;
 use crate::store::tests::{TestStore, stores};
 use crate::store::{incidents, renames, tasks};
 use crate::values;
@@ -21,9 +23,13 @@ struct Bench {
 }
 
 async fn benches() -> Vec<Bench> {
+    benches_with(DeviceLimits::default()).await
+}
+
+async fn benches_with(limits: DeviceLimits) -> Vec<Bench> {
     let mut benches = Vec::new();
     for store in stores().await {
-        let rules = LivePolicy { channels: vec![crate::apply::tests::phone()], ..LivePolicy::default() };
+        let rules = LivePolicy { limits, channels: vec![crate::apply::tests::phone()], ..LivePolicy::default() };
         let (_, rules) = watch::channel(Arc::new(rules));
         let (clock, _) = Clock::manual(NOW);
         let (ingest, worker) = Ingest::new(store.store.clone(), rules, Bells::default(), clock);

@@ -15,7 +15,7 @@ use crate::store::{StoreError, Tx, incidents, tasks};
 
 /// How long until a row that somebody's transaction holds is looked at again.
 const LOCKED_WAIT: i64 = 1_000;
-/// Rows whose devices a budget asks about, of each urgency: the latest.
+/// Rows whose devices a budget asks about, of each urgency: the first that a claim would take.
 const DEVICES_LOOKED_AT: u32 = 300;
 
 /// What came of it.

@@ -7,7 +7,8 @@ use olog_proto::{BootId, DeviceName, Epoch, PublicKey, Timestamp};
 pub use super::ids::DeviceId;
 use super::ids::EpochId;
 use super::renames::TOLD_NAME;
-use super::{Row, StoreError, Tx};
+use super::{Row, StoreError, Tx, Value};
+use crate::rules::quota::QuotaState;
 use crate::values;
 
 /// Devices that may wait to be accepted; beyond it the one that was heard longest ago makes room.
@@ -141,6 +142,27 @@ fn device(row: &Row) -> Result<Device, StoreError> {
 /// Locks a device's row, and so all that belongs to the device, until the transaction ends. False: there is no such device.
 pub fn lock(tx: &mut Tx<'_>, device: DeviceId) -> Result<bool, StoreError> {
     Ok(tx.query_one("SELECT id FROM devices WHERE id = $1 FOR UPDATE", values![device.0])?.is_some())
+}
+
+/// As [`lock`]; gives what the device has used of its quota. What cannot be read counts as nothing used.
+pub fn lock_quota(tx: &mut Tx<'_>, device: DeviceId) -> Result<QuotaState, StoreError> {
+    let row = tx.query_one("SELECT quota FROM devices WHERE id = $1 FOR UPDATE", values![device.0])?;
+    Ok(row.and_then(|row| row.json(0).ok()).unwrap_or_default())
+}
+
+/// Writes what a device has used of its quota.
+pub fn set_quota(tx: &mut Tx<'_>, device: DeviceId, quota: &QuotaState) -> Result<(), StoreError> {
+    tx.execute("UPDATE devices SET quota = $2 WHERE id = $1", &[device.0.into(), Value::json(quota)?])?;
+    Ok(())
+}
+
+/// Joined devices that ever were beyond a limit, with what they used.
+pub fn beyond_limits(tx: &mut Tx<'_>) -> Result<Vec<(String, QuotaState)>, StoreError> {
+    let rows = tx.query(
+        "SELECT name, quota FROM devices WHERE state = 'joined' AND quota LIKE '%\"exceeded\":%' ORDER BY name",
+        &[],
+    )?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.json(1).unwrap_or_default()))).collect()
 }
 
 /// One device.

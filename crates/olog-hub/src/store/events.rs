@@ -100,11 +100,16 @@ pub fn digests(tx: &mut Tx<'_>, epoch: EpochId, from: u64, through: u64) -> Resu
     rows.iter().map(|row| Ok((row.count(0)?, row.count(1)?))).collect()
 }
 
-/// Stores new events.
-pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: Timestamp) -> Result<(), StoreError> {
+/// Stores new events; gives the bytes of their texts.
+pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: Timestamp) -> Result<u64, StoreError> {
+    let mut bytes = 0;
     let rows = events
         .iter()
         .map(|new| {
+            let body = Value::json(new.event)?;
+            if let Value::Text(text) = &body {
+                bytes += text.len() as u64;
+            }
             Ok(vec![
                 new.epoch.0.into(),
                 new.event.n.into(),
@@ -114,11 +119,12 @@ pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: Timestamp) -> Resul
                 new.at.into(),
                 now.into(),
                 new.digest.into(),
-                Value::json(new.event)?,
+                body,
             ])
         })
         .collect::<Result<_, StoreError>>()?;
-    tx.insert_many(&EVENTS, rows)
+    tx.insert_many(&EVENTS, rows)?;
+    Ok(bytes)
 }
 
 /// Stores under an event's number that the event itself could not be stored. Nothing of it, nor of the refusal (which may

@@ -112,6 +112,12 @@ pub fn begin<F: Serialize>(tx: &mut Tx<'_>, begin: &Begin<'_>, facts: &F) -> Res
     row.ok_or_else(|| StoreError::Row("no number of a new incident".to_owned()))?.count(0)
 }
 
+/// How many incidents of a device are open.
+pub fn n_open_of(tx: &mut Tx<'_>, device: DeviceId) -> Result<u64, StoreError> {
+    let sql = "SELECT COUNT(*) FROM incidents WHERE device_id = $1 AND ended_at IS NULL";
+    tx.query_one(sql, values![device.0])?.map_or(Ok(0), |row| row.count(0))
+}
+
 /// Writes what was counted since.
 pub fn update(tx: &mut Tx<'_>, id: u64, last_at: Timestamp, n_seen: u64, n_begun: u32) -> Result<(), StoreError> {
     tx.execute(

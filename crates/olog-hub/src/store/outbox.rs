@@ -207,8 +207,9 @@ pub fn put(
             urgency = Urgency::OldNews;
         }
         tx.execute(
-            "INSERT INTO outbox (channel, kind, incident_id, is_first, urgency, made_at, notice)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO outbox (channel, kind, incident_id, is_first, urgency, made_at, notice, device, turn)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+               COALESCE((SELECT MAX(turn) + 1 FROM outbox WHERE channel = $1 AND device = $8 AND done_at IS NULL), 0))",
             &[
                 channel.as_str().into(),
                 kind.clone(),
@@ -217,6 +218,7 @@ pub fn put(
                 i64::from(urgency).into(),
                 now.into(),
                 body.clone(),
+                notice.device.clone().into(),
             ],
         )?;
         if let Some(incident) = notice.incident.filter(|_| is_end(notice)) {
@@ -299,7 +301,8 @@ pub struct ClaimFilter {
     pub limit: u32,
 }
 
-/// Holds what waits for a channel until `until`: by place, then the most urgent, then the oldest first.
+/// Holds what waits for a channel until `until`: by place, then the most urgent, then by turns of the devices, then the oldest first.
+/// A device with many rows does not keep back the first row of another one: a row's turn is how many of its device waited when it came.
 ///
 /// All rows of one claim stand in the same place and have the same receivers left; a row that goes alone comes alone.
 pub fn claim(
@@ -321,7 +324,7 @@ pub fn claim(
     let sql = format!(
         "SELECT id, notice, receivers, place, n_attempts FROM outbox
          WHERE channel = $1 AND done_at IS NULL AND (claimed_until IS NULL OR claimed_until <= $2){which}
-         ORDER BY place, urgency, id LIMIT $3 FOR UPDATE SKIP LOCKED"
+         ORDER BY place, urgency, turn, id LIMIT $3 FOR UPDATE SKIP LOCKED"
     );
     loop {
         let rows = tx.query(&sql, &values)?;

@@ -79,6 +79,12 @@ pub fn load(tx: &mut Tx<'_>, device: DeviceId, name: &TaskName) -> Result<Task, 
     }))
 }
 
+/// How many tasks a device has, those among them of which only messages came.
+pub fn n_of(tx: &mut Tx<'_>, device: DeviceId) -> Result<u64, StoreError> {
+    let row = tx.query_one("SELECT COUNT(*) FROM tasks WHERE device_id = $1", values![device.0])?;
+    row.map_or(Ok(0), |row| row.count(0))
+}
+
 /// The task that has that name, or had it before a person gave it another one.
 pub fn find(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Option<Task>, StoreError> {
     let by_name = format!("SELECT {TASK} FROM tasks t WHERE device_id = $1 AND name = $2");

@@ -81,6 +81,13 @@ pub const METRICS: &[Metric] = &[
         values: &[],
         doc: "Rows, events and messages that a duty could not use and has set aside.",
     },
+    Metric {
+        name: "olog_events_over_limit_total",
+        kind: MetricKind::Counter,
+        labels: &["limit"],
+        values: &["events_per_day", "bytes_per_day", "tasks", "open_incidents", "notes_per_hour"],
+        doc: "Events that came beyond a limit of `[limits]`, by its key.",
+    },
     metric("olog_events_total", MetricKind::Counter, "Events that were committed to the store."),
     metric("olog_joined_total", MetricKind::Counter, "Devices that joined."),
     metric("olog_legacy_sessions", MetricKind::Gauge, "Old clients (olog.py) that are connected."),

@@ -116,10 +116,19 @@ pub(super) fn by_weight(entries: &mut [MessageItem<'_>]) -> Vec<usize> {
     for error in entries.iter().filter_map(MessageItem::error) {
         *n_of.entry(error).or_default() += 1;
     }
+    // Of what nobody shares, devices take turns: one device with many errors does not hide the only one of another.
+    let mut n_of_device: HashMap<Option<&str>, u64> = HashMap::new();
     entries.sort_by_cached_key(|entry| {
         let error = entry.error().filter(|error| n_of.get(error).is_some_and(|n| *n > 1));
         let n = error.as_ref().and_then(|error| n_of.get(error)).copied().unwrap_or(1);
-        (entry.rank(), Reverse(n), error)
+        let turn = if n > 1 {
+            0
+        } else {
+            let n = n_of_device.entry(entry.notice.device.as_deref()).or_default();
+            *n += 1;
+            *n
+        };
+        (entry.rank(), Reverse(n), turn, error)
     });
     let mut ends = Vec::new();
     let mut last: Option<SameError<'_>> = None;

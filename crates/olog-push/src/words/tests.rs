@@ -144,14 +144,25 @@ fn system(code: SystemCode) -> Notice {
         ("command", "olog-hub task merge nas x-2026-11-27 x"),
         ("duty", "outbox: claim"),
         ("error", "database is locked"),
+        ("limit", "tasks"),
     ];
     let args: BTreeMap<String, String> = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     use SystemCode::{
-        AgentNote, AgentNoteOver, EpochRenewed, Gap, HubReachable, HubUnreachable, TwoMachines, Unreadable,
+        AgentNote, AgentNoteOver, DeviceLimit, DeviceRenamed, EpochRenewed, Gap, HubReachable, HubUnreachable,
+        TwoMachines, Unreadable,
     };
     let device = matches!(
         code,
-        Gap | AgentNote | AgentNoteOver | TwoMachines | EpochRenewed | Unreadable | HubReachable | HubUnreachable
+        DeviceLimit
+            | DeviceRenamed
+            | Gap
+            | AgentNote
+            | AgentNoteOver
+            | TwoMachines
+            | EpochRenewed
+            | Unreadable
+            | HubReachable
+            | HubUnreachable
     );
     let device = device.then(|| "comsrv".to_owned());
     Notice {
@@ -176,7 +187,7 @@ fn a_job_that_a_lock_kept_from_starting_is_named() {
     }
 }
 
-const CODES: [SystemCode; 31] = {
+const CODES: [SystemCode; 33] = {
     use SystemCode::*;
     [
         HubFirstStart,
@@ -188,6 +199,8 @@ const CODES: [SystemCode; 31] = {
         ConfigRefused,
         EpochRenewed,
         Gap,
+        DeviceLimit,
+        DeviceRenamed,
         TwoMachines,
         LegacyClient,
         Unreadable,

@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout};
 use super::{Answer, ChannelRow, LIST_MAX, Remark, Verbs, VerbsState, channels};
 use crate::{
     config::ReloadableConfig,
+    rules::quota::{Exceeded, Limit, QuotaState},
     store::{
-        Tx,
+        Tx, devices,
         incidents::{self, Incident},
         reports, set_aside,
     },
@@ -81,6 +82,9 @@ pub struct Status {
     pub failing: Vec<FailingDuty>,
     /// All workers and their duties, for machines.
     pub workers: serde_json::Value,
+    /// Devices that have reached a limit within a day.
+    #[serde(default)]
+    pub limits: Vec<ReachedLimit>,
     /// Values of the database that this version cannot read.
     pub set_aside: u64,
     /// The newest of them, for machines.
@@ -102,6 +106,21 @@ pub struct FailingDuty {
     pub since_at: Option<Timestamp>,
     /// Why.
     pub why: String,
+}
+
+/// A limit of `[limits]` that a device has reached within a day.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReachedLimit {
+    /// The device's name.
+    pub device: String,
+    /// The key of the limit.
+    pub limit: String,
+    /// Its value.
+    pub max: u64,
+    /// What came beyond it since the device joined.
+    pub n_beyond: u64,
+    /// Last time.
+    pub last_at: Timestamp,
 }
 
 pub(super) fn routes() -> Router<Arc<Verbs>> {
@@ -126,32 +145,33 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         let channel_rows = or_say(&mut unread, "channels", channels::rows(tx, &of_channels, now));
         let no_link = or_say(&mut unread, "the last report's link", reporter::no_link(tx));
         let last_report_at = or_say(&mut unread, "the last report", reports::last_made(tx));
-        Ok(((open, channel_rows, no_link, last_report_at, aside), unread))
+        let beyond = or_say(&mut unread, "limits", devices::beyond_limits(tx));
+        Ok(((open, channel_rows, no_link, last_report_at, aside, beyond), unread))
     };
     let (parts, mut unread) = match verbs.store.read(read).await {
         Ok(read) => read,
         Err(error) => (Default::default(), vec![not_read("the store", &error)]),
     };
-    let (open, channel_rows, no_link, last_report_at, aside) = parts;
+    let (open, channel_rows, no_link, last_report_at, aside, beyond) = parts;
     let mut worst: Vec<Incident> = open.iter().filter(|one| one.acknowledged_at.is_none()).cloned().collect();
     let unacknowledged = worst.len();
     worst.sort_by_key(|incident| incident.began_at);
     worst.truncate(NAMED_MAX);
     let workers = verbs.workers.statuses(Instant::now());
-    let devices = or_say(&mut unread, "devices", verbs.enrol.list(false).await);
+    let joined = or_say(&mut unread, "devices", verbs.enrol.list(false).await);
     let pending = or_say(&mut unread, "pending devices", verbs.enrol.list(true).await);
     let is_away = |id: i64| verbs.sessions.seat(crate::store::devices::DeviceId(id)).is_none();
-    let away = devices.iter().filter(|device| is_away(device.id));
-    let names: Vec<String> = devices.iter().map(|device| device.name.to_string()).collect();
+    let away = joined.iter().filter(|device| is_away(device.id));
+    let names: Vec<String> = joined.iter().map(|device| device.name.to_string()).collect();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         listen: verbs.address.to_string(),
         public_url: live.public_url.clone(),
         store: verbs.store_url.clone(),
         store_answers: answers.unwrap_or(false),
-        devices: devices.len(),
+        devices: joined.len(),
         connected: verbs.sessions.len(),
-        legacy: devices.iter().filter(|device| device.legacy).count(),
+        legacy: joined.iter().filter(|device| device.legacy).count(),
         not_connected: away.map(|device| device.name.to_string()).take(NAMED_MAX).collect(),
         pending: pending.len(),
         open_incidents: open.len(),
@@ -167,12 +187,27 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         next_report_at: live.report.when.schedule().and_then(|schedule| schedule.next_after(now, live.timezone)),
         failing: failing(&workers).into_iter().chain(unread).collect(),
         workers: serde_json::to_value(&workers).unwrap_or_default(),
+        limits: reached_limits(&live, &beyond, now),
         set_aside: aside.0,
         set_aside_values: serde_json::to_value(aside.1).unwrap_or_default(),
         configuration_refused: verbs.refused.borrow().clone(),
         remarks: declared_but_unknown(&live, &names),
         without_effect: live.without_effect().into_iter().map(str::to_owned).collect(),
     }))
+}
+
+fn reached_limits(live: &ReloadableConfig, beyond: &[(String, QuotaState)], now: Timestamp) -> Vec<ReachedLimit> {
+    let of_device = |(name, quota): &(String, QuotaState)| {
+        let limit = |(limit, exceeded): (Limit, Exceeded)| ReachedLimit {
+            device: name.clone(),
+            limit: limit.key().to_owned(),
+            max: live.limits.of(limit),
+            n_beyond: exceeded.n,
+            last_at: exceeded.last_at,
+        };
+        quota.reached(now).map(limit).collect::<Vec<_>>()
+    };
+    beyond.iter().flat_map(of_device).collect()
 }
 
 /// A part of the status, or nothing and why it is not there.

@@ -89,7 +89,8 @@ struct OfDevice {
     device: Option<String>,
 }
 
-/// The devices of the latest rows of a candidate, at most `limit` rows; `""`: the hub itself.
+/// The devices of the first rows of a candidate in the order of a claim, at most `limit` rows; `""`: the hub itself. By turns, so that
+/// many rows of one device do not hide another device.
 pub fn devices_of(
     tx: &mut Tx<'_>,
     channel: &str,
@@ -99,7 +100,7 @@ pub fn devices_of(
 ) -> Result<BTreeSet<String>, StoreError> {
     let rows = tx.query(
         "SELECT notice FROM outbox WHERE channel = $1 AND done_at IS NULL AND place = $2 AND urgency = $3
-         AND (claimed_until IS NULL OR claimed_until <= $4) ORDER BY id DESC LIMIT $5",
+         AND (claimed_until IS NULL OR claimed_until <= $4) ORDER BY turn, id LIMIT $5",
         values![channel, of.place as i64, i64::from(of.urgency), now, limit],
     )?;
     // What cannot be read is set aside by the claim; nobody's device decides about it.
