@@ -4,6 +4,7 @@
 
 pub mod address_limit;
 pub mod budget;
+pub mod device_name;
 pub mod expect;
 pub mod ghosts;
 pub mod incident;

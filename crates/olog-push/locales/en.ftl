@@ -332,6 +332,8 @@ system-gap = { $n ->
     [one] 1 event of { $device } is
    *[other] { $n } events of { $device } are
 } missing: the hub may have been restored from a backup.
+system-certificate-refused-title = CERTIFICATE refused
+system-certificate-refused = The changed certificate is not used, the old one stays in force: { $why }
 system-device-limit-title = LIMIT reached
 system-device-limit = { $limit ->
     [events_per_day] { $device } has sent { $n } events today. Further events still open and close incidents, but their texts are not stored.

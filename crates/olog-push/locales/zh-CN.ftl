@@ -283,6 +283,8 @@ system-epoch-renewed-title = 重新编号
 system-epoch-renewed = { $device } 的事件已重新编号：{ $why }。未确认的事件会重新发送；不会丢失，但可能重复。
 system-gap-title = 事件缺失
 system-gap = { $device } 缺少 { $n } 个事件：服务端可能是从备份恢复的。
+system-certificate-refused-title = 证书无效
+system-certificate-refused = 新证书没有启用，仍使用旧证书：{ $why }
 system-device-limit-title = 达到上限
 system-device-limit = { $limit ->
     [events_per_day] { $device } 今天已发送 { $n } 个事件。之后的事件仍会触发和结束故障，但不再保存其内容。

@@ -426,6 +426,8 @@ pub enum SystemCode {
     PendingDevices,
     /// A new configuration was refused. `findings`: the first of them, `n`: how many.
     ConfigRefused,
+    /// The changed files of the certificate are not usable; the old certificate is in force. `why`.
+    CertificateRefused,
     /// A device had to begin a new epoch. `why`.
     EpochRenewed,
     /// Numbers are missing in a device's stream. `n`: how many.

@@ -1,6 +1,9 @@
--- A device fills only its own quota, and takes turns with the others.
+-- A device fills only its own quota, takes turns with the others, and does not look like another one.
 
 ALTER TABLE devices ADD COLUMN quota TEXT;  -- JSON of quota::QuotaState; NULL: nothing counted yet
+
+ALTER TABLE devices ADD COLUMN look TEXT;   -- device_name::look of its name; NULL: not computed since the name changed
+CREATE INDEX devices_look ON devices (look) WHERE state = 'joined';
 
 ALTER TABLE outbox ADD COLUMN device TEXT;                         -- whose notification; NULL: the hub's own, or several devices'
 ALTER TABLE outbox ADD COLUMN turn BIGINT NOT NULL DEFAULT 0;      -- how many of this device waited already: 0 goes before 1

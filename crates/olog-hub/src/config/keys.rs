@@ -31,7 +31,7 @@ pub static KEYS: &[Key] = keys! {
     "store.url", Hidden, Is("\"sqlite:olog.db\""), "0.1";
     /// The certificate. A change of `mode` needs a restart; renewed files are read again.
     "tls", Table, Unset, "0.1";
-    /// `self-signed`: made at the first start; the join link tells agents which certificate it is. `off`: on loopback, or behind a proxy.
+    /// `self-signed`: made at the first start; the join link tells agents which certificate it is. `off`: on loopback only, or behind a proxy that `proxy.trusted` names.
     "tls.mode", Choice(&["self-signed", "files", "off"]), Is("\"self-signed\""), "0.1";
     /// The certificate and its chain (PEM), with `mode = "files"`.
     "tls.cert", Path, Unset, "0.1";

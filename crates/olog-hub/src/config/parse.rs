@@ -41,6 +41,14 @@ pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
     root.show("socket", socket.display());
     let store = store(root.section("store"), &state_dir);
     let tls = tls(root.section("tls"), folder);
+    let proxy = root.section("proxy");
+    if tls.is_none() && !proxy.has("trusted") && !listen.unwrap_or(LISTEN).ip().is_loopback() {
+        root.fault(
+            "tls",
+            "mode = \"off\" sends everything in clear: listen on 127.0.0.1, or declare the reverse proxy in front of the hub as \
+             [proxy] trusted",
+        );
+    }
     let language = root.take_choice("language", &LANGUAGES);
     let timezone = root.take_as("timezone", |text| {
         text.parse::<Tz>()
@@ -53,7 +61,7 @@ pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
         language: language.unwrap_or_default(),
         timezone,
         event_keep_days: root.take_int("event_keep_days").unwrap_or_default(),
-        trusted_proxies: trusted_proxies(root.section("proxy")),
+        trusted_proxies: trusted_proxies(proxy),
         report: report(root.section("report"), folder),
         alerts: alerts(root.section("alerts")),
         limits: limits(root.section("limits")),

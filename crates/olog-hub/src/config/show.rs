@@ -82,7 +82,7 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
     }
     if boot.tls.is_none() && !boot.listen.ip().is_loopback() {
         say(format!(
-            "tls.mode = \"off\" on {}: whoever is on the way may read along; listen on 127.0.0.1, behind a proxy",
+            "tls.mode = \"off\" on {}: whoever is between the proxy and the hub may read along; best listen on 127.0.0.1",
             boot.listen
         ));
     }

@@ -236,13 +236,39 @@ fn remarks_ask_about_what_is_probably_not_meant() {
     say("", "nobody is told");
     say("", "public_url is not set");
     say("public_url = 'http://h'", "plain http");
-    say("[tls]\nmode = 'off'", "may read along");
+    say("[tls]\nmode = 'off'\n[proxy]\ntrusted = ['10.0.0.2']", "may read along");
     say("[report]\nhtml_dir = '/'", "no push links to them");
     say("[report]\nhtml_dir = '/nowhere'", "not a folder");
     say("[report]\nhtml_url = 'https://h'", "nothing that it could open");
     say("[backup]", "on the disk of the store");
     say("[backup]", "[backup] is not available in this version yet");
     say("[legacy]\nenabled = true\ntoken = 'AT_x'", "unencrypted");
+}
+
+#[test]
+fn a_port_in_clear_is_on_loopback_or_behind_a_declared_proxy() {
+    let off = "[tls]\nmode = 'off'\n";
+    for listen in ["", "listen = '0.0.0.0:8765'\n", "listen = '[::]:8765'\n", "listen = '192.0.2.7:80'\n"] {
+        bad(&format!("{listen}{off}"), &["sends everything in clear"]);
+        good(&format!("{listen}{off}[proxy]\ntrusted = ['192.0.2.8']\n"));
+    }
+    for listen in ["listen = '127.0.0.1:1'\n", "listen = '[::1]:1'\n"] {
+        good(&format!("{listen}{off}"));
+    }
+}
+
+#[test]
+fn the_address_of_the_watchdog_is_in_no_mistake() {
+    for url in [
+        "'htps://hc.example/TOKEN_x'",
+        "'https://me:TOKEN_x@hc.example/'",
+        "['https://hc.example/TOKEN_x']",
+        "'TOKEN_x",
+    ] {
+        let text = format!("[watchdog]\nurl = {url}\n");
+        let refused = read_text("hub.toml", &text, |table| parse::config(table, Path::new("/etc/olog"))).unwrap_err();
+        assert!(!refused.to_string().contains("TOKEN_x"), "{refused}");
+    }
 }
 
 #[test]

@@ -84,6 +84,8 @@ impl Owner {
         import::take_in(&self.store, &self.config.boot.state_dir).await;
         let mut bell = asked.bell.listen();
         let mut stamp = self.source.stamp();
+        // Why the certificate's changed files are not in force, until it is told.
+        let mut unusable = None;
         loop {
             let mut request = None;
             let is_asked = tokio::select! {
@@ -96,10 +98,22 @@ impl Owner {
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
             if let Some(certificate) = &mut certificate {
-                match certificate.refresh() {
-                    Ok(true) => tracing::info!("a new certificate is in force"),
-                    Ok(false) => {}
-                    Err(error) => tracing::error!(error = chain(&error), "the old certificate stays in force"),
+                match certificate.refresh(is_asked) {
+                    Ok(true) => {
+                        unusable = None;
+                        tracing::info!("a new certificate is in force");
+                    }
+                    // Certificate and key are two files: what does not go together now may in a moment. So it is told at the next look.
+                    Ok(false) => {
+                        if let Some(why) = unusable.take() {
+                            self.tell_unusable(why, &bells, clock.now()).await;
+                        }
+                    }
+                    Err(error) => {
+                        let why = chain(&error);
+                        tracing::error!(error = why, "the old certificate stays in force");
+                        unusable = Some(why);
+                    }
                 }
             }
             let newer = self.source.stamp();
@@ -114,6 +128,15 @@ impl Owner {
             service::ready(None);
             // Who asked may have gone.
             request.map(|reply| reply.send(outcome).is_ok());
+        }
+    }
+
+    async fn tell_unusable(&self, why: String, bells: &Bells, now: Timestamp) {
+        let rules = self.published.rules.borrow().clone();
+        let notice = apply::system_notice(None, SystemCode::CertificateRefused, &[("why", why)], now);
+        match self.store.write(move |tx| apply::enqueue_notice(tx, &rules, &notice, now)).await {
+            Ok(()) => bells.outbox.ring(),
+            Err(error) => tracing::error!(%error, "that the certificate was refused is not told"),
         }
     }
 

@@ -5,10 +5,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use olog_proto::DeviceName;
+use olog_push::SystemCode;
+
+use super::quota::BatchQuota;
 use super::{Connected, epoch_refused};
-use crate::apply::{LivePolicy, declared_tasks};
+use crate::apply::{self, LivePolicy, declared_tasks};
 use crate::journal::LogEntry;
 use crate::rules::address_limit::AddressLimit;
+use crate::rules::device_name;
 use crate::store::devices::{self, Device, DeviceState, SessionStart};
 use crate::store::{StoreError, Tx, events};
 
@@ -68,7 +73,8 @@ pub(super) fn connect_joined(
         epoch_refused(tx, rules, &device, stream.epoch, &detail, start.now)?;
         return Ok(Connected::NewEpoch { detail });
     }
-    let name = devices::connected(tx, &device, stream.epoch, start)?;
+    let name = name_of(tx, rules, &device, start)?;
+    devices::connected(tx, &device, &name, stream.epoch, start)?;
     device.name = name.clone();
     declared_tasks::apply(tx, rules, &device, start.now)?;
     declared_tasks::device_back(tx, rules, &device, start.now)?;
@@ -77,4 +83,35 @@ pub(super) fn connect_joined(
     }
     tx.note(LogEntry::new("device connected").device(&name).from(start.peer, &start.version));
     Ok(Connected::Known { device: device.id, name, acked: stream.acked })
+}
+
+/// The device's name from now on. A name that it asks for anew is its own if no other device looks like that, and if hub.toml does not
+/// declare a device of that look: such a name is had by joining or given by the operator. Each change is pushed, within the quota.
+fn name_of(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    device: &Device,
+    start: &SessionStart,
+) -> Result<DeviceName, StoreError> {
+    let old = device.name.clone();
+    let Some(name) = devices::wanted_name(tx, device, &start.name)? else { return Ok(old) };
+    let look = device_name::look(name.as_str());
+    if look != device_name::look(old.as_str()) && rules.expect.plans.keys().any(|name| device_name::look(name) == look)
+    {
+        tx.note(LogEntry::new("a device asks for a declared name").device(&old).why(name.to_string()));
+        return Ok(old);
+    }
+    let mut quota = BatchQuota::new(devices::lock_quota(tx, device.id)?, rules.limits, start.now);
+    let is_within = quota.pushes(tx, rules, device, start.now)?;
+    quota.end(tx, device, 0, start.now)?;
+    if !is_within {
+        return Ok(old);
+    }
+    tx.note(LogEntry::new("device renamed").device(&name).why(format!("it was {old}")));
+    let mut renamed = device.clone();
+    renamed.name = name.clone();
+    let args = [("name", old.to_string())];
+    let notice = apply::system_notice(Some(&renamed), SystemCode::DeviceRenamed, &args, start.now);
+    apply::enqueue_notice(tx, rules, &notice, start.now)?;
+    Ok(name)
 }

@@ -48,11 +48,11 @@ pub enum EnrolError {
     BadLink,
     /// Somebody else has the name.
     #[error(
-        "the name {0:?} is taken: choose another one, or make the link with `olog-hub join-link --device {0}` if this device takes its place"
+        "the name {0:?} is taken, or looks like one that is: choose another one, or make the link with `olog-hub join-link --device {0}` if this device takes its place"
     )]
     NameTaken(String),
     /// A new name that is taken.
-    #[error("another device is named {0:?}")]
+    #[error("another device is named {0:?}, or so that the two look the same")]
     RenameTaken(String),
     /// There is no such device.
     #[error("no device {0:?}: see `olog-hub device list` and `olog-hub device list --pending`")]

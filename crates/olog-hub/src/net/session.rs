@@ -48,6 +48,8 @@ pub const WINDOW: u32 = 2_000;
 const WAITING_BYTES: usize = 4 * FRAME_MAX;
 /// For the agent's `auth`.
 const AUTH_AFTER: Duration = Duration::from_secs(10);
+/// Pings and pongs that may come before the agent's `auth`.
+const FRAMES_BEFORE_AUTH: u32 = 16;
 /// For the peer to take one frame.
 const SEND_AFTER: Duration = Duration::from_secs(20);
 /// Pings without any answer until the peer counts as gone.
@@ -257,11 +259,12 @@ where
         let hub_key = desk.identity.public();
         self.send(&HubFrame::Hello { hub_key, nonce, time: desk.clock.now(), versions }).await?;
         let first = async {
-            loop {
+            for _ in 0..FRAMES_BEFORE_AUTH {
                 if let Some(text) = self.receive().await? {
                     return Ok(text);
                 }
             }
+            Err(bad_frame("too many frames before auth"))
         };
         let text = timeout(AUTH_AFTER, first).await.unwrap_or_else(|_| Err(bad_frame("no auth frame within 10 s")))?;
         let auth = match decode(&text)? {

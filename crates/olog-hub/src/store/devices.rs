@@ -8,6 +8,7 @@ pub use super::ids::DeviceId;
 use super::ids::EpochId;
 use super::renames::TOLD_NAME;
 use super::{Row, StoreError, Tx, Value};
+use crate::rules::device_name;
 use crate::rules::quota::QuotaState;
 use crate::values;
 
@@ -184,6 +185,19 @@ pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Device>, StoreError
     row.map(|row| device(&row)).transpose()
 }
 
+/// The joined device, other than `except`, whose name looks like this one.
+pub fn looks_like(tx: &mut Tx<'_>, name: &str, except: Option<DeviceId>) -> Result<Option<String>, StoreError> {
+    for row in tx.query("SELECT id, name FROM devices WHERE state = 'joined' AND look IS NULL", &[])? {
+        let look = device_name::look(row.text(1)?);
+        tx.execute("UPDATE devices SET look = $2 WHERE id = $1", values![row.int(0)?, look])?;
+    }
+    let row = tx.query_one(
+        "SELECT name FROM devices WHERE look = $1 AND state = 'joined' AND id <> $2 LIMIT 1",
+        values![device_name::look(name), except.map_or(-1, |device| device.0)],
+    )?;
+    row.map(|row| row.text(0).map(str::to_owned)).transpose()
+}
+
 /// The old client that says this name, whatever a person calls it here; locked.
 pub fn legacy_by_own_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Device>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE asked = $1 AND version = $2 AND state = 'joined' FOR UPDATE");
@@ -237,7 +251,7 @@ pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreErr
         "INSERT INTO devices (name, asked, key, state, address, version, made_at, heard_at, peer)
          VALUES ($1, $1, $2, 'pending', $3, $4, $5, $5, $6) ON CONFLICT (key) DO NOTHING",
         values![
-            start.name.as_str(),
+            device_name::normal(&start.name).as_str(),
             start.key.to_string(),
             start.address.clone(),
             start.version.as_str(),
@@ -248,26 +262,28 @@ pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Records what a connected device says of itself, and gives its name: the one it asks for, if it asks for another
-/// than last time and that one is free.
+/// The name that a device wants from now on: it asks for another one than last time, and no joined device looks like that.
+pub fn wanted_name(tx: &mut Tx<'_>, device: &Device, asked: &DeviceName) -> Result<Option<DeviceName>, StoreError> {
+    let asks_anew = device.asked.as_deref().is_some_and(|before| before != asked.as_str());
+    let wanted = device_name::normal(asked);
+    if !asks_anew || wanted == device.name || looks_like(tx, wanted.as_str(), Some(device.id))?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(wanted))
+}
+
+/// Records what a connected device says of itself, and its name.
 pub fn connected(
     tx: &mut Tx<'_>,
     device: &Device,
+    name: &DeviceName,
     epoch: EpochId,
     start: &SessionStart,
-) -> Result<DeviceName, StoreError> {
-    let asks_anew = device.asked.as_deref().is_some_and(|asked| asked != start.name.as_str());
-    let is_free = asks_anew
-        && tx
-            .query_one(
-                "SELECT id FROM devices WHERE name = $1 AND state = 'joined' AND id <> $2",
-                values![start.name.as_str(), device.id.0],
-            )?
-            .is_none();
-    let name = if is_free { &start.name } else { &device.name };
+) -> Result<(), StoreError> {
     let sql = format!(
         "UPDATE devices SET name = $2, asked = $3, address = $4, version = $5, heard_at = $6, boot = $7, peer = $8,
          skew = $9, bye = NULL, epoch_id = $10, booted_at = $11, back_at = $6, named = $12, 
+         look = CASE WHEN name = $2 THEN look END,
          was = CASE WHEN name = $2 THEN was ELSE {TOLD_NAME} END,
          renamed_at = CASE WHEN name = $2 THEN renamed_at ELSE $6 END WHERE id = $1"
     );
@@ -288,7 +304,7 @@ pub fn connected(
             start.last,
         ],
     )?;
-    Ok(name.clone())
+    Ok(())
 }
 
 /// What the device held at its return; `None` if it never had a session.

@@ -7,9 +7,10 @@
 use olog_proto::{DeviceName, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::devices::{DeviceId, LEGACY_VERSION, SessionStart};
+use super::devices::{DeviceId, LEGACY_VERSION, SessionStart, looks_like};
 use super::renames::{TOLD_NAME, drop_tasks};
 use super::{Row, StoreError, Tx, known_names};
+use crate::rules::device_name;
 use crate::values;
 
 /// A used or expired link is remembered for this long (ms).
@@ -111,7 +112,7 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestam
     };
     let name = match link.text_or_null(2)? {
         Some(_) => link.parse(2)?,
-        None => newcomer.name.clone(),
+        None => device_name::normal(&newcomer.name),
     };
     let ours = by_key(tx, &newcomer.key)?;
     if let Some((device, state, known_as)) = &ours
@@ -128,6 +129,10 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestam
     let holder = by_name(tx, name.as_str())?;
     let is_for_it = link.text_or_null(2)?.is_some();
     if holder.as_ref().is_some_and(|(_, key)| key.is_some()) && !is_for_it {
+        return Ok(Joined::NameTaken);
+    }
+    let own = holder.as_ref().map(|(holder, _)| *holder).or(ours.as_ref().map(|(ours, ..)| *ours));
+    if holder.is_none() && !is_for_it && looks_like(tx, name.as_str(), own)?.is_some() {
         return Ok(Joined::NameTaken);
     }
     tx.execute("UPDATE links SET uses_left = uses_left - 1 WHERE hash = $1", values![hash])?;
@@ -151,7 +156,7 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestam
         (None, None) => (insert(tx, &name, now)?, false),
     };
     tx.execute(
-        "UPDATE devices SET name = $2, asked = $3, key = $4, state = 'joined', address = $5, joined_at = $6 WHERE id = $1",
+        "UPDATE devices SET name = $2, look = NULL, asked = $3, key = $4, state = 'joined', address = $5, joined_at = $6 WHERE id = $1",
         values![
             device.0,
             name.as_str(),
@@ -230,6 +235,9 @@ pub fn accept(tx: &mut Tx<'_>, who: &str, now: Timestamp) -> Result<DeviceAction
         [row] => (DeviceId(row.int(0)?), row.text(1)?.to_owned()),
         _ => return Ok(DeviceActionResult::Several),
     };
+    if by_name(tx, &name)?.is_none() && looks_like(tx, &name, None)?.is_some() {
+        return Ok(DeviceActionResult::NameTaken);
+    }
     if let Some((holder, key)) = by_name(tx, &name)? {
         if key.is_some() {
             return Ok(DeviceActionResult::NameTaken);
@@ -277,11 +285,14 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: Timestamp) -> Result<DeviceAction
 /// Gives a device another name.
 pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: Timestamp) -> Result<DeviceActionResult, StoreError> {
     let Some((device, _)) = by_name(tx, old)? else { return Ok(DeviceActionResult::Unknown) };
-    if by_name(tx, new.as_str())?.is_some_and(|(holder, _)| holder != device) {
+    let new = device_name::normal(new);
+    if looks_like(tx, new.as_str(), Some(device))?.is_some() {
         return Ok(DeviceActionResult::NameTaken);
     }
     tx.execute(
-        &format!("UPDATE devices SET name = $2, was = {TOLD_NAME}, renamed_at = $3 WHERE id = $1 AND name <> $2"),
+        &format!(
+            "UPDATE devices SET name = $2, look = NULL, was = {TOLD_NAME}, renamed_at = $3 WHERE id = $1 AND name <> $2"
+        ),
         values![device.0, new.as_str(), now],
     )?;
     Ok(DeviceActionResult::Yes(device))

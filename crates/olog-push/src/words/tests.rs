@@ -187,7 +187,7 @@ fn a_job_that_a_lock_kept_from_starting_is_named() {
     }
 }
 
-const CODES: [SystemCode; 33] = {
+const CODES: [SystemCode; 34] = {
     use SystemCode::*;
     [
         HubFirstStart,
@@ -197,6 +197,7 @@ const CODES: [SystemCode; 33] = {
         NewDevices,
         PendingDevices,
         ConfigRefused,
+        CertificateRefused,
         EpochRenewed,
         Gap,
         DeviceLimit,

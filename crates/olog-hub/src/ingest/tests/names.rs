@@ -229,3 +229,92 @@ async fn an_incident_whose_errors_are_none_is_over_and_nobody_is_told_so() {
         assert_eq!(bench.told().await, ["Err x"]);
     }
 }
+
+fn asks(n: u8, name: &str) -> SessionStart {
+    SessionStart { name: name.parse().unwrap(), ..hello(n, n, 1_000) }
+}
+
+impl Bench {
+    /// The device `dev2`, which has connected under its name before.
+    async fn second(&self) {
+        join(&self.store.store, 2).await;
+        self.name_after(asks(2, "dev2")).await;
+    }
+
+    async fn name_after(&self, start: SessionStart) -> String {
+        match self.ingest.connect(start).await.unwrap() {
+            Connected::Known { name, .. } => name.to_string(),
+            refused => panic!("{refused:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_device_cannot_take_the_look_of_another_one_and_each_new_name_is_pushed() {
+    for bench in benches().await {
+        bench.second().await;
+        for name in ["dev1", "DEV1", " dev1", "d\u{435}v1", "dev\u{ff11}", "devl"] {
+            assert_eq!(bench.name_after(asks(2, name)).await, "dev2", "{name:?}");
+        }
+        assert_eq!(bench.told().await, Vec::<String>::new());
+        assert_eq!(bench.name_after(asks(2, " caf\u{65}\u{301} ")).await, "café");
+        assert_eq!(bench.told().await, ["DeviceRenamed "]);
+        let (one, two) = (("café", "dev1"), ("café", "Café"));
+        let rename = |(old, new): (&'static str, &'static str)| {
+            let new = new.parse().unwrap();
+            bench.store.store.write(move |tx| enrolment::rename(tx, old, &new, NOW))
+        };
+        assert_eq!(rename(one).await.unwrap(), enrolment::DeviceActionResult::NameTaken);
+        assert!(matches!(rename(two).await.unwrap(), enrolment::DeviceActionResult::Yes(_)), "its own look is its own");
+    }
+}
+
+#[tokio::test]
+async fn a_rename_does_not_take_a_declared_name_and_a_join_does() {
+    for mut bench in benches().await {
+        let plans = [("backupsrv".to_owned(), BTreeMap::new())].into();
+        let expect = expect::ExpectationPolicy { plans, ..expect::ExpectationPolicy::default() };
+        let rules = LivePolicy { expect, channels: vec![crate::apply::tests::phone()], ..LivePolicy::default() };
+        let (_, rules) = watch::channel(Arc::new(rules));
+        bench.ingest.rules = rules;
+        bench.second().await;
+        assert_eq!(bench.name_after(asks(2, "backupsrv")).await, "dev2");
+        assert_eq!(bench.name_after(asks(2, "Backupsrv")).await, "dev2");
+        let candidate = JoinCandidate { key: key(3), name: "backupsrv".parse().unwrap(), address: None };
+        let joined = bench.store.store.write(move |tx| {
+            enrolment::add_link(tx, "h", NOW.plus(60_000), 1, None, NOW)?;
+            enrolment::join(tx, "h", &candidate, NOW)
+        });
+        assert!(matches!(joined.await.unwrap(), enrolment::Joined::Yes { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_with_the_look_of_a_device_does_not_join_and_an_old_name_keeps_working() {
+    for bench in benches().await {
+        // A name that an older version stored as it came.
+        let old = bench.store.store.write(|tx| tx.execute("UPDATE devices SET name = 'caf\u{65}\u{301} '", &[]));
+        old.await.unwrap();
+        assert_eq!(bench.name_after(asks(1, "cafe\u{301} ")).await, "cafe\u{301} ");
+        let join = |name: &str| {
+            let candidate = JoinCandidate { key: key(3), name: name.parse().unwrap(), address: None };
+            bench.store.store.write(move |tx| {
+                enrolment::add_link(tx, "h", NOW.plus(60_000), 1, None, NOW)?;
+                enrolment::join(tx, "h", &candidate, NOW)
+            })
+        };
+        assert_eq!(join("Café").await.unwrap(), enrolment::Joined::NameTaken);
+    }
+}
+
+#[tokio::test]
+async fn names_that_change_with_every_session_are_bounded_by_the_quota() {
+    let limits = DeviceLimits { notes_per_hour: 3, ..DeviceLimits::default() };
+    for bench in benches_with(limits).await {
+        bench.second().await;
+        for n in 0..10 {
+            bench.name_after(asks(2, &format!("name{n}x"))).await;
+        }
+        assert_eq!(bench.told().await, ["DeviceRenamed ", "DeviceRenamed ", "DeviceRenamed ", "DeviceLimit 3"]);
+    }
+}

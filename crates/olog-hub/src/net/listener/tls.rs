@@ -133,11 +133,11 @@ impl Certificate {
         self.key.map(|hash| STANDARD.encode(hash))
     }
 
-    /// Reads the files again if one of them has changed. `Ok(true)`: a new certificate is in force.
-    pub fn refresh(&mut self) -> Result<bool, TlsError> {
+    /// Reads the files again if one of them has changed, or if a person asked for it. `Ok(true)`: what was read is in force.
+    pub fn refresh(&mut self, is_asked: bool) -> Result<bool, TlsError> {
         let CertificateSource::Files { cert, key } = &self.source else { return Ok(false) };
         let seen = self.source.changed_at();
-        if seen == self.seen {
+        if seen == self.seen && !is_asked {
             return Ok(false);
         }
         // Remembered even if it does not hold: the same mistake is told once, not every 5 s.
@@ -263,19 +263,19 @@ mod tests {
             Certificate::load(CertificateSource::Files { cert: cert.clone(), key: key.clone() }).unwrap();
         let serving = certificate.serving();
         let first = serving.borrow().clone();
-        assert!(!certificate.refresh().unwrap());
+        assert!(!certificate.refresh(false).unwrap());
 
         fs::remove_file(&key).unwrap();
         make_if_missing(&cert, &key, &["b.example".into()]).unwrap();
         certificate.seen = [None, None];
-        assert!(certificate.refresh().unwrap());
+        assert!(certificate.refresh(false).unwrap());
         let second = serving.borrow().clone();
         assert!(!Arc::ptr_eq(&first, &second));
 
         fs::write(&cert, "not a certificate").unwrap();
         certificate.seen = [None, None];
-        assert!(certificate.refresh().is_err());
-        assert!(!certificate.refresh().unwrap(), "the same mistake is told once");
+        assert!(certificate.refresh(false).is_err());
+        assert!(!certificate.refresh(false).unwrap(), "the same mistake is told once");
         assert!(Arc::ptr_eq(&second, &serving.borrow()));
     }
 }
