@@ -207,6 +207,24 @@ enum Durability {
     Never,
 }
 
+impl StoreUrl {
+    /// Why it cannot be used, in words that quote no password.
+    pub fn mistake(&self) -> Option<String> {
+        match self {
+            StoreUrl::Sqlite(_) => None,
+            StoreUrl::Postgres(url) => postgres::mistake(url),
+        }
+    }
+
+    /// Is the store on another machine, and the connection to it in clear?
+    pub fn is_exposed(&self) -> bool {
+        match self {
+            StoreUrl::Sqlite(_) => false,
+            StoreUrl::Postgres(url) => postgres::is_exposed(url),
+        }
+    }
+}
+
 impl Store {
     /// Opens the store and brings its schema up to date.
     pub async fn open(url: &StoreUrl, now: Timestamp) -> Result<(Store, Opened), StoreError> {

@@ -336,11 +336,11 @@ system-certificate-refused-title = CERTIFICATE refused
 system-certificate-refused = The changed certificate is not used, the old one stays in force: { $why }
 system-device-limit-title = LIMIT reached
 system-device-limit = { $limit ->
-    [events_per_day] { $device } has sent { $n } events today. Further events still open and close incidents, but their texts are not stored.
-    [bytes_per_day] { $device } has filled its space of today ({ $n } bytes). Further events still open and close incidents, but their texts are not stored.
-    [tasks] { $device } has { $n } tasks. Events of further tasks are only counted: look for a program that makes a new file name each time.
-    [open_incidents] Too many errors on { $device }: { $n } incidents are open. Further errors are stored and open no incident until fewer are open.
-   *[notes_per_hour] { $device } has sent { $n } messages in an hour. Further ones of this hour are stored and not pushed.
+    [events_per_day] { $device } has reached its limit of events for today ({ $n }). Further events still open and close incidents, but their texts are not stored.
+    [bytes_per_day] { $device } has reached its limit of bytes for today ({ $n }). Further events still open and close incidents, but their texts are not stored.
+    [tasks] { $device } has reached its limit of tasks ({ $n }). Events of further tasks are only counted: look for a program that makes a new file name each time.
+    [open_incidents] Too many errors on { $device }: it has reached its limit of open incidents ({ $n }). Further errors are stored and open no incident until fewer are open.
+   *[notes_per_hour] { $device } has reached its limit of messages in an hour ({ $n }). Further ones of this hour are stored and not pushed.
 } The limit is the key limits.{ $limit } of hub.toml.
 system-device-renamed-title = RENAMED
 system-device-renamed = The device { $name } calls itself { $device } from now on. If that was not you: olog-hub device rename { $device } { $name }

@@ -27,7 +27,7 @@ pub static KEYS: &[Key] = keys! {
     "event_keep_days", Int(1, DAYS_MAX), Is("90"), "0.1";
     /// The database.
     "store", Table, Unset, "0.1";
-    /// `sqlite:FILE`, relative to `state_dir`, or `postgres://USER@HOST/DATABASE`. A change needs a restart.
+    /// `sqlite:FILE`, relative to `state_dir`, or `postgres://USER@HOST/DATABASE`; to another machine with `?sslmode=verify-full`, and `&sslrootcert=FILE` for an authority of your own. A change needs a restart.
     "store.url", Hidden, Is("\"sqlite:olog.db\""), "0.1";
     /// The certificate. A change of `mode` needs a restart; renewed files are read again.
     "tls", Table, Unset, "0.1";
@@ -67,7 +67,7 @@ pub static KEYS: &[Key] = keys! {
     "alerts.new_errors_per_hour", Int(0, 1_000), Is("5"), "0.1";
     /// In these hours recoveries and reminders do not ring by themselves: they go with the next urgent message, or when the hours end. `""`: none.
     "alerts.quiet", Text, Is("\"22:00-08:00\""), "0.1";
-    /// What one device may use. Reaching a limit is pushed once a day; `olog-hub status` shows it. Nothing is refused: see [limits](operations.md#limits-of-a-device).
+    /// What one device may use. Reaching a limit is pushed once a day; `olog-hub status` shows it. What comes beyond a limit is acknowledged and counted.
     "limits", Table, Unset, "0.1";
     /// Events of one device that are stored in a day. Further ones still open and close incidents; their texts are not stored.
     "limits.events_per_day", Int(1, 1_000_000_000), Is("500000"), "0.1";

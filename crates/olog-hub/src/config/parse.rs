@@ -84,7 +84,10 @@ pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
 fn store(mut table: Table, state_dir: &Path) -> Option<StoreUrl> {
     let url = table.take_as("url", |text| match text.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => Ok(StoreUrl::Sqlite(state_dir.join(path))),
-        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(StoreUrl::Postgres(text.to_owned())),
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+            let url = StoreUrl::Postgres(text.to_owned());
+            url.mistake().map_or(Ok(url), Err)
+        }
         _ => Err("expected \"sqlite:FILE\" or \"postgres://USER@HOST/DATABASE\"".to_owned()),
     });
     if let Some(url) = &url {

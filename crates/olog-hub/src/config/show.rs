@@ -86,6 +86,9 @@ pub(super) fn remarks(config: &Config) -> Vec<String> {
             boot.listen
         ));
     }
+    if boot.store.is_exposed() {
+        say("store.url names another machine and the connection to it is in clear: append ?sslmode=verify-full".into());
+    }
     for table in live.without_effect() {
         say(format!(
             "{table} is not available in this version yet: the table is validated and has no effect, no backup is made"

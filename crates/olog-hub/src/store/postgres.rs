@@ -7,13 +7,17 @@
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use olog_daemon::failure::chain;
 use tokio::runtime::Handle;
+use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Config, NoTls};
 
 use crate::journal::Journal;
 
 use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
+
+mod encryption;
+
+use encryption::Target;
 
 mod migrations {
     refinery::embed_migrations!("migrations/postgres");
@@ -26,6 +30,16 @@ const POOL: usize = 8;
 /// How long one waits for a connection.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Why `store.url` cannot be used, in words that do not quote it.
+pub(super) fn mistake(url: &str) -> Option<String> {
+    Target::parse(url).err()
+}
+
+/// Does the URL name another machine, without encryption?
+pub(super) fn is_exposed(url: &str) -> bool {
+    Target::parse(url).is_ok_and(|target| target.is_exposed())
+}
+
 pub(super) struct Postgres {
     pool: Pool,
     journal: Journal,
@@ -33,10 +47,15 @@ pub(super) struct Postgres {
 
 impl Postgres {
     pub(super) async fn open(url: &str) -> Result<(Postgres, Opened), StoreError> {
-        let mut config: Config = url.parse().map_err(of_postgres)?;
-        config.application_name("olog-hub");
-        config.connect_timeout(PATIENCE);
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let mut target = Target::parse(url).map_err(|why| StoreError::Disk(format!("store.url: {why}")))?;
+        target.config.application_name("olog-hub");
+        target.config.connect_timeout(PATIENCE);
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let tls = target.connector().map_err(|why| StoreError::Disk(format!("store.url: {why}")))?;
+        let manager = match tls {
+            Some(tls) => Manager::from_config(target.config, tls, recycling),
+            None => Manager::from_config(target.config, NoTls, recycling),
+        };
         let pool = Pool::builder(manager)
             .max_size(POOL)
             .runtime(Runtime::Tokio1)

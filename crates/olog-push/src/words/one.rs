@@ -15,7 +15,8 @@ use crate::{Content, FailedRun, Notice, Reason, Reopened, ResolvedBy, SystemCode
 const MINUTE: i64 = 60_000;
 
 /// What the sentences of Olog's own affairs may speak of.
-const SYSTEM_ARGS: [&str; 16] = [
+const SYSTEM_ARGS: [&str; 17] = [
+    "limit",
     "code",
     "name",
     "devices",
