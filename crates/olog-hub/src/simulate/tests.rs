@@ -113,3 +113,26 @@ async fn what_a_device_keeps_while_it_is_away_comes_when_it_is_back_with_its_own
         "{transcript}"
     );
 }
+
+#[tokio::test]
+async fn seven_files_of_one_user_leave_the_day_to_the_other_devices() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("mine.jsonl");
+    let mut text = r#"{"config": {"language": "en", "timezone": "UTC", "report": {"at": ["23:00"]}, "channel": [{"name": "me", "type": "wxpusher", "token": "AT_me", "uids": ["UID_me"], "per_day": 10}]}}"#.to_owned();
+    for n in 0..7 {
+        let line = format!(
+            "\n{{\"at\": \"06:00:{:02}\", \"device\": \"web\", \"file\": \"job{n}.err\", \"text\": \"failure {n}\"}}",
+            2 * n
+        );
+        text.push_str(&line);
+    }
+    text.push_str("\n{\"at\": \"06:00:20\", \"device\": \"nas\", \"file\": \"raid.err\", \"text\": \"RAID degraded\"}");
+    text.push_str("\n{\"at\": \"08:00\", \"end\": true}");
+    std::fs::write(&scenario, &text).unwrap();
+    let transcript = run(&SimulationRequest { scenario, config: None, language: None, now: NOW }).await.unwrap();
+    let told = transcript.find("RAID degraded").map(|at| transcript[..at].rfind(" > me: ").unwrap());
+    let told = told.map(|at| &transcript[at - 8..at]);
+    assert!(told.is_some_and(|told| told.starts_with("06:00:2") || told.starts_with("06:00:3")), "{transcript}");
+    let n_messages = transcript.matches(" > me: ").count();
+    assert!(n_messages <= 5, "the day is not spent in minutes: {transcript}");
+}
