@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::*;
 use crate::store::{Store, StoreUrl};
@@ -47,9 +47,12 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SIGQUIT: at once, with its children.
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+        // At once, with its children. The child may be `runuser`, so the server's own id is taken.
+        let id = fs::read_to_string(self.folder.path().join("data/postmaster.pid")).unwrap_or_default();
+        if let Some(pid) = id.lines().next().and_then(|id| id.parse().ok()).and_then(rustix::process::Pid::from_raw) {
+            let _gone = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+        }
+        let _killed = self.child.kill();
         let _ended = self.child.wait();
     }
 }
@@ -72,6 +75,7 @@ fn as_postgres(program: &Path) -> Command {
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "an authority");
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
