@@ -18,6 +18,7 @@
 //! Must not know frames, call a channel, or decide what an event means (`incident` does).
 
 mod connect;
+mod lasting;
 pub mod legacy;
 mod notes;
 mod quota;
@@ -43,7 +44,8 @@ use crate::rules::state::State;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
-use notes::{note_begins, take_note};
+use lasting::note_begins;
+use notes::take_note;
 use quota::{BatchQuota, is_error, is_message};
 use touched::BatchTasks;
 

@@ -8,7 +8,7 @@ use olog_proto::{DeviceName, TaskName, Timestamp};
 use olog_push::SystemCode;
 
 use super::connect::connect_joined;
-use super::notes::note_begins;
+use super::lasting::note_begins;
 use super::{Connected, Ingest, IngestError, busy};
 use crate::apply::{self, LivePolicy};
 use crate::journal::LogEntry;

@@ -5,7 +5,7 @@
 use olog_proto::{Event, EventContent, LogKind, Timestamp};
 use olog_push::SystemCode;
 
-use super::notes::note_begins;
+use super::lasting::note_begins;
 use crate::apply::{self, LivePolicy};
 use crate::journal::LogEntry;
 use crate::rules::quota::{DeviceLimits, Limit, QuotaState};
