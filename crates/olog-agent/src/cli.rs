@@ -374,6 +374,11 @@ fn check(source: &olog_daemon::config::ConfigFiles, config: &Config) -> Exit {
     for found in sandbox::findings(&config.live.files.log_dirs, config.live.files.keep.is_some()) {
         line(remark(&found));
     }
+    if allows_foreign_links(&std::fs::read_to_string("/proc/sys/fs/protected_hardlinks").unwrap_or_default()) {
+        line(remark(
+            "fs.protected_hardlinks is 0: any user can link a file of another into a log dir; set it to 1 (sysctl)",
+        ));
+    }
     let state_dir = &config.fixed.state_dir;
     let joined = match identity::hub(state_dir) {
         Ok(Some(hub)) => format!("joined {}", hub.base),
@@ -386,6 +391,11 @@ fn check(source: &olog_daemon::config::ConfigFiles, config: &Config) -> Exit {
     }
     import::still_running().iter().for_each(|sentence| line(format!("# {sentence}")));
     print(&out)
+}
+
+/// What the kernel says of hard links: 0, and any user may link any file. Where it says nothing, there is nothing to say.
+fn allows_foreign_links(sysctl: &str) -> bool {
+    sysctl.trim() == "0"
 }
 
 async fn join_verb(link: Option<String>, config: &Config) -> Exit {
@@ -570,6 +580,11 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn check_says_when_the_kernel_allows_links_of_foreign_files() {
+        assert!(allows_foreign_links("0\n") && !allows_foreign_links("1\n") && !allows_foreign_links(""));
+    }
 
     #[test]
     fn the_command_line_is_sound() {

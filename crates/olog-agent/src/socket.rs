@@ -328,6 +328,7 @@ impl SocketContext {
         }
         let mut batch = Batch::default();
         batch.emit(stamp, what, None);
+        batch.attribute(0, &boot::author(peer.uid));
         match self.spool.put(&batch) {
             Ok(n) => {
                 if !peer.is_admin {

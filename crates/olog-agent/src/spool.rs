@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use olog_daemon::failure::{Consequence, Failure};
-use olog_proto::{BootId, DeviceTime, Epoch, Event, EventContent, Note, OwnPush, Timestamp};
+use olog_proto::{Author, BootId, DeviceTime, Epoch, Event, EventContent, Note, OwnPush, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
@@ -134,10 +134,18 @@ pub struct SpoolSize {
     pub bytes: u64,
 }
 
+#[derive(Debug, Clone)]
+struct NewEvent {
+    stamp: Stamp,
+    what: EventContent,
+    file: Option<FileKey>,
+    by: Option<Author>,
+}
+
 /// What one transaction writes: events, and what is known of their files from now on.
 #[derive(Debug, Default)]
 pub struct Batch {
-    events: Vec<(Stamp, EventContent, Option<FileKey>)>,
+    events: Vec<NewEvent>,
     files: Vec<(FileKey, Option<FileState>)>,
     meta: Vec<(String, String)>,
 }
@@ -145,7 +153,17 @@ pub struct Batch {
 impl Batch {
     /// An event, and the file that it speaks of.
     pub fn emit(&mut self, stamp: Stamp, what: EventContent, file: Option<FileKey>) {
-        self.events.push((stamp, what, file));
+        self.events.push(NewEvent { stamp, what, file, by: None });
+    }
+
+    /// Who caused its events from the `n`th on.
+    pub fn attribute(&mut self, n: usize, by: &Author) {
+        self.events.iter_mut().skip(n).for_each(|event| event.by = Some(by.clone()));
+    }
+
+    /// How many events are in it.
+    pub fn n_events(&self) -> usize {
+        self.events.len()
     }
 
     /// What is known of a file from now on.
@@ -193,12 +211,12 @@ impl Batch {
 
     /// What its events say, in their order.
     pub fn events(&self) -> impl ExactSizeIterator<Item = &EventContent> {
-        self.events.iter().map(|(_, what, _)| what)
+        self.events.iter().map(|event| &event.what)
     }
 
     /// Bytes of its events, as they are stored.
     pub fn size(&self) -> u64 {
-        self.events.iter().filter_map(|(stamp, what, _)| encode(*stamp, what).ok()).map(|body| body.len() as u64).sum()
+        self.events.iter().filter_map(|event| encode(event).ok()).map(|body| body.len() as u64).sum()
     }
 
     /// Does it hold an event?
@@ -239,6 +257,8 @@ struct Body<'a> {
     boot: BootId,
     up: u64,
     what: &'a EventContent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a Author>,
 }
 
 #[derive(Deserialize)]
@@ -247,6 +267,8 @@ struct OwnedBody {
     boot: BootId,
     up: u64,
     what: EventContent,
+    #[serde(default)]
+    by: Option<Author>,
 }
 
 impl Spool {
@@ -294,10 +316,10 @@ impl Spool {
         let bytes = self.transact(&mut state, |tx| {
             let mut bytes = 0;
             let mut insert = tx.prepare_cached("INSERT INTO event (n, body, folder, name) VALUES (?, ?, ?, ?)")?;
-            for (n, (stamp, what, file)) in (first..).zip(&batch.events) {
-                let body = encode(*stamp, what)?;
+            for (n, event) in (first..).zip(&batch.events) {
+                let (body, file) = (encode(event)?, event.file.as_ref());
                 bytes += body.len() as u64;
-                let (folder, name) = file.as_ref().map(|key| (key.folder.0, key.name.as_slice())).unzip();
+                let (folder, name) = file.map(|key| (key.folder.0, key.name.as_slice())).unzip();
                 insert.execute(params![number(n), body, folder, name])?;
             }
             drop(insert);
@@ -399,7 +421,7 @@ impl Spool {
         let path = note.path.clone().unwrap_or_default();
         let what = EventContent::Note(note);
         let bytes = self.transact(&mut state, |tx| {
-            let body = encode(stamp, &what)?;
+            let body = encode(&NewEvent { stamp, what: what.clone(), file: None, by: None })?;
             tx.prepare_cached("INSERT INTO event (n, body) VALUES (?, ?)")?.execute(params![number(n), body])?;
             if let EventContent::Note(note) = &what {
                 match (note.once, note.over) {
@@ -506,8 +528,9 @@ impl Spool {
     }
 }
 
-fn encode(stamp: Stamp, what: &EventContent) -> rusqlite::Result<Vec<u8>> {
-    serde_json::to_vec(&Body { at: stamp.at, boot: stamp.boot, up: stamp.up, what })
+fn encode(event: &NewEvent) -> rusqlite::Result<Vec<u8>> {
+    let NewEvent { stamp, what, by, .. } = event;
+    serde_json::to_vec(&Body { at: stamp.at, boot: stamp.boot, up: stamp.up, what, by: by.as_ref() })
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }
 
@@ -515,7 +538,9 @@ fn encode(stamp: Stamp, what: &EventContent) -> rusqlite::Result<Vec<u8>> {
 fn decode(n: u64, body: &[u8], pushed: Option<&[u8]>) -> Event {
     let pushed = pushed.and_then(|json| serde_json::from_slice(json).ok());
     match serde_json::from_slice::<OwnedBody>(body) {
-        Ok(body) => Event { n, at: DeviceTime(body.at), boot: body.boot, up: body.up, what: body.what, pushed },
+        Ok(body) => {
+            Event { n, at: DeviceTime(body.at), boot: body.boot, up: body.up, what: body.what, by: body.by, pushed }
+        }
         Err(error) => {
             let text = format!("event {n} of the spool cannot be read: {error}");
             let note = Note { code: "spool_unreadable".to_owned(), path: None, text, over: false, once: true };
@@ -525,6 +550,7 @@ fn decode(n: u64, body: &[u8], pushed: Option<&[u8]>) -> Event {
                 boot: olog_proto::event::Id128([0; 16]),
                 up: 0,
                 what: EventContent::Note(note),
+                by: None,
                 pushed,
             }
         }

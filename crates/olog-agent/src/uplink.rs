@@ -51,6 +51,10 @@ const REVOKED_AFTER: Duration = Duration::from_secs(300);
 const REST_STEP: Duration = Duration::from_secs(60);
 /// Bytes of events in one frame: small enough that a slow line is never silent for long.
 const BATCH_BYTES: usize = 128 * 1024;
+/// That the hub asked for new numbers is told once in this time.
+const EPOCH_NOTE_EVERY: Duration = Duration::from_secs(3600);
+/// Characters of a text of the hub that are shown; with the words around it that are the agent's own.
+const HUB_TEXT_MAX: usize = 400;
 /// How long a `bye` may take.
 const BYE_AFTER: Duration = Duration::from_secs(2);
 /// The hub's word for how often it pings is taken within these bounds.
@@ -163,7 +167,7 @@ impl Disconnect {
 impl<R: Connector, C: RandomSource> Uplink<R, C> {
     /// Keeps a session open until `stop`.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), UplinkError> {
-        let mut back_off = BackOff::default();
+        let (mut back_off, mut epoch_noted_at) = (BackOff::default(), None);
         loop {
             self.worker.beat();
             let setup = self.setup.borrow_and_update().clone();
@@ -176,7 +180,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
                         back_off = BackOff::default();
                         continue;
                     }
-                    ended => Some(self.session_ended(hub, ended, &mut back_off)?),
+                    ended => Some(self.session_ended(hub, ended, &mut back_off, &mut epoch_noted_at)?),
                 },
             };
             tokio::select! {
@@ -188,8 +192,14 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
     }
 
     /// Records why there is no session, does what the hub asked for, and says how long to wait.
-    fn session_ended(&mut self, hub: &Hub, ended: Disconnect, back_off: &mut BackOff) -> Result<Duration, UplinkError> {
-        let words = ended.to_string();
+    fn session_ended(
+        &mut self,
+        hub: &Hub,
+        ended: Disconnect,
+        back_off: &mut BackOff,
+        epoch_noted_at: &mut Option<Instant>,
+    ) -> Result<Duration, UplinkError> {
+        let words = bounded(&ended.to_string());
         let refusal = ended.refusal().cloned();
         let revoked = matches!(refusal, Some(Refusal::Revoked));
         let news = self.link.send_if_modified(|link| {
@@ -208,7 +218,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             _ => {}
         }
         match refusal {
-            Some(Refusal::NewEpoch { detail }) => self.renew_epoch(&detail)?,
+            Some(Refusal::NewEpoch { detail }) => self.renew_epoch(&detail, epoch_noted_at)?,
             Some(Refusal::Revoked) => {
                 back_off.ease();
                 return Ok(jittered(REVOKED_AFTER, &mut self.chance)?);
@@ -222,7 +232,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
     }
 
     /// The numbers cannot be trusted any more: new ones for what is held.
-    fn renew_epoch(&mut self, detail: &str) -> Result<(), UplinkError> {
+    fn renew_epoch(&mut self, detail: &str, noted_at: &mut Option<Instant>) -> Result<(), UplinkError> {
         let mut epoch = [0; 16];
         self.chance.fill(&mut epoch)?;
         let stamp = boot::stamp(self.clock.now());
@@ -237,7 +247,16 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             once: true,
         };
         let renewed = self.spool.renew(olog_proto::event::Id128(epoch));
-        match renewed.and_then(|n_held| self.spool.put_note(note, stamp).map(|_| n_held)) {
+        // A hub that asks again and again must not fill the spool with what the agent says of it.
+        let is_news = noted_at.is_none_or(|at| at.elapsed() >= EPOCH_NOTE_EVERY);
+        let noted = renewed.and_then(|n_held| {
+            if is_news {
+                self.spool.put_note(note, stamp)?;
+                *noted_at = Some(Instant::now());
+            }
+            Ok(n_held)
+        });
+        match noted {
             Ok(n_held) => tracing::warn!(n_held, detail, "a new epoch begins"),
             Err(error) if error.consequence() == Consequence::End => return Err(error.into()),
             // The hub asks again at the next session.
@@ -263,7 +282,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             Ok(opened) => opened,
             Err(ended) => return ended,
         };
-        *back_off = BackOff::default();
+        let began_at = Instant::now();
         let skew = welcome.time.since(self.clock.now());
         self.link.send_replace(ConnectionStatus { connected: true, trouble: None, skew: Some(skew), revoked: false });
         self.worker.duty("session").succeeded(self.clock.now());
@@ -284,6 +303,10 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
                 session.bye(why).await;
             }
             self.link.send_modify(|link| link.connected = false);
+            // A hub that welcomes and breaks off at once is not asked as fast as one that was there.
+            if began_at.elapsed() >= BACK_OFF_MAX {
+                *back_off = BackOff::default();
+            }
             return ended;
         }
     }
@@ -464,9 +487,9 @@ fn broken(error: &WsError) -> Disconnect {
     }
 }
 
-/// Text from the hub in a note of ours.
+/// Of a text that the hub may have written: in the log, in the status and in a note.
 fn bounded(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
+    text.chars().filter(|c| !c.is_control()).take(HUB_TEXT_MAX).collect()
 }
 
 #[derive(Debug, Default)]

@@ -133,13 +133,16 @@ pub struct Event {
     pub up: u64,
     /// What was seen.
     pub what: EventContent,
+    /// Who caused it, where the agent knows: the owner of the file, the user of the run. No part of the digest: an older hub ignores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
     /// What the agent has pushed itself, while the hub was away. The only part that may change after the making.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<OwnPush>,
 }
 
 impl Event {
-    /// 64 bits over everything but [`Event::pushed`]: the same number with another digest is another event.
+    /// 64 bits over everything but [`Event::pushed`] and [`Event::by`]: the same number with another digest is another event.
     pub fn digest(&self) -> u64 {
         #[derive(Serialize)]
         struct Immutable<'a>(u64, DeviceTime, BootId, u64, &'a EventContent);
@@ -167,6 +170,47 @@ impl Event {
             }
         }
     }
+}
+
+/// A user of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Author {
+    /// Its number.
+    pub uid: u32,
+    /// Its name, if the device has one for it: at most 32 characters, on one line.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "decode_name")]
+    pub name: Option<String>,
+}
+
+impl Author {
+    /// A user, and its name in the device's list of users.
+    pub fn new(uid: u32, name: Option<String>) -> Author {
+        Author { uid, name: bounded_name(name) }
+    }
+
+    /// May this user speak of what `other` caused? Root may, and so may the same user.
+    pub fn speaks_for(&self, other: &Author) -> bool {
+        self.uid == 0 || self.uid == other.uid
+    }
+}
+
+impl fmt::Display for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} (uid {})", self.uid),
+            None => write!(f, "uid {}", self.uid),
+        }
+    }
+}
+
+fn bounded_name(name: Option<String>) -> Option<String> {
+    const NAME_MAX: usize = 32;
+    let name = name.map(|name| clean::line(name).chars().take(NAME_MAX).collect::<String>());
+    name.filter(|name| !name.trim().is_empty())
+}
+
+fn decode_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(bounded_name)
 }
 
 /// The kinds of events. Written as `{"text": {…}}`: one key, the kind.

@@ -18,7 +18,9 @@ pub mod identity;
 pub mod name;
 pub mod redact;
 
-pub use event::{BootId, DeviceTime, Epoch, Event, EventContent, Excerpt, File, Growth, Note, OwnPush, Timestamp};
+pub use event::{
+    Author, BootId, DeviceTime, Epoch, Event, EventContent, Excerpt, File, Growth, Note, OwnPush, Timestamp,
+};
 pub use fingerprint::{Fingerprint, FingerprintText};
 pub use frame::{AgentFrame, FrameError, HubFrame};
 pub use identity::{JoinLink, Nonce, PublicKey, SecretKey, Signature};

@@ -127,7 +127,7 @@ fn every_bound_is_kept() {
 
 fn note(n: u64, text: String) -> Event {
     let what = EventContent::Note(Note { code: "log_dir_missing".into(), path: None, text, over: false, once: false });
-    Event { n, at: DeviceTime(Timestamp(0)), boot: Id128([0; 16]), up: 0, what, pushed: None }
+    Event { n, at: DeviceTime(Timestamp(0)), boot: Id128([0; 16]), up: 0, what, by: None, pushed: None }
 }
 
 /// What may be one line of a frame: anything that no decoder would clean.
@@ -198,7 +198,7 @@ fn event() -> impl Strategy<Value = Event> {
     (1..i64::MAX as u64 - 1, any::<i64>(), any::<[u8; 16]>(), any::<u64>(), what(), pushed).prop_map(
         |(n, at, boot, up, what, pushed)| {
             let pushed = pushed.map(|(t, a)| OwnPush { tried_at: Timestamp(t), accepted_at: a.map(Timestamp) });
-            Event { n, at: DeviceTime(Timestamp(at)), boot: Id128(boot), up, what, pushed }
+            Event { n, at: DeviceTime(Timestamp(at)), boot: Id128(boot), up, what, by: None, pushed }
         },
     )
 }
@@ -312,4 +312,19 @@ proptest! {
         let found = fingerprints(&text);
         prop_assert!(found.len() <= olog_proto::FINGERPRINTS_MAX && found.is_empty() == text.trim().is_empty());
     }
+}
+
+#[test]
+fn an_event_says_who_caused_it_and_its_digest_does_not() {
+    let plain = note(1, "x".into());
+    let by = |name: &str| Event { by: Some(olog_proto::Author::new(1000, Some(name.into()))), ..plain.clone() };
+    assert_eq!(plain.digest(), by("mallory").digest(), "an older hub, which ignores the field, sees the same event");
+    let text = serde_json::to_string(&by("mallory")).unwrap();
+    assert!(text.contains(r#""by":{"uid":1000,"name":"mallory"}"#), "{text}");
+    assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), by("mallory"));
+    let old = serde_json::to_string(&plain).unwrap();
+    assert!(!old.contains("by"), "{old}");
+    let hostile = text.replace("mallory", &format!("\\u001b[2J\\n{}", "x".repeat(1000)));
+    let name = serde_json::from_str::<Event>(&hostile).unwrap().by.unwrap().name.unwrap();
+    assert!(name.chars().count() <= 32 && !name.contains(['\u{1b}', '\n']), "{name:?}");
 }

@@ -210,6 +210,7 @@ over-summary = after { $span }, { $n } { $n ->
 }
 over-acknowledged = Acknowledged { $time }.
 over-untold-devices = The alert that it was offline had not been sent yet; this message covers both.
+over-said-by = Another user reported this: { $end }. The error came from { $error }.
 over-untold = The failure itself had not been sent yet; this message covers both.
 ground = Reason: { $ground }
 ground-run-ended = a run ended with exit code 0.

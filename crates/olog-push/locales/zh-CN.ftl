@@ -180,6 +180,7 @@ over-were = { $range }，{ $how ->
 over-summary = 历时 { $span }，{ $n } 次错误
 over-acknowledged = 已于 { $time } 确认。
 over-untold-devices = “失联”的通知当时尚未发出，这里一并说明。
+over-said-by = 这是另一个用户报告的：{ $end }；错误来自 { $error }。
 over-untold = “出错”的通知当时尚未发出，这里一并说明。
 ground = 依据：{ $ground }
 ground-run-ended = 有一次运行以退出码 0 结束。

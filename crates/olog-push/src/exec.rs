@@ -3,7 +3,8 @@
 //!
 //! `command` is a program and its arguments; no shell is involved. `stdin` selects the input: `json` (the object is documented in
 //! docs/operations.md), `text`, `markdown` or `html`. In an argument, `{title}` and `{summary}` are replaced by those of the
-//! notification; log text never becomes a separate argument. The environment holds only `PATH`, `HOME` and `LANG`.
+//! notification; log text never becomes a separate argument. The environment holds only `PATH`, `HOME` and `LANG`. The command has no
+//! ambient capabilities, whatever this process has.
 //!
 //! A run may take 10 s. After that its whole process group is killed. The output is read to its end, and its last lines are kept.
 //!
@@ -29,7 +30,7 @@ use olog_proto::Timestamp;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::{About, Answer, Form, Limits, Message, Receiver, Refusal, Unit};
@@ -185,8 +186,8 @@ impl Exec {
         vec![(receiver, self.in_words(answer))]
     }
 
-    async fn run(&self, mut command: Command, input: Vec<u8>) -> io::Result<Answer> {
-        let mut child = command.spawn()?;
+    async fn run(&self, command: Command, input: Vec<u8>) -> io::Result<Answer> {
+        let mut child = spawn_unprivileged(command)?;
         let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (mut said, mut complained) = (Tail::default(), Tail::default());
@@ -259,6 +260,24 @@ impl Exec {
             Answer::Refused { class, why } => Answer::Refused { class, why: words(why) },
         }
     }
+}
+
+/// Starts a command without the ambient capabilities of this process: the agent may read every file, and its channel's program need not.
+/// They are those of a thread, and what it starts inherits them: so a thread that gives them up starts the command.
+fn spawn_unprivileged(mut command: Command) -> io::Result<Child> {
+    let runtime = tokio::runtime::Handle::current();
+    let start = move || {
+        let _entered = runtime.enter();
+        // Without ambient capabilities there is nothing to give up; an older kernel has none.
+        if let Err(error) = rustix::thread::clear_ambient_capability_set()
+            && error != rustix::io::Errno::INVAL
+        {
+            return Err(error.into());
+        }
+        command.spawn()
+    };
+    let thread = std::thread::Builder::new().name("olog-exec".to_owned()).spawn(start)?;
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts the command panicked")))
 }
 
 /// Kills a run with all that it started, unless it has ended.

@@ -24,7 +24,7 @@ pub use described::known::ChannelCatalog;
 pub use message::{About, Form, Limits, Message, Unit};
 pub use notice::{
     Cadence, Content, ErrorFacts, Expected, FailedRun, Kind, MISSED_RUNS_MAX, MissedRun, Notice, Reason, Recovery,
-    Reopened, ReportFacts, ResolvedBy, SystemCode,
+    Reopened, ReportFacts, ResolvedBy, SaidBy, SystemCode,
 };
 
 /// Somebody a channel reaches. Its `id` is safe to store and to show (a secret one is masked).

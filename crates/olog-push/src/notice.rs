@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use olog_proto::{Excerpt, Fingerprint, Timestamp};
+use olog_proto::{Author, Excerpt, Fingerprint, Timestamp};
 use serde::{Deserialize, Serialize};
 
 mod report;
@@ -124,6 +124,9 @@ pub enum Content {
         /// Set if it began more than once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reopened: Option<Reopened>,
+        /// Set if another user of the device reported the end than the error, and that user is not root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said_by: Option<Box<SaidBy>>,
     },
     /// A task's incident is still open.
     Remind {
@@ -342,6 +345,15 @@ pub enum ResolvedBy {
     Closed,
     /// (f) Not seen since; no proof of health.
     Quiet,
+}
+
+/// Two users of a device who speak of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidBy {
+    /// Who reported the end.
+    pub end: Author,
+    /// Who caused the error.
+    pub error: Author,
 }
 
 /// What says that a task has to come.

@@ -211,6 +211,7 @@ impl Session {
                     boot: Id128([7; 16]),
                     up: n,
                     what: make(n),
+                    by: None,
                     pushed: None,
                 };
                 let events = (from..until).map(event).collect();

@@ -169,6 +169,7 @@ mod tests {
             boot: Id128([0; 16]),
             up: 0,
             what,
+            by: None,
             pushed: None,
         }
     }

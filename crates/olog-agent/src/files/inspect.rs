@@ -17,6 +17,7 @@ use std::time::Duration;
 use olog_proto::{EventContent, Excerpt, Growth, LogKind, Timestamp};
 
 use super::inspector::{Inspector, LogFile};
+use crate::boot::author;
 use crate::kept;
 use crate::read::{self, ReadError, ReadResult, Stat, as_path};
 use crate::settle::{Debounced, GONE, Left, WriterState};
@@ -53,7 +54,12 @@ impl Inspector<'_> {
         };
         let Some(log_file) = self.log_file(key, memory.as_ref(), path) else { return Ok(InspectResult::Done) };
         match found {
-            Ok(Some(stat)) => self.present(key, pending, memory, &log_file, stat),
+            Ok(Some(stat)) => {
+                let n = self.batch.n_events();
+                let result = self.present(key, pending, memory, &log_file, stat);
+                self.batch.attribute(n, &author(stat.uid));
+                result
+            }
             Ok(None) => self.gone(key, pending, memory, &log_file),
             Err(error) => Ok(unreadable(&error)),
         }

@@ -311,6 +311,7 @@ impl Reader {
             boot: start.boot,
             ended: !matches!(one.stands, Stands::Runs),
         };
+        batch.attribute(0, &boot::author(start.uid));
         batch.set_meta(key(&start.run), serde_json::to_string(&mark).unwrap_or_default());
         self.put(&batch)?;
         if !is_trusted(start.uid) {
@@ -496,6 +497,7 @@ pub(crate) fn is_bounded(stamp: Stamp, what: &EventContent) -> bool {
         boot: stamp.boot,
         up: stamp.up,
         what: what.clone(),
+        by: None,
         pushed: None,
     };
     event.is_bounded()

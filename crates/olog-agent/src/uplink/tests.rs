@@ -490,3 +490,90 @@ fn whatever_hub_and_network_do_is_tried_again_and_only_a_broken_spool_or_no_rand
         assert_eq!(disconnect.consequence(), Consequence::End, "{disconnect}");
     }
 }
+
+#[tokio::test]
+async fn a_hub_that_asks_for_new_numbers_again_and_again_makes_one_note_and_its_texts_are_bounded() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        let mut hub = world.welcome(0, 10, 60_000).await;
+        let detail = format!("\u{1b}[2J{}", "x".repeat(100_000));
+        hub.say(&HubFrame::Refused { why: Refusal::NewEpoch { detail } }).await;
+        let link = world.link(|link| !link.connected && link.trouble.is_some()).await;
+        let trouble = link.trouble.unwrap();
+        assert!(trouble.chars().count() <= HUB_TEXT_MAX && !trouble.contains('\u{1b}'), "{trouble}");
+    }
+    // The third session may not be over yet in the spool; one note is all there ever is.
+    assert_eq!(world.spool.held().events, 1);
+    let events = world.spool.after(0, 10, 1 << 20).unwrap();
+    assert!(serde_json::to_string(&events).unwrap().len() < 2_000);
+    world.stopped().await;
+}
+
+#[tokio::test]
+async fn a_hub_that_lies_in_every_frame_makes_the_agent_do_nothing_but_wait() {
+    let mut world = World::new();
+    world.put(3);
+    let lies: [fn() -> Message; 6] = [
+        || Message::text(HubFrame::Ack { through: 1_000_000 }.encode().unwrap()),
+        || Message::text("{\"run\":\"rm -rf /\"}"),
+        || Message::text("x".repeat(olog_proto::FRAME_MAX - 1)),
+        || Message::binary(vec![0; 1000]),
+        || {
+            Message::text(
+                HubFrame::Refused { why: Refusal::Busy { detail: "\u{1b}]0;x\u{7}".repeat(1000) } }.encode().unwrap(),
+            )
+        },
+        || {
+            Message::text(
+                HubFrame::Welcome {
+                    acked: 9,
+                    window: 1,
+                    ping_every: 1,
+                    time: Timestamp(0),
+                    signature: Signature([0; 64]),
+                }
+                .encode()
+                .unwrap(),
+            )
+        },
+    ];
+    let mut began_at = Vec::new();
+    for lie in lies {
+        let mut hub = world.welcome(1_000, u32::MAX, 0).await;
+        began_at.push(Instant::now());
+        drop(within(hub.socket.send(lie())).await);
+        // It has sent its events; the lie ends the session.
+        while hub.frame().await.is_some() {}
+        assert_eq!(world.spool.held().events, 3, "nothing was acknowledged by a lie");
+    }
+    let waits: Vec<_> = began_at.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(waits[4] >= Duration::from_secs(1), "it asks more and more seldom: {waits:?}");
+    world.stopped().await;
+}
+
+#[tokio::test]
+async fn pings_whose_answers_nobody_reads_do_not_fill_the_memory() {
+    let mut world = World::new();
+    let mut hub = world.welcome(0, 10, 60_000).await;
+    // Each is answered; the stream in memory holds 16 KiB, so the answers wait in the agent, within its bound, and then the session ends.
+    let flood = async {
+        loop {
+            if hub.socket.feed(Message::Ping(vec![0; 125].into())).await.is_err() || hub.socket.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    let is_over = async {
+        world.link(|link| !link.connected && link.trouble.is_some()).await;
+    };
+    tokio::select! {
+        () = flood => {}
+        () = is_over => {}
+        () = tokio::time::sleep(Duration::from_secs(3)) => {}
+    }
+    drop(hub);
+    let mut hub = world.welcome(0, 10, 60_000).await;
+    world.put(1);
+    assert_eq!(hub.numbers().await, [1], "the agent is well");
+    world.stopped().await;
+}

@@ -95,7 +95,7 @@ fn err(n: u64, task: &str, text: &str) -> Event {
 }
 
 fn event(n: u64, what: EventContent) -> Event {
-    Event { n, at: DeviceTime(NOW), boot: olog_proto::event::Id128([1; 16]), up: n, what, pushed: None }
+    Event { n, at: DeviceTime(NOW), boot: olog_proto::event::Id128([1; 16]), up: n, what, by: None, pushed: None }
 }
 
 impl Bench {

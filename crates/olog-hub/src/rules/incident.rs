@@ -136,6 +136,11 @@ impl TaskFacts {
         if self.tell_calm(now, &mut out) {
             self.phase = Phase::Calm;
         }
+        // Before it acts, because an end is told at once.
+        let is_first = self.phase.pending().is_none();
+        if let Some(incident) = self.phase.incident_mut().filter(|_| observation::may_end(&event.what)) {
+            incident.end_is_by(event.by.as_ref(), is_first);
+        }
         match &event.what {
             EventContent::Text { file, excerpt } => match file.suffix {
                 LogKind::Msg => self.message(event, file, Some(excerpt), moment, &mut out),
@@ -186,6 +191,12 @@ impl TaskFacts {
                 }
             }
             EventContent::Note(_) => {}
+        }
+        let has_error = out
+            .iter()
+            .any(|effect| matches!(effect, IncidentEffect::Begin | IncidentEffect::Reopen | IncidentEffect::Update));
+        if let Some(incident) = self.phase.incident_mut().filter(|_| has_error) {
+            incident.error_is_by(event.by.as_ref());
         }
         out
     }

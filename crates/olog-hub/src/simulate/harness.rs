@@ -390,8 +390,15 @@ impl Harness {
         actor.n += 1;
         let up = u64::try_from(at.since(actor.booted_at)).unwrap_or(0);
         let what = make(&mut actor.files);
-        let event =
-            Event { n: actor.n, at: olog_proto::DeviceTime(at), boot: Id128([actor.boot; 16]), up, what, pushed: None };
+        let event = Event {
+            n: actor.n,
+            at: olog_proto::DeviceTime(at),
+            boot: Id128([actor.boot; 16]),
+            up,
+            what,
+            by: None,
+            pushed: None,
+        };
         if actor.place.is_none() {
             actor.kept.push(event);
             return Ok(());

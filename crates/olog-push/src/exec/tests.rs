@@ -183,3 +183,23 @@ async fn a_secret_that_the_program_repeats_is_masked() {
     let answer = format!("{:?}", run(&exec).await);
     assert!(answer.contains("tgram://") && !answer.contains("ABCDEF"), "{answer}");
 }
+
+#[test]
+fn a_command_has_none_of_the_ambient_capabilities_of_its_daemon() {
+    use rustix::thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities};
+    // As the agent's unit gives it; of this thread only.
+    let of_daemon = std::thread::spawn(|| {
+        let mut sets = capabilities(None).unwrap();
+        if !sets.permitted.contains(CapabilitySet::DAC_READ_SEARCH) {
+            eprintln!("without the capability there is nothing to give up");
+            return;
+        }
+        sets.inheritable |= CapabilitySet::DAC_READ_SEARCH;
+        set_capabilities(None, sets).unwrap();
+        configure_capability_in_ambient_set(CapabilitySet::DAC_READ_SEARCH, true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(run(&shell("grep CapAmb: /proc/self/status")));
+        assert_eq!(answer, Answer::Accepted { words: "CapAmb: 0000000000000000".into() });
+    });
+    of_daemon.join().unwrap();
+}

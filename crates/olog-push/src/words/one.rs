@@ -325,13 +325,16 @@ fn history(say: &Localizer, entry: &MessageItem<'_>) -> String {
 
 fn over<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     let notice = entry.notice;
-    let Content::Over { ground, began_at, n_seen, acknowledged_at, reopened } = &notice.content else {
+    let Content::Over { ground, began_at, n_seen, acknowledged_at, reopened, said_by } = &notice.content else {
         return RenderedItem::default();
     };
     let n = ("n", (*n_seen).into());
     let was = say.text("over-was", &[("range", say.range(*began_at, notice.at).into()), n.clone()]);
     let seen =
         acknowledged_at.map_or_else(String::new, |at| say.text("over-acknowledged", &[("time", say.time(at).into())]));
+    let said_by = said_by.as_ref().map_or_else(String::new, |by| {
+        say.text("over-said-by", &[("end", by.end.to_string().into()), ("error", by.error.to_string().into())])
+    });
     let untold = if entry.has_start() { say.word("over-untold") } else { String::new() };
     let (ground, telling) = match ground {
         ResolvedBy::Quiet => {
@@ -347,7 +350,7 @@ fn over<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
     RenderedItem {
         title: title(say, entry, notice.device.as_deref(), notice.task.as_deref()),
         telling,
-        sentence: say.sentences([ground, was, began_again(say, *reopened), seen, untold]),
+        sentence: say.sentences([ground, said_by, was, began_again(say, *reopened), seen, untold]),
         logs: entry.texts(),
         why: say.word(if entry.has_start() { "why-over-both" } else { "why-over" }),
         facts: vec![event_times(say, notice, &say.time_exact(say.now))],

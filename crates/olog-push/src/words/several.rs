@@ -157,7 +157,9 @@ fn same<'a>(say: &Localizer, entry: &MessageItem<'a>) -> Option<Same<'a>> {
     if let Some(error) = entry.error() {
         return Some(Same::Error(error));
     }
-    let Content::Over { ground, began_at, acknowledged_at: None, reopened: None, .. } = &entry.notice.content else {
+    let Content::Over { ground, began_at, acknowledged_at: None, reopened: None, said_by: None, .. } =
+        &entry.notice.content
+    else {
         return None;
     };
     let ground = say.ground(*ground, entry.notice.at);

@@ -71,8 +71,8 @@ fn with(notice: &Notice, kind: Kind, content: Content) -> Notice {
 }
 
 fn over(ground: ResolvedBy) -> Notice {
-    let content =
-        Content::Over { ground, began_at: NIGHT.plus(-2 * HOUR), n_seen: 37, acknowledged_at: None, reopened: None };
+    let began_at = NIGHT.plus(-2 * HOUR);
+    let content = Content::Over { ground, began_at, n_seen: 37, acknowledged_at: None, reopened: None, said_by: None };
     with(&first("mysql"), Kind::Over, content)
 }
 

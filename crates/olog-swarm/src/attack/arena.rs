@@ -219,7 +219,15 @@ pub(crate) fn error(task: &str, text: &str) -> anyhow::Result<EventContent> {
 
 /// An event with this number.
 pub(crate) fn event(n: u64, what: EventContent) -> Event {
-    Event { n, at: olog_proto::DeviceTime(now()), boot: olog_proto::event::Id128([7; 16]), up: n, what, pushed: None }
+    Event {
+        n,
+        at: olog_proto::DeviceTime(now()),
+        boot: olog_proto::event::Id128([7; 16]),
+        up: n,
+        what,
+        by: None,
+        pushed: None,
+    }
 }
 
 /// The memory of a process during an attack.

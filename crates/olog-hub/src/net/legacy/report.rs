@@ -139,6 +139,7 @@ impl TaskReport {
                 boot,
                 up: 0,
                 what: reported.what(&redactor),
+                by: None,
                 pushed: None,
             });
         }

@@ -156,6 +156,7 @@ fn event(n: u64) -> Event {
         boot: Id128([1; 16]),
         up: n,
         what: run,
+        by: None,
         pushed: None,
     }
 }

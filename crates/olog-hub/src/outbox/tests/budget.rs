@@ -11,8 +11,14 @@ const PER_DAY: &str = "per_day = 10\n";
 
 /// The end of an incident of that task.
 fn over(task: &str) -> Notice {
-    let content =
-        Content::Over { ground: ResolvedBy::Cleared, began_at: NOW, n_seen: 1, acknowledged_at: None, reopened: None };
+    let content = Content::Over {
+        ground: ResolvedBy::Cleared,
+        began_at: NOW,
+        n_seen: 1,
+        acknowledged_at: None,
+        reopened: None,
+        said_by: None,
+    };
     Notice { kind: Kind::Over, content, ..error(task) }
 }
 

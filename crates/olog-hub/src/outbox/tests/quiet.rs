@@ -15,7 +15,8 @@ fn at_night(rules: &Arc<LivePolicy>) -> Arc<LivePolicy> {
 }
 
 fn over(task: &str, ground: ResolvedBy) -> Notice {
-    let content = Content::Over { ground, began_at: NOW, n_seen: 1, acknowledged_at: None, reopened: None };
+    let content =
+        Content::Over { ground, began_at: NOW, n_seen: 1, acknowledged_at: None, reopened: None, said_by: None };
     Notice { kind: Kind::Over, content, ..error(task) }
 }
 

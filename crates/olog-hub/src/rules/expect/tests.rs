@@ -38,7 +38,7 @@ fn scheduled(text: &str, grace_minutes: i64) -> Life {
 }
 
 fn event(at: Timestamp, what: EventContent) -> Event {
-    Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, pushed: None }
+    Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, by: None, pushed: None }
 }
 
 fn file(suffix: LogKind) -> File {

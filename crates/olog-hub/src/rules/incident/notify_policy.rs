@@ -14,8 +14,8 @@
 //! Invariant: an error counts as told only if its words are in a message. An error of which a grouped message has only the number is
 //! news when it comes again.
 
-use olog_proto::{Excerpt, Fingerprint, FingerprintText, Timestamp, fingerprint};
-use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy};
+use olog_proto::{Author, Excerpt, Fingerprint, FingerprintText, Timestamp, fingerprint};
+use olog_push::{Content, ErrorFacts, Kind, Reason, Reopened, ResolvedBy, SaidBy};
 use serde::{Deserialize, Serialize};
 
 use super::observation::{ErrorSign, EventTimes, hash};
@@ -58,6 +58,12 @@ pub struct TaskIncident {
     pub excerpt: Excerpt,
     /// Where that is.
     pub path: String,
+    /// The user of the device that caused the latest error, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_by: Option<Author>,
+    /// The user that reported its end, if that is another one and not root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_by: Option<Author>,
     /// When a person acknowledged it, if that still holds.
     pub acknowledged_at: Option<Timestamp>,
     /// How often it was reopened since it was last over for good.
@@ -217,6 +223,28 @@ impl TaskIncident {
     fn reopened(&self) -> Option<Reopened> {
         let first_at = self.began_at;
         self.reopened_at.map(|_| Reopened { n_begun: self.n_begun, first_at })
+    }
+
+    /// An error of this user.
+    pub(super) fn error_is_by(&mut self, by: Option<&Author>) {
+        (self.error_by, self.end_by) = (by.cloned(), None);
+    }
+
+    /// A sign of health by this user, which may end it. `is_first`: no earlier one has.
+    pub(super) fn end_is_by(&mut self, by: Option<&Author>, is_first: bool) {
+        let is_own = by.zip(self.error_by.as_ref()).is_none_or(|(by, error)| by.speaks_for(error));
+        if is_own {
+            self.end_by = None;
+        } else if is_first {
+            self.end_by = by.cloned();
+        }
+    }
+
+    /// Of an end that a person or silence has made nobody of the device spoke.
+    fn said_by(&self, ground: ResolvedBy) -> Option<SaidBy> {
+        let is_said = !matches!(ground, ResolvedBy::Closed | ResolvedBy::Quiet);
+        let (end, error) = self.end_by.clone().zip(self.error_by.clone()).filter(|_| is_said)?;
+        Some(SaidBy { end, error })
     }
 
     /// Its ends are not told before it has been calm for a day.
@@ -389,6 +417,7 @@ impl TaskIncident {
             n_seen: self.n_since_begun(),
             acknowledged_at: self.acknowledged_at,
             reopened: self.reopened(),
+            said_by: self.said_by(ground).map(Box::new),
         };
         out.push(IncidentEffect::Notify { kind: Kind::Over, at: moment.at, content, of: Vec::new() });
     }

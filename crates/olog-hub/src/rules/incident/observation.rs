@@ -1,8 +1,10 @@
 //! Classifies an event of a task: an error, a run, or neither.
 
 use olog_proto::{
-    DeviceTime, Event, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Growth, LogKind, Timestamp,
-    event::end_text, fingerprint,
+    DeviceTime, Event, EventContent, Excerpt, FINGERPRINTS_MAX, File, Fingerprint, FingerprintText, Growth, LogKind,
+    Timestamp,
+    event::{end_text, is_good_end},
+    fingerprint,
 };
 
 use olog_push::FailedRun;
@@ -121,6 +123,16 @@ impl RunSign {
             is_closed: file.closed,
             beside_error: file.sibling_err,
         }
+    }
+}
+
+/// Can it be a sign of health? Whether it is one, the rule decides.
+pub(super) fn may_end(what: &EventContent) -> bool {
+    match what {
+        EventContent::Text { file, .. } | EventContent::Seen { file, .. } => file.suffix == LogKind::Log,
+        EventContent::Cleared { .. } => true,
+        EventContent::RunEnded { exit, signal, .. } => is_good_end(*exit, *signal),
+        EventContent::RunStarted { .. } | EventContent::Note(_) => false,
     }
 }
 

@@ -27,6 +27,8 @@ struct Sim {
     /// Events are this much older than their arrival.
     late: i64,
     pushed: Option<OwnPush>,
+    /// The user of the device that causes the events.
+    by: Option<olog_proto::Author>,
 }
 
 impl Sim {
@@ -41,6 +43,7 @@ impl Sim {
             told: Vec::new(),
             late: 0,
             pushed: None,
+            by: None,
         }
     }
 
@@ -48,8 +51,15 @@ impl Sim {
         self.n_events += 1;
         let at = self.now.plus(-self.late);
         let boot = Id128([0; 16]);
-        let event =
-            Event { n: self.n_events, at: olog_proto::DeviceTime(at), boot, up: 0, what, pushed: self.pushed.clone() };
+        let event = Event {
+            n: self.n_events,
+            at: olog_proto::DeviceTime(at),
+            boot,
+            up: 0,
+            what,
+            by: self.by.clone(),
+            pushed: self.pushed.clone(),
+        };
         let out = self.facts.observe(&event, at, self.now, &self.policy);
         self.take(out);
     }
@@ -171,7 +181,10 @@ fn words(content: &Content) -> String {
             format!("{why}: {} ({n_seen})", excerpt.head())
         }
         Content::Message { excerpt, n_seen, .. } => format!("message: {} ({n_seen})", excerpt.head()),
-        Content::Over { ground, n_seen, .. } => format!("over: {ground:?} ({n_seen})"),
+        Content::Over { ground, n_seen, said_by, .. } => {
+            let said_by = said_by.as_ref().map(|by| format!(" said by {}, error of {}", by.end, by.error));
+            format!("over: {ground:?} ({n_seen}){}", said_by.unwrap_or_default())
+        }
         Content::Remind { n_seen, .. } => format!("remind ({n_seen})"),
         other => panic!("{other:?}"),
     }
@@ -473,6 +486,43 @@ fn a_run_by_exec_says_how_it_ended_and_success_ends_it_at_once() {
     sim.pass(2 * HOUR);
     sim.exec(0);
     sim.heard(&["00:00 first: exit status 2 (1)", "02:00 over: RunEnded (1)"]);
+}
+
+#[test]
+fn whoever_ends_the_incident_of_another_user_is_named_and_root_may() {
+    let user = |uid, name: &str| Some(olog_proto::Author::new(uid, Some(name.to_owned())));
+    let (payroll, mallory, root) = (user(999, "payroll"), user(1000, "mallory"), user(0, "root"));
+    for (by, said_by) in [
+        (mallory.clone(), " said by mallory (uid 1000), error of payroll (uid 999)"),
+        (payroll.clone(), ""),
+        (root, ""),
+        (None, ""),
+    ] {
+        let mut sim = Sim::new();
+        sim.by = payroll.clone();
+        sim.exec(1);
+        sim.told.clear();
+        sim.pass(MINUTE);
+        sim.by = by;
+        sim.exec(0);
+        sim.heard(&[&format!("00:01 over: RunEnded (1){said_by}")]);
+    }
+    // So is a log: its end is believed a while later, unless its own user speaks first.
+    for (is_own_later, said_by) in [(false, " said by mallory (uid 1000), error of payroll (uid 999)"), (true, "")] {
+        let mut sim = Sim::new();
+        sim.by = payroll.clone();
+        sim.err("dump.err", "failed");
+        sim.told.clear();
+        sim.pass(MINUTE);
+        sim.by = mallory.clone();
+        sim.run_log("dump.log", 1, false);
+        if is_own_later {
+            sim.by = payroll.clone();
+            sim.run_log("dump.log", 1, false);
+        }
+        sim.pass(HOUR);
+        assert!(sim.told[0].ends_with(&format!("over: NewLog (1){said_by}")), "{:?}", sim.told);
+    }
 }
 
 #[test]

@@ -185,6 +185,7 @@ fn the_first_sign_says_more_than_a_reminder_of_it() {
         n_seen: 1,
         acknowledged_at: None,
         reopened: None,
+        said_by: None,
     });
     assert!(keeps(&error_of(Reason::First), &error_of(Reason::NewFingerprint)));
     assert!(keeps(&error_of(Reason::First), &remind));

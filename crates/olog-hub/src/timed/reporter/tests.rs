@@ -91,7 +91,8 @@ impl World {
             history: false,
         };
         let what = EventContent::Text { file, excerpt: Excerpt::of(text) };
-        let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, pushed: None };
+        let event =
+            Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, by: None, pushed: None };
         let write = move |tx: &mut Tx<'_>| {
             let mut task = tasks::load(tx, device, &name)?;
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };

@@ -115,7 +115,8 @@ impl World {
     async fn event(&self, device: DeviceId, task: &str, what: EventContent) {
         let (name, now): (TaskName, Timestamp) = (task.parse().unwrap(), self.clock.now());
         let rules = self.watchman.rules.borrow().clone();
-        let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, pushed: None };
+        let event =
+            Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([1; 16]), up: 0, what, by: None, pushed: None };
         let write = self.store.store.write(move |tx| {
             let device = devices::get(tx, device)?.unwrap();
             let mut task = task_store::load(tx, device.id, &name)?;

@@ -4,7 +4,15 @@ use super::*;
 
 impl Life {
     fn exec(&mut self, what: EventContent, now: Timestamp, boot: u8) -> Vec<String> {
-        let event = Event { n: 1, at: olog_proto::DeviceTime(now), boot: Id128([boot; 16]), up: 0, what, pushed: None };
+        let event = Event {
+            n: 1,
+            at: olog_proto::DeviceTime(now),
+            boot: Id128([boot; 16]),
+            up: 0,
+            what,
+            by: None,
+            pushed: None,
+        };
         let known =
             TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
         told(&self.facts.observe(&event, now, now, &known, &self.policy))

@@ -143,8 +143,15 @@ fn play(steps: &[Step], reads_again: bool) -> (TaskFacts, Vec<IncidentEffect>) {
                 let at = now.plus(-late);
                 let what = event_of(step, at).unwrap();
                 let n = n_errors(&what);
-                let event =
-                    Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([0; 16]), up: 0, what, pushed: None };
+                let event = Event {
+                    n: 1,
+                    at: olog_proto::DeviceTime(at),
+                    boot: Id128([0; 16]),
+                    up: 0,
+                    what,
+                    by: None,
+                    pushed: None,
+                };
                 outcomes = facts.observe(&event, at, now, &policy);
                 ledger.check(&facts, &outcomes);
                 if n > 0 {
@@ -186,7 +193,15 @@ fn facts_are_bounded_whatever_comes() {
             let what = EventContent::Text { file, excerpt: Excerpt::of(&format!("{word} {long}")) };
             let at = Timestamp(i64::from(n) * SECOND);
             facts.observe(
-                &Event { n: 1, at: olog_proto::DeviceTime(at), boot: Id128([0; 16]), up: 0, what, pushed: None },
+                &Event {
+                    n: 1,
+                    at: olog_proto::DeviceTime(at),
+                    boot: Id128([0; 16]),
+                    up: 0,
+                    what,
+                    by: None,
+                    pushed: None,
+                },
                 at,
                 at,
                 &policy,

@@ -203,7 +203,8 @@ impl Month {
     pub(super) async fn said(&mut self, at: Timestamp, skew_ms: i64, what: EventContent) {
         self.n_events += 1;
         let n = self.n_events;
-        let event = Event { n, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, pushed: None };
+        let event =
+            Event { n, at: olog_proto::DeviceTime(at), boot: Id128([1; 16]), up: 0, what, by: None, pushed: None };
         let committed = self.ingest.events(self.device, Id128([1; 16]), skew_ms, vec![event]).await;
         assert_eq!(committed.unwrap(), n);
     }
