@@ -130,6 +130,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         road: Dialer::new(clock.clone(), newest(&spool)),
         chance: SystemRandom,
         key,
+        state_dir: state_dir.clone(),
         spool: spool.clone(),
         bell: bell.clone(),
         clock: clock.clone(),

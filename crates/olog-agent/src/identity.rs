@@ -30,6 +30,9 @@ pub struct Hub {
     pub base: String,
     /// Its identity, which it proves in every session.
     pub key: PublicKey,
+    /// The identity that it has announced as its next one. Whoever proves one of the two is the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<PublicKey>,
     /// The public key of its self-signed certificate; without one the system's roots decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<KeyPrint>,
@@ -297,7 +300,7 @@ mod tests {
         std::os::unix::fs::symlink(&victim, beside("hub")).unwrap();
         std::os::unix::fs::symlink(&made, beside("device")).unwrap();
         device_key(folder.path(), &mut SystemRandom).unwrap();
-        let joined = Hub { base: "https://h/olog".into(), key: PublicKey([7; 32]), tls: None };
+        let joined = Hub { base: "https://h/olog".into(), key: PublicKey([7; 32]), next: None, tls: None };
         set_hub(folder.path(), &joined).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "root's");
         assert!(!made.exists(), "nothing is made elsewhere");
@@ -347,7 +350,8 @@ mod tests {
     fn the_hub_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(hub(folder.path()).unwrap(), None);
-        let joined = Hub { base: "https://h/olog".into(), key: PublicKey([7; 32]), tls: Some(KeyPrint([1; 16])) };
+        let joined =
+            Hub { base: "https://h/olog".into(), key: PublicKey([7; 32]), next: None, tls: Some(KeyPrint([1; 16])) };
         set_hub(folder.path(), &joined).unwrap();
         assert_eq!(hub(folder.path()).unwrap(), Some(joined));
         fs::write(hub_path(folder.path()), "{").unwrap();

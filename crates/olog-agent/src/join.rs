@@ -23,7 +23,7 @@ use crate::{
     dial::{ByteStream, Connector, DialError, Dialer, Target},
     identity::{self, Hub, IdentityError, RandomSource},
     spool::{Spool, SpoolError, spool_path},
-    uplink::{EnterError, Introduction, enter, greet},
+    uplink::{EnterError, HubKeys, Introduction, enter, greet},
 };
 
 /// The hub's answer to `POST /join` is short.
@@ -130,7 +130,7 @@ async fn join_by(
         return Err(JoinError::WrongHub);
     }
     // The link can be used once: what cannot be stored must not use it up.
-    let hub = Hub { base: link.base.clone(), key: greeted, tls: link.tls };
+    let hub = Hub { base: link.base.clone(), key: greeted, next: None, tls: link.tls };
     let staged = identity::stage_hub(who.state_dir, &hub)?;
     let hub_key = enrol(road.reach(&target).await?, &target, link, who, &key).await?;
     if hub_key != greeted {
@@ -180,7 +180,7 @@ async fn first_session(
         nonce: Nonce(nonce),
     };
     let stream = road.reach(target).await.map_err(|e| e.to_string());
-    enter(stream?, target, hub.key, &me).await.map(drop).map_err(|e| e.to_string())
+    enter(stream?, target, HubKeys { key: hub.key, next: None }, &me).await.map(drop).map_err(|e| e.to_string())
 }
 
 /// `POST /join`.

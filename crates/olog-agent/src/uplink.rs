@@ -14,7 +14,7 @@
 
 mod enter;
 
-use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, io, path::PathBuf, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::{Sink as _, SinkExt as _, Stream as _};
 use olog_daemon::{
@@ -33,12 +33,12 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 
 use enter::Socket;
-pub use enter::{EnterError, Introduction, Welcome, enter, greet, refusal_words};
+pub use enter::{EnterError, HubKeys, Introduction, Welcome, enter, greet, refusal_words};
 
 use crate::{
     boot,
     dial::{Connector, DialError, Target},
-    identity::{Hub, RandomSource},
+    identity::{self, Hub, RandomSource},
     spool::{Spool, SpoolError},
 };
 
@@ -92,6 +92,8 @@ pub struct Uplink<R, C> {
     pub chance: C,
     /// The device's key.
     pub key: SecretKey,
+    /// Where the hub's keys are stored.
+    pub state_dir: PathBuf,
     /// What is to be sent.
     pub spool: Spool,
     /// Rung when something was put into the spool.
@@ -311,6 +313,20 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
         }
     }
 
+    /// Writes down by which keys the hub is known from now on, if that has changed.
+    fn remember_keys(&self, hub: &Hub, welcome: &Welcome) {
+        let known = Hub { key: welcome.key, next: welcome.next, ..hub.clone() };
+        if known == *hub {
+            return;
+        }
+        match identity::set_hub(&self.state_dir, &known) {
+            Ok(()) if known.key == hub.key => tracing::info!(next = ?known.next, "the hub announces its next key"),
+            Ok(()) => tracing::info!(key = %known.key, "the hub has its next key"),
+            // The session goes on; the next one tries again.
+            Err(error) => tracing::warn!(%error, "the hub's next key is not stored"),
+        }
+    }
+
     async fn open(&mut self, hub: &Hub, setup: &Setup) -> Result<(Socket, Welcome), Disconnect> {
         let target = Target::of(&hub.base, hub.tls)?;
         let stream = self.road.reach(&target).await?;
@@ -327,7 +343,9 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             time: stamp.at,
             nonce: Nonce(nonce),
         };
-        Ok(enter(stream, &target, hub.key, &me).await?)
+        let entered = enter(stream, &target, HubKeys { key: hub.key, next: hub.next }, &me).await?;
+        self.remember_keys(hub, &entered.1);
+        Ok(entered)
     }
 }
 

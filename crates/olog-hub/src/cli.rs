@@ -35,6 +35,7 @@ mod channels;
 mod complete;
 mod devices;
 mod explain;
+mod identity;
 mod import;
 mod incidents;
 mod packages;
@@ -104,6 +105,9 @@ enum Verb {
     /// Devices: the machines that belong to this hub.
     #[command(subcommand)]
     Device(devices::DeviceVerb),
+    /// Identity: the key by which agents know this hub.
+    #[command(subcommand)]
+    Identity(identity::IdentityVerb),
     /// Packages: the agent's, which this hub offers to new devices.
     #[command(subcommand)]
     Packages(packages::PackagesVerb),
@@ -231,6 +235,7 @@ async fn answer(client: &Client, verb: Verb) -> VerbResult {
             devices::join_link(hub, request).await
         }
         Verb::Device(verb) => devices::answer(hub, verb).await,
+        Verb::Identity(verb) => identity::answer(hub, verb).await,
         Verb::Packages(verb) => packages::answer(hub, verb).await,
         Verb::Task(verb) => tasks::answer(hub, verb).await,
         Verb::Silence(verb) => silences::answer(hub, verb).await,

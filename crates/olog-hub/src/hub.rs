@@ -47,7 +47,8 @@ use crate::{
     config::{Boot, Config, DeclaredTask, Offline, ReloadableConfig, Tls, show_store},
     ingest::{Bells, Ingest},
     net::{
-        enrol::{self, Enrol, EnrolError},
+        enrol::{Enrol, EnrolError},
+        identity::{Identities, identities},
         legacy::{LegacyTerms, clients::LegacyClients},
         listener::{InClear, KNOWN_MAX, Limits, ListenError, Listener, tls},
         packages::Packages,
@@ -163,7 +164,7 @@ impl Hub {
         let boot = &config.boot;
         let store_url = show_store(&boot.store);
         let (store, opened) = open_store(&config, &store_url, clock.now()).await?;
-        let identity = enrol::identity(&store).await.map_err(StartError::Identity)?;
+        let Identities { present: identity, next, legacy } = identities(&store).await.map_err(StartError::Identity)?;
         let mut certificate = certificate(&config)?;
         let (listener, verbs_listener) = ports(boot, certificate.as_ref())?;
         let address = listener.address();
@@ -180,6 +181,8 @@ impl Hub {
             ingest,
             sessions: sessions.clone(),
             identity,
+            next_identity: next.map(|next| next.public()),
+            legacy_identity: legacy,
             clock: clock.clone(),
             stop: stop_edge.clone(),
             refusals: Refusals::default(),

@@ -3,6 +3,7 @@
 //! This room turns bytes into events and verdicts into frames. It decides nothing about incidents and holds no SQL.
 
 pub mod enrol;
+pub mod identity;
 pub mod legacy;
 pub mod listener;
 pub mod packages;

@@ -101,6 +101,9 @@ pub enum HubFrame {
         time: Timestamp,
         /// Over [`crate::identity::HandshakeProof`].
         signature: Signature,
+        /// The key that the hub will have next, if one is announced. Agents of version 0.1 do not know it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<NextHubKey>,
     },
     /// No session, and why.
     Refused {
@@ -113,6 +116,15 @@ pub enum HubFrame {
         /// The number.
         through: u64,
     },
+}
+
+/// The hub's next key, signed by its present one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextHubKey {
+    /// The key.
+    pub key: PublicKey,
+    /// Over [`crate::identity::HandshakeProof::next_hub_key`].
+    pub signature: Signature,
 }
 
 /// Why a hub refuses. Written as `"why": "…"`, with what belongs to it beside.

@@ -165,6 +165,11 @@ impl HandshakeProof {
         // Only the name varies in length, and it stands last.
         HandshakeProof([label, &hub_nonce.0, &nonce.0, &device.0, &hub.0, name.as_str().as_bytes()].concat())
     }
+
+    /// What a hub signs with its key `hub` when it announces that `next` will be its key.
+    pub fn next_hub_key(hub: PublicKey, next: PublicKey) -> HandshakeProof {
+        HandshakeProof([b"olog.2 next hub key\0".as_slice(), &hub.0, &next.0].concat())
+    }
 }
 
 /// The line that `olog-hub join-link` prints: where the hub is, the secret, and by what the hub will be known.

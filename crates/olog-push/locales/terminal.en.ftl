@@ -193,6 +193,8 @@ status-incidents = { $n ->
    *[other] { $n } open incidents are not acknowledged. All of them: olog-hub incident list. Acknowledge with: olog-hub incident ack { $ids }
 }
 status-worker = { $name } has been failing since { $since }: { $why }
+cli-identity-next = The next key is { $key }. Restart olog-hub: it announces the key to every agent that connects. From { $from } on: olog-hub identity rotate
+cli-identity-rotated = The key of this hub is { $key } from its next restart on. Links that were made before name the old key: make new ones.
 status-limit = { $device } has reached limits.{ $limit } ({ $max }): { $n } came beyond it, the last at { $last }
 status-set-aside = { $n ->
     [one] 1 value of the database could not be read and was set aside; a newer version may read it. Details: olog-hub status --json

@@ -151,7 +151,7 @@ async fn sighup_reads_the_configuration_anew() {
 #[tokio::test]
 async fn a_hub_that_was_joined_meanwhile_is_taken_without_a_restart() {
     let running = Running::start("").await;
-    let hub = Hub { base: "http://127.0.0.1:1".into(), key: PublicKey([7; 32]), tls: None };
+    let hub = Hub { base: "http://127.0.0.1:1".into(), key: PublicKey([7; 32]), next: None, tls: None };
     identity::set_hub(&running.folder.path().join("state"), &hub).unwrap();
     running.client.post::<()>("/reload", &()).await.unwrap();
     let status = running.until(|s| s.joined && s.trouble.is_some()).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use olog_proto::{
     AgentFrame, BootId, DeviceName, Epoch, FRAME_MAX, HubFrame, Nonce, PublicKey, SUBPROTOCOL, SecretKey, Timestamp,
-    frame::{Auth, Refusal},
+    frame::{Auth, NextHubKey, Refusal},
     identity::{HandshakeProof, Role},
 };
 use tokio::time::timeout;
@@ -50,6 +50,15 @@ pub struct Introduction {
     pub nonce: Nonce,
 }
 
+/// By which keys the hub is known: the one that it had when it was last proved, and the one that it announced as its next.
+#[derive(Debug, Clone, Copy)]
+pub struct HubKeys {
+    /// The present one.
+    pub key: PublicKey,
+    /// The next one.
+    pub next: Option<PublicKey>,
+}
+
 /// What the hub said when it let the device in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Welcome {
@@ -61,6 +70,10 @@ pub struct Welcome {
     pub ping_every: u64,
     /// Its clock.
     pub time: Timestamp,
+    /// The key that it has proved.
+    pub key: PublicKey,
+    /// The key that it announces as its next one.
+    pub next: Option<PublicKey>,
 }
 
 /// Why there is no session. For a person.
@@ -118,7 +131,7 @@ pub fn refusal_words(why: &Refusal) -> String {
 pub async fn enter(
     stream: Box<dyn ByteStream>,
     target: &Target,
-    hub: PublicKey,
+    hub: HubKeys,
     me: &Introduction,
 ) -> Result<(Socket, Welcome), EnterError> {
     let entering = async {
@@ -218,10 +231,10 @@ async fn hello(socket: &mut Socket) -> Result<(PublicKey, Nonce), EnterError> {
     }
 }
 
-async fn prove(socket: &mut Socket, hub: PublicKey, me: &Introduction) -> Result<Welcome, EnterError> {
-    let (found, hub_nonce) = hello(socket).await?;
-    if found != hub {
-        return Err(EnterError::WrongHub { expected: hub, found });
+async fn prove(socket: &mut Socket, known: HubKeys, me: &Introduction) -> Result<Welcome, EnterError> {
+    let (hub, hub_nonce) = hello(socket).await?;
+    if hub != known.key && known.next != Some(hub) {
+        return Err(EnterError::WrongHub { expected: known.key, found: hub });
     }
     let proof = |role| HandshakeProof::new(role, hub_nonce, me.nonce, &me.name, me.key.public(), hub);
     let auth = AgentFrame::Auth(Box::new(Auth {
@@ -240,11 +253,16 @@ async fn prove(socket: &mut Socket, hub: PublicKey, me: &Introduction) -> Result
     let text = auth.encode().map_err(|e| EnterError::Broken(e.to_string()))?;
     socket.send(Message::text(text)).await.map_err(|e| EnterError::Broken(e.to_string()))?;
     match receive(socket).await? {
-        HubFrame::Welcome { acked, window, ping_every, time, signature } => {
+        HubFrame::Welcome { acked, window, ping_every, time, signature, next } => {
             if !hub.verify(&proof(Role::Hub), &signature) {
                 return Err(EnterError::BadProof);
             }
-            Ok(Welcome { acked, window, ping_every, time })
+            let is_announced =
+                |next: &NextHubKey| hub.verify(&HandshakeProof::next_hub_key(hub, next.key), &next.signature);
+            if !next.as_ref().is_none_or(is_announced) {
+                return Err(EnterError::BadProof);
+            }
+            Ok(Welcome { acked, window, ping_every, time, key: hub, next: next.map(|next| next.key) })
         }
         HubFrame::Refused { why } => Err(EnterError::Refused(why)),
         other => Err(unexpected(&other, "welcome or refused")),

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use olog_proto::{
     PublicKey, SUBPROTOCOL, Signature, Timestamp,
     event::Id128,
-    frame::Auth,
+    frame::{Auth, NextHubKey},
     identity::{HandshakeProof, Role},
 };
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinSet};
@@ -61,7 +61,7 @@ impl World {
         let spool = Spool::open(&path, Id128([1; 16])).unwrap().0;
         let (road, roads) = mpsc::channel(1);
         let (link, link_seen) = watch::channel(ConnectionStatus::default());
-        let hub = Hub { base: "http://hub".into(), key: SecretKey::from_seed(HUB).public(), tls: None };
+        let hub = Hub { base: "http://hub".into(), key: SecretKey::from_seed(HUB).public(), next: None, tls: None };
         let setup = Setup { hub: Some(hub), name: "comsrv".parse().unwrap(), address: None };
         let (setup, setup_seen) = watch::channel(setup);
         let bell = Arc::new(Notify::new());
@@ -70,6 +70,7 @@ impl World {
             road: TestRoad(road),
             chance: Counting(0),
             key: SecretKey::from_seed([1; 32]),
+            state_dir: folder.path().to_owned(),
             spool: spool.clone(),
             bell: bell.clone(),
             clock: Clock::manual(Timestamp(1_000_000)).0,
@@ -160,7 +161,7 @@ impl TestHub {
 
     fn welcome_frame(&self, auth: &Auth, acked: u64, window: u32, ping_every: u64) -> HubFrame {
         let signature = self.key.sign(&self.proof(Role::Hub, auth));
-        HubFrame::Welcome { acked, window, ping_every, time: Timestamp(1_000_500), signature }
+        HubFrame::Welcome { acked, window, ping_every, time: Timestamp(1_000_500), signature, next: None }
     }
 
     /// The numbers of the next events.
@@ -243,7 +244,8 @@ async fn a_hub_that_cannot_sign_gets_no_event() {
     hub.hello(hub.key.public()).await;
     let auth = hub.auth().await;
     let signature = Signature([0; 64]);
-    hub.say(&HubFrame::Welcome { acked: 0, window: 10, ping_every: 1000, time: Timestamp(0), signature }).await;
+    hub.say(&HubFrame::Welcome { acked: 0, window: 10, ping_every: 1000, time: Timestamp(0), signature, next: None })
+        .await;
     assert!(hub.is_left().await);
     // The right key, but over another device's name.
     let mut hub = world.accept().await;
@@ -531,6 +533,7 @@ async fn a_hub_that_lies_in_every_frame_makes_the_agent_do_nothing_but_wait() {
                     ping_every: 1,
                     time: Timestamp(0),
                     signature: Signature([0; 64]),
+                    next: None,
                 }
                 .encode()
                 .unwrap(),
@@ -575,5 +578,59 @@ async fn pings_whose_answers_nobody_reads_do_not_fill_the_memory() {
     let mut hub = world.welcome(0, 10, 60_000).await;
     world.put(1);
     assert_eq!(hub.numbers().await, [1], "the agent is well");
+
+impl TestHub {
+    /// A welcome by this hub's key that announces another one.
+    fn announcing(&self, auth: &Auth, next: &SecretKey, by: &SecretKey) -> HubFrame {
+        let signature = by.sign(&HandshakeProof::next_hub_key(self.key.public(), next.public()));
+        let mut welcome = self.welcome_frame(auth, 0, 10, 1_000);
+        if let HubFrame::Welcome { next: announced, .. } = &mut welcome {
+            *announced = Some(NextHubKey { key: next.public(), signature });
+        }
+        welcome
+    }
+}
+
+#[tokio::test]
+async fn an_announced_key_is_stored_taken_for_the_hub_and_is_its_key_once_it_was_proved() {
+    let mut world = World::new();
+    let stored = |world: &World| crate::identity::hub(world._folder.path()).unwrap();
+    let (old, new) = (SecretKey::from_seed(HUB), SecretKey::from_seed([8; 32]));
+    let mut hub = world.accept().await;
+    hub.hello(hub.key.public()).await;
+    let auth = hub.auth().await;
+    hub.say(&hub.announcing(&auth, &new, &old)).await;
+    world.link(|link| link.connected).await;
+    let known = stored(&world).unwrap();
+    assert_eq!((known.key, known.next), (old.public(), Some(new.public())));
+    // As the daemon does when the file has changed.
+    world.setup.send_modify(|setup| setup.hub = Some(known.clone()));
+    let mut hub = world.accept().await;
+    hub.key = new.clone();
+    hub.hello(hub.key.public()).await;
+    let auth = hub.auth().await;
+    hub.say(&hub.welcome_frame(&auth, 0, 10, 1_000)).await;
+    let is_stored = async {
+        while stored(&world).unwrap().key != new.public() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(is_stored).await;
+    let known = stored(&world).unwrap();
+    assert_eq!((known.key, known.next), (new.public(), None), "the old key is worth nothing any more");
+    world.stopped().await;
+}
+
+#[tokio::test]
+async fn a_next_key_that_the_present_one_did_not_sign_ends_the_session_and_is_not_stored() {
+    let mut world = World::new();
+    let new = SecretKey::from_seed([8; 32]);
+    let mut hub = world.accept().await;
+    hub.hello(hub.key.public()).await;
+    let auth = hub.auth().await;
+    hub.say(&hub.announcing(&auth, &new, &new)).await;
+    let link = world.link(|link| link.trouble.is_some()).await;
+    assert!(link.trouble.unwrap().contains("cannot prove it"));
+    assert_eq!(crate::identity::hub(world._folder.path()).unwrap(), None);
     world.stopped().await;
 }

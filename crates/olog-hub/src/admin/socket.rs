@@ -10,6 +10,7 @@
 //! | here | `join-link`, `device`, reload |
 //! | `incidents`, `explain` | `incident list|show|ack|close`; why an incident is where it is |
 //! | `silences` | `silence`, `incident not-an-error` |
+//! | `identity` | `identity`: the hub's keys |
 //! | `packages` | `packages`, `join-link --install` |
 //! | `tasks` | `task` |
 //! | `channels`, `reports`, `status` | `channel`, `report`, `status` |
@@ -55,6 +56,7 @@ use crate::{
 
 mod channels;
 mod explain;
+pub(crate) mod identity;
 mod incidents;
 mod packages;
 mod reports;
@@ -246,6 +248,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/device/rename", post(rename))
         .merge(channels::routes())
         .merge(explain::routes())
+        .merge(identity::routes())
         .merge(incidents::routes())
         .merge(packages::routes())
         .merge(reports::routes())

@@ -14,7 +14,7 @@ use std::{
 
 use olog_daemon::clock::Clock;
 use olog_proto::{
-    DeviceName, JoinLink, Nonce, PublicKey, SecretKey, TEXT_MAX,
+    DeviceName, JoinLink, PublicKey, TEXT_MAX,
     identity::{JoinSecret, KeyPrint},
 };
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,6 @@ use crate::{
     store::{
         Store, StoreError,
         enrolment::{self, DeviceActionResult, JoinCandidate, Joined, ListedDevice},
-        settings,
     },
 };
 
@@ -126,15 +125,6 @@ pub struct Enrol {
     watchman: Bell,
     /// Wrong secrets.
     failed: Mutex<AddressLimit>,
-}
-
-/// The hub's identity: made with the store, and kept in it, so that every hub of that store is the same one.
-pub async fn identity(store: &Store) -> Result<SecretKey, EnrolError> {
-    // The seed has the form of a nonce: 32 bytes as base64url.
-    let fresh = Nonce(random()?).to_string();
-    let seed: String = store.write(move |tx| settings::get_or_set(tx, "identity", &fresh)).await?;
-    let seed: Nonce = seed.parse().map_err(|_| StoreError::Row("settings.identity is not a key".to_owned()))?;
-    Ok(SecretKey::from_seed(seed.0))
 }
 
 /// Random bytes of the system.

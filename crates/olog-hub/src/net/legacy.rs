@@ -191,7 +191,7 @@ where
 {
     let (context, now, skew_ms) = (line.context, line.context.clock.now(), first.skew_ms);
     let reservation = context.sessions.reservation();
-    let (key, epoch, boot) = identity_of(&context.identity, &name);
+    let (key, epoch, boot) = identity_of(&context.legacy_identity, &name);
     let start = SessionStart {
         key,
         name: name.clone(),

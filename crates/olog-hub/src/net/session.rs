@@ -29,8 +29,8 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
 use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _, future::BoxFuture};
 use olog_daemon::clock::Clock;
 use olog_proto::{
-    AgentFrame, Epoch, Event, FRAME_MAX, HubFrame, Nonce, SecretKey, VERSIONS,
-    frame::{Auth, Refusal},
+    AgentFrame, Epoch, Event, FRAME_MAX, HubFrame, Nonce, PublicKey, SecretKey, VERSIONS,
+    frame::{Auth, NextHubKey, Refusal},
     identity::{HandshakeProof, Role},
 };
 use tokio::time::{Instant, sleep_until, timeout};
@@ -70,6 +70,10 @@ pub struct SessionContext {
     pub sessions: Arc<Sessions>,
     /// The hub's identity.
     pub identity: SecretKey,
+    /// The key that it will have next, announced to every device that connects.
+    pub next_identity: Option<PublicKey>,
+    /// What the keys of old clients are made of: the hub's first identity.
+    pub legacy_identity: SecretKey,
     /// Wall time.
     pub clock: Clock,
     /// Ends all sessions.
@@ -222,6 +226,10 @@ where
         ping_every: u64::try_from(ping_every().as_millis()).unwrap_or(u64::MAX),
         time: desk.clock.now(),
         signature: desk.identity.sign(&proof),
+        next: desk.next_identity.map(|key| NextHubKey {
+            key,
+            signature: desk.identity.sign(&HandshakeProof::next_hub_key(desk.identity.public(), key)),
+        }),
     };
     // What the two sides proved to each other is not needed while the connection idles.
     let epoch = auth.epoch;

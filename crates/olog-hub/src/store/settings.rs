@@ -22,6 +22,12 @@ pub fn set(tx: &mut Tx<'_>, key: &str, value: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A key says nothing from now on.
+pub fn remove(tx: &mut Tx<'_>, key: &str) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM settings WHERE key = $1", values![key])?;
+    Ok(())
+}
+
 /// What a key says; `value` if it said nothing. Two hubs that start at once agree.
 pub fn get_or_set(tx: &mut Tx<'_>, key: &str, value: &str) -> Result<String, StoreError> {
     tx.execute("INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING", values![key, value])?;

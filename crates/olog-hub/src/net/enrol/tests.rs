@@ -2,6 +2,7 @@ use olog_daemon::clock::ClockHandle;
 use olog_proto::Timestamp;
 
 use super::*;
+use crate::net::identity::identities;
 use crate::{
     net::sessions::{self, Order},
     store::{
@@ -25,8 +26,8 @@ async fn world() -> World {
     let url = StoreUrl::Sqlite(dir.path().join("olog.db"));
     let (store, opened) = Store::open(&url, clock.now()).await.unwrap();
     assert_eq!(opened, Opened::Fresh);
-    let hub = identity(&store).await.unwrap();
-    assert_eq!(identity(&store).await.unwrap().public(), hub.public());
+    let hub = identities(&store).await.unwrap().present;
+    assert_eq!(identities(&store).await.unwrap().present.public(), hub.public());
     let sessions = Sessions::new();
     World {
         enrol: Enrol::new(store, sessions.clone(), clock, hub.public(), Bell::default()),

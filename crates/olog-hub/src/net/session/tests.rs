@@ -286,3 +286,27 @@ async fn a_hub_that_stops_closes_its_sessions_and_marks_the_stop() {
     assert!(clean);
     assert_eq!(heard, None);
 }
+
+#[tokio::test]
+async fn the_next_key_is_announced_from_the_next_start_on_signed_by_the_present_one() {
+    let world = world().await;
+    let agent = Agent::known(&world, 1).await;
+    let made: crate::admin::socket::identity::HubKey = world.verbs.post("/identity/next", &()).await.unwrap();
+    let (present, World { hub, dir, .. }) = (agent.hub_key, world);
+    hub.stop().await;
+    let world = world_in(dir, "").await;
+    let mut agent = Agent::dial(&world, 1).await;
+    assert_eq!(agent.hub_key, present);
+    let HubFrame::Welcome { next: Some(next), .. } = agent.prove().await else { panic!("no key is announced") };
+    assert_eq!(next.key.fingerprint(), made.fingerprint);
+    assert!(present.verify(&HandshakeProof::next_hub_key(present, next.key), &next.signature));
+    let rotate = crate::admin::socket::identity::Rotate { now: false };
+    let early = world.verbs.post::<crate::admin::socket::identity::HubKey>("/identity/rotate", &rotate).await;
+    assert!(early.unwrap_err().to_string().contains("has to be announced until"));
+    let rotate = crate::admin::socket::identity::Rotate { now: true };
+    world.verbs.post::<crate::admin::socket::identity::HubKey>("/identity/rotate", &rotate).await.unwrap();
+    let World { hub, dir, .. } = world;
+    hub.stop().await;
+    let world = world_in(dir, "").await;
+    assert_eq!(Agent::dial(&world, 1).await.hub_key, next.key);
+}
