@@ -578,6 +578,8 @@ async fn pings_whose_answers_nobody_reads_do_not_fill_the_memory() {
     let mut hub = world.welcome(0, 10, 60_000).await;
     world.put(1);
     assert_eq!(hub.numbers().await, [1], "the agent is well");
+    world.stopped().await;
+}
 
 impl TestHub {
     /// A welcome by this hub's key that announces another one.

@@ -113,7 +113,14 @@ async fn session(hub: &Shared, mut socket: WebSocket) -> anyhow::Result<()> {
     let signature = hub.key.sign(&proof);
     say(
         &mut socket,
-        &HubFrame::Welcome { acked: u64::MAX >> 1, window: u32::MAX, ping_every: 0, time: now(), signature },
+        &HubFrame::Welcome {
+            acked: u64::MAX >> 1,
+            window: u32::MAX,
+            ping_every: 0,
+            time: now(),
+            signature,
+            next: None,
+        },
     )
     .await?;
     match hub.evil {
