@@ -259,7 +259,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             Ok(n_held)
         });
         match noted {
-            Ok(n_held) => tracing::warn!(n_held, detail, "a new epoch begins"),
+            Ok(n_held) => tracing::warn!(n_held, detail = bounded(detail), "a new epoch begins"),
             Err(error) if error.consequence() == Consequence::End => return Err(error.into()),
             // The hub asks again at the next session.
             Err(error) => tracing::error!(%error, "a new epoch cannot begin"),
