@@ -1,7 +1,7 @@
 //! Attacks of a user without rights on a machine with an agent. They need root, so that the agent can read what the user cannot.
 
 use std::{
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -45,7 +45,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
         what: "files of one long line, again and again",
         run: |arena| long_lines(arena).boxed_local(),
     },
-    Attack { name: "local/many-files", what: "20,000 files at once", run: |arena| many_files(arena).boxed_local() },
+    Attack {
+        name: "local/many-files",
+        what: "20,000 errors at once, each in a file of its own",
+        run: |arena| many_files(arena).boxed_local(),
+    },
     Attack {
         name: "local/others-incidents",
         what: "a good run of a task of root, so that root's incident ends",
@@ -57,6 +61,19 @@ pub(crate) const ATTACKS: &[Attack] = &[
 const NOBODY: &str = "65534";
 /// What root's file holds; it may never leave the machine.
 const SECRET: &str = "the-text-of-a-file-that-only-root-reads";
+
+/// A copy of a program that the user without rights may run: the folder in which it was built may be closed to others.
+fn copy_of(arena: &Arena, name: &str) -> anyhow::Result<PathBuf> {
+    let copy = arena.world.folder().join(name);
+    if !copy.exists() {
+        let of = if name == ITSELF { std::env::current_exe()? } else { program(name) };
+        std::fs::copy(of, &copy)?;
+    }
+    Ok(copy)
+}
+
+/// This program.
+const ITSELF: &str = "olog-attack";
 
 /// Runs something as the user without rights.
 fn as_nobody(program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -158,36 +175,53 @@ async fn verbs(arena: &Arena) -> anyhow::Result<Verdict> {
         &["channel", "list"],
     ];
     for verb in hub {
-        let mut command = as_nobody(program("olog-hub"));
+        let mut command = as_nobody(copy_of(arena, "olog-hub")?);
         let out = command.args(*verb).arg("--config").arg(arena.hub.daemon.config()).output()?;
         ensure!(!out.status.success(), "nobody may `olog-hub {}`", verb.join(" "));
     }
-    let said =
-        as_nobody(program("olog-agent")).args(["status", "--config"]).arg(arena.honest.daemon.config()).output()?;
+    let said = as_nobody(copy_of(arena, "olog-agent")?)
+        .args(["status", "--config"])
+        .arg(arena.honest.daemon.config())
+        .output()?;
     ensure!(said.status.success(), "status is for everybody: {}", String::from_utf8_lossy(&said.stderr));
     Ok(Verdict::Held(format!("{} verbs of the hub refused, status given", hub.len())))
 }
 
 /// `olog-agent exec` with these arguments, as root or as nobody.
-fn exec(arena: &Arena, is_root: bool, args: &[&str]) -> Command {
-    let mut command = if is_root { Command::new(program("olog-agent")) } else { as_nobody(program("olog-agent")) };
+fn exec(arena: &Arena, is_root: bool, args: &[&str]) -> anyhow::Result<Command> {
+    let agent = copy_of(arena, "olog-agent")?;
+    let mut command = if is_root { Command::new(agent) } else { as_nobody(agent) };
     command.args(["exec", "--config"]).arg(arena.honest.daemon.config()).args(args).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    Ok(command)
 }
 
 async fn lock(arena: &Arena) -> anyhow::Result<Verdict> {
     if let Some(untried) = obstacle() {
         return Ok(untried);
     }
-    let mut holder = exec(arena, false, &["--task", "nightly", "--lock", "--", "sleep", "600"]).spawn()?;
+    let mut holder = exec(arena, false, &["--task", "nightly", "--lock", "--", "sleep", "600"])?.spawn()?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let ran = arena.world.folder().join("ran");
     let out =
-        exec(arena, true, &["--task", "nightly", "--lock", "--", "touch", &ran.display().to_string()]).output()?;
+        exec(arena, true, &["--task", "nightly", "--lock", "--", "touch", &ran.display().to_string()])?.output()?;
     end(&mut holder)?;
     ensure!(ran.exists(), "root's job did not run: {}", String::from_utf8_lossy(&out.stderr));
     Ok(Verdict::Held("root's job ran".to_owned()))
+}
+
+/// Holds connections to a socket until it is killed.
+pub(crate) fn hold(socket: &Path) -> std::process::ExitCode {
+    let mut held = Vec::new();
+    loop {
+        // Those that the other end closed are opened again.
+        held.truncate(64);
+        held.extend(std::os::unix::net::UnixStream::connect(socket).ok());
+        if held.len() > 64 {
+            held.remove(0);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn end(child: &mut Child) -> anyhow::Result<()> {
@@ -203,20 +237,20 @@ async fn runs(arena: &Arena) -> anyhow::Result<Verdict> {
     let line = format!(
         "end=$(( $(date +%s) + {} )); while [ $(date +%s) -lt $end ]; do for i in 1 2 3 4 5 6 7 8; do {} exec --config {} --task flood$i -- false & done; wait; done",
         arena.seconds.as_secs(),
-        program("olog-agent").display(),
+        copy_of(arena, "olog-agent")?.display(),
         arena.honest.daemon.config().display()
     );
     let mut flood = as_nobody("sh").arg("-c").arg(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     // Idle connections that would take all places of the socket.
     let socket = arena.honest.daemon.config().with_file_name("agent.sock");
-    let holes: Vec<_> = (0..64).filter_map(|_| std::os::unix::net::UnixStream::connect(&socket).ok()).collect();
+    let mut holes = as_nobody(copy_of(arena, ITSELF)?).arg("--hold").arg(&socket).spawn()?;
     let start = Instant::now();
     let out =
-        exec(arena, true, &["--task", "raidcheck", "--", "sh", "-c", "echo RAID degraded >&2; exit 1"]).output()?;
+        exec(arena, true, &["--task", "raidcheck", "--", "sh", "-c", "echo RAID degraded >&2; exit 1"])?.output()?;
     ensure!(out.status.code() == Some(1), "root's run was changed: {:?}", out.status);
     arena.world.push("honest/raidcheck").await;
     let after = start.elapsed();
-    drop(holes);
+    end(&mut holes)?;
     flood.wait()?;
     ensure!(after < Duration::from_secs(10), "root's failed run was told only after {} ms", after.as_millis());
     Ok(Verdict::Held(format!("root's failed run was told after {} ms", after.as_millis())))
@@ -241,7 +275,8 @@ async fn long_lines(arena: &Arena) -> anyhow::Result<Verdict> {
 }
 
 async fn many_files(arena: &Arena) -> anyhow::Result<Verdict> {
-    let dir = arena.honest.log_dir.join("many");
+    let crowded = arena.world.agent("crowded", &arena.hub);
+    let dir = crowded.log_dir.join("many");
     std::fs::create_dir_all(&dir)?;
     let write = tokio::task::spawn_blocking(move || write_files(&dir));
     let mut slowest = Duration::ZERO;
@@ -252,7 +287,12 @@ async fn many_files(arena: &Arena) -> anyhow::Result<Verdict> {
     for _ in 0..5 {
         slowest = slowest.max(arena.alert().await?);
     }
-    Ok(Verdict::Held(format!("an honest error was told after at most {} ms", slowest.as_millis())))
+    arena.world.push("crowded").await;
+    let pushes = arena.world.n_pushes("crowded");
+    Ok(Verdict::Held(format!(
+        "{pushes} pushes; an error of another device was told after at most {} ms",
+        slowest.as_millis()
+    )))
 }
 
 fn write_files(dir: &Path) -> anyhow::Result<()> {
@@ -266,12 +306,10 @@ async fn others_incidents(arena: &Arena) -> anyhow::Result<Verdict> {
     if let Some(untried) = obstacle() {
         return Ok(untried);
     }
-    exec(arena, true, &["--task", "payroll", "--", "sh", "-c", "echo no money >&2; exit 1"]).output()?;
+    exec(arena, true, &["--task", "payroll", "--", "sh", "-c", "echo no money >&2; exit 1"])?.output()?;
     arena.world.push("ERR honest/payroll").await;
-    exec(arena, false, &["--task", "payroll", "--", "true"]).output()?;
+    exec(arena, false, &["--task", "payroll", "--", "true"])?.output()?;
     has_ended_silently(arena, "payroll").await?;
-    // A link of the attacker to an error of root changes nothing either.
-    symlink("/dev/null", arena.honest.log_dir.join("payroll.log"))?;
     Ok(Verdict::Held("root's incident did not end without a word about who said so".to_owned()))
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct AttackOptions {
     /// Seconds for which an attack that floods goes on
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Be a local user who holds connections to this socket and says nothing
+    #[arg(long, hide = true)]
+    hold: Option<std::path::PathBuf>,
 }
 
 /// How an attack ended.
@@ -66,6 +69,9 @@ pub(crate) struct Attack {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = AttackOptions::parse();
+    if let Some(socket) = args.hold {
+        return local_user::hold(&socket);
+    }
     _ = rustls::crypto::ring::default_provider().install_default();
     let wanted = |attack: &Attack| args.only.is_empty() || args.only.iter().any(|only| attack.name.contains(only));
     let lists = [strangers::ATTACKS, web::ATTACKS, device::ATTACKS, local_user::ATTACKS, hostile_hub::ATTACKS];
