@@ -31,6 +31,7 @@ use crate::{
     net::enrol::LinkRequest,
 };
 
+mod access;
 mod channels;
 mod complete;
 mod devices;
@@ -134,6 +135,24 @@ enum Verb {
         /// The language of the messages: "zh-CN" or "en".
         #[arg(long, value_name = "LANGUAGE")]
         language: Option<String>,
+    },
+    /// Users: who may sign in to the hub's pages.
+    #[command(subcommand)]
+    User(access::UserVerb),
+    /// API tokens: what programs may do over HTTP.
+    #[command(subcommand)]
+    Token(access::TokenVerb),
+    /// Print the audit log: who changed what, when, from where; the latest first.
+    Audit {
+        /// How many entries.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Only entries before the one of this number.
+        #[arg(long, value_name = "N")]
+        before: Option<u64>,
+        /// As JSON; times are milliseconds since 1970.
+        #[arg(long)]
+        json: bool,
     },
     /// Print the status of the running hub: what needs attention, worst first, and what to do.
     Status {
@@ -242,6 +261,12 @@ async fn answer(client: &Client, verb: Verb) -> VerbResult {
         Verb::Incident(verb) => incidents::answer(hub, verb).await,
         Verb::Report(verb) => reports::answer(hub, verb).await,
         Verb::Channel(verb) => channels::answer(hub, verb).await,
+        Verb::User(verb) => access::user(hub, verb).await,
+        Verb::Token(verb) => access::token(hub, verb).await,
+        Verb::Audit { limit, before, json } => {
+            let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
+            hub.list(&format!("/audit?limit={limit}{before}"), json, show::AUDIT).await
+        }
         Verb::Status { json: true } => {
             let status: Value = hub.client.get("/status").await?;
             Ok(show::json(&status).into())

@@ -18,12 +18,13 @@ use std::{
 use olog_daemon::{
     clock::Clock,
     config::ConfigFiles,
+    failure::chain,
     socket as unix,
     workers::{STUCK_AFTER, Workers},
 };
 use olog_proto::Timestamp;
 use olog_push::SystemCode;
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access as FileAccess, AtFlags, CWD, accessat};
 use tokio::{
     net::UnixListener,
     sync::{mpsc, watch},
@@ -38,6 +39,7 @@ mod owner;
 
 use crate::rules::quiet::QuietHours;
 use crate::{
+    access::Access,
     admin::{
         crash_report,
         socket::{self, Verbs},
@@ -47,7 +49,7 @@ use crate::{
     config::{Boot, Config, DeclaredTask, Offline, ReloadableConfig, Tls, show_store},
     ingest::{Bells, Ingest},
     net::{
-        enrol::{Enrol, EnrolError},
+        enrol::{Enrol, EnrolError, link_base},
         identity::{Identities, identities},
         legacy::{LegacyTerms, clients::LegacyClients},
         listener::{InClear, KNOWN_MAX, Limits, ListenError, Listener, tls},
@@ -190,7 +192,9 @@ impl Hub {
         let status = StatusLine::new(&store, &sessions, &live, &bells.watchman);
         let ((reload_asks, reload_requests), (refused_sender, refused)) = (mpsc::channel(8), watch::channel(None));
         let reporter = Reporter::new(&store, &rules, &live, &sessions, &clock, &bells.outbox);
+        let access = Arc::new(Access::new(store.clone(), clock.clone()));
         let verbs = Verbs {
+            access,
             reporter: reporter.clone(),
             enrol: enrol.clone(),
             store: store.clone(),
@@ -210,6 +214,7 @@ impl Hub {
             workers: workers.clone(),
         };
 
+        offer_setup(&verbs).await;
         let web = web_context(&verbs, desk);
         let watchman = watchman(&verbs, offline_policy);
         let mut core = JoinSet::new();
@@ -287,13 +292,31 @@ impl Hub {
     }
 }
 
+/// While there is no user, one link by which the first one is made is in the journal. It is no reason not to start.
+async fn offer_setup(verbs: &Verbs) {
+    match verbs.access.setup_link().await {
+        Ok(Some(secret)) => {
+            let (base, _) = link_base(verbs.live.borrow().public_url.as_deref(), verbs.address, verbs.tls);
+            tracing::warn!(
+                "nobody can sign in yet: open {base}/setup/{} within 24 hours to make the first user, or run `olog-hub user add NAME`",
+                secret.text()
+            );
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(error = chain(&error), "there is no set-up link"),
+    }
+}
+
 /// What the port serves.
 fn web_context(verbs: &Verbs, desk: SessionContext) -> Web {
     Web {
+        access: verbs.access.clone(),
         desk: Arc::new(desk),
         enrol: verbs.enrol.clone(),
         store: verbs.store.clone(),
         live: verbs.live.clone(),
+        rules: verbs.rules.clone(),
+        bells: verbs.bells.clone(),
         workers: verbs.workers.clone(),
         legacy: LegacyClients::default(),
         packages: verbs.packages.clone(),
@@ -310,7 +333,7 @@ fn watchman(beside: &Verbs, offline_policy: watch::Receiver<Arc<OfflinePolicy>>)
 async fn open_store(config: &Config, url: &str, now: Timestamp) -> Result<(Store, Opened), StartError> {
     let dir = &config.boot.state_dir;
     std::fs::create_dir_all(dir).map_err(|source| of_path(dir, source))?;
-    let may = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    let may = FileAccess::READ_OK | FileAccess::WRITE_OK | FileAccess::EXEC_OK;
     accessat(CWD, dir, may, AtFlags::EACCESS).map_err(|errno| of_path(dir, errno.into()))?;
     let opened = Store::open(&config.boot.store, now).await;
     opened.map_err(|source| StartError::Store { url: url.to_owned(), source })

@@ -18,6 +18,7 @@
 //!
 //! `bell` (a wake-up without content) and `journal` (log lines written after a commit) belong to no room.
 
+pub mod access;
 pub mod admin;
 pub mod apply;
 pub mod bell;

@@ -2,6 +2,7 @@
 //!
 //! Nothing in this room knows the store, the clock or any IO, so every rule is tested as a table of cases.
 
+pub mod access;
 pub mod address_limit;
 pub mod budget;
 pub mod device_name;

@@ -19,6 +19,7 @@ use olog_proto::Timestamp;
 use crate::journal::LogEntry;
 use crate::rules::silence::Silence;
 
+pub mod access;
 pub mod devices;
 pub mod enrolment;
 pub mod events;

@@ -16,7 +16,7 @@ use axum::{
         ws::rejection::WebSocketUpgradeRejection,
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn_with_state},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -25,7 +25,10 @@ use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
+    access::Access,
+    apply::LivePolicy,
     config::ReloadableConfig,
+    ingest::Bells,
     net::{
         enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
         legacy::{self, LegacyTerms, clients::LegacyClients},
@@ -37,9 +40,18 @@ use crate::{
     store::{Store, reports},
 };
 
+mod account;
+mod administration;
+mod api;
 mod figures;
+mod guard;
 mod packages;
+mod page;
 mod pages;
+mod sign_in;
+
+pub use api::{TaskListRow, with_sessions};
+pub use guard::{Act, Admin, Granted, Needs, Read};
 
 pub use figures::{METRICS, Metric, MetricKind, figures};
 
@@ -55,6 +67,8 @@ const SESSION_BUFFER: usize = 4096;
 /// What the pages need.
 #[derive(Debug)]
 pub struct Web {
+    /// Who comes in.
+    pub access: Arc<Access>,
     /// Of all sessions.
     pub desk: Arc<SessionContext>,
     /// Who joins.
@@ -63,6 +77,10 @@ pub struct Web {
     pub store: Store,
     /// The configuration in force.
     pub live: watch::Receiver<Arc<ReloadableConfig>>,
+    /// What of the configuration decides about events.
+    pub rules: watch::Receiver<Arc<LivePolicy>>,
+    /// Who is woken after a change.
+    pub bells: Bells,
     /// How the workers are, for `/metrics`.
     pub workers: Workers,
     /// The old clients that are connected.
@@ -133,12 +151,16 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/install", get(packages::script))
         .route("/packages", get(packages::list))
         .route("/packages/{name}", get(packages::download))
+        .merge(sign_in::routes())
+        .merge(account::routes())
+        .merge(administration::routes())
+        .merge(api::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not found"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not accept that method")
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn(within_limits))
+        .layer(from_fn_with_state(web.clone(), within_limits))
         .with_state(web)
 }
 
@@ -147,7 +169,8 @@ pub fn legacy_router(web: Arc<Web>) -> Router {
     Router::new().route("/", get(legacy_only)).fallback(speaks_tls).with_state(web)
 }
 
-async fn within_limits(request: Request, next: Next) -> Response {
+async fn within_limits(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let is_secure = guard::is_secure(&web, request.extensions(), request.headers());
     let mut response = timeout(ANSWER_AFTER, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub took too long; try again").into_response()
     });
@@ -162,6 +185,10 @@ async fn within_limits(request: Request, next: Next) -> Response {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.entry(name).or_insert(value);
         }
+    }
+    if is_secure {
+        // A browser heeds it only where the certificate is good.
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     response
 }
@@ -223,8 +250,10 @@ async fn metrics_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let live = web.live.borrow().clone();
-    if !client_address(connection.ip(), &headers, &live).is_local() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "metrics are for this machine only: ask from loopback"));
+    let client = client_address(connection.ip(), &headers, &live);
+    if !client.is_local() && !guard::may_read(&web, client.address, &headers, connection.tls).await? {
+        let words = "metrics are for this machine: ask from loopback, or send a token with the scope read (Authorization: Bearer)";
+        return Err(Problem::new(StatusCode::FORBIDDEN, words));
     }
     figures::update(&web.workers);
     let figures = figures();
@@ -260,16 +289,18 @@ async fn join(
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-/// The page; for an old client its session.
+/// The overview, for who is signed in; for an old client its session.
 async fn home(
     State(web): State<Arc<Web>>,
     Extension(connection): Extension<Connection>,
     headers: HeaderMap,
     upgrade: Upgrade,
+    visit: guard::Visit,
+    caller: Result<Granted<Read>, guard::Refused>,
 ) -> Response {
     match upgrade {
         Ok(upgrade) if LegacyTerms::of(&web.live.borrow()).is_some() => old_client(web, connection, &headers, upgrade),
-        _ => Html(pages::HOME).into_response(),
+        _ => account::home(&web, caller.map(|caller| (caller, visit))).await,
     }
 }
 

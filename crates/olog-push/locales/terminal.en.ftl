@@ -26,6 +26,18 @@ cli-task-merged = { $old } is now part of { $task }. Events under the old name g
 cli-task-expected = { $task } is expected again, as hub.toml says or as learnt.
 cli-task-not-expected = { $task } is no longer expected: if it does not run, nobody is notified. Undo with "on" instead of "off".
 cli-channel-rearmed = Channel { $name }: paused and refused receivers are tried again now, and its daily message budget is full.
+cli-password = Password (at least 10 characters)
+cli-no-password = olog-hub: no password was given: nothing was changed
+cli-user-added = Added { $name }. Sign in on the hub's page.
+cli-user-password = { $name } has a new password; all sessions of { $name } have ended.
+cli-user-removed = Removed { $name }; all sessions of { $name } have ended.
+cli-user-totp-off = { $name } signs in with the password alone. A new second factor is added on the page of the account.
+cli-user-logged-out = { $n ->
+    [one] Ended 1 session of { $name }.
+   *[other] Ended { $n } sessions of { $name }.
+}
+cli-token-created = Token "{ $name }", shown only now: { $token }
+cli-token-revoked = Revoked "{ $name }": it is rejected from now on.
 cli-silence-now = Silence { $n }: { $scope } is silent until { $until }. End it earlier with: olog-hub silence end { $n }
 cli-silence-later = Silence { $n }: { $scope } will be silent from { $from } until { $until }. Cancel it with: olog-hub silence end { $n }
 cli-silence-every = Silence { $n }: { $scope } is silent for { $lasts } at every "{ $every }", next from { $from } until { $until }. End it with: olog-hub silence end { $n }

@@ -40,6 +40,15 @@ use ask::{Asker, SetupStop};
 use phone::{Phone, Way};
 use place::SetupFiles;
 
+/// Asks for a secret: unseen in a terminal, as a line from a pipe. `None`: there was none.
+pub fn ask_secret(say: Localizer, question: &str) -> io::Result<Option<String>> {
+    match Asker::new(say).secret(question, false, |answer| Ok(answer.to_owned())) {
+        Ok(answer) => Ok(answer),
+        Err(SetupStop::Io(error)) => Err(error),
+        Err(SetupStop::Ended(_) | SetupStop::Cancelled | SetupStop::Wrong { .. }) => Ok(None),
+    }
+}
+
 /// What may go wrong, for the person.
 #[derive(Debug)]
 enum SetupError {

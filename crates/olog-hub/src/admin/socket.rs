@@ -8,6 +8,7 @@
 //! | file | verbs |
 //! |---|---|
 //! | here | `join-link`, `device`, reload |
+//! | `access`, `audited` | `user`, `token`, `audit`; every change is written to the audit log |
 //! | `incidents`, `explain` | `incident list|show|ack|close`; why an incident is where it is |
 //! | `silences` | `silence`, `incident not-an-error` |
 //! | `identity` | `identity`: the hub's keys |
@@ -22,7 +23,7 @@ use axum::{
     body::Body,
     extract::{Query, Request, State},
     http::{Request as HttpRequest, StatusCode},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -41,19 +42,22 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::{
+    access::Access,
     apply::{LivePolicy, declared_tasks},
     config::ReloadableConfig,
     ingest::Bells,
     net::{
         enrol::{Enrol, LinkRequest, ServerAuth, link_base, local_base},
-        packages::{Packages, behind, newest},
+        packages::{Packages, newest},
         sessions::Sessions,
     },
     store::{Store, StoreError, devices as devices_store, enrolment::ListedDevice},
     timed::reporter::Reporter,
-    web::Problem,
+    web::{Problem, with_sessions},
 };
 
+mod access;
+mod audited;
 mod channels;
 mod explain;
 pub(crate) mod identity;
@@ -64,6 +68,7 @@ mod silences;
 mod status;
 mod tasks;
 
+pub use access::{CreatedToken, EndedSessions};
 pub use channels::{ChannelRow, Test, Tested};
 pub use explain::Explained;
 pub use incidents::{Handled, Numbers};
@@ -71,7 +76,7 @@ pub use packages::Removed;
 pub use reports::{Pushed, Shown};
 pub use silences::{AddSilence, NotAnError, SilencesMade};
 pub use status::{FailingDuty, Locale, Status};
-pub use tasks::{ExpectTask, MergeTasks, RenameTask, TaskListRow, TaskRef};
+pub use tasks::{ExpectTask, MergeTasks, RenameTask, TaskRef};
 
 /// Verbs at one time.
 const VERBS_MAX: usize = 64;
@@ -81,6 +86,8 @@ const LIST_MAX: u32 = 10_000;
 /// What the verbs need.
 #[derive(Debug)]
 pub struct Verbs {
+    /// Who comes in over HTTP, and the audit log.
+    pub access: Arc<Access>,
     /// Who joins.
     pub enrol: Arc<Enrol>,
     /// The store.
@@ -246,6 +253,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/device/accept", post(accept))
         .route("/device/forget", post(forget))
         .route("/device/rename", post(rename))
+        .merge(access::routes())
         .merge(channels::routes())
         .merge(explain::routes())
         .merge(identity::routes())
@@ -259,6 +267,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "this hub does not know that command: its version differs from yours")
         })
+        .layer(from_fn_with_state(verbs.clone(), audited::audited))
         .layer(from_fn(admins_only))
         .with_state(verbs)
 }
@@ -315,15 +324,7 @@ struct PendingOnly {
 
 async fn devices(State(verbs): VerbsState, Query(query): Query<PendingOnly>) -> Answer<Vec<ListedDevice>> {
     let mut devices = verbs.enrol.list(query.pending).await?;
-    let newest = newest(&verbs.packages.list());
-    // Who is connected was heard later than the store knows.
-    for device in &mut devices {
-        device.newer = behind(device.version.as_deref(), newest.as_ref());
-        if let Some(seat) = verbs.sessions.seat(crate::store::devices::DeviceId(device.id)) {
-            device.heard_at = Some(seat.heard_at());
-            device.connected = true;
-        }
-    }
+    with_sessions(&mut devices, &verbs.sessions, newest(&verbs.packages.list()).as_ref());
     Ok(Json(devices))
 }
 

@@ -55,6 +55,8 @@ enum Names {
     Reports,
     Channels,
     Packages,
+    Users,
+    Tokens,
 }
 
 impl Names {
@@ -68,6 +70,8 @@ impl Names {
             ("silence", _, "n" | "numbers") => Some(Names::Silences),
             ("report", _, "id") => Some(Names::Reports),
             ("channel", _, "name") => Some(Names::Channels),
+            ("user", _, "user") => Some(Names::Users),
+            ("token", _, "token") => Some(Names::Tokens),
             ("packages", _, "architecture") => Some(Names::Packages),
             _ => None,
         }
@@ -83,6 +87,8 @@ impl Names {
             Names::Silences => ("/silences?all=false", "id", ["device", "comment"]),
             Names::Reports => ("/reports", "id", ["kind", ""]),
             Names::Channels => ("/channels", "name", ["type", ""]),
+            Names::Users => ("/users", "name", ["scope", ""]),
+            Names::Tokens => ("/tokens", "name", ["scope", ""]),
             Names::Packages => ("/packages", "architecture", ["version", ""]),
         }
     }
@@ -167,6 +173,8 @@ mod tests {
             "report show id",
             "channel test name",
             "packages remove architecture",
+            "user password user",
+            "token revoke token",
         ] {
             assert!(found.iter().any(|arg| arg == expected), "{expected} is not among {found:?}");
         }

@@ -83,6 +83,34 @@ pub(super) const CHANNELS: &[Column] = &[
     ("why", "LAST ERROR"),
 ];
 
+pub(super) const USERS: &[Column] = &[
+    ("name", "NAME"),
+    ("scope", "SCOPE"),
+    ("totp", "SECOND FACTOR"),
+    ("sessions", "SESSIONS"),
+    ("made_at", "ADDED"),
+    ("signed_in_at", "LAST SIGN-IN"),
+];
+pub(super) const TOKENS: &[Column] = &[
+    ("name", "NAME"),
+    ("scope", "SCOPE"),
+    ("expires_at", "EXPIRES"),
+    ("used_at", "LAST USED"),
+    ("made_at", "ADDED"),
+    ("made_by", "BY"),
+];
+pub(super) const AUDIT: &[Column] = &[
+    ("id", "#"),
+    ("last_at", "TIME"),
+    ("actor", "WHO"),
+    ("action", "WHAT"),
+    ("subject", "SUBJECT"),
+    ("outcome", "OUTCOME"),
+    ("n", "COUNT"),
+    ("origin", "FROM"),
+    ("detail", "DETAILS"),
+];
+
 /// Fields with words of the hub, such as `ERR`; all other texts are names or texts of people and programs.
 const FIXED_WORDS: [&str; 2] = ["state", "kind"];
 
@@ -235,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_heading_is_translated_and_so_are_words_but_no_names() {
-        let tables = [DEVICES, PENDING, TASKS, SILENCES, REPORTS, CHANNELS];
+        let tables = [DEVICES, PENDING, TASKS, SILENCES, REPORTS, CHANNELS, USERS, TOKENS, AUDIT];
         for (_, heading) in tables.into_iter().flatten().filter(|(_, heading)| *heading != "#") {
             assert!(!Language::ZhCn.phrase(heading).is_ascii(), "{heading}");
         }

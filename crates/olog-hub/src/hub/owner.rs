@@ -22,7 +22,7 @@ use crate::{
     ingest::Bells,
     net::listener::tls,
     rules::liveness::OfflinePolicy,
-    store::Store,
+    store::{Store, access::audit},
 };
 
 /// How often the configuration's files and the certificate's are looked at.
@@ -149,6 +149,7 @@ impl Owner {
                         tracing::info!("the configuration is read anew and is the same");
                     } else {
                         self.publish(config);
+                        self.write_down(now).await;
                         bells.outbox.ring();
                         bells.watchman.ring();
                     }
@@ -168,6 +169,21 @@ impl Owner {
             Err(error) => tracing::error!(%error, "that the configuration was refused is not told"),
         }
         Err(findings)
+    }
+
+    /// The audit log has what changed without a verb, too.
+    async fn write_down(&self, now: Timestamp) {
+        let entry = audit::Entry {
+            actor: "hub".to_owned(),
+            action: "configuration".into(),
+            detail: "a changed configuration is in force".to_owned(),
+            origin: self.source.main().display().to_string(),
+            ..audit::Entry::default()
+        };
+        let written = self.store.write(move |tx| audit::put(tx, &entry, audit::Outcome::Done, now)).await;
+        if let Err(error) = written {
+            tracing::error!(%error, "the audit log lacks the changed configuration");
+        }
     }
 
     fn publish(&mut self, config: Config) {

@@ -25,7 +25,8 @@ use crate::{
     net::sessions::Sessions,
     rules::address_limit::AddressLimit,
     store::{
-        Store, StoreError,
+        Store, StoreError, Tx,
+        access::audit,
         enrolment::{self, DeviceActionResult, JoinCandidate, Joined, ListedDevice},
     },
 };
@@ -191,7 +192,26 @@ impl Enrol {
         }
         let newcomer = JoinCandidate { key: request.key, name: request.name, address: request.address };
         let wanted = newcomer.name.to_string();
-        let joined = self.store.write(move |tx| enrolment::join(tx, &hash, &newcomer, now)).await?;
+        let origin = from.to_string();
+        let write = move |tx: &mut Tx<'_>| {
+            let joined = enrolment::join(tx, &hash, &newcomer, now)?;
+            if let Joined::Yes { name, replaced, .. } = &joined {
+                let entry = audit::Entry {
+                    actor: format!("device {name}"),
+                    action: "device.join".into(),
+                    subject: name.to_string(),
+                    detail: if *replaced {
+                        "by a link; replaces another key".to_owned()
+                    } else {
+                        "by a link".to_owned()
+                    },
+                    origin: origin.clone(),
+                };
+                audit::put(tx, &entry, audit::Outcome::Done, now)?;
+            }
+            Ok(joined)
+        };
+        let joined = self.store.write(write).await?;
         match joined {
             Joined::Yes { device, name, replaced } => {
                 if replaced {

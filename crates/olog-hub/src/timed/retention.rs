@@ -1,8 +1,8 @@
-//! Retention: removes events, messages and silences that are older than `event_keep_days`, in small steps.
+//! Retention: removes events, messages and silences that are older than `event_keep_days`, and old entries of the audit log, in small steps.
 //!
 //! What is needed for longer is stored elsewhere: the facts and days of tasks, incidents, reports, and the digests of the last numbers
 //! of each epoch (`events::sweep`). A step is one transaction of at most `STEP` rows; the writer is free for `REST`
-//! between two, so ingest waits for one step at most. The three kinds are separate duties: what fails for one does not stop the
+//! between two, so ingest waits for one step at most. The kinds are separate duties: what fails for one does not stop the
 //! others. A crash loses nothing: the next round goes on where the store says.
 //!
 //! Must not: decide how long anything is kept (the configuration does), or touch users' files.
@@ -17,7 +17,7 @@ use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ReloadableConfig;
-use crate::store::{Store, StoreError, Tx, events, outbox, silences};
+use crate::store::{Store, StoreError, Tx, access::audit, events, outbox, silences};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Rounds.
@@ -26,6 +26,8 @@ const EVERY: i64 = 3_600_000;
 const STEP: u32 = 500;
 /// Between two steps.
 const REST: Duration = Duration::from_millis(100);
+/// Entries of the audit log are kept for so many days, or as long as events if that is longer.
+const AUDIT_KEEP_DAYS: u32 = 400;
 /// Epochs that are looked at together.
 const EPOCHS: u32 = 200;
 
@@ -57,15 +59,16 @@ pub async fn run(
     }
 }
 
-/// Removes everything that came before an instant: three duties, each on its own. Returns when to do it again.
+/// Removes everything that came before an instant: a duty for each kind, each on its own. Returns when to do it again.
 async fn round(store: &Store, before: Timestamp, status: &Worker, now: Timestamp) -> Result<Timestamp, StoreError> {
     let mut next = now.plus(EVERY);
-    let duties = [status.duty("old events"), status.duty("old messages"), status.duty("old silences")];
+    let duties = ["old events", "old messages", "old silences", "old audit entries"].map(|duty| status.duty(duty));
     for (which, duty) in duties.iter().enumerate() {
         let swept = match which {
             0 => old_events(store, before, status).await,
             1 => steps(store, before, status, outbox::sweep).await,
-            _ => steps(store, before, status, silences::sweep).await,
+            2 => steps(store, before, status, silences::sweep).await,
+            _ => steps(store, before.min(audit_before(now)), status, audit::sweep).await,
         };
         if matches!(swept, Err(StoreError::Closed)) {
             return swept.map(|()| next);
@@ -75,6 +78,10 @@ async fn round(store: &Store, before: Timestamp, status: &Worker, now: Timestamp
         }
     }
     Ok(next)
+}
+
+fn audit_before(now: Timestamp) -> Timestamp {
+    now.plus(-i64::from(AUDIT_KEEP_DAYS) * DAY)
 }
 
 async fn old_events(store: &Store, before: Timestamp, status: &Worker) -> Result<(), StoreError> {

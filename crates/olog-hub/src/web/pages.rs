@@ -6,8 +6,6 @@ use std::sync::OnceLock;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-/// `/`: the hub runs.
-pub(super) const HOME: &str = include_str!("home.html");
 /// `/join`: how to install an agent and join. The secret in the link's fragment is shown by the browser and never sent.
 pub(super) const JOIN: &str = include_str!("join.html");
 
@@ -27,7 +25,7 @@ pub(super) fn policy() -> &'static str {
                 let (_, rest) = page.split_once(&format!("<{tag}>"))?;
                 rest.split_once(&format!("</{tag}>")).map(|(text, _)| text.to_owned())
             };
-            let hashes = [HOME, JOIN].into_iter().filter_map(between);
+            let hashes = [JOIN].into_iter().filter_map(between);
             let hashes: Vec<String> =
                 hashes.map(|text| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))).collect();
             hashes.join(" ")

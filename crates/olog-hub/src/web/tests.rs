@@ -14,10 +14,12 @@ use tokio::{
 use super::*;
 use crate::{config::Config, hub::Hub};
 
+mod access;
+
 struct World {
     hub: Hub,
     verbs: Client,
-    _hand: ClockHandle,
+    hand: ClockHandle,
     dir: tempfile::TempDir,
 }
 
@@ -27,7 +29,7 @@ async fn world(more: &str) -> World {
     let config = read_text("hub.toml", &text, |table| Config::parse(table, dir.path())).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
     let (clock, hand) = Clock::manual(Timestamp(1_800_000_000_000));
-    World { hub: Hub::start(config, None, clock).await.unwrap(), verbs, _hand: hand, dir }
+    World { hub: Hub::start(config, None, clock).await.unwrap(), verbs, hand, dir }
 }
 
 impl World {
@@ -56,7 +58,17 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_keeps_a_browser_from_more_than_the_page() {
     let world = world("").await;
-    for (target, status) in [("/", 200), ("/join", 200), ("/healthz", 200), ("/readyz", 200), ("/nothing", 404)] {
+    for (target, status) in [
+        ("/", 303),
+        ("/signin", 200),
+        ("/setup/x", 403),
+        ("/account", 303),
+        ("/audit", 303),
+        ("/join", 200),
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/nothing", 404),
+    ] {
         let (found, head, _) = world.get(target).await;
         assert_eq!(found, status, "{target}");
         for header in ["content-security-policy: default-src 'none'", "nosniff", "deny", "no-referrer", "no-store"] {
@@ -80,7 +92,7 @@ async fn each_address_answers_its_methods_and_refuses_the_others() {
     let report = report(&world).await;
     let (html, text) = ("text/html; charset=utf-8", "text/plain");
     for (target, status, kind, posts) in [
-        ("/", 200, html, 405),
+        ("/signin", 200, html, 415),
         ("/healthz", 200, text, 405),
         ("/readyz", 200, text, 405),
         ("/metrics", 200, "text/plain; version=0.0.4", 405),

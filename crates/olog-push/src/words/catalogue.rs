@@ -37,14 +37,28 @@ type Bundle = FluentBundle<FluentResource>;
 
 /// What phones show, and what the hub's command line says.
 static ZH_CN: LazyLock<Bundle> = LazyLock::new(|| {
-    bundle("zh-CN", [include_str!("../../locales/zh-CN.ftl"), include_str!("../../locales/terminal.zh-CN.ftl")])
+    bundle(
+        "zh-CN",
+        [
+            include_str!("../../locales/zh-CN.ftl"),
+            include_str!("../../locales/terminal.zh-CN.ftl"),
+            include_str!("../../locales/web.zh-CN.ftl"),
+        ],
+    )
 });
 static EN: LazyLock<Bundle> = LazyLock::new(|| {
-    bundle("en", [include_str!("../../locales/en.ftl"), include_str!("../../locales/terminal.en.ftl")])
+    bundle(
+        "en",
+        [
+            include_str!("../../locales/en.ftl"),
+            include_str!("../../locales/terminal.en.ftl"),
+            include_str!("../../locales/web.en.ftl"),
+        ],
+    )
 });
 
 /// A catalogue with mistakes is used without them; a test lets none through.
-fn bundle(language: &str, texts: [&str; 2]) -> Bundle {
+fn bundle(language: &str, texts: [&str; 3]) -> Bundle {
     let language: LanguageIdentifier = language.parse().unwrap_or_default();
     let mut bundle = Bundle::new_concurrent(vec![language]);
     bundle.set_use_isolating(false);

@@ -16,7 +16,7 @@ use olog_proto::{Fingerprint, Timestamp};
 use olog_push::channel::glob;
 use serde::{Deserialize, Serialize};
 
-use super::{All, Answer, LIST_MAX, Remark, Verbs, VerbsState, incidents};
+use super::{All, Answer, LIST_MAX, Remark, Verbs, VerbsState, audited::user, incidents};
 use crate::apply::operator::{self, SuppressScope};
 use crate::rules::schedule::{Schedule, ScheduleError};
 use crate::rules::silence::{COMMENT_MAX, Period, Recurrence, Refused, SILENCES_MAX, Scope};
@@ -221,15 +221,4 @@ fn fingerprint_of(text: &str) -> Result<Fingerprint, Problem> {
     let wrong = || unfit(format!("expected a fingerprint of 16 digits as `incident show` prints it, found {text:?}"));
     let n = u64::from_str_radix(text, 16).map_err(|_| wrong())?;
     if text.len() == 16 { Ok(Fingerprint(n)) } else { Err(wrong()) }
-}
-
-/// Who that is, for people.
-fn user(uid: u32) -> String {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| olog_proto::name::escape(name.as_bytes()))
-    });
-    name.unwrap_or_else(|| format!("uid {uid}"))
 }

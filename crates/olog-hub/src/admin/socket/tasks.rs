@@ -16,36 +16,10 @@ use super::{Answer, LIST_MAX, Verbs, VerbsState};
 use crate::apply::operator::{self, Forgotten, Merged, Renamed};
 use crate::apply::{self, LivePolicy};
 use crate::rules::expect::{Due, ExpectationStatus, Learnt, Plan};
-use crate::rules::state::{self, State as Word};
+use crate::rules::state::State as Word;
 use crate::store::tasks::{self, ListedTask};
 use crate::store::{Tx, renames};
-use crate::web::Problem;
-
-/// A row of `task list`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TaskListRow {
-    /// Its device.
-    pub device: String,
-    /// Its name.
-    pub task: String,
-    /// `OK`, `ERR` or `LOST`.
-    pub state: String,
-    /// The number of its open incident; if it is LOST and ERR, of the former.
-    pub incident: Option<u64>,
-    /// Is anything expected of it: `no`, `waiting` (it never came), `yes`, `off` (a person said so).
-    pub expected: String,
-    /// When it has to come next, or had to.
-    pub due_at: Option<Timestamp>,
-    /// When it was last well.
-    pub last_good_at: Option<Timestamp>,
-    /// When an error last came.
-    pub last_error_at: Option<Timestamp>,
-    /// Names that it had; its events may still have them.
-    pub was: Vec<String>,
-    /// Its device is an old client (olog.py).
-    #[serde(default)]
-    pub legacy: bool,
-}
+use crate::web::{Problem, TaskListRow};
 
 /// The answer to `task show`: what `task list` has, and why.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,11 +98,8 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
 }
 
 async fn list(State(verbs): VerbsState) -> Answer<Vec<TaskListRow>> {
-    let read = |tx: &mut Tx<'_>| Ok((tasks::list(tx, None, ("", ""), LIST_MAX)?, renames::former(tx, None)?));
-    let (listed, mut former) = verbs.store.read(read).await?;
     let rules = verbs.rules.borrow().clone();
-    let mut was = |listed: &ListedTask| listed.task.id.and_then(|id| former.remove(&id)).unwrap_or_default();
-    Ok(Json(listed.iter().map(|listed| TaskListRow { was: was(listed), ..row(&rules, listed) }).collect()))
+    Ok(Json(verbs.store.read(move |tx| TaskListRow::page(tx, &rules, ("", ""), LIST_MAX)).await?))
 }
 
 async fn show(State(verbs): VerbsState, Query(which): Query<TaskRef>) -> Answer<TaskShown> {
@@ -209,35 +180,10 @@ fn unknown(verbs: &Verbs, device: &str, task: &str) -> Problem {
     verbs.refusal(StatusCode::NOT_FOUND, "cli-refused-no-task", &[("device", device.into()), ("task", task.into())])
 }
 
-fn row(rules: &LivePolicy, listed: &ListedTask) -> TaskListRow {
-    let task = &listed.task;
-    let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
-    let (due_at, expected) = match task.expect.standing(&known, &rules.expect) {
-        ExpectationStatus::Free => (None, "no"),
-        ExpectationStatus::Off => (None, "off"),
-        ExpectationStatus::Waiting(due) => (Some(due.at), "waiting"),
-        ExpectationStatus::InTime(due) => (Some(due.at), "yes"),
-        ExpectationStatus::Lost(missed) => (Some(missed.due_at), "yes"),
-    };
-    let lost = task.expect.missed();
-    TaskListRow {
-        device: listed.device_name.clone(),
-        task: task.name.to_string(),
-        state: state::of_task(task.facts.state() == Word::Err, lost.is_some()).as_str().to_owned(),
-        incident: lost.and_then(|missed| missed.number).or(listed.incident),
-        expected: expected.to_owned(),
-        due_at,
-        last_good_at: task.facts.last_good_at(),
-        last_error_at: task.facts.last_error_at(),
-        was: Vec::new(),
-        legacy: listed.is_legacy,
-    }
-}
-
 /// Why a task is what it is, since when, and what would change it; each sentence in the hub's language.
 fn explain(rules: &LivePolicy, listed: &ListedTask, was: Vec<String>, now: Timestamp) -> TaskShown {
     let say = Localizer { language: rules.language, timezone: rules.timezone, now };
-    let (task, row) = (&listed.task, TaskListRow { was, ..row(rules, listed) });
+    let (task, row) = (&listed.task, TaskListRow { was, ..TaskListRow::new(rules, listed) });
     let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
     let standing = task.expect.standing(&known, &rules.expect);
     let off = format!("olog-hub task expect {} {} off", words::shell_word(&row.device), words::shell_word(&row.task));

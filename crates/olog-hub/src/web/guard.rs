@@ -1,0 +1,357 @@
+//! Who sends a request, and may it: a session's cookie or an API token, the scope that an address needs, and the proof that a form is ours.
+//!
+//! A handler that takes [`Granted`] or [`Posted`] runs for nobody else. Without a session a page leads to `/signin`, an address of the API
+//! answers 401, and a scope that is too small 403. A `POST` with a session must come from this site's own page (`Sec-Fetch-Site` or `Origin`), and must
+//! repeat what only such a page knows: the field `form`, or the header `x-olog-form`. A token is no cookie, so nobody else's page can send it.
+
+use std::{marker::PhantomData, net::IpAddr, sync::Arc};
+
+use axum::{
+    Form, RequestExt as _,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use subtle::ConstantTimeEq as _;
+
+use super::{Problem, Web, client_address, page};
+use crate::{
+    access::{AccessError, Browser, By, Principal, Secret},
+    net::listener::Connection,
+    rules::access::Scope,
+};
+
+/// The header by which a page's own request repeats its form's secret.
+const FORM_HEADER: &str = "x-olog-form";
+/// Cookies: a session, a browser that is known, the form of a page without a session.
+pub(super) const SESSION: &str = "olog";
+pub(super) const BROWSER: &str = "olog-browser";
+pub(super) const FORM: &str = "olog-form";
+
+/// A scope that an address needs.
+pub trait Needs: Send {
+    /// Which.
+    const SCOPE: Scope;
+}
+
+/// May see.
+#[derive(Debug)]
+pub struct Read;
+/// May acknowledge, close, silence.
+#[derive(Debug)]
+pub struct Act;
+/// May do everything.
+#[derive(Debug)]
+pub struct Admin;
+
+impl Needs for Read {
+    const SCOPE: Scope = Scope::Read;
+}
+impl Needs for Act {
+    const SCOPE: Scope = Scope::Act;
+}
+impl Needs for Admin {
+    const SCOPE: Scope = Scope::Admin;
+}
+
+/// Somebody who may.
+#[derive(Debug)]
+pub struct Granted<N> {
+    /// Who.
+    pub who: Principal,
+    needs: PhantomData<N>,
+}
+
+/// A form that one of our own pages sent, for somebody who may.
+#[derive(Debug)]
+pub(super) struct Posted<N> {
+    /// Who.
+    pub(super) who: Principal,
+    pub(super) fields: Fields,
+    pub(super) visit: Visit,
+    needs: PhantomData<N>,
+}
+
+/// A form of a page without a session: it repeats what the page's cookie says.
+#[derive(Debug)]
+pub(super) struct StrangersForm {
+    pub(super) fields: Fields,
+    pub(super) visit: Visit,
+}
+
+/// Fields of a form.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// A field; empty if it is not there.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+}
+
+/// What a request says of its sender.
+#[derive(Debug, Clone)]
+pub(super) struct Visit {
+    /// By TLS, here or at a trusted proxy.
+    pub(super) is_secure: bool,
+    pub(super) browser: Browser,
+    /// The cookie of a page without a session.
+    pub(super) form: Option<Secret>,
+    pub(super) language: olog_push::words::Language,
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub struct Refused(Response);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Refused {
+        let status = problem.status;
+        let mut response = problem.into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"olog\""));
+        }
+        Refused(response)
+    }
+}
+
+impl From<AccessError> for Refused {
+    fn from(error: AccessError) -> Refused {
+        Problem::from(error).into()
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Problem {
+        let status = status_of(&error);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            tracing::error!(error = olog_daemon::failure::chain(&error), "access does not work");
+        }
+        Problem::new(status, error.to_string())
+    }
+}
+
+/// The status by which an error of the room is told.
+pub(super) fn status_of(error: &AccessError) -> StatusCode {
+    match error {
+        AccessError::Wrong | AccessError::WrongCode | AccessError::BadToken | AccessError::NoSession => {
+            StatusCode::UNAUTHORIZED
+        }
+        AccessError::Wait { .. } => StatusCode::TOO_MANY_REQUESTS,
+        AccessError::BadLink => StatusCode::FORBIDDEN,
+        AccessError::Password(_) | AccessError::Name => StatusCode::UNPROCESSABLE_ENTITY,
+        AccessError::NameTaken(_) | AccessError::TooMany => StatusCode::CONFLICT,
+        AccessError::Unknown(_) => StatusCode::NOT_FOUND,
+        AccessError::Busy | AccessError::Random | AccessError::Hash(_) | AccessError::Store(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+/// Did the request come by TLS, here or at a trusted proxy?
+pub(super) fn is_secure(web: &Web, extensions: &Extensions, headers: &HeaderMap) -> bool {
+    let Some(connection) = extensions.get::<Connection>() else { return false };
+    is_secure_from(web, connection.ip(), connection.tls, headers)
+}
+
+fn is_secure_from(web: &Web, other_end: IpAddr, tls: bool, headers: &HeaderMap) -> bool {
+    let says_https = || headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
+    tls || web.live.borrow().trusts(other_end) && says_https()
+}
+
+/// The name of a cookie. With `__Host-` a browser takes it only by TLS and for this host alone.
+fn cookie_name(name: &str, is_secure: bool) -> String {
+    if is_secure { format!("__Host-{name}") } else { name.to_owned() }
+}
+
+/// A `Set-Cookie` line. `same_site` is `Lax` where a link from a phone's message must find the session, else `Strict`.
+pub(super) fn set_cookie(visit: &Visit, name: &str, value: &str, max_age_s: i64, same_site: &str) -> String {
+    let secure = if visit.is_secure { "; Secure" } else { "" };
+    let name = cookie_name(name, visit.is_secure);
+    format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}{secure}")
+}
+
+/// A cookie that has the form of a secret. The last one of that name counts for none: two are a sign of planting.
+fn cookie(headers: &HeaderMap, name: &str, is_secure: bool) -> Option<Secret> {
+    let name = cookie_name(name, is_secure);
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(found, _)| *found == name).map(|(_, value)| value);
+    let value = values.next()?;
+    if values.next().is_some() { None } else { Secret::read(value) }
+}
+
+impl Visit {
+    /// Of a request.
+    pub(super) fn of(web: &Web, extensions: &Extensions, headers: &HeaderMap) -> Result<Visit, Problem> {
+        let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this connection has no address");
+        let connection = extensions.get::<Connection>().ok_or_else(gone)?;
+        let live = web.live.borrow().clone();
+        let is_secure = is_secure_from(web, connection.ip(), connection.tls, headers);
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let browser = Browser {
+            address: client_address(connection.ip(), headers, &live).address,
+            agent: text(header::USER_AGENT).to_owned(),
+            session: cookie(headers, SESSION, is_secure),
+            known: cookie(headers, BROWSER, is_secure),
+        };
+        let language = page::language_of(text(header::ACCEPT_LANGUAGE), live.language);
+        Ok(Visit { is_secure, browser, form: cookie(headers, FORM, is_secure), language })
+    }
+}
+
+impl FromRequestParts<Arc<Web>> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Visit, Problem> {
+        Visit::of(web, &parts.extensions, &parts.headers)
+    }
+}
+
+/// Who asks by a token or a session; `None`: nobody that we know.
+async fn principal(web: &Web, visit: &Visit, headers: &HeaderMap) -> Result<Option<Principal>, AccessError> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        // Who shows a token means it: a cookie beside it does not count.
+        let text = value.to_str().ok().and_then(|text| text.split_once(' '));
+        let bearer = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        return web.access.token(bearer.unwrap_or_default(), visit.browser.address).await.map(Some);
+    }
+    match &visit.browser.session {
+        Some(secret) => web.access.session(secret, visit.browser.address).await,
+        None => Ok(None),
+    }
+}
+
+/// For `/metrics`: does the request show something by which it may read?
+pub(super) async fn may_read(web: &Web, from: IpAddr, headers: &HeaderMap, tls: bool) -> Result<bool, AccessError> {
+    let is_secure = is_secure_from(web, from, tls, headers);
+    let browser =
+        Browser { address: from, agent: String::new(), session: cookie(headers, SESSION, is_secure), known: None };
+    let visit = Visit { is_secure, browser, form: None, language: web.live.borrow().language };
+    Ok(principal(web, &visit, headers).await?.is_some_and(|who| who.scope.allows(Scope::Read)))
+}
+
+/// Does a browser say that another site's page sent this? One that says nothing is left to the form's secret.
+fn is_cross_site(headers: &HeaderMap, public_url: Option<&str>) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        // A page without referrer says "null" about itself.
+        (None, None | Some("null")) => false,
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            let is_public = public_url.and_then(|url| url::Url::parse(url).ok());
+            let is_public = is_public.is_some_and(|url| url.origin().ascii_serialization() == origin);
+            !is_public && (host.is_none() || host != text("host"))
+        }
+    }
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+fn cross_site() -> Refused {
+    Problem::new(StatusCode::FORBIDDEN, "this form did not come from a page of this hub: open the page again").into()
+}
+
+fn checked<N: Needs>(who: Principal) -> Result<Principal, Refused> {
+    if who.scope.allows(N::SCOPE) {
+        return Ok(who);
+    }
+    let words = format!("this needs the scope {}, and {} has the scope {}", N::SCOPE, who.name, who.scope);
+    Err(Problem::new(StatusCode::FORBIDDEN, words).into())
+}
+
+fn is_page(path: &str) -> bool {
+    !path.starts_with("/api/") && path != "/metrics"
+}
+
+/// Leads to the sign-in, and back.
+fn to_sign_in(method: &Method, place: &str) -> Response {
+    let asked = if method == Method::GET { place } else { "/" };
+    let next: String = url::form_urlencoded::byte_serialize(asked.as_bytes()).collect();
+    let target = if asked == "/" { "/signin".to_owned() } else { format!("/signin?next={next}") };
+    Redirect::to(&target).into_response()
+}
+
+fn nobody(method: &Method, uri: &axum::http::Uri) -> Refused {
+    if is_page(uri.path()) {
+        let place = uri.path_and_query().map_or("/", |place| place.as_str());
+        return Refused(to_sign_in(method, place));
+    }
+    Problem::new(StatusCode::UNAUTHORIZED, "sign in, or send an API token (Authorization: Bearer …)").into()
+}
+
+impl<N: Needs> FromRequestParts<Arc<Web>> for Granted<N> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Granted<N>, Refused> {
+        let visit = Visit::of(web, &parts.extensions, &parts.headers)?;
+        let who = principal(web, &visit, &parts.headers).await?.ok_or_else(|| nobody(&parts.method, &parts.uri))?;
+        if let By::Session { form, .. } = &who.by
+            && !matches!(parts.method, Method::GET | Method::HEAD)
+        {
+            let said = parts.headers.get(FORM_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let public_url = web.live.borrow().public_url.clone();
+            if is_cross_site(&parts.headers, public_url.as_deref()) || !is_same(said, form) {
+                return Err(cross_site());
+            }
+        }
+        Ok(Granted { who: checked::<N>(who)?, needs: PhantomData })
+    }
+}
+
+async fn fields(request: Request) -> Result<Fields, Problem> {
+    let form: Result<Form<Vec<(String, String)>>, _> = request.extract().await;
+    form.map(|Form(fields)| Fields(fields)).map_err(|error| Problem::new(error.status(), error.body_text()))
+}
+
+impl<N: Needs> FromRequest<Arc<Web>> for Posted<N> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, web: &Arc<Web>) -> Result<Posted<N>, Refused> {
+        let visit = Visit::of(web, request.extensions(), request.headers())?;
+        let public_url = web.live.borrow().public_url.clone();
+        if is_cross_site(request.headers(), public_url.as_deref()) {
+            return Err(cross_site());
+        }
+        // Pages are for sessions only: a token has no form.
+        let who = match &visit.browser.session {
+            Some(secret) => web.access.session(secret, visit.browser.address).await?,
+            None => None,
+        };
+        let who = who.ok_or_else(|| nobody(request.method(), request.uri()))?;
+        let By::Session { form, .. } = &who.by else { return Err(cross_site()) };
+        let fields = fields(request).await?;
+        if !is_same(fields.get("form"), form) {
+            return Err(cross_site());
+        }
+        Ok(Posted { who: checked::<N>(who)?, fields, visit, needs: PhantomData })
+    }
+}
+
+impl FromRequest<Arc<Web>> for StrangersForm {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, web: &Arc<Web>) -> Result<StrangersForm, Refused> {
+        let visit = Visit::of(web, request.extensions(), request.headers())?;
+        let public_url = web.live.borrow().public_url.clone();
+        if is_cross_site(request.headers(), public_url.as_deref()) {
+            return Err(cross_site());
+        }
+        let fields = fields(request).await?;
+        match &visit.form {
+            Some(secret) if is_same(fields.get("form"), &secret.form()) => Ok(StrangersForm { fields, visit }),
+            // The cookie went, or the browser takes none: the page is shown again.
+            _ => Err(cross_site()),
+        }
+    }
+}
