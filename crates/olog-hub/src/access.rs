@@ -21,8 +21,6 @@ mod password;
 mod second_factor;
 mod secret;
 mod sign_in;
-#[cfg(test)]
-mod tests;
 mod tokens;
 
 pub use accounts::AddUser;

@@ -32,7 +32,7 @@ written as `KEY`, or kept in a separate file that `KEY_file` names (relative: in
 const METRICS_HEAD: [&str; 2] = [
     "# Every metric
 
-`GET /metrics` of the hub, in the format of Prometheus. It answers on loopback only, so Prometheus runs on the hub's machine, or an agent of it that forwards. A counter is there from the start with 0, with every
+`GET /metrics` of the hub, in the format of Prometheus. It answers on loopback, and from elsewhere with an API token (`olog-hub token create prometheus --scope read`). A counter is there from the start with 0, with every
 value of its label that is listed here; the figures of workers and duties come within the first seconds. A restart of the hub starts all of them anew.
 
 Ready-made alert rules, a scrape configuration and a Grafana dashboard: [deploy/](https://github.com/RainGather/olog/blob/main/deploy/README.md).
@@ -40,7 +40,7 @@ Ready-made alert rules, a scrape configuration and a Grafana dashboard: [deploy/
 ",
     "# 全部的指标
 
-服务端的 `GET /metrics`，格式与 Prometheus 相同。它只答复本机（环回地址），所以 Prometheus 要装在服务端那台机器上，或者在那里装一个转发的代理。计数器从启动起就以 0 存在，本页列出的每个标签值都有；工作线程及其各项工作的指标在最初几秒内出现。服务端重启后全部重新计数。
+服务端的 `GET /metrics`，格式与 Prometheus 相同。它答复本机（环回地址）；从别处访问时要带 API 令牌（`olog-hub token create prometheus --scope read`）。计数器从启动起就以 0 存在，本页列出的每个标签值都有；工作线程及其各项工作的指标在最初几秒内出现。服务端重启后全部重新计数。
 
 现成的告警规则、抓取配置和 Grafana 仪表板：[deploy/](https://github.com/RainGather/olog/blob/main/deploy/README.md)。
 

@@ -97,7 +97,7 @@ pub(super) const TOKENS: &[Column] = &[
     ("expires_at", "EXPIRES"),
     ("used_at", "LAST USED"),
     ("made_at", "ADDED"),
-    ("made_by", "BY"),
+    ("made_by", "CREATED BY"),
 ];
 pub(super) const AUDIT: &[Column] = &[
     ("id", "#"),
@@ -107,7 +107,7 @@ pub(super) const AUDIT: &[Column] = &[
     ("subject", "SUBJECT"),
     ("outcome", "OUTCOME"),
     ("n", "COUNT"),
-    ("origin", "FROM"),
+    ("origin", "ORIGIN"),
     ("detail", "DETAILS"),
 ];
 

@@ -129,4 +129,37 @@ mod tests {
             assert_eq!(language_of(accepted, Language::ZhCn), language, "{accepted}");
         }
     }
+
+    #[test]
+    fn every_sentence_of_the_pages_is_in_both_languages_and_every_key_of_a_page_is_one() {
+        const EN: &str = include_str!("../../../olog-push/locales/web.en.ftl");
+        const ZH: &str = include_str!("../../../olog-push/locales/web.zh-CN.ftl");
+        let keys = |text: &'static str| -> std::collections::BTreeSet<&str> {
+            text.lines()
+                .filter_map(|line| line.split_once(" = "))
+                .map(|(key, _)| key)
+                .filter(|k| k.starts_with("web-"))
+                .collect()
+        };
+        assert_eq!(keys(EN), keys(ZH));
+        let pages = [
+            include_str!("../../templates/web/account.html"),
+            include_str!("../../templates/web/audit.html"),
+            include_str!("../../templates/web/base.html"),
+            include_str!("../../templates/web/code.html"),
+            include_str!("../../templates/web/home.html"),
+            include_str!("../../templates/web/setup.html"),
+            include_str!("../../templates/web/signin.html"),
+            include_str!("../../templates/web/tokens.html"),
+            include_str!("account.rs"),
+            include_str!("administration.rs"),
+            include_str!("sign_in.rs"),
+            include_str!("../access.rs"),
+            include_str!("../rules/access.rs"),
+        ]
+        .concat();
+        let used: std::collections::BTreeSet<&str> =
+            pages.split('"').filter(|piece| piece.starts_with("web-")).collect();
+        assert_eq!(used, keys(EN));
+    }
 }

@@ -122,7 +122,7 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_leads_to_the_sign_in_and_back_and_an_address_of_the_api_answers_401() {
-    let world = world("language = 'en'\n").await;
+    let world = world("").await;
     world.add_user("alice", "admin").await;
     let mut browser = TestBrowser::new();
     let sent = browser.get(&world, "/audit?before=7").await;
@@ -367,7 +367,7 @@ async fn guessing_passwords_is_slowed_down_and_the_owner_still_gets_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_good_once_and_a_recovery_code_too() {
-    let world = world("language = 'en'\n").await;
+    let world = world("").await;
     world.add_user("alice", "admin").await;
     let mut browser = TestBrowser::new();
     browser.sign_in(&world, "alice", PASSWORD).await;
