@@ -251,7 +251,7 @@ async fn metrics_page(
 ) -> Result<Response, Problem> {
     let live = web.live.borrow().clone();
     let client = client_address(connection.ip(), &headers, &live);
-    if !client.is_local() && !guard::may_read(&web, client.address, &headers, connection.tls).await? {
+    if !client.is_local() && !guard::may_read(&web, &connection, &headers).await? {
         let words = "metrics are for this machine: ask from loopback, or send a token with the scope read (Authorization: Bearer)";
         return Err(Problem::new(StatusCode::FORBIDDEN, words));
     }

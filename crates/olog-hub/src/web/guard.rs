@@ -178,7 +178,7 @@ pub(super) fn set_cookie(visit: &Visit, name: &str, value: &str, max_age_s: i64,
     format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}{secure}")
 }
 
-/// A cookie that has the form of a secret. The last one of that name counts for none: two are a sign of planting.
+/// A cookie that has the form of a secret. Two of one name count as none: one of them was planted.
 fn cookie(headers: &HeaderMap, name: &str, is_secure: bool) -> Option<Secret> {
     let name = cookie_name(name, is_secure);
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
@@ -192,7 +192,10 @@ impl Visit {
     /// Of a request.
     pub(super) fn of(web: &Web, extensions: &Extensions, headers: &HeaderMap) -> Result<Visit, Problem> {
         let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this connection has no address");
-        let connection = extensions.get::<Connection>().ok_or_else(gone)?;
+        Ok(Visit::by(web, extensions.get::<Connection>().ok_or_else(gone)?, headers))
+    }
+
+    fn by(web: &Web, connection: &Connection, headers: &HeaderMap) -> Visit {
         let live = web.live.borrow().clone();
         let is_secure = is_secure_from(web, connection.ip(), connection.tls, headers);
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -203,7 +206,7 @@ impl Visit {
             known: cookie(headers, BROWSER, is_secure),
         };
         let language = page::language_of(text(header::ACCEPT_LANGUAGE), live.language);
-        Ok(Visit { is_secure, browser, form: cookie(headers, FORM, is_secure), language })
+        Visit { is_secure, browser, form: cookie(headers, FORM, is_secure), language }
     }
 }
 
@@ -230,11 +233,8 @@ async fn principal(web: &Web, visit: &Visit, headers: &HeaderMap) -> Result<Opti
 }
 
 /// For `/metrics`: does the request show something by which it may read?
-pub(super) async fn may_read(web: &Web, from: IpAddr, headers: &HeaderMap, tls: bool) -> Result<bool, AccessError> {
-    let is_secure = is_secure_from(web, from, tls, headers);
-    let browser =
-        Browser { address: from, agent: String::new(), session: cookie(headers, SESSION, is_secure), known: None };
-    let visit = Visit { is_secure, browser, form: None, language: web.live.borrow().language };
+pub(super) async fn may_read(web: &Web, connection: &Connection, headers: &HeaderMap) -> Result<bool, AccessError> {
+    let visit = Visit::by(web, connection, headers);
     Ok(principal(web, &visit, headers).await?.is_some_and(|who| who.scope.allows(Scope::Read)))
 }
 
