@@ -1,7 +1,11 @@
 //! `cargo xtask deb`: the two packages for Debian, made by cargo-deb.
 //!
 //! The manifests of `olog-hub` and `olog-agent` and the folder `packaging/` say what is in them. This module builds the programs (or takes those
-//! that were built for the tests), puts them where cargo-deb looks, and adds what cargo-deb leaves out: `md5sums`, the only sums that `dpkg --verify` and `debsums` read.
+//! that were built for the tests), puts them where cargo-deb looks, and adds what cargo-deb leaves out: `md5sums`, the only sums that `dpkg --verify` and `debsums` read,
+//! and what the program is made of (`olog-NAME.cdx.json`).
+//!
+//! The same sources give the same bytes, wherever and whenever the package is made: every time in it is that of the sources (`SOURCE_DATE_EPOCH`, else the
+//! last commit), a program of the release profile names no folder of the machine that built it, and one thread compresses.
 
 use std::{
     fs,
@@ -13,13 +17,11 @@ use anyhow::Context as _;
 
 use crate::{
     cross,
+    programs::{PACKAGES, source_date},
     run::{cargo, find, output, root, say, shown, succeeds},
+    sbom,
+    tools::DEB,
 };
-
-/// The version of cargo-deb. A newer one may expect other metadata.
-const CARGO_DEB: &str = "3.8.0";
-/// The packages, each named as its program and its crate.
-const PACKAGES: [&str; 2] = ["olog-hub", "olog-agent"];
 
 /// How to make them.
 #[derive(Debug, Clone, clap::Args)]
@@ -56,7 +58,7 @@ pub(crate) fn deb(args: &DebArgs) -> anyhow::Result<bool> {
 pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
     // cargo-deb uses it to find out which version of the C library a program needs.
     anyhow::ensure!(find("dpkg-shlibdeps", &[]).is_some(), "dpkg-shlibdeps is not there: apt-get install dpkg-dev");
-    let cargo_deb = cargo_deb()?;
+    let cargo_deb = DEB.path()?;
     let target = target()?;
     // cargo-deb packs programs from `release/` of a target folder. So that every profile gives the same package, it gets its own
     // target folder.
@@ -82,9 +84,31 @@ pub(crate) fn packages(args: &DebArgs) -> anyhow::Result<Vec<PathBuf>> {
 fn build(target: &Path, profile: &str) -> anyhow::Result<PathBuf> {
     let mut build = cargo(["build", "--profile", profile]);
     build.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
+    // Another profile is for trying: it shares what it builds with the tests.
+    if profile == "release" {
+        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
+        let flags = remapped(&[(&root(), "/olog"), (&home, "/cargo")]);
+        let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+        build.env("RUSTFLAGS", format!("{given} {}", flags.rust).trim()).env("CFLAGS", flags.c);
+    }
     say(&format!("== {}", shown(&build)));
     anyhow::ensure!(succeeds(&mut build)?, "the programs do not build");
     Ok(target.join(if profile == "dev" { "debug" } else { profile }))
+}
+
+/// Flags for compilers that put other names in place of folders.
+struct Remapped {
+    rust: String,
+    c: String,
+}
+
+fn remapped(folders: &[(&Path, &str)]) -> Remapped {
+    let flags = |flag: &str| {
+        let flags = folders.iter().map(|(from, to)| format!("{flag}={}={to}", from.display()));
+        flags.collect::<Vec<_>>().join(" ")
+    };
+    Remapped { rust: flags("--remap-path-prefix"), c: flags("-ffile-prefix-map") }
 }
 
 fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &DebArgs) -> anyhow::Result<PathBuf> {
@@ -92,7 +116,7 @@ fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &DebArg
     let tools = cargo_deb.parent().map(Path::to_path_buf);
     let path = std::env::var_os("PATH").unwrap_or_default();
     pack.env("PATH", std::env::join_paths(tools.into_iter().chain(std::env::split_paths(&path)))?);
-    pack.env("CARGO_TARGET_DIR", stage);
+    pack.env("CARGO_TARGET_DIR", stage).env("SOURCE_DATE_EPOCH", source_date()?.to_string());
     pack.args(["--package", package, "--no-build", "--quiet", "--output"]).arg(out);
     match &args.target {
         // Its programs have no symbols, and this machine's `strip` may not know them.
@@ -112,7 +136,13 @@ fn pack(cargo_deb: &Path, package: &str, stage: &Path, out: &Path, args: &DebArg
         let program = stage.join(triple).join("release").join(package);
         c_library(&program).map(|(major, minor)| format!("libc6 (>= {major}.{minor}), libgcc-s1 (>= 4.2)"))
     });
-    finish(&file, args.profile == "dev", depends.transpose()?.as_deref())?;
+    let parts = Finish {
+        is_fast: args.profile == "dev",
+        depends: depends.transpose()?,
+        sbom: Some((package, sbom::of_package(package)?)),
+        at: source_date()?,
+    };
+    finish(&file, &parts)?;
     Ok(file)
 }
 
@@ -127,13 +157,29 @@ pub(crate) fn c_library(program: &Path) -> anyhow::Result<(u32, u32)> {
     highest.with_context(|| format!("{} names no version of the C library", program.display()))
 }
 
-/// Replaces the sums of cargo-deb, which dpkg does not know, by `md5sums`. Configuration files have none: they are the user's to change. With
-/// `depends`, that stands in place of what cargo-deb could not find out about the program of another machine.
-fn finish(package: &Path, is_fast: bool, depends: Option<&str>) -> anyhow::Result<()> {
+/// What is done to a package of cargo-deb.
+struct Finish<'a> {
+    /// Compressed little.
+    is_fast: bool,
+    /// In place of what cargo-deb could not find out about the program of another machine.
+    depends: Option<String>,
+    /// The package's name, and what its program is made of.
+    sbom: Option<(&'a str, String)>,
+    /// The time of everything in it, in seconds.
+    at: u64,
+}
+
+/// Replaces the sums of cargo-deb, which dpkg does not know, by `md5sums`. Configuration files have none: they are the user's to change.
+fn finish(package: &Path, parts: &Finish<'_>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (tree, control) = (folder.path(), folder.path().join("DEBIAN"));
     output(Command::new("dpkg-deb").arg("--raw-extract").arg(package).arg(tree))?;
-    if let Some(depends) = depends {
+    if let Some((name, sbom)) = &parts.sbom {
+        let docs = tree.join("usr/share/doc").join(name);
+        fs::create_dir_all(&docs)?;
+        fs::write(docs.join(format!("{name}.cdx.json")), sbom)?;
+    }
+    if let Some(depends) = &parts.depends {
         let file = control.join("control");
         let text = fs::read_to_string(&file)?;
         fs::write(&file, with_depends(&text, depends))?;
@@ -159,10 +205,26 @@ fn finish(package: &Path, is_fast: bool, depends: Option<&str>) -> anyhow::Resul
     if unknown_to_dpkg.exists() {
         fs::remove_file(unknown_to_dpkg)?;
     }
+    set_times(tree, parts.at)?;
     let mut build = Command::new("dpkg-deb");
-    build.args(if is_fast { &["-Zgzip", "-z1"][..] } else { &["-Zxz"] }).args(["--root-owner-group", "--build"]);
+    build.env("SOURCE_DATE_EPOCH", parts.at.to_string()).arg("--threads-max=1");
+    build.args(if parts.is_fast { &["-Zgzip", "-z1"][..] } else { &["-Zxz"] }).args(["--root-owner-group", "--build"]);
     output(build.arg(tree).arg(package))?;
     Ok(())
+}
+
+/// Every file and folder gets this time.
+fn set_times(path: &Path, at: u64) -> anyhow::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            set_times(&entry?.path(), at)?;
+        }
+    }
+    let time = Timespec { tv_sec: i64::try_from(at)?, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
+        .with_context(|| format!("cannot set the time of {}", path.display()))
 }
 
 /// The control file with these libraries among what the package depends on.
@@ -179,19 +241,6 @@ fn with_depends(control: &str, libraries: &str) -> String {
         )
     };
     control.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
-}
-
-/// The path of cargo-deb: the one that is installed, else one that is installed into `target/tools`.
-fn cargo_deb() -> anyhow::Result<PathBuf> {
-    let tools = root().join("target/tools");
-    if let Some(found) = find("cargo-deb", &[tools.join("bin")]) {
-        return Ok(found);
-    }
-    let mut install = cargo(["install", "--locked", "--version", CARGO_DEB, "cargo-deb", "--root"]);
-    install.arg(&tools);
-    say(&format!("== {}", shown(&install)));
-    anyhow::ensure!(succeeds(&mut install)?, "cargo-deb cannot be installed");
-    find("cargo-deb", &[tools.join("bin")]).context("cargo-deb was installed and is not there")
 }
 
 /// Cargo's target folder.
@@ -236,7 +285,9 @@ mod tests {
             fs::write(file, text).unwrap();
         }
         output(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&tree).arg(&package)).unwrap();
-        finish(&package, true, Some("libc6 (>= 2.34)")).unwrap();
+        let libraries = Some("libc6 (>= 2.34)".to_owned());
+        let parts = |at| Finish { is_fast: true, depends: libraries.clone(), sbom: None, at };
+        finish(&package, &parts(1_700_000_000)).unwrap();
         let sums = output(Command::new("dpkg-deb").arg("--info").arg(&package).arg("md5sums")).unwrap();
         assert_eq!(
             sums,
@@ -246,5 +297,37 @@ mod tests {
         assert!(!info.contains("sha256sums"), "{info}");
         let listed = output(Command::new("dpkg-deb").arg("--contents").arg(&package)).unwrap();
         assert!(listed.contains("root/root") && listed.contains("./etc/x.toml"), "{listed}");
+    }
+    #[test]
+    fn the_same_files_give_the_same_package_in_another_folder_at_another_time() {
+        if find("dpkg-deb", &[]).is_none() {
+            return;
+        }
+        let made = |names: [&str; 3], age: u64| {
+            let folder = tempfile::tempdir().unwrap();
+            let (tree, package) = (folder.path().join("tree"), folder.path().join("x.deb"));
+            let control = "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.com>\nDescription: x\n";
+            fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+            fs::write(tree.join("DEBIAN/control"), control).unwrap();
+            fs::create_dir_all(tree.join("usr/share/x")).unwrap();
+            for name in names {
+                fs::write(tree.join("usr/share/x").join(name), name).unwrap();
+            }
+            set_times(&tree, age).unwrap();
+            output(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&tree).arg(&package)).unwrap();
+            let sbom = Some(("x", "{}\n".to_owned()));
+            finish(&package, &Finish { is_fast: false, depends: None, sbom, at: 1_700_000_000 }).unwrap();
+            let listed = output(Command::new("dpkg-deb").arg("--contents").arg(&package)).unwrap();
+            assert!(listed.contains("usr/share/doc/x/x.cdx.json"), "{listed}");
+            fs::read(&package).unwrap()
+        };
+        assert!(made(["a", "b", "c"], 1_600_000_000) == made(["c", "a", "b"], 1_750_000_000));
+    }
+
+    #[test]
+    fn the_compilers_put_other_names_in_place_of_folders() {
+        let flags = remapped(&[(Path::new("/home/me/olog"), "/olog"), (Path::new("/home/me/.cargo"), "/cargo")]);
+        assert_eq!(flags.rust, "--remap-path-prefix=/home/me/olog=/olog --remap-path-prefix=/home/me/.cargo=/cargo");
+        assert_eq!(flags.c, "-ffile-prefix-map=/home/me/olog=/olog -ffile-prefix-map=/home/me/.cargo=/cargo");
     }
 }

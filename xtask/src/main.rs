@@ -1,6 +1,6 @@
 //! `cargo xtask …`: the project's own commands. A fresh clone needs only cargo to run them.
 //!
-//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@attack`] attacks a running hub and agent, [`mod@deb`] makes the packages,
+//! Each verb is a module: [`mod@demo`] shows the product, [`mod@test`] runs every suite, [`mod@bench`] measures, [`mod@attack`] attacks a running hub and agent, [`mod@deb`] makes the packages, [`mod@sbom`] lists what they are made of,
 //! [`mod@tarball`] the static programs ([`cross`] builds for other machines), [`mod@book`] the book's pages, [`tidy`] checks the house rules. They start programs and read files. Nothing here depends on Olog's own crates, so that the rules run while a daemon
 //! does not compile.
 
@@ -10,10 +10,13 @@ mod book;
 mod cross;
 mod deb;
 mod demo;
+mod programs;
 mod run;
+mod sbom;
 mod tarball;
 mod test;
 mod tidy;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,8 @@ enum Verb {
     Book,
     /// Make the tarball of static programs, for machines without Debian
     Tarball(tarball::TarballArgs),
+    /// Write what each program is made of (CycloneDX)
+    Sbom(sbom::SbomArgs),
     /// Check the house rules
     Tidy(tidy::TidyArgs),
 }
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Deb(args) => deb::deb(&args),
         Verb::Book => book::book(),
         Verb::Tarball(args) => tarball::tarball(&args),
+        Verb::Sbom(args) => sbom::sbom(&args),
         Verb::Tidy(args) => tidy::tidy(&args),
     };
     match done {

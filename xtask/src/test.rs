@@ -7,6 +7,7 @@ mod elsewhere;
 mod needs;
 mod postgres;
 mod python;
+mod supply;
 mod system;
 
 use std::{
@@ -169,6 +170,13 @@ fn checks(tally: &mut Tally) -> anyhow::Result<()> {
     }
     say(&format!("tidy: {} findings", broken.len()));
     tally.check("tidy", broken.is_empty());
+    match supply::checks() {
+        Ok(checks) => checks.into_iter().for_each(|(name, is_good)| {
+            say(&format!("{name}: {}", if is_good { "passed" } else { "failed" }));
+            tally.check(name, is_good);
+        }),
+        Err(error) => tally.started("cargo deny", Err(error)),
+    }
     tally.check("fmt", step("fmt", &mut cargo(["fmt", "--all", "--check"]))?);
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--features", SYSTEM, "--", "-D", "warnings"];
     tally.check("clippy", step("clippy", &mut cargo(clippy))?);

@@ -23,6 +23,8 @@ use regex::Regex;
 
 use crate::files::{FilesConfig, Glob, Rule};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod keys;
 
 pub use keys::KEYS;

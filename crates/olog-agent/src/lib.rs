@@ -8,6 +8,12 @@ pub mod dial;
 pub mod exec;
 pub mod fallback;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz {
+    //! What is tried on the decoders of this crate, for cargo-fuzz.
+
+    pub use crate::{config::fuzz::agent_config, text::fuzz::decoding};
+}
 pub mod identity;
 pub mod jobs;
 pub mod join;

@@ -11,6 +11,8 @@
 //! Pure: no file, no clock. The reader bounds what comes in (two windows of [`crate::read::WINDOW`], and what stands before them),
 //! [`Excerpt`] bounds what goes out. Any bytes give a text, in time that grows with their number and not with its square.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 

@@ -10,6 +10,8 @@
 pub mod clock;
 pub mod config;
 pub mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod log;
 pub mod original;
 pub mod pulse;

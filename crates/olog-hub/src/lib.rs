@@ -24,6 +24,8 @@ pub mod apply;
 pub mod bell;
 pub mod cli;
 pub mod config;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hub;
 pub mod ingest;
 pub mod journal;

@@ -3,6 +3,8 @@
 //! This room turns bytes into events and verdicts into frames. It decides nothing about incidents and holds no SQL.
 
 pub mod enrol;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod identity;
 pub mod legacy;
 pub mod listener;

@@ -14,6 +14,8 @@ pub mod clean;
 pub mod event;
 pub mod fingerprint;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod identity;
 pub mod name;
 pub mod redact;

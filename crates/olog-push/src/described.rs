@@ -9,6 +9,8 @@ mod answer;
 mod body;
 mod call;
 mod description;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod known;
 mod parse;
 mod template;

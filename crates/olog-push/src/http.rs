@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::{Unit, keys};
 use olog_daemon::config::Table;
 use olog_daemon::secret::Secret;
+use olog_proto::name::is_unprintable;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 /// A call is over after this, from the first byte of the connection to the last of the answer.
@@ -225,7 +226,7 @@ pub(crate) fn url_masked(text: &str) -> String {
 
 /// What a service said, on one line and bounded.
 pub(crate) fn one_line(words: &str) -> String {
-    let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = words.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
     Unit::Characters.cut(line.trim(), WORDS_MAX)
 }
 

@@ -10,6 +10,8 @@ pub mod channel;
 mod described;
 mod exec;
 pub mod fetch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod keys;
 mod mail;

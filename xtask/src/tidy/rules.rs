@@ -51,7 +51,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             &["access", "apply", "config"],
             &["ingest", "outbox"],
             &["net"],
-            &["timed", "web"],
+            &["fuzz", "timed", "web"],
             &["admin"],
             &["hub"],
             // Another wiring of the same workers, around a clock and services that are played.
@@ -65,6 +65,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             ("clock", &[]),
             ("config", &["secret"]),
             ("failure", &[]),
+            ("fuzz", &["config", "original"]),
             ("log", &[]),
             ("original", &["config", "secret"]),
             ("pulse", &[]),
@@ -82,11 +83,18 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             &["http", "rate_limit", "words"],
             &["described", "exec", "fetch", "mail", "wxpusher"],
             &["channel"],
+            &["fuzz"],
         ]),
     ),
     (
         "olog-proto",
-        Within::Floors(&[&["fingerprint", "name"], &["clean", "redact"], &["event", "identity"], &["frame"]]),
+        Within::Floors(&[
+            &["fingerprint", "name"],
+            &["clean", "redact"],
+            &["event", "identity"],
+            &["frame"],
+            &["fuzz"],
+        ]),
     ),
 ];
 

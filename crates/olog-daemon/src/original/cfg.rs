@@ -148,7 +148,7 @@ impl OldConfig {
         OldConfig::parse(file, &bytes)
     }
 
-    pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<OldConfig, OldConfigError> {
+    pub(crate) fn parse(file: &Path, bytes: &[u8]) -> Result<OldConfig, OldConfigError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         if bytes.trim_ascii().is_empty() {
             return Err(OldConfigError::Empty(file.to_owned()));

@@ -46,7 +46,7 @@ use report::KnownTimes;
 use wire::{Signed, WireError};
 
 pub mod clients;
-mod report;
+pub(super) mod report;
 mod wire;
 
 /// The largest message. The original's own library accepts 1 MiB.

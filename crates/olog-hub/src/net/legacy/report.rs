@@ -22,13 +22,13 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 /// ReportVisitor of one device; further ones are counted and left out.
-pub(super) const TASKS_MAX: usize = 2_000;
+pub(in crate::net) const TASKS_MAX: usize = 2_000;
 /// Characters of a detail that are looked at. (The original sends about a hundred.)
 const DETAIL_MAX: usize = 1_050;
 
 /// One task of a report.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ReportedTask {
+pub(in crate::net) struct ReportedTask {
     task: TaskName,
     is_ok: bool,
     at: Timestamp,
@@ -37,9 +37,9 @@ pub(super) struct ReportedTask {
 
 /// A report.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct TaskReport {
+pub(in crate::net) struct TaskReport {
     /// Its tasks, at most [`TASKS_MAX`].
-    pub(super) tasks: Vec<ReportedTask>,
+    pub(in crate::net) tasks: Vec<ReportedTask>,
     /// ReportVisitor over that bound.
     pub(super) n_left_out: usize,
     /// ReportVisitor that cannot be read.
@@ -48,7 +48,7 @@ pub(super) struct TaskReport {
 
 /// When a task was last known to be well, and when it last erred: what is not later is not new.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct KnownTimes {
+pub(in crate::net) struct KnownTimes {
     /// Last good.
     pub(super) good_at: Option<Timestamp>,
     /// Last error.
@@ -56,7 +56,7 @@ pub(super) struct KnownTimes {
 }
 
 /// Reads a report.
-pub(super) fn parse(text: &str, zone: Tz, now: Timestamp) -> Result<TaskReport, serde_json::Error> {
+pub(in crate::net) fn parse(text: &str, zone: Tz, now: Timestamp) -> Result<TaskReport, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let report = reader.deserialize_map(ReportVisitor { zone, now })?;
     reader.end()?;
@@ -118,7 +118,12 @@ fn instant(logdate: &str, zone: Tz) -> Option<Timestamp> {
 impl TaskReport {
     /// The events of what is new, numbered from `next`. `known` is brought up to date, and holds at most [`TASKS_MAX`] tasks: those
     /// over that bound are counted.
-    pub(super) fn events(&mut self, known: &mut HashMap<TaskName, KnownTimes>, next: u64, boot: BootId) -> Vec<Event> {
+    pub(in crate::net) fn events(
+        &mut self,
+        known: &mut HashMap<TaskName, KnownTimes>,
+        next: u64,
+        boot: BootId,
+    ) -> Vec<Event> {
         let redactor = Redactor::default();
         let mut events = Vec::new();
         for reported in std::mem::take(&mut self.tasks) {
