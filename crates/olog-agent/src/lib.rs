@@ -4,6 +4,9 @@ pub mod agent;
 pub mod boot;
 pub mod cli;
 pub mod config;
+#[cfg(test)]
+#[path = "../../../fuzz/corpora.rs"]
+mod corpora;
 pub mod dial;
 pub mod exec;
 pub mod fallback;

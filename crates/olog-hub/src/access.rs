@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use olog_daemon::clock::Clock;
 use olog_proto::Timestamp;
 
-use crate::rules::access::{Attempts, Scope};
+use crate::rules::access::{AccessScope, Attempts};
 use crate::rules::address_limit::AddressLimit;
 use crate::store::{Store, StoreError, access::audit::Entry};
 
@@ -132,7 +132,7 @@ pub struct Principal {
     /// The user's or token's name.
     pub name: String,
     /// What it may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// By what.
     pub by: By,
     /// From where.
@@ -182,7 +182,7 @@ enum Guessed {
 }
 
 #[derive(Debug)]
-struct Limits {
+struct AttemptLimits {
     passwords: AddressLimit,
     attempts: Attempts<Guessed>,
     tokens: AddressLimit,
@@ -195,13 +195,13 @@ pub struct Access {
     store: Store,
     clock: Clock,
     hashing: Hashing,
-    limits: Mutex<Limits>,
+    limits: Mutex<AttemptLimits>,
 }
 
 impl Access {
     /// Of one hub.
     pub fn new(store: Store, clock: Clock) -> Access {
-        let limits = Limits {
+        let limits = AttemptLimits {
             // No bound for all together: it would lock everybody out when one botnet guesses.
             passwords: AddressLimit::new(WRONG_OF_ONE, u32::MAX, MINUTE_MS),
             attempts: Attempts::default(),
@@ -211,7 +211,7 @@ impl Access {
         Access { store, clock, hashing: Hashing::default(), limits: Mutex::new(limits) }
     }
 
-    fn limits(&self) -> MutexGuard<'_, Limits> {
+    fn limits(&self) -> MutexGuard<'_, AttemptLimits> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -166,7 +166,7 @@ impl Hub {
         let boot = &config.boot;
         let store_url = show_store(&boot.store);
         let (store, opened) = open_store(&config, &store_url, clock.now()).await?;
-        let Identities { present: identity, next, legacy } = identities(&store).await.map_err(StartError::Identity)?;
+        let identities = identities(&store).await.map_err(StartError::Identity)?;
         let mut certificate = certificate(&config)?;
         let (listener, verbs_listener) = ports(boot, certificate.as_ref())?;
         let address = listener.address();
@@ -178,17 +178,9 @@ impl Hub {
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let bell = bells.watchman.clone();
-        let enrol = Arc::new(Enrol::new(store.clone(), sessions.clone(), clock.clone(), identity.public(), bell));
-        let desk = SessionContext {
-            ingest,
-            sessions: sessions.clone(),
-            identity,
-            next_identity: next.map(|next| next.public()),
-            legacy_identity: legacy,
-            clock: clock.clone(),
-            stop: stop_edge.clone(),
-            refusals: Refusals::default(),
-        };
+        let enrol =
+            Arc::new(Enrol::new(store.clone(), sessions.clone(), clock.clone(), identities.present.public(), bell));
+        let desk = session_context(identities, ingest, &sessions, &clock, &stop_edge);
         let status = StatusLine::new(&store, &sessions, &live, &bells.watchman);
         let ((reload_asks, reload_requests), (refused_sender, refused)) = (mpsc::channel(8), watch::channel(None));
         let reporter = Reporter::new(&store, &rules, &live, &sessions, &clock, &bells.outbox);
@@ -304,6 +296,26 @@ async fn offer_setup(verbs: &Verbs) {
         }
         Ok(None) => {}
         Err(error) => tracing::error!(error = chain(&error), "there is no set-up link"),
+    }
+}
+
+/// What all sessions share.
+fn session_context(
+    identities: Identities,
+    ingest: Ingest,
+    sessions: &Arc<Sessions>,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> SessionContext {
+    SessionContext {
+        ingest,
+        sessions: sessions.clone(),
+        identity: identities.present,
+        next_identity: identities.next.map(|next| next.public()),
+        legacy_identity: identities.legacy,
+        clock: clock.clone(),
+        stop: stop.clone(),
+        refusals: Refusals::default(),
     }
 }
 

@@ -296,7 +296,7 @@ async fn home(
     headers: HeaderMap,
     upgrade: Upgrade,
     visit: guard::Visit,
-    caller: Result<Granted<Read>, guard::Refused>,
+    caller: Result<Granted<Read>, guard::AccessRefused>,
 ) -> Response {
     match upgrade {
         Ok(upgrade) if LegacyTerms::of(&web.live.borrow()).is_some() => old_client(web, connection, &headers, upgrade),

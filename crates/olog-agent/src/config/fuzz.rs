@@ -13,15 +13,11 @@ pub fn agent_config(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../../../fuzz/corpora.rs"]
-mod corpora;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_decoder_breaks_an_invariant_on_its_corpus_and_what_lies_near_it() {
-        corpora::run("agent_config", agent_config);
+        crate::corpora::run("agent_config", agent_config);
     }
 }

@@ -25,15 +25,11 @@ pub fn decoding(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../../../fuzz/corpora.rs"]
-mod corpora;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_decoder_breaks_an_invariant_on_its_corpus_and_what_lies_near_it() {
-        corpora::run("decoding", decoding);
+        crate::corpora::run("decoding", decoding);
     }
 }

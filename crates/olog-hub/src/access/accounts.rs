@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Access, AccessError, By, Guessed, Principal, Secret, password::Hasher, tokens::note};
-use crate::rules::access::{SETUP_LINK_MS, Scope, is_name, password_problem};
+use crate::rules::access::{AccessScope, SETUP_LINK_MS, is_name, password_problem};
 use crate::store::{
     Tx,
     access::{
@@ -21,7 +21,7 @@ pub struct AddUser {
     /// The name.
     pub name: String,
     /// What the user may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// The password.
     pub password: String,
 }
@@ -64,7 +64,7 @@ impl Access {
         let write = move |tx: &mut Tx<'_>| {
             if !users::is_setup_link(tx, &link, now)?
                 || !users::drop_setup_link(tx)?
-                || users::add(tx, &name, Scope::Admin, &hash, now)?.is_none()
+                || users::add(tx, &name, AccessScope::Admin, &hash, now)?.is_none()
             {
                 return Ok(false);
             }

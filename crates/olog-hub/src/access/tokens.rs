@@ -6,7 +6,7 @@ use olog_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Access, AccessError, By, GOOD_TOKENS, Principal, Secret};
-use crate::rules::access::{Scope, is_name};
+use crate::rules::access::{AccessScope, is_name};
 use crate::store::{
     Tx,
     access::{
@@ -24,7 +24,7 @@ pub struct CreateToken {
     /// Its name.
     pub name: String,
     /// What it may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// From then on it is worth nothing; `None`: never.
     pub expires_at: Option<Timestamp>,
 }

@@ -17,7 +17,7 @@ use crate::{
         setup::ask_secret,
         socket::{CreatedToken, EndedSessions, Who},
     },
-    rules::access::Scope,
+    rules::access::AccessScope,
 };
 
 #[derive(Debug, Subcommand)]
@@ -29,7 +29,7 @@ pub(super) enum UserVerb {
         new: String,
         /// What the user may do: "read", "act" (also acknowledge, close, silence) or "admin" (everything).
         #[arg(long, value_name = "SCOPE", default_value = "admin")]
-        scope: Scope,
+        scope: AccessScope,
     },
     /// List the users.
     List {
@@ -75,7 +75,7 @@ pub(super) enum TokenVerb {
         new: String,
         /// What it may do: "read", "act" (also acknowledge, close, silence) or "admin" (everything).
         #[arg(long, value_name = "SCOPE")]
-        scope: Scope,
+        scope: AccessScope,
         /// How long it is valid, e.g. "90d"; without it, until it is revoked.
         #[arg(long, value_name = "D", value_parser = span)]
         expires: Option<Duration>,

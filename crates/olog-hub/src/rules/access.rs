@@ -40,7 +40,7 @@ const KEPT: usize = 10_000;
 /// What somebody may do; each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Scope {
+pub enum AccessScope {
     /// See everything but users, tokens and the audit log.
     Read,
     /// Acknowledge, close, silence.
@@ -50,34 +50,34 @@ pub enum Scope {
 }
 
 /// All scopes, from the smallest on.
-pub const SCOPES: [Scope; 3] = [Scope::Read, Scope::Act, Scope::Admin];
+pub const SCOPES: [AccessScope; 3] = [AccessScope::Read, AccessScope::Act, AccessScope::Admin];
 
-impl Scope {
+impl AccessScope {
     /// As it is stored and written.
     pub fn as_str(self) -> &'static str {
         match self {
-            Scope::Read => "read",
-            Scope::Act => "act",
-            Scope::Admin => "admin",
+            AccessScope::Read => "read",
+            AccessScope::Act => "act",
+            AccessScope::Admin => "admin",
         }
     }
 
     /// May somebody of this scope do what needs that one?
-    pub fn allows(self, needed: Scope) -> bool {
+    pub fn allows(self, needed: AccessScope) -> bool {
         self >= needed
     }
 }
 
-impl std::fmt::Display for Scope {
+impl std::fmt::Display for AccessScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl std::str::FromStr for Scope {
+impl std::str::FromStr for AccessScope {
     type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Scope, Self::Err> {
+    fn from_str(text: &str) -> Result<AccessScope, Self::Err> {
         SCOPES.into_iter().find(|scope| scope.as_str() == text).ok_or("expected \"read\", \"act\" or \"admin\"")
     }
 }
@@ -192,15 +192,15 @@ mod tests {
     #[test]
     fn a_scope_includes_the_smaller_ones_and_no_larger_one() {
         let table = [
-            (Scope::Read, [true, false, false]),
-            (Scope::Act, [true, true, false]),
-            (Scope::Admin, [true, true, true]),
+            (AccessScope::Read, [true, false, false]),
+            (AccessScope::Act, [true, true, false]),
+            (AccessScope::Admin, [true, true, true]),
         ];
         for (has, allowed) in table {
             assert_eq!(SCOPES.map(|needed| has.allows(needed)), allowed, "{has}");
             assert_eq!(has.as_str().parse(), Ok(has));
         }
-        assert!("root".parse::<Scope>().is_err());
+        assert!("root".parse::<AccessScope>().is_err());
     }
 
     #[test]

@@ -13,8 +13,8 @@ use axum::{
 
 use super::{
     Web,
-    guard::{self, Granted, Posted, Read, Refused, Visit, set_cookie},
-    page::{self, Message, Page},
+    guard::{self, AccessRefused, Granted, Posted, Read, Visit, set_cookie},
+    page::{self, HtmlPage, Message},
     sign_in::problem_of,
 };
 use crate::{
@@ -35,12 +35,12 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 #[derive(Template)]
 #[template(path = "web/home.html")]
 struct HomePage {
-    page: Page,
+    page: HtmlPage,
     counts: [u64; 3],
 }
 
 /// `/`: the place of the overview.
-pub(super) async fn home(web: &Arc<Web>, caller: Result<(Granted<Read>, Visit), Refused>) -> Response {
+pub(super) async fn home(web: &Arc<Web>, caller: Result<(Granted<Read>, Visit), AccessRefused>) -> Response {
     let (Granted { who, .. }, visit) = match caller {
         Ok(caller) => caller,
         Err(refused) => return refused.into_response(),
@@ -49,13 +49,13 @@ pub(super) async fn home(web: &Arc<Web>, caller: Result<(Granted<Read>, Visit), 
         Ok(counts) => counts,
         Err(error) => return super::Problem::from(AccessError::Store(error)).into_response(),
     };
-    page::show(StatusCode::OK, &HomePage { page: Page::new(web, &visit, Some(&who), "web-overview"), counts })
+    page::show(StatusCode::OK, &HomePage { page: HtmlPage::new(web, &visit, Some(&who), "web-overview"), counts })
 }
 
 #[derive(Template)]
 #[template(path = "web/account.html")]
 struct AccountPage {
-    page: Page,
+    page: HtmlPage,
     problem: Option<String>,
     scope: &'static str,
     sessions: Vec<SessionLine>,
@@ -77,7 +77,7 @@ async fn account_page(
     visit: &Visit,
     problem: Option<&AccessError>,
 ) -> Result<Response, AccessError> {
-    let page = Page::new(web, visit, Some(who), "web-account");
+    let page = HtmlPage::new(web, visit, Some(who), "web-account");
     let own = match &who.by {
         By::Session { hash, .. } => hash.clone(),
         By::Token => String::new(),
@@ -96,11 +96,11 @@ async fn account_page(
     Ok(page::show(status, &AccountPage { page, problem, scope: who.scope.as_str(), sessions, codes }))
 }
 
-async fn account(State(web): State<Arc<Web>>, visit: Visit, caller: Granted<Read>) -> Result<Response, Refused> {
+async fn account(State(web): State<Arc<Web>>, visit: Visit, caller: Granted<Read>) -> Result<Response, AccessRefused> {
     Ok(account_page(&web, &caller.who, &visit, None).await?)
 }
 
-async fn change_password(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, Refused> {
+async fn change_password(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, AccessRefused> {
     let Posted { who, fields, visit, .. } = posted;
     let changed = if fields.get("again") == fields.get("new") {
         web.access.change_password(&who, fields.get("old"), fields.get("new")).await
@@ -114,7 +114,7 @@ async fn change_password(State(web): State<Arc<Web>>, posted: Posted<Read>) -> R
 }
 
 fn said(web: &Web, who: &Principal, visit: &Visit, words: &str, more: Vec<String>) -> Response {
-    let page = Page::new(web, visit, Some(who), "web-account");
+    let page = HtmlPage::new(web, visit, Some(who), "web-account");
     let (words, link) = (page.t(words), ("/account", page.t("web-account")));
     page::show(StatusCode::OK, &Message { page, words, more, link })
 }
@@ -122,7 +122,7 @@ fn said(web: &Web, who: &Principal, visit: &Visit, words: &str, more: Vec<String
 #[derive(Template)]
 #[template(path = "web/code.html")]
 struct CodePage {
-    page: Page,
+    page: HtmlPage,
     problem: Option<String>,
     picture: String,
     secret: String,
@@ -135,17 +135,21 @@ async fn code_form(
     problem: Option<&AccessError>,
 ) -> Result<Response, AccessError> {
     let proposed = web.access.propose_totp(who).await?;
-    let page = Page::new(web, visit, Some(who), "web-second-factor");
+    let page = HtmlPage::new(web, visit, Some(who), "web-second-factor");
     let status = problem.map_or(StatusCode::OK, guard::status_of);
     let problem = problem.map(|error| problem_of(&page, error));
     Ok(page::show(status, &CodePage { page, problem, picture: proposed.picture, secret: proposed.text }))
 }
 
-async fn code_page(State(web): State<Arc<Web>>, visit: Visit, caller: Granted<Read>) -> Result<Response, Refused> {
+async fn code_page(
+    State(web): State<Arc<Web>>,
+    visit: Visit,
+    caller: Granted<Read>,
+) -> Result<Response, AccessRefused> {
     Ok(code_form(&web, &caller.who, &visit, None).await?)
 }
 
-async fn code(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, Refused> {
+async fn code(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, AccessRefused> {
     let Posted { who, fields, visit, .. } = posted;
     match web.access.change_totp(&who, CodeChange::Confirm(fields.get("code").to_owned())).await {
         Ok(codes) => Ok(said(&web, &who, &visit, "web-code-on", codes)),
@@ -153,7 +157,7 @@ async fn code(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Respo
     }
 }
 
-async fn code_off(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, Refused> {
+async fn code_off(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, AccessRefused> {
     let Posted { who, fields, visit, .. } = posted;
     match web.access.change_totp(&who, CodeChange::Remove(fields.get("code").to_owned())).await {
         Ok(_) => Ok(said(&web, &who, &visit, "web-code-off", Vec::new())),
@@ -167,12 +171,12 @@ fn signed_out(visit: &Visit) -> Response {
     (AppendHeaders([(header::SET_COOKIE, gone)]), Redirect::to("/signin")).into_response()
 }
 
-async fn sign_out(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, Refused> {
+async fn sign_out(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, AccessRefused> {
     web.access.sign_out(&posted.who).await?;
     Ok(signed_out(&posted.visit))
 }
 
-async fn sign_out_everywhere(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, Refused> {
+async fn sign_out_everywhere(State(web): State<Arc<Web>>, posted: Posted<Read>) -> Result<Response, AccessRefused> {
     web.access.sign_out_everywhere(&posted.who).await?;
     Ok(signed_out(&posted.visit))
 }

@@ -14,13 +14,13 @@ use serde::Deserialize;
 
 use super::{
     Web,
-    guard::{self, Admin, Granted, Posted, Refused, Visit},
-    page::{self, Message, Page},
+    guard::{self, AccessRefused, Admin, Granted, Posted, Visit},
+    page::{self, HtmlPage, Message},
     sign_in::problem_of,
 };
 use crate::{
     access::{AccessError, CreateToken, Principal},
-    rules::access::Scope,
+    rules::access::AccessScope,
     store::access::audit::AuditRow,
 };
 
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 #[derive(Template)]
 #[template(path = "web/tokens.html")]
 struct TokensPage {
-    page: Page,
+    page: HtmlPage,
     problem: Option<String>,
     tokens: Vec<TokenLine>,
 }
@@ -58,7 +58,7 @@ async fn tokens_page(
     visit: &Visit,
     problem: Option<&AccessError>,
 ) -> Result<Response, AccessError> {
-    let page = Page::new(web, visit, Some(who), "web-tokens");
+    let page = HtmlPage::new(web, visit, Some(who), "web-tokens");
     let time = |at: Option<olog_proto::Timestamp>, or: &str| at.map_or_else(|| page.t(or), |at| page.say.time(at));
     let tokens = web.access.tokens().await?.into_iter().map(|token| TokenLine {
         made: format!("{} · {}", page.say.time(token.made_at), token.made_by),
@@ -74,19 +74,19 @@ async fn tokens_page(
     Ok(page::show(status, &TokensPage { page, problem, tokens }))
 }
 
-async fn tokens(State(web): State<Arc<Web>>, visit: Visit, caller: Granted<Admin>) -> Result<Response, Refused> {
+async fn tokens(State(web): State<Arc<Web>>, visit: Visit, caller: Granted<Admin>) -> Result<Response, AccessRefused> {
     Ok(tokens_page(&web, &caller.who, &visit, None).await?)
 }
 
-async fn create(State(web): State<Arc<Web>>, posted: Posted<Admin>) -> Result<Response, Refused> {
+async fn create(State(web): State<Arc<Web>>, posted: Posted<Admin>) -> Result<Response, AccessRefused> {
     let Posted { who, fields, visit, .. } = posted;
-    let scope = fields.get("scope").parse().unwrap_or(Scope::Read);
+    let scope = fields.get("scope").parse().unwrap_or(AccessScope::Read);
     let days: Option<i64> = fields.get("days").parse().ok().filter(|days| (1..=3650).contains(days));
     let expires_at = days.map(|days| web.desk.clock.now().plus(days * DAY_MS));
     let request = CreateToken { name: fields.get("name").trim().to_owned(), scope, expires_at };
     match web.access.create_token(&request, &who.name, Some(&who)).await {
         Ok(token) => {
-            let page = Page::new(&web, &visit, Some(&who), "web-tokens");
+            let page = HtmlPage::new(&web, &visit, Some(&who), "web-tokens");
             let (words, link) = (page.t("web-token-created"), ("/tokens", page.t("web-tokens")));
             Ok(page::show(StatusCode::OK, &Message { page, words, more: vec![token], link }))
         }
@@ -94,7 +94,7 @@ async fn create(State(web): State<Arc<Web>>, posted: Posted<Admin>) -> Result<Re
     }
 }
 
-async fn revoke(State(web): State<Arc<Web>>, posted: Posted<Admin>) -> Result<Response, Refused> {
+async fn revoke(State(web): State<Arc<Web>>, posted: Posted<Admin>) -> Result<Response, AccessRefused> {
     match web.access.revoke_token(posted.fields.get("name"), Some(&posted.who)).await {
         // Somebody else revoked it.
         Ok(()) | Err(AccessError::Unknown(_)) => Ok(Redirect::to("/tokens").into_response()),
@@ -105,7 +105,7 @@ async fn revoke(State(web): State<Arc<Web>>, posted: Posted<Admin>) -> Result<Re
 #[derive(Template)]
 #[template(path = "web/audit.html")]
 struct AuditPage {
-    page: Page,
+    page: HtmlPage,
     entries: Vec<AuditRow>,
     before: Option<i64>,
 }
@@ -120,11 +120,11 @@ async fn audit(
     Query(Before { before }): Query<Before>,
     visit: Visit,
     caller: Granted<Admin>,
-) -> Result<Response, Refused> {
+) -> Result<Response, AccessRefused> {
     let before = before.and_then(|before| before.parse().ok()).unwrap_or(i64::MAX);
     let entries = web.access.audit(before, ENTRIES).await?;
     let is_full = entries.len() >= usize::try_from(ENTRIES).unwrap_or(usize::MAX);
     let before = entries.last().filter(|_| is_full).map(|entry| entry.id);
-    let page = Page::new(&web, &visit, Some(&caller.who), "web-audit");
+    let page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-audit");
     Ok(page::show(StatusCode::OK, &AuditPage { page, entries, before }))
 }

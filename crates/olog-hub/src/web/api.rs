@@ -55,7 +55,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/api/v1/incidents/{id}/ack", post(acknowledge))
 }
 
-type Answer<T> = Result<Json<T>, Problem>;
+type ApiAnswer<T> = Result<Json<T>, Problem>;
 
 /// A row of `task list`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -160,7 +160,7 @@ async fn devices(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
     query: Asked<DevicePage>,
-) -> Answer<Vec<ListedDevice>> {
+) -> ApiAnswer<Vec<ListedDevice>> {
     let DevicePage { pending, after, limit: n } = asked(query)?;
     let n = usize::try_from(limit(n)?).unwrap_or(usize::MAX);
     let mut devices = web.enrol.list(pending).await?;
@@ -183,7 +183,7 @@ async fn tasks(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
     query: Asked<TaskPage>,
-) -> Answer<Vec<TaskListRow>> {
+) -> ApiAnswer<Vec<TaskListRow>> {
     let TaskPage { after_device, after_task, limit: n } = asked(query)?;
     let (n, rules) = (limit(n)?, web.rules.borrow().clone());
     let read = move |tx: &mut Tx<'_>| TaskListRow::page(tx, &rules, (&after_device, &after_task), n);
@@ -202,7 +202,7 @@ async fn incidents(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
     query: Asked<IncidentPage>,
-) -> Answer<Vec<Incident>> {
+) -> ApiAnswer<Vec<Incident>> {
     let IncidentPage { all, before, limit: n } = asked(query)?;
     let n = limit(n)?;
     Ok(Json(web.store.read(move |tx| incidents::list(tx, all, before.unwrap_or(u64::MAX), n)).await?))
@@ -218,13 +218,13 @@ fn no_incident(id: u64) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, format!("there is no incident #{id}"))
 }
 
-async fn incident(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) -> Answer<Incident> {
+async fn incident(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
     let id = number(id)?;
     web.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| no_incident(id))
 }
 
 /// Acknowledges an incident; the entry of the audit log is in the same transaction.
-async fn acknowledge(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> Answer<Incident> {
+async fn acknowledge(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
     let id = number(id)?;
     let (rules, now) = (web.rules.borrow().clone(), web.desk.clock.now());
     let entry = caller.who.entry("incidents.ack", id.to_string());

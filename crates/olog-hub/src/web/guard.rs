@@ -12,13 +12,14 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
+use olog_push::words::Language;
 use subtle::ConstantTimeEq as _;
 
-use super::{Problem, Web, client_address, page};
+use super::{Problem, Web, client_address};
 use crate::{
     access::{AccessError, Browser, By, Principal, Secret},
     net::listener::Connection,
-    rules::access::Scope,
+    rules::access::AccessScope,
 };
 
 /// The header by which a page's own request repeats its form's secret.
@@ -31,7 +32,7 @@ pub(super) const FORM: &str = "olog-form";
 /// A scope that an address needs.
 pub trait Needs: Send {
     /// Which.
-    const SCOPE: Scope;
+    const SCOPE: AccessScope;
 }
 
 /// May see.
@@ -45,13 +46,13 @@ pub struct Act;
 pub struct Admin;
 
 impl Needs for Read {
-    const SCOPE: Scope = Scope::Read;
+    const SCOPE: AccessScope = AccessScope::Read;
 }
 impl Needs for Act {
-    const SCOPE: Scope = Scope::Act;
+    const SCOPE: AccessScope = AccessScope::Act;
 }
 impl Needs for Admin {
-    const SCOPE: Scope = Scope::Admin;
+    const SCOPE: AccessScope = AccessScope::Admin;
 }
 
 /// Somebody who may.
@@ -98,32 +99,32 @@ pub(super) struct Visit {
     pub(super) browser: Browser,
     /// The cookie of a page without a session.
     pub(super) form: Option<Secret>,
-    pub(super) language: olog_push::words::Language,
+    pub(super) language: Language,
 }
 
 /// Why a request is refused.
 #[derive(Debug)]
-pub struct Refused(Response);
+pub struct AccessRefused(Box<Response>);
 
-impl IntoResponse for Refused {
+impl IntoResponse for AccessRefused {
     fn into_response(self) -> Response {
-        self.0
+        *self.0
     }
 }
 
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Refused {
+impl From<Problem> for AccessRefused {
+    fn from(problem: Problem) -> AccessRefused {
         let status = problem.status;
         let mut response = problem.into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"olog\""));
         }
-        Refused(response)
+        AccessRefused(Box::new(response))
     }
 }
 
-impl From<AccessError> for Refused {
-    fn from(error: AccessError) -> Refused {
+impl From<AccessError> for AccessRefused {
+    fn from(error: AccessError) -> AccessRefused {
         Problem::from(error).into()
     }
 }
@@ -205,7 +206,7 @@ impl Visit {
             session: cookie(headers, SESSION, is_secure),
             known: cookie(headers, BROWSER, is_secure),
         };
-        let language = page::language_of(text(header::ACCEPT_LANGUAGE), live.language);
+        let language = language_of(text(header::ACCEPT_LANGUAGE), live.language);
         Visit { is_secure, browser, form: cookie(headers, FORM, is_secure), language }
     }
 }
@@ -235,7 +236,7 @@ async fn principal(web: &Web, visit: &Visit, headers: &HeaderMap) -> Result<Opti
 /// For `/metrics`: does the request show something by which it may read?
 pub(super) async fn may_read(web: &Web, connection: &Connection, headers: &HeaderMap) -> Result<bool, AccessError> {
     let visit = Visit::by(web, connection, headers);
-    Ok(principal(web, &visit, headers).await?.is_some_and(|who| who.scope.allows(Scope::Read)))
+    Ok(principal(web, &visit, headers).await?.is_some_and(|who| who.scope.allows(AccessScope::Read)))
 }
 
 /// Does a browser say that another site's page sent this? One that says nothing is left to the form's secret.
@@ -258,11 +259,11 @@ fn is_same(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
-fn cross_site() -> Refused {
+fn cross_site() -> AccessRefused {
     Problem::new(StatusCode::FORBIDDEN, "this form did not come from a page of this hub: open the page again").into()
 }
 
-fn checked<N: Needs>(who: Principal) -> Result<Principal, Refused> {
+fn checked<N: Needs>(who: Principal) -> Result<Principal, AccessRefused> {
     if who.scope.allows(N::SCOPE) {
         return Ok(who);
     }
@@ -282,18 +283,18 @@ fn to_sign_in(method: &Method, place: &str) -> Response {
     Redirect::to(&target).into_response()
 }
 
-fn nobody(method: &Method, uri: &axum::http::Uri) -> Refused {
+fn nobody(method: &Method, uri: &axum::http::Uri) -> AccessRefused {
     if is_page(uri.path()) {
         let place = uri.path_and_query().map_or("/", |place| place.as_str());
-        return Refused(to_sign_in(method, place));
+        return AccessRefused(Box::new(to_sign_in(method, place)));
     }
     Problem::new(StatusCode::UNAUTHORIZED, "sign in, or send an API token (Authorization: Bearer …)").into()
 }
 
 impl<N: Needs> FromRequestParts<Arc<Web>> for Granted<N> {
-    type Rejection = Refused;
+    type Rejection = AccessRefused;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Granted<N>, Refused> {
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Granted<N>, AccessRefused> {
         let visit = Visit::of(web, &parts.extensions, &parts.headers)?;
         let who = principal(web, &visit, &parts.headers).await?.ok_or_else(|| nobody(&parts.method, &parts.uri))?;
         if let By::Session { form, .. } = &who.by
@@ -315,9 +316,9 @@ async fn fields(request: Request) -> Result<Fields, Problem> {
 }
 
 impl<N: Needs> FromRequest<Arc<Web>> for Posted<N> {
-    type Rejection = Refused;
+    type Rejection = AccessRefused;
 
-    async fn from_request(request: Request, web: &Arc<Web>) -> Result<Posted<N>, Refused> {
+    async fn from_request(request: Request, web: &Arc<Web>) -> Result<Posted<N>, AccessRefused> {
         let visit = Visit::of(web, request.extensions(), request.headers())?;
         let public_url = web.live.borrow().public_url.clone();
         if is_cross_site(request.headers(), public_url.as_deref()) {
@@ -339,9 +340,9 @@ impl<N: Needs> FromRequest<Arc<Web>> for Posted<N> {
 }
 
 impl FromRequest<Arc<Web>> for StrangersForm {
-    type Rejection = Refused;
+    type Rejection = AccessRefused;
 
-    async fn from_request(request: Request, web: &Arc<Web>) -> Result<StrangersForm, Refused> {
+    async fn from_request(request: Request, web: &Arc<Web>) -> Result<StrangersForm, AccessRefused> {
         let visit = Visit::of(web, request.extensions(), request.headers())?;
         let public_url = web.live.borrow().public_url.clone();
         if is_cross_site(request.headers(), public_url.as_deref()) {
@@ -353,5 +354,80 @@ impl FromRequest<Arc<Web>> for StrangersForm {
             // The cookie went, or the browser takes none: the page is shown again.
             _ => Err(cross_site()),
         }
+    }
+}
+
+/// The language that a browser likes best, of those that Olog speaks.
+fn language_of(accepted: &str, default: Language) -> Language {
+    let of_one = |range: &str| {
+        let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+        let weight: f32 = weight.trim().strip_prefix("q=")?.parse().ok()?;
+        let tag = tag.trim().to_ascii_lowercase();
+        let language = match tag.split('-').next()? {
+            "zh" => Language::ZhCn,
+            "en" => Language::En,
+            _ => return None,
+        };
+        (weight > 0.0).then_some((weight, language))
+    };
+    let mut best: Option<(f32, Language)> = None;
+    for (weight, language) in accepted.split(',').take(20).filter_map(of_one) {
+        if best.is_none_or(|(best, _)| weight > best) {
+            best = Some((weight, language));
+        }
+    }
+    best.map_or(default, |(_, language)| language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_speaks_the_language_that_the_browser_likes_best() {
+        for (accepted, language) in [
+            ("", Language::ZhCn),
+            ("en-GB,en;q=0.9,zh;q=0.8", Language::En),
+            ("zh-TW", Language::ZhCn),
+            ("fr,de;q=0.9", Language::ZhCn),
+            ("en;q=0.1,zh-CN;q=0.2", Language::ZhCn),
+            ("en;q=0", Language::ZhCn),
+            ("en;q=x, en", Language::En),
+        ] {
+            assert_eq!(language_of(accepted, Language::ZhCn), language, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn every_sentence_of_the_pages_is_in_both_languages_and_every_key_of_a_page_is_one() {
+        const EN: &str = include_str!("../../../olog-push/locales/web.en.ftl");
+        const ZH: &str = include_str!("../../../olog-push/locales/web.zh-CN.ftl");
+        let keys = |text: &'static str| -> std::collections::BTreeSet<&str> {
+            text.lines()
+                .filter_map(|line| line.split_once(" = "))
+                .map(|(key, _)| key)
+                .filter(|k| k.starts_with("web-"))
+                .collect()
+        };
+        assert_eq!(keys(EN), keys(ZH));
+        let pages = [
+            include_str!("../../templates/web/account.html"),
+            include_str!("../../templates/web/audit.html"),
+            include_str!("../../templates/web/base.html"),
+            include_str!("../../templates/web/code.html"),
+            include_str!("../../templates/web/home.html"),
+            include_str!("../../templates/web/setup.html"),
+            include_str!("../../templates/web/signin.html"),
+            include_str!("../../templates/web/tokens.html"),
+            include_str!("account.rs"),
+            include_str!("administration.rs"),
+            include_str!("sign_in.rs"),
+            include_str!("../access.rs"),
+            include_str!("../rules/access.rs"),
+        ]
+        .concat();
+        let used: std::collections::BTreeSet<&str> =
+            pages.split('"').filter(|piece| piece.starts_with("web-")).collect();
+        assert_eq!(used, keys(EN));
     }
 }

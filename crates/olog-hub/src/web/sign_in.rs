@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{
     Web,
     guard::{self, Fields, StrangersForm, Visit, set_cookie},
-    page::{self, Message, Page},
+    page::{self, HtmlPage, Message},
 };
 use crate::{
     access::{AccessError, Secret, SignedIn},
@@ -35,7 +35,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 #[derive(Template)]
 #[template(path = "web/signin.html")]
 struct SignInPage {
-    page: Page,
+    page: HtmlPage,
     problem: Option<String>,
     name: String,
     next: String,
@@ -45,14 +45,14 @@ struct SignInPage {
 #[derive(Template)]
 #[template(path = "web/setup.html")]
 struct SetupPage {
-    page: Page,
+    page: HtmlPage,
     problem: Option<String>,
     name: String,
     link: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Next {
+struct ReturnPlace {
     #[serde(default)]
     next: String,
 }
@@ -72,7 +72,7 @@ fn with_form(mut visit: Visit, show: impl FnOnce(&Visit) -> Response) -> Respons
 }
 
 /// What went wrong, in the reader's language; for a wait also until when.
-pub(super) fn problem_of(page: &Page, error: &AccessError) -> String {
+pub(super) fn problem_of(page: &HtmlPage, error: &AccessError) -> String {
     match error {
         AccessError::Wait { until } => page.say.text("web-wait", &[("until", page.say.time_exact(*until).into())]),
         error => page.t(error.key()),
@@ -89,14 +89,18 @@ fn with_status(page_now: olog_proto::Timestamp, error: &AccessError, template: &
     response
 }
 
-async fn sign_in_page(State(web): State<Arc<Web>>, Query(Next { next }): Query<Next>, visit: Visit) -> Response {
+async fn sign_in_page(
+    State(web): State<Arc<Web>>,
+    Query(ReturnPlace { next }): Query<ReturnPlace>,
+    visit: Visit,
+) -> Response {
     if let Some(secret) = &visit.browser.session
         && matches!(web.access.session(secret, visit.browser.address).await, Ok(Some(_)))
     {
         return Redirect::to(next_place(&next)).into_response();
     }
     with_form(visit, |visit| {
-        let page = Page::new(&web, visit, None, "web-sign-in");
+        let page = HtmlPage::new(&web, visit, None, "web-sign-in");
         let next = next_place(&next).to_owned();
         let shown = SignInPage { page, problem: None, name: String::new(), next, is_code: false };
         page::show(StatusCode::OK, &shown)
@@ -108,7 +112,7 @@ async fn sign_in(State(web): State<Arc<Web>>, StrangersForm { fields, visit }: S
     match web.access.sign_in(name, fields.get("password"), &visit.browser).await {
         Ok(done) => signed_in(&visit, &done, next),
         Err(error) => {
-            let page = Page::new(&web, &visit, None, "web-sign-in");
+            let page = HtmlPage::new(&web, &visit, None, "web-sign-in");
             let (now, problem) = (page.say.now, Some(problem_of(&page, &error)));
             let shown = SignInPage { page, problem, name: name.to_owned(), next: next.to_owned(), is_code: false };
             with_status(now, &error, &shown)
@@ -135,9 +139,13 @@ fn signed_in(visit: &Visit, done: &SignedIn, next: &str) -> Response {
     (AppendHeaders(cookies), Redirect::to(&target)).into_response()
 }
 
-async fn code_page(State(web): State<Arc<Web>>, Query(Next { next }): Query<Next>, visit: Visit) -> Response {
+async fn code_page(
+    State(web): State<Arc<Web>>,
+    Query(ReturnPlace { next }): Query<ReturnPlace>,
+    visit: Visit,
+) -> Response {
     with_form(visit, |visit| {
-        let page = Page::new(&web, visit, None, "web-code");
+        let page = HtmlPage::new(&web, visit, None, "web-code");
         let next = next_place(&next).to_owned();
         page::show(StatusCode::OK, &SignInPage { page, problem: None, name: String::new(), next, is_code: true })
     })
@@ -149,7 +157,7 @@ async fn code(State(web): State<Arc<Web>>, StrangersForm { fields, visit }: Stra
         Ok(done) => signed_in(&visit, &done, next),
         Err(AccessError::NoSession) => Redirect::to("/signin").into_response(),
         Err(error) => {
-            let page = Page::new(&web, &visit, None, "web-code");
+            let page = HtmlPage::new(&web, &visit, None, "web-code");
             let (now, problem) = (page.say.now, Some(problem_of(&page, &error)));
             let shown = SignInPage { page, problem, name: String::new(), next: next.to_owned(), is_code: true };
             with_status(now, &error, &shown)
@@ -158,7 +166,7 @@ async fn code(State(web): State<Arc<Web>>, StrangersForm { fields, visit }: Stra
 }
 
 fn bad_link(web: &Web, visit: &Visit) -> Response {
-    let page = Page::new(web, visit, None, "web-setup");
+    let page = HtmlPage::new(web, visit, None, "web-setup");
     let (words, link) = (page.t("web-bad-link"), ("/signin", page.t("web-sign-in")));
     page::show(StatusCode::FORBIDDEN, &Message { page, words, more: Vec::new(), link })
 }
@@ -171,7 +179,7 @@ async fn setup_page(State(web): State<Arc<Web>>, link: Result<Path<String>, Path
     };
     let Some(link) = link.filter(|_| is_good) else { return bad_link(&web, &visit) };
     with_form(visit, |visit| {
-        let page = Page::new(&web, visit, None, "web-setup");
+        let page = HtmlPage::new(&web, visit, None, "web-setup");
         let link = link.text().to_owned();
         page::show(StatusCode::OK, &SetupPage { page, problem: None, name: String::new(), link })
     })
@@ -187,7 +195,7 @@ async fn setup(
         Ok(done) => signed_in(&visit, &done, "/"),
         Err(AccessError::BadLink) => bad_link(&web, &visit),
         Err(error) => {
-            let page = Page::new(&web, &visit, None, "web-setup");
+            let page = HtmlPage::new(&web, &visit, None, "web-setup");
             let (now, problem) = (page.say.now, Some(problem_of(&page, &error)));
             let name = fields.get("name").to_owned();
             with_status(now, &error, &SetupPage { page, problem, name, link: link.text().to_owned() })

@@ -2,7 +2,7 @@
 
 use olog_proto::Timestamp;
 
-use crate::rules::access::{BROWSER_KEPT_MS, HALF_SESSION_MS, SESSION_IDLE_MS, SESSION_MAX_MS, Scope};
+use crate::rules::access::{AccessScope, BROWSER_KEPT_MS, HALF_SESSION_MS, SESSION_IDLE_MS, SESSION_MAX_MS};
 use crate::store::{StoreError, Tx};
 use crate::values;
 
@@ -21,7 +21,7 @@ pub struct Session {
     /// The user's name.
     pub name: String,
     /// What the user may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// The second factor is not missing.
     pub is_full: bool,
     /// The sign-in.

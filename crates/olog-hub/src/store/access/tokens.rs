@@ -3,7 +3,7 @@
 use olog_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::access::Scope;
+use crate::rules::access::AccessScope;
 use crate::store::{Row, StoreError, Tx};
 use crate::values;
 
@@ -18,7 +18,7 @@ pub struct Token {
     /// Its name.
     pub name: String,
     /// What it may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// Who created it.
     pub made_by: String,
     /// When.
@@ -37,7 +37,7 @@ pub struct NewToken {
     /// Of its text.
     pub hash: String,
     /// What it may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// Who creates it.
     pub made_by: String,
     /// `None`: never.

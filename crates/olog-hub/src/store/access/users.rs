@@ -3,7 +3,7 @@
 use olog_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::access::Scope;
+use crate::rules::access::AccessScope;
 use crate::store::{Row, StoreError, Tx, settings};
 use crate::values;
 
@@ -18,7 +18,7 @@ pub struct User {
     /// The name.
     pub name: String,
     /// What the user may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// Is there a second factor?
     pub totp: bool,
     /// When the user was added.
@@ -37,7 +37,7 @@ pub struct Credentials {
     /// The name.
     pub name: String,
     /// What the user may do.
-    pub scope: Scope,
+    pub scope: AccessScope,
     /// The argon2id hash.
     pub password: String,
     /// The second factor's secret.
@@ -55,7 +55,7 @@ pub fn is_empty(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
 pub fn add(
     tx: &mut Tx<'_>,
     name: &str,
-    scope: Scope,
+    scope: AccessScope,
     password: &str,
     now: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
