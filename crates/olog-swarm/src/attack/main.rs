@@ -18,6 +18,7 @@ mod arena;
 mod device;
 mod hostile_hub;
 mod local_user;
+mod sign_in;
 mod strangers;
 mod web;
 
@@ -74,7 +75,14 @@ async fn main() -> ExitCode {
     }
     _ = rustls::crypto::ring::default_provider().install_default();
     let wanted = |attack: &Attack| args.only.is_empty() || args.only.iter().any(|only| attack.name.contains(only));
-    let lists = [strangers::ATTACKS, web::ATTACKS, device::ATTACKS, local_user::ATTACKS, hostile_hub::ATTACKS];
+    let lists = [
+        strangers::ATTACKS,
+        web::ATTACKS,
+        sign_in::ATTACKS,
+        device::ATTACKS,
+        local_user::ATTACKS,
+        hostile_hub::ATTACKS,
+    ];
     let attacks: Vec<&Attack> = lists.into_iter().flatten().filter(|attack| wanted(attack)).collect();
     let arena = Arena::open(&args).await;
     // A panic of an attack is a line of the list.
