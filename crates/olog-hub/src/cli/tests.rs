@@ -25,6 +25,7 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("access.rs"),
         include_str!("channels.rs"),
         include_str!("devices.rs"),
+        include_str!("identity.rs"),
         include_str!("incidents.rs"),
         include_str!("packages.rs"),
         include_str!("reports.rs"),
@@ -219,4 +220,16 @@ fn one_message_that_waits_is_not_spoken_of_as_several() {
 #[test]
 fn the_command_line_is_well_formed() {
     Cli::command().debug_assert();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_is_the_last_word_in_both_languages() {
+    for language in ["en", "zh-CN"] {
+        let running = running(&format!("language = '{language}'"), 0).await;
+        let said = running.says("token create prometheus --scope read --expires 90d").await.out;
+        let token = said.split_whitespace().last().unwrap();
+        assert!(token.starts_with("olog_") && token.len() == 77, "{language}: {said}");
+        assert!(running.says("token list").await.out.contains("prometheus"));
+        assert!(running.hub.stop().await);
+    }
 }

@@ -5,5 +5,7 @@
 
 pub mod audit;
 pub mod sessions;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 pub mod users;
