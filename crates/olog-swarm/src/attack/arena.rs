@@ -246,8 +246,13 @@ impl Memory {
 
     /// Was the peak within its bound, with this many connections held open? Returns what was measured.
     pub(crate) fn within(&self, held: usize) -> anyhow::Result<String> {
+        self.within_kib(held as f64 * CONNECTION_KIB)
+    }
+
+    /// Was the peak within its bound, when so much more is right?
+    pub(crate) fn within_kib(&self, more: f64) -> anyhow::Result<String> {
         let peak = memory_kib(self.pid, "VmHWM:");
-        let bound = self.before * MEMORY_GROWTH + held as f64 * CONNECTION_KIB;
+        let bound = self.before * MEMORY_GROWTH + more;
         let measured = format!(
             "memory {:.1} → {:.1} MiB at its peak ({:.2} ×)",
             self.before / 1024.0,
