@@ -114,8 +114,9 @@ async fn a_link_that_has_expired_says_so_and_the_agent_waits_for_a_new_one() {
     let hub = site.boot("hub");
     hub.install(Release::This, &[HUB]);
     hub.configure_hub(&site, "");
-    // In clear: only the hashes hold.
-    hub.write("/etc/olog/hub.d/10-clear.toml", "[tls]\nmode = \"off\"\n");
+    // In clear, as behind a proxy: only the hashes hold.
+    let clear = "[tls]\nmode = \"off\"\n[proxy]\ntrusted = [\"127.0.0.1\"]\n";
+    hub.write("/etc/olog/hub.d/10-clear.toml", clear);
     hub.good("systemctl restart olog-hub");
     hub.wait("the hub answers", |hub| hub.hub("device list").status.success().then_some(()));
     let package = hub.bring(Release::This, AGENT);
