@@ -147,9 +147,8 @@ impl<C: RandomSource> Fallback<C> {
             let owed = hub::met(&self.spool).and_then(|()| OwedRecovery::load(&self.spool));
             match duty.round(owed, self.clock.now())? {
                 Some(told) => break told,
-                None => sleep(duty.retry_after()).await,
+                None => self.worker.wait(sleep(duty.retry_after())).await,
             }
-            self.worker.beat();
         };
         let mut queues: Vec<ReceiverQueue<'_>> =
             live.push.channels.iter().flat_map(|c| ReceiverQueue::of(c, send_log)).collect();
@@ -165,14 +164,12 @@ impl<C: RandomSource> Fallback<C> {
         let owed: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
         // A receiver that is not in the configuration any more stays on record until this can be written.
         duty.round(told.keep(&owed, &self.spool), self.clock.now())?;
-        self.worker.idle();
-        sleep(after).await;
+        self.worker.wait(sleep(after)).await;
         let mut pending = PendingAcks::default();
         while !queues.is_empty() {
-            self.worker.beat();
             for queue in &mut queues {
                 // Not in a moment without the hub: it may be gone again.
-                connected(&mut link).await;
+                self.worker.wait(connected(&mut link)).await;
                 self.turn(queue, &mut pending).await?;
                 if queue.waiting.is_empty() {
                     // What cannot be written is told again after a restart.
@@ -181,11 +178,10 @@ impl<C: RandomSource> Fallback<C> {
             }
             queues.retain(|queue| !queue.waiting.is_empty());
             let due = queues.iter().map(|queue| queue.not_before).min();
-            self.worker.idle();
-            sleep_until(due.map_or_else(Instant::now, |due| due.max(Instant::now() + LOOK_EVERY))).await;
+            let due = due.map_or_else(Instant::now, |due| due.max(Instant::now() + LOOK_EVERY));
+            self.worker.wait(sleep_until(due)).await;
         }
-        self.worker.idle();
-        std::future::pending().await
+        self.worker.wait(std::future::pending()).await
     }
 
     /// Pushes until it is dropped, or until the spool cannot be used any more. There is no session since `since`; after `gone_after` that is
@@ -220,8 +216,7 @@ impl<C: RandomSource> Fallback<C> {
             }
             let due = queues.iter().filter(|queue| !queue.waiting.is_empty()).map(|queue| queue.not_before).min();
             let look = gone_due.map_or(Instant::now() + LOOK_EVERY, |due| due.min(Instant::now() + LOOK_EVERY));
-            self.worker.idle();
-            sleep_until(due.map_or(look, |due| due.min(look))).await;
+            self.worker.wait(sleep_until(due.map_or(look, |due| due.min(look)))).await;
         }
     }
 

@@ -305,10 +305,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
                 session.bye(why).await;
             }
             self.link.send_modify(|link| link.connected = false);
-            // A hub that welcomes and breaks off at once is not asked as fast as one that was there.
-            if began_at.elapsed() >= BACK_OFF_MAX {
-                *back_off = BackOff::default();
-            }
+            back_off.after_session(began_at.elapsed());
             return ended;
         }
     }
@@ -521,6 +518,13 @@ impl BackOff {
         let wait = BACK_OFF_MIN.saturating_mul(1 << self.n_tries.min(10)).min(BACK_OFF_MAX);
         self.n_tries += 1;
         wait
+    }
+
+    /// A hub that welcomes and breaks off at once is not asked as fast as one that was there.
+    fn after_session(&mut self, lasted: Duration) {
+        if lasted >= BACK_OFF_MAX {
+            *self = BackOff::default();
+        }
     }
 
     /// No hurry: the answer will not change within a second.

@@ -265,6 +265,14 @@ impl Worker {
         self.0.pulse.idle();
     }
 
+    /// Waits for something that may take any time: meanwhile the worker is idle.
+    pub async fn wait<T>(&self, until: impl Future<Output = T>) -> T {
+        self.idle();
+        let done = until.await;
+        self.beat();
+        done
+    }
+
     /// For code that only beats.
     pub fn pulse(&self) -> &Pulse {
         &self.0.pulse

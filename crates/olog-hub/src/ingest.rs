@@ -474,16 +474,20 @@ fn commit_batch(
                 }
                 let task = touched.load(tx, device.id, name)?;
                 let was_open = task.facts.state() == State::Err;
-                let is_told = if is_message(event) {
-                    quota.pushes(tx, rules, &device, now)?
-                } else {
-                    was_open || !is_error(event) || quota.opens(tx, rules, &device, now)?
+                let limit = match event {
+                    event if is_message(event) => quota.note(),
+                    event if is_error(event) && !was_open => quota.incident(tx, &device)?,
+                    _ => None,
                 };
-                if !task.expect.forgets(at) && is_told {
-                    let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
-                    let outcomes = task.facts.observe(event, at, now, &policy);
-                    apply::outcomes(tx, rules, &device, task, outcomes, now)?;
-                    quota.opened(was_open, task.facts.state() == State::Err);
+                let is_told = quota.is_within(limit, tx, rules, &device, now)?;
+                if !task.expect.forgets(at) {
+                    if is_told {
+                        let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
+                        let outcomes = task.facts.observe(event, at, now, &policy);
+                        apply::outcomes(tx, rules, &device, task, outcomes, now)?;
+                        quota.opened(was_open, task.facts.state() == State::Err);
+                    }
+                    // A run that failed has come all the same.
                     let known = apply::known(rules, &device, task);
                     let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);
                     apply::expectations(tx, rules, &device, task, outcomes, now)?;
@@ -491,7 +495,8 @@ fn commit_batch(
             }
             _ => {}
         }
-        if quota.stores(tx, rules, &device, now)? {
+        let limit = quota.event();
+        if quota.is_within(limit, tx, rules, &device, now)? {
             rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
         }
     }

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_users_are_counted_in_bounded_memory() {
+    fn users_without_end_are_counted_in_bounded_memory() {
         let (shares, now) = (Shares::default(), Instant::now());
         let taken = (0..100_000).filter(|&uid| shares.take_request(uid, now).is_ok()).count();
         assert_eq!(taken, USERS_MAX + 60);

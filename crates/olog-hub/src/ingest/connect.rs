@@ -102,7 +102,8 @@ fn name_of(
         return Ok(old);
     }
     let mut quota = BatchQuota::new(devices::lock_quota(tx, device.id)?, rules.limits, start.now);
-    let is_within = quota.pushes(tx, rules, device, start.now)?;
+    let limit = quota.note();
+    let is_within = quota.is_within(limit, tx, rules, device, start.now)?;
     quota.end(tx, device, 0, start.now)?;
     if !is_within {
         return Ok(old);

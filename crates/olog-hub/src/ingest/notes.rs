@@ -29,7 +29,8 @@ pub(super) fn take_note(
         if note.code == "epoch_renewed" {
             return Ok(());
         }
-        if !quota.pushes(tx, rules, device, now)? {
+        let limit = quota.note();
+        if !quota.is_within(limit, tx, rules, device, now)? {
             return Ok(());
         }
         return apply::enqueue_notice(
@@ -42,7 +43,14 @@ pub(super) fn take_note(
     let name = if path.is_empty() { note.code.clone() } else { format!("{} {path}", note.code) };
     if !note.over {
         let is_known = incidents::open_of(tx, Subject::Note, Some(device.id), &name)?.is_some();
-        if is_known || !quota.pushes(tx, rules, device, now)? || !quota.opens(tx, rules, device, now)? {
+        if is_known {
+            return Ok(());
+        }
+        let limit = match quota.note() {
+            Some(limit) => Some(limit),
+            None => quota.incident(tx, device)?,
+        };
+        if !quota.is_within(limit, tx, rules, device, now)? {
             return Ok(());
         }
         quota.opened(false, true);

@@ -38,45 +38,24 @@ impl BatchQuota {
         self.limits.tasks
     }
 
-    /// Counts an event. False: it is not stored.
-    pub(super) fn stores(
-        &mut self,
-        tx: &mut Tx<'_>,
-        rules: &LivePolicy,
-        device: &Device,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let limit = self.state.event(&self.limits);
-        self.is_within(limit, tx, rules, device, now)
+    /// Counts an event; the limit that keeps it from being stored.
+    pub(super) fn event(&mut self) -> Option<Limit> {
+        self.state.event(&self.limits)
     }
 
-    /// Counts a message or a note. False: it is not pushed.
-    pub(super) fn pushes(
-        &mut self,
-        tx: &mut Tx<'_>,
-        rules: &LivePolicy,
-        device: &Device,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let limit = self.state.note(&self.limits);
-        self.is_within(limit, tx, rules, device, now)
+    /// Counts a message or a note; the limit that keeps it from being pushed.
+    pub(super) fn note(&mut self) -> Option<Limit> {
+        self.state.note(&self.limits)
     }
 
-    /// May the device open a further incident?
-    pub(super) fn opens(
-        &mut self,
-        tx: &mut Tx<'_>,
-        rules: &LivePolicy,
-        device: &Device,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    /// The limit that keeps the device from opening a further incident.
+    pub(super) fn incident(&mut self, tx: &mut Tx<'_>, device: &Device) -> Result<Option<Limit>, StoreError> {
         let n_open = match self.n_open {
             Some(n) => n,
             None => incidents::n_open_of(tx, device.id)?,
         };
         self.n_open = Some(n_open);
-        let limit = (n_open >= self.limits.open_incidents).then_some(Limit::OpenIncidents);
-        self.is_within(limit, tx, rules, device, now)
+        Ok((n_open >= self.limits.open_incidents).then_some(Limit::OpenIncidents))
     }
 
     /// An incident of the device has begun, or has ended.

@@ -1,6 +1,7 @@
 //! Attacks of a user without rights on a machine with an agent. They need root, so that the agent can read what the user cannot.
 
 use std::{
+    collections::VecDeque,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -9,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use futures_util::FutureExt as _;
-use olog_journeys::daemon::program;
+use olog_journeys::daemon::{program, wait_for};
 
 use crate::arena::Arena;
 use crate::{Attack, Verdict};
@@ -200,25 +201,28 @@ async fn lock(arena: &Arena) -> anyhow::Result<Verdict> {
     if let Some(untried) = obstacle() {
         return Ok(untried);
     }
-    let mut holder = exec(arena, false, &["--task", "nightly", "--lock", "--", "sleep", "600"])?.spawn()?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let holds = arena.honest.log_dir.join("holds");
+    let command = format!("touch {}; exec sleep 600", holds.display());
+    let mut holder = exec(arena, false, &["--task", "nightly", "--lock", "--", "sh", "-c", &command])?.spawn()?;
+    wait_for("the attacker's run", String::new, || holds.exists().then_some(()));
     let ran = arena.world.folder().join("ran");
     let out =
         exec(arena, true, &["--task", "nightly", "--lock", "--", "touch", &ran.display().to_string()])?.output()?;
-    end(&mut holder)?;
+    // `exec` passes the signal on to its command.
+    rustix::process::kill_process(rustix::process::Pid::from_child(&holder), rustix::process::Signal::TERM)?;
+    holder.wait()?;
     ensure!(ran.exists(), "root's job did not run: {}", String::from_utf8_lossy(&out.stderr));
     Ok(Verdict::Held("root's job ran".to_owned()))
 }
 
 /// Holds connections to a socket until it is killed.
 pub(crate) fn hold(socket: &Path) -> std::process::ExitCode {
-    let mut held = Vec::new();
+    let mut held = VecDeque::new();
     loop {
-        // Those that the other end closed are opened again.
-        held.truncate(64);
+        // The other end closes those that say nothing, so there is always a new one.
         held.extend(std::os::unix::net::UnixStream::connect(socket).ok());
         if held.len() > 64 {
-            held.remove(0);
+            held.pop_front();
         }
         std::thread::sleep(Duration::from_millis(20));
     }

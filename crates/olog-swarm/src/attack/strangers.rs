@@ -1,6 +1,6 @@
 //! Attacks of strangers: they reach the hub's port, and have neither a link nor a key that the hub knows.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use futures_util::FutureExt as _;
@@ -140,14 +140,15 @@ async fn slow_readers(arena: &Arena) -> anyhow::Result<Verdict> {
     let n = opened.len();
     let during = arena.alert().await?.as_millis();
     let measured = memory.within(n)?;
-    // The hub has written all that its buffers take, and gives up; then a write of ours fails.
+    // The hub has written all that the buffers take, and gives up.
     let mut closed = 0;
     let start = std::time::Instant::now();
     let mut left: Vec<_> = opened.into_iter().map(|stream| stream.into_inner().0).collect();
     while !left.is_empty() && start.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let before = left.len();
-        left.retain(is_open);
+        let established = established();
+        left.retain(|stream| stream.local_addr().is_ok_and(|from| established.contains(&from.port())));
         closed += before - left.len();
     }
     ensure!(left.is_empty(), "{} of {n} connections are still open after {} s", left.len(), PATIENCE.as_secs());
@@ -157,23 +158,16 @@ async fn slow_readers(arena: &Arena) -> anyhow::Result<Verdict> {
     )))
 }
 
-/// Is a connection that is never read still open at the hub's end? The state of TCP says so (tcp(7), TCP_INFO): without a reset from the other
-/// end and without its farewell it is established.
-fn is_open(stream: &TcpStream) -> bool {
-    let Ok(from) = stream.local_addr() else { return false };
-    // A connection that was reset has no peer any more.
-    stream.peer_addr().is_ok() && stream.take_error().is_ok_and(|error| error.is_none()) && is_established(from.port())
-}
-
-/// Does the kernel list an established connection from this port (proc(5), net/tcp)?
-fn is_established(port: u16) -> bool {
+/// The local ports of established connections (proc(5), net/tcp). A connection that is never read does not say otherwise that its other end has
+/// closed it.
+fn established() -> HashSet<u16> {
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap_or_default();
-    let port = format!(":{port:04X}");
-    table.lines().any(|line| {
+    let port = |line: &str| {
         let mut fields = line.split_whitespace().skip(1);
-        let (local, _, state) = (fields.next(), fields.next(), fields.next());
-        local.is_some_and(|local| local.ends_with(&port)) && state == Some("01")
-    })
+        let (local, _, state) = (fields.next()?, fields.next()?, fields.next()?);
+        u16::from_str_radix(local.split(':').nth(1)?, 16).ok().filter(|_| state == "01")
+    };
+    table.lines().filter_map(port).collect()
 }
 
 async fn half_messages(arena: &Arena) -> anyhow::Result<Verdict> {

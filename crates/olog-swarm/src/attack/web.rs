@@ -51,7 +51,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
 ];
 
 /// What stands open to everybody; what carries its own secret answers 403 or 404 without it.
-const OPEN: &[&str] = &["/healthz", "/readyz", "/join"];
+const OPEN: &[&str] = &["/healthz", "/readyz", "/join", "/packages"];
 const CLOSED: &[&str] = &[
     "/",
     "/account",
