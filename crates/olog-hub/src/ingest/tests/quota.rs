@@ -70,6 +70,9 @@ async fn errors_beyond_the_open_incidents_are_stored_and_one_incident_says_so() 
         bench.put(errors(31..41)).await.unwrap();
         assert_eq!((bench.n_told("Err").await, bench.n_told("DeviceLimit 8").await), (8, 1));
         assert_eq!(bench.n_events().await, 40);
+        // What came beyond the limit has come: a task that is expected is not LOST for it.
+        let came = "SELECT COUNT(*) FROM tasks WHERE CAST(expect AS TEXT) LIKE '%seen_at%'";
+        assert_eq!(bench.n_of(came).await, 40);
         let open = "SELECT COUNT(*) FROM incidents WHERE ended_at IS NULL AND name = 'too_many_errors'";
         assert_eq!(bench.n_of(open).await, 1);
         // Most are over: the next error is told again.
