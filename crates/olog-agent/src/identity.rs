@@ -3,7 +3,8 @@
 //! Both files are readable by their owner only, and belong to the owner of the folder, because `join` may run as root while the
 //! daemon runs as its own user. So root becomes that user before it touches the folder ([`become_owner`]): whatever the daemon's user
 //! has put there, links included, leads no further than that user may go. The files are written by descriptor, under another name that
-//! must be free, and moved into place, so a crash leaves the old file or the new one. [`stage_hub`] writes without moving yet: a folder that cannot be written to is found before a join link is used up.
+//! must be free, and moved into place, so a crash leaves the old file or the new one. [`stage_hub`] writes without moving yet: a folder that
+//! cannot be written to is found before a join link is used up.
 //!
 //! The key is made once and never replaced; of two processes that make it at the same time, both use the first one's.
 

@@ -272,7 +272,7 @@ mod tests {
                     let again =
                         |folder: &str| std::fs::hard_link(outside.join("x.log"), logs.join(folder).join("x.log"));
                     while !["kept", "job"].into_iter().any(|folder| again(folder).is_ok()) {
-                        assert!(!outside.join("x.log/..").is_dir());
+                        std::thread::yield_now();
                     }
                 }
             }

@@ -36,7 +36,7 @@ mod guarded;
 pub mod tls;
 
 pub use guarded::KNOWN_MAX;
-use guarded::{Guarded, Strangers, Trust};
+use guarded::{Guarded, Reset, Strangers, Trust};
 
 /// First byte of a TLS record that holds a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -316,7 +316,7 @@ async fn serve(
 
 async fn http<S>(stream: S, connection: Connection, app: Router, limits: Limits, stop: CancellationToken)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
 {
     let peer = connection.peer;
     let stream = Guarded::new(stream, connection.trust.clone(), limits.write);

@@ -20,9 +20,11 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep},
 };
+use tokio_rustls::server::TlsStream;
 
 use crate::rules::address_limit::network_of;
 
@@ -141,6 +143,25 @@ impl Trust {
     }
 }
 
+/// A stream whose connection can be given up. What the other end has not read is then gone: closed as usual, the kernel would keep it, and offer it
+/// for minutes.
+pub(super) trait Reset {
+    /// The next close is a reset.
+    fn reset(&self) -> io::Result<()>;
+}
+
+impl Reset for TcpStream {
+    fn reset(&self) -> io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+impl Reset for TlsStream<TcpStream> {
+    fn reset(&self) -> io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
+
 /// A byte stream with the limits of its [`Trust`] and a timeout for writes.
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
@@ -151,7 +172,7 @@ pub(super) struct Guarded<S> {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Guarded<S> {
+impl<S: Reset> Guarded<S> {
     pub(super) fn new(stream: S, trust: Arc<Trust>, write_within: Duration) -> Guarded<S> {
         Guarded { stream, trust, write_within, stalled: None }
     }
@@ -165,6 +186,9 @@ impl<S> Guarded<S> {
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.write_within)));
         ready!(stalled.as_mut().poll(cx));
         stalled.as_mut().reset(Instant::now() + self.write_within);
+        if let Err(error) = self.stream.reset() {
+            tracing::debug!(%error, "a connection that is not read cannot be reset");
+        }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")))
     }
 }
@@ -187,7 +211,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.progress(cx, result)
@@ -209,6 +233,12 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+
+    impl Reset for tokio::io::DuplexStream {
+        fn reset(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     const SOMEBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9));
 
@@ -243,6 +273,19 @@ mod tests {
         // Progress restarts the timeout.
         other_end.read_exact(&mut [0; 1_000]).await.unwrap();
         stream.write_all(&[1; 1_000]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_kernel_keeps_nothing_for_who_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut other_end = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut stream = Guarded::new(listener.accept().await.unwrap().0, trust(), Duration::from_millis(50));
+        // More than the buffers of both ends.
+        let error = stream.write_all(&vec![1; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(stream);
+        let error = other_end.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]
