@@ -24,7 +24,7 @@ use olog_daemon::{
     socket::bind,
     workers::Workers,
 };
-use olog_proto::{Note, Timestamp, event::Id128};
+use olog_proto::{Note, PublicKey, Timestamp, event::Id128};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
@@ -40,10 +40,10 @@ use crate::{
     files::{Files, FilesError},
     identity::{self, IdentityError, RandomSource as _, SystemRandom},
     runs::{self, RunsError},
-    socket::{self, ReloadAsked, SocketContext, SocketError},
+    socket::{self, ReloadAsked, RotationAsked, SocketContext, SocketError},
     spool::{Spool, SpoolError, spool_path},
     sweep::SKEW_MAX,
-    uplink::{ConnectionStatus, Setup, Uplink, UplinkError},
+    uplink::{ConnectionStatus, KeyStatus, Setup, Uplink, UplinkError},
 };
 
 /// How often the files of the configuration, those with its secrets, and `hub.json` are looked at.
@@ -119,10 +119,18 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
     let worker = health.register("files", FILES_STUCK_AFTER);
     let files = Arc::new(Files::start(live.files.clone(), spool.clone(), bell.clone(), clock.clone(), worker)?);
 
-    let (setup, setup_seen) = watch::channel(Setup { hub, name: live.device.clone(), address: live.address.clone() });
+    // A device whose next key cannot be read goes on with the present one.
+    let next_key = identity::next_key(state_dir).unwrap_or_else(|error| {
+        tracing::error!(%error, "the device's next key is not used");
+        None
+    });
+    let (name, address) = (live.device.clone(), live.address.clone());
+    let (setup, setup_seen) = watch::channel(Setup { hub, name, address, next_key });
+    let (keys, keys_seen) = watch::channel(KeyStatus { key: key.public(), trouble: None });
     let (link, link_seen) = watch::channel(ConnectionStatus::default());
     let (live_sender, live) = watch::channel(live);
     let (reload, reload_asked) = mpsc::channel(4);
+    let (rotate, rotation_asked) = mpsc::channel(4);
     let (look, look_asked) = mpsc::channel(16);
     let runs = runs::Reader::new(state_dir, spool.clone(), bell.clone(), live.clone(), clock.clone());
     let shares = runs.shares.clone();
@@ -136,6 +144,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         clock: clock.clone(),
         setup: setup_seen.clone(),
         link,
+        keys,
         why: || service::StopReason::why().as_str(),
         worker: health.register("uplink", UPLINK_STUCK_AFTER),
     };
@@ -149,6 +158,8 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         look,
         runs: runs.clone(),
         reload,
+        rotate,
+        keys: keys_seen,
         clock: clock.clone(),
         workers: health.clone(),
         shares,
@@ -180,6 +191,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         health,
         shown: String::new(),
         reload_asked,
+        rotation_asked,
         workers,
     };
     agent.watch().await
@@ -229,6 +241,7 @@ struct Agent {
     /// The line that the service manager shows.
     shown: String,
     reload_asked: mpsc::Receiver<ReloadAsked>,
+    rotation_asked: mpsc::Receiver<RotationAsked>,
     workers: JoinSet<Result<&'static str, Fatal>>,
 }
 
@@ -260,6 +273,11 @@ impl Agent {
                     let done = self.reload();
                     if asked.send(done).is_err() {
                         tracing::debug!("who asked for a reload did not wait for its end");
+                    }
+                }
+                Some(asked) = self.rotation_asked.recv() => {
+                    if asked.send(self.rotate()).is_err() {
+                        tracing::debug!("who asked for a new key did not wait for it");
                     }
                 }
                 changed = self.link.changed() => match changed {
@@ -327,6 +345,19 @@ impl Agent {
         self.live.send_replace(live);
         self.look_for_hub();
         Ok(())
+    }
+
+    /// Makes the device's next key, or takes the one that was made; the next session announces it, and begins now.
+    fn rotate(&self) -> Result<PublicKey, String> {
+        if self.setup.borrow().hub.is_none() {
+            return Err("this device has not joined a hub: there is nobody to announce a new key to".to_owned());
+        }
+        let next = identity::make_next_key(&self.fixed.state_dir, &mut SystemRandom);
+        let next = next.map_err(|error| error.to_string())?;
+        let key = next.public();
+        tracing::info!(key = %key.fingerprint(), "the device's next key is stored, and is announced to the hub");
+        self.setup.send_modify(|setup| setup.next_key = Some(next));
+        Ok(key)
     }
 
     fn refused(&self, words: &str) -> String {

@@ -6,7 +6,9 @@
 //! must be free, and moved into place, so a crash leaves the old file or the new one. [`stage_hub`] writes without moving yet: a folder that
 //! cannot be written to is found before a join link is used up.
 //!
-//! The key is made once and never replaced; of two processes that make it at the same time, both use the first one's.
+//! The key is made once; of two processes that make it at the same time, both use the first one's. It is replaced only by the next key
+//! (`device.next.key`), which is stored before it is announced to the hub and moved into place after the hub has stored it: wherever
+//! the process is ended, the device has a key that the hub takes.
 
 use std::{
     fs, io,
@@ -94,6 +96,10 @@ fn key_path(state_dir: &Path) -> PathBuf {
     state_dir.join("device.key")
 }
 
+fn next_key_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("device.next.key")
+}
+
 fn hub_path(state_dir: &Path) -> PathBuf {
     state_dir.join("hub.json")
 }
@@ -104,18 +110,43 @@ pub fn device_key(state_dir: &Path, chance: &mut dyn RandomSource) -> Result<Sec
     if let Some(text) = read(&path)? {
         return parse_key(&path, &text);
     }
+    make_key(&path, chance)
+}
+
+/// The key that the device will have next, if one was made and is not in use yet.
+pub fn next_key(state_dir: &Path) -> Result<Option<SecretKey>, IdentityError> {
+    let path = next_key_path(state_dir);
+    read(&path)?.map(|text| parse_key(&path, &text)).transpose()
+}
+
+/// The same; made when there is none.
+pub fn make_next_key(state_dir: &Path, chance: &mut dyn RandomSource) -> Result<SecretKey, IdentityError> {
+    match next_key(state_dir)? {
+        Some(key) => Ok(key),
+        None => make_key(&next_key_path(state_dir), chance),
+    }
+}
+
+/// The next key is the device's key from now on, after a crash as well.
+pub fn use_next_key(state_dir: &Path) -> Result<(), IdentityError> {
+    let path = key_path(state_dir);
+    let moved = fs::rename(next_key_path(state_dir), &path).and_then(|()| fs::File::open(state_dir)?.sync_all());
+    moved.map_err(|source| io_error(&path, "the device's next key cannot be moved here", source))
+}
+
+fn make_key(path: &Path, chance: &mut dyn RandomSource) -> Result<SecretKey, IdentityError> {
     let mut seed = [0; 32];
-    chance.fill(&mut seed).map_err(|source| io_error(&path, "no random bytes for a key", source))?;
+    chance.fill(&mut seed).map_err(|source| io_error(path, "no random bytes for a key", source))?;
     let text = format!("{}\n", BASE64.encode(seed));
     let link = |from: &Path, to: &Path| match fs::hard_link(from, to) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
     };
-    let made = Staged::write(&path, &text).and_then(|staged| staged.put(link));
-    made.map_err(|source| io_error(&path, "the device's key cannot be stored", source))?;
-    match read(&path)? {
-        Some(text) => parse_key(&path, &text),
-        None => Err(io_error(&path, "the device's key vanished", io::ErrorKind::NotFound.into())),
+    let made = Staged::write(path, &text).and_then(|staged| staged.put(link));
+    made.map_err(|source| io_error(path, "the device's key cannot be stored", source))?;
+    match read(path)? {
+        Some(text) => parse_key(path, &text),
+        None => Err(io_error(path, "the device's key vanished", io::ErrorKind::NotFound.into())),
     }
 }
 
@@ -280,6 +311,23 @@ mod tests {
         let mode = fs::metadata(key_path(folder.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_next_key_is_made_once_stored_beside_the_key_and_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = device_key(folder.path(), &mut SystemRandom).unwrap().public();
+        assert!(next_key(folder.path()).unwrap().is_none());
+        let next = make_next_key(folder.path(), &mut SystemRandom).unwrap().public();
+        assert_eq!(make_next_key(folder.path(), &mut SystemRandom).unwrap().public(), next, "a second try is the same");
+        assert_eq!(device_key(folder.path(), &mut SystemRandom).unwrap().public(), old, "not in use yet");
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(next_key_path(folder.path())), 0o600);
+        use_next_key(folder.path()).unwrap();
+        assert_eq!(device_key(folder.path(), &mut SystemRandom).unwrap().public(), next);
+        assert_eq!(mode(key_path(folder.path())), 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the old key is not kept");
+        assert!(use_next_key(folder.path()).is_err(), "there is no next one");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The agent's Unix socket: `GET /status`, `POST /run` and `POST /runs` for every user of this device, `POST /reload` for
-//! administrators (root, the daemon's user, the group `olog-admin`).
+//! The agent's Unix socket: `GET /status`, `GET /identity`, `POST /run` and `POST /runs` for every user of this device, `POST /reload` and
+//! `POST /identity/rotate` for administrators (root, the daemon's user, the group `olog-admin`).
 //!
 //! `POST /runs` means "read the run files now" and carries nothing. `POST /run` carries a run, for reporters that cannot write a run file; it
 //! is in the spool, synced, before the answer is sent. This module knows HTTP and the peer's user; the work is done by the
@@ -24,7 +24,7 @@ use olog_daemon::{
     socket::Peer,
     workers::{Worker, WorkerStatus, Workers},
 };
-use olog_proto::{Epoch, EventContent, Note, TaskName};
+use olog_proto::{Epoch, EventContent, Note, PublicKey, SecretKey, TaskName, identity::KeyPrint};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -41,7 +41,7 @@ use crate::{
     files::Files,
     runs::{self, Look, NoShare, Reported, RunningRun, Shares},
     spool::{Batch, Spool},
-    uplink::{ConnectionStatus, Setup},
+    uplink::{ConnectionStatus, KeyStatus, Setup},
 };
 
 /// Whoever gets no place for so long is left.
@@ -120,6 +120,24 @@ pub enum Run {
 /// A reload that somebody waits for; the answer is what is wrong with the new configuration.
 pub type ReloadAsked = oneshot::Sender<Result<(), String>>;
 
+/// A new key of the device that somebody waits for; the answer is the key, or why there is none.
+pub type RotationAsked = oneshot::Sender<Result<PublicKey, String>>;
+
+/// By which key the device is known to its hub.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IdentityStatus {
+    /// Of the key in use.
+    pub fingerprint: KeyPrint,
+    /// Of the key that the device will have next, if one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<KeyPrint>,
+    /// Why the device does not change to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// A session with the hub is open.
+    pub connected: bool,
+}
+
 /// What the socket needs of the daemon.
 #[derive(Debug, Clone)]
 pub struct SocketContext {
@@ -141,6 +159,10 @@ pub struct SocketContext {
     pub runs: runs::Reader,
     /// Asks the wiring for a reload.
     pub reload: mpsc::Sender<ReloadAsked>,
+    /// Asks the wiring for the device's next key.
+    pub rotate: mpsc::Sender<RotationAsked>,
+    /// By which key the device is known.
+    pub keys: watch::Receiver<KeyStatus>,
     /// Wall time.
     pub clock: Clock,
     /// How each worker is.
@@ -244,6 +266,12 @@ fn refusal(status: StatusCode, detail: &str) -> Reply {
 impl SocketContext {
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         match (request.method(), request.uri().path()) {
+            (&Method::GET, "/identity") => reply(StatusCode::OK, &self.identity()),
+            (&Method::POST, "/identity/rotate") if peer.is_admin => self.ask_rotation().await,
+            (&Method::POST, "/identity/rotate") => refusal(
+                StatusCode::FORBIDDEN,
+                "only root, the daemon's user and the group olog-admin may change the device's key",
+            ),
             (&Method::GET, "/status") => reply(StatusCode::OK, &self.status()),
             (&Method::POST, "/run") => {
                 let body = timeout(BODY_AFTER, Limited::new(request.into_body(), REQUEST_MAX).collect()).await;
@@ -293,6 +321,29 @@ impl SocketContext {
             runs: self.runs.running(),
             notes,
             workers: self.workers.statuses(Instant::now()),
+        }
+    }
+
+    fn identity(&self) -> IdentityStatus {
+        let keys = self.keys.borrow().clone();
+        let next = self.setup.borrow().next_key.as_ref().map(SecretKey::public).filter(|next| *next != keys.key);
+        IdentityStatus {
+            fingerprint: keys.key.fingerprint(),
+            next: next.map(|next| next.fingerprint()),
+            trouble: keys.trouble.filter(|_| next.is_some()),
+            connected: self.link.borrow().connected,
+        }
+    }
+
+    async fn ask_rotation(&self) -> Reply {
+        let (asked, answer) = oneshot::channel();
+        if self.rotate.send(asked).await.is_err() {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping");
+        }
+        match answer.await {
+            Ok(Ok(key)) => reply(StatusCode::OK, &key.fingerprint()),
+            Ok(Err(words)) => refusal(StatusCode::CONFLICT, &words),
+            Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"),
         }
     }
 

@@ -10,9 +10,13 @@
 //! Between two sessions there is a jittered back-off of at most 10 s (`BACK_OFF_MAX`), 5 min for a device that the hub has
 //! forgotten (`REVOKED_AFTER`). A new configuration or a `join` ends the wait.
 //!
+//! If the device has a next key, a session announces it first. The device changes to it once the hub has said that it is stored
+//! ([`Rotation`]), and begins a new session with it at once.
+//!
 //! Owns the connection. Uses the spool only through its public functions, knows nothing of log files, and reads no clock but its own.
 
 mod enter;
+mod rotation;
 
 use std::{future::poll_fn, io, path::PathBuf, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
@@ -34,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use enter::Socket;
 pub use enter::{EnterError, HubKeys, Introduction, Welcome, enter, greet, refusal_words};
+pub use rotation::KeyStatus;
+use rotation::Rotation;
 
 use crate::{
     boot,
@@ -69,6 +75,8 @@ pub struct Setup {
     pub name: DeviceName,
     /// How to reach it by ssh.
     pub address: Option<String>,
+    /// The key that it shall have next, stored in `state_dir`.
+    pub next_key: Option<SecretKey>,
 }
 
 /// How the link stands.
@@ -104,6 +112,8 @@ pub struct Uplink<R, C> {
     pub setup: watch::Receiver<Setup>,
     /// How it stands, for whoever wants to know.
     pub link: watch::Sender<ConnectionStatus>,
+    /// By which key the device is known.
+    pub keys: watch::Sender<KeyStatus>,
     /// What to say in `bye` once it is stopped: `stop`, `shutdown`, `upgrade`.
     pub why: fn() -> &'static str,
     /// How it is. Beats at each step, and while there is nothing to do; its duty is the session.
@@ -128,6 +138,8 @@ enum Disconnect {
     Stopped,
     #[error("the setup changed")]
     SetUp,
+    #[error("the hub has stored the device's next key")]
+    Rotated,
     #[error(transparent)]
     Dial(#[from] DialError),
     #[error(transparent)]
@@ -178,10 +190,11 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
                 Some(hub) => match self.session(hub, &setup, &mut back_off, &stop).await {
                     Disconnect::Stopped => return Ok(()),
                     Disconnect::SetUp => {
-                        tracing::info!("the name, the address or the hub changed: connecting anew");
+                        tracing::info!("the name, the address, the hub or the next key changed: connecting anew");
                         back_off = BackOff::default();
                         continue;
                     }
+                    Disconnect::Rotated if self.use_next_key(&setup) => continue,
                     ended => Some(self.session_ended(hub, ended, &mut back_off, &mut epoch_noted_at)?),
                 },
             };
@@ -280,7 +293,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             () = changed(&mut later) => return Disconnect::SetUp,
             opened = self.open(hub, setup) => opened,
         };
-        let (socket, welcome) = match opened {
+        let (socket, welcome, nonce) = match opened {
             Ok(opened) => opened,
             Err(ended) => return ended,
         };
@@ -289,7 +302,12 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
         self.link.send_replace(ConnectionStatus { connected: true, trouble: None, skew: Some(skew), revoked: false });
         self.worker.duty("session").succeeded(self.clock.now());
         tracing::info!(hub = hub.base, acked = welcome.acked, held = self.spool.held().events, "connected");
-        let mut session = Session::new(socket, &welcome, &self.spool);
+        let rotation = Rotation::new(&self.keys, self.key.clone(), setup.next_key.clone());
+        let mut session = Session::new(socket, &welcome, &self.spool, rotation);
+        if let Err(ended) = session.announce(&welcome, nonce).await {
+            self.link.send_modify(|link| link.connected = false);
+            return ended;
+        }
         loop {
             self.worker.beat();
             let turn = tokio::select! {
@@ -324,7 +342,8 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
         }
     }
 
-    async fn open(&mut self, hub: &Hub, setup: &Setup) -> Result<(Socket, Welcome), Disconnect> {
+    /// The session that is open, and the agent's nonce in it.
+    async fn open(&mut self, hub: &Hub, setup: &Setup) -> Result<(Socket, Welcome, Nonce), Disconnect> {
         let target = Target::of(&hub.base, hub.tls)?;
         let stream = self.road.reach(&target).await?;
         let mut nonce = [0; 32];
@@ -340,9 +359,9 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             time: stamp.at,
             nonce: Nonce(nonce),
         };
-        let entered = enter(stream, &target, HubKeys { key: hub.key, next: hub.next }, &me).await?;
-        self.remember_keys(hub, &entered.1);
-        Ok(entered)
+        let (socket, welcome) = enter(stream, &target, HubKeys { key: hub.key, next: hub.next }, &me).await?;
+        self.remember_keys(hub, &welcome);
+        Ok((socket, welcome, me.nonce))
     }
 }
 
@@ -357,6 +376,7 @@ struct Session<'a> {
     silent_after: Duration,
     heard_at: Instant,
     flushing: bool,
+    rotation: Rotation<'a>,
 }
 
 enum Polled {
@@ -365,7 +385,7 @@ enum Polled {
 }
 
 impl<'a> Session<'a> {
-    fn new(socket: Socket, welcome: &Welcome, spool: &'a Spool) -> Session<'a> {
+    fn new(socket: Socket, welcome: &Welcome, spool: &'a Spool, rotation: Rotation<'a>) -> Session<'a> {
         let ping_every = Duration::from_millis(welcome.ping_every.clamp(PING_EVERY.0, PING_EVERY.1));
         let acked = spool.acked();
         Session {
@@ -377,7 +397,17 @@ impl<'a> Session<'a> {
             silent_after: 3 * ping_every,
             heard_at: Instant::now(),
             flushing: false,
+            rotation,
         }
+    }
+
+    /// Announces the device's next key, if there is one and the hub takes it.
+    async fn announce(&mut self, welcome: &Welcome, nonce: Nonce) -> Result<(), Disconnect> {
+        let Some(frame) = self.rotation.announcement(welcome, nonce) else { return Ok(()) };
+        let text = frame.encode().map_err(|e| Disconnect::Protocol(e.to_string()))?;
+        self.socket.feed(Message::text(text)).await.map_err(|e| broken(&e))?;
+        self.flushing = true;
+        Ok(())
     }
 
     /// One step: send what may be sent, then wait for whatever comes next.
@@ -459,6 +489,7 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             HubFrame::Refused { why } => Err(Disconnect::Refused(why)),
+            HubFrame::Rotated { key, refused } => self.rotation.answered(key, refused),
             HubFrame::Hello { .. } | HubFrame::Welcome { .. } => Err(Disconnect::Protocol("a second greeting".into())),
         }
     }

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use olog_daemon::{clock::Clock, workers};
-use olog_proto::{DeviceName, DeviceTime, Epoch, Event, EventContent, Timestamp};
+use olog_proto::{DeviceName, DeviceTime, Epoch, Event, EventContent, PublicKey, Timestamp};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,7 @@ use crate::rules::address_limit::AddressLimit;
 use crate::rules::quota::{Limit, QuotaState};
 use crate::rules::state::State;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
+use crate::store::enrolment::{self, Announced};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
 use lasting::note_begins;
@@ -157,6 +158,20 @@ impl Ingest {
         self.bells.outbox.ring();
         self.bells.watchman.ring();
         Ok(connected)
+    }
+
+    /// A device announces its next key, in a session of its present one.
+    pub async fn announce_key(
+        &self,
+        device: DeviceId,
+        (present, next): (PublicKey, PublicKey),
+        peer: IpAddr,
+        now: Timestamp,
+    ) -> Result<Announced, IngestError> {
+        let origin = peer.to_string();
+        let announced =
+            self.store.write(move |tx| enrolment::announce_key(tx, device, (&present, &next), &origin, now));
+        announced.await.map_err(busy)
     }
 
     /// Commits events of a device, in the order of the calls; returns the number through which its epoch is committed.

@@ -5,7 +5,10 @@
 //! agent {"auth": {key, name, address, version, epoch, last, boot, up, nonce, time, signature}}
 //! hub   {"welcome": {acked, window, ping_every, time, signature}}   or   {"refused": {why, …}}
 //! agent {"events": {from, events}}          hub {"ack": {through}}          agent {"bye": {why}}
+//! agent {"rotate": {key, signature, key_signature}}                         hub {"rotated": {key}}
 //! ```
+//!
+//! Kinds that were added after version 0.1 (`rotate`) are sent to a hub only if its `welcome` names them in `accepts`.
 //!
 //! After `welcome` the agent sends *all* that its spool holds, also what stands at or below `acked`: only an `ack` of what was
 //! sent in this session releases anything. The hub knows those numbers and compares their digests; so a spool that was
@@ -22,6 +25,11 @@ use crate::{
     clean,
 };
 
+/// In `accepts`: the hub takes [`AgentFrame::Rotate`].
+pub const ROTATE: &str = "rotate";
+/// More names in a list of a frame are too many.
+const LIST_MAX: usize = 100;
+
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +42,15 @@ pub enum AgentFrame {
         from: u64,
         /// At most [`FRAME_EVENTS_MAX`].
         events: Vec<Event>,
+    },
+    /// The key that the device will have next. Sent only to a hub that accepts [`ROTATE`].
+    Rotate {
+        /// The key.
+        key: PublicKey,
+        /// Over [`crate::identity::HandshakeProof::next_device_key`], by the key of this session.
+        signature: Signature,
+        /// Over the same, by the next key: whoever announces it has it.
+        key_signature: Signature,
     },
     /// It goes, on purpose: shutdown, stop, upgrade.
     Bye {
@@ -104,6 +121,9 @@ pub enum HubFrame {
         /// The key that the hub will have next, if one is announced. Agents of version 0.1 do not know it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<NextHubKey>,
+        /// Kinds of frames that the hub takes beyond those of version 0.1, such as [`ROTATE`]. Older hubs send none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "clean::decode_lines")]
+        accepts: Vec<String>,
     },
     /// No session, and why.
     Refused {
@@ -115,6 +135,14 @@ pub enum HubFrame {
     Ack {
         /// The number.
         through: u64,
+    },
+    /// The answer to `rotate`.
+    Rotated {
+        /// The key that was announced.
+        key: PublicKey,
+        /// Why it is not the device's next key. Without a reason it is: committed to the hub's store.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "clean::decode_optional_line")]
+        refused: Option<String>,
     },
 }
 
@@ -201,7 +229,7 @@ impl AgentFrame {
                 }
             }
             AgentFrame::Bye { why } if why.len() > TEXT_MAX => return Err(FrameError::TooLong),
-            AgentFrame::Bye { .. } => {}
+            AgentFrame::Bye { .. } | AgentFrame::Rotate { .. } => {}
         }
         Ok(frame)
     }
@@ -217,7 +245,11 @@ impl HubFrame {
     pub fn decode(text: &str) -> Result<HubFrame, FrameError> {
         let frame: HubFrame = decode(text)?;
         match &frame {
-            HubFrame::Hello { versions, .. } if versions.len() > 100 => Err(FrameError::TooLong),
+            HubFrame::Hello { versions: list, .. } | HubFrame::Welcome { accepts: list, .. }
+                if list.len() > LIST_MAX =>
+            {
+                Err(FrameError::TooLong)
+            }
             _ => Ok(frame),
         }
     }

@@ -170,6 +170,19 @@ impl HandshakeProof {
     pub fn next_hub_key(hub: PublicKey, next: PublicKey) -> HandshakeProof {
         HandshakeProof([b"olog.2 next hub key\0".as_slice(), &hub.0, &next.0].concat())
     }
+
+    /// What a device signs, with its key `device` and with `next`, when it announces that `next` will be its key. It holds in
+    /// the session of these nonces only.
+    pub fn next_device_key(
+        hub_nonce: Nonce,
+        nonce: Nonce,
+        device: PublicKey,
+        next: PublicKey,
+        hub: PublicKey,
+    ) -> HandshakeProof {
+        let label: &[u8] = b"olog.2 next device key\0";
+        HandshakeProof([label, &hub_nonce.0, &nonce.0, &device.0, &next.0, &hub.0].concat())
+    }
 }
 
 /// The line that `olog-hub join-link` prints: where the hub is, the secret, and by what the hub will be known.
@@ -248,6 +261,26 @@ mod tests {
         assert!(!device.public().verify(&proof(Role::Hub, 4), &signature));
         assert!(!device.public().verify(&proof(Role::Device, 5), &signature));
         assert!(!hub.public().verify(&proof(Role::Device, 4), &signature));
+    }
+
+    #[test]
+    fn an_announcement_of_a_devices_key_holds_for_its_session_its_keys_and_its_hub_only() {
+        let (device, next) = (SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32]));
+        let proof = |nonce, old: &SecretKey, new: &SecretKey, hub| {
+            HandshakeProof::next_device_key(
+                Nonce([3; 32]),
+                Nonce([nonce; 32]),
+                old.public(),
+                new.public(),
+                PublicKey([hub; 32]),
+            )
+        };
+        let signature = device.sign(&proof(4, &device, &next, 7));
+        assert!(device.public().verify(&proof(4, &device, &next, 7), &signature));
+        for other in [proof(5, &device, &next, 7), proof(4, &next, &device, 7), proof(4, &device, &next, 8)] {
+            assert!(!device.public().verify(&other, &signature));
+        }
+        assert!(!next.public().verify(&proof(4, &device, &next, 7), &signature));
     }
 
     #[test]

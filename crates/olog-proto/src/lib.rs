@@ -32,6 +32,8 @@ pub use name::{DeviceName, LogKind, TaskName};
 pub const SUBPROTOCOL: &str = "olog.2";
 /// The versions that this build speaks, as `hello` lists them.
 pub const VERSIONS: &[&str] = &[SUBPROTOCOL];
+/// The kinds of frames that a hub of this build takes beyond those of version 0.1, as `welcome` lists them.
+pub const ACCEPTS: &[&str] = &[frame::ROTATE];
 /// The largest frame either side accepts, in bytes. An event is at most about 50 kB of JSON, usually 0.5.
 pub const FRAME_MAX: usize = 512 * 1024;
 /// Events in one frame.

@@ -50,7 +50,7 @@ fn there_is_a_golden_frame_of_every_kind() {
     let frames: Vec<Value> = golden().iter().map(|(_, text)| value(text)).collect();
     let key = |v: &Value| v.as_object().unwrap().keys().next().unwrap().clone();
     let kinds: BTreeSet<String> = frames.iter().map(key).collect();
-    let expected = ["ack", "auth", "bye", "events", "hello", "refused", "welcome"];
+    let expected = ["ack", "auth", "bye", "events", "hello", "refused", "rotate", "rotated", "welcome"];
     assert!(expected.iter().all(|kind| kinds.contains(*kind)), "{kinds:?}");
     let events = frames.iter().filter_map(|frame| frame.pointer("/events/events")?.as_array()).flatten();
     let kinds: BTreeSet<String> = events.map(|event| key(event.get("what").unwrap())).collect();
@@ -215,6 +215,10 @@ fn agent_frame() -> impl Strategy<Value = AgentFrame> {
     prop_oneof![
         event().prop_map(|event| AgentFrame::Events { from: event.n, events: vec![event] }),
         line(50).prop_map(|why| AgentFrame::Bye { why }),
+        any::<([u8; 32], [u8; 32])>().prop_map(|(key, half)| {
+            let signature = Signature(std::array::from_fn(|i| half[i / 2]));
+            AgentFrame::Rotate { key: PublicKey(key), signature, key_signature: signature }
+        }),
         auth.prop_map(|(key, name, address, [last, up, s], id, time)| {
             let mut signature = [0; 64];
             signature[..8].copy_from_slice(&s.to_le_bytes());

@@ -94,8 +94,15 @@ async fn session(stream: TcpStream, key: &SecretKey) {
     let proof = |role| HandshakeProof::new(role, nonce, auth.nonce, &auth.name, auth.key, key.public());
     assert!(auth.key.verify(&proof(Role::Device), &auth.signature));
     let signature = key.sign(&proof(Role::Hub));
-    let welcome =
-        HubFrame::Welcome { acked: 0, window: 1, ping_every: 1000, time: Timestamp(0), signature, next: None };
+    let welcome = HubFrame::Welcome {
+        acked: 0,
+        window: 1,
+        ping_every: 1000,
+        time: Timestamp(0),
+        signature,
+        next: None,
+        accepts: Vec::new(),
+    };
     websocket::send(&mut socket, welcome.encode().unwrap()).await;
 }
 

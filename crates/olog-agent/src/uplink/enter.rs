@@ -60,7 +60,7 @@ pub struct HubKeys {
 }
 
 /// What the hub said when it let the device in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
     /// Committed through this number.
     pub acked: u64,
@@ -74,6 +74,10 @@ pub struct Welcome {
     pub key: PublicKey,
     /// The key that it announces as its next one.
     pub next: Option<PublicKey>,
+    /// Kinds of frames that it takes beyond those of version 0.1.
+    pub accepts: Vec<String>,
+    /// Its nonce of this session.
+    pub nonce: Nonce,
 }
 
 /// Why there is no session. For a person.
@@ -253,7 +257,7 @@ async fn prove(socket: &mut Socket, known: HubKeys, me: &Introduction) -> Result
     let text = auth.encode().map_err(|e| EnterError::Broken(e.to_string()))?;
     socket.send(Message::text(text)).await.map_err(|e| EnterError::Broken(e.to_string()))?;
     match receive(socket).await? {
-        HubFrame::Welcome { acked, window, ping_every, time, signature, next } => {
+        HubFrame::Welcome { acked, window, ping_every, time, signature, next, accepts } => {
             if !hub.verify(&proof(Role::Hub), &signature) {
                 return Err(EnterError::BadProof);
             }
@@ -262,7 +266,8 @@ async fn prove(socket: &mut Socket, known: HubKeys, me: &Introduction) -> Result
             if !next.as_ref().is_none_or(is_announced) {
                 return Err(EnterError::BadProof);
             }
-            Ok(Welcome { acked, window, ping_every, time, key: hub, next: next.map(|next| next.key) })
+            let next = next.map(|next| next.key);
+            Ok(Welcome { acked, window, ping_every, time, key: hub, next, accepts, nonce: hub_nonce })
         }
         HubFrame::Refused { why } => Err(EnterError::Refused(why)),
         other => Err(unexpected(&other, "welcome or refused")),
@@ -293,6 +298,7 @@ fn unexpected(frame: &HubFrame, expected: &str) -> EnterError {
         HubFrame::Welcome { .. } => "welcome",
         HubFrame::Refused { .. } => "refused",
         HubFrame::Ack { .. } => "ack",
+        HubFrame::Rotated { .. } => "rotated",
     };
     EnterError::Broken(format!("expected {expected}, the hub said {found}"))
 }

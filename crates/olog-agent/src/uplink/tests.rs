@@ -1,6 +1,7 @@
 //! A scripted hub at the other end of streams in memory: every sentence of the protocol, and every way to break it.
 
 mod next_key;
+mod rotation;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -51,6 +52,7 @@ struct World {
     bell: Arc<Notify>,
     link: watch::Receiver<ConnectionStatus>,
     setup: watch::Sender<Setup>,
+    keys: watch::Receiver<KeyStatus>,
     stop: CancellationToken,
     tasks: JoinSet<Result<(), UplinkError>>,
     _folder: tempfile::TempDir,
@@ -64,8 +66,10 @@ impl World {
         let (road, roads) = mpsc::channel(1);
         let (link, link_seen) = watch::channel(ConnectionStatus::default());
         let hub = Hub { base: "http://hub".into(), key: SecretKey::from_seed(HUB).public(), next: None, tls: None };
-        let setup = Setup { hub: Some(hub), name: "comsrv".parse().unwrap(), address: None };
+        let setup = Setup { hub: Some(hub), name: "comsrv".parse().unwrap(), address: None, next_key: None };
         let (setup, setup_seen) = watch::channel(setup);
+        let (keys, keys_seen) =
+            watch::channel(KeyStatus { key: SecretKey::from_seed([1; 32]).public(), trouble: None });
         let bell = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         let uplink = Uplink {
@@ -78,12 +82,13 @@ impl World {
             clock: Clock::manual(Timestamp(1_000_000)).0,
             setup: setup_seen,
             link,
+            keys,
             why: || "stop",
             worker: Worker::default(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(uplink.run(stop.clone()));
-        World { roads, spool, bell, link: link_seen, setup, stop, tasks, _folder: folder }
+        World { roads, spool, bell, link: link_seen, setup, keys: keys_seen, stop, tasks, _folder: folder }
     }
 
     fn put(&self, n: u64) {
@@ -163,7 +168,15 @@ impl TestHub {
 
     fn welcome_frame(&self, auth: &Auth, acked: u64, window: u32, ping_every: u64) -> HubFrame {
         let signature = self.key.sign(&self.proof(Role::Hub, auth));
-        HubFrame::Welcome { acked, window, ping_every, time: Timestamp(1_000_500), signature, next: None }
+        HubFrame::Welcome {
+            acked,
+            window,
+            ping_every,
+            time: Timestamp(1_000_500),
+            signature,
+            next: None,
+            accepts: Vec::new(),
+        }
     }
 
     /// The numbers of the next events.
@@ -246,8 +259,16 @@ async fn a_hub_that_cannot_sign_gets_no_event() {
     hub.hello(hub.key.public()).await;
     let auth = hub.auth().await;
     let signature = Signature([0; 64]);
-    hub.say(&HubFrame::Welcome { acked: 0, window: 10, ping_every: 1000, time: Timestamp(0), signature, next: None })
-        .await;
+    hub.say(&HubFrame::Welcome {
+        acked: 0,
+        window: 10,
+        ping_every: 1000,
+        time: Timestamp(0),
+        signature,
+        next: None,
+        accepts: Vec::new(),
+    })
+    .await;
     assert!(hub.is_left().await);
     // The right key, but over another device's name.
     let mut hub = world.accept().await;
@@ -546,6 +567,7 @@ async fn a_hub_that_lies_in_every_frame_makes_the_agent_do_nothing_but_wait() {
                     time: Timestamp(0),
                     signature: Signature([0; 64]),
                     next: None,
+                    accepts: Vec::new(),
                 }
                 .encode()
                 .unwrap(),

@@ -15,7 +15,7 @@ use crate::journal::LogEntry;
 use crate::rules::address_limit::AddressLimit;
 use crate::rules::device_name;
 use crate::store::devices::{self, Device, DeviceState, SessionStart};
-use crate::store::{StoreError, Tx, events};
+use crate::store::{StoreError, Tx, enrolment, events};
 
 /// Unknown keys that may ask to join within [`STRANGERS_WITHIN`] ms: from one address, and from all addresses together.
 const STRANGERS_OF_ONE: u32 = 10;
@@ -34,7 +34,14 @@ pub(super) fn connect(
     strangers: &Mutex<AddressLimit>,
     start: &SessionStart,
 ) -> Result<Connected, StoreError> {
-    let Some(device) = devices::by_key(tx, &start.key)? else {
+    let known = match devices::by_key(tx, &start.key)? {
+        Some(device) => Some(device),
+        None => match enrolment::use_next_key(tx, start)? {
+            Some(device) => devices::get(tx, device)?,
+            None => None,
+        },
+    };
+    let Some(device) = known else {
         let strangers = || strangers.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = strangers().is_reached(start.peer, start.now)
             || devices::n_pending(tx, start.now)? >= u64::from(devices::PENDING_MAX);

@@ -11,6 +11,9 @@
 //! and while their text is long, nothing more is read. Batches of one device are given to [`Ingest`] one after the other; what
 //! arrives during a commit goes together into the next.
 //!
+//! A device may announce its next key once in a session, signed by the present key and by the next one over this session's nonces;
+//! `rotated` is sent after the store has it.
+//!
 //! The hub pings, anything received counts as heard, and a peer that says nothing for three pings is dropped. A peer that
 //! does not read is dropped too: no session waits for ever. Bad frames are answered politely, once, and end the session:
 //! the agent keeps its spool and comes again.
@@ -29,7 +32,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
 use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _, future::BoxFuture};
 use olog_daemon::clock::Clock;
 use olog_proto::{
-    AgentFrame, Epoch, Event, FRAME_MAX, HubFrame, Nonce, PublicKey, SecretKey, VERSIONS,
+    ACCEPTS, AgentFrame, Epoch, Event, FRAME_MAX, HubFrame, Nonce, PublicKey, SecretKey, VERSIONS,
     frame::{Auth, NextHubKey, Refusal},
     identity::{HandshakeProof, Role},
 };
@@ -39,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ingest::{Connected, Ingest, IngestError},
     net::sessions::{AuthenticatedDevice, Order, SeatGuard, Sessions},
-    store::devices::SessionStart,
+    store::{devices::SessionStart, enrolment::Announced},
 };
 
 /// Events that may be on their way or waiting for the commit; `welcome` says so.
@@ -230,12 +233,13 @@ where
             key,
             signature: desk.identity.sign(&HandshakeProof::next_hub_key(desk.identity.public(), key)),
         }),
+        accepts: ACCEPTS.iter().map(|kind| (*kind).to_owned()).collect(),
     };
-    // What the two sides proved to each other is not needed while the connection idles.
-    let epoch = auth.epoch;
+    // Of what the two sides proved to each other only this is needed later.
+    let (epoch, proved) = (auth.epoch, Proved { hub_nonce: nonce, nonce: auth.nonce, key: auth.key });
     drop(auth);
     let end = match line.send(&welcome).await {
-        Ok(()) => EstablishedSession::new(desk, &place, epoch).run(line, ping_every).await,
+        Ok(()) => EstablishedSession::new(desk, &place, epoch, proved).run(line, ping_every).await,
         Err(end) => end,
     };
     let (bye, why) = match &end {
@@ -277,7 +281,7 @@ where
         let text = timeout(AUTH_AFTER, first).await.unwrap_or_else(|_| Err(bad_frame("no auth frame within 10 s")))?;
         let auth = match decode(&text)? {
             AgentFrame::Auth(auth) => auth,
-            AgentFrame::Events { .. } | AgentFrame::Bye { .. } => {
+            AgentFrame::Events { .. } | AgentFrame::Rotate { .. } | AgentFrame::Bye { .. } => {
                 return Err(bad_frame("the first frame must be auth"));
             }
         };
@@ -340,11 +344,24 @@ where
     }
 }
 
+/// What binds a later proof to this session: both nonces, and the key that was proved.
+struct Proved {
+    hub_nonce: Nonce,
+    nonce: Nonce,
+    key: PublicKey,
+}
+
+/// A key that the device announces as its next one; both signatures hold.
+struct NextDeviceKey(PublicKey);
+
 /// A session after `welcome`.
 struct EstablishedSession<'a> {
     desk: &'a SessionContext,
     place: &'a SeatGuard,
     epoch: Epoch,
+    proved: Proved,
+    /// The device has announced a key in this session.
+    has_announced: bool,
     /// The number that must come next, once one has come.
     next: Option<u64>,
     waiting: VecDeque<Vec<Event>>,
@@ -355,11 +372,13 @@ struct EstablishedSession<'a> {
 }
 
 impl<'a> EstablishedSession<'a> {
-    fn new(desk: &'a SessionContext, place: &'a SeatGuard, epoch: Epoch) -> EstablishedSession<'a> {
+    fn new(desk: &'a SessionContext, place: &'a SeatGuard, epoch: Epoch, proved: Proved) -> EstablishedSession<'a> {
         EstablishedSession {
             desk,
             place,
             epoch,
+            proved,
+            has_announced: false,
             next: None,
             waiting: VecDeque::new(),
             n_waiting: 0,
@@ -417,8 +436,10 @@ impl<'a> EstablishedSession<'a> {
                     let received = received?;
                     silent = 0;
                     seat.heard(self.desk.clock.now());
-                    if let Some(text) = received {
-                        self.take(&text)?;
+                    if let Some(text) = received
+                        && let Some(next) = self.take(&text)?
+                    {
+                        Box::pin(self.announce(line, next)).await?;
                     }
                 },
                 () = sleep_until(ping_at) => {
@@ -433,10 +454,21 @@ impl<'a> EstablishedSession<'a> {
         }
     }
 
-    /// One frame of the device.
-    fn take(&mut self, text: &str) -> Result<(), End> {
+    /// One frame of the device; the key that it announces, if it is that.
+    fn take(&mut self, text: &str) -> Result<Option<NextDeviceKey>, End> {
         let (from, events) = match decode(text)? {
             AgentFrame::Events { from, events } => (from, events),
+            AgentFrame::Rotate { .. } if self.has_announced => {
+                return Err(bad_frame("a second rotate frame"));
+            }
+            AgentFrame::Rotate { key, signature, key_signature } => {
+                self.has_announced = true;
+                let Proved { hub_nonce, nonce, key: present } = self.proved;
+                let hub = self.desk.identity.public();
+                let proof = HandshakeProof::next_device_key(hub_nonce, nonce, present, key, hub);
+                let holds = present.verify(&proof, &signature) && key.verify(&proof, &key_signature);
+                return if holds { Ok(Some(NextDeviceKey(key))) } else { Err(End::Refused(Refusal::BadProof)) };
+            }
             AgentFrame::Bye { why } => return Err(End::Bye(why)),
             AgentFrame::Auth(_) => return Err(bad_frame("a second auth frame")),
         };
@@ -453,7 +485,25 @@ impl<'a> EstablishedSession<'a> {
         self.waiting_bytes += text.len();
         self.waiting.push_back(events);
         self.commit();
-        Ok(())
+        Ok(None)
+    }
+
+    /// Stores the device's next key, and only then says so.
+    async fn announce<S>(&mut self, line: &mut WsConnection<'_, S>, next: NextDeviceKey) -> Result<(), End>
+    where
+        S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
+    {
+        let (desk, device, NextDeviceKey(key)) = (self.desk, self.place.seat().who.device, next);
+        let keys = (self.proved.key, key);
+        let announced = desk.ingest.announce_key(device, keys, line.peer, desk.clock.now()).await;
+        let refused = match announced.map_err(|error| End::Refused(refusal_of(&error)))? {
+            Announced::Yes => None,
+            Announced::TooOften => Some("this device announced another key less than an hour ago"),
+            Announced::Taken => Some("this key is or was the key of a device"),
+            Announced::Revoked => return Err(End::Refused(Refusal::Revoked)),
+        };
+        tracing::info!(device = device.0, key = %key.fingerprint(), ?refused, "a device announces its next key");
+        line.send(&HubFrame::Rotated { key, refused: refused.map(str::to_owned) }).await
     }
 
     /// Hands everything that waits to ingest, unless it still works on the last batch.

@@ -1,5 +1,8 @@
 //! Who belongs to the hub: join links, devices that join, wait, are renamed, replaced, forgotten.
 //!
+//! A device changes its own key in two steps. It announces the next one in a session of the present one; both hold then. The first
+//! session of the next one makes it the key, and the one before is refused from then on.
+//!
 //! A device's row outlives its keys: a replacement puts another key into it and leaves the old one in a row of its own, marked
 //! as forgotten, so that the old machine is told to go and cannot come back as a stranger. A forgotten row stays for the same
 //! reason; the same key may join again with a new link, and then it is the same device again.
@@ -7,11 +10,15 @@
 use olog_proto::{DeviceName, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::access::audit;
 use super::devices::{DeviceId, LEGACY_VERSION, SessionStart, looks_like};
 use super::renames::{TOLD_NAME, drop_tasks};
 use super::{Row, StoreError, Tx, known_names};
 use crate::rules::device_name;
 use crate::values;
+
+/// A device may announce another key once in this time (ms), so that its keys do not fill the store and the audit log.
+const ANNOUNCED_EVERY: i64 = 3_600_000;
 
 /// A used or expired link is remembered for this long (ms).
 const LINK_KEPT: i64 = 7 * 86_400_000;
@@ -35,6 +42,9 @@ pub struct ListedDevice {
     pub made_at: Timestamp,
     /// When it joined.
     pub joined_at: Option<Timestamp>,
+    /// Since when it has this key: since it joined, or since its agent changed to a new one.
+    #[serde(default)]
+    pub key_at: Option<Timestamp>,
     /// When it was last heard, as far as the store knows.
     pub heard_at: Option<Timestamp>,
     /// Where it came from.
@@ -141,14 +151,17 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestam
             if let Some((other, ..)) = ours {
                 // The key has a row of its own (it waited, was forgotten, or moves): the name's row goes on.
                 drop_tasks(tx, other)?;
-                tx.execute("UPDATE devices SET key = NULL, state = 'forgotten' WHERE id = $1", values![other.0])?;
-            }
-            tx.execute("UPDATE devices SET key = NULL WHERE id = $1", values![device.0])?;
-            if let Some(old) = &old {
                 tx.execute(
-                    "INSERT INTO devices (name, key, state, made_at) VALUES ($1, $2, 'forgotten', $3)",
-                    values![name.as_str(), old.as_str(), now],
+                    "UPDATE devices SET key = NULL, next_key = NULL, state = 'forgotten' WHERE id = $1",
+                    values![other.0],
                 )?;
+            }
+            let next = tx.query_one("SELECT next_key FROM devices WHERE id = $1", values![device.0])?;
+            let next = next.map(|row| row.text_or_null(0).map(|key| key.map(str::to_owned))).transpose()?.flatten();
+            tx.execute("UPDATE devices SET key = NULL, next_key = NULL WHERE id = $1", values![device.0])?;
+            if let Some(old) = &old {
+                // Also the key that the old machine has announced: it is refused, and not taken for a stranger's.
+                forget_key(tx, &name, old, next, now)?;
             }
             (device, old.is_some())
         }
@@ -156,7 +169,8 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestam
         (None, None) => (insert(tx, &name, now)?, false),
     };
     tx.execute(
-        "UPDATE devices SET name = $2, look = NULL, asked = $3, key = $4, state = 'joined', address = $5, joined_at = $6 WHERE id = $1",
+        "UPDATE devices SET name = $2, look = NULL, asked = $3, key = $4, state = 'joined', address = $5, joined_at = $6,
+         key_at = NULL, next_key = NULL WHERE id = $1",
         values![
             device.0,
             name.as_str(),
@@ -301,7 +315,7 @@ pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: Timestamp) -> R
 /// Devices by name: those that joined, or those that wait.
 pub fn list(tx: &mut Tx<'_>, pending: bool) -> Result<Vec<ListedDevice>, StoreError> {
     let rows = tx.query(
-        "SELECT id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew
+        "SELECT id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew, COALESCE(key_at, joined_at)
          FROM devices WHERE state = $1 ORDER BY name, id",
         values![if pending { "pending" } else { "joined" }],
     )?;
@@ -320,6 +334,7 @@ fn device(row: &Row) -> Result<ListedDevice, StoreError> {
         version: text(5)?,
         made_at: row.at(6)?,
         joined_at: row.at_or_null(7)?,
+        key_at: row.at_or_null(11)?,
         heard_at: row.at_or_null(8)?,
         peer: text(9)?,
         skew: row.int_or_null(10)?,
@@ -329,9 +344,106 @@ fn device(row: &Row) -> Result<ListedDevice, StoreError> {
     })
 }
 
-fn by_key(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<(DeviceId, String, String)>, StoreError> {
+/// What came of a key that a device announces as its next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// It is the device's next key: the first session with it makes it the key.
+    Yes,
+    /// The device announced another one less than an hour ago.
+    TooOften,
+    /// It is or was the key of a device.
+    Taken,
+    /// The key of the session is not the device's any more.
+    Revoked,
+}
+
+/// A device announces its next key, in a session of its present one. The present one holds until the next one is used.
+pub fn announce_key(
+    tx: &mut Tx<'_>,
+    device: DeviceId,
+    (present, next): (&PublicKey, &PublicKey),
+    origin: &str,
+    now: Timestamp,
+) -> Result<Announced, StoreError> {
+    let row = tx.query_one(
+        "SELECT name, next_key, next_key_at FROM devices WHERE id = $1 AND key = $2 AND state = 'joined' FOR UPDATE",
+        values![device.0, present.to_string()],
+    )?;
+    let Some(row) = row else { return Ok(Announced::Revoked) };
+    let (name, key) = (row.text(0)?.to_owned(), next.to_string());
+    if row.text_or_null(1)? == Some(key.as_str()) {
+        // Its first answer was lost.
+        return Ok(Announced::Yes);
+    }
+    if row.at_or_null(2)?.is_some_and(|at| now < at.plus(ANNOUNCED_EVERY)) {
+        return Ok(Announced::TooOften);
+    }
+    if tx.query_one("SELECT id FROM devices WHERE key = $1 OR next_key = $1", values![key.as_str()])?.is_some() {
+        return Ok(Announced::Taken);
+    }
+    tx.execute(
+        "UPDATE devices SET next_key = $2, next_key_at = $3 WHERE id = $1",
+        values![device.0, key.as_str(), now],
+    )?;
+    let detail = format!("announced the next key {}, signed by the present one", next.fingerprint());
+    put_rotation(tx, &name, detail, origin, now)?;
+    Ok(Announced::Yes)
+}
+
+/// The device that announced this key, which was proved now: it is the device's key from now on, and the one before is refused.
+pub fn use_next_key(tx: &mut Tx<'_>, start: &SessionStart) -> Result<Option<DeviceId>, StoreError> {
+    let (key, now) = (start.key.to_string(), start.now);
     let row =
-        tx.query_one("SELECT id, state, name FROM devices WHERE key = $1 FOR UPDATE", values![key.to_string()])?;
+        tx.query_one("SELECT id, name, key, state FROM devices WHERE next_key = $1 FOR UPDATE", values![key.as_str()])?;
+    let Some(row) = row else { return Ok(None) };
+    let (device, name) = (DeviceId(row.int(0)?), row.parse::<DeviceName>(1)?);
+    if row.text(3)? != "joined" {
+        return Ok(Some(device));
+    }
+    tx.execute(
+        "UPDATE devices SET key = $2, key_at = $3, next_key = NULL WHERE id = $1",
+        values![device.0, key.as_str(), now],
+    )?;
+    if let Some(old) = row.text_or_null(2)? {
+        forget_key(tx, &name, old, None, now)?;
+    }
+    let detail = format!("the key is {} from now on, the one before is refused", start.key.fingerprint());
+    put_rotation(tx, name.as_str(), detail, &start.peer.to_string(), now)?;
+    Ok(Some(device))
+}
+
+fn put_rotation(tx: &mut Tx<'_>, name: &str, detail: String, origin: &str, now: Timestamp) -> Result<(), StoreError> {
+    let entry = audit::Entry {
+        actor: format!("device {name}"),
+        action: "device.rotate".into(),
+        subject: name.to_owned(),
+        detail,
+        origin: origin.to_owned(),
+    };
+    audit::put(tx, &entry, audit::Outcome::Done, now)?;
+    Ok(())
+}
+
+/// A key that is no device's any more stays as a row: whoever comes with it is refused for good, and is no stranger who may wait.
+fn forget_key(
+    tx: &mut Tx<'_>,
+    name: &DeviceName,
+    key: &str,
+    next: Option<String>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO devices (name, key, next_key, state, made_at) VALUES ($1, $2, $3, 'forgotten', $4)",
+        values![name.as_str(), key, next, now],
+    )?;
+    Ok(())
+}
+
+fn by_key(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<(DeviceId, String, String)>, StoreError> {
+    let row = tx.query_one(
+        "SELECT id, state, name FROM devices WHERE key = $1 OR next_key = $1 FOR UPDATE",
+        values![key.to_string()],
+    )?;
     row.map(|row| Ok((DeviceId(row.int(0)?), row.text(1)?.to_owned(), row.text(2)?.to_owned()))).transpose()
 }
 

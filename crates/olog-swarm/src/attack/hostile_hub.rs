@@ -120,6 +120,7 @@ async fn session(hub: &Shared, mut socket: WebSocket) -> anyhow::Result<()> {
             time: now(),
             signature,
             next: None,
+            accepts: Vec::new(),
         },
     )
     .await?;

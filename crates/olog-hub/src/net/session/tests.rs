@@ -1,5 +1,6 @@
 //! A scripted agent against a real hub: loopback, real store, real socket of the verbs.
 
+mod rotation;
 mod workers;
 
 use futures_util::{SinkExt as _, StreamExt as _};

@@ -38,7 +38,7 @@ impl World {
         self.clock.now().0
     }
 
-    fn count(&self, query: &str) -> i64 {
+    pub(super) fn count(&self, query: &str) -> i64 {
         let store = rusqlite::Connection::open(self.dir.path().join("olog.db")).unwrap();
         store.busy_timeout(LIMIT).unwrap();
         store.query_row(query, [], |row| row.get(0)).unwrap()
