@@ -75,11 +75,9 @@ enum Verb {
         /// The link; without it, you are asked for it, or it is read from stdin, so that it stays out of the shell's history.
         link: Option<String>,
     },
-    /// The key by which the hub knows this device.
-    Identity {
-        #[command(subcommand)]
-        verb: IdentityVerb,
-    },
+    /// Identity: the key by which the hub knows this device.
+    #[command(subcommand)]
+    Identity(IdentityVerb),
     /// Show the state of the running agent: connection, waiting events, running jobs, problems.
     Status {
         /// As JSON.
@@ -145,7 +143,7 @@ enum Verb {
 enum IdentityVerb {
     /// Print the fingerprint of the device's key.
     Show,
-    /// Make a new key and change to it: announced to the hub, which refuses the old key once the new one is in use. Needs a running agent.
+    /// Give the device a new key. The hub rejects the old key as soon as the new one is in use. Needs a running agent.
     Rotate,
 }
 
@@ -166,7 +164,7 @@ impl Verb {
     /// Does it go on with what is right in a broken configuration?
     fn goes_on(&self) -> bool {
         use Verb::{Exec, Identity, Jobs, Status, UnitFailed, Units};
-        matches!(self, Exec { .. } | Identity { .. } | Status { .. } | UnitFailed { .. } | Units { .. } | Jobs { .. })
+        matches!(self, Exec { .. } | Identity(_) | Status { .. } | UnitFailed { .. } | Units { .. } | Jobs { .. })
     }
 }
 
@@ -222,7 +220,7 @@ pub fn main() -> ExitCode {
                 Err(error) => failed(&error),
             }
         }
-        Verb::Identity { verb } => runtime.block_on(identity_verb(verb, &config)),
+        Verb::Identity(verb) => runtime.block_on(identity_verb(verb, &config)),
         Verb::Status { json } => runtime.block_on(status(&config, json)),
         Verb::Scan { dry_run: _, folders } => scan(&config, folders),
         Verb::UnitFailed { unit, again: _ } => runtime.block_on(unit_failed(unit, &config)),

@@ -22,6 +22,7 @@ pub(super) const DEVICES: &[Column] = &[
     ("heard_at", "LAST SEEN"),
     ("address", "ADDRESS"),
     ("version", "VERSION"),
+    ("key_at", "KEY SINCE"),
 ];
 pub(super) const PENDING: &[Column] = &[("name", "NAME"), ("key", "KEY"), ("peer", "FROM"), ("heard_at", "LAST SEEN")];
 pub(super) const PACKAGES: &[Column] = &[
