@@ -86,6 +86,35 @@ async fn a_device_that_replaces_another_keeps_its_history_and_the_old_key_dies()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_changes_its_key_and_a_copy_of_the_old_one_is_worth_nothing() {
+    let world = World::new().await;
+    let hub = world.hub();
+    let pi = world.agent("pi", &hub);
+    pi.wait_sent();
+    let key = pi.state_dir.join("device.key");
+    let stolen = std::fs::read(&key).unwrap();
+    let before = pi.daemon.verb(&["identity", "show"]).good();
+    let said = pi.daemon.verb(&["identity", "rotate"]).good();
+    let after = pi.daemon.verb(&["identity", "show"]).good();
+    assert!(before != after && said.contains(after.trim()), "{before} {after} {said}");
+    assert_ne!(std::fs::read(&key).unwrap(), stolen);
+    pi.write("svc.err", "under the new key\n");
+    world.push("ERR pi/svc").await;
+    let audit = hub.verb(&["audit"]).good();
+    assert_eq!(audit.matches("device.rotate").count(), 2, "{audit}");
+    let again = pi.daemon.verb(&["identity", "rotate"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(again.err.contains("less than an hour"), "{}", again.err);
+    // Whoever has a copy of the old key is told to go.
+    let mut thief = world.agent_off("thief", "", "");
+    thief.join_by(&hub.join_link()).good();
+    std::fs::write(thief.state_dir.join("device.key"), stolen).unwrap();
+    thief.start();
+    thief.wait("the old key is refused", |status| status["trouble"].as_str().is_some_and(|t| t.contains("replaced")));
+    assert_eq!(hub.query::<i64>("SELECT count(*) FROM devices WHERE state = 'pending'"), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_is_another_one_gets_no_event() {
     let world = World::new().await;
     let mut hub = world.hub();

@@ -119,13 +119,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
     let worker = health.register("files", FILES_STUCK_AFTER);
     let files = Arc::new(Files::start(live.files.clone(), spool.clone(), bell.clone(), clock.clone(), worker)?);
 
-    // A device whose next key cannot be read goes on with the present one.
-    let next_key = identity::next_key(state_dir).unwrap_or_else(|error| {
-        tracing::error!(%error, "the device's next key is not used");
-        None
-    });
-    let (name, address) = (live.device.clone(), live.address.clone());
-    let (setup, setup_seen) = watch::channel(Setup { hub, name, address, next_key });
+    let (setup, setup_seen) = watch::channel(first_setup(hub, &live, state_dir));
     let (keys, keys_seen) = watch::channel(KeyStatus { key: key.public(), trouble: None });
     let (link, link_seen) = watch::channel(ConnectionStatus::default());
     let (live_sender, live) = watch::channel(live);
@@ -164,15 +158,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         workers: health.clone(),
         shares,
     };
-    let fallback = Fallback {
-        spool: spool.clone(),
-        link: link_seen.clone(),
-        live,
-        clock: clock.clone(),
-        chance: SystemRandom,
-        pause: fallback::PAUSE,
-        worker: health.register("own push", STUCK_AFTER),
-    };
+    let fallback = own_push(&spool, &link_seen, live, &clock, &health);
     let workers =
         spawn_workers(uplink, fallback, (runs, look_asked), (listener, context.clone()), &health, &handle.stop);
     let agent = Agent {
@@ -195,6 +181,33 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         workers,
     };
     agent.watch().await
+}
+
+/// Where to and as whom, at the start. A device whose next key cannot be read goes on with the present one.
+fn first_setup(hub: Option<identity::Hub>, live: &ReloadableConfig, state_dir: &Path) -> Setup {
+    let next_key = identity::next_key(state_dir).unwrap_or_else(|error| {
+        tracing::error!(%error, "the device's next key is not used");
+        None
+    });
+    Setup { hub, name: live.device.clone(), address: live.address.clone(), next_key }
+}
+
+fn own_push(
+    spool: &Spool,
+    link: &watch::Receiver<ConnectionStatus>,
+    live: watch::Receiver<Arc<ReloadableConfig>>,
+    clock: &Clock,
+    health: &Workers,
+) -> Fallback<SystemRandom> {
+    Fallback {
+        spool: spool.clone(),
+        link: link.clone(),
+        live,
+        clock: clock.clone(),
+        chance: SystemRandom,
+        pause: fallback::PAUSE,
+        worker: health.register("own push", STUCK_AFTER),
+    }
 }
 
 /// Every worker that is a task; the files have a thread of their own.

@@ -21,7 +21,7 @@ use olog_daemon::{
     service::{self, Exit},
     socket::{AskError, Client},
 };
-use olog_proto::{Excerpt, JoinLink, LogKind, TaskName, clean, identity::KeyPrint};
+use olog_proto::{Excerpt, JoinLink, LogKind, TaskName, clean};
 use tokio::runtime::{Builder, Runtime};
 
 use self::jobs::{show_declaration, show_done, show_jobs, show_switch_error, show_switched};
@@ -41,10 +41,11 @@ use crate::{
     },
     join::{Joiner, join},
     runs, sandbox,
-    socket::{IdentityStatus, Status},
+    socket::Status,
     text::Redactor,
 };
 
+mod identity_verb;
 mod import;
 mod jobs;
 mod status;
@@ -77,7 +78,7 @@ enum Verb {
     },
     /// Identity: the key by which the hub knows this device.
     #[command(subcommand)]
-    Identity(IdentityVerb),
+    Identity(identity_verb::IdentityVerb),
     /// Show the state of the running agent: connection, waiting events, running jobs, problems.
     Status {
         /// As JSON.
@@ -137,14 +138,6 @@ enum Verb {
         #[arg(long, conflicts_with = "json")]
         declare: bool,
     },
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-enum IdentityVerb {
-    /// Print the fingerprint of the device's key.
-    Show,
-    /// Give the device a new key. The hub rejects the old key as soon as the new one is in use. Needs a running agent.
-    Rotate,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -220,7 +213,7 @@ pub fn main() -> ExitCode {
                 Err(error) => failed(&error),
             }
         }
-        Verb::Identity(verb) => runtime.block_on(identity_verb(verb, &config)),
+        Verb::Identity(verb) => runtime.block_on(verb.answer(&config)),
         Verb::Status { json } => runtime.block_on(status(&config, json)),
         Verb::Scan { dry_run: _, folders } => scan(&config, folders),
         Verb::UnitFailed { unit, again: _ } => runtime.block_on(unit_failed(unit, &config)),
@@ -442,51 +435,6 @@ async fn join_verb(link: Option<String>, config: &Config) -> Exit {
     let (device, hub) = (live.device.to_string(), joined.base.to_string());
     let args = [("device", device.into()), ("hub", hub.into()), ("next", next.into())];
     print(&(say.text("agent-joined", &args) + "\n"))
-}
-
-async fn identity_verb(verb: IdentityVerb, config: &Config) -> Exit {
-    let (agent, say) = (client(config), of_terminal(Clock::system().now()));
-    let asked = match verb {
-        IdentityVerb::Show => None,
-        IdentityVerb::Rotate => match agent.post::<KeyPrint>("/identity/rotate", &()).await {
-            Ok(key) => Some(key),
-            Err(error) => return failed(&error),
-        },
-    };
-    let known = match until_known_by(&agent, asked).await {
-        Ok(known) => known,
-        Err(error) => return failed(&error),
-    };
-    let key = known.fingerprint.to_string();
-    match (asked, known.next) {
-        (None, None) => print(&(key + "\n")),
-        (Some(asked), _) if asked == known.fingerprint => {
-            print(&(say.text("agent-identity-rotated", &[("key", key.into())]) + "\n"))
-        }
-        (_, next) => {
-            let next = next.or(asked).map(|next| next.to_string()).unwrap_or_default();
-            let why = known.trouble.unwrap_or_else(|| say.word("agent-identity-waits"));
-            let words = say.text("agent-identity-next", &[("key", next.into()), ("why", why.into())]);
-            let printed = if asked.is_none() { print(&(key + "\n")) } else { Exit::Failed };
-            complain(&words);
-            printed
-        }
-    }
-}
-
-/// By which key the device is known, after some seconds if it is to be another one.
-async fn until_known_by(agent: &Client, key: Option<KeyPrint>) -> Result<IdentityStatus, AskError> {
-    const LOOKS: u32 = 50;
-    for _ in 1..LOOKS {
-        if key.is_some() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        let known: IdentityStatus = agent.get("/identity").await?;
-        if key.is_none_or(|key| known.trouble.is_some() || key == known.fingerprint && known.connected) {
-            return Ok(known);
-        }
-    }
-    agent.get("/identity").await
 }
 
 /// What keeps the running agent from a session, if it has none within some seconds.
