@@ -582,8 +582,6 @@ fn failed(error: &dyn std::error::Error) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -42,7 +42,7 @@ use crate::rules::address_limit::AddressLimit;
 use crate::rules::quota::{Limit, QuotaState};
 use crate::rules::state::State;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
-use crate::store::enrolment::{self, Announced};
+use crate::store::enrolment::{self, KeyAnnouncement};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
 use lasting::note_begins;
@@ -167,7 +167,7 @@ impl Ingest {
         (present, next): (PublicKey, PublicKey),
         peer: IpAddr,
         now: Timestamp,
-    ) -> Result<Announced, IngestError> {
+    ) -> Result<KeyAnnouncement, IngestError> {
         let origin = peer.to_string();
         let announced =
             self.store.write(move |tx| enrolment::announce_key(tx, device, (&present, &next), &origin, now));

@@ -1,5 +1,6 @@
 //! A scripted hub at the other end of streams in memory: every sentence of the protocol, and every way to break it.
 
+mod hostile;
 mod next_key;
 mod rotation;
 
@@ -542,66 +543,4 @@ fn only_a_session_that_lasted_makes_the_next_try_quick() {
     assert_eq!(back_off.next(), 2 * first);
     back_off.after_session(BACK_OFF_MAX);
     assert_eq!(back_off.next(), first);
-}
-
-#[tokio::test]
-async fn a_hub_that_lies_in_every_frame_makes_the_agent_do_nothing_but_wait() {
-    let mut world = World::new();
-    world.put(3);
-    let lies: [fn() -> Message; 6] = [
-        || Message::text(HubFrame::Ack { through: 1_000_000 }.encode().unwrap()),
-        || Message::text("{\"run\":\"rm -rf /\"}"),
-        || Message::text("x".repeat(olog_proto::FRAME_MAX - 1)),
-        || Message::binary(vec![0; 1000]),
-        || {
-            Message::text(
-                HubFrame::Refused { why: Refusal::Busy { detail: "\u{1b}]0;x\u{7}".repeat(1000) } }.encode().unwrap(),
-            )
-        },
-        || {
-            Message::text(
-                HubFrame::Welcome {
-                    acked: 9,
-                    window: 1,
-                    ping_every: 1,
-                    time: Timestamp(0),
-                    signature: Signature([0; 64]),
-                    next: None,
-                    accepts: Vec::new(),
-                }
-                .encode()
-                .unwrap(),
-            )
-        },
-    ];
-    let mut began_at = Vec::new();
-    for lie in lies {
-        let mut hub = world.welcome(1_000, u32::MAX, 0).await;
-        began_at.push(Instant::now());
-        drop(within(hub.socket.send(lie())).await);
-        // It has sent its events; the lie ends the session.
-        while hub.frame().await.is_some() {}
-        assert_eq!(world.spool.held().events, 3, "nothing was acknowledged by a lie");
-    }
-    let waits: Vec<_> = began_at.windows(2).map(|two| two[1] - two[0]).collect();
-    assert!(waits[4] >= Duration::from_secs(1), "it asks more and more seldom: {waits:?}");
-    world.stopped().await;
-}
-
-#[tokio::test]
-async fn answers_that_nobody_reads_are_not_kept() {
-    let mut world = World::new();
-    let mut hub = world.welcome(0, 10, 60_000).await;
-    for _ in 0..20_000 {
-        within(hub.socket.send(Message::Ping(vec![0; 125].into()))).await.unwrap();
-    }
-    world.put(1);
-    let mut n_answers = 0;
-    while let Message::Pong(_) = within(hub.socket.next()).await.unwrap().unwrap() {
-        n_answers += 1;
-    }
-    // The stream in memory holds 16 KiB of them, and the agent's buffer two frames.
-    assert!(n_answers <= (2 * olog_proto::FRAME_MAX + 16 * 1024) / 125, "{n_answers} answers were kept");
-    assert_eq!(world.spool.held().events, 1, "the agent is well: its event came after them");
-    world.stopped().await;
 }

@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ingest::{Connected, Ingest, IngestError},
     net::sessions::{AuthenticatedDevice, Order, SeatGuard, Sessions},
-    store::{devices::SessionStart, enrolment::Announced},
+    store::{devices::SessionStart, enrolment::KeyAnnouncement},
 };
 
 /// Events that may be on their way or waiting for the commit; `welcome` says so.
@@ -497,10 +497,10 @@ impl<'a> EstablishedSession<'a> {
         let keys = (self.proved.key, key);
         let announced = desk.ingest.announce_key(device, keys, line.peer, desk.clock.now()).await;
         let refused = match announced.map_err(|error| End::Refused(refusal_of(&error)))? {
-            Announced::Yes => None,
-            Announced::TooOften => Some("this device announced another key less than an hour ago"),
-            Announced::Taken => Some("this key is or was the key of a device"),
-            Announced::Revoked => return Err(End::Refused(Refusal::Revoked)),
+            KeyAnnouncement::Yes => None,
+            KeyAnnouncement::TooOften => Some("this device announced another key less than an hour ago"),
+            KeyAnnouncement::Taken => Some("this key is or was the key of a device"),
+            KeyAnnouncement::Revoked => return Err(End::Refused(Refusal::Revoked)),
         };
         tracing::info!(device = device.0, key = %key.fingerprint(), ?refused, "a device announces its next key");
         line.send(&HubFrame::Rotated { key, refused: refused.map(str::to_owned) }).await

@@ -346,7 +346,7 @@ fn device(row: &Row) -> Result<ListedDevice, StoreError> {
 
 /// What came of a key that a device announces as its next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Announced {
+pub enum KeyAnnouncement {
     /// It is the device's next key: the first session with it makes it the key.
     Yes,
     /// The device announced another one less than an hour ago.
@@ -364,22 +364,22 @@ pub fn announce_key(
     (present, next): (&PublicKey, &PublicKey),
     origin: &str,
     now: Timestamp,
-) -> Result<Announced, StoreError> {
+) -> Result<KeyAnnouncement, StoreError> {
     let row = tx.query_one(
         "SELECT name, next_key, next_key_at FROM devices WHERE id = $1 AND key = $2 AND state = 'joined' FOR UPDATE",
         values![device.0, present.to_string()],
     )?;
-    let Some(row) = row else { return Ok(Announced::Revoked) };
+    let Some(row) = row else { return Ok(KeyAnnouncement::Revoked) };
     let (name, key) = (row.text(0)?.to_owned(), next.to_string());
     if row.text_or_null(1)? == Some(key.as_str()) {
         // Its first answer was lost.
-        return Ok(Announced::Yes);
+        return Ok(KeyAnnouncement::Yes);
     }
     if row.at_or_null(2)?.is_some_and(|at| now < at.plus(ANNOUNCED_EVERY)) {
-        return Ok(Announced::TooOften);
+        return Ok(KeyAnnouncement::TooOften);
     }
     if tx.query_one("SELECT id FROM devices WHERE key = $1 OR next_key = $1", values![key.as_str()])?.is_some() {
-        return Ok(Announced::Taken);
+        return Ok(KeyAnnouncement::Taken);
     }
     tx.execute(
         "UPDATE devices SET next_key = $2, next_key_at = $3 WHERE id = $1",
@@ -387,7 +387,7 @@ pub fn announce_key(
     )?;
     let detail = format!("announced the next key {}, signed by the present one", next.fingerprint());
     put_rotation(tx, &name, detail, origin, now)?;
-    Ok(Announced::Yes)
+    Ok(KeyAnnouncement::Yes)
 }
 
 /// The device that announced this key, which was proved now: it is the device's key from now on, and the one before is refused.
