@@ -1,4 +1,4 @@
-//! Who comes in over HTTP: passwords, second factors, sessions, API tokens, the link by which the first user is made.
+//! Who comes in over HTTP: passwords, second factors, sessions, API tokens, keys of pings, the link by which the first user is made.
 //!
 //! `rules::access` decides, `store::access` remembers; this room hashes, draws random secrets and counts wrong attempts. A secret leaves it once,
 //! for whoever it belongs to; the store has only its hash. Every change is in the audit log, in the same transaction. Guessing costs the guesser
@@ -18,12 +18,14 @@ use crate::store::{Store, StoreError, access::audit::Entry};
 
 mod accounts;
 mod password;
+mod pings;
 mod second_factor;
 mod secret;
 mod sign_in;
 mod tokens;
 
 pub use accounts::AddUser;
+pub use pings::{PingAdmission, PingKeyMade, PingKeyOf};
 #[cfg(test)]
 pub(crate) use second_factor::code_at as totp_code_at;
 pub use second_factor::{CodeChange, Proposed};
@@ -187,6 +189,7 @@ struct AttemptLimits {
     attempts: Attempts<Guessed>,
     tokens: AddressLimit,
     good_tokens: HashSet<String>,
+    pings: pings::PingLimits,
 }
 
 /// Access.
@@ -207,6 +210,7 @@ impl Access {
             attempts: Attempts::default(),
             tokens: AddressLimit::new(WRONG_TOKENS_OF_ONE, u32::MAX, MINUTE_MS),
             good_tokens: HashSet::new(),
+            pings: pings::PingLimits::default(),
         };
         Access { store, clock, hashing: Hashing::default(), limits: Mutex::new(limits) }
     }

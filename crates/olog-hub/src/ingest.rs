@@ -1,7 +1,7 @@
-//! The only path by which a session's events reach the database. Also records connects and disconnects, devices that wait to be accepted,
+//! The only path by which the events of sessions, and pings, reach the database. Also records connects and disconnects, devices that wait to be accepted,
 //! and keys that two machines use.
 //!
-//! **Group commit.** Sessions hand batches to one worker and wait. Batches that arrive during a transaction are collected and
+//! **Group commit.** Sessions hand batches to one worker and wait, and so does whoever brings a ping. What arrives during a transaction is collected and
 //! committed as the next one, up to `GROUP_MAX` events. So a lone event is committed at once, and a thousand agents share one flush
 //! of the disk. An acknowledgement means that the transaction is on the disk.
 //!
@@ -18,9 +18,12 @@
 //! Must not know frames, call a channel, or decide what an event means (`incident` does).
 
 mod connect;
+mod device_batch;
+mod items;
 mod lasting;
 pub mod legacy;
 mod notes;
+pub mod pings;
 mod quota;
 mod touched;
 
@@ -30,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use olog_daemon::{clock::Clock, workers};
-use olog_proto::{DeviceName, DeviceTime, Epoch, Event, EventContent, PublicKey, Timestamp};
+use olog_proto::{DeviceName, DeviceTime, Epoch, Event, PublicKey, Timestamp};
 use olog_push::SystemCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -39,16 +42,16 @@ use crate::apply::{self, LivePolicy};
 use crate::bell::Bell;
 use crate::journal::LogEntry;
 use crate::rules::address_limit::AddressLimit;
-use crate::rules::quota::{Limit, QuotaState};
-use crate::rules::state::State;
+use crate::rules::quota::QuotaState;
+use crate::store::access::ping_keys::PingKeyOwner;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::enrolment::{self, KeyAnnouncement};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
+use device_batch::DeviceBatch;
+use items::Item;
 use lasting::note_begins;
-use notes::take_note;
-use quota::{BatchQuota, is_error, is_message};
-use touched::BatchTasks;
+use pings::{PingDone, ReceivedPing};
 
 /// Batches that may wait for the worker; beyond it sessions wait.
 const QUEUE: usize = 256;
@@ -121,8 +124,8 @@ pub struct Bells {
 
 #[derive(Debug)]
 struct IngestRequest {
-    batch: Batch,
-    reply: oneshot::Sender<Result<u64, IngestError>>,
+    item: Item,
+    reply: oneshot::Sender<Committed>,
 }
 
 #[derive(Debug)]
@@ -183,11 +186,25 @@ impl Ingest {
         events: Vec<Event>,
     ) -> Result<u64, IngestError> {
         let digests = events.iter().map(Event::digest).collect();
+        match self.committed(Item::Batch(Batch { device, epoch, skew_ms, events, digests })).await? {
+            Done::Through(n) => Ok(n),
+            Done::Ping(_) => Err(stops()),
+        }
+    }
+
+    /// Commits a ping.
+    pub async fn ping(&self, ping: ReceivedPing) -> Result<PingDone, IngestError> {
+        match self.committed(Item::Ping(ping)).await? {
+            Done::Ping(done) => Ok(done),
+            Done::Through(_) => Err(stops()),
+        }
+    }
+
+    /// Hands an item to the worker and waits for its commit.
+    async fn committed(&self, item: Item) -> Committed {
         let (reply, answer) = oneshot::channel();
-        let batch = Batch { device, epoch, skew_ms, events, digests };
-        let stopped = |_| IngestError::Busy("the hub stops".to_owned());
-        self.requests.send(IngestRequest { batch, reply }).await.map_err(|_| stopped(()))?;
-        answer.await.map_err(|_| stopped(()))?
+        self.requests.send(IngestRequest { item, reply }).await.map_err(|_| stops())?;
+        answer.await.map_err(|_| stops())?
     }
 
     /// The session ended, and why. `bye`: what the device said when it went on purpose.
@@ -219,6 +236,10 @@ impl Ingest {
         }
         self.bells.outbox.ring();
     }
+}
+
+fn stops() -> IngestError {
+    IngestError::Busy("the hub stops".to_owned())
 }
 
 fn busy(error: StoreError) -> IngestError {
@@ -253,8 +274,17 @@ pub struct Worker {
     duty: workers::Duty,
 }
 
-/// What became of a batch.
-type Committed = Result<u64, IngestError>;
+/// What became of an item.
+type Committed = Result<Done, IngestError>;
+
+/// What was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// A batch: its epoch is committed through this number.
+    Through(u64),
+    /// A ping.
+    Ping(PingDone),
+}
 
 impl Worker {
     /// Reports its state through this handle: that it works, whether its commits fail, and what it sets aside.
@@ -274,25 +304,28 @@ impl Worker {
             };
             let Some(first) = first else { return Ok(()) };
             self.pulse.beat();
-            let mut n = first.batch.events.len();
+            let mut n = first.item.n_events();
             let mut group = vec![first];
             while n < GROUP_MAX {
                 let Ok(next) = self.queue.try_recv() else { break };
-                n += next.batch.events.len();
+                n += next.item.n_events();
                 group.push(next);
             }
-            let (batches, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|r| (r.batch, r.reply)).unzip();
+            let (items, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|r| (r.item, r.reply)).unzip();
+            let is_batch: Vec<bool> = items.iter().map(|item| matches!(item, Item::Batch(_))).collect();
             let started = tokio::time::Instant::now();
-            let committed = self.commit(batches, &stop).await;
+            let committed = self.commit(items, &stop).await;
             let done = self.duty.round(committed, self.clock.now())?.unwrap_or_else(|| {
                 let busy = || Err(IngestError::Busy("the store did not take it".to_owned()));
                 replies.iter().map(|_| busy()).collect()
             });
             metrics::histogram!("olog_commit_seconds").record(started.elapsed().as_secs_f64());
             metrics::counter!("olog_events_total").increment(n as u64);
-            for (reply, committed) in replies.into_iter().zip(done) {
-                let outcome = if committed.is_ok() { "acked" } else { "refused" };
-                metrics::counter!("olog_batches_total", "outcome" => outcome).increment(1);
+            for ((reply, committed), is_batch) in replies.into_iter().zip(done).zip(is_batch) {
+                if is_batch {
+                    let outcome = if committed.is_ok() { "acked" } else { "refused" };
+                    metrics::counter!("olog_batches_total", "outcome" => outcome).increment(1);
+                }
                 // A session that is gone does not wait for its answer.
                 drop(reply.send(committed));
             }
@@ -301,62 +334,68 @@ impl Worker {
         }
     }
 
-    /// One group, whatever it takes: together, else batch by batch.
-    async fn commit(&self, batches: Vec<Batch>, stop: &CancellationToken) -> Result<Vec<Committed>, StoreError> {
-        let batches: Arc<[Batch]> = batches.into();
+    /// One group, whatever it takes: together, else item by item.
+    async fn commit(&self, items: Vec<Item>, stop: &CancellationToken) -> Result<Vec<Committed>, StoreError> {
+        let items: Arc<[Item]> = items.into();
         let rules = self.rules.borrow().clone();
-        match self.write(stop, &batches, &rules, commit).await {
+        match self.write(stop, &items, &rules, commit).await {
             Err(error @ (StoreError::Refused(_) | StoreError::Row(_))) => {
-                tracing::warn!(%error, n_batches = batches.len(), "a group was refused: tried one by one");
-                let mut done = Vec::with_capacity(batches.len());
-                for i in 0..batches.len() {
-                    done.push(self.commit_alone(stop, &batches, i, &rules).await?);
+                tracing::warn!(%error, n_items = items.len(), "a group was refused: tried one by one");
+                let mut done = Vec::with_capacity(items.len());
+                for i in 0..items.len() {
+                    done.push(self.commit_alone(stop, &items, i, &rules).await?);
                 }
                 Ok(done)
             }
             Err(error) if error.is_passing() => {
-                Ok(batches.iter().map(|_| Err(IngestError::Busy(error.to_string()))).collect())
+                Ok(items.iter().map(|_| Err(IngestError::Busy(error.to_string()))).collect())
             }
             done => done,
         }
     }
 
-    /// One batch: as a whole, else event by event, the event that is refused as `unreadable`.
+    /// One item. A batch: as a whole, else event by event, the event that is refused as `unreadable`.
     async fn commit_alone(
         &self,
         stop: &CancellationToken,
-        batches: &Arc<[Batch]>,
+        items: &Arc<[Item]>,
         i: usize,
         rules: &Arc<LivePolicy>,
     ) -> Result<Committed, StoreError> {
-        let whole = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &LivePolicy, now: Timestamp| {
-            batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, 0..batch.events.len(), now))
+        let whole = move |tx: &mut Tx<'_>, items: &[Item], rules: &LivePolicy, now: Timestamp| {
+            items.get(i).map_or(Ok(Ok(Done::Through(0))), |item| commit_item(tx, rules, item, None, now))
         };
-        match self.write(stop, batches, rules, whole).await {
+        match self.write(stop, items, rules, whole).await {
             Err(StoreError::Refused(_)) => {}
             // Not the events are bad but a row that the hub needs for them: the device keeps them until that row is mended.
-            Err(error @ StoreError::Row(_)) => return Ok(Err(self.row_unreadable(batches.get(i), error))),
+            Err(error @ StoreError::Row(_)) => return Ok(Err(self.row_unreadable(items.get(i), error))),
             Err(error) if error.is_passing() => return Ok(Err(busy(error))),
             done => return done,
         }
-        let n_events = batches.get(i).map_or(0, |b| b.events.len());
-        let mut committed = Ok(0);
+        let n_events = match items.get(i) {
+            Some(Item::Batch(batch)) => batch.events.len(),
+            // Its sender hears that it was not taken.
+            Some(Item::Ping(_)) | None => return Ok(Err(IngestError::Busy("the store refused it".to_owned()))),
+        };
+        let mut committed = Ok(Done::Through(0));
         for n in 0..n_events {
-            let alone = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &LivePolicy, now: Timestamp| {
-                batches.get(i).map_or(Ok(Ok(0)), |batch| commit_batch(tx, rules, batch, n..n + 1, now))
+            let alone = move |tx: &mut Tx<'_>, items: &[Item], rules: &LivePolicy, now: Timestamp| {
+                items.get(i).map_or(Ok(Ok(Done::Through(0))), |item| commit_item(tx, rules, item, Some(n), now))
             };
-            let mut written = self.write(stop, batches, rules, alone).await;
+            let mut written = self.write(stop, items, rules, alone).await;
             if let Err(StoreError::Refused(why)) = written {
-                let unreadable = move |tx: &mut Tx<'_>, batches: &[Batch], rules: &LivePolicy, now: Timestamp| {
-                    batches.get(i).map_or(Ok(Ok(0)), |batch| commit_unreadable(tx, rules, batch, n, &why, now))
-                };
-                written = self.write(stop, batches, rules, unreadable).await;
+                let unreadable =
+                    move |tx: &mut Tx<'_>, items: &[Item], rules: &LivePolicy, now: Timestamp| match items.get(i) {
+                        Some(Item::Batch(batch)) => commit_unreadable(tx, rules, batch, n, &why, now),
+                        Some(Item::Ping(_)) | None => Ok(Ok(Done::Through(0))),
+                    };
+                written = self.write(stop, items, rules, unreadable).await;
             }
             committed = match written {
                 Ok(committed) => committed,
                 // The next try goes on with this event: those before it are committed.
                 Err(error @ (StoreError::Row(_) | StoreError::Refused(_))) => {
-                    Err(self.row_unreadable(batches.get(i), error))
+                    Err(self.row_unreadable(items.get(i), error))
                 }
                 Err(error) if error.is_passing() => Err(busy(error)),
                 Err(error) => return Err(error),
@@ -369,9 +408,12 @@ impl Worker {
     }
 
     /// A device's events wait because of a row that cannot be read. The other devices are not affected.
-    fn row_unreadable(&self, batch: Option<&Batch>, error: StoreError) -> IngestError {
-        let device = batch.map_or(0, |batch| batch.device.0);
-        self.duty.set_aside(&format!("events of device {device}, which keeps them"), &error.to_string());
+    fn row_unreadable(&self, item: Option<&Item>, error: StoreError) -> IngestError {
+        let what = match item {
+            Some(Item::Batch(batch)) => format!("events of device {}, which keeps them", batch.device.0),
+            Some(Item::Ping(_)) | None => "a ping, whose sender is told".to_owned(),
+        };
+        self.duty.set_aside(&what, &error.to_string());
         metrics::counter!("olog_batches_unreadable_total").increment(1);
         busy(error)
     }
@@ -380,13 +422,13 @@ impl Worker {
     async fn write<T, F>(
         &self,
         stop: &CancellationToken,
-        batches: &Arc<[Batch]>,
+        items: &Arc<[Item]>,
         rules: &Arc<LivePolicy>,
         step: F,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&mut Tx<'_>, &[Batch], &LivePolicy, Timestamp) -> Result<T, StoreError> + Clone + Send + 'static,
+        F: Fn(&mut Tx<'_>, &[Item], &LivePolicy, Timestamp) -> Result<T, StoreError> + Clone + Send + 'static,
     {
         let mut trouble: Option<(Timestamp, String)> = None;
         let mut wait = DISK_WAIT.0;
@@ -394,7 +436,7 @@ impl Worker {
             // A disk that is full is waited for, and that is a sign of life.
             self.pulse.beat();
             let now = self.clock.now();
-            let (batches, rules, step, told) = (batches.clone(), rules.clone(), step.clone(), trouble.clone());
+            let (items, rules, step, told) = (items.clone(), rules.clone(), step.clone(), trouble.clone());
             let written = self.store.write(move |tx| {
                 if let Some((since, why)) = &told {
                     let args = [("text", why.clone()), ("since", since.0.to_string())];
@@ -405,7 +447,7 @@ impl Worker {
                         now,
                     )?;
                 }
-                step(tx, &batches, &rules, now)
+                step(tx, &items, &rules, now)
             });
             match written.await {
                 Err(StoreError::Disk(why)) => {
@@ -429,24 +471,46 @@ impl Worker {
     }
 }
 
-fn commit(
-    tx: &mut Tx<'_>,
-    batches: &[Batch],
-    rules: &LivePolicy,
-    now: Timestamp,
-) -> Result<Vec<Committed>, StoreError> {
+fn commit(tx: &mut Tx<'_>, items: &[Item], rules: &LivePolicy, now: Timestamp) -> Result<Vec<Committed>, StoreError> {
     // Devices are locked in the order of their ids, so that two hubs never wait for each other.
-    let mut in_order: BTreeMap<DeviceId, Vec<usize>> = BTreeMap::new();
-    for (i, batch) in batches.iter().enumerate() {
-        in_order.entry(batch.device).or_default().push(i);
+    let mut in_order: BTreeMap<DeviceId, Vec<(usize, Option<PingKeyOwner>)>> = BTreeMap::new();
+    for (i, item) in items.iter().enumerate() {
+        let (device, owner) = match item {
+            Item::Batch(batch) => (batch.device, None),
+            Item::Ping(ping) => {
+                let owner = pings::owner(tx, ping)?;
+                (owner.as_ref().map_or(DeviceId(0), |owner| owner.device), owner)
+            }
+        };
+        in_order.entry(device).or_default().push((i, owner));
     }
-    let mut done: Vec<Committed> = batches.iter().map(|_| Ok(0)).collect();
-    for i in in_order.into_values().flatten() {
-        if let (Some(batch), Some(slot)) = (batches.get(i), done.get_mut(i)) {
-            *slot = commit_batch(tx, rules, batch, 0..batch.events.len(), now)?;
+    let mut done: Vec<Committed> = items.iter().map(|_| Ok(Done::Through(0))).collect();
+    for (i, owner) in in_order.into_values().flatten() {
+        if let (Some(item), Some(slot)) = (items.get(i), done.get_mut(i)) {
+            *slot = match item {
+                Item::Batch(batch) => commit_batch(tx, rules, batch, 0..batch.events.len(), now)?,
+                Item::Ping(ping) => pings::commit_ping(tx, rules, ping, owner.as_ref(), now)?,
+            };
         }
     }
     Ok(done)
+}
+
+/// Commits an item by itself; of a batch the event with this index, or all.
+fn commit_item(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    item: &Item,
+    only: Option<usize>,
+    now: Timestamp,
+) -> Result<Committed, StoreError> {
+    match item {
+        Item::Batch(batch) => commit_batch(tx, rules, batch, only.map_or(0..batch.events.len(), |n| n..n + 1), now),
+        Item::Ping(ping) => {
+            let owner = pings::owner(tx, ping)?;
+            pings::commit_ping(tx, rules, ping, owner.as_ref(), now)
+        }
+    }
 }
 
 /// Commits a range of a batch's events.
@@ -457,10 +521,8 @@ fn commit_batch(
     range: std::ops::Range<usize>,
     now: Timestamp,
 ) -> Result<Committed, StoreError> {
-    let (device, stream, used) = match begin_batch(tx, batch, now)? {
-        Ok(begun) => begun,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    let Some((device, used)) = lock_joined(tx, batch.device)? else { return Ok(Err(IngestError::Revoked)) };
+    let stream = events::stream(tx, device.id, batch.epoch, now)?;
     let numbered = || batch.events.iter().zip(&batch.digests).skip(range.start).take(range.len());
     if let Some(n) = changed_number(tx, &stream, numbered())? {
         let detail =
@@ -469,78 +531,28 @@ fn commit_batch(
         return Ok(Err(IngestError::NewEpoch { detail }));
     }
     let new: Vec<_> = numbered().filter(|(event, _)| event.n > stream.acked).collect();
-    let (Some((first, _)), Some((last, _))) = (new.first(), new.last()) else { return Ok(Ok(stream.acked)) };
+    let (Some((first, _)), Some((last, _))) = (new.first(), new.last()) else {
+        return Ok(Ok(Done::Through(stream.acked)));
+    };
     let missing = first.n - stream.acked - 1;
     if missing > 0 && !(stream.acked == 0 && devices::is_first_epoch(tx, device.id, stream.epoch)?) {
         let notice = apply::system_notice(Some(&device), SystemCode::Gap, &[("n", missing.to_string())], now);
         apply::enqueue_notice(tx, rules, &notice, now)?;
     }
-    let mut touched = BatchTasks::default();
-    let mut quota = BatchQuota::new(used, rules.limits, now);
-    let mut rows = Vec::with_capacity(new.len());
+    let mut changes = DeviceBatch::new(rules, &device, stream.epoch, used, now);
     for &(event, &digest) in &new {
-        let at = hub_time(event.at, batch.skew_ms, now);
-        match (&event.what, event.what.task()) {
-            (EventContent::Note(note), _) => take_note(tx, rules, &device, note, &mut quota, at, now)?,
-            (_, Some(name)) if !device.forgets(at) => {
-                if !touched.admit(tx, device.id, name, quota.tasks())? {
-                    quota.is_within(Some(Limit::Tasks), tx, rules, &device, now)?;
-                    continue;
-                }
-                let task = touched.load(tx, device.id, name)?;
-                let was_open = task.facts.state() == State::Err;
-                let limit = match event {
-                    event if is_message(event) => quota.note(),
-                    event if is_error(event) && !was_open => quota.incident(tx, &device)?,
-                    _ => None,
-                };
-                let is_told = quota.is_within(limit, tx, rules, &device, now)?;
-                if !task.expect.forgets(at) {
-                    if is_told {
-                        let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
-                        let outcomes = task.facts.observe(event, at, now, &policy);
-                        apply::outcomes(tx, rules, &device, task, outcomes, now)?;
-                        quota.opened(was_open, task.facts.state() == State::Err);
-                    }
-                    // A run that failed has come all the same.
-                    let known = apply::known(rules, &device, task);
-                    let outcomes = task.expect.observe(event, at, now, &known, &rules.expect);
-                    apply::expectations(tx, rules, &device, task, outcomes, now)?;
-                }
-            }
-            _ => {}
-        }
-        let limit = quota.event();
-        if quota.is_within(limit, tx, rules, &device, now)? {
-            rows.push(NewEvent { epoch: stream.epoch, device: device.id, task: None, at, digest, event });
-        }
+        changes.take(tx, event, digest, hub_time(event.at, batch.skew_ms, now))?;
     }
-    for task in touched.all() {
-        apply::task(tx, rules, &device, task, now)?;
-    }
-    for row in &mut rows {
-        row.task = row.event.what.task().and_then(|name| touched.get(name)?.id);
-    }
-    let bytes = events::insert(tx, &rows, now)?;
-    quota.end(tx, &device, bytes, now)?;
+    changes.end(tx)?;
     events::set_acked(tx, stream.epoch, last.n, missing)?;
-    Ok(Ok(last.n))
+    Ok(Ok(Done::Through(last.n)))
 }
 
-/// Locks the device and finds its stream. A refusal is an answer; an error of the store is not.
-fn begin_batch(
-    tx: &mut Tx<'_>,
-    batch: &Batch,
-    now: Timestamp,
-) -> Result<Result<(Device, events::Stream, QuotaState), IngestError>, StoreError> {
-    let used = devices::lock_quota(tx, batch.device)?;
-    match devices::get(tx, batch.device)? {
-        Some(device) if device.state == DeviceState::Joined => {
-            let stream = events::stream(tx, device.id, batch.epoch, now)?;
-            Ok(Ok((device, stream, used)))
-        }
-        _ => Ok(Err(IngestError::Revoked)),
-    }
+/// Locks a device that has joined; gives what it has used of its quota. `None`: it was forgotten.
+fn lock_joined(tx: &mut Tx<'_>, device: DeviceId) -> Result<Option<(Device, QuotaState)>, StoreError> {
+    let used = devices::lock_quota(tx, device)?;
+    let device = devices::get(tx, device)?.filter(|device| device.state == DeviceState::Joined);
+    Ok(device.map(|device| (device, used)))
 }
 
 /// The first known number that came with another digest than it had.
@@ -566,21 +578,17 @@ fn commit_unreadable(
     why: &str,
     now: Timestamp,
 ) -> Result<Committed, StoreError> {
-    let (device, stream, _) = match begin_batch(tx, batch, now)? {
-        Ok(begun) => begun,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let (Some(event), Some(&digest)) = (batch.events.get(i), batch.digests.get(i)) else { return Ok(Ok(stream.acked)) };
-    if event.n <= stream.acked {
-        return Ok(Ok(stream.acked));
-    }
+    let Some((device, _)) = lock_joined(tx, batch.device)? else { return Ok(Err(IngestError::Revoked)) };
+    let stream = events::stream(tx, device.id, batch.epoch, now)?;
+    let numbered = batch.events.get(i).zip(batch.digests.get(i)).filter(|(event, _)| event.n > stream.acked);
+    let Some((event, &digest)) = numbered else { return Ok(Ok(Done::Through(stream.acked))) };
     tracing::error!(device = %device.name, n = event.n, why, "an event cannot be stored: recorded as unreadable");
     let row = NewEvent { epoch: stream.epoch, device: device.id, task: None, at: now, digest, event };
     events::insert_unreadable(tx, &row, now)?;
     events::set_acked(tx, stream.epoch, event.n, event.n - stream.acked - 1)?;
     let notice = apply::system_notice(Some(&device), SystemCode::Unreadable, &[("n", event.n.to_string())], now);
     apply::enqueue_notice(tx, rules, &notice, now)?;
-    Ok(Ok(event.n))
+    Ok(Ok(Done::Through(event.n)))
 }
 
 /// A device's instant in the hub's time. What cannot be (the future, or before its clock was set) happened now.

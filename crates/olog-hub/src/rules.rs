@@ -10,6 +10,7 @@ pub mod expect;
 pub mod ghosts;
 pub mod incident;
 pub mod liveness;
+pub mod ping;
 pub mod quiet;
 pub mod quota;
 pub mod report;

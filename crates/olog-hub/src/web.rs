@@ -1,5 +1,5 @@
 //! What the hub serves over HTTP: health, metrics, the agents' websocket endpoint, the join page,
-//! the packages of the agent, the pages of reports.
+//! the packages of the agent, the pages of reports, pings.
 //!
 //! Every response carries a Content-Security-Policy and the other headers that keep a browser from running or caching more
 //! than the page itself; every body is bounded; every error is `application/problem+json`. The client's address is the other
@@ -48,6 +48,7 @@ mod guard;
 mod packages;
 mod page;
 mod pages;
+mod ping;
 mod sign_in;
 
 pub use api::{TaskListRow, with_sessions};
@@ -155,6 +156,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .merge(account::routes())
         .merge(administration::routes())
         .merge(api::routes())
+        .merge(ping::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not found"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not accept that method")

@@ -71,6 +71,7 @@ history = It recovered at { $over } and failed again at { $again }.
 in-a-row = { $subject } has failed { $n } times in a row.
 run-failed = { $how ->
     [signal] Ended by signal { $code } after { $span }.
+    [unmeasured] Exit code { $code }.
    *[exit] Exit code { $code } after { $span }.
 }
 comes-and-goes = { $subject } is flapping: it has failed { $n } times. From now on you are notified every 6 h, until it has been stable for 24 h.

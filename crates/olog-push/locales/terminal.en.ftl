@@ -36,6 +36,14 @@ cli-user-logged-out = { $n ->
     [one] Ended 1 session of { $name }.
    *[other] Ended { $n } sessions of { $name }.
 }
+cli-ping-key =
+    A job of { $name } is pinged at { $url } (SLUG: the name of the task, in lower case; add ?create=1 to create tasks by their first ping).
+    Ping key of { $name }, shown only now: { $key }
+cli-ping-key-removed = Removed the ping key of { $name }: it is rejected from now on.
+cli-ping-key-none = { $name } has no ping key.
+cli-ping-url = Ping URL of { $task }, shown only now: { $url }
+cli-ping-url-removed = Removed the ping URL of { $task }: it is rejected from now on.
+cli-ping-url-none = { $task } has no ping URL of its own.
 cli-token-created = Token "{ $name }", shown only now: { $token }
 cli-token-revoked = Revoked "{ $name }": it is rejected from now on.
 cli-silence-now = Silence { $n }: { $scope } is silent until { $until }. End it earlier with: olog-hub silence end { $n }
@@ -73,6 +81,8 @@ sent-check-network = What to do: check that this machine reaches the service (DN
 ## Why something was not done
 cli-refused-no-task = no task "{ $task }" of "{ $device }": see olog-hub task list
 cli-refused-no-device = no device "{ $device }": see olog-hub device list
+cli-refused-ping-key = it has a ping key since { $time }, of which only a hash is stored: look in the jobs that use it, or replace it with --new
+cli-refused-ping-url = it has a ping URL since { $time }, of which only a hash is stored: look in the jobs that use it, or replace it with --new
 cli-refused-declared = hub.toml declares it: remove it there, or stop expecting it with olog-hub task expect
 cli-refused-same-task = both names are one task already
 cli-refused-merge-declared = hub.toml declares the task that would go: remove it there first

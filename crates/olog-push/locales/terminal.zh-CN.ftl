@@ -39,6 +39,14 @@ cli-user-password = 已为 { $name } 设置新密码，其所有登录均已失�
 cli-user-removed = 已移除 { $name }，其所有登录均已失效。
 cli-user-totp-off = { $name } 现在只用密码登录。新的两步验证在账号页面添加。
 cli-user-logged-out = 已让 { $name } 的 { $n } 个登录失效。
+cli-ping-key =
+    { $name } 上的作业向 { $url } 发送 ping（SLUG 为小写的任务名；加上 ?create=1，首次 ping 时会自动创建任务）。
+    { $name } 的 ping 密钥只在此时显示一次： { $key }
+cli-ping-key-removed = 已移除 { $name } 的 ping 密钥，从现在起无效。
+cli-ping-key-none = { $name } 没有 ping 密钥。
+cli-ping-url = { $task } 的 ping 地址只在此时显示一次： { $url }
+cli-ping-url-removed = 已移除 { $task } 的 ping 地址，从现在起无效。
+cli-ping-url-none = { $task } 没有单独的 ping 地址。
 cli-token-created = 令牌“{ $name }”只在此时显示一次： { $token }
 cli-token-revoked = 已吊销“{ $name }”，从现在起无效。
 cli-silence-now = 静音规则 { $n }：{ $scope } 静音到 { $until }。提前结束：olog-hub silence end { $n }
@@ -69,6 +77,8 @@ sent-check-network = 怎么办：检查本机能否连上推送服务（DNS、�
 ## 没有照办的原因
 cli-refused-no-task = “{ $device }”没有任务“{ $task }”，请查看：olog-hub task list
 cli-refused-no-device = 没有设备“{ $device }”，请查看：olog-hub device list
+cli-refused-ping-key = 自 { $time } 起已有 ping 密钥，系统只保存它的散列值：请到使用它的作业中查找，或用 --new 更换
+cli-refused-ping-url = 自 { $time } 起已有 ping 地址，系统只保存它的散列值：请到使用它的作业中查找，或用 --new 更换
 cli-refused-declared = hub.toml 声明了它：请在那里删去，或用 olog-hub task expect 停止监视
 cli-refused-same-task = 这两个名称已经是同一个任务
 cli-refused-merge-declared = hub.toml 声明了要并走的任务：请先在那里删去

@@ -65,6 +65,7 @@ history = { $over } 恢复，{ $again } 又出错。
 in-a-row = { $subject } 已连续出错 { $n } 次。
 run-failed = { $how ->
     [signal] 被信号 { $code } 终止，运行 { $span }。
+    [unmeasured] 退出码 { $code }。
    *[exit] 退出码 { $code }，运行 { $span }。
 }
 comes-and-goes = { $subject } 时好时坏，已出错 { $n } 次。之后每 6 小时通知一次，连续 24 小时正常后恢复逐次通知。

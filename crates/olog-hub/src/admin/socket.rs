@@ -13,6 +13,7 @@
 //! | `silences` | `silence`, `incident not-an-error` |
 //! | `identity` | `identity`: the hub's keys |
 //! | `packages` | `packages`, `join-link --install` |
+//! | `pings` | `device ping-key`, `task ping-url` |
 //! | `tasks` | `task` |
 //! | `channels`, `reports`, `status` | `channel`, `report`, `status` |
 
@@ -63,6 +64,7 @@ mod explain;
 pub(crate) mod identity;
 mod incidents;
 mod packages;
+mod pings;
 mod reports;
 mod silences;
 mod status;
@@ -73,6 +75,7 @@ pub use channels::{ChannelRow, Test, Tested};
 pub use explain::Explained;
 pub use incidents::{Handled, Numbers};
 pub use packages::Removed;
+pub use pings::{AskPingKey, MadePingKey, RemovePingKey};
 pub use reports::{Pushed, Shown};
 pub use silences::{AddSilence, NotAnError, SilencesMade};
 pub use status::{FailingDuty, Locale, Status};
@@ -259,6 +262,7 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .merge(identity::routes())
         .merge(incidents::routes())
         .merge(packages::routes())
+        .merge(pings::routes())
         .merge(reports::routes())
         .merge(silences::routes())
         .merge(status::routes())

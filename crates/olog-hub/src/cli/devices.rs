@@ -14,7 +14,7 @@ use super::{
     words::{Context, VerbOutput, VerbResult, text},
 };
 use crate::{
-    admin::socket::{LinkAnswer, Rename, Who},
+    admin::socket::{AskPingKey, LinkAnswer, MadePingKey, RemovePingKey, Rename, Who},
     net::enrol::{LINK_EXPIRES_MAX, LinkRequest},
 };
 
@@ -47,6 +47,17 @@ pub(super) enum DeviceVerb {
         /// Its new name.
         new: DeviceName,
     },
+    /// Create the key by which jobs of a device ping this hub over HTTP, and print it; it is not shown again.
+    PingKey {
+        /// The name of the device.
+        name: String,
+        /// Create another one; the present one is rejected from now on.
+        #[arg(long, conflicts_with = "remove")]
+        new: bool,
+        /// Remove the key: it is rejected from now on.
+        #[arg(long)]
+        remove: bool,
+    },
 }
 
 pub(super) fn link_span(text: &str) -> Result<Duration, String> {
@@ -74,6 +85,17 @@ pub(super) async fn answer(hub: &Context<'_>, verb: DeviceVerb) -> VerbResult {
         DeviceVerb::Rename { old, new } => {
             hub.client.post::<()>("/device/rename", &Rename { old: old.clone(), new: new.clone() }).await?;
             done("cli-device-renamed", new.as_str(), &old)
+        }
+        DeviceVerb::PingKey { name, remove: true, .. } => {
+            let request = RemovePingKey { device: name.clone(), task: None };
+            let was_there: bool = hub.client.post("/ping-key/remove", &request).await?;
+            done(if was_there { "cli-ping-key-removed" } else { "cli-ping-key-none" }, &name, "")
+        }
+        DeviceVerb::PingKey { name, new, .. } => {
+            let request = AskPingKey { device: name.clone(), task: None, is_new: new };
+            let MadePingKey { key, url } = hub.client.post("/ping-key/make", &request).await?;
+            // A script takes the last word.
+            hub.t("cli-ping-key", &[text("name", name), text("url", url), text("key", key)])
         }
     };
     Ok(VerbOutput::sentence(words))

@@ -8,7 +8,7 @@ use super::{
     show,
     words::{Context, VerbOutput, VerbResult, text},
 };
-use crate::admin::socket::{ExpectTask, MergeTasks, RenameTask, TaskRef};
+use crate::admin::socket::{AskPingKey, ExpectTask, MadePingKey, MergeTasks, RemovePingKey, RenameTask, TaskRef};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskVerb {
@@ -62,6 +62,19 @@ pub(super) enum TaskVerb {
         /// Is it expected to run?
         expected: OnOff,
     },
+    /// Create a URL by which one task is pinged over HTTP, and print it; it is not shown again.
+    PingUrl {
+        /// Its device.
+        device: String,
+        /// Its name.
+        task: String,
+        /// Create another one; the present one is rejected from now on.
+        #[arg(long, conflicts_with = "remove")]
+        new: bool,
+        /// Remove the URL: it is rejected from now on.
+        #[arg(long)]
+        remove: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -110,6 +123,18 @@ pub(super) async fn answer(hub: &Context<'_>, verb: TaskVerb) -> VerbResult {
             let request = ExpectTask { device: device.clone(), task: task.clone(), is_expected };
             hub.client.post::<()>("/task/expect", &request).await?;
             done(if is_expected { "cli-task-expected" } else { "cli-task-not-expected" }, &device, &task, "")
+        }
+        TaskVerb::PingUrl { device, task, remove: true, .. } => {
+            let request = RemovePingKey { device: device.clone(), task: Some(task.clone()) };
+            let was_there: bool = hub.client.post("/ping-key/remove", &request).await?;
+            done(if was_there { "cli-ping-url-removed" } else { "cli-ping-url-none" }, &device, &task, "")
+        }
+        TaskVerb::PingUrl { device, task, new, .. } => {
+            let request = AskPingKey { device: device.clone(), task: Some(task.clone()), is_new: new };
+            let MadePingKey { url, .. } = hub.client.post("/ping-key/make", &request).await?;
+            // A script takes the last word.
+            let args = [text("task", format!("{device}/{task}")), text("url", url)];
+            VerbOutput::sentence(hub.t("cli-ping-url", &args))
         }
     })
 }

@@ -4,7 +4,7 @@ mod quota;
 mod reconnects;
 mod unreadable;
 
-use olog_proto::{Excerpt, File, Growth, LogKind, Note, PublicKey, SecretKey, fingerprint::fingerprints};
+use olog_proto::{EventContent, Excerpt, File, Growth, LogKind, Note, PublicKey, SecretKey, fingerprint::fingerprints};
 
 use super::*;
 use crate::rules::quota::DeviceLimits;

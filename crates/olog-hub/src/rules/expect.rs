@@ -245,7 +245,7 @@ impl Facts {
         if let Some(at) = self.running.vanished(now) {
             out.push(ExpectationEffect::RunVanished { at });
         }
-        if let Some((since, usual)) = self.running.overdue(now) {
+        for (since, usual) in self.running.overdue(now, known.grace()) {
             let content = Content::TaskRuns { since, usual };
             out.push(ExpectationEffect::Notify { kind: Kind::Lost, number: None, at: now, content });
         }
@@ -354,9 +354,14 @@ impl Facts {
         self.gone_at
     }
 
-    /// Since when it runs, if a run by `exec` is under way.
+    /// Since when it runs, if a run is under way.
     pub fn running_since(&self) -> Option<Timestamp> {
         self.running.since()
+    }
+
+    /// The run that a ping ends, by its `rid` or without one, and since when it runs; `None`: nobody told its start.
+    pub fn run_ended_by(&self, name: Option<&str>) -> Option<(&str, Timestamp)> {
+        self.running.ended_by(name)
     }
 
     /// The habit by which it is expected: what it is, from how many runs it was learnt over how long, since when it counts.
@@ -426,7 +431,7 @@ impl Facts {
             Some(missed) => [Some(missed.remind_at(policy)), self.gives_up_at(known)].into_iter().flatten().min(),
             None => self.late_at(known, policy).filter(|_| !self.is_parked),
         };
-        own.into_iter().chain(self.running.until().filter(|_| !self.is_parked)).min()
+        own.into_iter().chain(self.running.first_limit(known.grace()).filter(|_| !self.is_parked)).min()
     }
 
     /// How it stands.
@@ -454,7 +459,7 @@ impl Facts {
             Some(declared) => self.declared_due(declared, known, policy)?,
             None => self.learnt_due(known, policy)?,
         };
-        let not_before = [self.not_before, self.running.until()].into_iter().flatten().max();
+        let not_before = [self.not_before, self.running.until(known.grace())].into_iter().flatten().max();
         Some(Due { late_at: due.late_at.max(not_before.unwrap_or(due.late_at)), ..due })
     }
 
@@ -475,7 +480,7 @@ impl Facts {
             Plan::EachReport if known.is_alarm => None,
             Plan::EachReport => {
                 let at = since.max(self.seen_at(known).unwrap_or(since));
-                let at = at.plus(window(policy, at).max(MIN_WINDOW_NO_SCHEDULE));
+                let at = at.plus(policy.window(at).max(MIN_WINDOW_NO_SCHEDULE));
                 Some(Due { at, late_at: at })
             }
         }
@@ -586,13 +591,4 @@ fn slot(schedule: &Schedule, zone: Tz, seen: Option<Timestamp>, since: Timestamp
     let early = EARLY_TOLERANCE.min(after_next.since(next) / 2);
     let slot = if next.since(seen) <= early { after_next } else { next };
     first.map(|first| first.max(slot))
-}
-
-/// How long it is from one report to the next, for what was seen at `at`.
-fn window(policy: &ExpectationPolicy, at: Timestamp) -> i64 {
-    let reports = policy.report.as_ref().and_then(|report| {
-        let next = report.next_after(at, policy.zone)?;
-        Some(report.next_after(next, policy.zone)?.since(next))
-    });
-    reports.unwrap_or(0)
 }

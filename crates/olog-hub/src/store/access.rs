@@ -4,6 +4,7 @@
 //! right may do is decided in `rules::access`.
 
 pub mod audit;
+pub mod ping_keys;
 pub mod sessions;
 #[cfg(test)]
 mod tests;

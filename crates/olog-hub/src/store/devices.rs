@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use olog_proto::{BootId, DeviceName, Epoch, PublicKey, Timestamp};
 
+use super::events::HUB_EPOCH;
 pub use super::ids::DeviceId;
 use super::ids::EpochId;
 use super::renames::TOLD_NAME;
@@ -205,11 +206,11 @@ pub fn legacy_by_own_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Device>,
     row.map(|row| device(&row)).transpose()
 }
 
-/// Is this the only epoch that the device ever had here?
+/// Is this the only epoch of its own that the device ever had here?
 pub fn is_first_epoch(tx: &mut Tx<'_>, id: DeviceId, epoch: EpochId) -> Result<bool, StoreError> {
     let row = tx.query_one(
-        "SELECT COUNT(*) FROM epochs WHERE device_id = $1 AND id <> $2 AND acked > 0",
-        values![id.0, epoch.0],
+        "SELECT COUNT(*) FROM epochs WHERE device_id = $1 AND id <> $2 AND acked > 0 AND epoch <> $3",
+        values![id.0, epoch.0, HUB_EPOCH.to_string()],
     )?;
     Ok(row.map_or(Ok(0), |row| row.int(0))? == 0)
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use olog_proto::{Epoch, Event, Timestamp};
+use olog_proto::{Epoch, Event, Timestamp, event::Id128};
 
 pub use super::ids::EpochId;
 use super::ids::{DeviceId, TaskId};
@@ -14,6 +14,9 @@ use crate::values;
 
 /// How many of the last numbers are compared with what comes again. Older ones are taken as known.
 pub const DIGESTS_KEPT: u64 = 10_000;
+
+/// The epoch, of each device, of the events that the hub itself makes: of pings and of alerts. No spool has it: theirs are random.
+pub const HUB_EPOCH: Epoch = Id128(*b"olog hub's own \0");
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -98,6 +98,19 @@ pub fn find(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Option<Task
     row.map(|row| task(tx, &row, 0)).transpose()
 }
 
+/// The name of the task that has that name, or had it before a person gave it another one.
+pub fn exact_name(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Option<TaskName>, StoreError> {
+    let sql = "SELECT name FROM tasks WHERE device_id = $1 AND name = $2
+               UNION ALL SELECT t.name FROM task_aliases a JOIN tasks t ON t.id = a.task_id WHERE a.device_id = $1 AND a.name = $2";
+    tx.query_one(sql, values![device.0, name])?.map(|row| row.parse(0)).transpose()
+}
+
+/// The names of all tasks of a device, those among them of which only messages came.
+pub fn names_of(tx: &mut Tx<'_>, device: DeviceId) -> Result<Vec<TaskName>, StoreError> {
+    let rows = tx.query("SELECT name FROM tasks WHERE device_id = $1 ORDER BY id", values![device.0])?;
+    rows.iter().map(|row| row.parse(0)).collect()
+}
+
 /// Writes the task, with what is computed from its facts.
 pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: Timestamp) -> Result<TaskId, StoreError> {
     for Unreadable { kind, text, why } in std::mem::take(&mut task.unreadable) {

@@ -91,6 +91,11 @@ pub const METRICS: &[Metric] = &[
     metric("olog_events_total", MetricKind::Counter, "Events that were committed to the store."),
     metric("olog_joined_total", MetricKind::Counter, "Devices that joined."),
     metric("olog_legacy_sessions", MetricKind::Gauge, "Old clients (olog.py) that are connected."),
+    by_outcome(
+        "olog_pings_total",
+        &["ok", "created", "refused", "not_found", "limited", "failed"],
+        "Pings (`/ping/…`), by their answer.",
+    ),
     metric("olog_sessions", MetricKind::Gauge, "Agents that are connected."),
     metric("olog_sessions_refused_total", MetricKind::Counter, "Sessions of agents and old clients that were refused."),
     metric(

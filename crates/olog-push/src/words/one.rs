@@ -299,7 +299,12 @@ fn error<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem<'a> {
 /// `Exit code 3 after 7 min.`
 fn run_end(say: &Localizer, run: Option<FailedRun>) -> String {
     let Some(FailedRun { exit, signal, duration }) = run else { return String::new() };
-    let how = if signal.is_some() { "signal" } else { "exit" };
+    let how = match signal {
+        Some(_) => "signal",
+        // A ping that tells the end of a run whose start nobody told.
+        None if duration == 0 => "unmeasured",
+        None => "exit",
+    };
     let Some(code) = signal.or(exit) else { return String::new() };
     say.text(
         "run-failed",

@@ -176,7 +176,7 @@ async fn rename(State(verbs): VerbsState, Json(request): Json<RenameTask>) -> An
     }
 }
 
-fn unknown(verbs: &Verbs, device: &str, task: &str) -> Problem {
+pub(super) fn unknown(verbs: &Verbs, device: &str, task: &str) -> Problem {
     verbs.refusal(StatusCode::NOT_FOUND, "cli-refused-no-task", &[("device", device.into()), ("task", task.into())])
 }
 

@@ -4,6 +4,7 @@ use olog_push::Notice;
 
 use super::*;
 use crate::rules::quota::DeviceLimits;
+use crate::rules::quota::Limit;
 use crate::store::outbox::{self, ClaimFilter};
 
 const LIMITS: DeviceLimits = DeviceLimits {

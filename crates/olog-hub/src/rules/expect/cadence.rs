@@ -14,6 +14,7 @@ use olog_push::Cadence;
 use serde::{Deserialize, Serialize};
 
 use super::{HOUR, MINUTE};
+use crate::rules::ping::NO_BOOT;
 use crate::rules::schedule::Schedule;
 
 const DAY: i64 = 24 * HOUR;
@@ -107,6 +108,8 @@ pub(super) fn run_of(event: &Event, at: Timestamp, seen_at: Option<Timestamp>) -
         EventContent::Cleared { suffix: LogKind::Log, deleted: false, .. } | EventContent::RunStarted { .. } => {
             Some(at)
         }
+        // A ping that says only that a run is over: nobody told its start.
+        EventContent::RunEnded { duration: 0, .. } if event.boot == NO_BOOT => Some(at),
         _ => None,
     }
 }

@@ -32,6 +32,15 @@ impl ExpectationPolicy {
     pub fn plan(&self, device: &str, task: &str) -> Option<&Plan> {
         self.plans.get(device)?.get(task)
     }
+
+    /// How long it is from one report to the next, for what was seen at `at`.
+    pub(super) fn window(&self, at: Timestamp) -> i64 {
+        let reports = self.report.as_ref().and_then(|report| {
+            let next = report.next_after(at, self.zone)?;
+            Some(report.next_after(next, self.zone)?.since(next))
+        });
+        reports.unwrap_or(0)
+    }
 }
 
 /// When a task has to come.
@@ -75,4 +84,11 @@ pub struct TaskContext<'a> {
     pub seen_at: Option<Timestamp>,
     /// When its device joined.
     pub joined_at: Timestamp,
+}
+
+impl TaskContext<'_> {
+    /// How late it may be by what is declared; 0: nothing is.
+    pub(super) fn grace(&self) -> i64 {
+        self.plan.map_or(0, Plan::grace)
+    }
 }

@@ -1,6 +1,7 @@
 //! Cases of tasks that come, do not come, and come late.
 
 mod habits;
+mod pings;
 mod running;
 
 use olog_proto::event::Id128;
