@@ -148,7 +148,7 @@ async fn runs_that_overlap_are_stored_with_their_own_durations() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_is_found_by_the_slug_of_its_name_or_by_an_address_of_its_own() {
     let (world, key) = with_device("").await;
-    let task = "INSERT INTO tasks (device_id, name, made_at, facts, expect) VALUES (1, ?1, 0, '{}', '{}')";
+    let task = "INSERT INTO tasks (device_id, name, made_at, is_task, facts, expect) VALUES (1, ?1, 0, 0, '{}', '{}')";
     for name in ["Back Up", "back-Up", "Nightly Dump"] {
         world.store().execute(task, [name]).unwrap();
     }
