@@ -39,6 +39,7 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("../admin/socket/packages.rs"),
         include_str!("../admin/socket/silences.rs"),
         include_str!("../net/packages/install.rs"),
+        include_str!("../admin/socket/pings.rs"),
         include_str!("../admin/socket/tasks.rs"),
         include_str!("../admin/channel_test.rs"),
         include_str!("../admin/setup.rs"),

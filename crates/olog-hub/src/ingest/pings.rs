@@ -126,6 +126,7 @@ pub(super) fn commit_ping(
         Found::Several => return done(PingDone::Ambiguous),
     };
     let stream = events::stream(tx, device.id, events::HUB_EPOCH, now)?;
+    #[expect(clippy::needless_late_init, reason = "it must outlive the batch that borrows it")]
     let event;
     let mut batch = DeviceBatch::new(rules, &device, stream.epoch, used, now);
     if !batch.admit(tx, &name)? {
