@@ -274,10 +274,9 @@ pub struct Worker {
     duty: workers::Duty,
 }
 
-/// What became of an item.
 type Committed = Result<Done, IngestError>;
 
-/// What was committed.
+/// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
     /// A batch: its epoch is committed through this number.
