@@ -100,7 +100,7 @@ pub(super) fn owner(tx: &mut Tx<'_>, ping: &ReceivedPing) -> Result<Option<PingK
 }
 
 /// Which task a ping is about.
-enum Found {
+enum SlugMatch {
     One(TaskName),
     /// It may be made.
     New(TaskName),
@@ -120,10 +120,10 @@ pub(super) fn commit_ping(
     let Some(owner) = owner else { return done(PingDone::UnknownKey) };
     let Some((device, used)) = lock_joined(tx, owner.device)? else { return done(PingDone::UnknownKey) };
     let (name, is_made) = match find_task(tx, owner, ping)? {
-        Found::One(name) => (name, false),
-        Found::New(name) if ping.may_create => (name, true),
-        Found::New(_) | Found::None => return done(PingDone::UnknownTask),
-        Found::Several => return done(PingDone::Ambiguous),
+        SlugMatch::One(name) => (name, false),
+        SlugMatch::New(name) if ping.may_create => (name, true),
+        SlugMatch::New(_) | SlugMatch::None => return done(PingDone::UnknownTask),
+        SlugMatch::Several => return done(PingDone::Ambiguous),
     };
     let stream = events::stream(tx, device.id, events::HUB_EPOCH, now)?;
     #[expect(clippy::needless_late_init, reason = "it must outlive the batch that borrows it")]
@@ -149,27 +149,27 @@ pub(super) fn commit_ping(
     done(if is_made { PingDone::Created } else { PingDone::Ok })
 }
 
-fn find_task(tx: &mut Tx<'_>, owner: &PingKeyOwner, ping: &ReceivedPing) -> Result<Found, StoreError> {
-    let as_name = |text: &str| TaskName::try_from(text.to_owned()).map_or(Found::None, Found::One);
+fn find_task(tx: &mut Tx<'_>, owner: &PingKeyOwner, ping: &ReceivedPing) -> Result<SlugMatch, StoreError> {
+    let as_name = |text: &str| TaskName::try_from(text.to_owned()).map_or(SlugMatch::None, SlugMatch::One);
     match (&owner.task, &ping.slug) {
         // Its key outlives a task that was forgotten: the next ping brings it back.
         (Some(task), _) => Ok(as_name(task)),
-        (None, None) => Ok(Found::None),
+        (None, None) => Ok(SlugMatch::None),
         (None, Some(slug)) => by_slug(tx, owner.device, slug),
     }
 }
 
 /// The task of that name, or else the only one whose name makes that slug.
-fn by_slug(tx: &mut Tx<'_>, device: DeviceId, slug: &str) -> Result<Found, StoreError> {
+fn by_slug(tx: &mut Tx<'_>, device: DeviceId, slug: &str) -> Result<SlugMatch, StoreError> {
     if let Some(name) = tasks::exact_name(tx, device, slug)? {
-        return Ok(Found::One(name));
+        return Ok(SlugMatch::One(name));
     }
     let mut names = tasks::names_of(tx, device)?;
     names.retain(|name| slug_of(name.as_str()) == slug);
     match (names.pop(), names.is_empty()) {
-        (Some(name), true) => Ok(Found::One(name)),
-        (Some(_), false) => Ok(Found::Several),
-        (None, _) => Ok(TaskName::try_from(slug.to_owned()).map_or(Found::None, Found::New)),
+        (Some(name), true) => Ok(SlugMatch::One(name)),
+        (Some(_), false) => Ok(SlugMatch::Several),
+        (None, _) => Ok(TaskName::try_from(slug.to_owned()).map_or(SlugMatch::None, SlugMatch::New)),
     }
 }
 
