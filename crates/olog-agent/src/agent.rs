@@ -43,7 +43,7 @@ use crate::{
     socket::{self, ReloadAsked, RotationAsked, SocketContext, SocketError},
     spool::{Spool, SpoolError, spool_path},
     sweep::SKEW_MAX,
-    uplink::{ConnectionStatus, KeyStatus, Setup, Uplink, UplinkError},
+    uplink::{self, ConnectionStatus, KeyStatus, Setup, Uplink, UplinkError},
 };
 
 /// How often the files of the configuration, those with its secrets, and `hub.json` are looked at.
@@ -126,6 +126,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
     let (reload, reload_asked) = mpsc::channel(4);
     let (rotate, rotation_asked) = mpsc::channel(4);
     let (look, look_asked) = mpsc::channel(16);
+    let (propose, proposed) = mpsc::channel(uplink::jobs::QUEUE);
     let runs = runs::Reader::new(state_dir, spool.clone(), bell.clone(), live.clone(), clock.clone());
     let shares = runs.shares.clone();
     let uplink = Uplink {
@@ -137,6 +138,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         bell: bell.clone(),
         clock: clock.clone(),
         setup: setup_seen.clone(),
+        proposed,
         link,
         keys,
         why: || service::StopReason::why().as_str(),
@@ -151,6 +153,7 @@ pub async fn run(source: ConfigFiles, config: Config, clock: Clock, handle: Hand
         live: live.clone(),
         look,
         runs: runs.clone(),
+        propose,
         reload,
         rotate,
         keys: keys_seen,

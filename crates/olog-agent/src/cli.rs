@@ -24,7 +24,7 @@ use olog_daemon::{
 use olog_proto::{Excerpt, JoinLink, LogKind, TaskName, clean};
 use tokio::runtime::{Builder, Runtime};
 
-use self::jobs::{show_declaration, show_done, show_jobs, show_switch_error, show_switched};
+use self::jobs::{ListJobs, list_jobs, show_done, show_switch_error, show_switched};
 use olog_push::words::{Language, help};
 use status::{of_terminal, show};
 
@@ -35,7 +35,7 @@ use crate::{
     exec::{Exec, Places, Report, end_like, exec, is_in_terminal},
     files, identity,
     jobs::{
-        list, switch,
+        switch,
         systemd::Systemd,
         unit_failed::{UnitName, Units, end_of_environment},
     },
@@ -45,6 +45,7 @@ use crate::{
     text::Redactor,
 };
 
+mod declare;
 mod identity_verb;
 mod import;
 mod jobs;
@@ -134,9 +135,17 @@ enum Verb {
         /// As JSON.
         #[arg(long)]
         json: bool,
-        /// Print the schedules of the jobs that report as a section for hub.toml, so that the hub expects them.
+        /// Propose the schedules of the jobs that report to the hub: it shows them in its next report, and expects them from the day after. Needs
+        /// root, and a connected agent; else they are printed as a section for hub.toml.
         #[arg(long, conflicts_with = "json")]
         declare: bool,
+        /// With --declare: how late a run may be until it is LOST, e.g. "10m" (default: a quarter of the time between two runs, at least 1 h; of what
+        /// runs more often than every hour, two runs more).
+        #[arg(long, value_name = "D", value_parser = parse_span, requires = "declare", conflicts_with = "toml")]
+        grace: Option<Duration>,
+        /// With --declare: send nothing, and print them as a section for hub.toml.
+        #[arg(long, requires = "declare")]
+        toml: bool,
     },
 }
 
@@ -218,7 +227,9 @@ pub fn main() -> ExitCode {
         Verb::Scan { dry_run: _, folders } => scan(&config, folders),
         Verb::UnitFailed { unit, again: _ } => runtime.block_on(unit_failed(unit, &config)),
         Verb::Units { switch } => runtime.block_on(units(matches!(switch, OnOff::On))),
-        Verb::Jobs { json, declare } => runtime.block_on(list_jobs(&config, json, declare)),
+        Verb::Jobs { json, declare, grace, toml } => {
+            runtime.block_on(list_jobs(&config, ListJobs::of(json, declare.then_some(grace), toml)))
+        }
         Verb::Exec { task, timeout, lock, quiet, command } => {
             let in_terminal = is_in_terminal();
             return runtime.block_on(exec_verb(Exec { task, timeout, lock, quiet, command, in_terminal }, &config));
@@ -270,20 +281,6 @@ async fn units(on: bool) -> Exit {
             Exit::Failed
         }
     }
-}
-
-async fn list_jobs(config: &Config, json: bool, declare: bool) -> Exit {
-    let found = list::find(Path::new("/"), &Systemd::default(), &config.live.files.log_dirs).await;
-    if json {
-        return print(&(serde_json::to_string_pretty(&found).unwrap_or_default() + "\n"));
-    }
-    let say = of_terminal(Clock::system().now());
-    let printed = print(&if declare { show_declaration(&say, &found) } else { show_jobs(&say, &found) });
-    for list::Problem { source, line, problem } in &found.problems {
-        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-        complain(&format!("{source}{line}: {problem}"));
-    }
-    printed
 }
 
 async fn exec_verb(what: Exec, config: &Config) -> ExitCode {

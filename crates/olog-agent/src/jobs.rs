@@ -6,6 +6,7 @@
 //! | [`unit_failed`] | reports a unit that failed, and that it has recovered (`olog-agent unit-failed`, started by systemd) |
 //! | [`switch`] | turns that on and off for every service (`olog-agent units on\|off`) |
 //! | `crontab` | reads crontabs |
+//! | [`timer`] | what a timer says of its runs, in the form that the hub takes |
 //! | [`systemd`] | asks `systemctl` and `journalctl`, within bounds of time and size |
 //!
 //! Listing changes nothing. Every path is below a root that is a parameter, so that tests have machines of their own.
@@ -14,10 +15,13 @@ mod crontab;
 pub mod list;
 pub mod switch;
 pub mod systemd;
+pub mod timer;
 pub mod unit_failed;
 
 /// The unit that reports a failed one: `olog-unit-failed@UNIT.service`.
 const HANDLER: &str = "olog-unit-failed@";
+/// The unit that reports that one ended well.
+const SUCCESS_HANDLER: &str = "olog-unit-succeeded@";
 
 /// Does this command line run `olog-agent exec`?
 fn is_exec(command: &str) -> bool {

@@ -1,5 +1,6 @@
-//! The agent's Unix socket: `GET /status`, `GET /identity`, `POST /run` and `POST /runs` for every user of this device, `POST /reload` and
-//! `POST /identity/rotate` for administrators (root, the daemon's user, the group `olog-admin`).
+//! The agent's Unix socket: `GET /status`, `GET /identity`, `POST /run` and `POST /runs` for every user of this device; `POST /reload`,
+//! `POST /identity/rotate` and `POST /jobs`, which proposes schedules to the hub and waits for its answer, for administrators (root, the
+//! daemon's user, the group `olog-admin`).
 //!
 //! `POST /runs` means "read the run files now" and carries nothing. `POST /run` carries a run, for reporters that cannot write a run file; it
 //! is in the spool, synced, before the answer is sent. This module knows HTTP and the peer's user; the work is done by the
@@ -24,7 +25,11 @@ use olog_daemon::{
     socket::Peer,
     workers::{Worker, WorkerStatus, Workers},
 };
-use olog_proto::{Epoch, EventContent, Note, PublicKey, SecretKey, TaskName, identity::KeyPrint};
+use olog_proto::{
+    Epoch, EventContent, Note, PublicKey, SecretKey, TaskName,
+    identity::KeyPrint,
+    job::{JOBS_MAX, JobAnswers, ProposedJob},
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -41,7 +46,10 @@ use crate::{
     files::Files,
     runs::{self, Look, NoShare, Reported, RunningRun, Shares},
     spool::{Batch, Spool},
-    uplink::{ConnectionStatus, KeyStatus, Setup},
+    uplink::{
+        ConnectionStatus, KeyStatus, Setup,
+        jobs::{self, JobsRequest, NotProposed},
+    },
 };
 
 /// Whoever gets no place for so long is left.
@@ -117,6 +125,16 @@ pub enum Run {
     Ended(Box<Reported>),
 }
 
+/// What became of proposed jobs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proposed {
+    /// The hub has answered.
+    Answered(JobAnswers),
+    /// It does not have them.
+    Not(NotProposed),
+}
+
 /// A reload that somebody waits for; the answer is what is wrong with the new configuration.
 pub type ReloadAsked = oneshot::Sender<Result<(), String>>;
 
@@ -157,6 +175,8 @@ pub struct SocketContext {
     pub look: mpsc::Sender<Look>,
     /// The runs by `exec` that go on.
     pub runs: runs::Reader,
+    /// Proposes jobs to the hub.
+    pub propose: mpsc::Sender<JobsRequest>,
     /// Asks the wiring for a reload.
     pub reload: mpsc::Sender<ReloadAsked>,
     /// Asks the wiring for the device's next key.
@@ -285,6 +305,11 @@ impl SocketContext {
                 }
             }
             (&Method::POST, "/runs") => self.look_at_runs().await,
+            (&Method::POST, "/jobs") if peer.is_admin => self.propose(request).await,
+            (&Method::POST, "/jobs") => refusal(
+                StatusCode::FORBIDDEN,
+                "only root, the daemon's user and the group olog-admin may propose schedules",
+            ),
             (&Method::POST, "/reload") if peer.is_admin => self.ask_reload().await,
             (&Method::POST, "/reload") => {
                 refusal(StatusCode::FORBIDDEN, "only root, the daemon's user and the group olog-admin may reload")
@@ -400,6 +425,23 @@ impl SocketContext {
         }
         self.shares.take_request(peer.uid, Instant::now())?;
         self.shares.room(peer.uid, self.spool.acked(), spool_max)
+    }
+
+    /// Schedules of jobs, for the hub. Administrators only: a task may be of any user.
+    async fn propose(&self, request: Request<Incoming>) -> Reply {
+        let body = timeout(BODY_AFTER, Limited::new(request.into_body(), REQUEST_MAX).collect()).await;
+        let Ok(Ok(body)) = body else {
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the jobs did not come within 5 s, or are too many");
+        };
+        let proposed = match serde_json::from_slice::<Vec<ProposedJob>>(&body.to_bytes()) {
+            Ok(proposed) if (1..=JOBS_MAX).contains(&proposed.len()) => proposed,
+            Ok(_) => return refusal(StatusCode::BAD_REQUEST, "expected 1 to 100 jobs"),
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, &format!("not a list of jobs: {error}")),
+        };
+        let is_connected = self.link.borrow().connected;
+        let became =
+            if is_connected { jobs::propose(&self.propose, proposed).await } else { Err(NotProposed::NotConnected) };
+        reply(StatusCode::OK, &became.map_or_else(Proposed::Not, Proposed::Answered))
     }
 
     async fn ask_reload(&self) -> Reply {

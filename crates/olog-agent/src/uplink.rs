@@ -16,6 +16,7 @@
 //! Owns the connection. Uses the spool only through its public functions, knows nothing of log files, and reads no clock but its own.
 
 mod enter;
+pub mod jobs;
 mod rotation;
 
 use std::{future::poll_fn, io, path::PathBuf, pin::Pin, sync::Arc, task::Poll, time::Duration};
@@ -27,10 +28,11 @@ use olog_daemon::{
     workers::Worker,
 };
 use olog_proto::{
-    AgentFrame, DeviceName, FRAME_EVENTS_MAX, HubFrame, Nonce, Note, SecretKey, WINDOW_MAX, frame::Refusal,
+    AgentFrame, DeviceName, FRAME_EVENTS_MAX, HubFrame, Nonce, Note, SecretKey, WINDOW_MAX,
+    frame::{JOBS, Refusal},
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use enter::Socket;
 pub use enter::{EnterError, HubKeys, Introduction, Welcome, enter, greet, refusal_words};
+use jobs::JobsRequest;
 pub use rotation::KeyStatus;
 use rotation::Rotation;
 
@@ -110,6 +113,8 @@ pub struct Uplink<R, C> {
     pub clock: Clock,
     /// Where to, and as whom.
     pub setup: watch::Receiver<Setup>,
+    /// Schedules of jobs that an administrator of this device proposes to the hub.
+    pub proposed: mpsc::Receiver<JobsRequest>,
     /// How it stands, for whoever wants to know.
     pub link: watch::Sender<ConnectionStatus>,
     /// By which key the device is known.
@@ -314,7 +319,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
                 biased;
                 () = stop.cancelled() => Err(Disconnect::Stopped),
                 () = changed(&mut later) => Err(Disconnect::SetUp),
-                turn = session.turn(&self.bell) => turn,
+                turn = session.turn(&self.bell, &mut self.proposed) => turn,
             };
             let Err(ended) = turn else { continue };
             if matches!(ended, Disconnect::Stopped) {
@@ -377,6 +382,9 @@ struct Session<'a> {
     heard_at: Instant,
     flushing: bool,
     rotation: Rotation<'a>,
+    accepts_jobs: bool,
+    /// Jobs that were sent and not answered yet.
+    proposed: Option<JobsRequest>,
 }
 
 enum Polled {
@@ -398,6 +406,8 @@ impl<'a> Session<'a> {
             heard_at: Instant::now(),
             flushing: false,
             rotation,
+            accepts_jobs: welcome.accepts.iter().any(|kind| kind == JOBS),
+            proposed: None,
         }
     }
 
@@ -411,13 +421,14 @@ impl<'a> Session<'a> {
     }
 
     /// One step: send what may be sent, then wait for whatever comes next.
-    async fn turn(&mut self, bell: &Notify) -> Result<(), Disconnect> {
+    async fn turn(&mut self, bell: &Notify, proposed: &mut mpsc::Receiver<JobsRequest>) -> Result<(), Disconnect> {
         let may_send = !self.flushing && self.room() > 0;
         if may_send && self.send().await? {
             return Ok(());
         }
         let silent_at = self.heard_at + self.silent_after;
         let flushing = self.flushing;
+        let may_propose = !flushing && self.proposed.is_none();
         let socket = &mut self.socket;
         // Reading goes on while a frame is on its way out, or two full buffers would wait for each other.
         let mut either = poll_fn(|cx| {
@@ -429,6 +440,7 @@ impl<'a> Session<'a> {
         let turn = tokio::select! {
             turn = &mut either => turn,
             () = bell.notified(), if may_send => return Ok(()),
+            Some(request) = proposed.recv(), if may_propose => return self.propose(request).await,
             () = sleep_until(silent_at) => return Err(Disconnect::Silent(self.silent_after)),
         };
         match turn {
@@ -488,6 +500,13 @@ impl<'a> Session<'a> {
                 }
                 Ok(())
             }
+            HubFrame::Jobs(answers) => match self.proposed.take() {
+                Some(request) => {
+                    request.answer(answers);
+                    Ok(())
+                }
+                None => Err(Disconnect::Protocol("an answer to jobs that were not sent".into())),
+            },
             HubFrame::Refused { why } => Err(Disconnect::Refused(why)),
             HubFrame::Rotated { key, refused } => self.rotation.answered(key, refused),
             HubFrame::Hello { .. } | HubFrame::Welcome { .. } => Err(Disconnect::Protocol("a second greeting".into())),

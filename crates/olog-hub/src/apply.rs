@@ -264,7 +264,7 @@ pub fn task(
     let known = known(rules, device, task);
     let due_at = [task.facts.due_at(&rules.policy), task.expect.look_at(&known, &rules.expect)];
     let columns = Columns {
-        is_task: task.facts.is_task() || task.expect.declared().is_some(),
+        is_task: task.facts.is_task() || task.expect.has_schedule(),
         incident: number.filter(|_| is_open),
         due_at: due_at.into_iter().flatten().min(),
         late_at: task.expect.late_at(&known, &rules.expect),

@@ -23,12 +23,12 @@ use olog_daemon::{
     secret::Secret,
     socket,
 };
-use olog_proto::{DeviceName, TaskName, Timestamp};
+use olog_proto::{DeviceName, TaskName, Timestamp, schedule::Schedule};
 use olog_push::{Channel, words::Language};
 
 use crate::rules::quiet::QuietSpan;
 use crate::rules::quota::DeviceLimits;
-use crate::{rules::schedule::Schedule, store::StoreUrl};
+use crate::store::StoreUrl;
 
 mod keep;
 mod keys;

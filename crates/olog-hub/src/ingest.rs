@@ -20,6 +20,7 @@
 mod connect;
 mod device_batch;
 mod items;
+mod jobs;
 mod lasting;
 pub mod legacy;
 mod notes;
@@ -227,8 +228,7 @@ impl Ingest {
         let rules = self.rules.borrow().clone();
         let written = self.store.write(move |tx| {
             let Some(device) = devices::get(tx, device)? else { return Ok(()) };
-            let text = peers.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
-            let args = [("addresses", text)];
+            let args = [("addresses", peers.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", "))];
             note_begins(tx, &rules, &device, "two_machines", (SystemCode::TwoMachines, &args), now, now)
         });
         if let Err(error) = written.await {

@@ -14,7 +14,6 @@ pub mod ping;
 pub mod quiet;
 pub mod quota;
 pub mod report;
-pub mod schedule;
 pub mod silence;
 pub mod state;
 

@@ -6,9 +6,11 @@
 //! hub   {"welcome": {acked, window, ping_every, time, signature}}   or   {"refused": {why, …}}
 //! agent {"events": {from, events}}          hub {"ack": {through}}          agent {"bye": {why}}
 //! agent {"rotate": {key, signature, key_signature}}                         hub {"rotated": {key}}
+//! agent {"jobs": {jobs}}                    hub {"jobs": {device, answers}}
 //! ```
 //!
-//! Kinds that were added after version 0.1 (`rotate`) are sent to a hub only if its `welcome` names them in `accepts`.
+//! Kinds that were added after version 0.1 (`rotate`, `jobs`) are sent to a hub only if its `welcome` names them in `accepts`; a hub sends a newer
+//! kind only as the answer to one. So each of the two may be the newer one.
 //!
 //! After `welcome` the agent sends *all* that its spool holds, also what stands at or below `acked`: only an `ack` of what was
 //! sent in this session releases anything. The hub knows those numbers and compares their digests; so a spool that was
@@ -23,10 +25,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BootId, DeviceName, Epoch, Event, FRAME_EVENTS_MAX, FRAME_MAX, Nonce, PublicKey, Signature, TEXT_MAX, Timestamp,
     clean,
+    job::{JOBS_MAX, JobAnswers, ProposedJob},
 };
 
 /// In `accepts`: the hub takes [`AgentFrame::Rotate`].
 pub const ROTATE: &str = "rotate";
+/// In `accepts`: the hub takes [`AgentFrame::Jobs`].
+pub const JOBS: &str = "jobs";
 /// More names in a list of a frame are too many.
 const LIST_MAX: usize = 100;
 
@@ -51,6 +56,12 @@ pub enum AgentFrame {
         signature: Signature,
         /// Over the same, by the next key: whoever announces it has it.
         key_signature: Signature,
+    },
+    /// When jobs of its machine run, for the operator to accept. Sent only to a hub that accepts [`JOBS`];
+    /// one frame at a time, each is answered.
+    Jobs {
+        /// At most [`JOBS_MAX`].
+        jobs: Vec<ProposedJob>,
     },
     /// It goes, on purpose: shutdown, stop, upgrade.
     Bye {
@@ -144,6 +155,8 @@ pub enum HubFrame {
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "clean::decode_optional_line")]
         refused: Option<String>,
     },
+    /// What it made of the jobs.
+    Jobs(JobAnswers),
 }
 
 /// The hub's next key, signed by its present one.
@@ -199,6 +212,9 @@ pub enum FrameError {
     /// Not JSON, not a known kind, or a field that is not what it must be.
     #[error("not a frame of olog.2: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// More than [`JOBS_MAX`] jobs, or none.
+    #[error("a jobs frame must hold 1 to {JOBS_MAX} jobs")]
+    BadJobs,
     /// More than [`FRAME_EVENTS_MAX`] events, none, or not numbered in a row from `from`.
     #[error("an events frame must hold 1 to {FRAME_EVENTS_MAX} events numbered in a row")]
     BadNumbers,
@@ -228,6 +244,14 @@ impl AgentFrame {
                     return Err(FrameError::TooLong);
                 }
             }
+            AgentFrame::Jobs { jobs } => {
+                if jobs.is_empty() || jobs.len() > JOBS_MAX {
+                    return Err(FrameError::BadJobs);
+                }
+                if !jobs.iter().all(ProposedJob::is_bounded) {
+                    return Err(FrameError::TooLong);
+                }
+            }
             AgentFrame::Bye { why } if why.len() > TEXT_MAX => return Err(FrameError::TooLong),
             AgentFrame::Bye { .. } | AgentFrame::Rotate { .. } => {}
         }
@@ -250,6 +274,7 @@ impl HubFrame {
             {
                 Err(FrameError::TooLong)
             }
+            HubFrame::Jobs(answers) if !answers.is_bounded() => Err(FrameError::TooLong),
             _ => Ok(frame),
         }
     }

@@ -5,7 +5,8 @@
 //! [`Epoch`] ([`event`]); the error text in it is reduced to *fingerprints*, so that the same error with another
 //! date is the same error ([`fingerprint`]). Events travel in JSON text frames over a websocket ([`frame`]): the hub
 //! says hello, both sides prove their keys, the agent sends events within the window, and the hub acknowledges what it has
-//! committed. The hub never sends commands. Texts are cleaned as they are decoded ([`clean`]).
+//! committed. The hub never sends commands. When jobs have
+//! to run is a *schedule* ([`schedule`]), and an agent may propose those of its machine ([`job`]). Texts are cleaned as they are decoded ([`clean`]).
 //!
 //! This crate does no IO, reads no clock, spawns nothing. Every bound is a constant below; a decoder checks it before
 //! it allocates.
@@ -17,8 +18,10 @@ pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod identity;
+pub mod job;
 pub mod name;
 pub mod redact;
+pub mod schedule;
 
 pub use event::{
     Author, BootId, DeviceTime, Epoch, Event, EventContent, Excerpt, File, Growth, Note, OwnPush, Timestamp,
@@ -33,7 +36,7 @@ pub const SUBPROTOCOL: &str = "olog.2";
 /// The versions that this build speaks, as `hello` lists them.
 pub const VERSIONS: &[&str] = &[SUBPROTOCOL];
 /// The kinds of frames that a hub of this build takes beyond those of version 0.1, as `welcome` lists them.
-pub const ACCEPTS: &[&str] = &[frame::ROTATE];
+pub const ACCEPTS: &[&str] = &[frame::ROTATE, frame::JOBS];
 /// The largest frame either side accepts, in bytes. An event is at most about 50 kB of JSON, usually 0.5.
 pub const FRAME_MAX: usize = 512 * 1024;
 /// Events in one frame.

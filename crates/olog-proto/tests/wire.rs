@@ -11,6 +11,7 @@ use olog_proto::{
     fingerprint::fingerprints,
     frame::{Auth, Refusal},
     identity::{Nonce, PublicKey, Signature},
+    job::{JOBS_MAX, JobAnswer, JobAnswers, JobOutcome, JobSchedule, ProposedJob, SCHEDULE_MAX, SPAN_MAX},
     name::escape,
 };
 use proptest::prelude::*;
@@ -50,7 +51,7 @@ fn there_is_a_golden_frame_of_every_kind() {
     let frames: Vec<Value> = golden().iter().map(|(_, text)| value(text)).collect();
     let key = |v: &Value| v.as_object().unwrap().keys().next().unwrap().clone();
     let kinds: BTreeSet<String> = frames.iter().map(key).collect();
-    let expected = ["ack", "auth", "bye", "events", "hello", "refused", "rotate", "rotated", "welcome"];
+    let expected = ["ack", "auth", "bye", "events", "hello", "jobs", "refused", "rotate", "rotated", "welcome"];
     assert!(expected.iter().all(|kind| kinds.contains(*kind)), "{kinds:?}");
     let events = frames.iter().filter_map(|frame| frame.pointer("/events/events")?.as_array()).flatten();
     let kinds: BTreeSet<String> = events.map(|event| key(event.get("what").unwrap())).collect();
@@ -123,6 +124,39 @@ fn every_bound_is_kept() {
     assert!(matches!(frame(1, &many), Err(FrameError::BadNumbers)));
     let text = AgentFrame::Events { from: 1, events: vec![note(1, "x".repeat(4 * olog_proto::TEXT_MAX + 1))] };
     assert!(matches!(AgentFrame::decode(&text.encode().unwrap()), Err(FrameError::TooLong)));
+}
+
+#[test]
+fn a_frame_of_jobs_is_bounded() {
+    let job = |when: JobSchedule| ProposedJob { task: "t".parse().unwrap(), when, slack: 0, grace: None };
+    let every = |period| job(JobSchedule::Every { period });
+    let frame = |jobs| AgentFrame::decode(&AgentFrame::Jobs { jobs }.encode().unwrap());
+    assert!(frame(vec![every(60_000); JOBS_MAX]).is_ok());
+    assert!(matches!(frame(Vec::new()), Err(FrameError::BadJobs)));
+    assert!(matches!(frame(vec![every(60_000); JOBS_MAX + 1]), Err(FrameError::BadJobs)));
+    let calendar =
+        |schedule: &str, zone: &str| job(JobSchedule::Calendar { schedule: schedule.into(), zone: zone.into() });
+    let long = "x".repeat(SCHEDULE_MAX + 1);
+    let unbounded = [
+        calendar(&long, "UTC"),
+        calendar("@daily", &long),
+        every(0),
+        every(SPAN_MAX + 1),
+        ProposedJob { slack: SPAN_MAX + 1, ..every(1) },
+        ProposedJob { grace: Some(u64::MAX), ..every(1) },
+    ];
+    for job in unbounded {
+        assert!(matches!(frame(vec![job.clone()]), Err(FrameError::TooLong)), "{job:?}");
+    }
+    let hostile = frame(vec![calendar("@daily\u{1b}[2J", "UTC")]).unwrap();
+    assert_eq!(hostile, AgentFrame::Jobs { jobs: vec![calendar("@daily[2J", "UTC")] });
+    let answer = JobAnswer { task: "t".parse().unwrap(), outcome: JobOutcome::Proposed, detail: String::new() };
+    let answers = vec![answer; JOBS_MAX + 1];
+    let text = HubFrame::Jobs(JobAnswers { device: "d".parse().unwrap(), answers }).encode().unwrap();
+    assert!(matches!(HubFrame::decode(&text), Err(FrameError::TooLong)));
+    let newer = r#"{"jobs": {"device": "d", "answers": [{"task": "t", "outcome": "postponed"}]}}"#;
+    let HubFrame::Jobs(newer) = HubFrame::decode(newer).unwrap() else { panic!("another frame") };
+    assert_eq!(newer.answers[0].outcome, JobOutcome::Unknown);
 }
 
 fn note(n: u64, text: String) -> Event {

@@ -178,8 +178,11 @@ task-runs-summary = { $how ->
    *[unknown] for { $span }
 }
 why-task-learnt = learnt from its past runs: { $cadence }.
+why-task-read = read from the schedules of its machine: { $schedule }.
 why-task-runs = this run is taking far longer than usual. You are told only once.
 proposal = { $cadence } (learnt from { $n } runs in { $span }). From tomorrow it is reported LOST if it does not run. To decline: { $command }
+proposal-read = { $schedule } (read from the schedules of its machine). From tomorrow it is reported LOST if it does not run. To decline: { $command }
+schedule-zone = { $words }, { $zone } time
 cadence-every = every { $span }
 cadence-daily = daily { $when }
 weekday = { $n ->

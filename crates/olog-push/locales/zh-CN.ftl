@@ -157,8 +157,11 @@ task-runs-summary = { $how ->
    *[unknown] 已运行 { $span }
 }
 why-task-learnt = 根据它以往的运行规律：{ $cadence }。
+why-task-read = 根据它所在机器上的时间表：{ $schedule }。
 why-task-runs = 这次运行远超平时的时长；只通知一次。
 proposal = { $cadence }（根据 { $span }内的 { $n } 次运行得出）。从明天起按此监视，未按时运行即告警。如不需要：{ $command }
+proposal-read = { $schedule }（读自它所在机器的时间表）。从明天起按此监视，未按时运行即告警。如不需要：{ $command }
+schedule-zone = { $words }，{ $zone } 时间
 cadence-every = 每 { $span }
 cadence-daily = 每天 { $when }
 weekday = { $n ->
@@ -444,7 +447,7 @@ page-acknowledged = 已于 { $time } 确认
 page-same-site = { $n } 台（出口地址相同）
 page-fleet = { $n } 天，其中 { $good } 天无异常
 page-strip = 30 天：正常 { $ok }，异常 { $err }，失联 { $lost }
-page-proposal = 新学到的规律
+page-proposal = 新的运行规律
 page-proposed = { $name }：{ $reason }
 page-disk-full = { $name } 磁盘将满（自 { $time } 起）：{ $text }
 page-renamed = 改名

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use olog_proto::{Author, Excerpt, Fingerprint, Timestamp};
+use olog_proto::{Author, Excerpt, Fingerprint, Timestamp, job::JobSchedule};
 use serde::{Deserialize, Serialize};
 
 mod report;
@@ -367,6 +367,11 @@ pub enum Expected {
     },
     /// The configuration, without a schedule: between two reports.
     EachReport,
+    /// A schedule that its agent read on the machine.
+    Read {
+        /// Which.
+        when: JobSchedule,
+    },
     /// Its habit.
     Learnt {
         /// Which.

@@ -21,7 +21,7 @@ pub(crate) mod safe;
 mod several;
 
 use chrono_tz::Tz;
-use olog_proto::Timestamp;
+use olog_proto::{Timestamp, job::JobSchedule};
 
 pub use catalogue::{Arg, LANGUAGES, Language, Localizer};
 pub use cut::ssh;
@@ -118,6 +118,16 @@ pub fn proposal(cadence: &Cadence, n_runs: u64, span: i64, device: &str, task: &
         (n_runs, span),
         (device, task),
     )
+}
+
+/// What a report says of a schedule that the agent read on its machine: what it is, and how to refuse.
+pub fn read_proposal(when: &JobSchedule, device: &str, task: &str, language: Language, timezone: Tz) -> String {
+    missed::read_proposal(&Localizer { language, timezone, now: Timestamp(0) }, when, (device, task))
+}
+
+/// A schedule of a machine in words, like "daily 03:30 (30 3 * * *), Europe/Berlin".
+pub fn job_schedule(when: &JobSchedule, language: Language, timezone: Tz) -> String {
+    missed::job_schedule(&Localizer { language, timezone, now: Timestamp(0) }, when)
 }
 
 /// Why a notice is told, as its message says it. A report is its own reason.

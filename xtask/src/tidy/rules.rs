@@ -92,6 +92,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             &["fingerprint", "name"],
             &["clean", "redact"],
             &["event", "identity"],
+            &["job", "schedule"],
             &["frame"],
             &["fuzz"],
         ]),
@@ -135,7 +136,7 @@ pub(crate) const HOMES: &[(&str, &[Home])] = &[
     ("jsonc_parser", &[("olog-daemon", &["original"])]),
     ("chardetng", &[("olog-agent", &["text"])]),
     ("rcgen", &[("olog-hub", &["net/listener"])]),
-    ("cron", &[("olog-hub", &["rules/schedule"])]),
+    ("cron", &[("olog-proto", &["schedule"])]),
     ("tracing_journald", &[("olog-daemon", &["log"])]),
 ];
 

@@ -1,19 +1,77 @@
 //! What `jobs`, `units` and `unit-failed` print, in the language of the terminal.
 
-use std::collections::BTreeSet;
+use std::{path::Path, time::Duration};
 
-use olog_proto::TaskName;
+use olog_daemon::{clock::Clock, service::Exit};
+use olog_proto::job::JobSchedule;
 use olog_push::words::Localizer;
 
-use super::status::{n, text};
-use crate::jobs::{
-    list::{Job, JobList, Kind, Reports, Suggestion},
-    switch::{SwitchError, Switched},
-    unit_failed::{Done, UnitName},
+use super::{
+    client, complain, declare, print,
+    status::{n, of_terminal, text},
+};
+use crate::{
+    config::Config,
+    fallback,
+    jobs::{
+        list::{Here, Job, JobList, Kind, Problem, Reports, Suggestion, find},
+        switch::{SwitchError, Switched},
+        systemd::Systemd,
+        unit_failed::{Done, UnitName},
+    },
 };
 
+/// What is made of the jobs that were found.
+pub(super) enum ListJobs {
+    /// Shown.
+    List,
+    /// Printed as JSON.
+    Json,
+    /// Printed as a section for hub.toml.
+    Section,
+    /// Proposed to the hub, with this grace.
+    Propose(Option<Duration>),
+}
+
+impl ListJobs {
+    /// What the options ask for; `declare` holds the grace.
+    pub(super) fn of(json: bool, declare: Option<Option<Duration>>, toml: bool) -> ListJobs {
+        match declare {
+            _ if json => ListJobs::Json,
+            None => ListJobs::List,
+            Some(_) if toml => ListJobs::Section,
+            Some(grace) => ListJobs::Propose(grace),
+        }
+    }
+}
+
+/// Finds the jobs, and does that with them. What is wrong with crontabs goes to stderr.
+pub(super) async fn list_jobs(config: &Config, what: ListJobs) -> Exit {
+    let here = Here { now: Clock::system().now(), zone: fallback::timezone() };
+    let found = find(Path::new("/"), &Systemd::default(), &config.live.files.log_dirs, here).await;
+    let say = of_terminal(here.now);
+    let printed = match what {
+        ListJobs::Json => return print(&(serde_json::to_string_pretty(&found).unwrap_or_default() + "\n")),
+        ListJobs::List => print(&show_jobs(&say, &found)),
+        ListJobs::Section => print(&declare::show_section(&say, &found)),
+        ListJobs::Propose(grace) => match declare::propose(&say, &client(config), &found, grace).await {
+            Ok(shown) => print(&shown),
+            Err((why, section)) => {
+                complain(&format!("olog-agent: {why}"));
+                print(&section);
+                Exit::Failed
+            }
+        },
+    };
+    for Problem { source, line, problem } in &found.problems {
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        complain(&format!("{source}{line}: {problem}"));
+    }
+    printed
+}
+
 /// The list, a block for each job.
-pub(super) fn show_jobs(say: &Localizer, found: &JobList) -> String {
+fn show_jobs(say: &Localizer, found: &JobList) -> String {
     let mut out = String::new();
     if found.jobs.is_empty() {
         out += &(say.word("agent-jobs-none") + "\n");
@@ -34,12 +92,19 @@ fn show_job(say: &Localizer, job: &Job) -> String {
     let line = job.line.map(|line| format!(":{line}")).unwrap_or_default();
     let user = job.user.as_deref().map(|user| format!(" ({user})")).unwrap_or_default();
     let mut out = format!("{}  {}{line}{user}\n", job.task, job.source);
+    let written = match &job.when {
+        // Only `CRON_TZ` makes it another one; a timer's own is in what it says.
+        Some(JobSchedule::Calendar { zone, .. }) if job.kind == Kind::Cron && zone != say.timezone.name() => {
+            say.text("schedule-zone", &[text("words", &job.schedule), text("zone", zone)])
+        }
+        _ => job.schedule.clone(),
+    };
     let schedule = match job.next {
         Some(next) => {
             let next = say.time(olog_proto::Timestamp(next));
-            say.text("agent-job-schedule-next", &[text("schedule", &job.schedule), text("next", &next)])
+            say.text("agent-job-schedule-next", &[text("schedule", &written), text("next", &next)])
         }
-        None => say.text("agent-job-schedule", &[text("schedule", &job.schedule)]),
+        None => say.text("agent-job-schedule", &[text("schedule", &written)]),
     };
     out += &format!("  {schedule}\n  {}\n", job.command);
     let reports = match job.reports {
@@ -58,52 +123,6 @@ fn show_job(say: &Localizer, job: &Job) -> String {
     };
     out += &format!("  {}\n    {line}\n", say.word(how));
     out
-}
-
-/// The section of hub.toml by which the hub expects the jobs. Only what is sure is in it: a crontab's schedule, and the task that `exec` names. Every other
-/// job is a comment with the reason, because an expectation that is a guess is LOST sooner or later.
-pub(super) fn show_declaration(say: &Localizer, found: &JobList) -> String {
-    let mut declared = BTreeSet::new();
-    let (mut tasks, mut others) = (String::new(), String::new());
-    for job in &found.jobs {
-        let line = job.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let place = format!("{}{line}", job.source);
-        let reason = match job.reports {
-            None => "agent-job-silent",
-            Some(Reports::LogDir) => "agent-declare-file-names",
-            Some(_) if job.kind != Kind::Cron || job.schedule == "@reboot" => "agent-declare-learnt",
-            Some(_) if !is_plain(&job.task) => "agent-declare-no-name",
-            Some(_) if !declared.insert(&job.task) => "agent-declare-twice",
-            Some(_) => {
-                let (name, schedule) = (toml_text(&job.task), toml_text(&job.schedule));
-                tasks += &format!("    {{ name = {name}, schedule = {schedule} }}, # {place}\n");
-                continue;
-            }
-        };
-        others += &format!("# {}  {place}: {}\n", job.task, say.word(reason));
-    }
-    let mut out = String::new();
-    if tasks.is_empty() {
-        out += &format!("# {}\n", say.word("agent-declare-none"));
-    } else {
-        for key in ["agent-declare-where", "agent-declare-zone", "agent-declare-then"] {
-            out += &format!("# {}\n", say.word(key));
-        }
-        out += &format!("[[device]]\nname = \"DEVICE\"\ntasks = [\n{tasks}]\n");
-    }
-    if !others.is_empty() {
-        out += &format!("\n# {}\n{others}", say.word("agent-declare-others"));
-    }
-    out
-}
-
-/// A task's name, and not what a shell makes of a variable.
-fn is_plain(task: &str) -> bool {
-    !task.contains(['$', '`']) && TaskName::try_from(task.to_owned()).is_ok()
-}
-
-fn toml_text(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 /// What `units on` and `units off` did.
@@ -155,6 +174,10 @@ mod tests {
             user: Some("root".into()),
             schedule: "5 4 * * *".into(),
             next: None,
+            when: None,
+            no_schedule: None,
+            slack: 0,
+            tells_good_runs: true,
             command: "/opt/dump".into(),
             reports,
             suggestion,
@@ -188,52 +211,5 @@ mod tests {
             "{chinese}"
         );
         assert!(!chinese.contains("agent-job"), "{chinese}");
-    }
-
-    #[test]
-    fn a_declaration_has_the_crontab_jobs_that_report_by_exec_and_names_why_the_others_are_not_in_it() {
-        let of = |task: &str, schedule: &str, kind, reports| Job {
-            task: task.into(),
-            schedule: schedule.into(),
-            kind,
-            ..job(reports, None)
-        };
-        let exec = Some(Reports::Exec);
-        let found = JobList {
-            jobs: vec![
-                of("dump", "5 4 * * *", Kind::Cron, exec),
-                of("silent", "5 4 * * *", Kind::Cron, None),
-                of("by-file", "5 4 * * *", Kind::Cron, Some(Reports::LogDir)),
-                of("boot", "@reboot", Kind::Cron, exec),
-                of("script", "@daily", Kind::Script, exec),
-                of("a.service", "OnCalendar=daily", Kind::Timer, Some(Reports::Units)),
-                of("$JOB", "5 4 * * *", Kind::Cron, exec),
-                of("dump", "5 16 * * *", Kind::Cron, exec),
-                of("sync", "@hourly", Kind::Cron, exec),
-            ],
-            problems: Vec::new(),
-        };
-        let shown = |language, found| {
-            let say = Localizer { language, timezone: chrono_tz::UTC, now: olog_proto::Timestamp(0) };
-            show_declaration(&say, found)
-        };
-        let english = shown(Language::En, &found);
-        let read: toml::Table = english.parse().unwrap();
-        let expected: toml::Table = r#"
-            [[device]]
-            name = "DEVICE"
-            tasks = [{ name = "dump", schedule = "5 4 * * *" }, { name = "sync", schedule = "@hourly" }]
-        "#
-        .parse()
-        .unwrap();
-        assert_eq!(read, expected, "{english}");
-        for left_out in ["silent", "by-file", "boot", "script", "a.service", "$JOB", "dump"] {
-            assert!(english.contains(&format!("\n# {left_out}  /etc/crontab:3: ")), "{left_out}: {english}");
-        }
-        let chinese = shown(Language::ZhCn, &found);
-        assert_eq!(chinese.parse::<toml::Table>().unwrap(), expected, "{chinese}");
-        for text in [english, chinese, shown(Language::En, &JobList::default())] {
-            assert!(!text.contains("agent-"), "{text}");
-        }
     }
 }

@@ -3,6 +3,9 @@
 //! A line that cron would refuse is a [`Mistake`] with its number; the lines around it are read. A command is text for a shell, in which the first
 //! `%` without a backslash ends the command and begins its input. So the line for `exec` is made of the raw text: what has a backslash keeps it.
 
+use chrono_tz::Tz;
+use olog_proto::schedule::Schedule;
+
 use super::is_exec;
 
 /// Whose file it is.
@@ -21,6 +24,10 @@ pub(super) struct Entry {
     pub(super) line: usize,
     /// The five fields, or `@daily` and kin.
     pub(super) schedule: String,
+    /// The same, understood; `None`: `@reboot`.
+    pub(super) when: Option<Schedule>,
+    /// The time zone that `CRON_TZ` above it names; it may be none.
+    pub(super) zone: Option<String>,
     /// Of a system crontab.
     pub(super) user: Option<String>,
     /// The raw text after that, input included.
@@ -41,7 +48,7 @@ pub(super) struct Mistake {
 /// Every job and every mistake, in their order.
 pub(super) fn read(text: &str, layout: Layout) -> (Vec<Entry>, Vec<Mistake>) {
     let (mut entries, mut mistakes) = (Vec::new(), Vec::new());
-    let mut shell = "/bin/sh".to_owned();
+    let (mut shell, mut zone) = ("/bin/sh".to_owned(), None);
     for (n, line) in text.lines().enumerate() {
         let line_text = line.trim();
         if line_text.is_empty() || line_text.starts_with('#') {
@@ -51,10 +58,17 @@ pub(super) fn read(text: &str, layout: Layout) -> (Vec<Entry>, Vec<Mistake>) {
             if name == "SHELL" {
                 value.clone_into(&mut shell);
             }
+            // `TZ` is of the command only: no cron runs by it.
+            if name == "CRON_TZ" {
+                zone = Some(value.to_owned()).filter(|zone| !zone.is_empty());
+                if value.parse::<Tz>().is_err() && !value.is_empty() {
+                    mistakes.push(Mistake { line: n + 1, problem: format!("CRON_TZ: no such time zone: {value}") });
+                }
+            }
             continue;
         }
         match entry(line_text, layout) {
-            Ok(entry) => entries.push(Entry { line: n + 1, shell: shell.clone(), ..entry }),
+            Ok(entry) => entries.push(Entry { line: n + 1, shell: shell.clone(), zone: zone.clone(), ..entry }),
             Err(problem) => mistakes.push(Mistake { line: n + 1, problem }),
         }
     }
@@ -75,7 +89,7 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
 }
 
 fn entry(line: &str, layout: Layout) -> Result<Entry, String> {
-    let (schedule, rest) = match line.starts_with('@') {
+    let (schedule, when, rest) = match line.starts_with('@') {
         true => {
             let (word, rest) = next_word(line);
             const WORDS: [&str; 8] =
@@ -83,9 +97,12 @@ fn entry(line: &str, layout: Layout) -> Result<Entry, String> {
             if !WORDS.contains(&word) {
                 return Err(format!("expected one of {}, found {word}", WORDS.join(" ")));
             }
-            (word.to_owned(), rest)
+            (word.to_owned(), word.parse::<Schedule>().ok(), rest)
         }
-        false => five_fields(line)?,
+        false => {
+            let (text, schedule, rest) = five_fields(line)?;
+            (text, Some(schedule), rest)
+        }
     };
     let (user, command) = match layout {
         Layout::System => {
@@ -97,7 +114,10 @@ fn entry(line: &str, layout: Layout) -> Result<Entry, String> {
     match command {
         "" if layout == Layout::System => Err("expected a user and a command after the schedule".to_owned()),
         "" => Err("expected a command after the schedule".to_owned()),
-        command => Ok(Entry { line: 0, schedule, user, command: command.to_owned(), shell: String::new() }),
+        command => {
+            let command = command.to_owned();
+            Ok(Entry { line: 0, schedule, when, zone: None, user, command, shell: String::new() })
+        }
     }
 }
 
@@ -107,47 +127,20 @@ fn next_word(text: &str) -> (&str, &str) {
     (word, rest.trim_start())
 }
 
-fn five_fields(line: &str) -> Result<(String, &str), String> {
-    const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-    const FIELDS: [(&str, u32, u32, &[&str]); 5] = [
-        ("minute", 0, 59, &[]),
-        ("hour", 0, 23, &[]),
-        ("day of month", 1, 31, &[]),
-        ("month", 1, 12, MONTHS),
-        ("day of week", 0, 7, DAYS),
-    ];
+/// The first five fields, if they are a schedule, and what comes after them.
+fn five_fields(line: &str) -> Result<(String, Schedule, &str), String> {
     let (mut rest, mut fields) = (line, Vec::new());
-    for (name, min, max, names) in FIELDS {
+    for _ in 0..5 {
         let (field, after) = next_word(rest);
-        if !field.split(',').all(|part| is_part(part, min, max, names)) {
-            return Err(match field {
-                "" => format!("expected five fields and a command, found no {name}"),
-                field => format!("expected a {name} ({min}-{max}), found {field}"),
-            });
+        if field.is_empty() {
+            return Err("expected five fields and a command".to_owned());
         }
         fields.push(field);
         rest = after;
     }
-    Ok((fields.join(" "), rest))
-}
-
-/// `*`, `5`, `1-5` or `mon`, each with a step if wanted.
-fn is_part(part: &str, min: u32, max: u32, names: &[&str]) -> bool {
-    let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-    let value = |text: &str| {
-        let named =
-            names.iter().zip(if max == 12 { 1.. } else { 0.. }).find(|(name, _)| name.eq_ignore_ascii_case(text));
-        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let number = named.map(|(_, n)| n).or_else(|| if is_number { text.parse().ok() } else { None });
-        number.filter(|n| (min..=max).contains(n))
-    };
-    let is_range = match range.split_once('-') {
-        _ if range == "*" => true,
-        Some((from, to)) => value(from).zip(value(to)).is_some_and(|(from, to)| from <= to),
-        None => value(range).is_some(),
-    };
-    is_range && step.is_none_or(|step| step.parse().is_ok_and(|step: u32| step > 0))
+    let text = fields.join(" ");
+    let schedule = text.parse::<Schedule>().map_err(|error| error.to_string())?;
+    Ok((text, schedule, rest))
 }
 
 impl Entry {

@@ -1,7 +1,7 @@
 //! Finds the jobs of this machine: crontabs, the scripts of `cron.daily` and kin, and systemd timers.
 //!
-//! What cannot be read, and each line that cron would refuse, is a [`Problem`] with its file and line; it hides no other job. The next run is
-//! known of timers only, because systemd says it.
+//! What cannot be read, and each line that cron would refuse, is a [`Problem`] with its file and line; it hides no other job. The next run of a
+//! timer is what systemd says; that of a crontab line is computed as the hub does it ([`Schedule`]), in the zone of the machine or of `CRON_TZ`.
 
 use std::{
     collections::BTreeSet,
@@ -11,18 +11,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use olog_proto::name::escape;
+use chrono_tz::Tz;
+use olog_proto::{Timestamp, job::JobSchedule, name::escape};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    HANDLER,
+    HANDLER, SUCCESS_HANDLER,
     crontab::{self, Entry, Layout, task_of},
     is_exec,
     systemd::{Properties, Systemd},
+    timer::{self, NoSchedule},
 };
 
 /// Bytes of a crontab or script that are read.
 const FILE_MAX: u64 = 256 * 1024;
+/// Bytes of cron's program that are looked at, and what is looked for.
+const PROGRAM_MAX: u64 = 4 << 20;
+const CRON_TZ: &[u8] = b"CRON_TZ";
 /// Files of a folder.
 const FILES_MAX: usize = 1_000;
 /// The folders of scripts, and when they run if no crontab says it.
@@ -74,9 +79,21 @@ pub struct Job {
     pub user: Option<String>,
     /// As it is written.
     pub schedule: String,
-    /// Milliseconds since 1970; timers only.
+    /// The next run: milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
+    /// When it runs, as the hub takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<JobSchedule>,
+    /// Why the hub cannot expect it by that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_schedule: Option<NoSchedule>,
+    /// It may start this much later (ms): the random delay and the accuracy of a timer.
+    #[serde(skip)]
+    pub slack: u64,
+    /// A run that ends well is reported, too.
+    #[serde(skip)]
+    pub tells_good_runs: bool,
     /// What it runs.
     pub command: String,
     /// How it reports; `null`: not at all.
@@ -121,10 +138,20 @@ pub struct JobList {
     pub problems: Vec<Problem>,
 }
 
+/// When a list is made, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Here {
+    /// Next runs are after that.
+    pub now: Timestamp,
+    /// The machine's time zone.
+    pub zone: Tz,
+}
+
 /// Looks everywhere below the root.
-pub async fn find(root: &Path, systemd: &Systemd, log_dirs: &[PathBuf]) -> JobList {
-    let mut search =
-        Search { root, log_dirs, found: JobList::default(), run_parts: Vec::new(), taken: BTreeSet::new() };
+pub async fn find(root: &Path, systemd: &Systemd, log_dirs: &[PathBuf], here: Here) -> JobList {
+    let (run_parts, taken) = (Vec::new(), BTreeSet::new());
+    let knows_cron_tz = knows_cron_tz(root);
+    let mut search = Search { root, log_dirs, here, knows_cron_tz, found: JobList::default(), run_parts, taken };
     search.crontab(&root.join("etc/crontab"), Layout::System, None);
     for path in search.files("etc/cron.d", is_run_parts_name) {
         search.crontab(&path, Layout::System, None);
@@ -142,6 +169,19 @@ pub async fn find(root: &Path, systemd: &Systemd, log_dirs: &[PathBuf]) -> JobLi
     search.found
 }
 
+/// Does the cron of this machine know `CRON_TZ`? cronie does, Debian's cron passes it over. Its program says which it is; without one, the
+/// line is taken as it is meant.
+fn knows_cron_tz(root: &Path) -> bool {
+    let programs = ["usr/sbin/cron", "usr/sbin/crond"].map(|path| root.join(path));
+    let mut found = programs.iter().filter_map(|path| File::open(path).ok()).peekable();
+    let names_it = |file: File| {
+        let mut bytes = Vec::new();
+        let read = file.take(PROGRAM_MAX).read_to_end(&mut bytes);
+        read.is_ok() && bytes.windows(CRON_TZ.len()).any(|window| window == CRON_TZ)
+    };
+    found.peek().is_none() || found.any(names_it)
+}
+
 /// run-parts and cron pass over files with other names, such as those of editors and packages.
 fn is_run_parts_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
@@ -151,9 +191,11 @@ fn is_run_parts_name(name: &str) -> bool {
 struct Search<'a> {
     root: &'a Path,
     log_dirs: &'a [PathBuf],
+    here: Here,
+    knows_cron_tz: bool,
     found: JobList,
     /// Which folder's scripts run when.
-    run_parts: Vec<(String, String)>,
+    run_parts: Vec<(String, Entry)>,
     /// Names of tasks.
     taken: BTreeSet<String>,
 }
@@ -211,10 +253,15 @@ impl Search<'_> {
         for mistake in mistakes {
             self.problem(&source, Some(mistake.line), mistake.problem);
         }
+        let mut named = entries.iter().filter(|entry| entry.zone.is_some() && !self.knows_cron_tz);
+        if let Some(line) = named.next().map(|entry| entry.line) {
+            let problem = "CRON_TZ above this line: the cron of this machine does not know it and runs in the machine's time zone";
+            self.problem(&source, Some(line), problem.to_owned());
+        }
         for entry in entries {
             // Its scripts are listed one by one.
             if let Some(folder) = entry.run_parts().filter(|folder| is_listed(folder)) {
-                self.run_parts.push((folder.to_owned(), entry.schedule));
+                self.run_parts.push((folder.to_owned(), entry));
                 continue;
             }
             let job = self.cron_job(entry, &source, user.clone());
@@ -238,10 +285,44 @@ impl Search<'_> {
         let named = reports.and_then(|_| exec_task(&entry.command));
         let task = named.unwrap_or_else(|| self.free_name(&entry.task()));
         let suggestion = reports.is_none().then(|| Suggestion::CrontabLine(entry.reporting(&task)));
+        let timing = self.timing(&entry);
         let Entry { line, schedule, user: in_line, command, .. } = entry;
         let (source, line, user) = (source.to_owned(), Some(line), in_line.or(user));
         let command = escape(command.as_bytes());
-        Job { kind: Kind::Cron, task, source, line, user, schedule, next: None, command, reports, suggestion }
+        let tells_good_runs = reports == Some(Reports::Exec);
+        let Timing { next, when, no_schedule } = timing;
+        let (kind, slack) = (Kind::Cron, 0);
+        Job {
+            kind,
+            task,
+            source,
+            line,
+            user,
+            schedule,
+            next,
+            when,
+            no_schedule,
+            slack,
+            tells_good_runs,
+            command,
+            reports,
+            suggestion,
+        }
+    }
+
+    /// When a line of a crontab runs.
+    fn timing(&self, entry: &Entry) -> Timing {
+        let Some(schedule) = &entry.when else { return Timing::none(NoSchedule::Once) };
+        let zone = match entry.zone.as_deref().filter(|_| self.knows_cron_tz) {
+            None => self.here.zone,
+            Some(name) => match name.parse::<Tz>() {
+                Ok(zone) => zone,
+                Err(_) => return Timing::none(NoSchedule::Zone),
+            },
+        };
+        let when = JobSchedule::Calendar { schedule: schedule.to_string(), zone: zone.name().to_owned() };
+        let next = schedule.next_after(self.here.now, zone).map(|next| next.0);
+        Timing { next, when: Some(when), no_schedule: None }
     }
 
     /// `> LOG_DIR/…`: a file there is a report.
@@ -254,8 +335,13 @@ impl Search<'_> {
     fn scripts(&mut self) {
         for (folder, usually) in SCRIPTS {
             let shown = format!("/{folder}");
-            let schedule = self.run_parts.iter().find(|(of, _)| *of == shown).map(|(_, schedule)| schedule.clone());
-            let schedule = schedule.unwrap_or_else(|| usually.to_owned());
+            let entry = self.run_parts.iter().find(|(of, _)| *of == shown).map(|(_, entry)| entry.clone());
+            let by_anacron = folder != "etc/cron.hourly" && self.root.join("usr/sbin/anacron").exists();
+            let timing = match &entry {
+                Some(entry) if !by_anacron => self.timing(entry),
+                _ => Timing::none(NoSchedule::Anacron),
+            };
+            let schedule = entry.map_or_else(|| usually.to_owned(), |entry| entry.schedule);
             for path in self.files(folder, is_run_parts_name) {
                 if path.metadata().is_ok_and(|found| found.permissions().mode() & 0o111 == 0) {
                     continue;
@@ -271,7 +357,9 @@ impl Search<'_> {
                 let task = named.unwrap_or_else(|| self.free_name(&task_of(&command)));
                 let suggestion = reports.is_none().then(|| script_suggestion(&text, &task, &command));
                 let (source, schedule) = (command.clone(), schedule.clone());
-                let (kind, line, user, next) = (Kind::Script, None, None, None);
+                let Timing { next, when, no_schedule } = timing.clone();
+                let (kind, line, user, slack) = (Kind::Script, None, None, 0);
+                let tells_good_runs = reports == Some(Reports::Exec);
                 self.found.jobs.push(Job {
                     kind,
                     task,
@@ -280,6 +368,10 @@ impl Search<'_> {
                     user,
                     schedule,
                     next,
+                    when,
+                    no_schedule,
+                    slack,
+                    tells_good_runs,
                     command,
                     reports,
                     suggestion,
@@ -299,8 +391,8 @@ impl Search<'_> {
         if timers.is_empty() {
             return Ok(());
         }
-        let schedules = systemd.show(&timers, &["Id", "TimersCalendar", "TimersMonotonic"]).await?;
-        let services = systemd.show(&services, &["Id", "ExecStart", "OnFailure"]).await?;
+        let schedules = systemd.show(&timers, &TIMER_PROPERTIES).await?;
+        let services = systemd.show(&services, &["Id", "ExecStart", "OnFailure", "OnSuccess"]).await?;
         let of = |all: &[Properties], name: &str, property: &str| {
             let found = all.iter().find(|one| one.get("Id").is_some_and(|id| id == name));
             found.and_then(|one| one.get(property).cloned()).unwrap_or_default()
@@ -313,14 +405,29 @@ impl Search<'_> {
                 () if of(&services, &service, "OnFailure").contains(HANDLER) => Some(Reports::Units),
                 () => None,
             };
-            let schedule = ["TimersCalendar", "TimersMonotonic"].map(|name| of(&schedules, &row.unit, name));
+            let [calendars, spans, accuracy, delay] = TIMER_PROPERTIES
+                .map(|name| of(&schedules, &row.unit, name))
+                .into_iter()
+                .skip(1)
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap_or_default();
+            let (when, no_schedule) = match timer::schedule(&calendars, &spans, self.here.zone.name()) {
+                Ok(when) => (Some(when), None),
+                Err(why) => (None, Some(why)),
+            };
+            let is_told = of(&services, &service, "OnSuccess").contains(SUCCESS_HANDLER);
             self.found.jobs.push(Job {
                 kind: Kind::Timer,
                 task: service.clone(),
                 source: row.unit,
                 line: None,
                 user: None,
-                schedule: timer_schedule(&schedule.concat()),
+                schedule: timer_schedule(&[calendars, spans].concat()),
+                when,
+                no_schedule,
+                slack: [accuracy, delay].iter().filter_map(|text| timer::span(text)).sum(),
+                tells_good_runs: reports == Some(Reports::Exec) || is_told,
                 next: row.next.and_then(|micros| i64::try_from(micros / 1_000).ok()).filter(|next| *next > 0),
                 command: service,
                 reports,
@@ -328,6 +435,23 @@ impl Search<'_> {
             });
         }
         Ok(())
+    }
+}
+
+/// What is asked of a timer.
+const TIMER_PROPERTIES: [&str; 5] = ["Id", "TimersCalendar", "TimersMonotonic", "AccuracyUSec", "RandomizedDelayUSec"];
+
+/// When a job runs, as far as that is known.
+#[derive(Debug, Clone)]
+struct Timing {
+    next: Option<i64>,
+    when: Option<JobSchedule>,
+    no_schedule: Option<NoSchedule>,
+}
+
+impl Timing {
+    fn none(why: NoSchedule) -> Timing {
+        Timing { next: None, when: None, no_schedule: Some(why) }
     }
 }
 
@@ -346,10 +470,8 @@ fn is_listed(folder: &str) -> bool {
 
 /// `{ OnCalendar=daily ; next_elapse=… }{ OnBootUSec=15min ; … }` without what is not the schedule.
 fn timer_schedule(properties: &str) -> String {
-    let parts = properties.split('{').filter_map(|part| part.split(" ; ").next());
-    let parts: Vec<&str> =
-        parts.map(|part| part.trim().trim_end_matches('}').trim()).filter(|p| !p.is_empty()).collect();
-    parts.join(", ")
+    let settings: Vec<String> = timer::settings(properties).map(|(key, value)| format!("{key}={value}")).collect();
+    settings.join(", ")
 }
 
 fn script_suggestion(text: &str, task: &str, path: &str) -> Suggestion {

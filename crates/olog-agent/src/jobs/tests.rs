@@ -5,11 +5,15 @@ use std::{
 };
 
 use super::{
-    list::{JobList, Kind, Reports, Suggestion, find},
+    list::{Here, Job, JobList, Kind, Reports, Suggestion, find},
     switch::{SwitchError, Switched, switch},
     systemd::Systemd,
+    timer::NoSchedule,
     *,
 };
+
+/// 2026-11-22, a Sunday.
+const HERE: Here = Here { now: olog_proto::Timestamp(1_795_305_600_000), zone: chrono_tz::Europe::Berlin };
 
 /// A made-up machine: a folder as its root, and scripts as its service manager, which note how they were called.
 pub(super) struct Machine {
@@ -57,7 +61,7 @@ impl Machine {
     }
 
     async fn find(&self) -> JobList {
-        find(self.root(), &self.systemd(), &[PathBuf::from("/var/log/olog")]).await
+        find(self.root(), &self.systemd(), &[PathBuf::from("/var/log/olog")], HERE).await
     }
 }
 
@@ -129,6 +133,76 @@ async fn crontabs_and_scripts_are_listed_with_the_line_that_makes_each_report() 
     );
     let problems: Vec<_> = found.problems.iter().map(|found| (found.source.as_str(), found.line)).collect();
     assert_eq!(problems, [("/etc/crontab", Some(2))]);
+}
+
+/// A local time of the machine, with its offset.
+fn local(job: &Job) -> Option<String> {
+    let at = chrono::DateTime::from_timestamp_millis(job.next?).unwrap();
+    Some(at.with_timezone(&HERE.zone).to_rfc3339())
+}
+
+#[tokio::test]
+async fn each_line_of_a_crontab_is_listed_with_its_next_run() {
+    let machine = Machine::new();
+    machine.write(
+        "etc/crontab",
+        "30 3 * * mon-fri root a\n@daily root b\n@reboot root c\n0 12 13 * fri root d\n0 0 30 feb * root never\n\
+         CRON_TZ=Asia/Shanghai\n0 9 * * * root e\nCRON_TZ=Mars/Olympus\n0 9 * * * root f\n",
+    );
+    machine.write("etc/cron.d/daily", "25 6 * * * root run-parts /etc/cron.daily\n");
+    machine.write("etc/cron.daily/script", "#!/bin/sh\n");
+    fs::set_permissions(machine.path("etc/cron.daily/script"), fs::Permissions::from_mode(0o755)).unwrap();
+    machine.answers("echo '[]'");
+    let runs = |found: &JobList| {
+        found.jobs.iter().map(|job| (job.task.clone(), local(job), job.no_schedule)).collect::<Vec<_>>()
+    };
+    let at = |task: &str, time: &str| (task.to_owned(), Some(time.to_owned()), None);
+    let none = |task: &str, why| (task.to_owned(), None, Some(why));
+    let found = machine.find().await;
+    // It is Sunday, 01:00 in Berlin. A day of the month or a weekday is enough: the 27th is a Friday.
+    let (a, b, d) = (
+        at("a", "2026-11-23T03:30:00+01:00"),
+        at("b", "2026-11-23T00:00:00+01:00"),
+        at("d", "2026-11-27T12:00:00+01:00"),
+    );
+    let script = at("script", "2026-11-22T06:25:00+01:00");
+    let shanghai = at("e", "2026-11-22T02:00:00+01:00");
+    let (boot, mars) = (none("c", NoSchedule::Once), none("f", NoSchedule::Zone));
+    assert_eq!(runs(&found), [a.clone(), b.clone(), boot.clone(), d.clone(), shanghai, mars, script.clone()]);
+    let problems: Vec<_> = found.problems.iter().map(|problem| (problem.line, problem.problem.as_str())).collect();
+    assert_eq!(
+        problems,
+        [
+            (Some(5), "\"0 0 30 feb *\" does not run within 5 years: no such day comes"),
+            (Some(8), "CRON_TZ: no such time zone: Mars/Olympus"),
+        ]
+    );
+
+    // Debian's cron does not know CRON_TZ, and with anacron nobody knows when the scripts run.
+    machine.write("usr/sbin/cron", "MAILTO SHELL");
+    machine.write("usr/sbin/anacron", "");
+    let found = machine.find().await;
+    let here = |task| at(task, "2026-11-22T09:00:00+01:00");
+    assert_eq!(runs(&found), [a, b, boot, d, here("e"), here("f"), none("script", NoSchedule::Anacron)]);
+    assert!(found.problems.iter().any(|found| found.problem.contains("does not know it")), "{:?}", found.problems);
+    machine.write("usr/sbin/cron", "MAILTO CRON_TZ SHELL");
+    assert_eq!(runs(&machine.find().await)[4].1.as_deref(), Some("2026-11-22T02:00:00+01:00"));
+}
+
+#[tokio::test]
+async fn a_next_run_on_the_night_when_clocks_change_is_crons() {
+    let machine = Machine::new();
+    machine.write("etc/crontab", "30 2 * * * root fixed\n*/30 * * * * root often\n");
+    let next = async |at: &str| {
+        let now = olog_proto::Timestamp(chrono::DateTime::parse_from_rfc3339(at).unwrap().timestamp_millis());
+        let found = find(machine.root(), &machine.systemd(), &[], Here { now, ..HERE }).await;
+        found.jobs.iter().map(|job| local(job).unwrap()).collect::<Vec<_>>()
+    };
+    // 02:30 does not exist: what runs once a day runs at 03:00, what runs every half hour goes on.
+    assert_eq!(next("2026-03-29T01:45:00+01:00").await, ["2026-03-29T03:00:00+02:00", "2026-03-29T03:00:00+02:00"]);
+    // 02:30 comes twice and runs once.
+    assert_eq!(next("2026-10-25T02:00:00+02:00").await[0], "2026-10-25T02:30:00+02:00");
+    assert_eq!(next("2026-10-25T02:45:00+02:00").await[0], "2026-10-26T02:30:00+01:00");
 }
 
 #[tokio::test]

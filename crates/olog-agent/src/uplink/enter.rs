@@ -296,6 +296,7 @@ fn unexpected(frame: &HubFrame, expected: &str) -> EnterError {
     let found = match frame {
         HubFrame::Hello { .. } => "hello",
         HubFrame::Welcome { .. } => "welcome",
+        HubFrame::Jobs(_) => "jobs",
         HubFrame::Refused { .. } => "refused",
         HubFrame::Ack { .. } => "ack",
         HubFrame::Rotated { .. } => "rotated",

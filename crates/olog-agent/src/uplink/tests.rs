@@ -1,6 +1,7 @@
 //! A scripted hub at the other end of streams in memory: every sentence of the protocol, and every way to break it.
 
 mod hostile;
+mod jobs;
 mod next_key;
 mod rotation;
 
@@ -54,6 +55,7 @@ struct World {
     link: watch::Receiver<ConnectionStatus>,
     setup: watch::Sender<Setup>,
     keys: watch::Receiver<KeyStatus>,
+    propose: mpsc::Sender<JobsRequest>,
     stop: CancellationToken,
     tasks: JoinSet<Result<(), UplinkError>>,
     _folder: tempfile::TempDir,
@@ -73,6 +75,7 @@ impl World {
             watch::channel(KeyStatus { key: SecretKey::from_seed([1; 32]).public(), trouble: None });
         let bell = Arc::new(Notify::new());
         let stop = CancellationToken::new();
+        let (propose, proposed) = mpsc::channel(crate::uplink::jobs::QUEUE);
         let uplink = Uplink {
             road: TestRoad(road),
             chance: Counting(0),
@@ -82,6 +85,7 @@ impl World {
             bell: bell.clone(),
             clock: Clock::manual(Timestamp(1_000_000)).0,
             setup: setup_seen,
+            proposed,
             link,
             keys,
             why: || "stop",
@@ -89,7 +93,7 @@ impl World {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(uplink.run(stop.clone()));
-        World { roads, spool, bell, link: link_seen, setup, keys: keys_seen, stop, tasks, _folder: folder }
+        World { roads, spool, bell, link: link_seen, setup, keys: keys_seen, propose, stop, tasks, _folder: folder }
     }
 
     fn put(&self, n: u64) {

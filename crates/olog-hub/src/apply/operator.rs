@@ -239,7 +239,7 @@ pub fn end_as_no_error(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timest
 
 /// Does a person see it in a list?
 fn is_there(task: &Task) -> bool {
-    task.facts.is_task() || task.expect.declared().is_some()
+    task.facts.is_task() || task.expect.has_schedule()
 }
 
 /// Is that incident about the task's not coming?

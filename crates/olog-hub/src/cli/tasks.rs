@@ -53,7 +53,7 @@ pub(super) enum TaskVerb {
         /// The task that stays.
         new: String,
     },
-    /// Turn the expectation of a task on or off ("on": as hub.toml says, or as learnt).
+    /// Turn the expectation of a task on or off ("on": as hub.toml says, as its machine has it, or as learnt; a proposed schedule counts from now on).
     Expect {
         /// Its device.
         device: String,
@@ -79,7 +79,7 @@ pub(super) enum TaskVerb {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum OnOff {
-    /// As hub.toml says, or as learnt.
+    /// As hub.toml says, as its machine has it, or as learnt.
     On,
     /// Nothing is expected.
     Off,

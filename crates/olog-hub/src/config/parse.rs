@@ -10,7 +10,10 @@ use olog_daemon::{
     config::{Table, parse_span},
     secret::Secret,
 };
-use olog_proto::{DeviceName, TaskName};
+use olog_proto::{
+    DeviceName, TaskName,
+    schedule::{Schedule, ScheduleError},
+};
 use olog_push::{Channel, ChannelCatalog, words::LANGUAGES};
 
 use super::{
@@ -19,10 +22,7 @@ use super::{
 };
 use crate::rules::quiet::QuietSpan;
 use crate::rules::quota::DeviceLimits;
-use crate::{
-    rules::schedule::{Schedule, ScheduleError},
-    store::StoreUrl,
-};
+use crate::store::StoreUrl;
 
 /// A shorter silence is no sign of anything.
 const OFFLINE_MIN: Duration = Duration::from_secs(1);

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use olog_daemon::config::show_span;
-use olog_proto::Timestamp;
+use olog_proto::{Timestamp, schedule::Schedule};
 use olog_push::words::Language;
 
 use super::{Config, ReloadableConfig, ReportConfig};
-use crate::{rules::schedule::Schedule, store::StoreUrl};
+use crate::store::StoreUrl;
 
 pub(super) fn schedules(live: &ReloadableConfig, now: Timestamp) -> Vec<String> {
     let next = |schedule: &Schedule| {

@@ -1,4 +1,5 @@
 mod groups;
+mod jobs;
 mod names;
 mod quota;
 mod reconnects;

@@ -9,7 +9,7 @@
 //! promises. No event is taken before the device's proof for *this* hub and *this* connection held. An `ack` is sent after
 //! [`Ingest`] has committed, never before. Frames must come in the order of their numbers; at most [`WINDOW`] events wait,
 //! and while their text is long, nothing more is read. Batches of one device are given to [`Ingest`] one after the other; what
-//! arrives during a commit goes together into the next.
+//! arrives during a commit goes together into the next. Beside them the agent may propose jobs, one frame at a time.
 //!
 //! A device may announce its next key once in a session, signed by the present key and by the next one over this session's nonces;
 //! `rotated` is sent after the store has it.
@@ -35,6 +35,7 @@ use olog_proto::{
     ACCEPTS, AgentFrame, Epoch, Event, FRAME_MAX, HubFrame, Nonce, PublicKey, SecretKey, VERSIONS,
     frame::{Auth, NextHubKey, Refusal},
     identity::{HandshakeProof, Role},
+    job::JobAnswers,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -281,7 +282,10 @@ where
         let text = timeout(AUTH_AFTER, first).await.unwrap_or_else(|_| Err(bad_frame("no auth frame within 10 s")))?;
         let auth = match decode(&text)? {
             AgentFrame::Auth(auth) => auth,
-            AgentFrame::Events { .. } | AgentFrame::Rotate { .. } | AgentFrame::Bye { .. } => {
+            AgentFrame::Events { .. }
+            | AgentFrame::Jobs { .. }
+            | AgentFrame::Rotate { .. }
+            | AgentFrame::Bye { .. } => {
                 return Err(bad_frame("the first frame must be auth"));
             }
         };
@@ -369,6 +373,8 @@ struct EstablishedSession<'a> {
     waiting_bytes: usize,
     n_committing: usize,
     committing: Option<BoxFuture<'a, Result<u64, IngestError>>>,
+    /// Jobs that the device proposes: one frame at a time.
+    proposing: Option<BoxFuture<'a, Result<JobAnswers, IngestError>>>,
 }
 
 impl<'a> EstablishedSession<'a> {
@@ -385,6 +391,7 @@ impl<'a> EstablishedSession<'a> {
             waiting_bytes: 0,
             n_committing: 0,
             committing: None,
+            proposing: None,
         }
     }
 
@@ -431,7 +438,11 @@ impl<'a> EstablishedSession<'a> {
                     Order::Revoked => return Err(End::Refused(Refusal::Revoked)),
                 },
                 () = self.desk.stop.cancelled() => return Err(End::Stopping),
-                done = committed(&mut self.committing) => Box::pin(self.committed(line, done)).await?,
+                done = ended(&mut self.committing) => Box::pin(self.committed(line, done)).await?,
+                done = ended(&mut self.proposing) => {
+                    let answers = done.map_err(|error| End::Refused(refusal_of(&error)))?;
+                    line.send(&HubFrame::Jobs(answers)).await?;
+                }
                 received = line.receive(), if reading => {
                     let received = received?;
                     silent = 0;
@@ -468,6 +479,14 @@ impl<'a> EstablishedSession<'a> {
                 let proof = HandshakeProof::next_device_key(hub_nonce, nonce, present, key, hub);
                 let holds = present.verify(&proof, &signature) && key.verify(&proof, &key_signature);
                 return if holds { Ok(Some(NextDeviceKey(key))) } else { Err(End::Refused(Refusal::BadProof)) };
+            }
+            AgentFrame::Jobs { .. } if self.proposing.is_some() => {
+                return Err(bad_frame("a jobs frame before the answer to the one before"));
+            }
+            AgentFrame::Jobs { jobs } => {
+                let (desk, device) = (self.desk, self.place.seat().who.device);
+                self.proposing = Some(desk.ingest.jobs(device, jobs, desk.clock.now()).boxed());
+                return Ok(None);
             }
             AgentFrame::Bye { why } => return Err(End::Bye(why)),
             AgentFrame::Auth(_) => return Err(bad_frame("a second auth frame")),
@@ -534,18 +553,18 @@ impl<'a> EstablishedSession<'a> {
         S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error>,
     {
         while self.committing.is_some() {
-            let done = committed(&mut self.committing).await;
+            let done = ended(&mut self.committing).await;
             self.committed(line, done).await?;
         }
         Ok(())
     }
 }
 
-/// Waits for the commit that runs, or for ever; afterwards none runs.
-async fn committed(running: &mut Option<BoxFuture<'_, Result<u64, IngestError>>>) -> Result<u64, IngestError> {
+/// Waits for what runs, or for ever; afterwards nothing runs.
+async fn ended<T>(running: &mut Option<BoxFuture<'_, T>>) -> T {
     match running {
-        Some(commit) => {
-            let done = commit.await;
+        Some(work) => {
+            let done = work.await;
             *running = None;
             done
         }

@@ -1,7 +1,8 @@
 //! Expectations: when must a task run next, and what follows if it does not.
 //!
 //! A task is expected by a schedule and a grace in hub.toml, by being declared there without one (at least once between two reports, or
-//! within 26 h), or by a schedule learnt from past runs (`cadence`), which a report has proposed and nobody has declined. [`Facts`] store
+//! within 26 h), by a schedule that its agent read on the machine (`read`), or by one learnt from past runs (`cadence`); the last two a report
+//! has proposed and nobody has declined. [`Facts`] store
 //! since when it is expected, when it was last seen, and the open incident. They yield one deadline, [`Facts::late_at`]. After it the task
 //! is LOST, unless a run is seen.
 //!
@@ -17,19 +18,24 @@
 //! goes only to those who got the alert; facts of an older version are read, facts of a later one are refused.
 
 use chrono_tz::Tz;
-use olog_proto::{BootId, Event, EventContent, LogKind, Timestamp, event::is_good_end};
-use olog_push::{Cadence, Content, Expected, Kind, Recovery};
+use olog_proto::{BootId, Event, EventContent, LogKind, Timestamp, event::is_good_end, schedule::Schedule};
+use olog_push::{Content, Expected, Kind, Recovery};
 use serde::{Deserialize, Serialize};
 
-use crate::rules::{ACKNOWLEDGED_FOR, schedule::Schedule};
-use cadence::{LearntSchedule, Runs, Watched};
+use crate::rules::ACKNOWLEDGED_FOR;
+use cadence::{Runs, Watched};
 use offline::explains;
 pub use plan::{ExpectationPolicy, Plan, TaskContext};
+pub use proposal::{Learnt, ProposedSchedule};
+use read::ReadExpectation;
+pub use read::ReadSchedule;
 use running::RunTracker;
 
 mod cadence;
 mod offline;
 mod plan;
+mod proposal;
+mod read;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -120,6 +126,12 @@ pub struct Facts {
     /// A habit that was proposed, and not refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     watched: Option<Watched>,
+    /// A schedule that its agent read on the machine, and that no report has shown yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offered: Option<ReadSchedule>,
+    /// One that was shown, and not refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read: Option<ReadExpectation>,
     /// It kept its habit no longer, and was given up then.
     #[serde(skip_serializing_if = "Option::is_none")]
     gone_at: Option<Timestamp>,
@@ -160,17 +172,6 @@ pub struct Missed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_offline: Option<(Timestamp, Timestamp)>,
     told_at: Timestamp,
-}
-
-/// A habit, and what shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Learnt {
-    /// The habit.
-    pub cadence: Cadence,
-    /// It was learnt from so many runs …
-    pub n_runs: u64,
-    /// … over so many ms.
-    pub span: i64,
 }
 
 /// The next time that a task has to come.
@@ -316,7 +317,15 @@ impl Facts {
         self.end(Recovery::Unexpected, now, now, &mut out);
         (self.is_parked, self.not_before) = (false, None);
         self.declared = plan.map(|plan| DeclaredPlan { plan, since: now });
+        if self.declared.is_some() {
+            (self.offered, self.read) = (None, None);
+        }
         out
+    }
+
+    /// Is it a task for what is expected of it, seen or not?
+    pub fn has_schedule(&self) -> bool {
+        self.declared.is_some() || self.read.is_some() || self.offered.is_some()
     }
 
     /// What is left of a task that is forgotten now.
@@ -334,21 +343,6 @@ impl Facts {
         self.declared.as_ref().map(|declared| declared.plan.as_str())
     }
 
-    /// A habit that was learnt and not yet shown to anybody: for the next report.
-    pub fn proposal(&self, known: &TaskContext<'_>, policy: &ExpectationPolicy) -> Option<Learnt> {
-        let is_free = self.watched.is_none() && self.declared.is_none() && !self.is_off && known.plan.is_none();
-        // Most habits are watched already, and to look for one costs more than all the rest of a report's line.
-        let LearntSchedule { cadence, n_runs, span, .. } = is_free.then(|| self.runs.habit(policy.zone))??;
-        Some(Learnt { cadence, n_runs, span })
-    }
-
-    /// The proposal was shown: it is watched from tomorrow, unless a person refuses it.
-    pub fn was_proposed(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: Timestamp) {
-        if self.proposal(known, policy).is_some() {
-            self.watched = self.runs.habit(policy.zone).map(|habit| Watched::new(habit, now.plus(WATCHED_AFTER)));
-        }
-    }
-
     /// When its habit was given up, if it did not come since.
     pub fn gone_at(&self) -> Option<Timestamp> {
         self.gone_at
@@ -364,26 +358,9 @@ impl Facts {
         self.running.ended_by(name)
     }
 
-    /// The habit by which it is expected: what it is, from how many runs it was learnt over how long, since when it counts.
-    pub fn watched(&self) -> Option<(Learnt, Timestamp)> {
-        let Watched { habit: LearntSchedule { cadence, n_runs, span, .. }, from, .. } = self.watched.as_ref()?;
-        Some((Learnt { cadence: cadence.clone(), n_runs: *n_runs, span: *span }, *from))
-    }
-
     /// Runs from which a habit may be learnt.
     pub fn n_runs(&self) -> usize {
         self.runs.n()
-    }
-
-    /// A person says whether anything is to be expected.
-    pub fn expect(&mut self, is_expected: bool, now: Timestamp) -> Vec<ExpectationEffect> {
-        let mut out = Vec::new();
-        if self.is_off == is_expected {
-            self.is_off = !is_expected;
-            self.closed_at = Some(now);
-            self.end(Recovery::Unexpected, now, now, &mut out);
-        }
-        out
     }
 
     /// A person says that the incident is over: the next time counts again.
@@ -455,9 +432,12 @@ impl Facts {
         if self.is_off {
             return None;
         }
-        let due = match &self.declared {
-            Some(declared) => self.declared_due(declared, known, policy)?,
-            None => self.learnt_due(known, policy)?,
+        let due = match (&self.declared, &self.read) {
+            (Some(declared), _) => self.declared_due(declared, known, policy)?,
+            // What is new in hub.toml counts from when the facts know it.
+            (None, _) if known.plan.is_some() => return None,
+            (None, Some(read)) => self.read_due(read, known)?,
+            (None, None) => self.learnt_due(known, policy)?,
         };
         let not_before = [self.not_before, self.running.until(known.grace())].into_iter().flatten().max();
         Some(Due { late_at: due.late_at.max(not_before.unwrap_or(due.late_at)), ..due })
@@ -509,6 +489,10 @@ impl Facts {
     fn expected(&self, known: &TaskContext<'_>) -> Expected {
         match (known.plan, &self.watched) {
             (Some(Plan::Scheduled { schedule, .. }), _) => Expected::Schedule { text: schedule.to_string() },
+            (None, _) if self.read.is_some() => self
+                .read
+                .as_ref()
+                .map_or(Expected::EachReport, |read| Expected::Read { when: read.schedule.when.clone() }),
             (None, Some(watched)) => Expected::Learnt { cadence: watched.habit.cadence.clone() },
             (Some(Plan::EachReport), _) | (None, None) => Expected::EachReport,
         }
@@ -518,6 +502,10 @@ impl Facts {
     fn count(&mut self, known: &TaskContext<'_>, policy: &ExpectationPolicy, now: Timestamp) {
         let period = self.watched.as_ref().map(|watched| watched.habit.period.max(MINUTE));
         let Some(missed) = &mut self.missed else { return };
+        if let (None, Some(read)) = (known.plan, &self.read) {
+            missed.n_missed = read.schedule.n_missed(missed.due_at, now);
+            return;
+        }
         match (known.plan, period) {
             (Some(Plan::Scheduled { schedule, grace }), _) => {
                 let runs = schedule.runs_after(missed.due_at, policy.zone);
@@ -532,7 +520,8 @@ impl Facts {
 
     /// When a habit that is not kept is given up.
     fn gives_up_at(&self, known: &TaskContext<'_>) -> Option<Timestamp> {
-        let (missed, watched) = (self.missed.as_ref()?, self.watched.as_ref().filter(|_| known.plan.is_none())?);
+        let is_learnt = known.plan.is_none() && self.read.is_none();
+        let (missed, watched) = (self.missed.as_ref()?, self.watched.as_ref().filter(|_| is_learnt)?);
         let missed_thrice = missed.late_at.plus(watched.habit.period.saturating_mul(GONE_MISSED as i64 - 1));
         Some(missed_thrice.max(missed.late_at.plus(GONE_AFTER)))
     }

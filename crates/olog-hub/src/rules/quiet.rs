@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use olog_proto::Timestamp;
 
 use crate::rules::budget::Urgency;
-use crate::rules::schedule::Schedule;
+use olog_proto::schedule::Schedule;
 
 /// A part of the day, which may cross midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

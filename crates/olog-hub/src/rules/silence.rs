@@ -16,7 +16,7 @@ use olog_push::channel::glob;
 use olog_push::{Content, Notice, Reason, SystemCode};
 use serde::Serialize;
 
-use crate::rules::schedule::Schedule;
+use olog_proto::schedule::Schedule;
 
 #[cfg(test)]
 mod tests;

@@ -32,11 +32,11 @@ use crate::config::{ReloadableConfig, ReportWhen};
 use crate::net::sessions::Sessions;
 use crate::rules::report::when::{NextReport, next_report};
 use crate::rules::report::{Report, Window, page};
-use crate::rules::schedule::Schedule;
 use crate::store::devices::{self, DeviceId};
 use crate::store::reports::{self, FirstMention, NewReport};
 use crate::store::{Store, StoreError, Tx, settings, silences, tasks};
 use gather::Gathered;
+use olog_proto::schedule::Schedule;
 use place::Placed;
 
 const MINUTE: i64 = 60_000;
@@ -300,7 +300,7 @@ fn commit(
     Ok(Some(id))
 }
 
-/// What was learnt is shown: it is watched from tomorrow, unless somebody refuses.
+/// What was learnt, or read on the machine, is shown: it is watched from tomorrow, unless somebody refuses.
 fn propose(
     tx: &mut Tx<'_>,
     rules: &LivePolicy,
@@ -313,7 +313,8 @@ fn propose(
         let Some(device) = devices::get(tx, *device)? else { continue };
         let Some(mut task) = tasks::find(tx, device.id, name)? else { continue };
         let known = apply::known(rules, &device, &task);
-        task.expect.was_proposed(&known, &rules.expect, now);
+        let outcomes = task.expect.was_proposed(&known, &rules.expect, now);
+        apply::expectations(tx, rules, &device, &mut task, outcomes, now)?;
         apply::task(tx, rules, &device, &mut task, now)?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Wording for missed tasks, late runs, overlong runs and learnt schedules.
 
+use olog_proto::job::JobSchedule;
+
 use super::catalogue::Localizer;
 use super::cut;
 use super::entry::MessageItem;
@@ -34,6 +36,7 @@ pub(super) fn lost<'a>(say: &Localizer, entry: &MessageItem<'a>) -> RenderedItem
         sentence: say.sentences([what, offline, missed, last]),
         why: match expected {
             Expected::Schedule { text } => say.text("why-task-schedule", &[("schedule", schedule(say, text).into())]),
+            Expected::Read { when } => say.text("why-task-read", &[("schedule", job_schedule(say, when).into())]),
             Expected::EachReport => say.word("why-task-report"),
             Expected::Learnt { cadence } => say.text("why-task-learnt", &[("cadence", habit(say, cadence).into())]),
         },
@@ -154,6 +157,19 @@ fn schedule(say: &Localizer, line: &str) -> String {
     }
 }
 
+/// A schedule of a machine in words. Its time zone is named if it is not the reader's.
+pub(super) fn job_schedule(say: &Localizer, when: &JobSchedule) -> String {
+    match when {
+        JobSchedule::Every { period } => {
+            habit(say, &Cadence::Every { period: i64::try_from(*period).unwrap_or(i64::MAX) })
+        }
+        JobSchedule::Calendar { schedule: line, zone } if zone == say.timezone.name() => schedule(say, line),
+        JobSchedule::Calendar { schedule: line, zone } => {
+            say.text("schedule-zone", &[("words", schedule(say, line).into()), ("zone", cut::end(zone, 60).into())])
+        }
+    }
+}
+
 /// A habit in words: `daily 02:10 ± 4 min`.
 pub(super) fn habit(say: &Localizer, cadence: &Cadence) -> String {
     let minute = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
@@ -194,6 +210,12 @@ pub(super) fn proposal(
         ("command", off(device, task).into()),
     ];
     say.text("proposal", &args)
+}
+
+/// A schedule that was read on the machine, and how to accept or refuse it.
+pub(super) fn read_proposal(say: &Localizer, when: &JobSchedule, (device, task): (&str, &str)) -> String {
+    let args = [("schedule", job_schedule(say, when).into()), ("command", off(device, task).into())];
+    say.text("proposal-read", &args)
 }
 
 fn off(device: &str, task: &str) -> String {

@@ -51,7 +51,7 @@ fn a_line_that_cron_refuses_is_named_and_the_others_are_read() {
     let (entries, mistakes) = read(text, Layout::System);
     let lines: Vec<usize> = mistakes.iter().map(|mistake| mistake.line).collect();
     assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8, 10]);
-    assert_eq!(mistakes[0].problem, "expected a minute (0-59), found 61");
+    assert_eq!(mistakes[0].problem, "minute: expected 0 to 59, lists and ranges of them, or *, found \"61\"");
     assert_eq!(mistakes[1].problem, "expected a user and a command after the schedule");
     assert_eq!(mistakes[7].problem, "the last line has no line end: cron ignores it");
     assert_eq!(entries.iter().map(|entry| entry.line).collect::<Vec<_>>(), [9, 10]);
@@ -71,4 +71,14 @@ fn a_task_is_named_as_its_program() {
     ] {
         assert_eq!(task_of(command), expected, "{command}");
     }
+}
+
+#[test]
+fn cron_tz_is_the_zone_of_the_lines_below_it_and_tz_is_none() {
+    let text = "@daily a\nCRON_TZ = Asia/Shanghai\n@daily b\nTZ=UTC\n@daily c\nCRON_TZ=\n@daily d\nCRON_TZ=Mars/Olympus\n@daily e\n";
+    let (entries, mistakes) = read(text, Layout::User);
+    let zones: Vec<Option<&str>> = entries.iter().map(|entry| entry.zone.as_deref()).collect();
+    let shanghai = Some("Asia/Shanghai");
+    assert_eq!(zones, [None, shanghai, shanghai, None, Some("Mars/Olympus")]);
+    assert_eq!(mistakes, [Mistake { line: 8, problem: "CRON_TZ: no such time zone: Mars/Olympus".into() }]);
 }

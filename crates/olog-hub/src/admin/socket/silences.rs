@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{All, Answer, LIST_MAX, Remark, Verbs, VerbsState, audited::user, incidents};
 use crate::apply::operator::{self, SuppressScope};
-use crate::rules::schedule::{Schedule, ScheduleError};
 use crate::rules::silence::{COMMENT_MAX, Period, Recurrence, Refused, SILENCES_MAX, Scope};
 use crate::store::silences::{self, ListedSilence, New};
 use crate::store::{StoreError, Tx, tasks};
 use crate::web::Problem;
+use olog_proto::schedule::{Schedule, ScheduleError};
 
 /// The request of `silence add`.
 #[derive(Debug, Default, Serialize, Deserialize)]

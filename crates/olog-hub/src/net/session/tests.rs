@@ -311,3 +311,32 @@ async fn the_next_key_is_announced_from_the_next_start_on_signed_by_the_present_
     let world = world_in(dir, "").await;
     assert_eq!(Agent::dial(&world, 1).await.hub_key, next.key);
 }
+
+#[tokio::test]
+async fn the_hub_says_that_it_takes_jobs_and_answers_each_frame_of_them() {
+    use olog_proto::job::{JobOutcome, JobSchedule, ProposedJob};
+    let world = world().await;
+    let mut agent = Agent::known(&world, 1).await;
+    drop(agent.socket.close(None).await);
+    let mut agent = Agent::dial(&world, 1).await;
+    let HubFrame::Welcome { accepts, .. } = agent.prove().await else { panic!("not welcome") };
+    assert!(accepts.iter().any(|kind| kind == olog_proto::frame::JOBS), "{accepts:?}");
+    let when = JobSchedule::Every { period: 60_000 };
+    let jobs = AgentFrame::Jobs { jobs: vec![ProposedJob { task: "t".parse().unwrap(), when, slack: 0, grace: None }] };
+    for _ in 0..2 {
+        agent.say(&jobs).await;
+        let Some(HubFrame::Jobs(answers)) = agent.hears().await else { panic!("no answer") };
+        assert_eq!((answers.device.as_str(), answers.answers[0].outcome), (NAME, JobOutcome::Proposed));
+    }
+    // One at a time: what comes before the answer could be without end.
+    let text = jobs.encode().unwrap();
+    for _ in 0..50 {
+        agent.socket.feed(tungstenite::Message::text(text.clone())).await.unwrap();
+    }
+    let _gone = agent.socket.flush().await.is_err();
+    says(&agent.refusal().await, "a jobs frame before the answer to the one before");
+
+    let mut stranger = Agent::dial(&world, 2).await;
+    stranger.say(&jobs).await;
+    says(&stranger.refusal().await, "the first frame must be auth");
+}

@@ -9,13 +9,12 @@
 
 use chrono::{DateTime, Datelike as _, NaiveTime, Timelike as _};
 use chrono_tz::Tz;
-use olog_proto::{Event, EventContent, Growth, LogKind, Timestamp};
+use olog_proto::{Event, EventContent, Growth, LogKind, Timestamp, schedule::Schedule};
 use olog_push::Cadence;
 use serde::{Deserialize, Serialize};
 
 use super::{HOUR, MINUTE};
 use crate::rules::ping::NO_BOOT;
-use crate::rules::schedule::Schedule;
 
 const DAY: i64 = 24 * HOUR;
 const WEEK: i64 = 7 * DAY;
@@ -234,10 +233,10 @@ fn weekly(recent: &[Timestamp], last: Timestamp, zone: Tz) -> Option<LearntSched
 impl LearntSchedule {
     /// When it comes again, last seen at `seen`: when it has to, and from when it is late.
     pub(super) fn next(&self, seen: Timestamp, zone: Tz) -> (Timestamp, Timestamp) {
+        let grace = grace_of(self.period);
         if self.period < HOUR {
-            return (seen.plus(self.period), seen.plus((3 * self.period).max(15 * MINUTE)));
+            return (seen.plus(self.period), seen.plus(self.period + grace));
         }
-        let grace = (self.period / 4).max(HOUR);
         let at = match &self.cadence {
             // A run that comes a little early is the one that was due.
             Cadence::Weekly { slots, .. } if slots.len() > 1 => {
@@ -266,6 +265,11 @@ impl LearntSchedule {
             _ => (gap - self.period).abs() <= (self.period / 5).max(2 * UNEVEN),
         }
     }
+}
+
+/// How late a run may be if nobody says it: of what runs often, two more runs are waited for.
+pub(super) fn grace_of(period: i64) -> i64 {
+    if period < HOUR { (2 * period).max(15 * MINUTE - period) } else { (period / 4).max(HOUR) }
 }
 
 impl Watched {

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use olog_proto::Timestamp;
 
 use super::HOUR;
-use crate::rules::schedule::Schedule;
+use olog_proto::schedule::Schedule;
 
 /// What of the configuration decides.
 #[derive(Debug, Clone, PartialEq, Eq)]

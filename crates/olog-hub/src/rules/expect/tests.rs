@@ -2,6 +2,7 @@
 
 mod habits;
 mod pings;
+mod read;
 mod running;
 
 use olog_proto::event::Id128;

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use olog_proto::Timestamp;
 
 use super::Window;
-use crate::rules::schedule::Schedule;
+use olog_proto::schedule::Schedule;
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;

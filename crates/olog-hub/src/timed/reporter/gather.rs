@@ -13,7 +13,7 @@ use olog_push::{Reopened, ResolvedBy, words};
 use crate::apply::{self, LivePolicy};
 use crate::net::sessions::SessionHandle;
 use crate::rules::budget::Budget;
-use crate::rules::expect::{ExpectationStatus, Learnt};
+use crate::rules::expect::{ExpectationStatus, Learnt, ProposedSchedule, ReadSchedule};
 use crate::rules::report::{
     AffairRow, Builder, ChannelHealth, DeviceRow, Disk, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
 };
@@ -204,7 +204,7 @@ fn is_no_error(around: &Around, device: &str, task: &str, open: Option<&OpenRow>
     silence::held_by(&around.no_errors, about, now).is_some()
 }
 
-/// The habit of a task in words, if it is one to propose and the report has room for it: what has none is not even looked
+/// The schedule of a task in words, if there is one to propose and the report has room for it: what has none is not even looked
 /// for.
 fn proposal(around: &Around, device: &str, joined_at: Timestamp, row: &TaskOf, left: &mut usize) -> Option<Proposal> {
     if *left == 0 {
@@ -212,9 +212,16 @@ fn proposal(around: &Around, device: &str, joined_at: Timestamp, row: &TaskOf, l
     }
     let rules = &around.rules;
     let known = apply::known_of(rules, device, joined_at, &row.task);
-    let Learnt { cadence, n_runs, span } = row.task.expect.proposal(&known, &rules.expect)?;
+    let (proposed, task) = (row.task.expect.proposal(&known, &rules.expect)?, row.task.name.as_str());
     *left -= 1;
-    let reason = words::proposal(&cadence, n_runs, span, device, row.task.name.as_str(), rules.language);
+    let reason = match proposed {
+        ProposedSchedule::Learnt(Learnt { cadence, n_runs, span }) => {
+            words::proposal(&cadence, n_runs, span, device, task, rules.language)
+        }
+        ProposedSchedule::Read(ReadSchedule { when, .. }) => {
+            words::read_proposal(&when, device, task, rules.language, rules.timezone)
+        }
+    };
     Some(Proposal { reason })
 }
 

@@ -23,15 +23,18 @@ impl Life {
         all
     }
 
-    fn proposal(&self) -> Option<Learnt> {
-        self.facts.proposal(&self.known(), &self.policy)
+    pub(super) fn proposal(&self) -> Option<Learnt> {
+        match self.facts.proposal(&self.known(), &self.policy) {
+            Some(ProposedSchedule::Learnt(learnt)) => Some(learnt),
+            _ => None,
+        }
     }
 
     /// A report shows it.
     fn propose(&mut self, now: Timestamp) {
         let known =
             TaskContext { plan: self.plan.as_ref(), is_alarm: self.is_alarm, seen_at: None, joined_at: self.joined_at };
-        self.facts.was_proposed(&known, &self.policy, now);
+        assert_eq!(self.facts.was_proposed(&known, &self.policy, now), []);
     }
 
     /// After enough runs to learn it, and a report.

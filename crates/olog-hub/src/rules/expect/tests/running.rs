@@ -97,6 +97,6 @@ fn a_run_teaches_when_it_starts_and_its_end_teaches_nothing() {
         life.starts(at(day, 2, 10));
         life.ends(at(day, 2, 10), 10 + day * 30);
     }
-    let learnt = life.facts.proposal(&life.known(), &life.policy).map(|learnt| (learnt.cadence, learnt.n_runs));
+    let learnt = life.proposal().map(|learnt| (learnt.cadence, learnt.n_runs));
     assert_eq!(learnt, Some((Cadence::Daily { minute: 130, jitter: 0 }, 7)));
 }

@@ -17,12 +17,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::Timestamp;
 use chrono::{
     DateTime, Datelike as _, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeZone as _,
     Timelike as _, Utc,
 };
 use chrono_tz::Tz;
-use olog_proto::Timestamp;
 
 #[cfg(test)]
 mod tests;
