@@ -279,7 +279,7 @@ impl<C: RandomSource> Fallback<C> {
             language: language(),
             timezone: timezone(),
             now,
-            public_url: None,
+            incident_url: None,
             by_device: true,
             budget: None,
             limits: queue.channel.limits(),

@@ -11,10 +11,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use olog_daemon::clock::Clock;
 use olog_proto::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::rules::access::{AccessScope, Attempts};
 use crate::rules::address_limit::AddressLimit;
-use crate::store::{Store, StoreError, access::audit::Entry};
+use crate::rules::incident_link::LinkKey;
+use crate::store::{Store, StoreError, access::audit::Entry, settings};
 
 mod accounts;
 mod password;
@@ -128,6 +130,16 @@ impl AccessError {
     }
 }
 
+/// Where the store keeps what the key of the links is made from.
+const LINK_KEY: &str = "incident_link_key";
+
+/// The key of the links in notifications. All hubs of a store have the same.
+pub async fn link_key(store: &Store) -> Result<LinkKey, AccessError> {
+    let new = Secret::random()?;
+    let secret = store.write(move |tx| settings::get_or_set(tx, LINK_KEY, new.text())).await?;
+    Ok(LinkKey(Sha256::digest(secret).into()))
+}
+
 /// Who asks, and what that may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -155,6 +167,8 @@ pub enum By {
     },
     /// A token.
     Token,
+    /// The link of a notification.
+    Link,
 }
 
 impl Principal {
@@ -163,6 +177,7 @@ impl Principal {
         let actor = match self.by {
             By::Session { .. } => self.name.clone(),
             By::Token => format!("token {}", self.name),
+            By::Link => "the link of a notification".to_owned(),
         };
         Entry {
             actor,

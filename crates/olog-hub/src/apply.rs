@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use olog_proto::Timestamp;
-use olog_push::words::{self, BudgetUse, Composed, Context, Language};
+use olog_push::words::{self, BudgetUse, Composed, Context, IncidentUrl, Language, Localizer};
 use olog_push::{Channel, Content, Kind, Limits, Message, Notice, Recovery, ResolvedBy, SystemCode};
 
 use crate::journal::LogEntry;
 use crate::rules::expect::{self, TaskContext};
 use crate::rules::incident::{AlertPolicy, IncidentEffect};
+use crate::rules::incident_link::IncidentLinks;
 use crate::rules::quiet::QuietHours;
 use crate::rules::quota::DeviceLimits;
 use crate::rules::state::State;
@@ -25,6 +26,7 @@ use crate::store::tasks::{self, Columns, Task, TaskId};
 use crate::store::{StoreError, Tx};
 
 pub mod declared_tasks;
+pub mod explain;
 pub mod ghosts;
 pub mod nearest;
 pub mod operator;
@@ -52,6 +54,8 @@ pub struct LivePolicy {
     pub language: Language,
     /// The reader's time zone.
     pub timezone: Tz,
+    /// Makes the links of notifications, where a phone can open the hub's pages.
+    pub links: Option<IncidentLinks>,
 }
 
 impl Default for LivePolicy {
@@ -65,11 +69,17 @@ impl Default for LivePolicy {
             channels: Vec::new(),
             language: Language::default(),
             timezone: Tz::UTC,
+            links: None,
         }
     }
 }
 
 impl LivePolicy {
+    /// Speaks the reader's language, in the reader's time zone.
+    pub fn localizer(&self, now: Timestamp) -> Localizer {
+        Localizer { language: self.language, timezone: self.timezone, now }
+    }
+
     /// What decides about the errors of a task.
     pub fn policy_of(&self, device: &str, task: &str) -> AlertPolicy {
         let own = self.in_a_row.get(device).and_then(|tasks| tasks.get(task));
@@ -84,25 +94,26 @@ impl LivePolicy {
         budget: Option<BudgetUse>,
         now: Timestamp,
     ) -> Composed {
-        words::compose(notices, &Context { budget, ..self.context(channel.limits(), now) })
+        self.composed(notices, channel.limits(), budget, now)
     }
 
     /// A notice whole, as nobody's message: what a person asked for.
     pub fn compose_whole(&self, notice: &Notice, now: Timestamp) -> Message {
-        words::compose(std::slice::from_ref(notice), &self.context(Limits::NONE, now)).message
+        self.composed(std::slice::from_ref(notice), Limits::NONE, None, now).message
     }
 
-    fn context(&self, limits: Limits, now: Timestamp) -> Context<'static> {
-        Context {
+    fn composed(&self, notices: &[Notice], limits: Limits, budget: Option<BudgetUse>, now: Timestamp) -> Composed {
+        let url = |incident| self.links.as_ref().map(|links| links.url(incident, now)).unwrap_or_default();
+        let context = Context {
             language: self.language,
             timezone: self.timezone,
             now,
-            // There are no pages of incidents yet that a link could open; a report brings its own link.
-            public_url: None,
+            incident_url: self.links.is_some().then_some(IncidentUrl(&url)),
             by_device: false,
-            budget: None,
+            budget,
             limits,
-        }
+        };
+        words::compose(notices, &context)
     }
 
     fn channels_of(&self, notice: &Notice) -> Vec<String> {

@@ -39,7 +39,7 @@ mod owner;
 
 use crate::rules::quiet::QuietHours;
 use crate::{
-    access::Access,
+    access::{self, Access, AccessError},
     admin::{
         crash_report,
         socket::{self, Verbs},
@@ -61,6 +61,7 @@ use crate::{
     rules::{
         expect::{self, Plan},
         incident::AlertPolicy,
+        incident_link::{IncidentLinks, LinkKey},
         liveness::OfflinePolicy,
     },
     store::{Opened, Store, StoreError, devices},
@@ -109,6 +110,9 @@ pub enum StartError {
     /// The identity in the store.
     #[error("the hub has no identity")]
     Identity(#[source] EnrolError),
+    /// The key of the links of notifications.
+    #[error("there is no key for the links of notifications")]
+    LinkKey(#[source] AccessError),
     /// The certificate.
     #[error("there is no certificate")]
     Tls(#[from] tls::TlsError),
@@ -171,10 +175,10 @@ impl Hub {
         let (listener, verbs_listener) = ports(boot, certificate.as_ref())?;
         let address = listener.address();
 
-        let (published, (live, rules, offline_policy)) = Published::new(&config.live);
+        let (published, (live, rules, offline_policy)) = Published::new(&config.live, link_key(&store, boot).await?);
         let (bells, sessions, workers) = (Bells::default(), Sessions::new(), Workers::default());
         let worker = |name: &str| workers.register(name, STUCK_AFTER);
-        tell_recovered(&store, &store_url, rules_of(&config.live), opened, clock.now()).await?;
+        tell_recovered(&store, &store_url, rules.borrow().clone(), opened, clock.now()).await?;
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
         let bell = bells.watchman.clone();
@@ -446,8 +450,16 @@ pub(crate) fn patience_of(live: &ReloadableConfig) -> Arc<OfflinePolicy> {
     Arc::new(OfflinePolicy { all: ms(live.alerts.offline_after), devices: own.collect() })
 }
 
-/// What of the configuration decides about events.
-pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<LivePolicy> {
+/// Notifications have links where a phone trusts the certificate of the pages.
+async fn link_key(store: &Store, boot: &Boot) -> Result<Option<LinkKey>, StartError> {
+    if matches!(boot.tls, Some(Tls::SelfSigned)) {
+        return Ok(None);
+    }
+    access::link_key(store).await.map(Some).map_err(StartError::LinkKey)
+}
+
+/// What of the configuration decides about events. With `link_key` notifications have links to the pages below `public_url`.
+pub(crate) fn rules_of(live: &ReloadableConfig, link_key: Option<&LinkKey>) -> Arc<LivePolicy> {
     let policy = AlertPolicy {
         resolve_after: ms(live.alerts.resolve_after),
         over_wait: ms(live.alerts.over_wait),
@@ -483,6 +495,7 @@ pub(crate) fn rules_of(live: &ReloadableConfig) -> Arc<LivePolicy> {
         channels: live.channels.clone(),
         language: live.language,
         timezone: live.timezone,
+        links: live.public_url.as_deref().zip(link_key).map(|(url, key)| IncidentLinks::new(url, key.clone())),
     })
 }
 

@@ -597,4 +597,4 @@ fn hub_time(at: DeviceTime, skew_ms: i64, now: Timestamp) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,7 @@ pub mod device_name;
 pub mod expect;
 pub mod ghosts;
 pub mod incident;
+pub mod incident_link;
 pub mod liveness;
 pub mod ping;
 pub mod quiet;

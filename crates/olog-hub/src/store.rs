@@ -23,6 +23,8 @@ pub mod access;
 pub mod devices;
 pub mod enrolment;
 pub mod events;
+pub mod fleet;
+pub mod history;
 mod ids;
 pub mod incidents;
 pub mod known_names;

@@ -43,15 +43,20 @@ use crate::{
 mod account;
 mod administration;
 mod api;
+mod device;
 mod figures;
 mod guard;
+mod history;
+mod incident;
+mod lines;
+mod overview;
 mod packages;
 mod page;
 mod pages;
 mod ping;
+pub mod rows;
 mod sign_in;
 
-pub use api::{TaskListRow, with_sessions};
 pub use guard::{Act, Admin, Granted, Needs, Read};
 
 pub use figures::{METRICS, Metric, MetricKind, figures};
@@ -155,6 +160,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .merge(sign_in::routes())
         .merge(account::routes())
         .merge(administration::routes())
+        .merge(device::routes())
+        .merge(incident::routes())
+        .merge(history::routes())
         .merge(api::routes())
         .merge(ping::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not found"))
@@ -302,7 +310,7 @@ async fn home(
 ) -> Response {
     match upgrade {
         Ok(upgrade) if LegacyTerms::of(&web.live.borrow()).is_some() => old_client(web, connection, &headers, upgrade),
-        _ => account::home(&web, caller.map(|caller| (caller, visit))).await,
+        _ => overview::home(&web, caller.map(|caller| (caller, visit))).await,
     }
 }
 

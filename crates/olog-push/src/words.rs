@@ -63,14 +63,24 @@ pub struct Context<'a> {
     pub timezone: Tz,
     /// When it is sent.
     pub now: Timestamp,
-    /// Where the hub's pages open with trusted certificates, if they do. Without it a message is complete by itself.
-    pub public_url: Option<&'a str>,
+    /// Where the page of an incident opens, if a phone can open it. Without it a message is complete by itself.
+    pub incident_url: Option<IncidentUrl<'a>>,
     /// Sent by the device itself, because its hub is away.
     pub by_device: bool,
     /// The channel's budget of a day, if it has one.
     pub budget: Option<BudgetUse>,
     /// What fits into one message.
     pub limits: Limits,
+}
+
+/// The address of the page of an incident, by its number.
+#[derive(Clone, Copy)]
+pub struct IncidentUrl<'a>(pub &'a (dyn Fn(u64) -> String + Send + Sync));
+
+impl std::fmt::Debug for IncidentUrl<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IncidentUrl(…)")
+    }
 }
 
 /// What a message has to do with its channel's budget.
@@ -102,7 +112,7 @@ pub struct Composed {
     pub shown: Vec<usize>,
 }
 
-pub use cut::shell_word;
+pub use cut::{literal, shell_word};
 pub(crate) use page::markdown;
 
 /// A habit in words, like "daily 02:10 ± 4 min".

@@ -226,7 +226,7 @@ fn in_words(channel: &Channel, live: &ReloadableConfig, cause: &Cause, now: Time
         language: live.language,
         timezone: live.timezone,
         now,
-        public_url: None,
+        incident_url: None,
         by_device: false,
         budget: None,
         limits: channel.limits(),

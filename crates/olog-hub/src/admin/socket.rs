@@ -9,7 +9,7 @@
 //! |---|---|
 //! | here | `join-link`, `device`, reload |
 //! | `access`, `audited` | `user`, `token`, `audit`; every change is written to the audit log |
-//! | `incidents`, `explain` | `incident list|show|ack|close`; why an incident is where it is |
+//! | `incidents` | `incident list|show|ack|close`; why an incident is where it is |
 //! | `silences` | `silence`, `incident not-an-error` |
 //! | `identity` | `identity`: the hub's keys |
 //! | `packages` | `packages`, `join-link --install` |
@@ -54,13 +54,12 @@ use crate::{
     },
     store::{Store, StoreError, devices as devices_store, enrolment::ListedDevice},
     timed::reporter::Reporter,
-    web::{Problem, with_sessions},
+    web::{Problem, rows::with_sessions},
 };
 
 mod access;
 mod audited;
 mod channels;
-mod explain;
 pub(crate) mod identity;
 mod incidents;
 mod packages;
@@ -71,8 +70,7 @@ mod status;
 mod tasks;
 
 pub use access::{CreatedToken, EndedSessions};
-pub use channels::{ChannelRow, Test, Tested};
-pub use explain::Explained;
+pub use channels::{Test, Tested};
 pub use incidents::{Handled, Numbers};
 pub use packages::Removed;
 pub use pings::{AskPingKey, MadePingKey, RemovePingKey};
@@ -175,8 +173,7 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
 impl Verbs {
     /// What speaks to whoever asks: the hub's language and time zone.
     fn localizer(&self) -> Localizer {
-        let rules = self.rules.borrow();
-        Localizer { language: rules.language, timezone: rules.timezone, now: self.clock.now() }
+        self.rules.borrow().localizer(self.clock.now())
     }
 
     /// Why something is not done, in the hub's language.
@@ -258,7 +255,6 @@ fn router(verbs: Arc<Verbs>) -> Router {
         .route("/device/rename", post(rename))
         .merge(access::routes())
         .merge(channels::routes())
-        .merge(explain::routes())
         .merge(identity::routes())
         .merge(incidents::routes())
         .merge(packages::routes())

@@ -5,7 +5,7 @@ use olog_push::words::Arg;
 use serde_json::Value;
 
 use super::words::{Context, text};
-use crate::admin::socket::Explained;
+use crate::apply::explain::Explained;
 
 pub(super) fn incident(hub: &Context<'_>, incident: &Value, why: &Explained) -> String {
     let field = |field: &str| incident.get(field).and_then(Value::as_str).map(|text| escape(text.as_bytes()));

@@ -9,7 +9,8 @@ use super::{
     words::{Context, VerbOutput, VerbResult, number, text},
 };
 use crate::{
-    admin::socket::{Explained, Handled, Numbers},
+    admin::socket::{Handled, Numbers},
+    apply::explain::Explained,
     store::incidents::Incident,
 };
 

@@ -6,7 +6,7 @@ use super::{
     incidents,
     words::{Context, VerbOutput, number, text},
 };
-use crate::admin::socket::{ChannelRow, Status};
+use crate::{admin::socket::Status, web::rows::ChannelRow};
 
 /// The whole answer.
 pub(super) fn sentences(hub: &Context<'_>, status: &Status) -> VerbOutput {

@@ -34,7 +34,7 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("tasks.rs"),
         include_str!("words.rs"),
         include_str!("explain.rs"),
-        include_str!("../admin/socket/explain.rs"),
+        include_str!("../apply/explain.rs"),
         include_str!("../admin/socket/incidents.rs"),
         include_str!("../admin/socket/packages.rs"),
         include_str!("../admin/socket/silences.rs"),

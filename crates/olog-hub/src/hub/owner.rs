@@ -21,7 +21,7 @@ use crate::{
     config::{Config, ReloadableConfig},
     ingest::Bells,
     net::listener::tls,
-    rules::liveness::OfflinePolicy,
+    rules::{incident_link::LinkKey, liveness::OfflinePolicy},
     store::{Store, access::audit},
 };
 
@@ -42,6 +42,7 @@ pub(super) struct Published {
     pub(super) live: watch::Sender<Arc<ReloadableConfig>>,
     pub(super) rules: watch::Sender<Arc<LivePolicy>>,
     pub(super) offline_policy: watch::Sender<Arc<OfflinePolicy>>,
+    pub(super) link_key: Option<LinkKey>,
 }
 
 /// The receivers of what is published.
@@ -50,11 +51,11 @@ type Received =
 
 impl Published {
     /// What is in force at the start.
-    pub(super) fn new(live: &Arc<ReloadableConfig>) -> (Published, Received) {
+    pub(super) fn new(live: &Arc<ReloadableConfig>, link_key: Option<LinkKey>) -> (Published, Received) {
         let (live, live_receiver) = watch::channel(live.clone());
-        let (rules, rules_receiver) = watch::channel(rules_of(&live.borrow()));
+        let (rules, rules_receiver) = watch::channel(rules_of(&live.borrow(), link_key.as_ref()));
         let (offline_policy, patience_receiver) = watch::channel(patience_of(&live.borrow()));
-        (Published { live, rules, offline_policy }, (live_receiver, rules_receiver, patience_receiver))
+        (Published { live, rules, offline_policy, link_key }, (live_receiver, rules_receiver, patience_receiver))
     }
 
     /// Nobody changes it; the receivers stay good until the stop.
@@ -188,7 +189,7 @@ impl Owner {
 
     fn publish(&mut self, config: Config) {
         self.published.live.send_replace(config.live.clone());
-        self.published.rules.send_replace(rules_of(&config.live));
+        self.published.rules.send_replace(rules_of(&config.live, self.published.link_key.as_ref()));
         self.published.offline_policy.send_replace(patience_of(&config.live));
         self.config = config;
         self.keep();

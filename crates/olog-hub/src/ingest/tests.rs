@@ -42,6 +42,18 @@ async fn benches_with(limits: DeviceLimits) -> Vec<Bench> {
     benches
 }
 
+/// Device `devN` joins that store, and its events come in at `now`.
+pub(crate) async fn ingested(store: &Store, now: Timestamp, n: u8, events: Vec<Event>) {
+    let (_, rules) = watch::channel(Arc::new(LivePolicy::default()));
+    let (clock, _) = Clock::manual(now);
+    let (ingest, worker) = Ingest::new(store.clone(), rules, Bells::default(), clock);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(worker.run(CancellationToken::new()));
+    let device = join(store, n).await;
+    let events = events.into_iter().map(|event| Event { at: DeviceTime(now), ..event }).collect();
+    ingest.events(device, epoch_of(n), 0, events).await.unwrap();
+}
+
 fn key(n: u8) -> PublicKey {
     SecretKey::from_seed([n; 32]).public()
 }
@@ -80,7 +92,7 @@ fn epoch_of(n: u8) -> Epoch {
     olog_proto::event::Id128([n; 16])
 }
 
-fn err(n: u64, task: &str, text: &str) -> Event {
+pub(crate) fn err(n: u64, task: &str, text: &str) -> Event {
     let file = File {
         task: task.parse().unwrap(),
         suffix: LogKind::Err,

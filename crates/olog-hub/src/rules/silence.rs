@@ -13,6 +13,7 @@
 use chrono_tz::Tz;
 use olog_proto::{Fingerprint, Timestamp};
 use olog_push::channel::glob;
+use olog_push::words::literal;
 use olog_push::{Content, Notice, Reason, SystemCode};
 use serde::Serialize;
 
@@ -43,6 +44,13 @@ pub struct Scope {
     pub task: Option<String>,
     /// Only this error.
     pub fingerprint: Option<Fingerprint>,
+}
+
+impl Scope {
+    /// Of this device, or of this task of it, whatever characters their names have.
+    pub fn of(device: &str, task: Option<&str>) -> Scope {
+        Scope { device: literal(device), task: task.map(literal), fingerprint: None }
+    }
 }
 
 /// A window that comes again.

@@ -163,8 +163,8 @@ impl Harness {
         let (clock, hand) = Clock::manual(scenario.start);
         let hand = Arc::new(hand);
         let store = Store::scratch(folder.path().join("olog.db"), scenario.start).await?;
-        let rules = hub::rules_of(&live);
-        let before = hub::rules_of(&ReloadableConfig { channels: Vec::new(), ..(*live).clone() });
+        let rules = hub::rules_of(&live, None);
+        let before = hub::rules_of(&ReloadableConfig { channels: Vec::new(), ..(*live).clone() }, None);
         let (in_force, rules_seen) = watch::channel(before);
         let (live_sender, live_seen) = watch::channel(live.clone());
         let (patience_sender, offline_policy) = watch::channel(hub::patience_of(&live));

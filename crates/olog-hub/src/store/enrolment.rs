@@ -315,13 +315,19 @@ pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: Timestamp) -> R
 
 /// Devices by name: those that joined, or those that wait.
 pub fn list(tx: &mut Tx<'_>, pending: bool) -> Result<Vec<ListedDevice>, StoreError> {
-    let rows = tx.query(
-        "SELECT id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew, COALESCE(key_at, joined_at)
-         FROM devices WHERE state = $1 ORDER BY name, id",
-        values![if pending { "pending" } else { "joined" }],
-    )?;
+    let state = if pending { "pending" } else { "joined" };
+    let rows = tx.query(&format!("SELECT {LISTED} WHERE state = $1 ORDER BY name, id"), values![state])?;
     rows.iter().map(device).collect()
 }
+
+/// The device that has joined under this name.
+pub fn by_joined_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<ListedDevice>, StoreError> {
+    let row = tx.query_one(&format!("SELECT {LISTED} WHERE state = 'joined' AND name = $1"), values![name])?;
+    row.as_ref().map(device).transpose()
+}
+
+const LISTED: &str =
+    "id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew, COALESCE(key_at, joined_at) FROM devices";
 
 fn device(row: &Row) -> Result<ListedDevice, StoreError> {
     let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));

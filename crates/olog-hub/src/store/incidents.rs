@@ -303,11 +303,19 @@ const COLUMNS: &str = "i.id, i.subject, d.name, i.name, i.began_at, i.last_at, i
 /// Incidents, the newest first, below number `before`; open ones only unless `all`; at most `limit`.
 pub fn list(tx: &mut Tx<'_>, all: bool, before: u64, limit: u32) -> Result<Vec<Incident>, StoreError> {
     let before = i64::try_from(before).unwrap_or(i64::MAX);
-    let rows = tx.query(
-        &format!("SELECT {COLUMNS} WHERE i.id < $1 AND ($2 = 1 OR i.ended_at IS NULL) ORDER BY i.id DESC LIMIT $3"),
-        values![before, all, limit],
-    )?;
-    rows.iter().map(incident).collect()
+    let sql = "WHERE i.id < $1 AND ($2 = 1 OR i.ended_at IS NULL) ORDER BY i.id DESC LIMIT $3";
+    query(tx, sql, values![before, all, limit])
+}
+
+/// Incidents, as the rest of the statement wants them: `i` is the incident's row, `d` its device's.
+pub(super) fn query(tx: &mut Tx<'_>, rest: &str, values: &[Value]) -> Result<Vec<Incident>, StoreError> {
+    tx.query(&format!("SELECT {COLUMNS} {rest}"), values)?.iter().map(incident).collect()
+}
+
+/// The task that an incident is about.
+pub fn task_of(tx: &mut Tx<'_>, id: u64) -> Result<Option<TaskId>, StoreError> {
+    let row = tx.query_one("SELECT task_id FROM incidents WHERE id = $1", values![id])?;
+    Ok(row.map(|row| row.int_or_null(0)).transpose()?.flatten().map(TaskId))
 }
 
 /// One incident.

@@ -185,8 +185,7 @@ impl Reporter {
     }
 
     fn localizer(&self, now: Timestamp) -> Localizer {
-        let rules = self.rules.borrow();
-        Localizer { language: rules.language, timezone: rules.timezone, now }
+        self.rules.borrow().localizer(now)
     }
 
     async fn gather(&self, window: Window, now: Timestamp) -> Result<(Report, Gathered), ReportError> {

@@ -1,4 +1,4 @@
-//! Pages of who is signed in: the overview's place, and the own account (sessions, password, second factor).
+//! Pages of who is signed in: the own account (sessions, password, second factor).
 
 use std::sync::Arc;
 
@@ -17,10 +17,7 @@ use super::{
     page::{self, HtmlPage, Message},
     sign_in::problem_of,
 };
-use crate::{
-    access::{AccessError, By, CodeChange, Principal},
-    store::watch,
-};
+use crate::access::{AccessError, By, CodeChange, Principal};
 
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
@@ -30,26 +27,6 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/account/code/off", post(code_off))
         .route("/signout", post(sign_out))
         .route("/signout/everywhere", post(sign_out_everywhere))
-}
-
-#[derive(Template)]
-#[template(path = "web/home.html")]
-struct HomePage {
-    page: HtmlPage,
-    counts: [u64; 3],
-}
-
-/// `/`: the place of the overview.
-pub(super) async fn home(web: &Arc<Web>, caller: Result<(Granted<Read>, Visit), AccessRefused>) -> Response {
-    let (Granted { who, .. }, visit) = match caller {
-        Ok(caller) => caller,
-        Err(refused) => return refused.into_response(),
-    };
-    let counts = match web.store.read(watch::counts).await {
-        Ok(counts) => counts,
-        Err(error) => return super::Problem::from(AccessError::Store(error)).into_response(),
-    };
-    page::show(StatusCode::OK, &HomePage { page: HtmlPage::new(web, &visit, Some(&who), "web-overview"), counts })
 }
 
 #[derive(Template)]
@@ -80,7 +57,7 @@ async fn account_page(
     let page = HtmlPage::new(web, visit, Some(who), "web-account");
     let own = match &who.by {
         By::Session { hash, .. } => hash.clone(),
-        By::Token => String::new(),
+        By::Token | By::Link => String::new(),
     };
     let sessions = web.access.sessions_of(who).await?.into_iter().map(|session| SessionLine {
         is_this: session.hash == own,

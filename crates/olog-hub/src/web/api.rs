@@ -1,4 +1,5 @@
-//! `/api/v1`: devices, tasks and incidents as JSON, in pages by key; acknowledging. The rows are those that the verbs print with `--json`.
+//! `/api/v1` as JSON, in pages by key: what is there, and what a person does about incidents. The rows are those that the verbs print with
+//! `--json` (`rows`).
 //!
 //! A page has at most `limit` rows. The next one is asked for by the last row's key (`after`, `before`), so rows that come in between are
 //! neither skipped nor shown twice.
@@ -11,34 +12,32 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
-use olog_proto::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Act, Granted, Problem, Read, Web};
+use super::{
+    Act, Admin, Granted, Problem, Read, Web,
+    history::EventQuery,
+    rows::{ChannelRow, ReportRow, TaskListRow, with_sessions},
+};
 use crate::{
     apply::{
-        self, LivePolicy,
+        explain::{Explained, explain},
         operator::{self, ActionResult},
     },
-    net::{
-        packages::{behind, newest},
-        sessions::Sessions,
-    },
-    rules::{
-        expect::ExpectationStatus,
-        state::{self, State as Word},
-    },
+    net::packages::newest,
     store::{
-        StoreError, Tx,
+        Tx,
         access::audit::{self, Outcome},
-        devices::DeviceId,
+        access::tokens::Token,
         enrolment::ListedDevice,
+        history,
         incidents::{self, Incident},
-        renames,
-        tasks::{self, ListedTask},
+        reports,
+        silences::{self, ListedSilence},
     },
 };
 
@@ -53,86 +52,17 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/api/v1/incidents", get(incidents))
         .route("/api/v1/incidents/{id}", get(incident))
         .route("/api/v1/incidents/{id}/ack", post(acknowledge))
+        .route("/api/v1/incidents/{id}/close", post(close))
+        .route("/api/v1/incidents/{id}/story", get(story))
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/silences", get(silences))
+        .route("/api/v1/silences/{id}/end", post(end_silence))
+        .route("/api/v1/reports", get(reports))
+        .route("/api/v1/channels", get(channels))
+        .route("/api/v1/tokens", get(tokens))
 }
 
 type ApiAnswer<T> = Result<Json<T>, Problem>;
-
-/// A row of `task list`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TaskListRow {
-    /// Its device.
-    pub device: String,
-    /// Its name.
-    pub task: String,
-    /// `OK`, `ERR` or `LOST`.
-    pub state: String,
-    /// The number of its open incident; if it is LOST and ERR, of the former.
-    pub incident: Option<u64>,
-    /// Is anything expected of it: `no`, `waiting` (it never came), `yes`, `off` (a person said so).
-    pub expected: String,
-    /// When it has to come next, or had to.
-    pub due_at: Option<Timestamp>,
-    /// When it was last well.
-    pub last_good_at: Option<Timestamp>,
-    /// When an error last came.
-    pub last_error_at: Option<Timestamp>,
-    /// Names that it had; its events may still have them.
-    pub was: Vec<String>,
-    /// Its device is an old client (olog.py).
-    #[serde(default)]
-    pub legacy: bool,
-}
-
-impl TaskListRow {
-    /// Of a task.
-    pub fn new(rules: &LivePolicy, listed: &ListedTask) -> TaskListRow {
-        let task = &listed.task;
-        let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
-        let (due_at, expected) = match task.expect.standing(&known, &rules.expect) {
-            ExpectationStatus::Free => (None, "no"),
-            ExpectationStatus::Off => (None, "off"),
-            ExpectationStatus::Waiting(due) => (Some(due.at), "waiting"),
-            ExpectationStatus::InTime(due) => (Some(due.at), "yes"),
-            ExpectationStatus::Lost(missed) => (Some(missed.due_at), "yes"),
-        };
-        let lost = task.expect.missed();
-        TaskListRow {
-            device: listed.device_name.clone(),
-            task: task.name.to_string(),
-            state: state::of_task(task.facts.state() == Word::Err, lost.is_some()).as_str().to_owned(),
-            incident: lost.and_then(|missed| missed.number).or(listed.incident),
-            expected: expected.to_owned(),
-            due_at,
-            last_good_at: task.facts.last_good_at(),
-            last_error_at: task.facts.last_error_at(),
-            was: Vec::new(),
-            legacy: listed.is_legacy,
-        }
-    }
-
-    /// Rows after that device and task, with the names that each task had.
-    pub fn page(
-        tx: &mut Tx<'_>,
-        rules: &LivePolicy,
-        after: (&str, &str),
-        limit: u32,
-    ) -> Result<Vec<TaskListRow>, StoreError> {
-        let (listed, mut former) = (tasks::list(tx, None, after, limit)?, renames::former(tx, None)?);
-        let mut was = |listed: &ListedTask| listed.task.id.and_then(|id| former.remove(&id)).unwrap_or_default();
-        Ok(listed.iter().map(|listed| TaskListRow { was: was(listed), ..TaskListRow::new(rules, listed) }).collect())
-    }
-}
-
-/// Fills in what the store does not know of listed devices: who is connected and when it was heard, and which agents are behind.
-pub fn with_sessions(devices: &mut [ListedDevice], sessions: &Sessions, newest: Option<&semver::Version>) {
-    for device in devices {
-        device.newer = behind(device.version.as_deref(), newest);
-        if let Some(seat) = sessions.seat(DeviceId(device.id)) {
-            device.heard_at = Some(seat.heard_at());
-            device.connected = true;
-        }
-    }
-}
 
 fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     match asked.unwrap_or(LIMIT) {
@@ -223,13 +153,35 @@ async fn incident(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Numbe
     web.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| no_incident(id))
 }
 
-/// Acknowledges an incident; the entry of the audit log is in the same transaction.
+/// What is known of an incident, with every notification and the services' answers.
+async fn story(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Explained> {
+    let (id, rules) = (number(id)?, web.rules.borrow().clone());
+    let say = rules.localizer(web.desk.clock.now());
+    let found = web.store.read(move |tx| explain(tx, &rules, say, id)).await?;
+    found.map(|(_, story)| Json(story)).ok_or_else(|| no_incident(id))
+}
+
 async fn acknowledge(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
-    let id = number(id)?;
+    change(caller, &web, number(id)?, "incidents.ack", operator::acknowledge).await
+}
+
+async fn close(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
+    change(caller, &web, number(id)?, "incidents.close", operator::close).await
+}
+
+type Change = fn(
+    &mut Tx<'_>,
+    &crate::apply::LivePolicy,
+    u64,
+    olog_proto::Timestamp,
+) -> Result<ActionResult, crate::store::StoreError>;
+
+/// Changes an incident; the entry of the audit log is in the same transaction.
+async fn change(caller: Granted<Act>, web: &Web, id: u64, action: &'static str, change: Change) -> ApiAnswer<Incident> {
     let (rules, now) = (web.rules.borrow().clone(), web.desk.clock.now());
-    let entry = caller.who.entry("incidents.ack", id.to_string());
+    let entry = caller.who.entry(action, id.to_string());
     let write = move |tx: &mut Tx<'_>| {
-        let done = operator::acknowledge(tx, &rules, id, now)?;
+        let done = change(tx, &rules, id, now)?;
         if matches!(done, ActionResult::Yes(_)) {
             audit::put(tx, &entry, Outcome::Done, now)?;
         }
@@ -243,4 +195,76 @@ async fn acknowledge(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Numb
         ActionResult::Unknown => Err(no_incident(id)),
         ActionResult::Over => Err(Problem::new(StatusCode::CONFLICT, format!("incident #{id} is over already"))),
     }
+}
+
+/// Events, the newest first. A page may have fewer rows than asked for, also none, and still a next one: the `Link` header (RFC 8288) says so.
+async fn events(
+    _caller: Granted<Read>,
+    State(web): State<Arc<Web>>,
+    query: Asked<EventQuery>,
+) -> Result<Response, Problem> {
+    let query = asked(query)?;
+    let (filter, n) = (query.filter()?, limit(query.limit)?);
+    let found = web.store.read(move |tx| history::page(tx, &filter, n)).await?;
+    let next = found.next.map(|before| format!("<{}>; rel=\"next\"", query.next("/api/v1/events", &before)));
+    let next = next.and_then(|link| HeaderValue::from_str(&link).ok());
+    let mut response = Json(found.rows).into_response();
+    response.headers_mut().extend(next.map(|next| (header::LINK, next)));
+    Ok(response)
+}
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    all: bool,
+    limit: Option<u32>,
+}
+
+async fn silences(
+    _caller: Granted<Read>,
+    State(web): State<Arc<Web>>,
+    query: Asked<ListQuery>,
+) -> ApiAnswer<Vec<ListedSilence>> {
+    let ListQuery { all, limit: n } = asked(query)?;
+    let (n, now) = (limit(n)?, web.desk.clock.now());
+    Ok(Json(web.store.read(move |tx| silences::list(tx, all, now, n)).await?))
+}
+
+async fn end_silence(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<ListedSilence> {
+    let (id, now) = (number(id)?, web.desk.clock.now());
+    let entry = caller.who.entry("silence.end", id.to_string());
+    let write = move |tx: &mut Tx<'_>| {
+        let was_kept = operator::end_silence(tx, id, now)?;
+        if was_kept {
+            audit::put(tx, &entry, Outcome::Done, now)?;
+        }
+        Ok((was_kept, silences::get(tx, id, now)?))
+    };
+    let (was_kept, listed) = web.store.write(write).await?;
+    web.bells.watchman.ring();
+    match listed {
+        Some(listed) if was_kept => Ok(Json(listed)),
+        Some(_) => Err(Problem::new(StatusCode::CONFLICT, format!("silence {id} is over already"))),
+        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no silence {id}"))),
+    }
+}
+
+async fn reports(
+    _caller: Granted<Read>,
+    State(web): State<Arc<Web>>,
+    query: Asked<ListQuery>,
+) -> ApiAnswer<Vec<ReportRow>> {
+    let n = limit(asked(query)?.limit)?;
+    let made = web.store.read(move |tx| reports::list(tx, n)).await?;
+    Ok(Json(made.into_iter().map(ReportRow::from).collect()))
+}
+
+async fn channels(_caller: Granted<Read>, State(web): State<Arc<Web>>) -> ApiAnswer<Vec<ChannelRow>> {
+    let (live, now) = (web.live.borrow().clone(), web.desk.clock.now());
+    Ok(Json(web.store.read(move |tx| ChannelRow::list(tx, &live, now)).await?))
+}
+
+/// Tokens by name and scope; their secrets are stored nowhere.
+async fn tokens(_caller: Granted<Admin>, State(web): State<Arc<Web>>) -> ApiAnswer<Vec<Token>> {
+    Ok(Json(web.access.tokens().await?))
 }

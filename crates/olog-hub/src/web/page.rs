@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The style of all pages.
-const STYLE: &str = include_str!("../../templates/web/page.css");
+const STYLE: &str = concat!(include_str!("../../templates/shared.css"), include_str!("../../templates/web/page.css"));
 
 /// What a browser may do with a page: apply its own style, and send its forms to this hub.
 fn policy() -> &'static str {
@@ -43,6 +43,8 @@ pub(super) struct HtmlPage {
     pub(super) is_admin: bool,
     /// What the page's forms repeat.
     pub(super) form: String,
+    /// A page of one small form.
+    pub(super) is_narrow: bool,
 }
 
 impl HtmlPage {
@@ -61,6 +63,7 @@ impl HtmlPage {
             who: who.map(|who| who.name.clone()),
             is_admin: who.is_some_and(|who| who.scope.allows(AccessScope::Admin)),
             form,
+            is_narrow: who.is_none(),
             say,
         }
     }

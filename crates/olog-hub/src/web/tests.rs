@@ -16,6 +16,7 @@ use crate::{config::Config, hub::Hub};
 
 mod access;
 mod pings;
+mod fleet;
 
 struct World {
     hub: Hub,
@@ -25,8 +26,13 @@ struct World {
 }
 
 async fn world(more: &str) -> World {
+    world_with("", more).await
+}
+
+/// With keys above the tables, and tables.
+async fn world_with(top: &str, more: &str) -> World {
     let dir = tempfile::tempdir().unwrap();
-    let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n[tls]\nmode = 'off'\n{more}", dir.path());
+    let text = format!("listen = '127.0.0.1:0'\nstate_dir = {:?}\n{top}[tls]\nmode = 'off'\n{more}", dir.path());
     let config = read_text("hub.toml", &text, |table| Config::parse(table, dir.path())).unwrap();
     let verbs = Client::new("olog-hub", config.boot.socket.clone());
     let (clock, hand) = Clock::manual(Timestamp(1_800_000_000_000));

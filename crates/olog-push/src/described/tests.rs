@@ -179,7 +179,7 @@ fn no_service_gets_an_active_mention_tag_or_escape_from_a_log() {
             language: Language::En,
             timezone: chrono_tz::Tz::UTC,
             now: Timestamp(0),
-            public_url: None,
+            incident_url: None,
             by_device: false,
             budget: None,
             limits: channel.limits(),

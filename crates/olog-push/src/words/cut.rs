@@ -175,7 +175,7 @@ pub(super) fn option(name: &str, value: &str) -> String {
 }
 
 /// A name where a pattern is expected: it matches only itself.
-pub(super) fn literal(name: &str) -> String {
+pub fn literal(name: &str) -> String {
     let mut pattern = String::with_capacity(name.len());
     for c in name.chars() {
         if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {

@@ -285,7 +285,7 @@ mod tests {
             let limits = Limits { summary_chars: 100, ..Limits::NONE };
             let timezone = chrono_tz::Asia::Shanghai;
             let context =
-                Context { language, timezone, now: NOW, public_url: None, by_device: false, budget: None, limits };
+                Context { language, timezone, now: NOW, incident_url: None, by_device: false, budget: None, limits };
             let message = compose(notices, &context).message;
             format!("[{}]\n{}\n\n{}", message.title, message.summary, message.text)
         };

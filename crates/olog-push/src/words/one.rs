@@ -94,8 +94,8 @@ pub(super) fn log_in(say: &Localizer, notice: &Notice, page: &mut Page) {
 
 fn acknowledge(say: &Localizer, context: &Context<'_>, entry: &MessageItem<'_>, page: &mut Page) {
     let Some(number) = entry.notice.incident.filter(|_| !context.by_device) else { return };
-    if let Some(base) = context.public_url {
-        let url = format!("{}/incidents/{number}", base.trim_end_matches('/'));
+    if let Some(super::IncidentUrl(url_of)) = context.incident_url {
+        let url = url_of(number);
         page.push(Part::Link { label: say.text("details", &[("n", number.into())]), url });
     }
     if is_open(entry.notice) {
@@ -104,7 +104,7 @@ fn acknowledge(say: &Localizer, context: &Context<'_>, entry: &MessageItem<'_>, 
             command: format!("olog-hub incident ack {number}"),
             copy: say.word("copy"),
         });
-    } else if context.public_url.is_none() {
+    } else if context.incident_url.is_none() {
         page.push(Part::Small(format!("#{number}")));
     }
 }

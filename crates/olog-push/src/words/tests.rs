@@ -26,7 +26,7 @@ fn context(language: Language) -> Context<'static> {
         language,
         timezone: chrono_tz::Asia::Shanghai,
         now: NIGHT,
-        public_url: None,
+        incident_url: None,
         by_device: false,
         budget: None,
         limits: wxpusher_like(40_000, 100),
@@ -524,8 +524,9 @@ fn the_device_itself_says_so_and_names_no_number() {
 }
 
 #[test]
-fn a_public_url_gives_a_link() {
-    let context = Context { public_url: Some("https://hub.example.com/olog/"), ..context(Language::En) };
+fn a_page_of_the_incident_gives_a_link() {
+    let url = |number| format!("https://hub.example.com/olog/incidents/{number}");
+    let context = Context { incident_url: Some(IncidentUrl(&url)), ..context(Language::En) };
     let html = compose(&[first("mysql")], &context).message.html;
     assert!(html.contains("<a href=\"https://hub.example.com/olog/incidents/17\">Details #17</a>"), "{html}");
 }

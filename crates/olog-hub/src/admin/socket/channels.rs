@@ -8,7 +8,6 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use olog_proto::Timestamp;
 use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -16,42 +15,9 @@ use tokio::sync::oneshot;
 use super::{Answer, Verbs, VerbsState, Who, nearest};
 use crate::{
     apply,
-    config::ReloadableConfig,
-    rules::budget::Budget,
-    store::{StoreError, Tx, outbox},
-    web::Problem,
+    store::{Tx, outbox},
+    web::{Problem, rows::ChannelRow},
 };
-
-/// A row of `channel list`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ChannelRow {
-    /// Its name.
-    pub name: String,
-    /// Its type; empty of one that is gone.
-    pub r#type: String,
-    /// What fits into one message and how fast, e.g. `1700 bytes, 14/min`.
-    pub limits: String,
-    /// Whom it reaches, masked.
-    pub receivers: Vec<String>,
-    /// `ok`, `budget` (what waits, waits for its budget), `failing`, `paused`, or `gone` from the configuration.
-    pub state: String,
-    /// Notifications that wait.
-    pub waiting: u64,
-    /// The service's last answer that was not an acceptance.
-    pub why: Option<String>,
-    /// Receivers that were refused for good.
-    pub refused: Vec<String>,
-    /// When the oldest that waits was put there.
-    pub oldest_at: Option<Timestamp>,
-    /// Messages that it may send in a rolling day, if that is bounded.
-    pub per_day: Option<u64>,
-    /// Those that it has sent.
-    pub used: Option<u64>,
-    /// Those that are left.
-    pub left: Option<u64>,
-    /// When the next one comes back.
-    pub next_slot_at: Option<Timestamp>,
-}
 
 /// The answer to `channel test`: by which number its result is asked for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,56 +45,7 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
 
 async fn list(State(verbs): VerbsState) -> Answer<Vec<ChannelRow>> {
     let (live, now) = (verbs.live.borrow().clone(), verbs.clock.now());
-    Ok(Json(verbs.store.read(move |tx| rows(tx, &live, now)).await?))
-}
-
-/// Every configured channel, and those that are gone but still have notifications.
-pub(super) fn rows(tx: &mut Tx<'_>, live: &ReloadableConfig, now: Timestamp) -> Result<Vec<ChannelRow>, StoreError> {
-    let waiting = outbox::waiting(tx)?;
-    let row = |channel: &Arc<olog_push::Channel>| {
-        let facts = outbox::channel(tx, &channel.name)?;
-        let budget = outbox::budget(tx, channel, &facts, None, now)?;
-        let waiting = waiting.iter().find(|waiting| waiting.channel == channel.name);
-        let state = match (facts.paused_at, facts.failing_at) {
-            (Some(_), _) => "paused",
-            (None, Some(_)) => "failing",
-            (None, None) if waiting.is_some() && facts.held_through.is_some() => "budget",
-            (None, None) => "ok",
-        };
-        Ok(ChannelRow {
-            name: channel.name.clone(),
-            r#type: channel.type_name().to_owned(),
-            limits: channel.limits_shown(),
-            receivers: channel.receivers().into_iter().map(|r| r.id).collect(),
-            state: state.to_owned(),
-            waiting: waiting.map_or(0, |waiting| waiting.n),
-            why: facts.why,
-            refused: facts.refused,
-            oldest_at: waiting.map(|waiting| waiting.since),
-            per_day: budget.as_ref().map(Budget::per_day),
-            used: budget.as_ref().map(Budget::used),
-            left: budget.as_ref().map(Budget::remaining),
-            next_slot_at: budget.as_ref().and_then(Budget::next_at),
-        })
-    };
-    let mut rows: Vec<ChannelRow> = live.channels.iter().map(row).collect::<Result<_, StoreError>>()?;
-    let gone = waiting.iter().filter(|waiting| live.channel(&waiting.channel).is_none());
-    rows.extend(gone.map(|waiting| ChannelRow {
-        name: waiting.channel.clone(),
-        r#type: String::new(),
-        limits: String::new(),
-        receivers: Vec::new(),
-        state: "gone".to_owned(),
-        waiting: waiting.n,
-        why: Some("not in the configuration: waits for its return, given up after 7 days".to_owned()),
-        refused: Vec::new(),
-        oldest_at: Some(waiting.since),
-        per_day: None,
-        used: None,
-        left: None,
-        next_slot_at: None,
-    }));
-    Ok(rows)
+    Ok(Json(verbs.store.read(move |tx| ChannelRow::list(tx, &live, now)).await?))
 }
 
 /// Ends a pause and a back-off, retries receivers that were refused, and makes the budget whole. The configuration is read first:

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{All, Answer, LIST_MAX, Verbs, VerbsState};
 use crate::{
-    apply::operator::{self, ActionResult},
+    apply::{
+        explain::{Explained, explain},
+        operator::{self, ActionResult},
+    },
     store::{
         incidents::{self, Incident},
         outbox,
@@ -46,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<Verbs>> {
         .route("/incidents/close", post(close))
         .route("/incident/{id}", get(show))
         .route("/incident/{id}/sent", get(sent))
+        .route("/incident/{id}/why", get(why))
 }
 
 async fn list(State(verbs): VerbsState, Query(query): Query<All>) -> Answer<Vec<Incident>> {
@@ -58,6 +62,12 @@ pub(super) fn unknown(verbs: &Verbs, id: u64) -> Problem {
 
 async fn show(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Incident> {
     verbs.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| unknown(&verbs, id))
+}
+
+async fn why(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Explained> {
+    let (rules, say) = (verbs.rules.borrow().clone(), verbs.localizer());
+    let found = verbs.store.read(move |tx| explain(tx, &rules, say, id)).await?;
+    found.map(|(_, explained)| Json(explained)).ok_or_else(|| unknown(&verbs, id))
 }
 
 /// What was sent of it, and what the services answered.

@@ -8,16 +8,15 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use olog_proto::Timestamp;
 use olog_push::{Kind, ReportFacts};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::{Answer, LIST_MAX, Verbs, VerbsState};
 use crate::store::outbox;
-use crate::store::reports::{self, Made};
+use crate::store::reports;
 use crate::timed::reporter::ReportError;
-use crate::web::Problem;
+use crate::web::{Problem, rows::ReportRow};
 
 /// A report as `report now` and `report show` print it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,33 +38,6 @@ pub struct Pushed {
     pub shown: Shown,
     /// Each channel that takes reports, with the outbox row whose answer is asked for as a test's.
     pub rows: Vec<(String, i64)>,
-}
-
-/// A row of `report list`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ReportRow {
-    /// Its number.
-    pub id: i64,
-    /// Its window, from …
-    pub from_at: Timestamp,
-    /// … to.
-    pub to_at: Timestamp,
-    /// When it was made.
-    pub made_at: Timestamp,
-    /// At its time (`daily`), or because a person asked (`asked`).
-    pub kind: String,
-    /// What had to be done.
-    pub to_do: u64,
-    /// Devices that were OK, ERR, LOST.
-    pub ok: u64,
-    /// ERR.
-    pub err: u64,
-    /// LOST.
-    pub lost: u64,
-    /// Is its page still kept?
-    pub page: bool,
-    /// Where a phone opens it.
-    pub link: Option<String>,
 }
 
 pub(super) fn routes() -> Router<Arc<Verbs>> {
@@ -120,22 +92,5 @@ async fn shown(verbs: &Verbs, id: i64) -> Answer<Shown> {
 
 async fn list(State(verbs): VerbsState) -> Answer<Vec<ReportRow>> {
     let made = verbs.store.read(|tx| reports::list(tx, LIST_MAX)).await?;
-    Ok(Json(made.into_iter().map(row).collect()))
-}
-
-fn row(made: Made) -> ReportRow {
-    let facts = made.facts;
-    ReportRow {
-        id: made.id,
-        from_at: made.from_at,
-        to_at: made.to_at,
-        made_at: made.made_at,
-        kind: if made.is_daily { "daily" } else { "asked" }.to_owned(),
-        to_do: facts.n_now,
-        ok: facts.devices.ok,
-        err: facts.devices.err,
-        lost: facts.devices.lost,
-        page: made.has_page,
-        link: facts.link.filter(|_| made.has_page),
-    }
+    Ok(Json(made.into_iter().map(ReportRow::from).collect()))
 }

@@ -10,7 +10,8 @@ use rustix::fs::{Access, access, statvfs};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, ChannelRow, LIST_MAX, Remark, Verbs, VerbsState, channels};
+use super::{Answer, LIST_MAX, Remark, Verbs, VerbsState};
+use crate::web::rows::ChannelRow;
 use crate::{
     config::ReloadableConfig,
     rules::quota::{Exceeded, Limit, QuotaState},
@@ -142,7 +143,7 @@ async fn status(State(verbs): VerbsState) -> Answer<Status> {
         let open = or_say(&mut unread, "open incidents", incidents::list(tx, false, u64::MAX, LIST_MAX));
         let n_aside = or_say(&mut unread, "values set aside", set_aside::count(tx));
         let aside = (n_aside, set_aside::list(tx, SET_ASIDE_MAX).unwrap_or_default());
-        let channel_rows = or_say(&mut unread, "channels", channels::rows(tx, &of_channels, now));
+        let channel_rows = or_say(&mut unread, "channels", ChannelRow::list(tx, &of_channels, now));
         let no_link = or_say(&mut unread, "the last report's link", reporter::no_link(tx));
         let last_report_at = or_say(&mut unread, "the last report", reports::last_made(tx));
         let beyond = or_say(&mut unread, "limits", devices::beyond_limits(tx));

@@ -19,7 +19,7 @@ use crate::rules::expect::{Due, ExpectationStatus, Learnt, Plan, ProposedSchedul
 use crate::rules::state::State as Word;
 use crate::store::tasks::{self, ListedTask};
 use crate::store::{Tx, renames};
-use crate::web::{Problem, TaskListRow};
+use crate::web::{Problem, rows::TaskListRow};
 
 /// The answer to `task show`: what `task list` has, and why.
 #[derive(Debug, Serialize, Deserialize)]

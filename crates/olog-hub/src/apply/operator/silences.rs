@@ -1,6 +1,7 @@
 //! Silences that the user makes and ends, and errors of which the user says that they are none.
 
 use olog_proto::{Fingerprint, FingerprintText, Timestamp, fingerprint};
+use olog_push::words::literal;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -81,8 +82,8 @@ pub fn not_an_error(
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         New {
             scope: Scope {
-                device: if wide == SuppressScope::Fleet { "*".to_owned() } else { device.clone() },
-                task: Some(if wide == SuppressScope::Task { incident.name.clone() } else { "*".to_owned() }),
+                device: if wide == SuppressScope::Fleet { "*".to_owned() } else { literal(&device) },
+                task: Some(if wide == SuppressScope::Task { literal(&incident.name) } else { "*".to_owned() }),
                 fingerprint: Some(error),
             },
             period: Period { from: now, until: None },

@@ -74,7 +74,7 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(&StoreUrl::Sqlite(folder.path().join("olog.db")), Timestamp(0)).await.unwrap();
         let now = live(folder.path(), watchdog);
-        let rules = watch::Sender::new(rules_of(&now));
+        let rules = watch::Sender::new(rules_of(&now, None));
         let live = watch::Sender::new(now);
         let (workers, stop) = (Workers::default(), CancellationToken::new());
         let mut running = Running { folder, store, workers, live, stop, rules, tasks: JoinSet::new() };

@@ -24,7 +24,8 @@ use super::{ChannelHealth, DeviceDetail, Report, TaskRow, strip};
 use crate::rules::state::{DAYS, DayState, State, Strip};
 
 /// The style sheet.
-const STYLE: &str = include_str!("../../../templates/report.css");
+const STYLE: &str =
+    concat!(include_str!("../../../templates/shared.css"), include_str!("../../../templates/report.css"));
 /// Matters shown as cards, and lines before a fold.
 const SHOWN: usize = 5;
 /// Proofs shown.
@@ -212,14 +213,26 @@ impl<'a> ReportPage<'a> {
     }
 }
 
-/// Class, mark and word of a state.
-fn form(say: &Localizer, state: State, is_task: bool) -> (&'static str, &'static str, String) {
-    match (state, is_task) {
-        (State::Ok, _) => ("ok", "●", say.word("state-ok")),
-        (State::Err, _) => ("err", "▲", say.word("state-err")),
-        (State::Lost, true) => ("lost", "■", say.word("state-task-lost")),
-        (State::Lost, false) => ("lost", "■", say.word("state-lost")),
-    }
+/// How a state is shown: by colour, shape and word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateForm {
+    /// The class of the style sheet.
+    pub class: &'static str,
+    /// The shape.
+    pub mark: &'static str,
+    /// The word.
+    pub word: String,
+}
+
+/// How a state of a device or task is shown.
+pub fn form(say: &Localizer, state: State, is_task: bool) -> StateForm {
+    let (class, mark, word) = match (state, is_task) {
+        (State::Ok, _) => ("ok", "●", "state-ok"),
+        (State::Err, _) => ("err", "▲", "state-err"),
+        (State::Lost, true) => ("lost", "■", "state-task-lost"),
+        (State::Lost, false) => ("lost", "■", "state-lost"),
+    };
+    StateForm { class, mark, word: say.word(word) }
 }
 
 fn line(say: &Localizer, ended: &ClosedIncident) -> OverLine {
@@ -317,7 +330,7 @@ fn by_device(say: &Localizer, names: &[String]) -> Vec<String> {
 
 fn device(say: &Localizer, detail: &DeviceDetail) -> DeviceView {
     let row = &detail.row;
-    let (class, mark, word) = form(say, detail.state, false);
+    let StateForm { class, mark, word } = form(say, detail.state, false);
     let counts = [
         ("report-n-err", detail.tally.err),
         ("report-n-task-lost", detail.tally.lost),
@@ -360,8 +373,8 @@ fn whole(row: &super::DeviceRow) -> Strip {
 }
 
 fn task(say: &Localizer, row: &TaskRow) -> TaskView {
-    let (class, mark, word) =
-        if row.is_gone { ("gone", "−", say.word("page-gone")) } else { form(say, row.state, true) };
+    let gone = || StateForm { class: "gone", mark: "−", word: say.word("page-gone") };
+    let StateForm { class, mark, word } = if row.is_gone { gone() } else { form(say, row.state, true) };
     let mut meta = Vec::new();
     if row.state == State::Ok {
         meta.extend(row.last_run.map(|(began, ended)| format!("{} ✓", run(say, began, ended))));
@@ -388,7 +401,8 @@ fn task(say: &Localizer, row: &TaskRow) -> TaskView {
     }
 }
 
-fn picture(say: &Localizer, strip: &Strip) -> String {
+/// The last days as a picture, with a text for who does not see it.
+pub fn picture(say: &Localizer, strip: &Strip) -> String {
     let count = |kind: DayState| strip.iter().filter(|cell| **cell == kind).count() as u64;
     let args = [
         ("ok", count(DayState::Ok).into()),

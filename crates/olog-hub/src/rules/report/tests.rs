@@ -429,7 +429,7 @@ fn contrast(a: &str, b: &str) -> f64 {
 
 #[test]
 fn every_colour_of_a_word_can_be_read_in_light_and_dark() {
-    let css = include_str!("../../../templates/report.css");
+    let css = include_str!("../../../templates/shared.css");
     let schemes: Vec<&str> = css.lines().filter(|line| line.contains(":root{--bg")).take(2).collect();
     assert_eq!(schemes.len(), 2);
     for scheme in schemes {

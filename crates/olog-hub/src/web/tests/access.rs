@@ -10,26 +10,26 @@ const MINUTE: i64 = 60_000;
 
 /// A browser: it keeps cookies, and says that its requests come from the hub's own pages.
 #[derive(Debug, Default, Clone)]
-struct TestBrowser {
+pub(super) struct TestBrowser {
     cookies: Vec<(String, String)>,
     /// The header lines of each request.
-    says: String,
+    pub(super) says: String,
 }
 
-struct Answered {
-    status: u16,
-    head: String,
-    body: String,
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
 }
 
 impl Answered {
     /// What the page's forms repeat.
-    fn form(&self) -> String {
+    pub(super) fn form(&self) -> String {
         let (_, rest) = self.body.split_once("name=\"form\" value=\"").expect("a form");
         rest.split_once('"').unwrap().0.to_owned()
     }
 
-    fn location(&self) -> &str {
+    pub(super) fn location(&self) -> &str {
         self.head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default()
     }
 }
@@ -41,11 +41,19 @@ fn form(fields: &[(&str, &str)]) -> String {
 }
 
 impl TestBrowser {
-    fn new() -> TestBrowser {
+    pub(super) fn new() -> TestBrowser {
         TestBrowser {
             says: "sec-fetch-site: same-origin\r\nuser-agent: Firefox <b>\r\n".to_owned(),
             ..TestBrowser::default()
         }
+    }
+
+    /// Alice, with that scope.
+    pub(super) async fn signed_in(world: &World, scope: &str) -> TestBrowser {
+        world.add_user("alice", scope).await;
+        let mut browser = TestBrowser::new();
+        assert_eq!(browser.sign_in(world, "alice", PASSWORD).await.status, 303);
+        browser
     }
 
     fn from(address: &str) -> TestBrowser {
@@ -74,11 +82,11 @@ impl TestBrowser {
         Answered { status, head, body }
     }
 
-    async fn get(&mut self, world: &World, target: &str) -> Answered {
+    pub(super) async fn get(&mut self, world: &World, target: &str) -> Answered {
         self.send(world, "GET", target, "").await
     }
 
-    async fn post(&mut self, world: &World, target: &str, fields: &[(&str, &str)]) -> Answered {
+    pub(super) async fn post(&mut self, world: &World, target: &str, fields: &[(&str, &str)]) -> Answered {
         self.send(world, "POST", target, &form(fields)).await
     }
 
@@ -105,13 +113,19 @@ impl World {
         self.verbs.post::<()>("/user/add", &user).await.unwrap();
     }
 
-    async fn token(&self, scope: &str, expires_at: Option<i64>) -> String {
+    pub(super) async fn token(&self, scope: &str, expires_at: Option<i64>) -> String {
         let request = json!({ "name": format!("{scope} {expires_at:?}"), "scope": scope, "expires_at": expires_at });
         let answer: Value = self.verbs.post("/token/create", &request).await.unwrap();
         answer["token"].as_str().unwrap().to_owned()
     }
 
-    async fn with_token(&self, method: &str, target: &str, token: &str, more: &str) -> (u16, String, String) {
+    pub(super) async fn with_token(
+        &self,
+        method: &str,
+        target: &str,
+        token: &str,
+        more: &str,
+    ) -> (u16, String, String) {
         self.ask(method, target, &format!("authorization: Bearer {token}\r\n{more}"), "").await
     }
 

@@ -1,23 +1,16 @@
-//! `incident show`: what an incident is, what was told of it and why, and why something was not, or not yet.
+//! The story of an incident: what it is, which notifications were sent and why, and why one was not sent, or not yet. For `incident show` and the
+//! incident's page.
 //!
-//! Everything is read in one snapshot: the incident, its task's facts, its notices, the calls that carried them and what the
-//! services said of each receiver. Sentences are in the hub's language; titles are as the phone has them.
+//! Everything is read in one snapshot: the incident, its task's facts, its notifications, the calls that carried them and the answer of the
+//! service for each receiver. Sentences are in the reader's language; titles are as the phone has them. Changes nothing.
 
-use std::sync::Arc;
-
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    routing::get,
-};
 use chrono_tz::Tz;
 use olog_proto::{Excerpt, FingerprintText, Timestamp, fingerprint};
 use olog_push::Notice;
 use olog_push::words::{self, Localizer};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, LIST_MAX, Verbs, VerbsState};
-use crate::apply::{GROUNDS, LivePolicy};
+use super::{GROUNDS, LivePolicy};
 use crate::store::incidents::{self, Incident};
 use crate::store::ledger::{self, LedgerRow, Sent};
 use crate::store::outbox::{self, Attempt, WaitReason};
@@ -26,6 +19,8 @@ use crate::store::{StoreError, Tx};
 
 /// Lines of a text whose fingerprints are shown.
 const LINES_MAX: usize = 20;
+/// Notifications that are read.
+const NOTICES_MAX: u32 = 1_000;
 
 /// The answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,7 +66,7 @@ pub struct SentNotice {
 /// What became of a notice on one channel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Through {
-    /// TaskRef.
+    /// Its name.
     pub channel: String,
     /// `accepted`, `refused`, `expired`, `silenced` or `waiting`.
     pub outcome: String,
@@ -83,22 +78,16 @@ pub struct Through {
     pub answers: Vec<Attempt>,
 }
 
-pub(super) fn routes() -> Router<Arc<Verbs>> {
-    Router::new().route("/incident/{id}/why", get(why))
-}
-
-async fn why(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<Explained> {
-    let (rules, now) = (verbs.rules.borrow().clone(), verbs.clock.now());
-    let found = verbs.store.read(move |tx| explain(tx, &rules, id, now)).await?;
-    found.map(Json).ok_or_else(|| super::incidents::unknown(&verbs, id))
-}
-
-/// All that is known of it; `None`: there is no such incident.
-fn explain(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Result<Option<Explained>, StoreError> {
+/// All that is known of an incident; `None`: there is no such incident.
+pub fn explain(
+    tx: &mut Tx<'_>,
+    rules: &LivePolicy,
+    say: Localizer,
+    id: u64,
+) -> Result<Option<(Incident, Explained)>, StoreError> {
     let Some(incident) = incidents::get(tx, id)? else { return Ok(None) };
-    let say = Localizer { language: rules.language, timezone: rules.timezone, now };
     let task = tasks::of_incident(tx, id)?;
-    let entries = ledger::of_incident(tx, id, LIST_MAX)?;
+    let entries = ledger::of_incident(tx, id, NOTICES_MAX)?;
     let mut told: Vec<SentNotice> = Vec::new();
     let mut last: Option<&LedgerRow> = None;
     for entry in &entries {
@@ -110,7 +99,7 @@ fn explain(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Resu
                 made_at: entry.made_at,
                 kind: entry.notice.kind,
                 title: rules.compose_whole(&entry.notice, entry.made_at).title,
-                why: words::why(&entry.notice, rules.language, rules.timezone),
+                why: words::why(&entry.notice, say.language, say.timezone),
                 channels: vec![through],
             }),
         }
@@ -121,13 +110,9 @@ fn explain(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Resu
     let text = entries.iter().rev().find_map(|entry| excerpt(&entry.notice)).cloned();
     let latest = task.as_ref().and_then(|task| task.facts.incident()).filter(|i| i.number == Some(id));
     let text = latest.map(|incident| incident.excerpt.clone()).or(text).unwrap_or_default();
-    Ok(Some(Explained {
-        state: state(&say, &incident),
-        next_reminder_at,
-        no_reminder,
-        known_by: known_by(&text),
-        told,
-    }))
+    let explained =
+        Explained { state: state(&say, &incident), next_reminder_at, no_reminder, known_by: known_by(&text), told };
+    Ok(Some((incident, explained)))
 }
 
 fn next_reminder(rules: &LivePolicy, task: Option<&Task>, id: u64) -> Option<Timestamp> {
@@ -201,7 +186,7 @@ fn excerpt(notice: &Notice) -> Option<&Excerpt> {
     }
 }
 
-/// TaskRef lines of a text are known by what.
+/// By which lines the text is known, and what of each stays.
 fn known_by(text: &Excerpt) -> Vec<KnownBy> {
     let known: Vec<FingerprintText> =
         [text.head(), text.tail()].into_iter().flat_map(fingerprint::fingerprints).collect();
@@ -262,7 +247,7 @@ fn waits(tx: &mut Tx<'_>, rules: &LivePolicy, say: &Localizer, entry: &LedgerRow
     Ok(waits.map_or_else(String::new, |waits| waits_words(say, &waits)))
 }
 
-/// Why a notice has not left, in the hub's language.
+/// Why a notification has not left, in words.
 fn waits_words(say: &Localizer, waits: &WaitReason) -> String {
     let then =
         |until: Option<Timestamp>| ("until", until.map_or_else(|| "-".to_owned(), |at| time(at, say.timezone)).into());

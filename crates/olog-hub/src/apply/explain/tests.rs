@@ -81,7 +81,12 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
             .unwrap();
         let seen = rules.clone();
         let now = NOW.plus(61_000);
-        let explained = store.store.read(move |tx| explain(tx, &seen, 1, now)).await.unwrap().unwrap();
+        let explained = store
+            .store
+            .read(move |tx| Ok(explain(tx, &seen, seen.localizer(now), 1)?.map(|(_, explained)| explained)))
+            .await
+            .unwrap()
+            .unwrap();
         assert!(explained.state.starts_with("Open since 2026-05-28 20:26:40. Seen once"), "{}", explained.state);
         assert_eq!(explained.told.len(), 2);
         let [first, second] = [&explained.told[0], &explained.told[1]];
@@ -90,7 +95,7 @@ async fn an_incident_says_what_was_told_of_it_through_whom_and_what_waits() {
         assert_eq!(first.channels[0].words, "sent 2026-05-28 20:26:40 in message 1, with 1 other notice");
         assert_eq!(first.channels[0].answers[0].answer, "1000 ok");
         assert_eq!(second.channels[0].outcome, "waiting");
-        let none = store.store.read(move |tx| explain(tx, &rules, 2, now)).await.unwrap();
+        let none = store.store.read(move |tx| explain(tx, &rules, rules.localizer(now), 2)).await.unwrap();
         assert!(none.is_none());
     }
 }

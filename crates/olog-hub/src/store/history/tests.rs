@@ -1,0 +1,106 @@
+use super::*;
+use crate::ingest::tests::{err, ingested};
+use crate::store::tests::{TestStore, stores};
+
+const NOW: Timestamp = Timestamp(1_780_000_000_000);
+
+fn search(words: &str) -> EventFilter {
+    EventFilter { words: words.to_owned(), ..EventFilter::default() }
+}
+
+async fn found(store: &TestStore, filter: EventFilter, limit: u32) -> (Vec<String>, Option<Place>) {
+    let page = store.store.read(move |tx| page(tx, &filter, limit)).await.unwrap();
+    let rows = page.rows.iter().map(|row| format!("{} {}", row.device, row.text)).collect();
+    (rows, page.next.map(|next| next.parse().unwrap()))
+}
+
+#[tokio::test]
+async fn events_are_found_by_words_in_any_script_and_case_and_by_nothing_that_is_no_text() {
+    for store in stores().await {
+        ingested(
+            &store.store,
+            NOW,
+            1,
+            vec![err(1, "mysql", "ERROR 2002: can't connect"), err(2, "rsync", "磁盘已满 100%")],
+        )
+        .await;
+        ingested(&store.store, NOW.plus(1), 2, vec![err(1, "mysql", "say \"no\" a_b \\ c")]).await;
+        for (words, n) in [
+            ("", 3),
+            ("error 2002", 1),
+            ("磁盘", 1),
+            ("满 100%", 1),
+            ("100_", 0),
+            ("A_B \\", 1),
+            ("say \"no\"", 1),
+            ("mysql.err", 2),
+            ("RSYNC", 1),
+            // Keys and values of the stored JSON that nobody wrote.
+            ("suffix", 0),
+            ("rewritten", 0),
+            ("fingerprints", 0),
+        ] {
+            assert_eq!(found(&store, search(words), 10).await.0.len(), n, "{words:?} {store:?}", store = store.store);
+        }
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_the_history_and_pages_neither_skip_nor_repeat() {
+    for store in stores().await {
+        ingested(&store.store, NOW, 1, (1..=5).map(|n| err(n, "a", &format!("text {n}"))).collect()).await;
+        ingested(&store.store, NOW.plus(1), 2, vec![err(1, "a", "newer"), err(2, "b", "newest")]).await;
+        let of = |device: &str, task: Option<&str>, kind: Option<&str>| EventFilter {
+            device: Some(device.to_owned()),
+            task: task.map(str::to_owned),
+            kind: kind.map(str::to_owned),
+            ..EventFilter::default()
+        };
+        assert_eq!(found(&store, of("dev2", None, None), 10).await.0, ["dev2 newest", "dev2 newer"]);
+        assert_eq!(found(&store, of("dev2", Some("b"), Some("err")), 10).await.0, ["dev2 newest"]);
+        assert_eq!(found(&store, of("dev2", None, Some("msg")), 10).await.0, [""; 0]);
+        assert_eq!(found(&store, of("dev3", None, None), 10).await, (Vec::new(), None));
+        for device in [None, Some("dev1".to_owned())] {
+            let (mut all, mut before) = (Vec::new(), None);
+            loop {
+                let filter = EventFilter { device: device.clone(), before, ..EventFilter::default() };
+                let (rows, next) = found(&store, filter, 2).await;
+                all.extend(rows);
+                if next.is_none() {
+                    break;
+                }
+                before = next;
+            }
+            let of_one: Vec<String> = (1..=5).rev().map(|n| format!("dev1 text {n}")).collect();
+            let newer = ["dev2 newest".to_owned(), "dev2 newer".to_owned()];
+            let expected = if device.is_some() { of_one } else { [newer.to_vec(), of_one].concat() };
+            assert_eq!(all, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_looks_at_a_bounded_number_of_events_and_goes_on_where_it_stopped() {
+    for store in stores().await {
+        ingested(&store.store, NOW, 1, vec![err(1, "a", "the needle")]).await;
+        let hay = "INSERT INTO events (epoch_id, n, device_id, kind, at, received_at, digest, body)
+             WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
+             SELECT 1, n, 1, 'note', $2, $2, 0, '{}' FROM numbers";
+        let values = [i64::from(LOOKED_AT + 5).into(), NOW.plus(1).into()];
+        store.store.write(move |tx| tx.execute(hay, &values)).await.unwrap();
+        let (rows, next) = found(&store, search("needle"), 10).await;
+        assert_eq!(rows, [""; 0]);
+        assert!(next.is_some(), "the page says that there are older ones");
+        let (rows, next) = found(&store, EventFilter { before: next, ..search("needle") }, 10).await;
+        assert_eq!((rows, next), (vec!["dev1 the needle".to_owned()], None));
+    }
+}
+
+#[test]
+fn what_is_no_place_is_refused() {
+    for text in ["", "1", "1.2", "1.2.x", "1.2.3.4", "-", "9999999999999999999.1.1"] {
+        assert!(text.parse::<Place>().is_err(), "{text}");
+    }
+    let place = Place { received_at: 3, epoch: 2, n: 1 };
+    assert_eq!(place.to_string().parse(), Ok(place));
+}

@@ -1,0 +1,228 @@
+//! The pages of a device and of a task: state and why, the last days, what is open, and what came last.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::Response,
+    routing::get,
+};
+use olog_proto::Timestamp;
+use olog_push::words::{Localizer, ssh};
+use serde::Deserialize;
+
+use super::{
+    Problem, Web,
+    guard::{Granted, Read, Visit},
+    lines::{EventLine, IncidentLine, device_address, task_address},
+    page::{self, HtmlPage},
+};
+use crate::{
+    apply::{self, LivePolicy},
+    rules::{
+        expect::ExpectationStatus,
+        report::page::{StateForm, form, picture},
+        state::{self, State as Word, day_of},
+    },
+    store::{
+        Tx,
+        devices::DeviceId,
+        enrolment::{self, ListedDevice},
+        fleet,
+        history::{self, EventFilter},
+        reports,
+        tasks::{self, ListedTask},
+    },
+};
+
+/// Tasks of a device, and the incidents and events, that are shown.
+const TASKS: u32 = 1_000;
+const INCIDENTS: u32 = 20;
+const EVENTS: u32 = 20;
+
+pub(super) fn routes() -> Router<Arc<Web>> {
+    Router::new().route("/device", get(device)).route("/task", get(task))
+}
+
+/// A task in the list of its device, or on its own page.
+struct TaskLine {
+    form: StateForm,
+    name: String,
+    address: String,
+    strip: String,
+    meta: Vec<String>,
+    word: Word,
+}
+
+impl TaskLine {
+    fn new(say: &Localizer, rules: &LivePolicy, listed: &ListedTask) -> TaskLine {
+        let (task, facts) = (&listed.task, &listed.task.facts);
+        let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
+        let time = |key: &str, at: Timestamp| say.text(key, &[("time", say.time(at).into())]);
+        let (due_at, missed) = match task.expect.standing(&known, &rules.expect) {
+            ExpectationStatus::Free | ExpectationStatus::Off => (None, None),
+            ExpectationStatus::Waiting(due) | ExpectationStatus::InTime(due) => (Some(due.at), None),
+            ExpectationStatus::Lost(missed) => (Some(missed.due_at), Some(missed)),
+        };
+        let word = state::of_task(facts.state() == Word::Err, missed.is_some());
+        let mut meta = Vec::new();
+        let due = if missed.is_some() { "report-due" } else { "page-next" };
+        meta.extend(due_at.map(|at| time(due, at)));
+        meta.extend(task.expect.running_since().map(|at| time("web-running", at)));
+        meta.extend(facts.last_good_at().map(|at| time("report-last-good", at)));
+        meta.extend(facts.last_error_at().map(|at| time("page-last-error", at)));
+        TaskLine {
+            form: form(say, word, true),
+            name: task.name.to_string(),
+            address: task_address(&listed.device_name, task.name.as_str()),
+            strip: picture(say, &facts.strip(missed.map(|missed| missed.due_at), say.now, &rules.policy)),
+            meta,
+            word,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "web/device.html")]
+struct DevicePage {
+    page: HtmlPage,
+    form: StateForm,
+    strip: String,
+    log_in: Option<String>,
+    facts: Vec<String>,
+    tasks: Vec<TaskLine>,
+    open: Vec<IncidentLine>,
+    events: Vec<EventLine>,
+    more: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct DeviceQuery {
+    name: String,
+}
+
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
+fn unknown(page: &HtmlPage) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, page.t("web-unknown-device"))
+}
+
+async fn device(
+    State(web): State<Arc<Web>>,
+    caller: Granted<Read>,
+    visit: Visit,
+    query: Asked<DeviceQuery>,
+) -> Result<Response, Problem> {
+    let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-devices");
+    let Query(DeviceQuery { name }) = query.map_err(|_| unknown(&page))?;
+    let asked = name.clone();
+    let filter = EventFilter { device: Some(name.clone()), ..EventFilter::default() };
+    let read = move |tx: &mut Tx<'_>| {
+        let Some(device) = enrolment::by_joined_name(tx, &asked)? else { return Ok(None) };
+        let days = reports::days(tx, device.id)?;
+        let is_away = fleet::is_away(tx, DeviceId(device.id))?;
+        let tasks = tasks::list(tx, Some(&asked), ("", ""), TASKS)?;
+        let open = fleet::open_of(tx, &asked, INCIDENTS)?;
+        Ok(Some((device, days, is_away, tasks, open, history::page(tx, &filter, EVENTS)?)))
+    };
+    let (row, mut days, is_away, listed, open, events) = web.store.read(read).await?.ok_or_else(|| unknown(&page))?;
+    let (say, rules) = (page.say, web.rules.borrow().clone());
+    let heard_at = web.desk.sessions.seat(DeviceId(row.id)).map(|seat| seat.heard_at()).max(row.heard_at);
+    let today = day_of(say.now, rules.policy.zone);
+    if let Some(heard) = heard_at {
+        days.mark(day_of(heard.min(say.now), rules.policy.zone), Word::Ok);
+    }
+    let away = if is_away { Word::Lost } else { Word::Ok };
+    let mut tasks: Vec<TaskLine> = listed.iter().map(|listed| TaskLine::new(&say, &rules, listed)).collect();
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.word));
+    let word = state::of_device(is_away, tasks.iter().map(|task| task.word));
+    page.title.clone_from(&row.name);
+    let shown = DevicePage {
+        form: form(&say, word, false),
+        strip: picture(&say, &days.strip(today, away, false)),
+        log_in: row.address.as_deref().and_then(ssh),
+        facts: facts(&say, &row, heard_at),
+        tasks,
+        open: open.iter().map(|incident| IncidentLine::new(&say, incident)).collect(),
+        events: events.rows.iter().map(|event| EventLine::new(&say, event)).collect(),
+        more: super::lines::address("/events", &[("device", &row.name)]),
+        page,
+    };
+    Ok(page::show(StatusCode::OK, &shown))
+}
+
+fn facts(say: &Localizer, row: &ListedDevice, heard_at: Option<Timestamp>) -> Vec<String> {
+    let mut facts = Vec::new();
+    facts.extend(row.address.clone().filter(|address| ssh(address).is_none()));
+    facts.extend(heard_at.map(|at| say.text("page-heard", &[("time", say.time(at).into())])));
+    match &row.version {
+        _ if row.legacy => facts.push(say.word("page-legacy")),
+        Some(version) => facts.push(version.clone()),
+        None => {}
+    }
+    facts.extend(row.peer.clone());
+    facts.extend(row.skew.filter(|skew| skew.abs() > 5_000).map(|skew| {
+        let key = if skew > 0 { "page-clock-ahead" } else { "page-clock-behind" };
+        say.text(key, &[("name", row.name.as_str().into()), ("span", say.duration(skew.saturating_abs()).into())])
+    }));
+    facts
+}
+
+#[derive(Template)]
+#[template(path = "web/task.html")]
+struct TaskPage {
+    page: HtmlPage,
+    device: (String, String),
+    line: TaskLine,
+    incidents: Vec<IncidentLine>,
+    events: Vec<EventLine>,
+    more: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct TaskQuery {
+    device: String,
+    name: String,
+}
+
+async fn task(
+    State(web): State<Arc<Web>>,
+    caller: Granted<Read>,
+    visit: Visit,
+    query: Asked<TaskQuery>,
+) -> Result<Response, Problem> {
+    let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "page-tasks");
+    let unknown = |page: &HtmlPage| Problem::new(StatusCode::NOT_FOUND, page.t("web-unknown-task"));
+    let Query(TaskQuery { device, name }) = query.map_err(|_| unknown(&page))?;
+    let read = move |tx: &mut Tx<'_>| {
+        let Some(listed) = tasks::get(tx, &device, &name)? else { return Ok(None) };
+        let incidents = match listed.task.id {
+            Some(id) => fleet::of_task(tx, id, INCIDENTS)?,
+            None => Vec::new(),
+        };
+        let filter = EventFilter {
+            device: Some(listed.device_name.clone()),
+            task: Some(listed.task.name.to_string()),
+            ..EventFilter::default()
+        };
+        let events = history::page(tx, &filter, EVENTS)?;
+        Ok(Some((listed, incidents, events)))
+    };
+    let (listed, incidents, events) = web.store.read(read).await?.ok_or_else(|| unknown(&page))?;
+    let (say, rules) = (page.say, web.rules.borrow().clone());
+    let line = TaskLine::new(&say, &rules, &listed);
+    page.title.clone_from(&line.name);
+    let device = listed.device_name;
+    let shown = TaskPage {
+        incidents: incidents.iter().map(|incident| IncidentLine::new(&say, incident)).collect(),
+        events: events.rows.iter().map(|event| EventLine::new(&say, event)).collect(),
+        more: super::lines::address("/events", &[("device", &device), ("task", &line.name)]),
+        device: (device_address(&device), device),
+        line,
+        page,
+    };
+    Ok(page::show(StatusCode::OK, &shown))
+}

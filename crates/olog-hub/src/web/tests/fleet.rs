@@ -1,0 +1,163 @@
+//! Pages of the fleet: what they show, who may act by them, and what a link of a notification opens.
+
+use serde_json::Value;
+
+use super::{access::TestBrowser, *};
+use crate::{
+    ingest::tests::{err, ingested},
+    rules::incident_link::LinkKey,
+    store::Store,
+};
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+const URL: &str = "public_url = 'https://hub.example.com/olog'\n";
+
+async fn store_of(world: &World) -> Store {
+    let url = crate::store::StoreUrl::Sqlite(world.dir.path().join("olog.db"));
+    Store::open(&url, NOW).await.unwrap().0
+}
+
+/// A hub with two devices, of which `dev1` has an open error: incident 1.
+async fn world_in_trouble() -> World {
+    let world = world_with(URL, "").await;
+    let store = store_of(&world).await;
+    ingested(&store, NOW.plus(-1_000), 1, vec![err(1, "mysql", "starting\nERROR 2002: <b>can't</b> connect")]).await;
+    ingested(&store, NOW.plus(-500), 2, vec![]).await;
+    world
+}
+
+/// What a notification's link has.
+async fn key_of(world: &World, incident: u64) -> String {
+    let key: LinkKey = crate::access::link_key(&store_of(world).await).await.unwrap();
+    let url = crate::rules::incident_link::IncidentLinks::new("https://hub.example.com/olog", key).url(incident, NOW);
+    url.split_once("?key=").unwrap().1.to_owned()
+}
+
+async fn acknowledged(world: &World) -> bool {
+    let incidents: Vec<Value> = world.verbs.get("/incidents?all=true").await.unwrap();
+    incidents.iter().any(|incident| !incident["acknowledged_at"].is_null())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_has_what_is_wrong_first_with_the_errors_own_line() {
+    let world = world_in_trouble().await;
+    let mut browser = TestBrowser::signed_in(&world, "act").await;
+    let page = browser.get(&world, "/").await;
+    assert_eq!(page.status, 200);
+    let (wrong, well) = (page.body.find("ERROR 2002: &#60;b&#62;can").unwrap(), page.body.find(">dev2").unwrap());
+    assert!(wrong < well, "{}", page.body);
+    for address in [
+        "/device?name=dev1",
+        "/task?device=dev1&name=mysql",
+        "/incidents/1",
+        "/events?q=error+2002",
+        "/silences",
+        "/reports",
+    ] {
+        let page = browser.get(&world, address).await;
+        assert_eq!(page.status, 200, "{address}: {}", page.body);
+        assert!(!page.body.contains("<b>can't"), "{address}: {}", page.body);
+        assert!(!page.body.contains("web-") || page.body.contains("olog-hub"), "{address}: a key without a sentence");
+    }
+    for unknown in ["/device?name=dev9", "/device", "/task?device=dev1&name=no", "/incidents/99", "/incidents/x"] {
+        assert!(matches!(browser.get(&world, unknown).await.status, 400 | 404), "{unknown}");
+    }
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_acknowledged_silenced_and_closed_from_its_page_and_the_audit_log_says_by_whom() {
+    let world = world_in_trouble().await;
+    let mut browser = TestBrowser::signed_in(&world, "act").await;
+    let form = browser.get(&world, "/incidents/1").await.form();
+    let acts: [(&str, &[(&str, &str)]); 3] =
+        [("/incidents/1/ack", &[]), ("/incidents/1/silence", &[("hours", "8")]), ("/incidents/1/close", &[])];
+    for (address, fields) in acts {
+        let fields = [&[("form", form.as_str())], fields].concat();
+        assert_eq!(browser.post(&world, address, &fields).await.location(), "/incidents/1", "{address}");
+    }
+    let silences: Vec<Value> = world.verbs.get("/silences").await.unwrap();
+    assert_eq!((silences[0]["device"].as_str(), silences[0]["task"].as_str()), (Some("dev1"), Some("mysql")));
+    let open: Vec<Value> = world.verbs.get("/incidents").await.unwrap();
+    assert!(open.is_empty(), "{open:?}");
+    let audit: Vec<Value> = world.verbs.get("/audit?limit=100").await.unwrap();
+    let of_page = audit.iter().filter(|entry| entry["origin"] == "127.0.0.1" && entry["actor"] == "alice");
+    let actions: Vec<&str> = of_page.filter_map(|entry| entry["action"].as_str()).collect();
+    for action in ["incidents.ack", "silence", "incidents.close"] {
+        assert!(actions.contains(&action), "{actions:?}");
+    }
+    // Again, by somebody whose page is older: shown as it is.
+    assert_eq!(browser.post(&world, "/incidents/1/ack", &[("form", form.as_str())]).await.status, 303);
+    assert_eq!(browser.post(&world, "/incidents/1/silence", &[("form", &form), ("hours", "9999")]).await.status, 422);
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_a_notification_shows_its_incident_and_acts_on_it_without_a_sign_in_and_on_nothing_else() {
+    let world = world_in_trouble().await;
+    let key = key_of(&world, 1).await;
+    let mut phone = TestBrowser::new();
+    let target = format!("/incidents/1?key={key}");
+    // The preview of a messenger.
+    let page = phone.get(&world, &target).await;
+    assert!(page.status == 200 && page.body.contains("ERROR 2002"), "{}", page.body);
+    assert!(!page.body.contains("/device?name"), "no way to other pages: {}", page.body);
+    assert!(!acknowledged(&world).await, "a GET does nothing");
+    for other in ["/incidents/1", "/incidents/1?key=", "/incidents/2?key=x", "/"] {
+        assert_eq!(phone.get(&world, other).await.status, 303, "{other} leads to the sign-in");
+    }
+    let other_incident = format!("/incidents/2?key={key}");
+    assert_eq!(phone.get(&world, &other_incident).await.status, 303);
+    assert_eq!(phone.post(&world, "/incidents/2/ack", &[("key", &key)]).await.status, 303);
+    assert_eq!(phone.post(&world, "/silences/1/end", &[("key", &key)]).await.status, 303);
+    assert_eq!(phone.post(&world, "/incidents/1/ack", &[("key", "0-00")]).await.status, 303);
+    assert!(!acknowledged(&world).await);
+    // Another site's page cannot use it, even if it has guessed the address.
+    let mut other_site = TestBrowser::new();
+    other_site.says = "sec-fetch-site: cross-site\r\n".to_owned();
+    assert_eq!(other_site.post(&world, "/incidents/1/ack", &[("key", &key)]).await.status, 403);
+    let sent = phone.post(&world, "/incidents/1/ack", &[("key", &key)]).await;
+    assert_eq!((sent.status, sent.location()), (303, target.as_str()));
+    assert!(acknowledged(&world).await);
+    let audit: Vec<Value> = world.verbs.get("/audit?limit=1").await.unwrap();
+    assert_eq!(audit[0]["actor"], "the link of a notification");
+    // It expires.
+    world.hand.advance(8 * 86_400_000);
+    assert_eq!(phone.get(&world, &target).await.status, 303);
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_see_has_no_buttons_and_is_refused() {
+    let world = world_in_trouble().await;
+    let mut browser = TestBrowser::signed_in(&world, "read").await;
+    let page = browser.get(&world, "/incidents/1").await;
+    assert!(page.status == 200 && !page.body.contains("/incidents/1/ack"), "{}", page.body);
+    let form = browser.get(&world, "/account").await.form();
+    assert_eq!(browser.post(&world, "/incidents/1/ack", &[("form", &form)]).await.status, 403);
+    assert!(!acknowledged(&world).await);
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_has_events_with_a_link_to_the_next_page_and_every_other_list() {
+    let world = world_in_trouble().await;
+    let token = world.token("read", None).await;
+    let (status, head, body) = world.with_token("GET", "/api/v1/events?limit=1", &token, "").await;
+    let rows: Vec<Value> = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, rows[0]["device"].as_str(), rows[0]["kind"].as_str()), (200, Some("dev1"), Some("err")));
+    assert!(head.contains("link: </api/v1/events?before="), "{head}");
+    for list in ["silences", "reports", "channels", "incidents/1/story", "events?q=%E7%A3%81", "devices", "tasks"] {
+        let (status, _, body) = world.with_token("GET", &format!("/api/v1/{list}"), &token, "").await;
+        assert_eq!(status, 200, "{list}: {body}");
+    }
+    for (bad, status) in
+        [("events?before=x", 400), ("events?limit=0", 400), ("incidents/9/story", 404), ("tokens", 403)]
+    {
+        assert_eq!(world.with_token("GET", &format!("/api/v1/{bad}"), &token, "").await.0, status, "{bad}");
+    }
+    let act = world.token("act", None).await;
+    assert_eq!(world.with_token("POST", "/api/v1/incidents/1/close", &act, "").await.0, 200);
+    assert_eq!(world.with_token("POST", "/api/v1/incidents/1/close", &act, "").await.0, 409);
+    assert!(world.hub.stop().await);
+}
