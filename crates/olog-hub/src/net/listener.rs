@@ -42,6 +42,8 @@ use guarded::{Guarded, Reset, Strangers, Trust};
 const TLS_HANDSHAKE: u8 = 0x16;
 /// A request's header and what is read ahead; hyper's least is 8 KiB.
 const HTTP_BUFFER: usize = 16 * 1024;
+/// Encrypted bytes that wait for an other end that does not read: one record (rustls would keep 64 KiB).
+const TLS_BUFFER: usize = 16 * 1024;
 /// Connections that the kernel holds before they are accepted.
 const BACKLOG: u32 = 1024;
 /// How often the log says that connections are refused.
@@ -306,7 +308,8 @@ async fn serve(
         Ok(Ok(1)) => return refuse_clear(socket, limits.handshake).await,
         _ => return,
     }
-    match timeout(limits.handshake, tls.accept(socket)).await {
+    let bounded = |tls: &mut rustls::ServerConnection| tls.set_buffer_limit(Some(TLS_BUFFER));
+    match timeout(limits.handshake, tls.accept_with(socket, bounded)).await {
         // Boxed: after the upgrade the session's task holds this, and the handshake's leftovers are gone.
         Ok(Ok(stream)) => http(stream, connection, app, limits, stop).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),

@@ -206,7 +206,7 @@ async fn events(
     let query = asked(query)?;
     let (filter, n) = (query.filter()?, limit(query.limit)?);
     let found = web.store.read(move |tx| history::page(tx, &filter, n)).await?;
-    let next = found.next.map(|before| format!("<{}>; rel=\"next\"", query.next("/api/v1/events", &before)));
+    let next = found.next.map(|before| format!("</{}>; rel=\"next\"", query.next("/api/v1/events", &before)));
     let next = next.and_then(|link| HeaderValue::from_str(&link).ok());
     let mut response = Json(found.rows).into_response();
     response.headers_mut().extend(next.map(|next| (header::LINK, next)));

@@ -9,13 +9,13 @@ use std::{marker::PhantomData, net::IpAddr, sync::Arc};
 use axum::{
     Form, RequestExt as _,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::PathRejection},
-    http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use olog_push::words::Language;
 use subtle::ConstantTimeEq as _;
 
-use super::{Problem, Web, client_address};
+use super::{Problem, Web, client_address, page};
 use crate::{
     access::{AccessError, Browser, By, Principal, Secret},
     net::listener::Connection,
@@ -100,6 +100,8 @@ pub(super) struct Visit {
     /// The cookie of a page without a session.
     pub(super) form: Option<Secret>,
     pub(super) language: Language,
+    /// From the page that is asked for to the hub's own address.
+    pub(super) up: String,
 }
 
 /// Why a request is refused.
@@ -191,9 +193,10 @@ fn cookie(headers: &HeaderMap, name: &str, is_secure: bool) -> Option<Secret> {
 
 impl Visit {
     /// Of a request.
-    pub(super) fn of(web: &Web, extensions: &Extensions, headers: &HeaderMap) -> Result<Visit, Problem> {
+    pub(super) fn of(web: &Web, uri: &Uri, extensions: &Extensions, headers: &HeaderMap) -> Result<Visit, Problem> {
         let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this connection has no address");
-        Ok(Visit::by(web, extensions.get::<Connection>().ok_or_else(gone)?, headers))
+        let visit = Visit::by(web, extensions.get::<Connection>().ok_or_else(gone)?, headers);
+        Ok(Visit { up: page::up(uri.path()), ..visit })
     }
 
     fn by(web: &Web, connection: &Connection, headers: &HeaderMap) -> Visit {
@@ -207,7 +210,7 @@ impl Visit {
             known: cookie(headers, BROWSER, is_secure),
         };
         let language = language_of(text(header::ACCEPT_LANGUAGE), live.language);
-        Visit { is_secure, browser, form: cookie(headers, FORM, is_secure), language }
+        Visit { is_secure, browser, form: cookie(headers, FORM, is_secure), language, up: String::new() }
     }
 }
 
@@ -215,7 +218,7 @@ impl FromRequestParts<Arc<Web>> for Visit {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Visit, Problem> {
-        Visit::of(web, &parts.extensions, &parts.headers)
+        Visit::of(web, &parts.uri, &parts.extensions, &parts.headers)
     }
 }
 
@@ -283,7 +286,7 @@ fn to_sign_in(method: &Method, place: &str) -> Response {
     Redirect::to(&target).into_response()
 }
 
-fn nobody(method: &Method, uri: &axum::http::Uri) -> AccessRefused {
+fn nobody(method: &Method, uri: &Uri) -> AccessRefused {
     if is_page(uri.path()) {
         let place = uri.path_and_query().map_or("/", |place| place.as_str());
         return AccessRefused(Box::new(to_sign_in(method, place)));
@@ -295,7 +298,7 @@ impl<N: Needs> FromRequestParts<Arc<Web>> for Granted<N> {
     type Rejection = AccessRefused;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Granted<N>, AccessRefused> {
-        let visit = Visit::of(web, &parts.extensions, &parts.headers)?;
+        let visit = Visit::of(web, &parts.uri, &parts.extensions, &parts.headers)?;
         let who = principal(web, &visit, &parts.headers).await?.ok_or_else(|| nobody(&parts.method, &parts.uri))?;
         if let By::Session { form, .. } = &who.by
             && !matches!(parts.method, Method::GET | Method::HEAD)
@@ -347,7 +350,7 @@ impl FromRequestParts<Arc<Web>> for OfIncident {
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<OfIncident, AccessRefused> {
         let id = incident_of(Path::from_request_parts(parts, web).await)?;
-        let visit = Visit::of(web, &parts.extensions, &parts.headers)?;
+        let visit = Visit::of(web, &parts.uri, &parts.extensions, &parts.headers)?;
         let query = parts.uri.query().unwrap_or_default();
         let key = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "key");
         let key = key.map(|(_, key)| key.into_owned()).unwrap_or_default();
@@ -364,7 +367,7 @@ impl FromRequest<Arc<Web>> for PostedOfIncident {
 
     async fn from_request(mut request: Request, web: &Arc<Web>) -> Result<PostedOfIncident, AccessRefused> {
         let id = incident_of(request.extract_parts_with_state(web).await)?;
-        let visit = Visit::of(web, request.extensions(), request.headers())?;
+        let visit = Visit::of(web, request.uri(), request.extensions(), request.headers())?;
         let public_url = web.live.borrow().public_url.clone();
         if is_cross_site(request.headers(), public_url.as_deref()) {
             return Err(cross_site());
@@ -396,7 +399,7 @@ impl<N: Needs> FromRequest<Arc<Web>> for Posted<N> {
     type Rejection = AccessRefused;
 
     async fn from_request(request: Request, web: &Arc<Web>) -> Result<Posted<N>, AccessRefused> {
-        let visit = Visit::of(web, request.extensions(), request.headers())?;
+        let visit = Visit::of(web, request.uri(), request.extensions(), request.headers())?;
         let public_url = web.live.borrow().public_url.clone();
         if is_cross_site(request.headers(), public_url.as_deref()) {
             return Err(cross_site());
@@ -420,7 +423,7 @@ impl FromRequest<Arc<Web>> for StrangersForm {
     type Rejection = AccessRefused;
 
     async fn from_request(request: Request, web: &Arc<Web>) -> Result<StrangersForm, AccessRefused> {
-        let visit = Visit::of(web, request.extensions(), request.headers())?;
+        let visit = Visit::of(web, request.uri(), request.extensions(), request.headers())?;
         let public_url = web.live.borrow().public_url.clone();
         if is_cross_site(request.headers(), public_url.as_deref()) {
             return Err(cross_site());

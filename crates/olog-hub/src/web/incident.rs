@@ -138,7 +138,8 @@ async fn show(State(web): State<Arc<Web>>, asked: OfIncident) -> Result<Response
 /// Back to the page, which shows what it has become.
 fn back(posted: &PostedOfIncident) -> Response {
     let path = format!("/incidents/{}", posted.id);
-    Redirect::to(&lines::address(&path, &[("key", posted.fields.get("key"))])).into_response()
+    let address = lines::address(&path, &[("key", posted.fields.get("key"))]);
+    Redirect::to(&format!("/{address}")).into_response()
 }
 
 type Change =

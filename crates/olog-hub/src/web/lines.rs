@@ -15,9 +15,10 @@ use crate::{
 /// Characters of the line that tells what an error is.
 const TELLING: usize = 200;
 
-/// Where a page is, with its query.
+/// Where a page is below the hub's own address, with its query. What leads there puts [`HtmlPage::up`](super::page::HtmlPage) before it.
 pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let pairs = query.iter().filter(|(_, value)| !value.is_empty());
+    let path = path.trim_start_matches('/');
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }

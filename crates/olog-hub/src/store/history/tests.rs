@@ -84,8 +84,8 @@ async fn a_search_looks_at_a_bounded_number_of_events_and_goes_on_where_it_stopp
     for store in stores().await {
         ingested(&store.store, NOW, 1, vec![err(1, "a", "the needle")]).await;
         let hay = "INSERT INTO events (epoch_id, n, device_id, kind, at, received_at, digest, body)
-             WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-             SELECT 1, n, 1, 'note', $2, $2, 0, '{}' FROM numbers";
+             WITH RECURSIVE numbers(n) AS (SELECT CAST(2 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < CAST($1 AS BIGINT))
+             SELECT 1, n, 1, 'note', CAST($2 AS BIGINT), CAST($2 AS BIGINT), 0, '{}' FROM numbers";
         let values = [i64::from(LOOKED_AT + 5).into(), NOW.plus(1).into()];
         store.store.write(move |tx| tx.execute(hay, &values)).await.unwrap();
         let (rows, next) = found(&store, search("needle"), 10).await;
