@@ -326,8 +326,7 @@ pub fn by_joined_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<ListedDevice
     row.as_ref().map(device).transpose()
 }
 
-const LISTED: &str =
-    "id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew, COALESCE(key_at, joined_at) FROM devices";
+const LISTED: &str = "id, name, key, state, address, version, made_at, joined_at, heard_at, peer, skew, COALESCE(key_at, joined_at) FROM devices";
 
 fn device(row: &Row) -> Result<ListedDevice, StoreError> {
     let text = |i| row.text_or_null(i).map(|text| text.map(str::to_owned));
