@@ -54,6 +54,7 @@ mod packages;
 mod page;
 mod pages;
 mod ping;
+mod place;
 pub mod rows;
 mod sign_in;
 
@@ -181,12 +182,12 @@ pub fn legacy_router(web: Arc<Web>) -> Router {
 
 async fn within_limits(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let is_secure = guard::is_secure(&web, request.extensions(), request.headers());
-    let up = page::up(request.uri().path());
+    let up = place::up(request.uri().path());
     let mut response = timeout(ANSWER_AFTER, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub took too long; try again").into_response()
     });
     let headers = response.headers_mut();
-    page::make_relative(&up, headers);
+    place::make_relative(&up, headers);
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, pages::policy()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

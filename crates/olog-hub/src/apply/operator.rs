@@ -35,6 +35,9 @@ pub enum ActionResult {
     Over,
 }
 
+/// What a person does to an incident.
+pub type OperatorAction = fn(&mut Tx<'_>, &LivePolicy, u64, Timestamp) -> Result<ActionResult, StoreError>;
+
 /// No reminders until its end; new errors and the end still come.
 pub fn acknowledge(tx: &mut Tx<'_>, rules: &LivePolicy, id: u64, now: Timestamp) -> Result<ActionResult, StoreError> {
     change(tx, id, |tx| {

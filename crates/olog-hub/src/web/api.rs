@@ -21,12 +21,13 @@ use serde::Deserialize;
 use super::{
     Act, Admin, Granted, Problem, Read, Web,
     history::EventQuery,
+    incident,
     rows::{ChannelRow, ReportRow, TaskListRow, with_sessions},
 };
 use crate::{
     apply::{
         explain::{Explained, explain},
-        operator::{self, ActionResult},
+        operator::{self, ActionResult, OperatorAction},
     },
     net::packages::newest,
     store::{
@@ -50,7 +51,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/api/v1/devices", get(devices))
         .route("/api/v1/tasks", get(tasks))
         .route("/api/v1/incidents", get(incidents))
-        .route("/api/v1/incidents/{id}", get(incident))
+        .route("/api/v1/incidents/{id}", get(one_incident))
         .route("/api/v1/incidents/{id}/ack", post(acknowledge))
         .route("/api/v1/incidents/{id}/close", post(close))
         .route("/api/v1/incidents/{id}/story", get(story))
@@ -78,7 +79,7 @@ fn asked<T>(query: Asked<T>) -> Result<T, Problem> {
 }
 
 #[derive(Debug, Deserialize)]
-struct DevicePage {
+struct DevicesAsked {
     #[serde(default)]
     pending: bool,
     #[serde(default)]
@@ -89,9 +90,9 @@ struct DevicePage {
 async fn devices(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
-    query: Asked<DevicePage>,
+    query: Asked<DevicesAsked>,
 ) -> ApiAnswer<Vec<ListedDevice>> {
-    let DevicePage { pending, after, limit: n } = asked(query)?;
+    let DevicesAsked { pending, after, limit: n } = asked(query)?;
     let n = usize::try_from(limit(n)?).unwrap_or(usize::MAX);
     let mut devices = web.enrol.list(pending).await?;
     devices.retain(|device| device.name > after);
@@ -101,7 +102,7 @@ async fn devices(
 }
 
 #[derive(Debug, Deserialize)]
-struct TaskPage {
+struct TasksAsked {
     #[serde(default)]
     after_device: String,
     #[serde(default)]
@@ -112,16 +113,16 @@ struct TaskPage {
 async fn tasks(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
-    query: Asked<TaskPage>,
+    query: Asked<TasksAsked>,
 ) -> ApiAnswer<Vec<TaskListRow>> {
-    let TaskPage { after_device, after_task, limit: n } = asked(query)?;
+    let TasksAsked { after_device, after_task, limit: n } = asked(query)?;
     let (n, rules) = (limit(n)?, web.rules.borrow().clone());
     let read = move |tx: &mut Tx<'_>| TaskListRow::page(tx, &rules, (&after_device, &after_task), n);
     Ok(Json(web.store.read(read).await?))
 }
 
 #[derive(Debug, Deserialize)]
-struct IncidentPage {
+struct IncidentsAsked {
     #[serde(default)]
     all: bool,
     before: Option<u64>,
@@ -131,9 +132,9 @@ struct IncidentPage {
 async fn incidents(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
-    query: Asked<IncidentPage>,
+    query: Asked<IncidentsAsked>,
 ) -> ApiAnswer<Vec<Incident>> {
-    let IncidentPage { all, before, limit: n } = asked(query)?;
+    let IncidentsAsked { all, before, limit: n } = asked(query)?;
     let n = limit(n)?;
     Ok(Json(web.store.read(move |tx| incidents::list(tx, all, before.unwrap_or(u64::MAX), n)).await?))
 }
@@ -148,7 +149,7 @@ fn no_incident(id: u64) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, format!("there is no incident #{id}"))
 }
 
-async fn incident(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
+async fn one_incident(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
     let id = number(id)?;
     web.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| no_incident(id))
 }
@@ -169,28 +170,15 @@ async fn close(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) ->
     change(caller, &web, number(id)?, "incidents.close", operator::close).await
 }
 
-type Change = fn(
-    &mut Tx<'_>,
-    &crate::apply::LivePolicy,
-    u64,
-    olog_proto::Timestamp,
-) -> Result<ActionResult, crate::store::StoreError>;
-
-/// Changes an incident; the entry of the audit log is in the same transaction.
-async fn change(caller: Granted<Act>, web: &Web, id: u64, action: &'static str, change: Change) -> ApiAnswer<Incident> {
-    let (rules, now) = (web.rules.borrow().clone(), web.desk.clock.now());
-    let entry = caller.who.entry(action, id.to_string());
-    let write = move |tx: &mut Tx<'_>| {
-        let done = change(tx, &rules, id, now)?;
-        if matches!(done, ActionResult::Yes(_)) {
-            audit::put(tx, &entry, Outcome::Done, now)?;
-        }
-        Ok(done)
-    };
-    let done = web.store.write(write).await?;
-    web.bells.outbox.ring();
-    web.bells.watchman.ring();
-    match done {
+/// Changes an incident.
+async fn change(
+    caller: Granted<Act>,
+    web: &Web,
+    id: u64,
+    name: &'static str,
+    action: OperatorAction,
+) -> ApiAnswer<Incident> {
+    match incident::change(web, &caller.who, id, name, action).await? {
         ActionResult::Yes(incident) => Ok(Json(*incident)),
         ActionResult::Unknown => Err(no_incident(id)),
         ActionResult::Over => Err(Problem::new(StatusCode::CONFLICT, format!("incident #{id} is over already"))),

@@ -19,6 +19,7 @@ use super::{
     guard::{Granted, Read, Visit},
     lines::{EventLine, IncidentLine, device_address, task_address},
     page::{self, HtmlPage},
+    place::address,
 };
 use crate::{
     apply::{self, LivePolicy},
@@ -104,8 +105,6 @@ struct DeviceQuery {
     name: String,
 }
 
-type Asked<T> = Result<Query<T>, QueryRejection>;
-
 fn unknown(page: &HtmlPage) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, page.t("web-unknown-device"))
 }
@@ -114,7 +113,7 @@ async fn device(
     State(web): State<Arc<Web>>,
     caller: Granted<Read>,
     visit: Visit,
-    query: Asked<DeviceQuery>,
+    query: Result<Query<DeviceQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-devices");
     let Query(DeviceQuery { name }) = query.map_err(|_| unknown(&page))?;
@@ -148,7 +147,7 @@ async fn device(
         tasks,
         open: open.iter().map(|incident| IncidentLine::new(&say, incident)).collect(),
         events: events.rows.iter().map(|event| EventLine::new(&say, event)).collect(),
-        more: super::lines::address("/events", &[("device", &row.name)]),
+        more: address("/events", &[("device", &row.name)]),
         page,
     };
     Ok(page::show(StatusCode::OK, &shown))
@@ -192,7 +191,7 @@ async fn task(
     State(web): State<Arc<Web>>,
     caller: Granted<Read>,
     visit: Visit,
-    query: Asked<TaskQuery>,
+    query: Result<Query<TaskQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "page-tasks");
     let unknown = |page: &HtmlPage| Problem::new(StatusCode::NOT_FOUND, page.t("web-unknown-task"));
@@ -219,7 +218,7 @@ async fn task(
     let shown = TaskPage {
         incidents: incidents.iter().map(|incident| IncidentLine::new(&say, incident)).collect(),
         events: events.rows.iter().map(|event| EventLine::new(&say, event)).collect(),
-        more: super::lines::address("/events", &[("device", &device), ("task", &line.name)]),
+        more: address("/events", &[("device", &device), ("task", &line.name)]),
         device: (device_address(&device), device),
         line,
         page,

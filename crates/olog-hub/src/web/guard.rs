@@ -15,7 +15,7 @@ use axum::{
 use olog_push::words::Language;
 use subtle::ConstantTimeEq as _;
 
-use super::{Problem, Web, client_address, page};
+use super::{Problem, Web, client_address, place};
 use crate::{
     access::{AccessError, Browser, By, Principal, Secret},
     net::listener::Connection,
@@ -196,7 +196,7 @@ impl Visit {
     pub(super) fn of(web: &Web, uri: &Uri, extensions: &Extensions, headers: &HeaderMap) -> Result<Visit, Problem> {
         let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this connection has no address");
         let visit = Visit::by(web, extensions.get::<Connection>().ok_or_else(gone)?, headers);
-        Ok(Visit { up: page::up(uri.path()), ..visit })
+        Ok(Visit { up: place::up(uri.path()), ..visit })
     }
 
     fn by(web: &Web, connection: &Connection, headers: &HeaderMap) -> Visit {

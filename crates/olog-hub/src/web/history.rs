@@ -15,8 +15,9 @@ use serde::Deserialize;
 use super::{
     Problem, Web,
     guard::{Act, Granted, Posted, Read, Visit},
-    lines::{EventLine, address},
+    lines::EventLine,
     page::{self, HtmlPage},
+    place::address,
 };
 use crate::{
     apply::operator,

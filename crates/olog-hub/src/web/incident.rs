@@ -11,7 +11,6 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use olog_proto::Timestamp;
 use olog_push::words::ssh;
 
 use super::{
@@ -19,12 +18,13 @@ use super::{
     guard::{OfIncident, PostedOfIncident},
     lines::{self, IncidentLine, device_address, form_of, task_address},
     page::{self, HtmlPage},
+    place::address,
 };
 use crate::{
-    access::By,
+    access::{By, Principal},
     apply::{
         explain::{Explained, explain},
-        operator::{self, ActionResult, NotAnErrorResult, SuppressScope},
+        operator::{self, ActionResult, NotAnErrorResult, OperatorAction, SuppressScope},
     },
     rules::{
         access::AccessScope,
@@ -138,41 +138,41 @@ async fn show(State(web): State<Arc<Web>>, asked: OfIncident) -> Result<Response
 /// Back to the page, which shows what it has become.
 fn back(posted: &PostedOfIncident) -> Response {
     let path = format!("/incidents/{}", posted.id);
-    let address = lines::address(&path, &[("key", posted.fields.get("key"))]);
-    Redirect::to(&format!("/{address}")).into_response()
+    let place = address(&path, &[("key", posted.fields.get("key"))]);
+    Redirect::to(&format!("/{place}")).into_response()
 }
 
-type Change =
-    fn(&mut Tx<'_>, &crate::apply::LivePolicy, u64, Timestamp) -> Result<ActionResult, crate::store::StoreError>;
-
-/// Done, and written down, in one transaction. What is over already, or was acknowledged by somebody else meanwhile, is shown as it is.
-async fn change(
+/// Does it and writes it down, in one transaction.
+pub(super) async fn change(
     web: &Web,
-    posted: PostedOfIncident,
-    action: &'static str,
-    change: Change,
-) -> Result<Response, Problem> {
-    let (id, rules, now) = (posted.id, web.rules.borrow().clone(), web.desk.clock.now());
-    let entry = posted.who.entry(action, id.to_string());
+    who: &Principal,
+    id: u64,
+    name: &'static str,
+    action: OperatorAction,
+) -> Result<ActionResult, Problem> {
+    let (rules, now, entry) = (web.rules.borrow().clone(), web.desk.clock.now(), who.entry(name, id.to_string()));
     let write = move |tx: &mut Tx<'_>| {
-        let done = change(tx, &rules, id, now)?;
+        let done = action(tx, &rules, id, now)?;
         if matches!(done, ActionResult::Yes(_)) {
             audit::put(tx, &entry, Outcome::Done, now)?;
         }
-        Ok(())
+        Ok(done)
     };
-    web.store.write(write).await?;
+    let done = web.store.write(write).await?;
     web.bells.outbox.ring();
     web.bells.watchman.ring();
-    Ok(back(&posted))
+    Ok(done)
 }
 
 async fn acknowledge(State(web): State<Arc<Web>>, posted: PostedOfIncident) -> Result<Response, Problem> {
-    change(&web, posted, "incidents.ack", operator::acknowledge).await
+    // What is over already, or was acknowledged by somebody else meanwhile, is shown as it is.
+    change(&web, &posted.who, posted.id, "incidents.ack", operator::acknowledge).await?;
+    Ok(back(&posted))
 }
 
 async fn close(State(web): State<Arc<Web>>, posted: PostedOfIncident) -> Result<Response, Problem> {
-    change(&web, posted, "incidents.close", operator::close).await
+    change(&web, &posted.who, posted.id, "incidents.close", operator::close).await?;
+    Ok(back(&posted))
 }
 
 /// Silences the incident's task, or its device, for some hours.

@@ -4,6 +4,7 @@
 use olog_proto::Timestamp;
 use olog_push::{notice::ProblemKind, words::Localizer};
 
+use super::place::address;
 use crate::{
     rules::{
         report::page::{StateForm, form},
@@ -14,14 +15,6 @@ use crate::{
 
 /// Characters of the line that tells what an error is.
 const TELLING: usize = 200;
-
-/// Where a page is below the hub's own address, with its query. What leads there puts [`HtmlPage::up`](super::page::HtmlPage) before it.
-pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
-    let pairs = query.iter().filter(|(_, value)| !value.is_empty());
-    let path = path.trim_start_matches('/');
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
-}
 
 /// The page of a device.
 pub(super) fn device_address(name: &str) -> String {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use askama::Template;
 use axum::{
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -74,24 +74,6 @@ impl HtmlPage {
     /// A sentence.
     pub(super) fn t(&self, key: &str) -> String {
         self.say.word(key)
-    }
-}
-
-/// From a page to the hub's own address.
-pub(super) fn up(path: &str) -> String {
-    "../".repeat(path.matches('/').count().saturating_sub(1))
-}
-
-/// Makes a redirect relative, as the links of pages are: the hub does not know the path under which a proxy serves it.
-pub(super) fn make_relative(up: &str, headers: &mut HeaderMap) {
-    let place = headers.get(header::LOCATION).and_then(|place| place.to_str().ok()?.strip_prefix('/'));
-    let relative = match place {
-        Some("") => format!("{up}./"),
-        Some(place) => format!("{up}{place}"),
-        None => return,
-    };
-    if let Ok(relative) = HeaderValue::from_str(&relative) {
-        headers.insert(header::LOCATION, relative);
     }
 }
 

@@ -15,7 +15,7 @@ use super::{All, Answer, LIST_MAX, Verbs, VerbsState};
 use crate::{
     apply::{
         explain::{Explained, explain},
-        operator::{self, ActionResult},
+        operator::{self, ActionResult, OperatorAction},
     },
     store::{
         incidents::{self, Incident},
@@ -83,14 +83,7 @@ async fn close(State(verbs): VerbsState, Json(numbers): Json<Numbers>) -> Answer
     each(&verbs, &numbers, operator::close).await
 }
 
-type ByOperator = fn(
-    &mut crate::store::Tx<'_>,
-    &crate::apply::LivePolicy,
-    u64,
-    olog_proto::Timestamp,
-) -> Result<ActionResult, crate::store::StoreError>;
-
-async fn each(verbs: &Verbs, numbers: &Numbers, verb: ByOperator) -> Answer<Handled> {
+async fn each(verbs: &Verbs, numbers: &Numbers, verb: OperatorAction) -> Answer<Handled> {
     let open = verbs.store.read(|tx| incidents::list(tx, false, u64::MAX, LIST_MAX)).await?;
     let mut ids: Vec<(u64, bool)> = Vec::new();
     for (first, last) in &numbers.ranges {
