@@ -15,8 +15,8 @@ use super::*;
 use crate::{config::Config, hub::Hub};
 
 mod access;
-mod pings;
 mod fleet;
+mod pings;
 
 struct World {
     hub: Hub,
