@@ -7,6 +7,7 @@ mod running;
 
 use olog_proto::event::Id128;
 use olog_proto::{Excerpt, File, Growth};
+use olog_push::Cadence;
 use proptest::prelude::*;
 
 use super::*;

@@ -102,7 +102,7 @@ fn a_job_that_pings_only_when_it_is_done_teaches_its_habit() {
     for day in 0..7 {
         life.end(None, at(day, 2, 10));
     }
-    let learnt = life.facts.proposal(&life.known(), &life.policy).map(|learnt| (learnt.cadence, learnt.n_runs));
+    let learnt = life.proposal().map(|learnt| (learnt.cadence, learnt.n_runs));
     assert_eq!(learnt, Some((Cadence::Daily { minute: 130, jitter: 0 }, 7)));
 }
 
