@@ -58,3 +58,30 @@ async fn a_unit_that_fails_is_pushed_with_its_journal_and_its_recovery_ends_the_
     assert_eq!(machine.property("db", "OnFailure"), "");
     assert!(!machine.path("/etc/systemd/system/service.d").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "boots a machine"]
+async fn a_timer_whose_schedule_was_proposed_and_accepted_is_lost_when_it_is_stopped() {
+    let site = Site::new().await;
+    let machine = evening(&site, "pi");
+    machine.write(
+        "/etc/systemd/system/tick.service",
+        "[Service]\nType=oneshot\nExecStart=/usr/bin/olog-agent exec --task tick -- /bin/true\n",
+    );
+    machine.write("/etc/systemd/system/tick.timer", "[Timer]\nOnCalendar=*:*:0/5\nAccuracySec=1s\n");
+    machine.good("systemctl daemon-reload");
+    machine.good("systemctl start tick.timer");
+    let proposed = machine.good("olog-agent jobs --declare --grace 10s");
+    assert!(proposed.contains("tick  tick.timer\n") && proposed.contains("Proposed."), "{proposed}");
+    let named = "dpkg-db-backup.service  dpkg-db-backup.timer: does not report to Olog";
+    assert!(proposed.contains(named), "{proposed}");
+    machine.hub("task expect pi tick on").good();
+    machine.wait("a run of the timer", |machine| {
+        let shown = machine.hub("task show pi tick --json").out;
+        serde_json::from_str(&shown).ok().filter(|task: &serde_json::Value| !task["last_good_at"].is_null())
+    });
+    machine.good("systemctl stop tick.timer");
+    site.push("LOST pi/tick").await;
+    machine.good("systemctl start tick.timer");
+    site.push("OVER pi/tick").await;
+}

@@ -419,7 +419,7 @@ impl Search<'_> {
             let is_told = of(&services, &service, "OnSuccess").contains(SUCCESS_HANDLER);
             self.found.jobs.push(Job {
                 kind: Kind::Timer,
-                task: service.clone(),
+                task: exec_task(&exec).filter(|_| is_exec(&exec)).unwrap_or_else(|| service.clone()),
                 source: row.unit,
                 line: None,
                 user: None,
