@@ -185,3 +185,37 @@ async fn a_backup_that_did_not_run_is_told_when_it_is_late_and_over_when_it_runs
     assert!(!hours.hub.verb(&["task", "expect", "pi", "nothing", "off"]).status.success());
     hours.end().await;
 }
+
+/// The configuration of olog.py, imported with `--declare`: a task that does not come is LOST, so is its device when it is silent, and
+/// one that never joined is in the report.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_import_declares_is_lost_after_its_time() {
+    let world = World::new().await;
+    let hub = Hub::new(&world, "hub", "", "[report]\n");
+    let old = world.folder().join("olog.cfg");
+    fs::write(&old, "{\"device_tasks\": {\"pi#root@10.0.0.3\": [\"rsync\"], \"nas\": [\"dump\"]}}").unwrap();
+    let said = hub.verb(&["import", old.to_str().unwrap(), "--declare", "--write"]).good();
+    assert!(said.contains("20-olog-cfg.toml"), "{said}");
+    let hours = Hours::begin_with(world, hub, Clock::system().now()).await;
+    let state = |task: &str| {
+        let rows = hours.hub.list(&["task", "list"]);
+        rows.iter().find(|row| row["task"] == task).map(|row| row["state"].as_str().unwrap().to_owned())
+    };
+    hours.hub.wait("it is declared and waited for", |_| state("rsync").filter(|state| state == "OK"));
+    hours.hand.advance(20 * 60 * MINUTE);
+    assert_eq!(hours.n_titled("LOST pi/rsync"), 0, "it has 26 hours: {}", hours.world.phone.story());
+    hours.hand.advance(7 * 60 * MINUTE);
+    hours.pushed("LOST pi/rsync", 1);
+    assert_eq!(state("rsync").as_deref(), Some("LOST"));
+    let report = hours.hub.verb(&["report", "now"]).good();
+    assert!(report.contains("nas"), "declared, and never heard: {report}");
+    // Nothing more is heard from it.
+    hours.stop.stop.cancel();
+    hours.hub.wait("its device is lost", |_| {
+        hours.hand.advance(MINUTE);
+        hours.world.phone.pushes().iter().any(|push| push.summary.starts_with("LOST pi ")).then_some(())
+    });
+    let row = hours.hub.list(&["task", "list"]).into_iter().find(|row| row["task"] == "rsync").unwrap();
+    assert_eq!((row["state"].as_str(), row["device_lost"].as_bool()), (Some("LOST"), Some(true)), "{row}");
+    hours.end().await;
+}

@@ -25,6 +25,7 @@ use olog_daemon::{
     workers::Workers,
 };
 use olog_proto::{Note, PublicKey, Timestamp, event::Id128};
+use olog_push::words::Language;
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
@@ -270,7 +271,7 @@ impl Agent {
         self.shown = self.line();
         service::ready(Some(&self.shown));
         let (device, version) = (self.setup.borrow().name.clone(), env!("CARGO_PKG_VERSION"));
-        tracing::info!(%device, version, "started: {}", self.shown);
+        tracing::info!(%device, version, "started: {}", self.line_in(Language::En));
         let ended = loop {
             tokio::select! {
                 // First, so that workers which end because of it are not taken for early ones.
@@ -447,7 +448,11 @@ impl Agent {
 
     /// One line for `systemctl status`.
     fn line(&self) -> String {
-        line::line(&self.context.status(), line::hub_is_here())
+        self.line_in(Language::of_terminal())
+    }
+
+    fn line_in(&self, language: Language) -> String {
+        line::line(language, &self.context.status(), line::hub_is_here())
     }
 }
 

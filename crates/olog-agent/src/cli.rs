@@ -25,7 +25,7 @@ use olog_proto::{Excerpt, JoinLink, LogKind, TaskName, clean};
 use tokio::runtime::{Builder, Runtime};
 
 use self::jobs::{ListJobs, list_jobs, show_done, show_switch_error, show_switched};
-use olog_push::words::{Language, help};
+use olog_push::words::{Language, Localizer, help, shell_word};
 use status::{of_terminal, show};
 
 use crate::{
@@ -193,10 +193,11 @@ pub fn main() -> ExitCode {
             // A job must run even if the agent's configuration is broken, and whoever asks for the status may not be able to read all of it.
             if !cli.verb.goes_on() {
                 let exit = refused(&invalid);
-                if matches!(cli.verb, Verb::Run { .. })
-                    && let Some(first) = invalid.0.first()
-                {
-                    service::status(&format!("not started: {first}"));
+                if matches!(cli.verb, Verb::Run { .. }) {
+                    let language = Language::of_terminal();
+                    let mistakes = language.mistakes(&invalid);
+                    let first = mistakes.lines().next().unwrap_or_default();
+                    service::status(&language.sentence("not started: {1}", &[first]));
                 }
                 return exit.into();
             }
@@ -218,7 +219,7 @@ pub fn main() -> ExitCode {
             // Before anything runs beside this thread: what is done in `state_dir` is done as its owner.
             let state_dir = &config.fixed.state_dir;
             match identity::make_state_dir(state_dir).and_then(|()| identity::become_owner(state_dir)) {
-                Ok(()) => runtime.block_on(join_verb(link, &config)),
+                Ok(()) => runtime.block_on(join_verb(link, &source, &config)),
                 Err(error) => failed(&error),
             }
         }
@@ -231,8 +232,9 @@ pub fn main() -> ExitCode {
             runtime.block_on(list_jobs(&config, ListJobs::of(json, declare.then_some(grace), toml)))
         }
         Verb::Exec { task, timeout, lock, quiet, command } => {
-            let in_terminal = is_in_terminal();
-            return runtime.block_on(exec_verb(Exec { task, timeout, lock, quiet, command, in_terminal }, &config));
+            let (in_terminal, language) = (is_in_terminal(), Language::of_terminal());
+            let what = Exec { task, timeout, lock, quiet, command, in_terminal, language };
+            return runtime.block_on(exec_verb(what, &config));
         }
     };
     exit.into()
@@ -289,11 +291,11 @@ async fn exec_verb(what: Exec, config: &Config) -> ExitCode {
     let files = &config.live.files;
     let (log_dirs, redactor) = (files.log_dirs.clone(), Redactor::new(files.redact.clone()));
     let report = Report { folders, log_dirs, redactor, locks, agent: &agent, clock: &clock };
-    let in_terminal = what.in_terminal;
+    let (in_terminal, language) = (what.in_terminal, what.language);
     match exec(what, &report, &mut identity::SystemRandom).await {
         Ok(result) => {
             for complaint in result.complaints {
-                complain(&format!("olog-agent: {complaint}"));
+                complain(&format!("olog-agent: {}", language.phrase(&complaint)));
             }
             if in_terminal {
                 end_like(result.signal);
@@ -322,7 +324,9 @@ fn run(runtime: &Runtime, source: olog_daemon::config::ConfigFiles, config: Conf
         Ok(()) => Exit::Ok,
         Err(error) => {
             tracing::error!("{error:#}");
-            service::status(&format!("not running: {error:#}"));
+            let why = format!("{error:#}");
+            let language = Language::of_terminal();
+            service::status(&language.sentence("not running: {1}", &[&language.phrase(&why)]));
             Exit::Failed
         }
     }
@@ -400,7 +404,7 @@ fn allows_foreign_links(sysctl: &str) -> bool {
     sysctl.trim() == "0"
 }
 
-async fn join_verb(link: Option<String>, config: &Config) -> Exit {
+async fn join_verb(link: Option<String>, source: &olog_daemon::config::ConfigFiles, config: &Config) -> Exit {
     let text = match link.map_or_else(ask_for_link, Ok) {
         Ok(text) => text,
         Err(error) => return failed(&error),
@@ -424,14 +428,25 @@ async fn join_verb(link: Option<String>, config: &Config) -> Exit {
         // Its own session is the proof that it can speak with the hub.
         Ok(()) => match until_connected(&client(config)).await {
             None => say.word("agent-joined-connected"),
-            Some(trouble) => say.text("agent-joined-not-connected", &[("why", trouble.into())]),
+            Some(trouble) => say.text("agent-joined-not-connected", &[("why", say.language.phrase(&trouble).into())]),
         },
-        Err(AskError::Away { .. }) => say.word("agent-joined-start"),
+        Err(AskError::Away { .. }) => how_to_start(&say, Path::new("/"), source.main()),
         Err(_) => say.word("agent-joined-soon"),
     };
     let (device, hub) = (live.device.to_string(), joined.base.to_string());
     let args = [("device", device.into()), ("hub", hub.into()), ("next", next.into())];
     print(&(say.text("agent-joined", &args) + "\n"))
+}
+
+/// What starts the agent on this machine: systemd, or, as in a container, the command itself.
+fn how_to_start(say: &Localizer, root: &Path, config: &Path) -> String {
+    if switch::has_systemd(root) {
+        return say.word("agent-joined-start");
+    }
+    let is_default = config == config::source(None).main();
+    let named =
+        if is_default { String::new() } else { format!(" --config {}", shell_word(&config.display().to_string())) };
+    say.text("agent-joined-run", &[("command", format!("olog-agent{named} run").into())])
 }
 
 /// What keeps the running agent from a session, if it has none within some seconds.
@@ -452,7 +467,8 @@ async fn until_connected(agent: &Client) -> Option<String> {
 fn ask_for_link() -> io::Result<String> {
     if io::IsTerminal::is_terminal(&io::stdin()) {
         let mut stderr = io::stderr();
-        write!(stderr, "join link (from `olog-hub join-link` on the hub): ")?;
+        let prompt = Language::of_terminal().phrase("join link (from `olog-hub join-link` on the hub):");
+        write!(stderr, "{prompt}{}", if prompt.ends_with(':') { " " } else { "" })?;
         stderr.flush()?;
     }
     let mut line = String::new();
@@ -578,19 +594,4 @@ fn failed(error: &dyn std::error::Error) -> Exit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn check_says_when_the_kernel_allows_links_of_foreign_files() {
-        assert!(allows_foreign_links("0\n") && !allows_foreign_links("1\n") && !allows_foreign_links(""));
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-        assert!(Cli::try_parse_from(["olog-agent", "scan"]).is_err(), "--dry-run must be said");
-        assert!(Cli::try_parse_from(["olog-agent", "scan", "--dry-run", "/a", "/b"]).is_ok());
-        assert!(Cli::try_parse_from(["olog-agent", "status", "--json", "--config", "/x"]).is_ok());
-    }
-}
+mod tests;

@@ -30,6 +30,7 @@ use olog_proto::{
     TaskName, Timestamp,
     event::{end_text, is_good_end},
 };
+use olog_push::words::Language;
 use tokio::{
     process::{Child, Command},
     time::{Instant, timeout},
@@ -73,6 +74,8 @@ pub struct Exec {
     pub command: Vec<OsString>,
     /// There is a controlling terminal.
     pub in_terminal: bool,
+    /// Of what is printed in the command's place; what is reported is in English.
+    pub language: Language,
 }
 
 /// Where runs are reported, and where locks are.
@@ -195,9 +198,12 @@ pub async fn exec(exec: Exec, report: &Report<'_>, chance: &mut dyn RandomSource
     let (told, ()) = tokio::join!(told, outputs.flush());
     let kept = kept.unwrap_or_else(|| keep(told.is_ok()));
     if exec.quiet && end.code != 0 {
-        outputs.replay(&mut end.written).await;
+        outputs.replay(&mut end.written, exec.language).await;
     }
     complaints.append(&mut outputs.complaints);
+    if end.is_timed_out() {
+        complaints.push(format!("{} was ended by its time limit", exec.task));
+    }
     complain_of_report(&exec, &end, told, kept, &mut complaints);
     Ok(ExecResult { code: end.code, signal: end.signal, complaints })
 }

@@ -62,8 +62,8 @@ const REST_STEP: Duration = Duration::from_secs(60);
 const BATCH_BYTES: usize = 128 * 1024;
 /// That the hub asked for new numbers is told once in this time.
 const EPOCH_NOTE_EVERY: Duration = Duration::from_secs(3600);
-/// Characters of a text of the hub that are shown; with the words around it that are the agent's own.
-const HUB_TEXT_MAX: usize = 400;
+/// Characters that are shown of why there is no session: at most 200 of the hub, and the agent's own words around them.
+const WHY_MAX: usize = 400;
 /// How long a `bye` may take.
 const BYE_AFTER: Duration = Duration::from_secs(2);
 /// The hub's word for how often it pings is taken within these bounds.
@@ -261,7 +261,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             path: None,
             text: format!(
                 "the hub asked for new numbers ({}); what was held is sent again under them",
-                bounded(detail)
+                enter::of_hub(detail)
             ),
             over: false,
             once: true,
@@ -277,7 +277,7 @@ impl<R: Connector, C: RandomSource> Uplink<R, C> {
             Ok(n_held)
         });
         match noted {
-            Ok(n_held) => tracing::warn!(n_held, detail = bounded(detail), "a new epoch begins"),
+            Ok(n_held) => tracing::warn!(n_held, detail = enter::of_hub(detail), "a new epoch begins"),
             Err(error) if error.consequence() == Consequence::End => return Err(error.into()),
             // The hub asks again at the next session.
             Err(error) => tracing::error!(%error, "a new epoch cannot begin"),
@@ -480,7 +480,7 @@ impl<'a> Session<'a> {
             // A ping is answered by the websocket itself.
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
             Message::Close(frame) => {
-                let why = frame.map(|f| f.reason.to_string()).filter(|r| !r.is_empty());
+                let why = frame.map(|f| enter::of_hub(&f.reason)).filter(|r| !r.is_empty());
                 return Err(Disconnect::Broken(why.unwrap_or_else(|| "the hub closed it".into())));
             }
             Message::Binary(_) | Message::Frame(_) => {
@@ -554,7 +554,7 @@ fn broken(error: &WsError) -> Disconnect {
 
 /// Of a text that the hub may have written: in the log, in the status and in a note.
 fn bounded(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(HUB_TEXT_MAX).collect()
+    text.chars().filter(|c| !c.is_control()).take(WHY_MAX).collect()
 }
 
 #[derive(Debug, Default)]

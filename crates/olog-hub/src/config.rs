@@ -78,7 +78,7 @@ pub struct Places {
     pub state_dir: PathBuf,
     /// The Unix socket of the verbs.
     pub socket: PathBuf,
-    /// The key `language`, if it is there.
+    /// The key `language`, if it is there and names a language.
     pub language: Option<Language>,
 }
 
@@ -245,8 +245,12 @@ impl Config {
             let Boot { state_dir, socket, .. } = config.boot;
             found = Places { state_dir, socket, language: has_language.then_some(config.live.language) };
         });
-        // `run` and `check` report the mistakes.
-        drop(taken);
+        // `run` and `check` report the mistakes. A value that names no language is as if the key were not there.
+        if let Err(invalid) = taken
+            && invalid.0.iter().any(|finding| finding.key == "language")
+        {
+            found.language = None;
+        }
         found
     }
 

@@ -101,7 +101,6 @@ pub async fn run(request: &SimulationRequest) -> Result<String, PlayError> {
     let path = shipped::find(&request.scenario)?;
     let script = read(&path)?;
     let (mut live, from) = live(&script, request)?;
-    live.language = request.language.unwrap_or(live.language);
     // Nothing of a report is written anywhere.
     (live.report.html_dir, live.report.html_url) = (None, None);
     let scenario = script.in_zone(live.timezone, request.now)?;
@@ -125,20 +124,28 @@ fn live(script: &ScenarioFile, request: &SimulationRequest) -> Result<(Reloadabl
     let (config, from) = match (&request.config, own) {
         (None, Some(own)) => {
             let file = format!("{}, config", script.name);
-            (read_text(&file, &own, |table| Config::parse(table, Path::new("/")))?, "the scenario's own".to_owned())
+            let config = read_text(&file, &own, |table| Config::parse(table, Path::new("/")))?;
+            (config, None)
         }
         (named, _) => {
             let source = ConfigFiles::new("hub", named.clone()).without_secrets();
-            let from = if source.main().exists() { source.main().display().to_string() } else { "defaults".to_owned() };
-            (Config::load(&source)?, from)
+            let file = Some(source.main()).filter(|file| file.exists());
+            let from = file.map_or_else(|| "defaults".to_owned(), |file| file.display().to_string());
+            (Config::load(&source)?, Some(from))
         }
     };
     let mut live = ReloadableConfig::clone(&config.live);
+    live.language = request.language.unwrap_or(live.language);
+    let from = match from {
+        None => live.language.sentence("the scenario's own", &[]),
+        Some(from) => live.language.sentence(&from, &[]),
+    };
     if live.channels.is_empty() {
         let phone = "[[channel]]\nname = \"phone\"\ntype = \"wxpusher\"\ntoken = \"AT_\"\nuids = [\"UID_\"]\n";
         let played = read_text("phone", phone, |table| Config::parse(table, Path::new("/")))?;
         live.channels.clone_from(&played.live.channels);
-        return Ok((live, format!("{from}, with a channel `phone`")));
+        let from = live.language.sentence("{1}, with a channel `phone`", &[&from]);
+        return Ok((live, from));
     }
     Ok((live, from))
 }

@@ -112,6 +112,7 @@ cli-task-why-error = { $n ->
    *[other] Errors were seen { $n } times
 }, and nothing shows that it is over.
 cli-task-why-inherited = An error was already there when the agent first looked; nobody was notified of it.
+cli-task-why-device-lost = Its device is LOST: nothing newer is known of it. It was OK before.
 cli-task-why-waiting = It has never run and is not due yet.
 cli-task-why-ok = No error is open, and no expected run is missing.
 cli-task-running = A run has been under way since { $time }.
@@ -176,6 +177,8 @@ cli-told-silenced = { $n ->
    *[other] held back by silence { $n }: see olog-hub silence list
 }
 cli-told-calls = { $words } ({ $n } attempts)
+cli-error-by = The error came from { $user }.
+cli-end-by = Another user reported that it is over: { $user }.
 cli-waits-turn = waits: it is the next to go
 cli-waits-call = waits: it is being sent (until { $until } at the latest)
 cli-waits-pause = waits: the channel is paused ({ $why }), next attempt { $until }; or run olog-hub channel rearm
@@ -346,6 +349,7 @@ agent-joined = { $device } joined { $hub }; { $next }
 agent-joined-connected = the running agent is connected
 agent-joined-not-connected = the running agent is not connected yet: { $why }
 agent-joined-start = start the agent: systemctl enable --now olog-agent
+agent-joined-run = start the agent; without systemd: { $command }
 agent-joined-soon = the running agent connects to it within half a minute
 
 ## olog-agent: jobs, units and unit-failed

@@ -105,6 +105,7 @@ cli-task-why-lost = 应于 { $due } 运行，至今没有运行{ $n ->
 }
 cli-task-why-error = 出错 { $n } 次，没有迹象表明已恢复。
 cli-task-why-inherited = 客户端首次查看时错误已经存在，没有通知过。
+cli-task-why-device-lost = 设备已失联，不知道任务的最新情况；此前正常。
 cli-task-why-waiting = 从未运行过，也还没到时间。
 cli-task-why-ok = 没有未恢复的错误，也没有错过运行。
 cli-task-running = 有一次运行始于 { $time }，尚未结束。
@@ -165,6 +166,8 @@ cli-told-silenced = { $n ->
    *[other] 被静音规则 { $n } 暂存，请查看：olog-hub silence list
 }
 cli-told-calls = { $words }（尝试 { $n } 次）
+cli-error-by = 错误来自 { $user }。
+cli-end-by = 由另一个用户上报已恢复：{ $user }。
 cli-waits-turn = 等待：即将发送
 cli-waits-call = 等待：正在发送（最迟到 { $until }）
 cli-waits-pause = 等待：通道已暂停（{ $why }），下次尝试 { $until }；或运行 olog-hub channel rearm
@@ -297,6 +300,7 @@ agent-joined = { $device } 已加入 { $hub }；{ $next }
 agent-joined-connected = 运行中的客户端已连接
 agent-joined-not-connected = 运行中的客户端尚未连接：{ $why }
 agent-joined-start = 启动客户端：systemctl enable --now olog-agent
+agent-joined-run = 启动客户端；本机没有 systemd：{ $command }
 agent-joined-soon = 运行中的客户端会在半分钟内连接
 
 ## olog-agent: jobs, units and unit-failed

@@ -27,6 +27,7 @@ web-wrong-code = Wrong code, or one that was used already: wait for the next one
 web-wait = Too many wrong attempts. The next one is possible at { $until }. On the hub's machine, olog-hub user password works at any time.
 web-busy = Many sign-ins at this moment: try again in a few seconds.
 web-no-session = You are not signed in, or your session has ended.
+web-form-old = This page was open for more than a day, or your browser keeps no cookies of this hub. Please try again.
 web-bad-link = This link was used or has expired. Restart olog-hub for a new one, or add a user on the hub's machine: olog-hub user add NAME
 web-bad-name = A name has 1 to 64 characters and no control characters.
 web-name-taken = This name is taken.

@@ -27,6 +27,7 @@ web-wrong-code = 验证码错误，或已经用过，请等下一个。
 web-wait = 错误次数过多，{ $until } 之后才能再试。在服务端本机随时可以运行：olog-hub user password
 web-busy = 同时登录的人太多，请过几秒再试。
 web-no-session = 你还没有登录，或登录已失效。
+web-form-old = 本页打开已超过一天，或浏览器不保存本服务端的 cookie。请重试。
 web-bad-link = 链接已用过或已过期。重启 olog-hub 可得到新链接，或在服务端本机添加用户：olog-hub user add 用户名
 web-bad-name = 名称应为 1 到 64 个字符，不能含控制字符。
 web-name-taken = 这个名称已被使用。

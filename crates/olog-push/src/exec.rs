@@ -4,7 +4,7 @@
 //! `command` is a program and its arguments; no shell is involved. `stdin` selects the input: `json` (the object is documented in
 //! docs/operations.md), `text`, `markdown` or `html`. In an argument, `{title}` and `{summary}` are replaced by those of the
 //! notification; log text never becomes a separate argument. The environment holds only `PATH`, `HOME` and `LANG`. The command has no
-//! ambient capabilities, whatever this process has.
+//! ambient capabilities, whatever this process has, unless `keep_capabilities` says so.
 //!
 //! A run may take 10 s. After that its whole process group is killed. The output is read to its end, and its last lines are kept.
 //!
@@ -59,6 +59,7 @@ pub(crate) struct Exec {
     /// What is masked in them.
     secrets: Vec<Secret>,
     input: Input,
+    keeps_capabilities: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub(crate) static KEYS: &[Key] = keys! {
     "command", Texts, Wrong("expected a program and its arguments as a list of strings"), "0.1";
     /// What stands on its standard input.
     "stdin", Choice(&["json", "text", "markdown", "html"]), Is("\"json\""), "0.1";
+    /// The program has the capabilities of its daemon: the agent's may then read every file.
+    "keep_capabilities", Bool, Is("false"), "0.1";
 };
 
 impl Exec {
@@ -129,7 +132,8 @@ impl Exec {
         if program.contains('/') && !program.starts_with('/') {
             table.fault("command", "expected a program's name, or its path from /");
         }
-        let exec = Exec::new(program, words.map(Argument).collect(), input);
+        let mut exec = Exec::new(program, words.map(Argument).collect(), input);
+        exec.keeps_capabilities = table.take_bool("keep_capabilities").unwrap_or_default();
         let args = exec.args.iter().map(|arg| quote(&arg.masked()));
         let command: Vec<String> = std::iter::once(quote(&exec.program)).chain(args).collect();
         table.show_toml("command", format!("[{}]", command.join(", ")));
@@ -138,7 +142,7 @@ impl Exec {
 
     fn new(program: String, args: Vec<Argument>, input: Input) -> Exec {
         let secrets = args.iter().filter_map(Argument::secret).collect();
-        Exec { program, args, secrets, input }
+        Exec { program, args, secrets, input, keeps_capabilities: false }
     }
 
     /// What is masked there.
@@ -186,8 +190,8 @@ impl Exec {
         vec![(receiver, self.in_words(answer))]
     }
 
-    async fn run(&self, command: Command, input: Vec<u8>) -> io::Result<Answer> {
-        let mut child = spawn_unprivileged(command)?;
+    async fn run(&self, mut command: Command, input: Vec<u8>) -> io::Result<Answer> {
+        let mut child = if self.keeps_capabilities { command.spawn()? } else { spawn_unprivileged(command)? };
         let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (mut said, mut complained) = (Tail::default(), Tail::default());
@@ -260,6 +264,12 @@ impl Exec {
             Answer::Refused { class, why } => Answer::Refused { class, why: words(why) },
         }
     }
+}
+
+/// What stands on the standard input of a program for each value of `stdin`.
+#[cfg(test)]
+pub(crate) fn inputs(message: &Message, now: Timestamp) -> Vec<(&'static str, Vec<u8>)> {
+    INPUTS.iter().map(|(name, input)| (*name, Exec::new("x".into(), Vec::new(), *input).input(message, now))).collect()
 }
 
 /// Starts a command without the ambient capabilities of this process: the agent may read every file, and its channel's program need not.

@@ -1,6 +1,10 @@
 //! The one line that `systemctl status olog-agent` shows, and the same words in the journal's first line.
+//!
+//! The line is in the language of the daemon's environment, into which systemd puts the machine's locale. The journal is in English.
 
 use std::path::Path;
+
+use olog_push::words::Language;
 
 use crate::socket::Status;
 
@@ -8,14 +12,19 @@ use crate::socket::Status;
 const TROUBLE_MAX: usize = 160;
 
 /// How the agent is, in one line.
-pub(super) fn line(status: &Status, local_hub: bool) -> String {
+pub(super) fn line(language: Language, status: &Status, local_hub: bool) -> String {
     let hub = match (&status.hub, status.connected, &status.trouble) {
-        (None, _, _) => return format!("not joined: {}; {}", how_to_join(local_hub), watching(status)),
-        (Some(hub), true, _) => format!("connected to {hub}"),
-        (Some(hub), false, Some(trouble)) => format!("no session with {hub}: {}", cut(trouble)),
-        (Some(hub), false, None) => format!("connecting to {hub}"),
+        (None, _, _) => {
+            let how = language.phrase(how_to_join(local_hub));
+            return language.sentence("not joined: {1}; {2}", &[&how, &watching(language, status)]);
+        }
+        (Some(hub), true, _) => language.sentence("connected to {1}", &[hub]),
+        (Some(hub), false, Some(trouble)) => {
+            language.sentence("no session with {1}: {2}", &[hub, &cut(&language.phrase(trouble))])
+        }
+        (Some(hub), false, None) => language.sentence("connecting to {1}", &[hub]),
     };
-    format!("{hub}; {}", watching(status))
+    language.parts(&[hub, watching(language, status)])
 }
 
 /// What to type on a device that has no hub yet.
@@ -34,29 +43,25 @@ pub(crate) fn hub_is_here() -> bool {
 }
 
 /// How much is watched.
-pub(crate) fn watched(status: &Status) -> String {
-    let files = counted(status.watched_files, "file", "files");
-    format!("watching {files} in {}", counted(status.watched_folders, "folder", "folders"))
+pub(crate) fn watched(language: Language, status: &Status) -> String {
+    let files = language.counted(status.watched_files, "1 file", "{1} files");
+    let folders = language.counted(status.watched_folders, "1 folder", "{1} folders");
+    language.sentence("watching {1} in {2}", &[&files, &folders])
 }
 
-fn watching(status: &Status) -> String {
-    let mut line = watched(status);
-    match status.spool {
-        0 => {}
-        1 => line += "; 1 event waits",
-        n => line += &format!("; {n} events wait"),
+fn watching(language: Language, status: &Status) -> String {
+    let mut parts = vec![watched(language, status)];
+    if status.spool > 0 {
+        parts.push(language.counted(status.spool, "1 event waits", "{1} events wait"));
     }
     if let Some(first) = status.notes.first() {
         let path = first.path.as_deref().filter(|path| !first.text.contains(path));
         let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
-        let n = status.notes.len() as u64;
-        line += &format!("; {}: {path}{}", counted(n, "trouble", "troubles"), cut(&first.text));
+        let troubles = language.counted(status.notes.len() as u64, "1 trouble", "{1} troubles");
+        let text = format!("{path}{}", cut(&language.phrase(&first.text)));
+        parts.push(language.labelled(&troubles, &text));
     }
-    line
-}
-
-fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
+    language.parts(&parts)
 }
 
 fn cut(text: &str) -> String {
@@ -99,7 +104,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut Status), expected: &str) {
         let mut status = status();
         change(&mut status);
-        assert_eq!(line(&status, false), expected);
+        assert_eq!(line(Language::En, &status, false), expected);
     }
 
     #[test]
@@ -130,9 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn the_line_is_in_the_language_of_the_machine() {
+        let chinese = |status: &Status| line(Language::ZhCn, status, false);
+        let mut status = Status { spool: 3, ..status() };
+        assert_eq!(chinese(&status), "已连接 https://hub:8765；正在监视 12 个文件夹中的 214 个文件；3 个事件待发送");
+        (status.connected, status.trouble) = (false, Some("no answer from the hub".into()));
+        assert!(chinese(&status).starts_with("与 https://hub:8765 没有会话：服务端没有应答；"), "{}", chinese(&status));
+        status.hub = None;
+        assert!(chinese(&status).starts_with("尚未加入服务端：请用 `olog-hub join-link`"), "{}", chinese(&status));
+    }
+
+    #[test]
     fn not_joined_says_how_also_on_the_hubs_own_machine() {
         let status = Status { hub: None, joined: false, connected: false, ..status() };
-        assert!(line(&status, false).starts_with("not joined: run `olog-agent join` with the line"));
-        assert!(line(&status, true).contains("`olog-hub join-link --local | olog-agent join`"));
+        assert!(line(Language::En, &status, false).starts_with("not joined: run `olog-agent join` with the line"));
+        assert!(line(Language::En, &status, true).contains("`olog-hub join-link --local | olog-agent join`"));
     }
 }

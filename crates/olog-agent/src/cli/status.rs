@@ -2,7 +2,7 @@
 //!
 //! The sentences are in the catalogue of the terminal (`terminal.*.ftl`), which the hub's verbs use too. The agent has no key for a language:
 //! a verb is read by whoever typed it, so the shell's `LC_ALL`, `LC_MESSAGES` or `LANG` decides: Chinese if it begins with `zh`,
-//! else English. Errors, and the texts of problems in English, stay as they are.
+//! else English.
 
 use olog_daemon::workers::WorkerState;
 use olog_proto::Note;
@@ -29,7 +29,8 @@ pub(super) fn show(say: &Localizer, status: &Status) -> String {
         (None, _) => not_joined(say, line::hub_is_here()),
         (Some(hub), true) => say.text("agent-connected", &[text("hub", hub)]),
         (Some(hub), false) => {
-            let why = status.trouble.clone().unwrap_or_else(|| say.word("agent-trying"));
+            let why = status.trouble.as_deref().map(|trouble| say.language.phrase(trouble));
+            let why = why.unwrap_or_else(|| say.word("agent-trying"));
             say.text("agent-not-connected", &[text("hub", hub), text("why", &why)])
         }
     };

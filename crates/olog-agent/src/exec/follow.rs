@@ -7,6 +7,7 @@
 use std::{collections::VecDeque, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
 use olog_proto::event::end_text;
+use olog_push::words::Language;
 use rustix::process::{Pid, Signal};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Stderr, Stdout},
@@ -22,6 +23,7 @@ use super::{
 
 /// Bytes of the output's end that are reported: more than an excerpt shows.
 const OUTPUT_MAX: usize = 16 * 1024;
+const BY_LIMIT: &str = "ended by its time limit";
 const TO_TERMINAL: &str = "its output went to the terminal in which it ran";
 /// Bytes that are read at once: each read is passed on before the next one.
 const READ_MAX: usize = 32 * 1024;
@@ -57,6 +59,11 @@ impl Ending {
         let passed_on = exit.or(signal.map(|signal| 128 + signal)).and_then(|code| u8::try_from(code).ok());
         let code = if timed_out { TIMED_OUT } else { passed_on.unwrap_or(1) };
         Ending { code, exit: if timed_out { Some(i32::from(TIMED_OUT)) } else { exit }, signal, written, remark }
+    }
+
+    /// Did the time limit end it?
+    pub(super) fn is_timed_out(&self) -> bool {
+        self.remark == Some(BY_LIMIT)
     }
 
     /// The end of what it wrote, and what is to be said besides, for the report.
@@ -176,10 +183,11 @@ pub(super) struct Outputs {
 
 impl Outputs {
     /// Passes on what was held back, as chronic(1) does; a signal that asks us to end ends it.
-    pub(super) async fn replay(&mut self, written: &mut Written) {
+    pub(super) async fn replay(&mut self, written: &mut Written, language: Language) {
         let (Some((out, err)), Some(signals)) = (&mut self.both, &mut self.signals) else { return };
         let (head, n_left_out, tail) = written.pieces();
-        let left_out = format!("\nolog-agent: {n_left_out} bytes of the output are left out here\n");
+        let left_out = "{1} bytes of the output are left out here";
+        let left_out = format!("\nolog-agent: {}\n", language.sentence(left_out, &[&n_left_out.to_string()]));
         let left_out = (n_left_out > 0).then_some((Stream::Err, left_out.as_bytes()));
         let all = async {
             for (stream, bytes) in head.into_iter().chain(left_out).chain(tail) {
@@ -245,7 +253,7 @@ pub(super) async fn follow(
     };
     drain(&mut out, &mut err, &mut written).await;
     let remark = match (timed_out, is_piped) {
-        (true, _) => Some("ended by its time limit"),
+        (true, _) => Some(BY_LIMIT),
         (false, false) => Some(TO_TERMINAL),
         (false, true) => None,
     };

@@ -11,7 +11,15 @@ use crate::identity::SystemRandom;
 
 fn sh(script: &str) -> Exec {
     let command = ["sh", "-c", script].map(OsString::from).to_vec();
-    Exec { task: "backup".parse().unwrap(), timeout: None, lock: false, quiet: false, command, in_terminal: false }
+    Exec {
+        task: "backup".parse().unwrap(),
+        timeout: None,
+        lock: false,
+        quiet: false,
+        command,
+        in_terminal: false,
+        language: Language::En,
+    }
 }
 
 /// A machine without an agent: a folder for run files (if `takes_runs`), and places for locks.

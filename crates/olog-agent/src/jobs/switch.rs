@@ -55,12 +55,17 @@ pub enum SwitchError {
     Systemd(io::Error),
 }
 
+/// Does systemd run on this machine? Not in most containers (sd_booted(3)).
+pub fn has_systemd(root: &Path) -> bool {
+    root.join("run/systemd/system").is_dir()
+}
+
 /// Turns it on or off.
 pub async fn switch(root: &Path, systemd: &Systemd, is_root: bool, on: bool) -> Result<Switched, SwitchError> {
     if !is_root {
         return Err(SwitchError::NotRoot);
     }
-    if !root.join("run/systemd/system").is_dir() {
+    if !has_systemd(root) {
         return Err(SwitchError::NoSystemd);
     }
     let path = root.join(DROP_IN);

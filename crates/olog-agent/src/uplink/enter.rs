@@ -25,6 +25,8 @@ use tokio_tungstenite::{
 use crate::dial::{ByteStream, Target};
 
 /// From the first byte of the upgrade to the hub's welcome.
+/// Characters of a text of the hub that are shown.
+const HUB_TEXT_MAX: usize = 200;
 const ENTER_AFTER: Duration = Duration::from_secs(20);
 
 pub(super) type Socket = WebSocketStream<Box<dyn ByteStream>>;
@@ -122,13 +124,18 @@ pub fn refusal_words(why: &Refusal) -> String {
         Refusal::Revoked => {
             "the hub has forgotten or replaced this device: join again with a new link (`olog-hub join-link`)".into()
         }
-        Refusal::NewEpoch { detail } => format!("the hub asks for a new epoch: {detail}"),
+        Refusal::NewEpoch { detail } => format!("the hub asks for a new epoch: {}", of_hub(detail)),
         Refusal::BadProof => "the hub does not accept this device's proof".into(),
-        Refusal::BadFrame { detail } => format!("the hub does not accept what was sent: {detail}"),
+        Refusal::BadFrame { detail } => format!("the hub does not accept what was sent: {}", of_hub(detail)),
         Refusal::Displaced => "another connection with this device's key took over: is its state_dir a copy?".into(),
-        Refusal::Busy { detail } => format!("the hub cannot take events now: {detail}"),
+        Refusal::Busy { detail } => format!("the hub cannot take events now: {}", of_hub(detail)),
         Refusal::Unknown => "the hub refuses, for a reason that this version does not know".into(),
     }
+}
+
+/// A text of the hub, or of whatever answers in its place, bounded and on one line.
+pub(super) fn of_hub(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(HUB_TEXT_MAX).collect()
 }
 
 /// Upgrades, proves who this device is, and checks who the hub is.
@@ -229,7 +236,7 @@ async fn hello(socket: &mut Socket) -> Result<(PublicKey, Nonce), EnterError> {
         HubFrame::Hello { hub_key, nonce, versions, .. } if versions.iter().any(|v| v == SUBPROTOCOL) => {
             Ok((hub_key, nonce))
         }
-        HubFrame::Hello { versions, .. } => Err(EnterError::Version(versions.join(", "))),
+        HubFrame::Hello { versions, .. } => Err(EnterError::Version(of_hub(&versions.join(", ")))),
         HubFrame::Refused { why } => Err(EnterError::Refused(why)),
         other => Err(unexpected(&other, "hello")),
     }
@@ -283,7 +290,9 @@ async fn receive(socket: &mut Socket) -> Result<HubFrame, EnterError> {
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(frame))) => {
-                return Err(broken(frame.map_or_else(|| "closed".into(), |f| format!("closed: {}", f.reason))));
+                return Err(broken(
+                    frame.map_or_else(|| "closed".into(), |f| format!("closed: {}", of_hub(&f.reason))),
+                ));
             }
             Some(Ok(_)) => return Err(broken("a frame that is no text".into())),
             Some(Err(e)) => return Err(broken(e.to_string())),

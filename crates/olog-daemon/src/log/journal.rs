@@ -7,6 +7,7 @@
 
 use std::{fmt, io, path::Path};
 
+use olog_proto::clean;
 use tracing::{
     Event, Subscriber,
     field::{Field, Value, Visit},
@@ -99,6 +100,8 @@ impl Fields {
             let shown = if is_word { value.clone() } else { format!("{value:?}") };
             line += &format!(" {field}={shown}");
         }
+        // A device's name or a log's text may be in it: a terminal that shows it must not obey it.
+        let line = clean::line(line.replace(['\r', '\n'], " "));
         cut(line.trim_start()).to_owned()
     }
 }
@@ -180,6 +183,22 @@ mod tests {
         let fields = entry(|| tracing::error!(findings = "one\ntwo", "refused"));
         assert_eq!(fields["findings"], "one\ntwo");
         assert_eq!(fields["message"], "refused findings=\"one\\ntwo\"");
+    }
+
+    #[test]
+    fn nothing_hostile_moves_a_terminal_in_which_the_journal_is_read() {
+        let corpus = include_str!("../../../olog-proto/src/clean/hostile.json");
+        let corpus: Vec<String> = serde_json::from_str(corpus).unwrap();
+        for hostile in corpus {
+            for fields in [
+                entry(|| tracing::warn!("a device says: {hostile}")),
+                entry(|| tracing::warn!(device = hostile.as_str(), error = %hostile, "a device joined")),
+            ] {
+                let line = &fields["message"];
+                let moves = |c: char| c.is_control() || "\u{202e}\u{2066}\u{2069}\u{61c}\u{200e}\u{2028}".contains(c);
+                assert!(!line.contains(moves), "{hostile:?}: {line:?}");
+            }
+        }
     }
 
     #[test]

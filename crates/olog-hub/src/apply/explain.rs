@@ -5,7 +5,7 @@
 //! service for each receiver. Sentences are in the reader's language; titles are as the phone has them. Changes nothing.
 
 use chrono_tz::Tz;
-use olog_proto::{Excerpt, FingerprintText, Timestamp, fingerprint};
+use olog_proto::{Author, Excerpt, FingerprintText, Timestamp, fingerprint};
 use olog_push::Notice;
 use olog_push::words::{self, Localizer};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,12 @@ pub struct Explained {
     pub next_reminder_at: Option<Timestamp>,
     /// What does not come before that: why.
     pub no_reminder: Option<String>,
+    /// The user of the device that caused its latest error, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_by: Option<Author>,
+    /// The user that reported its end, if that is another one and not root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_by: Option<Author>,
     /// By what its latest text is known: each line of it that says what.
     pub known_by: Vec<KnownBy>,
     /// What was told of it, or will be, or was held back.
@@ -110,9 +116,28 @@ pub fn explain(
     let text = entries.iter().rev().find_map(|entry| excerpt(&entry.notice)).cloned();
     let latest = task.as_ref().and_then(|task| task.facts.incident()).filter(|i| i.number == Some(id));
     let text = latest.map(|incident| incident.excerpt.clone()).or(text).unwrap_or_default();
-    let explained =
-        Explained { state: state(&say, &incident), next_reminder_at, no_reminder, known_by: known_by(&text), told };
+    let (error_by, end_by) = users(tx, &incident)?;
+    let explained = Explained {
+        state: state(&say, &incident),
+        next_reminder_at,
+        no_reminder,
+        error_by,
+        end_by,
+        known_by: known_by(&text),
+        told,
+    };
     Ok(Some((incident, explained)))
+}
+
+/// Who caused its error, and who said that it is over: the task remembers its latest incident.
+fn users(tx: &mut Tx<'_>, incident: &Incident) -> Result<(Option<Author>, Option<Author>), StoreError> {
+    let Some(device) = incident.device.as_deref().filter(|_| incident.subject == "task") else {
+        return Ok((None, None));
+    };
+    let task = tasks::get(tx, device, &incident.name)?;
+    let latest =
+        task.as_ref().and_then(|listed| listed.task.facts.incident()).filter(|i| i.number == Some(incident.id));
+    Ok(latest.map_or((None, None), |latest| (latest.error_by.clone(), latest.end_by.clone())))
 }
 
 fn next_reminder(rules: &LivePolicy, task: Option<&Task>, id: u64) -> Option<Timestamp> {

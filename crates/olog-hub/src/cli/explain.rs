@@ -23,6 +23,12 @@ pub(super) fn incident(hub: &Context<'_>, incident: &Value, why: &Explained) -> 
         (None, Some(words)) => line("cli-no-reminder", &[text("why", words)]),
         (None, None) => {}
     }
+    if let Some(by) = &why.error_by {
+        line("cli-error-by", &[text("user", escape(by.to_string().as_bytes()))]);
+    }
+    if let Some(by) = &why.end_by {
+        line("cli-end-by", &[text("user", escape(by.to_string().as_bytes()))]);
+    }
     if let Some(latest) = field("text").filter(|latest| !latest.is_empty()) {
         out.push_str(&format!("\n{}\n", hub.t("cli-latest-text", &[])));
         let latest = incident.get("text").and_then(Value::as_str).unwrap_or(&latest);

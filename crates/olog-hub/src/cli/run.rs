@@ -20,13 +20,14 @@ pub(super) fn run(source: ConfigFiles, log_format: Option<log::Format>) -> Exit 
     let config = match Config::load(&source) {
         Ok(config) => config,
         Err(invalid) => {
-            not_run(&Config::places(&source).state_dir, &crash_report::mistakes(&source, &invalid));
+            let why = crash_report::mistakes(&source, &invalid);
+            not_run(&Config::places(&source).state_dir, language_of(&source), &why);
             return refused(&invalid, language_of(&source));
         }
     };
     log::start(log_format);
     hub::settle_process();
-    let state_dir = config.boot.state_dir.clone();
+    let (state_dir, language) = (config.boot.state_dir.clone(), config.live.language);
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, Language::of_terminal()),
@@ -42,7 +43,7 @@ pub(super) fn run(source: ConfigFiles, log_format: Option<log::Format>) -> Exit 
         };
         let mut hub = match Hub::start(config, Some(source), Clock::system()).await {
             Ok(hub) => hub,
-            Err(error) => return ended(&state_dir, &error),
+            Err(error) => return ended(&state_dir, language, &error),
         };
         service::ready(None);
         let fatal = loop {
@@ -56,24 +57,24 @@ pub(super) fn run(source: ConfigFiles, log_format: Option<log::Format>) -> Exit 
         service::stopping();
         match fatal {
             // No orderly stop: the next start says that there was none.
-            Some(fatal) => ended(&state_dir, &fatal),
+            Some(fatal) => ended(&state_dir, language, &fatal),
             None if hub.stop().await => Exit::Ok,
             None => Exit::Failed,
         }
     })
 }
 
-fn ended(state_dir: &Path, error: &dyn std::error::Error) -> Exit {
+fn ended(state_dir: &Path, language: Language, error: &dyn std::error::Error) -> Exit {
     let why = chain(error);
     tracing::error!("{why}");
-    not_run(state_dir, &why);
+    not_run(state_dir, language, &why);
     Exit::Failed
 }
 
 /// `run` ends: the cause is kept where the service manager and the next push find it.
-fn not_run(state_dir: &Path, why: &str) {
+fn not_run(state_dir: &Path, language: Language, why: &str) {
     crash_report::leave(state_dir, why);
-    service::status(&format!("not running: {why}"));
+    service::status(&language.sentence("not running: {1}", &[&language.phrase(why)]));
 }
 
 /// The effective configuration, as TOML; findings are comments in it. A running hub is asked what it knows better.

@@ -16,7 +16,8 @@ pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config
         Some(Ok(language)) => Some(language),
         Some(Err(name)) => {
             let names: Vec<&str> = LANGUAGES.iter().map(|(name, _)| *name).collect();
-            complain(&format!("olog-hub: --language: expected {}, found {name:?}", names.join(" or ")));
+            let problem = format!("expected {}, found {name:?}", names.join(" or "));
+            complain(&format!("olog-hub: --language: {}", Language::of_terminal().phrase(&problem)));
             return Exit::Usage;
         }
     };
@@ -36,7 +37,7 @@ pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config
             if matches!(error, PlayError::File { .. }) && request.scenario.components().count() == 1 {
                 let (_, all) = simulate::list(language.unwrap_or(Language::En).as_str());
                 let names: Vec<&str> = all.iter().map(|listed| listed.name.as_str()).collect();
-                complain(&format!("Bundled scenarios: {}", names.join(", ")));
+                complain(&spoken.sentence("Bundled scenarios: {1}", &[&names.join(", ")]));
             }
             exit
         }
@@ -44,13 +45,15 @@ pub(super) fn simulate(scenario: Option<PathBuf>, language: Option<&str>, config
 }
 
 fn list(language: Option<Language>) -> Exit {
-    let (folder, all) = simulate::list(language.unwrap_or(Language::En).as_str());
+    let spoken = language.unwrap_or_else(Language::of_terminal);
+    let (folder, all) = simulate::list(spoken.as_str());
+    let path = folder.display().to_string();
     if all.is_empty() {
-        complain(&format!("olog-hub: there are no scenarios in {}; name a file", folder.display()));
+        complain(&format!("olog-hub: {}", spoken.sentence("there are no scenarios in {1}; name a file", &[&path])));
         return Exit::Failed;
     }
     let width = all.iter().map(|listed| listed.name.chars().count()).max().unwrap_or(0);
     let lines: String = all.iter().map(|listed| format!("{:width$}  {}\n", listed.name, listed.about)).collect();
-    complain(&format!("Run one with: olog-hub simulate NAME. Scenarios are in {}.", folder.display()));
+    complain(&spoken.sentence("Run one with: olog-hub simulate NAME. Scenarios are in {1}.", &[&path]));
     print(&lines)
 }

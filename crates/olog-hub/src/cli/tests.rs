@@ -180,6 +180,17 @@ async fn a_mistake_in_hub_toml_does_not_keep_anybody_from_the_running_hub() {
         assert!(Config::load(&source).is_err(), "{mistake}");
         assert_eq!(Config::places(&source).socket, socket, "{mistake}");
     }
+    for (value, language) in
+        [("\"en\"", Some(Language::En)), ("\"zh-CN\"", Some(Language::ZhCn)), ("\"de\"", None), ("5", None)]
+    {
+        std::fs::write(&file, format!("language = {value}\nlisetn = 1\n")).unwrap();
+        let source = ConfigFiles::new("hub", Some(file.clone())).without_secrets();
+        assert_eq!(
+            Config::places(&source).language,
+            language,
+            "the terminal decides where the key names none: {value}"
+        );
+    }
     let missing = ConfigFiles::new("hub", Some(dir.path().join("hubb.toml")));
     assert!(missing.is_missing(), "a misspelt name of the file is no reason to ask another hub");
     assert!(running.hub.stop().await);

@@ -86,6 +86,13 @@ impl<'a> Context<'a> {
         for row in rows.as_array_mut().into_iter().flatten() {
             let is_legacy = row.get("legacy") == Some(&Value::Bool(true));
             let newer = row.get("newer").and_then(Value::as_str).map(str::to_owned);
+            // The task itself may be well: its device is what was lost.
+            if row.get("device_lost") == Some(&Value::Bool(true))
+                && let Some(Value::String(state)) = row.get_mut("state")
+                && *state == "LOST"
+            {
+                *state = "device LOST".to_owned();
+            }
             if let Some(Value::String(name)) = row.get_mut(field) {
                 if is_legacy {
                     *name = self.t("cli-legacy", &[text("name", &*name)]);

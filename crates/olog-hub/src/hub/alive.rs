@@ -12,6 +12,7 @@ use olog_daemon::{
     service,
     workers::{STUCK_AFTER, Workers},
 };
+use olog_push::words::Language;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -108,7 +109,7 @@ impl StatusLine {
                         tracing::warn!("{hint}");
                     }
                     hinted = hint;
-                    let line = line(counts);
+                    let line = line(live.language, counts);
                     if line != said {
                         service::status(&line);
                         said = line;
@@ -146,25 +147,25 @@ fn hint(counts: Counts) -> Option<&'static str> {
     }
 }
 
-fn line(counts: Counts) -> String {
+fn line(language: Language, counts: Counts) -> String {
     if let Some(hint) = hint(counts) {
-        return hint.to_owned();
+        return language.phrase(hint);
     }
     let Counts { n_connected, n_joined, n_pending, n_open, .. } = counts;
-    let plural = |n: u64| if n == 1 { "" } else { "s" };
     let connected = if u64::try_from(n_connected) == Ok(n_joined) {
-        format!("{n_joined} device{} connected", plural(n_joined))
+        language.counted(n_joined, "1 device connected", "{1} devices connected")
     } else {
-        format!("{n_connected} of {n_joined} devices connected")
+        language.sentence("{1} of {2} devices connected", &[&n_connected.to_string(), &n_joined.to_string()])
     };
     let open = match n_open {
-        0 => "no open incident".to_owned(),
-        n => format!("{n} open incident{}", plural(n)),
+        0 => language.sentence("no open incident", &[]),
+        n => language.counted(n, "1 open incident", "{1} open incidents"),
     };
-    match n_pending {
-        0 => format!("{connected}, {open}"),
-        n => format!("{connected}, {open}, {n} to accept (olog-hub device list --pending)"),
+    let mut parts = vec![connected, open];
+    if n_pending > 0 {
+        parts.push(language.sentence("{1} to accept (olog-hub device list --pending)", &[&n_pending.to_string()]));
     }
+    parts.join(if language == Language::ZhCn { "，" } else { ", " })
 }
 
 #[cfg(test)]
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn the_line_says_what_to_do_next_and_then_how_it_is() {
         let counts = |n_channels, n_connected, n_joined, n_pending, n_open| {
-            line(Counts { n_channels, n_connected, n_joined, n_pending, n_open })
+            line(Language::En, Counts { n_channels, n_connected, n_joined, n_pending, n_open })
         };
         assert!(counts(0, 0, 0, 0, 0).contains("olog-hub setup"));
         assert!(counts(1, 0, 0, 0, 0).contains("olog-hub join-link"));
@@ -186,6 +187,20 @@ mod tests {
         assert_eq!(
             counts(2, 13, 15, 1, 1),
             "13 of 15 devices connected, 1 open incident, 1 to accept (olog-hub device list --pending)"
+        );
+    }
+
+    #[test]
+    fn the_line_is_in_the_hubs_language() {
+        let chinese = |n_channels, n_connected, n_joined, n_pending, n_open| {
+            line(Language::ZhCn, Counts { n_channels, n_connected, n_joined, n_pending, n_open })
+        };
+        assert_eq!(chinese(0, 0, 0, 0, 0), "没有渠道，任何消息都推送不出去：请运行 `olog-hub setup`");
+        assert!(chinese(1, 0, 0, 0, 0).starts_with("还没有设备"));
+        assert_eq!(chinese(1, 15, 15, 0, 0), "15 台设备已连接，没有未结束的故障");
+        assert_eq!(
+            chinese(2, 13, 15, 1, 1),
+            "13/15 台设备已连接，1 个未结束的故障，1 台设备等待接受（olog-hub device list --pending）"
         );
     }
 

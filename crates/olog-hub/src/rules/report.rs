@@ -20,6 +20,7 @@ use olog_push::notice::{
     ClosedIncident, CompletedRun, ListedDevice, OpenProblem, ProblemKind, ReportFacts, Sent, StateCounts,
 };
 
+use crate::rules::quota::Limit;
 use crate::rules::state::{self, DAYS, DayState, State, Strip};
 
 /// Tasks in detail.
@@ -157,12 +158,27 @@ pub struct Health {
     pub backup_at: Option<Timestamp>,
     /// Disks of log dirs that are nearly full, the latest first.
     pub full_disks: Vec<Disk>,
+    /// Devices whose errors within the window are in no state of this report.
+    pub beyond: Vec<BeyondLimit>,
     /// Why there is no link, if there should be one.
     pub no_link: Option<String>,
     /// When the next report comes.
     pub next_at: Option<Timestamp>,
     /// Pages live this many days.
     pub keep_days: u32,
+}
+
+/// A device that has more open incidents, or more tasks, than its limit: what came beyond it has no state in this report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeyondLimit {
+    /// Which device.
+    pub device: String,
+    /// `open_incidents` or `tasks`.
+    pub limit: Limit,
+    /// The limit.
+    pub max: u64,
+    /// What came beyond it since the device joined.
+    pub n: u64,
 }
 
 /// A disk that is nearly full.

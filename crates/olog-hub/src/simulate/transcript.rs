@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use olog_daemon::config::show_span;
 use olog_proto::Timestamp;
 use olog_proto::name::escape;
+use olog_push::words::Language;
 use olog_push::{Answer, Notice};
 
 use super::PlayError;
@@ -25,6 +26,7 @@ const LISTED: usize = 50;
 /// Lines so far, and what they need to know of those before.
 pub(super) struct Transcript {
     zone: Tz,
+    language: Language,
     text: String,
     day: String,
     channels: BTreeMap<String, ChannelStats>,
@@ -46,6 +48,7 @@ impl Transcript {
     pub(super) fn new(scenario: &Scenario, script: &ScenarioFile, live: &ReloadableConfig, from: &str) -> Transcript {
         let mut transcript = Transcript {
             zone: live.timezone,
+            language: live.language,
             text: String::new(),
             day: String::new(),
             channels: BTreeMap::new(),
@@ -58,19 +61,21 @@ impl Transcript {
             transcript.line(&format!("# {}", escape(about.as_bytes())));
         }
         let channel = |channel: &Arc<olog_push::Channel>| match channel.per_day {
-            Some(per_day) => format!("{} ({per_day} a day)", channel.name),
+            Some(per_day) => transcript.say("{1} ({2} a day)", &[&channel.name, &per_day.to_string()]),
             None => channel.name.clone(),
         };
         let channels: Vec<String> = live.channels.iter().map(channel).collect();
-        let n = scenario.devices.len();
-        transcript.line(&format!(
-            "# {n} device{}, {}, {}; to {}; configuration: {from}",
-            if n == 1 { "" } else { "s" },
-            live.timezone,
-            live.language.as_str(),
-            channels.join(", ")
-        ));
+        let devices = live.language.counted(scenario.devices.len() as u64, "1 device", "{1} devices");
+        let (zone, language) = (live.timezone.to_string(), live.language.as_str());
+        let head = "{1}, {2}, {3}; to {4}; configuration: {5}";
+        let head = transcript.say(head, &[&devices, &zone, language, &channels.join(", "), from]);
+        transcript.line(&format!("# {head}"));
         transcript
+    }
+
+    /// A sentence in the language of the messages.
+    fn say(&self, english: &str, arguments: &[&str]) -> String {
+        self.language.sentence(english, arguments)
     }
 
     pub(super) fn text(self) -> String {
@@ -92,7 +97,8 @@ impl Transcript {
 
     /// A line at its time; of a new day its date is said before.
     fn at(&mut self, at: Timestamp, mark: char, words: &str) {
-        let day = self.local(at).format("%Y-%m-%d %A").to_string();
+        let day = self.local(at).format("%Y-%m-%d").to_string();
+        let day = format!("{day} {}", self.say(&self.local(at).format("%A").to_string(), &[]));
         if day != self.day {
             self.line(&format!("\n== {day} =="));
             self.day = day;
@@ -112,16 +118,16 @@ impl Transcript {
                 format!("{} … {} ({})", escape(first.as_bytes()), escape(last.as_bytes()), act.devices.len())
             }
         };
-        let what = words(&act.deed);
+        let what = words(&act.deed, self.language);
         let every = act.every.map_or_else(String::new, |(span, times)| {
             let span = show_span(std::time::Duration::from_millis(u64::try_from(span).unwrap_or(0)));
-            format!(" (every {span}, {times} times)")
+            self.say(" (every {1}, {2} times)", &[&span, &times.to_string()])
         });
         self.at(at, '-', format!("{who} {what}{every}").trim_start());
     }
 
-    pub(super) fn remarks(&mut self, words: &str, at: Timestamp) {
-        self.at(at, '!', words);
+    pub(super) fn remarks(&mut self, english: &str, at: Timestamp) {
+        self.at(at, '!', &self.say(english, &[]));
     }
 
     /// What was called since, and what waits now that did not before.
@@ -141,8 +147,8 @@ impl Transcript {
     async fn call(&mut self, harness: &Harness, call: &Call, n_notices: Option<usize>) -> Result<(), PlayError> {
         let not_accepted = call.answers.iter().find_map(|(receiver, answer)| match answer {
             Answer::Accepted { .. } => None,
-            Answer::Later { why, .. } => Some((receiver.id.clone(), format!("not now: {why}"))),
-            Answer::Refused { why, .. } => Some((receiver.id.clone(), format!("refused: {why}"))),
+            Answer::Later { why, .. } => Some((receiver.id.clone(), self.say("not now: {1}", &[why]))),
+            Answer::Refused { why, .. } => Some((receiver.id.clone(), self.say("refused: {1}", &[why]))),
         });
         let is_accepted = call.answers.iter().any(|(_, answer)| matches!(answer, Answer::Accepted { .. }));
         let told = self.channels.entry(call.channel.clone()).or_default();
@@ -151,7 +157,7 @@ impl Transcript {
                 Some((was, _, n)) if was == why => *n += 1,
                 failing => {
                     *failing = Some((why.clone(), call.at, 1));
-                    let words = format!("{}: {why} ({})", call.channel, call.message.title);
+                    let words = self.say("{1}: {2} ({3})", &[&call.channel, &why, &call.message.title]);
                     self.at(call.at, 'x', &words);
                 }
             }
@@ -160,23 +166,25 @@ impl Transcript {
         told.n_messages += 1;
         told.n_notices += n_notices.unwrap_or(0) as u64;
         if let Some((why, since, n)) = told.failing.take() {
-            let words = format!("{}: {n} calls since {}: {why}; now it accepts", call.channel, self.time_of_day(since));
+            let (n, since) = (n.to_string(), self.time_of_day(since));
+            let words = "{1}: {2} calls since {3}: {4}; now it accepts";
+            let words = self.say(words, &[&call.channel, &n, &since, &why]);
             self.at(call.at, 'x', &words);
         }
-        self.at(call.at, '>', &format!("{}: {}", call.channel, call.message.summary));
+        self.at(call.at, '>', &self.language.labelled(&call.channel, &call.message.summary));
         let body: Vec<String> = call.message.text.lines().map(|line| format!("         | {line}")).collect();
         body.iter().for_each(|line| self.line(line.trim_end()));
         let mut facts = match n_notices {
-            Some(n) if n != 1 => vec![format!("{n} notices in one message")],
+            Some(n) if n != 1 => vec![self.say("{1} notices in one message", &[&n.to_string()])],
             Some(_) => Vec::new(),
-            None => vec!["once more, short and plain".to_owned()],
+            None => vec![self.say("once more, short and plain", &[])],
         };
         facts.extend(self.budget(harness, &call.channel).await?);
         if let Some((receiver, why)) = not_accepted {
             facts.push(format!("{receiver} {why}"));
         }
         if !facts.is_empty() {
-            self.line(&format!("         = {}", facts.join("; ")));
+            self.line(&format!("         = {}", self.language.parts(&facts)));
         }
         Ok(())
     }
@@ -189,7 +197,8 @@ impl Transcript {
             let facts = outbox::channel(tx, &channel.name)?;
             outbox::budget(tx, &channel, &facts, None, now)
         });
-        Ok(budget.await?.map(|budget| format!("{} of {} left", budget.remaining(), budget.per_day())))
+        let left = |left: u64, of: u64| self.say("{1} of {2} left", &[&left.to_string(), &of.to_string()]);
+        Ok(budget.await?.map(|budget| left(budget.remaining(), budget.per_day())))
     }
 
     /// Why a notice waits.
@@ -197,8 +206,8 @@ impl Transcript {
         let (rules, now) = (harness.rules.clone(), harness.now());
         let quiet_until = rules.quiet.as_ref().and_then(|quiet| quiet.ends_at(now));
         let waits = harness.store.read(move |tx| outbox::why_waits(tx, id, &rules.channels, quiet_until, now)).await?;
-        Ok(waits
-            .map_or_else(String::new, |waits| waits.words(|at| self.local(at).format("%m-%d %H:%M:%S").to_string())))
+        let time = |at| self.local(at).format("%m-%d %H:%M:%S").to_string();
+        Ok(waits.map_or_else(String::new, |waits| waits.words(self.language, time)))
     }
 
     async fn waits(&mut self, harness: &Harness) -> Result<(), PlayError> {
@@ -210,7 +219,8 @@ impl Transcript {
             for entry in &waiting {
                 let title = title(harness, &entry.notice, &entry.channel);
                 let why = self.why(harness, entry.id).await?;
-                self.at(harness.now(), '~', &format!("{}: {title} waits: {why}", entry.channel));
+                let words = self.say("{1}: {2} waits: {3}", &[&entry.channel, &title, &why]);
+                self.at(harness.now(), '~', &words);
             }
         }
     }
@@ -218,7 +228,7 @@ impl Transcript {
     /// What is left when it is over.
     pub(super) async fn ends(&mut self, harness: &Harness) -> Result<(), PlayError> {
         let now = harness.now();
-        self.at(now, '.', "the end");
+        self.at(now, '.', &self.say("the end", &[]));
         self.line("");
         let waiting = harness.store.read(|tx| ledger::waiting(tx, 0, u32::MAX)).await?;
         let names: BTreeSet<String> =
@@ -227,9 +237,10 @@ impl Transcript {
             let told = self.channels.get(&name);
             let (messages, notices) = told.map_or((0, 0), |told| (told.n_messages, told.n_notices));
             let failing = told.and_then(|told| told.failing.as_ref());
-            let mut words = vec![format!("{} and {}", count(messages, "message"), count(notices, "notice"))];
+            let mut words = vec![self.say("{1} and {2}", &[&self.messages(messages), &self.notices(notices)])];
             if let Some((why, since, n)) = failing {
-                words.push(format!("{} not accepted since {} ({why})", count(*n, "call"), self.time_of_day(*since)));
+                let calls = self.language.counted(*n, "1 call", "{1} calls");
+                words.push(self.say("{1} not accepted since {2} ({3})", &[&calls, &self.time_of_day(*since), why]));
             }
             words.extend(self.budget(harness, &name).await?);
             let waits: Vec<String> = waiting
@@ -238,9 +249,10 @@ impl Transcript {
                 .map(|entry| title(harness, &entry.notice, &name))
                 .collect();
             if !waits.is_empty() {
-                words.push(format!("{} still waiting: {}", waits.len(), list(&waits, 10)));
+                let n = waits.len().to_string();
+                words.push(self.say("{1} still waiting: {2}", &[&n, &self.list(&waits, 10)]));
             }
-            self.line(&format!("{name}: {}", words.join("; ")));
+            self.line(&self.language.labelled(&name, &self.language.parts(&words)));
         }
         let mut all = harness.store.read(|tx| incidents::list(tx, true, u64::MAX, 10_000)).await?;
         all.reverse();
@@ -249,7 +261,7 @@ impl Transcript {
             self.line(&line);
         }
         if all.len() > LISTED {
-            self.line(&format!("and {} more", all.len() - LISTED));
+            self.line(&self.say("and {1} more", &[&(all.len() - LISTED).to_string()]));
         }
         Ok(())
     }
@@ -263,30 +275,51 @@ impl Transcript {
         };
         let time = |at: Timestamp| self.local(at).format("%m-%d %H:%M:%S").to_string();
         let over = match incident.ended_at {
-            Some(at) => format!("over {} ({})", time(at), incident.ground.as_deref().unwrap_or("-")),
-            None => "open".to_owned(),
+            Some(at) => {
+                let ground = incident.ground.as_deref().unwrap_or("-");
+                self.say("over {1} ({2})", &[&time(at), &self.word("ground", ground)])
+            }
+            None => self.say("open", &[]),
         };
         let messages: BTreeSet<i64> = told.iter().filter_map(|entry| entry.message).collect();
-        Ok(format!(
-            "#{number} {} {}: {}, {over}; {}, {} in {}",
-            incident.subject,
-            escape(about.as_bytes()),
-            time(incident.began_at),
-            count(incident.n_seen, "sign"),
-            count(told.len() as u64, "notice"),
-            count(messages.len() as u64, "message"),
-        ))
+        let line = self.say(
+            "{1} {2}: {3}, {4}; {5}, {6} in {7}",
+            &[
+                &self.word("subject", &incident.subject),
+                &escape(about.as_bytes()),
+                &time(incident.began_at),
+                &over,
+                &self.language.counted(incident.n_seen, "1 sign", "{1} signs"),
+                &self.notices(told.len() as u64),
+                &self.messages(messages.len() as u64),
+            ],
+        );
+        Ok(format!("#{number} {line}"))
     }
-}
 
-fn count(n: u64, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
+    /// A word of the store, in the language of the messages.
+    fn word(&self, of: &str, word: &str) -> String {
+        let key = format!("{of} {word}");
+        let said = self.say(&key, &[]);
+        if said == key { word.to_owned() } else { said }
+    }
 
-fn list(items: &[String], max: usize) -> String {
-    let shown: Vec<&str> = items.iter().take(max).map(String::as_str).collect();
-    let more = items.len().saturating_sub(max);
-    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+    fn messages(&self, n: u64) -> String {
+        self.language.counted(n, "1 message", "{1} messages")
+    }
+
+    fn notices(&self, n: u64) -> String {
+        self.language.counted(n, "1 notice", "{1} notices")
+    }
+
+    fn list(&self, items: &[String], max: usize) -> String {
+        let comma = if self.language == Language::ZhCn { "、" } else { ", " };
+        let shown = items.iter().take(max).map(String::as_str).collect::<Vec<_>>().join(comma);
+        match items.len().saturating_sub(max) {
+            0 => shown,
+            more => self.say("{1} and {2} more", &[&shown, &more.to_string()]),
+        }
+    }
 }
 
 /// What its title would be if it went alone.
@@ -303,37 +336,39 @@ fn quoted(text: &str) -> String {
     if line.chars().count() > QUOTED { format!("{}…", line.chars().take(QUOTED).collect::<String>()) } else { line }
 }
 
-fn words(deed: &Action) -> String {
+fn words(deed: &Action, language: Language) -> String {
+    let say = |english, arguments: &[&str]| language.sentence(english, arguments);
     match deed {
         Action::Log(log) => {
             let file = escape(log.path.rsplit('/').next().unwrap_or(&log.path).as_bytes());
             match &log.change {
-                LogChange::Text(text) | LogChange::Grows(text) => format!("{file}: {}", quoted(text)),
-                LogChange::Same(_) => format!("{file}: the same again"),
-                LogChange::Emptied => format!("{file} is emptied"),
-                LogChange::Deleted => format!("{file} is deleted"),
+                LogChange::Text(text) | LogChange::Grows(text) => language.labelled(&file, &quoted(text)),
+                LogChange::Same(_) => say("{1}: the same again", &[&file]),
+                LogChange::Emptied => say("{1} is emptied", &[&file]),
+                LogChange::Deleted => say("{1} is deleted", &[&file]),
             }
         }
-        Action::Run { task, end: None } => format!("runs {task}"),
+        Action::Run { task, end: None } => say("runs {1}", &[task.as_str()]),
         Action::Run { task, end: Some(end) } => {
-            let how = match (end.exit, end.signal) {
-                (_, Some(signal)) => format!("by signal {signal}"),
-                (exit, None) => format!("with {}", exit.unwrap_or(0)),
+            let ends = match (end.exit, end.signal) {
+                (_, Some(signal)) => say("{1} ends by signal {2}", &[task.as_str(), &signal.to_string()]),
+                (exit, None) => say("{1} ends with {2}", &[task.as_str(), &exit.unwrap_or(0).to_string()]),
             };
             let text = quoted(&end.text);
-            format!("{task} ends {how}{}{text}", if text.is_empty() { "" } else { ": " })
+            if text.is_empty() { ends } else { language.labelled(&ends, &text) }
         }
-        Action::Wire(what) => format!("sends an event: {}", what.kind()),
-        Action::Away { says_bye: false } => "is gone".to_owned(),
-        Action::Away { says_bye: true } => "says bye and goes".to_owned(),
-        Action::Back { rebooted: false } => "is back".to_owned(),
-        Action::Back { rebooted: true } => "is back, rebooted".to_owned(),
+        Action::Wire(what) => say("sends an event: {1}", &[what.kind()]),
+        Action::Away { says_bye: false } => say("is gone", &[]),
+        Action::Away { says_bye: true } => say("says bye and goes", &[]),
+        Action::Back { rebooted: false } => say("is back", &[]),
+        Action::Back { rebooted: true } => say("is back, rebooted", &[]),
         Action::Service { channel, state } => {
-            let channel = channel.as_deref().unwrap_or("every channel");
+            let every = say("every channel", &[]);
+            let channel = channel.as_deref().unwrap_or(&every);
             match state {
-                ServiceState::Well => format!("the service of {channel} works"),
-                ServiceState::Down(why) => format!("the service of {channel} takes nothing: {why}"),
-                ServiceState::Refuses(_, why) => format!("the service of {channel} refuses: {why}"),
+                ServiceState::Well => say("the service of {1} works", &[channel]),
+                ServiceState::Down(why) => say("the service of {1} takes nothing: {2}", &[channel, why]),
+                ServiceState::Refuses(_, why) => say("the service of {1} refuses: {2}", &[channel, why]),
             }
         }
         Action::Person(person) => {
@@ -343,9 +378,9 @@ fn words(deed: &Action) -> String {
                 IncidentRef::Of(device, None) => device.clone(),
             };
             match person {
-                Person::Ack(incident) => format!("a person acknowledges {}", which(incident)),
-                Person::Close(incident) => format!("a person closes {}", which(incident)),
-                Person::Rearm(channel) => format!("a person rearms {channel}"),
+                Person::Ack(incident) => say("a person acknowledges {1}", &[&which(incident)]),
+                Person::Close(incident) => say("a person closes {1}", &[&which(incident)]),
+                Person::Rearm(channel) => say("a person rearms {1}", &[channel]),
             }
         }
     }

@@ -65,6 +65,8 @@ pub struct ListedTask {
     pub joined_at: Timestamp,
     /// Its device is an old client (olog.py).
     pub is_legacy: bool,
+    /// Its device is LOST.
+    pub is_device_lost: bool,
 }
 
 /// The task of that name, as it stands or new. Its device's row is locked already.
@@ -265,7 +267,7 @@ pub fn list(
 ) -> Result<Vec<ListedTask>, StoreError> {
     let rows = tx.query(
         &format!(
-            "SELECT {TASK}, d.name, t.incident_id, d.joined_at, d.version FROM tasks t JOIN devices d ON d.id = t.device_id
+            "SELECT {TASK}, d.name, t.incident_id, d.joined_at, d.version, d.absence_id FROM tasks t JOIN devices d ON d.id = t.device_id
              WHERE t.is_task = 1 AND d.state = 'joined' AND (CAST($1 AS TEXT) IS NULL OR d.name = $1)
                AND (d.name > $2 OR (d.name = $2 AND t.name > $3))
              ORDER BY d.name, t.name LIMIT $4"
@@ -289,7 +291,7 @@ pub fn names(tx: &mut Tx<'_>) -> Result<Vec<(String, String)>, StoreError> {
 pub fn get(tx: &mut Tx<'_>, device: &str, name: &str) -> Result<Option<ListedTask>, StoreError> {
     let row = tx.query_one(
         &format!(
-            "SELECT {TASK}, d.name, t.incident_id, d.joined_at, d.version FROM tasks t JOIN devices d ON d.id = t.device_id
+            "SELECT {TASK}, d.name, t.incident_id, d.joined_at, d.version, d.absence_id FROM tasks t JOIN devices d ON d.id = t.device_id
              LEFT JOIN task_aliases a ON a.task_id = t.id AND a.device_id = d.id AND a.name = $2
              WHERE d.state = 'joined' AND d.name = $1 AND (t.name = $2 OR a.name = $2)"
         ),
@@ -305,6 +307,7 @@ fn listed(tx: &mut Tx<'_>, row: &Row) -> Result<ListedTask, StoreError> {
         incident: row.int_or_null(6)?.map(i64::cast_unsigned),
         joined_at: row.at_or_null(7)?.unwrap_or(Timestamp(0)),
         is_legacy: row.text_or_null(8)? == Some(super::devices::LEGACY_VERSION),
+        is_device_lost: row.int_or_null(9)?.is_some(),
     })
 }
 

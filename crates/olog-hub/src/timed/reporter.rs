@@ -194,10 +194,10 @@ impl Reporter {
         let next_at = schedule(&live).and_then(|schedule| schedule.next_after(now, live.timezone));
         let hub = live.public_url.as_deref().map(host).unwrap_or_default();
         let declared = live.devices.iter().map(|device| device.name.to_string()).collect();
-        let keep_days = live.report.keep_days;
+        let (keep_days, limits) = (live.report.keep_days, live.limits);
         let kept = self.store.read(move |tx| silences::kept(tx, now)).await?;
         let no_errors = kept.iter().filter(|silence| silence.scope.fingerprint.is_some()).cloned().collect();
-        let around = Arc::new(gather::Around { rules, seats, next_at, hub, keep_days, declared, no_errors });
+        let around = Arc::new(gather::Around { rules, seats, next_at, hub, keep_days, limits, declared, no_errors });
         Ok(self.store.read(move |tx| gather::gather(tx, &around, window, now)).await?)
     }
 

@@ -80,6 +80,23 @@ pub(super) struct StrangersForm {
     pub(super) visit: Visit,
 }
 
+/// Why the form of a page without a session is not taken.
+#[derive(Debug)]
+pub(super) enum FormRefused {
+    /// The page's cookie has expired, or the browser takes none: the page is shown again. Nothing in it may be believed.
+    Old(Box<StrangersForm>),
+    Other(AccessRefused),
+}
+
+impl IntoResponse for FormRefused {
+    fn into_response(self) -> Response {
+        match self {
+            FormRefused::Old(_) => cross_site().into_response(),
+            FormRefused::Other(refused) => refused.into_response(),
+        }
+    }
+}
+
 /// Fields of a form.
 #[derive(Debug, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
@@ -420,19 +437,19 @@ impl<N: Needs> FromRequest<Arc<Web>> for Posted<N> {
 }
 
 impl FromRequest<Arc<Web>> for StrangersForm {
-    type Rejection = AccessRefused;
+    type Rejection = FormRefused;
 
-    async fn from_request(request: Request, web: &Arc<Web>) -> Result<StrangersForm, AccessRefused> {
-        let visit = Visit::of(web, request.uri(), request.extensions(), request.headers())?;
+    async fn from_request(request: Request, web: &Arc<Web>) -> Result<StrangersForm, FormRefused> {
+        let refused = |problem: Problem| FormRefused::Other(problem.into());
+        let visit = Visit::of(web, request.uri(), request.extensions(), request.headers()).map_err(refused)?;
         let public_url = web.live.borrow().public_url.clone();
         if is_cross_site(request.headers(), public_url.as_deref()) {
-            return Err(cross_site());
+            return Err(FormRefused::Other(cross_site()));
         }
-        let fields = fields(request).await?;
+        let fields = fields(request).await.map_err(refused)?;
         match &visit.form {
             Some(secret) if is_same(fields.get("form"), &secret.form()) => Ok(StrangersForm { fields, visit }),
-            // The cookie went, or the browser takes none: the page is shown again.
-            _ => Err(cross_site()),
+            _ => Err(FormRefused::Old(Box::new(StrangersForm { fields, visit }))),
         }
     }
 }

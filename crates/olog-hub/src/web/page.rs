@@ -8,6 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use olog_proto::clean;
 use olog_push::words::Localizer;
 use sha2::{Digest as _, Sha256};
 
@@ -80,7 +81,8 @@ impl HtmlPage {
 /// The answer.
 pub(super) fn show(status: StatusCode, template: &impl Template) -> Response {
     // A template that was compiled fails only where writing into a text does: never.
-    let html = template.render().unwrap_or_default();
+    // Names may come from a stranger who failed to sign in: no control and no mark of direction is in a page.
+    let html = clean::text(template.render().unwrap_or_default());
     let policy = HeaderValue::from_static(policy());
     (status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
 }

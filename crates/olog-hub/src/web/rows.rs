@@ -31,8 +31,11 @@ pub struct TaskListRow {
     pub device: String,
     /// Its name.
     pub task: String,
-    /// `OK`, `ERR` or `LOST`.
+    /// `OK`, `ERR` or `LOST`. What was OK is LOST while its device is.
     pub state: String,
+    /// Its device is LOST: nothing newer is known of the task.
+    #[serde(default)]
+    pub device_lost: bool,
     /// The number of its open incident; if it is LOST and ERR, of the former.
     pub incident: Option<u64>,
     /// Is anything expected of it: `no`, `waiting` (it never came), `yes`, `off` (a person said so).
@@ -63,10 +66,14 @@ impl TaskListRow {
             ExpectationStatus::Lost(missed) => (Some(missed.due_at), "yes"),
         };
         let lost = task.expect.missed();
+        let of_task = state::of_task(task.facts.state() == Word::Err, lost.is_some());
+        // A device speaks for its tasks; an open incident of one of them is still open.
+        let state = if listed.is_device_lost && of_task == Word::Ok { Word::Lost } else { of_task };
         TaskListRow {
             device: listed.device_name.clone(),
             task: task.name.to_string(),
-            state: state::of_task(task.facts.state() == Word::Err, lost.is_some()).as_str().to_owned(),
+            state: state.as_str().to_owned(),
+            device_lost: listed.is_device_lost,
             incident: lost.and_then(|missed| missed.number).or(listed.incident),
             expected: expected.to_owned(),
             due_at,

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{
     Web,
-    guard::{self, Fields, StrangersForm, Visit, set_cookie},
+    guard::{self, Fields, FormRefused, StrangersForm, Visit, set_cookie},
     page::{self, HtmlPage, Message},
 };
 use crate::{
@@ -50,6 +50,8 @@ struct SetupPage {
     name: String,
     link: String,
 }
+
+type FormOrRefused = Result<StrangersForm, FormRefused>;
 
 #[derive(Debug, Default, Deserialize)]
 struct ReturnPlace {
@@ -107,7 +109,38 @@ async fn sign_in_page(
     })
 }
 
-async fn sign_in(State(web): State<Arc<Web>>, StrangersForm { fields, visit }: StrangersForm) -> Response {
+/// The form of a page; or the answer to one that is too old: the same page again, with a new cookie, and why.
+fn posted(
+    web: &Web,
+    form: FormOrRefused,
+    again: impl FnOnce(HtmlPage, String, &Fields) -> Response,
+    title: &str,
+) -> Result<StrangersForm, Response> {
+    match form {
+        Ok(form) => Ok(form),
+        Err(FormRefused::Old(form)) => {
+            let StrangersForm { fields, visit } = *form;
+            Err(with_form(visit, |visit| {
+                let page = HtmlPage::new(web, visit, None, title);
+                let problem = page.t("web-form-old");
+                again(page, problem, &fields)
+            }))
+        }
+        Err(refused) => Err(refused.into_response()),
+    }
+}
+
+fn sign_in_again(page: HtmlPage, problem: String, fields: &Fields, is_code: bool) -> Response {
+    let (name, next) = (fields.get("name").trim().to_owned(), next_place(fields.get("next")).to_owned());
+    page::show(StatusCode::FORBIDDEN, &SignInPage { page, problem: Some(problem), name, next, is_code })
+}
+
+async fn sign_in(State(web): State<Arc<Web>>, form: FormOrRefused) -> Response {
+    let again = |page, problem, fields: &Fields| sign_in_again(page, problem, fields, false);
+    let StrangersForm { fields, visit } = match posted(&web, form, again, "web-sign-in") {
+        Ok(form) => form,
+        Err(shown) => return shown,
+    };
     let (name, next) = (fields.get("name").trim(), next_place(fields.get("next")));
     match web.access.sign_in(name, fields.get("password"), &visit.browser).await {
         Ok(done) => signed_in(&visit, &done, next),
@@ -151,7 +184,12 @@ async fn code_page(
     })
 }
 
-async fn code(State(web): State<Arc<Web>>, StrangersForm { fields, visit }: StrangersForm) -> Response {
+async fn code(State(web): State<Arc<Web>>, form: FormOrRefused) -> Response {
+    let again = |page, problem, fields: &Fields| sign_in_again(page, problem, fields, true);
+    let StrangersForm { fields, visit } = match posted(&web, form, again, "web-code") {
+        Ok(form) => form,
+        Err(shown) => return shown,
+    };
     let next = next_place(fields.get("next"));
     match web.access.second_factor(fields.get("code"), &visit.browser).await {
         Ok(done) => signed_in(&visit, &done, next),
@@ -188,9 +226,19 @@ async fn setup_page(State(web): State<Arc<Web>>, link: Result<Path<String>, Path
 async fn setup(
     State(web): State<Arc<Web>>,
     link: Result<Path<String>, PathRejection>,
-    StrangersForm { fields, visit }: StrangersForm,
+    form: FormOrRefused,
 ) -> Response {
-    let Some(link) = link.ok().and_then(|Path(link)| Secret::read(&link)) else { return bad_link(&web, &visit) };
+    let link = link.ok().and_then(|Path(link)| Secret::read(&link));
+    let place = link.as_ref().map(|link| link.text().to_owned()).unwrap_or_default();
+    let again = |page, problem, fields: &Fields| {
+        let (name, problem) = (fields.get("name").to_owned(), Some(problem));
+        page::show(StatusCode::FORBIDDEN, &SetupPage { page, problem, name, link: place })
+    };
+    let StrangersForm { fields, visit } = match posted(&web, form, again, "web-setup") {
+        Ok(form) => form,
+        Err(shown) => return shown,
+    };
+    let Some(link) = link else { return bad_link(&web, &visit) };
     match first_user(&web, &link, &fields, &visit).await {
         Ok(done) => signed_in(&visit, &done, "/"),
         Err(AccessError::BadLink) => bad_link(&web, &visit),

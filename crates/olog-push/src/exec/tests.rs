@@ -200,6 +200,9 @@ fn a_command_has_none_of_the_ambient_capabilities_of_its_daemon() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let answer = runtime.block_on(run(&shell("grep CapAmb: /proc/self/status")));
         assert_eq!(answer, Answer::Accepted { words: "CapAmb: 0000000000000000".into() });
+        let keeps = exec("command = ['grep', 'CapAmb:', '/proc/self/status']\nkeep_capabilities = true").unwrap();
+        let Answer::Accepted { words } = runtime.block_on(run(&keeps)) else { panic!() };
+        assert_ne!(words, "CapAmb: 0000000000000000", "the operator has asked for it");
     });
     of_daemon.join().unwrap();
 }

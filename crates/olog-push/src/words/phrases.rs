@@ -14,6 +14,8 @@ use super::Language;
 
 const CATALOGUES: [&str; 2] =
     [include_str!("../../locales/phrases.zh-CN.txt"), include_str!("../../../../packaging/manual.zh-CN.txt")];
+/// Of [`Language::sentence`], which names its entry. Their forms are too common to look for them in any text: `{1} and {2}`.
+const SENTENCES: &str = include_str!("../../locales/sentences.zh-CN.txt");
 /// No phrase is longer.
 const BYTES_MAX: usize = 8192;
 /// An argument within an argument within a phrase.
@@ -29,6 +31,7 @@ pub fn entries(catalogue: &'static str) -> impl Iterator<Item = (&'static str, &
 }
 
 struct Phrases {
+    sentences: HashMap<&'static str, &'static str>,
     whole: HashMap<&'static str, &'static str>,
     /// The one with the most text of its own first.
     patterns: Vec<Pattern>,
@@ -50,7 +53,7 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
     let mut patterns: Vec<_> =
         patterns.into_iter().map(|(english, chinese)| Pattern { pieces: pieces(english), chinese }).collect();
     patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.n_own()));
-    Phrases { whole: whole.into_iter().collect(), patterns }
+    Phrases { sentences: entries(SENTENCES).collect(), whole: whole.into_iter().collect(), patterns }
 });
 
 /// `a {1} b` in its parts.
@@ -153,6 +156,35 @@ impl Language {
         }
     }
 
+    /// A sentence of the program with its arguments `{1}` … `{9}`, which stay as they are: for what users wrote.
+    pub fn sentence(self, english: &str, arguments: &[&str]) -> String {
+        let chinese = (self == Language::ZhCn).then(|| PHRASES.sentences.get(english).copied()).flatten();
+        let mut rest = chinese.unwrap_or(english);
+        let mut text = String::new();
+        while let Some((before, number, after)) = next_argument(rest) {
+            text.push_str(before);
+            let at = number.to_digit(10).and_then(|number| usize::try_from(number).ok()?.checked_sub(1));
+            text.push_str(at.and_then(|at| arguments.get(at)).copied().unwrap_or_default());
+            rest = after;
+        }
+        text + rest
+    }
+
+    /// A list of two or more parts of a line: `a; b`.
+    pub fn parts(self, parts: &[String]) -> String {
+        parts.join(if self == Language::ZhCn { "；" } else { "; " })
+    }
+
+    /// A label and what it is of: `a: b`.
+    pub fn labelled(self, label: &str, text: &str) -> String {
+        format!("{label}{}{text}", if self == Language::ZhCn { "：" } else { ": " })
+    }
+
+    /// The same for a number: the first sentence is for one, the second, with `{1}`, for every other number.
+    pub fn counted(self, n: u64, one: &str, many: &str) -> String {
+        if n == 1 { self.sentence(one, &[]) } else { self.sentence(many, &[&n.to_string()]) }
+    }
+
     /// An error and what caused it.
     pub fn chain(self, error: &dyn Error) -> String {
         let english = olog_daemon::failure::chain(error);
@@ -200,8 +232,10 @@ mod tests {
     #[test]
     fn every_entry_is_there_once_and_both_sides_have_the_same_arguments() {
         let mut seen = HashSet::new();
-        for (english, chinese) in CATALOGUES.into_iter().flat_map(entries) {
-            assert!(seen.insert(english), "twice: {english}");
+        let sentences = entries(SENTENCES).map(|(english, chinese)| (true, english, chinese));
+        let phrases = CATALOGUES.into_iter().flat_map(entries).map(|(english, chinese)| (false, english, chinese));
+        for (is_sentence, english, chinese) in sentences.chain(phrases) {
+            assert!(seen.insert((is_sentence, english)), "twice: {english}");
             let numbers = |text: &'static str| {
                 let mut found: Vec<char> = pieces(text)
                     .iter()
@@ -213,7 +247,7 @@ mod tests {
             assert_eq!(numbers(english), numbers(chinese), "{english}");
             assert!(!chinese.is_ascii(), "no Chinese: {english}");
         }
-        for catalogue in CATALOGUES {
+        for catalogue in CATALOGUES.into_iter().chain([SENTENCES]) {
             let lines = catalogue.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
             for (i, line) in lines.enumerate() {
                 assert_eq!(line.starts_with("    "), i % 2 == 1, "an English line, then its Chinese, indented: {line}");
@@ -232,6 +266,19 @@ mod tests {
         assert_eq!(in_chinese("no such words are anywhere"), None);
         assert_eq!(in_chinese("words that lead to nothing, or nowhere"), None);
         assert_eq!(in_chinese(&"expected a, found ".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn what_a_user_wrote_is_not_translated_within_a_sentence() {
+        let (english, chinese) = (Language::En, Language::ZhCn);
+        assert_eq!(english.sentence("{1} and {2}", &["1 file", "{1}"]), "1 file and {1}");
+        assert_eq!(chinese.sentence("{1} and {2}", &["1 file", "{1}"]), "1 file、{1}");
+        assert_eq!(chinese.sentence("no such words {1}", &["are {1}"]), "no such words are {1}");
+        assert_eq!(
+            english.counted(1, "1 file", "{1} files") + &english.counted(2, "1 file", "{1} files"),
+            "1 file2 files"
+        );
+        assert_eq!(chinese.counted(0, "1 file", "{1} files"), "0 个文件");
     }
 
     #[test]

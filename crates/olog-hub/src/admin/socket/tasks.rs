@@ -204,6 +204,7 @@ fn explain(rules: &LivePolicy, listed: &ListedTask, was: Vec<String>, now: Times
             changes.push(say.word("cli-task-change-inherited"));
             (task.facts.inherited_at(), say.word("cli-task-why-inherited"))
         }
+        (_, None) if row.device_lost => (row.last_good_at, say.word("cli-task-why-device-lost")),
         (ExpectationStatus::Waiting(_), None) => (None, say.word("cli-task-why-waiting")),
         (_, None) => (row.last_good_at, say.word("cli-task-why-ok")),
     };
@@ -228,6 +229,7 @@ fn sentences(say: &Localizer, shown: &TaskShown) -> Vec<String> {
     let row = &shown.row;
     let state = match row.state.as_str() {
         "ERR" => "state-err",
+        "LOST" if row.device_lost => "state-lost",
         "LOST" => "state-task-lost",
         _ => "state-ok",
     };

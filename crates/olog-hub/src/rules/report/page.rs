@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 
 use askama::Template as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use olog_proto::clean;
 use olog_push::notice::{ClosedIncident, StateCounts};
 use olog_push::words::{Arg, Localizer, ssh};
 use sha2::{Digest as _, Sha256};
@@ -21,6 +22,7 @@ use card::{Card, card, one_error_each};
 use cut::{LINE, NAME, cut, six_lines};
 
 use super::{ChannelHealth, DeviceDetail, Report, TaskRow, strip};
+use crate::rules::quota::Limit;
 use crate::rules::state::{DAYS, DayState, State, Strip};
 
 /// The style sheet.
@@ -43,7 +45,8 @@ pub fn policy() -> &'static str {
 /// The page's text.
 pub fn html(report: &Report, say: &Localizer) -> String {
     // A template that was compiled fails only where writing into a text does: never.
-    ReportPage::new(report, say).render().unwrap_or_default()
+    // Names and texts are clean where they are decoded; a store of an older version may hold others.
+    clean::text(ReportPage::new(report, say).render().unwrap_or_default())
 }
 
 #[derive(askama::Template)]
@@ -426,6 +429,11 @@ fn health(say: &Localizer, report: &Report) -> Vec<(bool, String)> {
         let (name, text) = (cut(&disk.device, NAME), cut(&disk.text, LINE));
         let args = [("name", name.into()), ("time", say.day_time(disk.since).into()), ("text", text.into())];
         lines.push((false, say.text("page-disk-full", &args)));
+    }
+    for beyond in health.beyond.iter().take(10) {
+        let key = if beyond.limit == Limit::Tasks { "page-beyond-tasks" } else { "page-beyond-incidents" };
+        let args = [("name", cut(&beyond.device, NAME).into()), ("max", beyond.max.into()), n(beyond.n)];
+        lines.push((false, say.text(key, &args)));
     }
     for (name, skew) in report.skews.iter().take(10) {
         let key = if *skew > 0 { "page-clock-ahead" } else { "page-clock-behind" };

@@ -228,7 +228,8 @@ fn all_over(text: &str) -> Report {
     let channel = ChannelHealth { name: text.into(), failing: Some(text.into()), ..ChannelHealth::default() };
     let (hub, version, no_link) = (text.into(), text.into(), Some(text.into()));
     let full_disks = vec![Disk { device: text.into(), since: ELEVEN, text: text.into() }];
-    let health = Health { hub, version, channels: vec![channel], no_link, full_disks, ..Health::default() };
+    let beyond = vec![BeyondLimit { device: text.into(), limit: Limit::Tasks, max: 5_000, n: 1 }];
+    let health = Health { hub, version, channels: vec![channel], no_link, full_disks, beyond, ..Health::default() };
     let mut report = builder.finish(health);
     report.proposals.push((text.into(), text.into()));
     report
@@ -236,6 +237,17 @@ fn all_over(text: &str) -> Report {
 
 #[test]
 fn whatever_devices_are_called_and_logs_say_is_text() {
+    let mut corpus: Vec<String> =
+        serde_json::from_str(include_str!("../../../../olog-proto/src/clean/hostile.json")).unwrap();
+    corpus.push("<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;{{7*7}}\u{202e}".into());
+    let corpus: Vec<&str> = corpus.iter().map(|text| text.as_str()).collect();
+    for hostile in corpus {
+        let html = page::html(&all_over(hostile), &say(Language::En));
+        for bad in ["<script>alert", "<img", "<svg/", "<at", "<copy", "\u{1b}", "\u{202e}", "\u{2066}", "\0", "\u{9b}"]
+        {
+            assert!(!html.contains(bad), "{bad:?} of {hostile:?} in {html}");
+        }
+    }
     let evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;{{7*7}}\u{202e}";
     for language in [Language::ZhCn, Language::En] {
         let html = page::html(&all_over(evil), &say(language));
@@ -244,6 +256,19 @@ fn whatever_devices_are_called_and_logs_say_is_text() {
         assert_eq!(marks(&html), marks(&tame), "{html}");
         assert!(!html.contains("<script") && html.contains("&#60;script&#62;"));
     }
+}
+
+#[test]
+fn a_device_beyond_its_limit_is_named_because_its_tasks_may_be_failing() {
+    let beyond = |limit| BeyondLimit { device: "nas".into(), limit, max: 200, n: 37 };
+    let health = Health { beyond: vec![beyond(Limit::OpenIncidents), beyond(Limit::Tasks)], ..healthy() };
+    let report = Builder::new(window(), ELEVEN).finish(health);
+    let html = page::html(&report, &say(Language::En));
+    assert!(
+        html.contains("nas has reached its limit of 200 open incidents: 37 errors beyond it opened none"),
+        "{html}"
+    );
+    assert!(html.contains("nas has reached its limit of 200 tasks: 37 events"), "{html}");
 }
 
 #[test]

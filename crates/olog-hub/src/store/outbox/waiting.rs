@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use olog_proto::Timestamp;
+use olog_push::words::Language;
 use olog_push::{Channel, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -226,33 +227,34 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// For a terminal; `time` writes an instant.
-    pub fn words(&self, time: impl Fn(Timestamp) -> String) -> String {
+    pub fn words(&self, language: Language, time: impl Fn(Timestamp) -> String) -> String {
+        let say = |english, arguments: &[&str]| language.sentence(english, arguments);
         let then =
-            |until: &Option<Timestamp>| until.map_or_else(String::new, |at| format!(", tried again {}", time(at)));
-        let said = |why: &Option<String>| why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            |until: &Option<Timestamp>| until.map_or_else(String::new, |at| say(", tried again {1}", &[&time(at)]));
+        let said = |why: &Option<String>| why.as_ref().map_or_else(String::new, |why| language.labelled("", why));
         match self {
-            WaitReason::Turn => "the next to go".to_owned(),
-            WaitReason::Call { until } => format!("is being sent (until {} at the latest)", time(*until)),
+            WaitReason::Turn => say("the next to go", &[]),
+            WaitReason::Call { until } => say("is being sent (until {1} at the latest)", &[&time(*until)]),
             WaitReason::Pause { until, why } => {
-                format!("the channel is paused{}{}; or `olog-hub channel rearm`", said(why), then(until))
+                say("the channel is paused{1}{2}; or `olog-hub channel rearm`", &[&said(why), &then(until)])
             }
             WaitReason::BackOff { until, why } => {
-                format!("the channel does not take anything{}, tried again {}", said(why), time(*until))
+                say("the channel does not take anything{1}, tried again {2}", &[&said(why), &time(*until)])
             }
-            WaitReason::Budget { used, per_day, until } => format!(
-                "{used} of {per_day} messages of the day are sent: it goes with the next message, or by itself {}",
-                time(*until)
+            WaitReason::Budget { used, per_day, until } => say(
+                "{1} of {2} messages of the day are sent: it goes with the next message, or by itself {3}",
+                &[&used.to_string(), &per_day.to_string(), &time(*until)],
             ),
             WaitReason::Quiet { until } => {
-                format!("quiet hours: it goes with the next message, or by itself {}", time(*until))
+                say("quiet hours: it goes with the next message, or by itself {1}", &[&time(*until)])
             }
             WaitReason::Receivers { left, until } => {
-                format!("accepted, but not yet by {}{}", left.join(", "), then(until))
+                say("accepted, but not yet by {1}{2}", &[&left.join(", "), &then(until)])
             }
             WaitReason::Refused { until } => {
-                format!("refused while others are accepted: it goes after them{}", then(until))
+                say("refused while others are accepted: it goes after them{1}", &[&then(until)])
             }
-            WaitReason::Gone => "the channel is not in the configuration: given up after 7 days".to_owned(),
+            WaitReason::Gone => say("the channel is not in the configuration: given up after 7 days", &[]),
         }
     }
 }

@@ -14,12 +14,14 @@ use crate::apply::{self, LivePolicy};
 use crate::net::sessions::SessionHandle;
 use crate::rules::budget::Budget;
 use crate::rules::expect::{ExpectationStatus, Learnt, ProposedSchedule, ReadSchedule};
+use crate::rules::quota::{DeviceLimits, Limit};
 use crate::rules::report::{
-    AffairRow, Builder, ChannelHealth, DeviceRow, Disk, Health, NAMES, OpenRow, Proposal, Report, TaskRow, Window,
+    AffairRow, BeyondLimit, Builder, ChannelHealth, DeviceRow, Disk, Health, NAMES, OpenRow, Proposal, Report, TaskRow,
+    Window,
 };
 use crate::rules::silence::{self, About, Silence};
 use crate::rules::state::{self, State, day_of};
-use crate::store::devices::{DeviceId, LEGACY_VERSION};
+use crate::store::devices::{self, DeviceId, LEGACY_VERSION};
 use crate::store::reports::{self, Affair, DeviceFacts, FirstMention, TaskOf};
 use crate::store::{StoreError, Tx, outbox};
 
@@ -40,6 +42,7 @@ pub(super) struct Around {
     pub(super) next_at: Option<Timestamp>,
     pub(super) hub: String,
     pub(super) keep_days: u32,
+    pub(super) limits: DeviceLimits,
     /// Devices of the configuration.
     pub(super) declared: Vec<String>,
     /// Errors that a person said are none.
@@ -309,6 +312,17 @@ fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: Timestamp) -> R
         text: affair.text.unwrap_or_default(),
     };
     let full_disks = reports::full_disks(tx, DISKS)?.into_iter().map(disk).collect();
+    let mut beyond = Vec::new();
+    for (device, quota) in devices::beyond_limits(tx)? {
+        let hides = |limit| matches!(limit, Limit::OpenIncidents | Limit::Tasks);
+        let within = quota.exceeded.iter().filter(|(limit, exceeded)| hides(**limit) && exceeded.last_at > window.from);
+        beyond.extend(within.map(|(limit, exceeded)| BeyondLimit {
+            device: device.clone(),
+            limit: *limit,
+            max: around.limits.of(*limit),
+            n: exceeded.n,
+        }));
+    }
     let is_gone = |name: &str| around.rules.channels.iter().all(|channel| channel.name != name);
     let gone = waiting.into_iter().filter(|waiting| is_gone(&waiting.channel));
     channels.extend(gone.map(|waiting| ChannelHealth {
@@ -319,6 +333,7 @@ fn health(tx: &mut Tx<'_>, around: &Around, window: Window, now: Timestamp) -> R
     }));
     Ok(Health {
         full_disks,
+        beyond,
         hub: around.hub.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         channels,

@@ -24,6 +24,17 @@ fn in_plain_text_each_line_of_a_hostile_log_is_marked_and_in_html_it_is_text() {
                 }
             }
             assert!(!message.html.contains("=\"rm -rf /"), "{}", message.html);
+            // What an `exec` channel's program reads, in each form of its standard input.
+            for (input, read) in crate::exec::inputs(&message, NIGHT) {
+                let read = String::from_utf8(read).unwrap();
+                for mark in ["\u{1b}", "\u{202e}", "\u{2066}", "\0", "\r", "\u{9b}", "\u{7f}", "\u{2028}"] {
+                    assert!(!read.contains(mark), "{mark:?} in {input}: {read}");
+                }
+                if input == "json" {
+                    let read: serde_json::Value = serde_json::from_str(&read).unwrap();
+                    assert_eq!(read["text"], message.text);
+                }
+            }
             assert!(!message.summary.contains('\n') && !message.title.contains('\n'), "{message:?}");
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::month::{DAY, HOUR, Month, err, log};
 use super::*;
+use crate::apply::operator;
 use crate::rules::expect::Plan;
 use crate::rules::report::Report;
 use crate::rules::state::State;
@@ -20,6 +21,35 @@ fn states(report: &Report) -> Vec<(&str, State)> {
 
 async fn lost(month: Month) -> Vec<String> {
     month.end().await.into_iter().filter(|told| told.to_lowercase().starts_with("lost")).collect()
+}
+
+#[tokio::test]
+async fn a_ghost_that_is_merged_takes_its_learnt_schedule_with_it_and_its_task_keeps_its_own() {
+    for (is_merged, runs_on, expected) in
+        [(false, true, vec!["daily-2026"]), (true, true, vec![]), (true, false, vec!["pi/daily "])]
+    {
+        let mut month = Month::begin(BTreeMap::new()).await;
+        let start = month.world.clock.now();
+        for day in 0..14 {
+            for (hour, task) in [(2, "daily"), (4, "daily-2026")] {
+                let goes_on = day < 10 || (task == "daily" && runs_on);
+                let at = start.plus(day * DAY + hour * HOUR + 10 * MINUTE);
+                month.until(at).await;
+                if goes_on {
+                    month.said(at, 0, log(task, at)).await;
+                }
+            }
+            if day == 9 && is_merged {
+                let (rules, now) = (month.world.watchman.rules.borrow().clone(), month.world.clock.now());
+                let merge = move |tx: &mut Tx<'_>| operator::merge(tx, &rules, "pi", "daily-2026", "daily", now);
+                assert_eq!(month.world.store.store.write(merge).await.unwrap(), operator::Merged::Yes);
+            }
+        }
+        month.until(start.plus(14 * DAY)).await;
+        let lost = lost(month).await;
+        assert_eq!(lost.len(), expected.len(), "merged {is_merged}, runs on {runs_on}: {lost:?}");
+        assert!(lost.iter().zip(&expected).all(|(told, name)| format!("{told} ").contains(name)), "{lost:?}");
+    }
 }
 
 #[tokio::test]
