@@ -317,13 +317,14 @@ fn update(tx: &mut Tx<'_>, task: &Task) -> Result<(), StoreError> {
 }
 
 /// Grounds as they are stored.
-pub const GROUNDS: [(ResolvedBy, &str); 6] = [
+pub const GROUNDS: [(ResolvedBy, &str); 7] = [
     (ResolvedBy::RunEnded, "run_ended"),
     (ResolvedBy::NewLog, "new_log"),
     (ResolvedBy::Cleared, "cleared"),
     (ResolvedBy::LogGrew, "log_grew"),
     (ResolvedBy::Closed, "closed"),
     (ResolvedBy::Quiet, "quiet"),
+    (ResolvedBy::Resolved, "resolved"),
 ];
 
 /// Why a task is no longer waited for, as it is stored.

@@ -8,7 +8,11 @@ use olog_daemon::config::read_text;
 
 pub use crate::net::fuzz::old_report;
 
-use crate::{config::Config, ingest::pings::PingOutput, rules::ping::Ping};
+use crate::{
+    config::Config,
+    ingest::pings::PingOutput,
+    rules::{alert::ReadAlerts, ping::Ping},
+};
 
 /// The hub's configuration: it is read, or each mistake is said.
 pub fn hub_config(bytes: &[u8]) {
@@ -32,6 +36,17 @@ pub fn pings(bytes: &[u8]) {
     assert!(PingOutput::of(body).is_bounded());
 }
 
+/// Alerts: what is read is bounded, and what is not read is said.
+pub fn alerts(bytes: &[u8]) {
+    let read = ReadAlerts::of(bytes, olog_proto::Timestamp(1_795_288_264_000));
+    assert!(!read.alerts.is_empty() || !read.mistakes.is_empty() || bytes.trim_ascii().starts_with(b"["));
+    for (_, alert) in &read.alerts {
+        let others: Vec<_> = read.alerts.iter().map(|(_, other)| other.labels.clone()).take(10).collect();
+        assert!(alert.labels.task(&others).is_none_or(|task| task.as_str().len() <= olog_proto::TASK_NAME_MAX));
+        assert!(alert.labels.line().len() <= 400);
+    }
+}
+
 #[cfg(test)]
 #[path = "../../../fuzz/corpora.rs"]
 mod corpora;
@@ -45,5 +60,6 @@ mod tests {
         corpora::run("hub_config", hub_config);
         corpora::run("old_report", old_report);
         corpora::run("pings", pings);
+        corpora::run("alerts", alerts);
     }
 }

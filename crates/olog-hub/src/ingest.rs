@@ -1,7 +1,7 @@
-//! The only path by which the events of sessions, and pings, reach the database. Also records connects and disconnects, devices that wait to be accepted,
+//! The only path by which the events of sessions, pings and alerts reach the database. Also records connects and disconnects, devices that wait to be accepted,
 //! and keys that two machines use.
 //!
-//! **Group commit.** Sessions hand batches to one worker and wait, and so does whoever brings a ping. What arrives during a transaction is collected and
+//! **Group commit.** Sessions hand batches to one worker and wait, and so does whoever brings a ping or an alert. What arrives during a transaction is collected and
 //! committed as the next one, up to `GROUP_MAX` events. So a lone event is committed at once, and a thousand agents share one flush
 //! of the disk. An acknowledgement means that the transaction is on the disk.
 //!
@@ -17,6 +17,7 @@
 //!
 //! Must not know frames, call a channel, or decide what an event means (`incident` does).
 
+pub mod alerts;
 mod connect;
 mod device_batch;
 mod items;
@@ -28,7 +29,6 @@ pub mod pings;
 mod quota;
 mod touched;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,13 +44,13 @@ use crate::bell::Bell;
 use crate::journal::LogEntry;
 use crate::rules::address_limit::AddressLimit;
 use crate::rules::quota::QuotaState;
-use crate::store::access::ping_keys::PingKeyOwner;
 use crate::store::devices::{self, Device, DeviceId, DeviceState, SessionStart};
 use crate::store::enrolment::{self, KeyAnnouncement};
 use crate::store::events::{self, NewEvent};
 use crate::store::{EARLIEST, Store, StoreError, Tx};
+use alerts::{AlertDone, ReceivedAlert};
 use device_batch::DeviceBatch;
-use items::Item;
+use items::{Item, commit, commit_item};
 use lasting::note_begins;
 use pings::{PingDone, ReceivedPing};
 
@@ -189,7 +189,7 @@ impl Ingest {
         let digests = events.iter().map(Event::digest).collect();
         match self.committed(Item::Batch(Batch { device, epoch, skew_ms, events, digests })).await? {
             Done::Through(n) => Ok(n),
-            Done::Ping(_) => Err(stops()),
+            Done::Ping(_) | Done::Alert(_) => Err(stops()),
         }
     }
 
@@ -197,7 +197,15 @@ impl Ingest {
     pub async fn ping(&self, ping: ReceivedPing) -> Result<PingDone, IngestError> {
         match self.committed(Item::Ping(ping)).await? {
             Done::Ping(done) => Ok(done),
-            Done::Through(_) => Err(stops()),
+            Done::Through(_) | Done::Alert(_) => Err(stops()),
+        }
+    }
+
+    /// Commits an alert.
+    pub async fn alert(&self, alert: ReceivedAlert) -> Result<AlertDone, IngestError> {
+        match self.committed(Item::Alert(alert)).await? {
+            Done::Alert(done) => Ok(done),
+            Done::Through(_) | Done::Ping(_) => Err(stops()),
         }
     }
 
@@ -283,6 +291,8 @@ enum Done {
     Through(u64),
     /// A ping.
     Ping(PingDone),
+    /// An alert.
+    Alert(AlertDone),
 }
 
 impl Worker {
@@ -374,7 +384,9 @@ impl Worker {
         let n_events = match items.get(i) {
             Some(Item::Batch(batch)) => batch.events.len(),
             // Its sender hears that it was not taken.
-            Some(Item::Ping(_)) | None => return Ok(Err(IngestError::Busy("the store refused it".to_owned()))),
+            Some(Item::Ping(_) | Item::Alert(_)) | None => {
+                return Ok(Err(IngestError::Busy("the store refused it".to_owned())));
+            }
         };
         let mut committed = Ok(Done::Through(0));
         for n in 0..n_events {
@@ -386,7 +398,7 @@ impl Worker {
                 let unreadable =
                     move |tx: &mut Tx<'_>, items: &[Item], rules: &LivePolicy, now: Timestamp| match items.get(i) {
                         Some(Item::Batch(batch)) => commit_unreadable(tx, rules, batch, n, &why, now),
-                        Some(Item::Ping(_)) | None => Ok(Ok(Done::Through(0))),
+                        Some(Item::Ping(_) | Item::Alert(_)) | None => Ok(Ok(Done::Through(0))),
                     };
                 written = self.write(stop, items, rules, unreadable).await;
             }
@@ -410,7 +422,7 @@ impl Worker {
     fn row_unreadable(&self, item: Option<&Item>, error: StoreError) -> IngestError {
         let what = match item {
             Some(Item::Batch(batch)) => format!("events of device {}, which keeps them", batch.device.0),
-            Some(Item::Ping(_)) | None => "a ping, whose sender is told".to_owned(),
+            Some(Item::Ping(_) | Item::Alert(_)) | None => "a ping or an alert, whose sender is told".to_owned(),
         };
         self.duty.set_aside(&what, &error.to_string());
         metrics::counter!("olog_batches_unreadable_total").increment(1);
@@ -466,48 +478,6 @@ impl Worker {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(DISK_WAIT.1),
                 () = stop.cancelled() => return Err(StoreError::Closed),
             }
-        }
-    }
-}
-
-fn commit(tx: &mut Tx<'_>, items: &[Item], rules: &LivePolicy, now: Timestamp) -> Result<Vec<Committed>, StoreError> {
-    // Devices are locked in the order of their ids, so that two hubs never wait for each other.
-    let mut in_order: BTreeMap<DeviceId, Vec<(usize, Option<PingKeyOwner>)>> = BTreeMap::new();
-    for (i, item) in items.iter().enumerate() {
-        let (device, owner) = match item {
-            Item::Batch(batch) => (batch.device, None),
-            Item::Ping(ping) => {
-                let owner = pings::owner(tx, ping)?;
-                (owner.as_ref().map_or(DeviceId(0), |owner| owner.device), owner)
-            }
-        };
-        in_order.entry(device).or_default().push((i, owner));
-    }
-    let mut done: Vec<Committed> = items.iter().map(|_| Ok(Done::Through(0))).collect();
-    for (i, owner) in in_order.into_values().flatten() {
-        if let (Some(item), Some(slot)) = (items.get(i), done.get_mut(i)) {
-            *slot = match item {
-                Item::Batch(batch) => commit_batch(tx, rules, batch, 0..batch.events.len(), now)?,
-                Item::Ping(ping) => pings::commit_ping(tx, rules, ping, owner.as_ref(), now)?,
-            };
-        }
-    }
-    Ok(done)
-}
-
-/// Commits an item by itself; of a batch the event with this index, or all.
-fn commit_item(
-    tx: &mut Tx<'_>,
-    rules: &LivePolicy,
-    item: &Item,
-    only: Option<usize>,
-    now: Timestamp,
-) -> Result<Committed, StoreError> {
-    match item {
-        Item::Batch(batch) => commit_batch(tx, rules, batch, only.map_or(0..batch.events.len(), |n| n..n + 1), now),
-        Item::Ping(ping) => {
-            let owner = pings::owner(tx, ping)?;
-            pings::commit_ping(tx, rules, ping, owner.as_ref(), now)
         }
     }
 }

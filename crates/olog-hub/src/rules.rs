@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod address_limit;
+pub mod alert;
 pub mod budget;
 pub mod device_name;
 pub mod expect;

@@ -1,5 +1,5 @@
 //! What the hub serves over HTTP: health, metrics, the agents' websocket endpoint, the join page,
-//! the packages of the agent, the pages of reports, pings.
+//! the packages of the agent, the pages of reports, pings, alerts.
 //!
 //! Every response carries a Content-Security-Policy and the other headers that keep a browser from running or caching more
 //! than the page itself; every body is bounded; every error is `application/problem+json`. The client's address is the other
@@ -42,6 +42,7 @@ use crate::{
 
 mod account;
 mod administration;
+mod alerts;
 mod api;
 mod device;
 mod figures;
@@ -166,6 +167,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .merge(history::routes())
         .merge(api::routes())
         .merge(ping::routes())
+        .merge(alerts::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not found"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not accept that method")

@@ -222,6 +222,7 @@ ground-new-log = a new log appeared, with no error since.
 ground-cleared = its error file was emptied.
 ground-log-grew = the log kept growing without errors for a while.
 ground-closed = closed manually.
+ground-resolved = the alert was resolved, or is no longer sent.
 ground-quiet = No error since { $time }, but nothing proves that it is healthy.
 quiet-summary = no error since { $time }
 

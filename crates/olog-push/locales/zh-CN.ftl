@@ -192,6 +192,7 @@ ground-new-log = 出现了新日志，此后没有错误。
 ground-cleared = 错误文件已清空。
 ground-log-grew = 日志持续写入，一段时间内没有错误。
 ground-closed = 由人工关闭。
+ground-resolved = 告警已解除，或发送方不再发送。
 ground-quiet = 自 { $time } 起未再出现，但不能证明已恢复正常。
 quiet-summary = 自 { $time } 起未再出现
 

@@ -345,6 +345,8 @@ pub enum ResolvedBy {
     Closed,
     /// (f) Not seen since; no proof of health.
     Quiet,
+    /// (g) Whoever sent the alert says so, or sends it no longer.
+    Resolved,
 }
 
 /// Two users of a device who speak of one task.

@@ -32,6 +32,7 @@ use phase::{Good, Phase, UnconfirmedEnd};
 pub use policy::AlertPolicy;
 use texts::Texts;
 
+use crate::rules::ping::NO_BOOT;
 use crate::rules::state::{self, Days, State, Strip, day_of};
 
 const MINUTE: i64 = 60_000;
@@ -166,6 +167,7 @@ impl TaskFacts {
                     self.error_file(file, sign, policy, &mut out);
                 }
             },
+            EventContent::Cleared { path, .. } if event.boot == NO_BOOT => self.resolved(path, moment, &mut out),
             EventContent::Cleared { suffix, path, deleted, .. } => {
                 self.cleared(*suffix, path, *deleted, moment, policy, &mut out);
             }
@@ -402,6 +404,19 @@ impl TaskFacts {
                     self.infer(ResolvedBy::Cleared, moment, policy, out);
                 }
             }
+        }
+    }
+
+    /// Whoever sent an alert says that it is over, or sends it no longer. That is believed at once.
+    fn resolved(&mut self, path: &str, moment: EventTimes, out: &mut Vec<IncidentEffect>) {
+        self.is_task = true;
+        self.uncleared.retain(|alert| *alert != observation::hash(path));
+        if self.uncleared.is_empty() {
+            let at = moment.at;
+            if self.last_error_at.is_none_or(|error| error <= at) {
+                self.is_good(Good { ground: ResolvedBy::Resolved, began_at: None, at, heard_at: moment.now });
+            }
+            self.end(ResolvedBy::Resolved, moment, out);
         }
     }
 

@@ -13,7 +13,7 @@ use std::fmt;
 use olog_proto::{BootId, Timestamp, event::Id128};
 
 /// The boot id of events that the hub makes of pings and alerts: they come from no boot of any machine.
-pub const NO_BOOT: BootId = Id128([0; 16]);
+pub const NO_BOOT: BootId = Id128(*b"olog hub no boot");
 /// The id of a run whose pings have no `rid`.
 pub const UNNAMED_RUN: &str = "ping";
 

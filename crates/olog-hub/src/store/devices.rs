@@ -186,6 +186,19 @@ pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Device>, StoreError
     row.map(|row| device(&row)).transpose()
 }
 
+/// The joined device that has this name, or else one that looks like it; not locked.
+pub fn id_like(tx: &mut Tx<'_>, name: &str) -> Result<Option<DeviceId>, StoreError> {
+    let by_name = "SELECT id FROM devices WHERE name = $1 AND state = 'joined'";
+    let row = match tx.query_one(by_name, values![name])? {
+        Some(row) => Some(row),
+        None => match looks_like(tx, name, None)? {
+            Some(like) => tx.query_one(by_name, values![like])?,
+            None => None,
+        },
+    };
+    row.map(|row| row.int(0).map(DeviceId)).transpose()
+}
+
 /// The joined device, other than `except`, whose name looks like this one.
 pub fn looks_like(tx: &mut Tx<'_>, name: &str, except: Option<DeviceId>) -> Result<Option<String>, StoreError> {
     for row in tx.query("SELECT id, name FROM devices WHERE state = 'joined' AND look IS NULL", &[])? {

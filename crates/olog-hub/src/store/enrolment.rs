@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::access::audit;
 use super::devices::{DeviceId, LEGACY_VERSION, SessionStart, looks_like};
 use super::renames::{TOLD_NAME, drop_tasks};
-use super::{Row, StoreError, Tx, access::ping_keys, known_names};
+use super::{Row, StoreError, Tx, access::ping_keys, incidents::alerts, known_names};
 use crate::rules::device_name;
 use crate::values;
 
@@ -290,6 +290,7 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: Timestamp) -> Result<DeviceAction
     known_names::forget_device(tx, who)?;
     drop_tasks(tx, device)?;
     ping_keys::remove_all(tx, device)?;
+    alerts::remove_all(tx, device)?;
     tx.execute(
         "UPDATE incidents SET ended_at = $2, ground = 'closed' WHERE device_id = $1 AND ended_at IS NULL",
         values![device.0, now],

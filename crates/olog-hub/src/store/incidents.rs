@@ -9,6 +9,8 @@ use crate::rules::incident;
 use crate::rules::liveness::OfflineGroup;
 use crate::values;
 
+pub mod alerts;
+
 /// What an incident is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {

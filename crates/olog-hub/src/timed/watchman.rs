@@ -1,5 +1,5 @@
 //! The watchman: does what no event brings, when it is due. LOST and BACK, tasks that did not run, reminders, ends that are inferred,
-//! silences that end, new devices, and duties of the hub itself that fail.
+//! silences and alerts that end, new devices, and duties of the hub itself that fail.
 //!
 //! It sleeps until the next due instant or until its bell rings, asks the store what is due, in bounded pages, lets the pure rules
 //! decide, and commits as `ingest` does. Each duty runs on its own: an error of one keeps none of the others from its work, is
@@ -10,6 +10,7 @@
 //! or send anything (it rings the outbox's bell).
 
 mod affairs;
+mod alerts;
 mod days;
 mod failing;
 mod network;
@@ -75,6 +76,7 @@ pub struct Watchman {
     /// Since when errors of each device would have been heard.
     here_since: HashMap<DeviceId, Timestamp>,
     alive_at: Timestamp,
+    started_at: Timestamp,
     /// The day whose devices are noted.
     noted: Option<i32>,
     /// What of the configuration is applied to the store.
@@ -98,6 +100,7 @@ struct Duties {
     devices: Duty,
     tasks: Duty,
     silences: Duty,
+    alerts: Duty,
     new_devices: Duty,
     unreadable: Duty,
     failing: Duty,
@@ -112,6 +115,7 @@ impl Duties {
             devices: status.duty("devices that are lost or back"),
             tasks: status.duty("tasks that are due"),
             silences: status.duty("silences that end"),
+            alerts: status.duty("alerts that end"),
             new_devices: status.duty("tell new devices"),
             unreadable: status.duty("tell unreadable values"),
             failing: status.duty("tell failing duties"),
@@ -146,6 +150,7 @@ impl Watchman {
             judged_by,
             here_since,
             alive_at: now,
+            started_at: now,
             noted: None,
             applied: None,
             was_told_down: false,
@@ -249,13 +254,15 @@ impl Watchman {
         let tasks = self.after(&self.duties.tasks, tasks)?;
         let silences = self.look_at_silences().await;
         let silences = self.after(&self.duties.silences, silences)?;
+        let alerts = self.end_alerts().await;
+        let alerts = self.after(&self.duties.alerts, alerts)?;
         let new_devices = self.tell_new_devices().await;
         let new_devices = self.after(&self.duties.new_devices, new_devices)?;
         let unreadable = self.tell_unreadable().await;
         let unreadable = self.after(&self.duties.unreadable, unreadable.map(|()| None))?;
         let failing = self.tell_failing(Instant::now()).await;
         let failing = self.after(&self.duties.failing, failing.map(|()| None))?;
-        Ok([declared, devices, tasks, silences, new_devices, unreadable, failing].into_iter().flatten().min())
+        Ok([declared, devices, tasks, silences, alerts, new_devices, unreadable, failing].into_iter().flatten().min())
     }
 
     /// The end of one round of a duty: when it is due next, or is tried again.
@@ -293,22 +300,6 @@ impl Watchman {
         let next = self.store.write(move |tx| affairs::tell_devices(tx, &rules, now)).await?;
         self.outbox.ring();
         Ok(next)
-    }
-
-    /// Tells which duties of the hub's own workers have failed for ten minutes, and which work again.
-    async fn tell_failing(&mut self, instant: Instant) -> Result<(), StoreError> {
-        let seen = failing::DutyStates::of(&self.workers.statuses(instant));
-        if self.seen.as_ref() == Some(&seen) {
-            return Ok(());
-        }
-        let asked = seen.clone();
-        if self.store.read(move |tx| failing::differs(tx, &asked)).await? {
-            let (rules, now, told) = (self.rules.borrow().clone(), self.clock.now(), seen.clone());
-            self.store.write(move |tx| failing::apply(tx, &rules, &told, now)).await?;
-            self.outbox.ring();
-        }
-        self.seen = Some(seen);
-        Ok(())
     }
 
     /// Tells once that stored values cannot be read.

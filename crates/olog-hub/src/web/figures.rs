@@ -47,6 +47,11 @@ const fn by_outcome(name: &'static str, values: &'static [&'static str], doc: &'
 /// Every figure, by name.
 pub const METRICS: &[Metric] = &[
     by_outcome(
+        "olog_alerts_total",
+        &["ok", "refused", "failed"],
+        "Alerts that were sent as to an Alertmanager (`/api/v2/alerts`), by their outcome.",
+    ),
+    by_outcome(
         "olog_attempts_total",
         &["accepted", "not_accepted"],
         "Calls of push services, by the service's answer.",

@@ -12,6 +12,7 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use olog_push::words::Language;
 use subtle::ConstantTimeEq as _;
 
@@ -244,13 +245,24 @@ async fn principal(web: &Web, visit: &Visit, headers: &HeaderMap) -> Result<Opti
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         // Who shows a token means it: a cookie beside it does not count.
         let text = value.to_str().ok().and_then(|text| text.split_once(' '));
-        let bearer = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        return web.access.token(bearer.unwrap_or_default(), visit.browser.address).await.map(Some);
+        let token = match text {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
+            // What cannot send a bearer token sends it as a password, whatever the user.
+            Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => password(pair.trim()).unwrap_or_default(),
+            _ => String::new(),
+        };
+        return web.access.token(&token, visit.browser.address).await.map(Some);
     }
     match &visit.browser.session {
         Some(secret) => web.access.session(secret, visit.browser.address).await,
         None => Ok(None),
     }
+}
+
+/// The password of `Authorization: Basic`.
+fn password(pair: &str) -> Option<String> {
+    let pair = String::from_utf8(STANDARD.decode(pair).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 /// For `/metrics`: does the request show something by which it may read?

@@ -15,6 +15,7 @@ use super::*;
 use crate::{config::Config, hub::Hub};
 
 mod access;
+mod alerts;
 mod fleet;
 mod pings;
 

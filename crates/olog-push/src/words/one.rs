@@ -378,6 +378,7 @@ fn ground_key(ground: ResolvedBy) -> &'static str {
         ResolvedBy::LogGrew => "ground-log-grew",
         ResolvedBy::Closed => "ground-closed",
         ResolvedBy::Quiet => "ground-quiet",
+        ResolvedBy::Resolved => "ground-resolved",
     }
 }
 

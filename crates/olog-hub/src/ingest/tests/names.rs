@@ -1,5 +1,7 @@
 //! Tasks that a person renamed or forgot, and devices that were forgotten and came back.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::apply::declared_tasks;
 use crate::apply::operator::{self, Forgotten, Merged, Renamed};

@@ -7,11 +7,31 @@ use olog_daemon::workers::{DutyStatus, WorkerStatus};
 use olog_proto::Timestamp;
 use olog_push::{Kind, SystemCode};
 use serde::Serialize;
+use tokio::time::Instant;
 
+use super::Watchman;
 use crate::apply::{self, LivePolicy};
 use crate::journal::LogEntry;
 use crate::store::incidents::{self, Begin, Subject};
 use crate::store::{StoreError, Tx};
+
+impl Watchman {
+    /// Tells which duties of the hub's own workers have failed for ten minutes, and which work again.
+    pub(super) async fn tell_failing(&mut self, instant: Instant) -> Result<(), StoreError> {
+        let seen = DutyStates::of(&self.workers.statuses(instant));
+        if self.seen.as_ref() == Some(&seen) {
+            return Ok(());
+        }
+        let asked = seen.clone();
+        if self.store.read(move |tx| differs(tx, &asked)).await? {
+            let (rules, now, told) = (self.rules.borrow().clone(), self.clock.now(), seen.clone());
+            self.store.write(move |tx| apply(tx, &rules, &told, now)).await?;
+            self.outbox.ring();
+        }
+        self.seen = Some(seen);
+        Ok(())
+    }
+}
 
 /// The facts of such an incident.
 #[derive(Debug, Serialize)]

@@ -1,5 +1,6 @@
 //! The watchman on a real store, with a clock that is moved by hand.
 
+mod alerts;
 mod clocks;
 mod expected;
 mod failures;

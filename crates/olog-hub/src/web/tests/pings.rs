@@ -7,7 +7,7 @@ use super::*;
 const UUID: &str = "0b1f6a0e-2d3c-4e5f-8a9b-0c1d2e3f4a5b";
 
 /// A hub with a device that has joined, and the device's key.
-async fn with_device(more: &str) -> (World, String) {
+pub(super) async fn with_device(more: &str) -> (World, String) {
     let world = world(more).await;
     world.sql("INSERT INTO devices (name, key, state, made_at, joined_at) VALUES ('pi', 'k', 'joined', 0, 0)");
     let key = world.ping_key(&json!({ "device": "pi" })).await;
@@ -15,7 +15,7 @@ async fn with_device(more: &str) -> (World, String) {
 }
 
 impl World {
-    fn store(&self) -> rusqlite::Connection {
+    pub(super) fn store(&self) -> rusqlite::Connection {
         let store = rusqlite::Connection::open(self.dir.path().join("olog.db")).unwrap();
         store.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
         store
@@ -44,7 +44,7 @@ impl World {
         bodies.map(|body| serde_json::from_str::<Value>(&body.unwrap()).unwrap()["what"].clone()).collect()
     }
 
-    async fn tasks(&self) -> Vec<String> {
+    pub(super) async fn tasks(&self) -> Vec<String> {
         let tasks: Vec<Value> = self.verbs.get("/tasks").await.unwrap();
         tasks
             .iter()

@@ -1,0 +1,42 @@
+//! Alerts that are no longer sent.
+
+use super::*;
+use crate::rules::alert::{Firing, Labels, RESOLVE_AFTER};
+use crate::store::incidents::alerts;
+
+impl World {
+    async fn fires(&self, device: DeviceId, name: &str, ends_at: Timestamp) {
+        let (name, labels) = (name.to_owned(), Labels::from_json(&format!("{{\"alertname\":\"{name}\"}}")));
+        let write = move |tx: &mut Tx<'_>| {
+            let task: TaskName = name.parse().unwrap();
+            alerts::fire(tx, device, (&labels, &task), ends_at, &Firing { text: String::new(), seen_at: NOW })
+        };
+        self.store.store.write(write).await.unwrap();
+    }
+
+    async fn n_firing(&self) -> i64 {
+        let sql = "SELECT COUNT(*) FROM alerts WHERE is_firing = 1";
+        let row = self.store.store.read(move |tx| tx.query_one(sql, &[])).await.unwrap().unwrap();
+        row.int(0).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_is_no_longer_sent_is_over_at_its_end_and_not_at_the_start_of_the_hub() {
+    for world in worlds().await {
+        let device = world.join("pi").await;
+        // While the hub was down nobody could send it.
+        world.fires(device, "Old", NOW.plus(-MINUTE)).await;
+        world.fires(device, "New", NOW.plus(RESOLVE_AFTER + MINUTE)).await;
+        assert_eq!(world.watchman.end_alerts().await.unwrap(), Some(NOW.plus(RESOLVE_AFTER)));
+        assert_eq!(world.n_firing().await, 2);
+        world.hand.advance(RESOLVE_AFTER);
+        assert_eq!(world.watchman.end_alerts().await.unwrap(), Some(NOW.plus(RESOLVE_AFTER + MINUTE)));
+        assert_eq!(world.n_firing().await, 1);
+        world.hand.advance(MINUTE);
+        assert_eq!(world.watchman.end_alerts().await.unwrap(), None);
+        assert_eq!(world.n_firing().await, 0);
+        let events = world.store.store.read(crate::store::events::count).await.unwrap();
+        assert_eq!(events, [("cleared".to_owned(), 2)]);
+    }
+}
