@@ -25,7 +25,7 @@ pub(super) enum Item {
 
 /// Whom an item is about.
 #[derive(Debug)]
-enum About {
+enum ItemSubject {
     Device(DeviceId),
     Key(Option<PingKeyOwner>),
     Alerted(Option<DeviceId>),
@@ -39,11 +39,11 @@ impl Item {
         }
     }
 
-    fn about(&self, tx: &mut Tx<'_>) -> Result<About, StoreError> {
+    fn subject(&self, tx: &mut Tx<'_>) -> Result<ItemSubject, StoreError> {
         match self {
-            Item::Batch(batch) => Ok(About::Device(batch.device)),
-            Item::Ping(ping) => pings::owner(tx, ping).map(About::Key),
-            Item::Alert(alert) => alerts::device_of(tx, alert).map(About::Alerted),
+            Item::Batch(batch) => Ok(ItemSubject::Device(batch.device)),
+            Item::Ping(ping) => pings::owner(tx, ping).map(ItemSubject::Key),
+            Item::Alert(alert) => alerts::device_of(tx, alert).map(ItemSubject::Alerted),
         }
     }
 
@@ -51,25 +51,25 @@ impl Item {
         &self,
         tx: &mut Tx<'_>,
         rules: &LivePolicy,
-        about: &About,
+        subject: &ItemSubject,
         now: Timestamp,
     ) -> Result<Committed, StoreError> {
-        match (self, about) {
+        match (self, subject) {
             (Item::Batch(batch), _) => commit_batch(tx, rules, batch, 0..batch.events.len(), now),
-            (Item::Ping(ping), About::Key(owner)) => pings::commit_ping(tx, rules, ping, owner.as_ref(), now),
-            (Item::Alert(alert), About::Alerted(device)) => alerts::commit_alert(tx, rules, alert, *device, now),
+            (Item::Ping(ping), ItemSubject::Key(owner)) => pings::commit_ping(tx, rules, ping, owner.as_ref(), now),
+            (Item::Alert(alert), ItemSubject::Alerted(device)) => alerts::commit_alert(tx, rules, alert, *device, now),
             (Item::Ping(ping), _) => pings::commit_ping(tx, rules, ping, None, now),
             (Item::Alert(alert), _) => alerts::commit_alert(tx, rules, alert, None, now),
         }
     }
 }
 
-impl About {
+impl ItemSubject {
     fn device(&self) -> DeviceId {
         match self {
-            About::Device(device) | About::Alerted(Some(device)) => *device,
-            About::Key(Some(owner)) => owner.device,
-            About::Key(None) | About::Alerted(None) => DeviceId(0),
+            ItemSubject::Device(device) | ItemSubject::Alerted(Some(device)) => *device,
+            ItemSubject::Key(Some(owner)) => owner.device,
+            ItemSubject::Key(None) | ItemSubject::Alerted(None) => DeviceId(0),
         }
     }
 }
@@ -82,15 +82,15 @@ pub(super) fn commit(
     now: Timestamp,
 ) -> Result<Vec<Committed>, StoreError> {
     // In one order, so that two hubs never wait for each other.
-    let mut in_order: BTreeMap<DeviceId, Vec<(usize, &Item, About)>> = BTreeMap::new();
+    let mut in_order: BTreeMap<DeviceId, Vec<(usize, &Item, ItemSubject)>> = BTreeMap::new();
     for (i, item) in items.iter().enumerate() {
-        let about = item.about(tx)?;
-        in_order.entry(about.device()).or_default().push((i, item, about));
+        let subject = item.subject(tx)?;
+        in_order.entry(subject.device()).or_default().push((i, item, subject));
     }
     let mut done: Vec<Committed> = items.iter().map(|_| Ok(Done::Through(0))).collect();
-    for (i, item, about) in in_order.into_values().flatten() {
+    for (i, item, subject) in in_order.into_values().flatten() {
         if let Some(slot) = done.get_mut(i) {
-            *slot = item.commit(tx, rules, &about, now)?;
+            *slot = item.commit(tx, rules, &subject, now)?;
         }
     }
     Ok(done)
@@ -107,8 +107,8 @@ pub(super) fn commit_item(
     match (item, only) {
         (Item::Batch(batch), Some(n)) => commit_batch(tx, rules, batch, n..n + 1, now),
         (item, _) => {
-            let about = item.about(tx)?;
-            item.commit(tx, rules, &about, now)
+            let subject = item.subject(tx)?;
+            item.commit(tx, rules, &subject, now)
         }
     }
 }
