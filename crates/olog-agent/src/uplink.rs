@@ -17,6 +17,7 @@
 
 mod enter;
 pub mod jobs;
+mod meter;
 mod rotation;
 
 use std::{future::poll_fn, io, path::PathBuf, pin::Pin, sync::Arc, task::Poll, time::Duration};

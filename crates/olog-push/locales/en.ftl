@@ -346,8 +346,12 @@ system-device-limit = { $limit ->
     [bytes_per_day] { $device } has reached its limit of bytes for today ({ $n }). Further events still open and close incidents, but their texts are not stored.
     [tasks] { $device } has reached its limit of tasks ({ $n }). Events of further tasks are only counted: look for a program that makes a new file name each time.
     [open_incidents] Too many errors on { $device }: it has reached its limit of open incidents ({ $n }). Further errors are stored and open no incident until fewer are open.
+    [open_incidents_of_user] One user of { $device } has caused half of the incidents that may be open on it ({ $n }), or half of what its other users leave. Further errors of this user are stored and open no incident until fewer are open; errors of other users and of root are told.
    *[notes_per_hour] { $device } has reached its limit of messages in an hour ({ $n }). Further ones of this hour are stored and not pushed.
-} The limit is the key limits.{ $limit } of hub.toml.
+} The limit is the key limits.{ $limit ->
+    [open_incidents_of_user] open_incidents
+   *[other] { $limit }
+} of hub.toml.
 system-device-renamed-title = RENAMED
 system-device-renamed = The device { $name } calls itself { $device } from now on. If that was not you: olog-hub device rename { $device } { $name }
 system-two-machines-title = SAME key twice

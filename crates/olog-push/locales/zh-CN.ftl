@@ -297,8 +297,12 @@ system-device-limit = { $limit ->
     [bytes_per_day] { $device } 今天的事件已达 { $n } 字节。之后的事件仍会触发和结束故障，但不再保存其内容。
     [tasks] { $device } 已有 { $n } 个任务。新任务的事件只计数：请检查是否有程序每次都使用新的文件名。
     [open_incidents] { $device } 的错误太多：{ $n } 个故障未恢复。在数量减少之前，新的错误只保存，不再触发故障。
+    [open_incidents_of_user] { $device } 上的一个用户引发的未恢复故障，已占该设备上限（{ $n }）的一半，或其他用户剩余部分的一半。在数量减少之前，该用户新的错误只保存，不再触发故障；其他用户和 root 的错误照常通知。
    *[notes_per_hour] { $device } 一小时内已发送 { $n } 条消息。本小时内之后的消息只保存，不推送。
-} 上限由 hub.toml 的 limits.{ $limit } 设定。
+} 上限由 hub.toml 的 limits.{ $limit ->
+    [open_incidents_of_user] open_incidents
+   *[other] { $limit }
+} 设定。
 system-device-renamed-title = 设备改名
 system-device-renamed = 设备 { $name } 已改名为 { $device }。如果不是您的操作：olog-hub device rename { $device } { $name }
 system-two-machines-title = 密钥重复

@@ -22,6 +22,7 @@ use tokio_tungstenite::{
     },
 };
 
+use super::meter::Metered;
 use crate::dial::{ByteStream, Target};
 
 /// From the first byte of the upgrade to the hub's welcome.
@@ -177,6 +178,7 @@ async fn upgrade(stream: Box<dyn ByteStream>, target: &Target) -> Result<Socket,
         .max_write_buffer_size(2 * FRAME_MAX)
         .max_message_size(Some(FRAME_MAX))
         .max_frame_size(Some(FRAME_MAX));
+    let stream: Box<dyn ByteStream> = Box::new(Metered::new(stream));
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(error) => Err(EnterError::Upgrade(upgrade_words(&error, target))),

@@ -82,7 +82,7 @@ impl<'a> DeviceBatch<'a> {
         let was_open = task.facts.state() == State::Err;
         let limit = match event {
             event if is_message(event) => self.quota.note(),
-            event if is_error(event) && !was_open => self.quota.incident(tx, device)?,
+            event if is_error(event) && !was_open => self.quota.incident(tx, device, event.by.as_ref())?,
             _ => None,
         };
         let is_told = self.quota.is_within(limit, tx, rules, device, now)?;
@@ -93,7 +93,7 @@ impl<'a> DeviceBatch<'a> {
             let policy = rules.policy_of(device.name.as_str(), task.name.as_str());
             let outcomes = task.facts.observe(event, at, now, &policy);
             apply::outcomes(tx, rules, device, task, outcomes, now)?;
-            self.quota.opened(was_open, task.facts.state() == State::Err);
+            self.quota.opened(was_open, task.facts.state() == State::Err, event.by.as_ref());
         }
         // A run that failed has come all the same.
         let known = apply::known(rules, device, task);

@@ -48,12 +48,12 @@ pub(super) fn take_note(
         }
         let limit = match quota.note() {
             Some(limit) => Some(limit),
-            None => quota.incident(tx, device)?,
+            None => quota.incident(tx, device, None)?,
         };
         if !quota.is_within(limit, tx, rules, device, now)? {
             return Ok(());
         }
-        quota.opened(false, true);
+        quota.opened(false, true, None);
         return note_begins(tx, rules, device, &name, (SystemCode::AgentNote, &args), at, now);
     }
     if let Some(number) = incidents::open_of(tx, Subject::Note, Some(device.id), &name)? {

@@ -2,7 +2,9 @@
 //! rule, tells once that a limit is reached, and writes what was used. One row read with the device's lock and one written per batch,
 //! however many events it has.
 
-use olog_proto::{Event, EventContent, LogKind, Timestamp};
+use std::collections::BTreeMap;
+
+use olog_proto::{Author, Event, EventContent, LogKind, Timestamp};
 use olog_push::SystemCode;
 
 use super::lasting::note_begins;
@@ -24,13 +26,17 @@ pub(super) struct BatchQuota {
     before: QuotaState,
     /// Open incidents of the device; `None`: not asked for yet.
     n_open: Option<u64>,
+    /// The same by the user who caused the error, before this batch; `None`: not asked for yet.
+    of_users: Option<BTreeMap<u32, u64>>,
+    /// Those of this batch, whose tasks are written at its end.
+    opened_by: BTreeMap<u32, u64>,
 }
 
 impl BatchQuota {
     pub(super) fn new(mut state: QuotaState, limits: DeviceLimits, now: Timestamp) -> BatchQuota {
         let before = state.clone();
         state.roll(now);
-        BatchQuota { limits, state, before, n_open: None }
+        BatchQuota { limits, state, before, n_open: None, of_users: None, opened_by: BTreeMap::new() }
     }
 
     /// The largest number of tasks.
@@ -48,18 +54,35 @@ impl BatchQuota {
         self.state.note(&self.limits)
     }
 
-    /// The limit that keeps the device from opening a further incident.
-    pub(super) fn incident(&mut self, tx: &mut Tx<'_>, device: &Device) -> Result<Option<Limit>, StoreError> {
+    /// The limit that keeps the device from opening a further incident, whose error this user has caused.
+    pub(super) fn incident(
+        &mut self,
+        tx: &mut Tx<'_>,
+        device: &Device,
+        by: Option<&Author>,
+    ) -> Result<Option<Limit>, StoreError> {
         let n_open = match self.n_open {
             Some(n) => n,
             None => incidents::n_open_of(tx, device.id)?,
         };
         self.n_open = Some(n_open);
-        Ok((n_open >= self.limits.open_incidents).then_some(Limit::OpenIncidents))
+        if n_open >= self.limits.open_incidents {
+            return Ok(Some(Limit::OpenIncidents));
+        }
+        let Some(user) = by.filter(|by| by.uid != 0 && self.limits.is_near_a_share(n_open)) else { return Ok(None) };
+        if self.of_users.is_none() {
+            self.of_users = Some(incidents::n_open_by_user(tx, device.id)?);
+        }
+        let of = |users: &BTreeMap<u32, u64>| users.get(&user.uid).copied().unwrap_or(0);
+        let n_own = self.of_users.as_ref().map_or(0, of) + of(&self.opened_by);
+        Ok((!self.limits.has_share(n_own, n_open)).then_some(Limit::OpenIncidentsOfUser))
     }
 
-    /// An incident of the device has begun, or has ended.
-    pub(super) fn opened(&mut self, was_open: bool, is_open: bool) {
+    /// An incident of the device has begun, or has ended, by an event of this user. Whose incident has ended is looked up with the next batch.
+    pub(super) fn opened(&mut self, was_open: bool, is_open: bool, by: Option<&Author>) {
+        if let (false, true, Some(by)) = (was_open, is_open, by) {
+            *self.opened_by.entry(by.uid).or_default() += 1;
+        }
         self.n_open = self.n_open.map(|n| match (was_open, is_open) {
             (false, true) => n.saturating_add(1),
             (true, false) => n.saturating_sub(1),

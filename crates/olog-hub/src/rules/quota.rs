@@ -9,6 +9,7 @@
 //! | `events_per_day`, `bytes_per_day` | events still open and close incidents and count as runs; their texts are not stored |
 //! | `tasks` | events of further tasks are counted only |
 //! | `open_incidents` | a further error is stored and opens no incident; one incident says that there are too many |
+//! | half of the `open_incidents` that the other users leave, for one user of the device | a further error of this user is stored and opens no incident |
 //! | `notes_per_hour` | messages and the agent's own notes are stored and not pushed |
 //!
 //! Reaching a limit is told once in [`TELL_EVERY`]. A day and an hour begin with the first event after the one before has ended.
@@ -52,13 +53,24 @@ impl Default for DeviceLimits {
 }
 
 impl DeviceLimits {
+    /// Can the share of one user be used up, of so many open incidents?
+    pub fn is_near_a_share(&self, n_open: u64) -> bool {
+        n_open.saturating_mul(2) >= self.open_incidents
+    }
+
+    /// May one user of the device, who is not root, open one more incident? One user has at most half of what the others leave, so that
+    /// something is left for the others, however many of them use up their share.
+    pub fn has_share(&self, n_own: u64, n_open: u64) -> bool {
+        n_own.saturating_add(n_open) < self.open_incidents
+    }
+
     /// The value of one limit.
     pub fn of(&self, limit: Limit) -> u64 {
         match limit {
             Limit::EventsPerDay => self.events_per_day,
             Limit::BytesPerDay => self.bytes_per_day,
             Limit::Tasks => self.tasks,
-            Limit::OpenIncidents => self.open_incidents,
+            Limit::OpenIncidents | Limit::OpenIncidentsOfUser => self.open_incidents,
             Limit::NotesPerHour => self.notes_per_hour,
         }
     }
@@ -76,6 +88,8 @@ pub enum Limit {
     Tasks,
     /// `open_incidents`.
     OpenIncidents,
+    /// The share of `open_incidents` that one user of the device has.
+    OpenIncidentsOfUser,
     /// `notes_per_hour`.
     NotesPerHour,
 }
@@ -88,6 +102,7 @@ impl Limit {
             Limit::BytesPerDay => "bytes_per_day",
             Limit::Tasks => "tasks",
             Limit::OpenIncidents => "open_incidents",
+            Limit::OpenIncidentsOfUser => "open_incidents_of_user",
             Limit::NotesPerHour => "notes_per_hour",
         }
     }
@@ -203,6 +218,16 @@ mod tests {
         assert_eq!(quota.event(&limits), None);
         assert!(quota.exceed(Limit::EventsPerDay, NOW.plus(DAY)), "another day");
         assert_eq!(quota.exceeded[&Limit::EventsPerDay].n, 3);
+    }
+
+    #[test]
+    fn one_user_has_half_of_what_the_others_leave_and_something_is_always_left() {
+        let limits = DeviceLimits { open_incidents: 200, ..DeviceLimits::default() };
+        let fill = |n_others: u64| (0..).find(|n| !limits.has_share(*n, n_others + n)).unwrap();
+        assert_eq!([fill(0), fill(100), fill(150), fill(175)], [100, 50, 25, 13]);
+        assert!(!limits.is_near_a_share(99) && limits.is_near_a_share(100));
+        let smallest = DeviceLimits { open_incidents: 1, ..limits };
+        assert!(smallest.has_share(0, 0) && !smallest.has_share(1, 1));
     }
 
     #[test]

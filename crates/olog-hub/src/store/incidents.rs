@@ -1,11 +1,13 @@
 //! Incidents: open or closed trouble of a task, of devices, of a channel, of the hub, and the troubles that an agent reports of itself.
 
+use std::collections::BTreeMap;
+
 use olog_proto::{Excerpt, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::ids::{DeviceId, TaskId};
 use super::{Row, StoreError, Tx, Value};
-use crate::rules::incident;
+use crate::rules::incident::{self, TaskFacts};
 use crate::rules::liveness::OfflineGroup;
 use crate::values;
 
@@ -118,6 +120,21 @@ pub fn begin<F: Serialize>(tx: &mut Tx<'_>, begin: &Begin<'_>, facts: &F) -> Res
 pub fn n_open_of(tx: &mut Tx<'_>, device: DeviceId) -> Result<u64, StoreError> {
     let sql = "SELECT COUNT(*) FROM incidents WHERE device_id = $1 AND ended_at IS NULL";
     tx.query_one(sql, values![device.0])?.map_or(Ok(0), |row| row.count(0))
+}
+
+/// How many open incidents of a device are about an error of each of its users. Facts that cannot be read say nothing.
+pub fn n_open_by_user(tx: &mut Tx<'_>, device: DeviceId) -> Result<BTreeMap<u32, u64>, StoreError> {
+    let rows = tx.query(
+        "SELECT t.facts FROM incidents i JOIN tasks t ON t.id = i.task_id WHERE i.device_id = $1 AND i.ended_at IS NULL",
+        values![device.0],
+    )?;
+    let mut users = BTreeMap::new();
+    for facts in rows.iter().filter_map(|row| row.json::<TaskFacts>(0).ok()) {
+        if let Some(by) = facts.incident().and_then(|incident| incident.error_by.as_ref()) {
+            *users.entry(by.uid).or_default() += 1;
+        }
+    }
+    Ok(users)
 }
 
 /// Writes what was counted since.

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use futures_util::FutureExt as _;
-use olog_journeys::daemon::{program, wait_for};
+use olog_journeys::{
+    daemon::{program, wait_for},
+    world::Hub,
+};
 
 use crate::arena::Arena;
 use crate::{Attack, Verdict};
@@ -55,6 +58,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
         name: "local/others-incidents",
         what: "a good run of a task of root, so that root's incident ends",
         run: |arena| others_incidents(arena).boxed_local(),
+    },
+    Attack {
+        name: "local/open-incidents",
+        what: "300 errors of one user, so that no incident of root opens any more",
+        run: |arena| open_incidents(arena).boxed_local(),
     },
 ];
 
@@ -315,6 +323,20 @@ async fn others_incidents(arena: &Arena) -> anyhow::Result<Verdict> {
     exec(arena, false, &["--task", "payroll", "--", "true"])?.output()?;
     has_ended_silently(arena, "payroll").await?;
     Ok(Verdict::Held("root's incident did not end without a word about who said so".to_owned()))
+}
+
+async fn open_incidents(arena: &Arena) -> anyhow::Result<Verdict> {
+    if let Some(untried) = obstacle() {
+        return Ok(untried);
+    }
+    sh(arena, "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo failed > full$i.err; done")?;
+    let n_tasks = |hub: &Hub| hub.query::<i64>("SELECT count(*) FROM tasks WHERE name LIKE 'full%'") == [300];
+    arena.hub.wait("all errors of the user are at the hub", |hub| n_tasks(hub).then_some(()));
+    let open = "SELECT count(*) FROM incidents WHERE ended_at IS NULL AND name LIKE '%full%'";
+    let n_open = arena.hub.query::<i64>(open);
+    let after = arena.alert().await?;
+    sh(arena, "rm -f full*.err")?;
+    Ok(Verdict::Held(format!("{n_open:?} incidents of 300 errors; root's was told after {} ms", after.as_millis())))
 }
 
 /// Waits until the hub has all, and asks whether the incident of root ended as if root had said so.

@@ -104,6 +104,32 @@ async fn errors_beyond_the_open_incidents_are_stored_and_one_incident_says_so() 
 }
 
 #[tokio::test]
+async fn one_user_of_a_device_fills_half_of_its_incidents_and_root_and_others_are_told() {
+    for bench in benches_with(DeviceLimits { open_incidents: 16, ..LIMITS }).await {
+        let by = |uid: u32, mut event: Event| {
+            event.by = Some(olog_proto::Author::new(uid, None));
+            event
+        };
+        let of = |uid: u32, numbers: std::ops::Range<u64>| -> Vec<Event> {
+            errors(numbers).into_iter().map(|event| by(uid, event)).collect()
+        };
+        assert_eq!(bench.put(of(1000, 1..31)).await.unwrap(), 30, "everything is acknowledged");
+        bench.put(of(1000, 31..41)).await.unwrap();
+        assert_eq!((bench.n_told("Err").await, bench.n_told("DeviceLimit 16").await), (8, 1));
+        // Another user has half of the rest, and root all of it.
+        bench.put(of(1001, 41..61)).await.unwrap();
+        assert_eq!(bench.n_told("Err").await, 12);
+        bench.put(vec![by(0, err(61, "raid", "degraded")), err(62, "unknown", "failed")]).await.unwrap();
+        assert_eq!((bench.n_told("Err raid").await, bench.n_told("Err unknown").await), (1, 1));
+        assert_eq!(bench.n_events().await, 62);
+        let open = "SELECT COUNT(*) FROM incidents WHERE ended_at IS NULL AND name = 'too_many_errors'";
+        assert_eq!(bench.n_of(open).await, 0, "the device's own limit is not reached");
+        let beyond = bench.store.store.read(devices::beyond_limits).await.unwrap();
+        assert_eq!(beyond[0].1.exceeded[&Limit::OpenIncidentsOfUser].n, 48);
+    }
+}
+
+#[tokio::test]
 async fn messages_and_notes_beyond_the_hour_are_stored_and_not_pushed() {
     for bench in benches_with(DeviceLimits { notes_per_hour: 5, ..LIMITS }).await {
         bench.put((1..11).map(message).collect()).await.unwrap();
