@@ -115,6 +115,32 @@ async fn a_device_changes_its_key_and_a_copy_of_the_old_one_is_worth_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_has_who_joined_what_was_refused_and_a_changed_configuration() {
+    let world = World::new().await;
+    let hub = world.hub();
+    let pi = world.agent("pi", &hub);
+    pi.wait_connected();
+    assert!(!hub.verb(&["device", "accept", "nobody-waits"]).status.success());
+    hub.verb(&["device", "forget", "pi"]).good();
+    let text = std::fs::read_to_string(hub.daemon.config()).unwrap();
+    hub.daemon.configure(&format!("{text}\n[limits]\ntasks = 77\n"));
+    let rows = hub.wait("the changed configuration is in the audit log", |hub| {
+        let rows = hub.list(&["audit"]);
+        rows.iter().any(|row| row["action"] == "configuration").then_some(rows)
+    });
+    for (action, subject, outcome) in [
+        ("device.join", "pi", "done"),
+        ("device.accept", "nobody-waits", "refused"),
+        ("device.forget", "pi", "done"),
+        ("configuration", "", "done"),
+    ] {
+        let is_it =
+            |row: &serde_json::Value| row["action"] == action && row["subject"] == subject && row["outcome"] == outcome;
+        assert!(rows.iter().any(is_it), "{action} {subject} {outcome}: {rows:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_is_another_one_gets_no_event() {
     let world = World::new().await;
     let mut hub = world.hub();

@@ -5,7 +5,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, chown},
+    os::unix::fs::{OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -79,7 +79,8 @@ pub fn create(path: &Path, text: &str, mode: u32, owner: Option<(u32, u32)>) -> 
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(wrong)?;
     let written = match owner.filter(|_| rustix::process::geteuid().is_root()) {
-        Some((user, group)) => chown(path, Some(user), Some(group)),
+        // By descriptor: whoever owns the folder may have put a link into the file's place by now.
+        Some((user, group)) => fchown(&file, Some(user), Some(group)),
         None => Ok(()),
     };
     let written = written.and_then(|()| file.write_all(text.as_bytes())).and_then(|()| file.sync_all());

@@ -142,3 +142,19 @@ fn what_still_runs_here_is_found() {
     );
     assert_eq!(found.own_files(), ["olog_client.*", "olog_server.*", "old.err"]);
 }
+
+#[test]
+fn what_import_writes_goes_through_no_link_that_lies_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (victim, path) = (folder.path().join("victim"), folder.path().join("agent.toml"));
+    for there in ["", "root's"] {
+        if !there.is_empty() {
+            fs::write(&victim, there).unwrap();
+        }
+        drop(fs::remove_file(&path));
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let refused = super::put::create(&path, "device = 'pi'", 0o640, None).unwrap_err();
+        assert!(matches!(refused, super::put::PutError::Exists(_)), "{refused}");
+        assert_eq!(fs::read_to_string(&victim).unwrap_or_default(), there);
+    }
+}

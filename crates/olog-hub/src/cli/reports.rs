@@ -1,8 +1,14 @@
 //! The verbs of reports. The page comes through the socket; this writes the file.
 
-use std::path::PathBuf;
+use std::{
+    fs::OpenOptions,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
+use rustix::fs::OFlags;
 
 use super::{
     show,
@@ -72,6 +78,14 @@ pub(super) async fn answer(hub: &Context<'_>, verb: ReportVerb) -> VerbResult {
     }
 }
 
+/// Replaces a file or makes one, and follows no link: root may write this into a folder that is not root's.
+fn write_page(file: &Path, page: &str) -> io::Result<()> {
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut open = OpenOptions::new();
+    let mut file = open.write(true).create(true).truncate(true).mode(0o600).custom_flags(no_link).open(file)?;
+    file.write_all(page.as_bytes())
+}
+
 /// A report as text, as its page, or as JSON.
 fn print(hub: &Context<'_>, shown: Shown, html: Option<PathBuf>, json: bool) -> VerbOutput {
     if json {
@@ -81,10 +95,29 @@ fn print(hub: &Context<'_>, shown: Shown, html: Option<PathBuf>, json: bool) -> 
     let remark = match shown.page {
         None => hub.t("cli-report-page-gone", &[]),
         Some(page) if file.as_os_str() == "-" => return page.into(),
-        Some(page) => match std::fs::write(&file, page) {
+        Some(page) => match write_page(&file, &page) {
             Ok(()) => hub.t("cli-written", &[text("file", file.display())]),
             Err(error) => hub.t("cli-not-written", &[text("file", file.display()), text("why", error)]),
         },
     };
     VerbOutput { out: shown.text, remarks: vec![remark], is_failed: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_not_written_through_a_link_that_somebody_has_planted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, page) = (folder.path().join("victim"), folder.path().join("report.html"));
+        std::fs::write(&victim, "root's").unwrap();
+        std::os::unix::fs::symlink(&victim, &page).unwrap();
+        assert!(write_page(&page, "<p>").is_err());
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "root's");
+        std::fs::remove_file(&page).unwrap();
+        write_page(&page, "<p>").unwrap();
+        write_page(&page, "<b>").unwrap();
+        assert_eq!(std::fs::read_to_string(&page).unwrap(), "<b>", "a page of before is replaced");
+    }
 }

@@ -47,6 +47,7 @@ fn every_sentence_of_the_terminal_is_in_both_languages_and_used() {
         include_str!("../admin/setup/ask.rs"),
         // The agent's sentences are in the same catalogue.
         include_str!("../../../olog-agent/src/cli.rs"),
+        include_str!("../../../olog-agent/src/cli/identity_verb.rs"),
         include_str!("../../../olog-agent/src/cli/jobs.rs"),
         include_str!("../../../olog-agent/src/cli/status.rs"),
         include_str!("import.rs"),

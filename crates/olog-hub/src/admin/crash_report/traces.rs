@@ -91,7 +91,28 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 /// Written beside and renamed: whoever reads finds the old one or the new one.
 fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    // What an earlier end has left, or a link: that itself goes, and not what it leads to.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(&serde_json::to_vec(value)?)?;
     fs::rename(new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_not_written_through_a_link_that_lies_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("down.words"));
+        fs::write(&victim, "root's").unwrap();
+        std::os::unix::fs::symlink(&victim, path.with_extension("new")).unwrap();
+        write(&path, "why").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "root's");
+        assert_eq!(read::<String>(&path).unwrap(), "why");
+    }
 }

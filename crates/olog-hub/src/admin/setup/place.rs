@@ -8,7 +8,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, fchown},
     path::{Path, PathBuf},
 };
 
@@ -152,7 +152,7 @@ fn write(path: &Path, text: &str, mode: u32, group: Option<u32>) -> io::Result<(
     }
     // Nobody else reads it before it has its owner.
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    group.map_or(Ok(()), |group| chown(path, None, Some(group)))?;
+    group.map_or(Ok(()), |group| fchown(&file, None, Some(group)))?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
@@ -167,4 +167,25 @@ fn group(secrets: &Path, state_dir: &Path) -> Option<u32> {
     let named =
         groups.lines().find_map(|line| line.strip_prefix(GROUP)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok());
     named.or_else(|| socket::owner_of(state_dir).ok().map(|(_, group)| group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_setup_writes_goes_through_no_link_that_lies_in_its_place_or_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, file) = (folder.path().join("victim"), folder.path().join("hub.toml"));
+        fs::write(&victim, "root's").unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+        for planted in [beside(&file), file.clone()] {
+            std::os::unix::fs::symlink(&victim, &planted).unwrap();
+            put_alone(&file, "listen = '127.0.0.1:1'").unwrap();
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "root's");
+            assert_eq!(fs::metadata(&victim).unwrap().permissions().mode() & 0o777, 0o600, "its mode is as it was");
+            assert!(fs::symlink_metadata(&file).unwrap().is_file());
+            fs::remove_file(&file).unwrap();
+        }
+    }
 }
