@@ -1,8 +1,6 @@
 //! The attacks that need no load, against a hub and an agent that were built for tests: what `cargo xtask attack` finds only when somebody
 //! runs it, this finds with every run of the suites. Root tries those of a local user as well.
 
-#![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
-
 use std::process::Command;
 
 /// By a part of the name. Floods, races and guessing need time or many connections; they are left to `cargo xtask attack`.

@@ -157,7 +157,7 @@ impl Transcript {
                 Some((was, _, n)) if was == why => *n += 1,
                 failing => {
                     *failing = Some((why.clone(), call.at, 1));
-                    let words = self.say("{1}: {2} ({3})", &[&call.channel, &why, &call.message.title]);
+                    let words = self.say("{1}: {2} ({3})", &[&call.channel, why, &call.message.title]);
                     self.at(call.at, 'x', &words);
                 }
             }

@@ -115,18 +115,18 @@ fn posted(
     form: FormOrRefused,
     again: impl FnOnce(HtmlPage, String, &Fields) -> Response,
     title: &str,
-) -> Result<StrangersForm, Response> {
+) -> Result<StrangersForm, Box<Response>> {
     match form {
         Ok(form) => Ok(form),
         Err(FormRefused::Old(form)) => {
             let StrangersForm { fields, visit } = *form;
-            Err(with_form(visit, |visit| {
+            Err(Box::new(with_form(visit, |visit| {
                 let page = HtmlPage::new(web, visit, None, title);
                 let problem = page.t("web-form-old");
                 again(page, problem, &fields)
-            }))
+            })))
         }
-        Err(refused) => Err(refused.into_response()),
+        Err(refused) => Err(Box::new(refused.into_response())),
     }
 }
 
@@ -139,7 +139,7 @@ async fn sign_in(State(web): State<Arc<Web>>, form: FormOrRefused) -> Response {
     let again = |page, problem, fields: &Fields| sign_in_again(page, problem, fields, false);
     let StrangersForm { fields, visit } = match posted(&web, form, again, "web-sign-in") {
         Ok(form) => form,
-        Err(shown) => return shown,
+        Err(shown) => return *shown,
     };
     let (name, next) = (fields.get("name").trim(), next_place(fields.get("next")));
     match web.access.sign_in(name, fields.get("password"), &visit.browser).await {
@@ -188,7 +188,7 @@ async fn code(State(web): State<Arc<Web>>, form: FormOrRefused) -> Response {
     let again = |page, problem, fields: &Fields| sign_in_again(page, problem, fields, true);
     let StrangersForm { fields, visit } = match posted(&web, form, again, "web-code") {
         Ok(form) => form,
-        Err(shown) => return shown,
+        Err(shown) => return *shown,
     };
     let next = next_place(fields.get("next"));
     match web.access.second_factor(fields.get("code"), &visit.browser).await {
@@ -236,7 +236,7 @@ async fn setup(
     };
     let StrangersForm { fields, visit } = match posted(&web, form, again, "web-setup") {
         Ok(form) => form,
-        Err(shown) => return shown,
+        Err(shown) => return *shown,
     };
     let Some(link) = link else { return bad_link(&web, &visit) };
     match first_user(&web, &link, &fields, &visit).await {

@@ -31,14 +31,16 @@ async fn jobs_are_answered_and_events_go_on_before_the_answer() {
     let mut world = World::new();
     let mut hub = world.accepting().await;
     let to = world.propose.clone();
-    let asked = tokio::spawn(async move { propose(&to, jobs()).await });
-    assert_eq!(hub.frame().await, Some(AgentFrame::Jobs { jobs: jobs() }));
-    world.put(1);
-    assert_eq!(hub.numbers().await, [1]);
     let answer = JobAnswer { task: "dump".parse().unwrap(), outcome: JobOutcome::Proposed, detail: String::new() };
     let answers = JobAnswers { device: "comsrv".parse().unwrap(), answers: vec![answer] };
-    hub.say(&HubFrame::Jobs(answers.clone())).await;
-    assert_eq!(within(asked).await.unwrap(), Ok(answers.clone()));
+    let conversation = async {
+        assert_eq!(hub.frame().await, Some(AgentFrame::Jobs { jobs: jobs() }));
+        world.put(1);
+        assert_eq!(hub.numbers().await, [1]);
+        hub.say(&HubFrame::Jobs(answers.clone())).await;
+    };
+    let (asked, ()) = within(async { tokio::join!(propose(&to, jobs()), conversation) }).await;
+    assert_eq!(asked, Ok(answers.clone()));
     // One that nobody asked for is no word of olog.2.
     hub.say(&HubFrame::Jobs(answers)).await;
     let link = world.link(|link| link.trouble.is_some()).await;
@@ -62,10 +64,12 @@ async fn who_waits_hears_that_the_session_ended_and_nothing_is_sent_again() {
     let mut world = World::new();
     let mut hub = world.accepting().await;
     let to = world.propose.clone();
-    let asked = tokio::spawn(async move { propose(&to, jobs()).await });
-    assert_eq!(hub.frame().await, Some(AgentFrame::Jobs { jobs: jobs() }));
-    drop(hub);
-    assert_eq!(within(asked).await.unwrap(), Err(NotProposed::NotConnected));
+    let conversation = async {
+        assert_eq!(hub.frame().await, Some(AgentFrame::Jobs { jobs: jobs() }));
+        drop(hub);
+    };
+    let (asked, ()) = within(async { tokio::join!(propose(&to, jobs()), conversation) }).await;
+    assert_eq!(asked, Err(NotProposed::NotConnected));
     let mut hub = world.accepting().await;
     world.put(1);
     assert_eq!(hub.numbers().await, [1]);
