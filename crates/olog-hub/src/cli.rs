@@ -48,7 +48,7 @@ mod simulate;
 mod status;
 mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 use words::{Context, VerbOutput, VerbResult};

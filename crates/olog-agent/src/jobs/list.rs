@@ -1,7 +1,7 @@
 //! Finds the jobs of this machine: crontabs, the scripts of `cron.daily` and kin, and systemd timers.
 //!
 //! What cannot be read, and each line that cron would refuse, is a [`Problem`] with its file and line; it hides no other job. The next run of a
-//! timer is what systemd says; that of a crontab line is computed as the hub does it ([`Schedule`]), in the zone of the machine or of `CRON_TZ`.
+//! timer is what systemd says; that of a crontab line is computed as the hub does it (`olog_proto::schedule`), in the zone of the machine or of `CRON_TZ`.
 
 use std::{
     collections::BTreeSet,
