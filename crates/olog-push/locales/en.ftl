@@ -559,8 +559,14 @@ page-next-slot = next one at { $time }
 page-channel-gone = { $n } waiting. The channel is no longer configured; what waits is kept for 7 days in case it returns.
 page-failing = not working: { $why }
 page-no-link = There is no link to this page: { $why }
-page-beyond-incidents = { $name } has reached its limit of { $max } open incidents: { $n } errors beyond it opened none, so tasks shown as OK may be failing.
-page-beyond-tasks = { $name } has reached its limit of { $max } tasks: { $n } events of further tasks were only counted, and those tasks are not listed.
+page-beyond-incidents = { $name } has reached its limit of { $max } open incidents: { $n ->
+    [1] one error beyond it opened none
+   *[other] { $n } errors beyond it opened none
+}, so tasks shown as OK may be failing.
+page-beyond-tasks = { $name } has reached its limit of { $max } tasks: { $n ->
+    [1] one event of a further task was only counted
+   *[other] { $n } events of further tasks were only counted
+}, and those tasks are not listed.
 page-clock-ahead = The clock of { $name } is { $span } ahead.
 page-clock-behind = The clock of { $name } is { $span } behind.
 page-legacy = old client (olog.py)

@@ -21,7 +21,9 @@ async fn store_of(world: &World) -> Store {
 async fn world_in_trouble() -> World {
     let world = world_with(URL, "").await;
     let store = store_of(&world).await;
-    ingested(&store, NOW.plus(-1_000), 1, vec![err(1, "mysql", "starting\nERROR 2002: <b>can't</b> connect")]).await;
+    let by = Some(olog_proto::event::Author::new(33, Some("www-data".to_owned())));
+    let error = olog_proto::Event { by, ..err(1, "mysql", "starting\nERROR 2002: <b>can't</b> connect") };
+    ingested(&store, NOW.plus(-1_000), 1, vec![error]).await;
     ingested(&store, NOW.plus(-500), 2, vec![]).await;
     world
 }
@@ -101,6 +103,7 @@ async fn the_link_of_a_notification_shows_its_incident_and_acts_on_it_without_a_
     // The preview of a messenger.
     let page = phone.get(&world, &target).await;
     assert!(page.status == 200 && page.body.contains("ERROR 2002"), "{}", page.body);
+    assert!(page.body.contains("www-data (uid 33)"), "{}", page.body);
     assert!(!page.body.contains("/device?name"), "no way to other pages: {}", page.body);
     assert!(!acknowledged(&world).await, "a GET does nothing");
     for other in ["/incidents/1", "/incidents/1?key=", "/incidents/2?key=x", "/"] {
