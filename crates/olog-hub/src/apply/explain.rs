@@ -23,7 +23,7 @@ const LINES_MAX: usize = 20;
 const NOTICES_MAX: u32 = 1_000;
 
 /// The answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Explained {
     /// What it is now, and what showed that.
     pub state: String,
@@ -44,7 +44,7 @@ pub struct Explained {
 }
 
 /// A line of an error, and its fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct KnownBy {
     /// The line; what is no part of the fingerprint stands between ‹ and ›.
     pub line: String,
@@ -55,7 +55,7 @@ pub struct KnownBy {
 }
 
 /// One notice.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SentNotice {
     /// When it was decided.
     pub made_at: Timestamp,
@@ -70,7 +70,7 @@ pub struct SentNotice {
 }
 
 /// What became of a notice on one channel.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Through {
     /// Its name.
     pub channel: String,

@@ -24,7 +24,7 @@ const ANNOUNCED_EVERY: i64 = 3_600_000;
 const LINK_KEPT: i64 = 7 * 86_400_000;
 
 /// A device as a person sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ListedDevice {
     /// Its row.
     pub id: i64,

@@ -59,7 +59,7 @@ pub struct EventFilter {
 }
 
 /// An event as a person sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EventRow {
     /// Its place: `before` takes it.
     pub id: String,

@@ -71,7 +71,7 @@ pub struct Begin<'a> {
 }
 
 /// An incident as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Incident {
     /// Its number, `#17`.
     pub id: u64,

@@ -32,7 +32,7 @@ pub struct LedgerRow {
 }
 
 /// A call: what went together in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Sent {
     /// Its number.
     pub id: i64,

@@ -547,7 +547,7 @@ pub fn set_channel(tx: &mut Tx<'_>, name: &str, facts: &ChannelFacts) -> Result<
 }
 
 /// One line of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Attempt {
     /// The message.
     pub message: i64,

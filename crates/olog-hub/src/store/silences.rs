@@ -29,7 +29,7 @@ pub struct New {
 }
 
 /// A silence as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ListedSilence {
     /// Its number.
     pub id: u64,

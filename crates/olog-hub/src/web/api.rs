@@ -17,6 +17,10 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
+use utoipa::{
+    OpenApi as _,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
 
 use super::{
     Act, Admin, Granted, Problem, Read, Web,
@@ -35,7 +39,7 @@ use crate::{
         access::audit::{self, Outcome},
         access::tokens::Token,
         enrolment::ListedDevice,
-        history,
+        history::{self, EventRow},
         incidents::{self, Incident},
         reports,
         silences::{self, ListedSilence},
@@ -61,6 +65,75 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/api/v1/reports", get(reports))
         .route("/api/v1/channels", get(channels))
         .route("/api/v1/tokens", get(tokens))
+        .route("/api/openapi.json", get(openapi))
+}
+
+/// The description of these addresses in OpenAPI's form, from the handlers and the rows themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "Olog", description = "Instants are milliseconds since 1970, UTC. Errors are application/problem+json."),
+    paths(
+        devices, tasks, incidents, one_incident, acknowledge, close, story, events, silences, end_silence, reports, channels, tokens
+    ),
+    security(("token" = [])),
+    modifiers(&Bearer)
+)]
+struct Description;
+
+/// Who asks shows a token, or has a session of the pages.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        description.components.get_or_insert_default().add_security_scheme("token", bearer);
+    }
+}
+
+/// What [`Problem`] becomes.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described: `Problem` writes it")]
+struct ProblemBody {
+    /// Always `about:blank` (RFC 9457).
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The status.
+    status: u16,
+    /// What went wrong, and what to do.
+    detail: String,
+}
+
+/// Statuses of every address beside 200.
+#[derive(utoipa::IntoResponses)]
+#[allow(dead_code, reason = "only described")]
+enum Mistake {
+    /// The query or the number is none.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Query(ProblemBody),
+    /// No session and no token.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Nobody(ProblemBody),
+    /// The scope is too small.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Scope(ProblemBody),
+    /// There is no such thing.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(ProblemBody),
+    /// It is over already.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Over(ProblemBody),
+    /// Too many wrong tokens from this address.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(ProblemBody),
+    /// The store does not answer now.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Busy(ProblemBody),
+}
+
+/// What there is to ask.
+async fn openapi(_caller: Granted<Read>) -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
 }
 
 type ApiAnswer<T> = Result<Json<T>, Problem>;
@@ -78,7 +151,8 @@ fn asked<T>(query: Asked<T>) -> Result<T, Problem> {
     query.map(|Query(query)| query).map_err(|error| Problem::new(error.status(), error.body_text()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct DevicesAsked {
     #[serde(default)]
     pending: bool,
@@ -87,6 +161,8 @@ struct DevicesAsked {
     limit: Option<u32>,
 }
 
+/// Devices that have joined, by name; with `pending` those that wait.
+#[utoipa::path(get, path = "/api/v1/devices", params(DevicesAsked), responses((status = 200, body = Vec<ListedDevice>), Mistake))]
 async fn devices(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
@@ -101,7 +177,8 @@ async fn devices(
     Ok(Json(devices))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct TasksAsked {
     #[serde(default)]
     after_device: String,
@@ -110,6 +187,8 @@ struct TasksAsked {
     limit: Option<u32>,
 }
 
+/// Tasks, by device and name.
+#[utoipa::path(get, path = "/api/v1/tasks", params(TasksAsked), responses((status = 200, body = Vec<TaskListRow>), Mistake))]
 async fn tasks(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
@@ -121,7 +200,8 @@ async fn tasks(
     Ok(Json(web.store.read(read).await?))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct IncidentsAsked {
     #[serde(default)]
     all: bool,
@@ -129,6 +209,8 @@ struct IncidentsAsked {
     limit: Option<u32>,
 }
 
+/// Open incidents, the newest first; with `all` those that are over, too.
+#[utoipa::path(get, path = "/api/v1/incidents", params(IncidentsAsked), responses((status = 200, body = Vec<Incident>), Mistake))]
 async fn incidents(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
@@ -149,12 +231,15 @@ fn no_incident(id: u64) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, format!("there is no incident #{id}"))
 }
 
+/// One incident.
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = u64, Path, description = "its number")), responses((status = 200, body = Incident), Mistake))]
 async fn one_incident(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
     let id = number(id)?;
     web.store.read(move |tx| incidents::get(tx, id)).await?.map(Json).ok_or_else(|| no_incident(id))
 }
 
 /// What is known of an incident, with every notification and the services' answers.
+#[utoipa::path(get, path = "/api/v1/incidents/{id}/story", params(("id" = u64, Path, description = "its number")), responses((status = 200, body = Explained), Mistake))]
 async fn story(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Explained> {
     let (id, rules) = (number(id)?, web.rules.borrow().clone());
     let say = rules.localizer(web.desk.clock.now());
@@ -162,10 +247,14 @@ async fn story(_caller: Granted<Read>, State(web): State<Arc<Web>>, id: Number) 
     found.map(|(_, story)| Json(story)).ok_or_else(|| no_incident(id))
 }
 
+/// Acknowledges an incident: no reminders until its end.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/ack", params(("id" = u64, Path, description = "its number")), responses((status = 200, body = Incident), Mistake))]
 async fn acknowledge(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
     change(caller, &web, number(id)?, "incidents.ack", operator::acknowledge).await
 }
 
+/// Closes an incident: it is over because a person says so.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/close", params(("id" = u64, Path, description = "its number")), responses((status = 200, body = Incident), Mistake))]
 async fn close(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<Incident> {
     change(caller, &web, number(id)?, "incidents.close", operator::close).await
 }
@@ -186,6 +275,7 @@ async fn change(
 }
 
 /// Events, the newest first. A page may have fewer rows than asked for, also none, and still a next one: the `Link` header (RFC 8288) says so.
+#[utoipa::path(get, path = "/api/v1/events", params(EventQuery), responses((status = 200, body = Vec<EventRow>), Mistake))]
 async fn events(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
@@ -201,13 +291,16 @@ async fn events(
     Ok(response)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
     #[serde(default)]
     all: bool,
     limit: Option<u32>,
 }
 
+/// Silences that hold or will hold; with `all` those that are over, too.
+#[utoipa::path(get, path = "/api/v1/silences", params(ListQuery), responses((status = 200, body = Vec<ListedSilence>), Mistake))]
 async fn silences(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
@@ -218,6 +311,8 @@ async fn silences(
     Ok(Json(web.store.read(move |tx| silences::list(tx, all, now, n)).await?))
 }
 
+/// Ends a silence.
+#[utoipa::path(post, path = "/api/v1/silences/{id}/end", params(("id" = u64, Path, description = "its number")), responses((status = 200, body = ListedSilence), Mistake))]
 async fn end_silence(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<ListedSilence> {
     let (id, now) = (number(id)?, web.desk.clock.now());
     let entry = caller.who.entry("silence.end", id.to_string());
@@ -237,6 +332,8 @@ async fn end_silence(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Numb
     }
 }
 
+/// Reports, the latest first.
+#[utoipa::path(get, path = "/api/v1/reports", params(ListQuery), responses((status = 200, body = Vec<ReportRow>), Mistake))]
 async fn reports(
     _caller: Granted<Read>,
     State(web): State<Arc<Web>>,
@@ -247,12 +344,15 @@ async fn reports(
     Ok(Json(made.into_iter().map(ReportRow::from).collect()))
 }
 
+/// Channels, with their health and budget.
+#[utoipa::path(get, path = "/api/v1/channels", responses((status = 200, body = Vec<ChannelRow>), Mistake))]
 async fn channels(_caller: Granted<Read>, State(web): State<Arc<Web>>) -> ApiAnswer<Vec<ChannelRow>> {
     let (live, now) = (web.live.borrow().clone(), web.desk.clock.now());
     Ok(Json(web.store.read(move |tx| ChannelRow::list(tx, &live, now)).await?))
 }
 
 /// Tokens by name and scope; their secrets are stored nowhere.
+#[utoipa::path(get, path = "/api/v1/tokens", responses((status = 200, body = Vec<Token>), Mistake))]
 async fn tokens(_caller: Granted<Admin>, State(web): State<Arc<Web>>) -> ApiAnswer<Vec<Token>> {
     Ok(Json(web.access.tokens().await?))
 }

@@ -44,14 +44,19 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 }
 
 /// The query of the page of events, and of `/api/v1/events`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub(super) struct EventQuery {
+    /// Words of the text, the file or the task.
     pub(super) q: String,
     pub(super) device: String,
     pub(super) task: String,
+    /// `err`, `scanerr`, `msg`, `log`, `run_started`, `run_ended`, `note`.
     pub(super) kind: String,
+    /// The id of an event: older ones.
     pub(super) before: String,
+    /// At most so many rows; a page of the browser has its own number.
     pub(super) limit: Option<u32>,
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A row of `task list`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TaskListRow {
     /// Its device.
     pub device: String,
@@ -109,7 +109,7 @@ pub fn with_sessions(devices: &mut [ListedDevice], sessions: &Sessions, newest: 
 }
 
 /// A row of `channel list`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChannelRow {
     /// Its name.
     pub name: String,
@@ -191,7 +191,7 @@ impl ChannelRow {
 }
 
 /// A row of `report list`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReportRow {
     /// Its number.
     pub id: i64,

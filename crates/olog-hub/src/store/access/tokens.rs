@@ -11,7 +11,7 @@ use crate::values;
 pub const TOKENS_MAX: u64 = 1_000;
 
 /// A token, as `token list` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Token {
     /// Its row.
     pub id: i64,

@@ -1,5 +1,7 @@
 //! Pages of the fleet: what they show, who may act by them, and what a link of a notification opens.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{access::TestBrowser, *};
@@ -162,5 +164,33 @@ async fn the_api_has_events_with_a_link_to_the_next_page_and_every_other_list() 
     let act = world.token("act", None).await;
     assert_eq!(world.with_token("POST", "/api/v1/incidents/1/close", &act, "").await.0, 200);
     assert_eq!(world.with_token("POST", "/api/v1/incidents/1/close", &act, "").await.0, 409);
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_of_the_api_has_every_address_and_the_fields_that_are_answered() {
+    let world = world_in_trouble().await;
+    assert_eq!(world.get("/api/openapi.json").await.0, 401);
+    let token = world.token("admin", None).await;
+    let (status, _, body) = world.with_token("GET", "/api/openapi.json", &token, "").await;
+    assert_eq!(status, 200);
+    let description: Value = serde_json::from_str(&body).unwrap();
+    let described: BTreeSet<&str> = description["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let routes = include_str!("../api.rs").split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    assert_eq!(described, routes.filter(|route| route.starts_with("/api/v1")).collect());
+    for (path, row) in [
+        ("devices", "ListedDevice"),
+        ("tasks", "TaskListRow"),
+        ("incidents", "Incident"),
+        ("events", "EventRow"),
+        ("tokens", "Token"),
+    ] {
+        let (status, _, body) = world.with_token("GET", &format!("/api/v1/{path}"), &token, "").await;
+        assert_eq!(status, 200, "{path}");
+        let rows: Vec<Value> = serde_json::from_str(&body).unwrap();
+        let answered: BTreeSet<&String> = rows[0].as_object().unwrap().keys().collect();
+        let fields = description["components"]["schemas"][row]["properties"].as_object().unwrap();
+        assert_eq!(answered, fields.keys().collect(), "{path}");
+    }
     assert!(world.hub.stop().await);
 }
