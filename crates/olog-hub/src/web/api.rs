@@ -92,7 +92,7 @@ impl utoipa::Modify for Bearer {
 
 /// What [`Problem`] becomes.
 #[derive(utoipa::ToSchema)]
-#[allow(dead_code, reason = "only described: `Problem` writes it")]
+#[expect(dead_code, reason = "only described: `Problem` writes it")]
 struct ProblemBody {
     /// Always `about:blank` (RFC 9457).
     r#type: String,
@@ -106,7 +106,7 @@ struct ProblemBody {
 
 /// Statuses of every address beside 200.
 #[derive(utoipa::IntoResponses)]
-#[allow(dead_code, reason = "only described")]
+#[expect(dead_code, reason = "only described")]
 enum Mistake {
     /// The query or the number is none.
     #[response(status = 400, content_type = "application/problem+json")]
