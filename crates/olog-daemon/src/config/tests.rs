@@ -114,6 +114,7 @@ fn spans_and_sizes_are_read_as_people_write_them() {
         assert_eq!(parse_size(text).unwrap(), n, "{text}");
     }
     assert!(parse_size("99999999999TiB").is_err() && parse_size("GiB").is_err());
+    assert!(parse_size("+5").is_err() && parse_size("-0").is_err());
     assert_eq!(read_text("a", "spool_max = 4096", take).unwrap().size, Some(4096));
     check("spool_max = -1", &["agent.toml:1:13 spool_max: a size must not be negative"]);
 }

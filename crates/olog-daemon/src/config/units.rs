@@ -31,10 +31,9 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
     let (digits, unit) =
         UNITS.iter().find_map(|(unit, n)| lower.strip_suffix(unit).map(|d| (d, *n))).unwrap_or((&lower, 1));
-    digits
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(unit))
-        .ok_or_else(|| format!("expected {SIZE}, found {text:?}"))
+    // A number alone: Rust would read a sign before it.
+    let digits = digits.trim();
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if is_number { digits.parse::<u64>().ok() } else { None };
+    number.and_then(|n| n.checked_mul(unit)).ok_or_else(|| format!("expected {SIZE}, found {text:?}"))
 }
