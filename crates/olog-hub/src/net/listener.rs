@@ -36,14 +36,14 @@ mod guarded;
 pub mod tls;
 
 pub use guarded::KNOWN_MAX;
-use guarded::{Guarded, Reset, Strangers, Trust};
+use guarded::{Guarded, Socket, Strangers, Trust};
 
 /// First byte of a TLS record that holds a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
-/// A request's header and what is read ahead; hyper's least is 8 KiB.
-const HTTP_BUFFER: usize = 16 * 1024;
-/// Encrypted bytes that wait for an other end that does not read: one record (rustls would keep 64 KiB).
-const TLS_BUFFER: usize = 16 * 1024;
+/// A request's header and what is read ahead: hyper's least.
+const HTTP_BUFFER: usize = 8 * 1024;
+/// Encrypted bytes that wait for an other end that does not read (rustls would keep 64 KiB); the agents' sessions write no more at once.
+const TLS_BUFFER: usize = 4 * 1024;
 /// Connections that the kernel holds before they are accepted.
 const BACKLOG: u32 = 1024;
 /// How often the log says that connections are refused.
@@ -69,7 +69,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// For a request's header, and between two requests.
     pub header: Duration,
-    /// Timeout of a write without any progress.
+    /// For the other end to read: of a write without any progress, and after the close of what the kernel still holds.
     pub write: Duration,
 }
 
@@ -319,7 +319,7 @@ async fn serve(
 
 async fn http<S>(stream: S, connection: Connection, app: Router, limits: Limits, stop: CancellationToken)
 where
-    S: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Socket + Unpin + Send + 'static,
 {
     let peer = connection.peer;
     let stream = Guarded::new(stream, connection.trust.clone(), limits.write);

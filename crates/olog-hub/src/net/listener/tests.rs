@@ -1,4 +1,4 @@
-use axum::{Extension, routing::get};
+use axum::{Extension, extract::Path, routing::get};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -28,10 +28,12 @@ fn open_beside(with_tls: bool, limits: Limits, is_open: bool) -> Port {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), serving, limits).unwrap();
     let address = listener.address();
     let page = async |Extension(connection): Extension<Connection>| format!("tls {}", connection.tls);
+    let bytes = async |Path(n): Path<usize>| "x".repeat(n);
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     let in_clear = InClear { app: Router::new().route("/", get(page)), is_open: Arc::new(move || is_open) };
-    running.spawn(listener.run(Router::new().route("/", get(page)), in_clear, Arc::new(|_| false), stop.clone()));
+    let app = Router::new().route("/", get(page)).route("/bytes/{n}", get(bytes));
+    running.spawn(listener.run(app, in_clear, Arc::new(|_| false), stop.clone()));
     Port { address, stop, running, _dir: dir }
 }
 
@@ -212,4 +214,41 @@ async fn rest_of_clear(address: SocketAddr) -> String {
         return String::new();
     }
     rest(stream).await
+}
+
+/// Does the kernel have a connection from `port` to `peer`, in any state (proc(5), net/tcp)? One that has no process any more is there, too.
+fn is_in_the_kernel(port: u16, peer: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port_of = |field: &str| u16::from_str_radix(field.split_once(':').unwrap().1, 16).unwrap();
+    table.lines().skip(1).any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        (port_of(fields.next().unwrap()), port_of(fields.next().unwrap())) == (port, peer)
+    })
+}
+
+#[tokio::test]
+async fn the_kernel_keeps_nothing_of_an_answer_that_nobody_reads() {
+    let limits = Limits { write: Duration::from_millis(300), ..short() };
+    for with_tls in [false, true] {
+        let port = open(with_tls, limits);
+        // One answer that the buffers of both kernels take at once, and one that waits in the hub.
+        for n in [600_000, 64 << 20] {
+            let request = format!("GET /bytes/{n} HTTP/1.1\r\nhost: x\r\n\r\n");
+            let (peer, _unread): (u16, Box<dyn std::any::Any>) = if with_tls {
+                let mut stream = dial_tls(port.address).await.unwrap();
+                stream.write_all(request.as_bytes()).await.unwrap();
+                (stream.get_ref().0.local_addr().unwrap().port(), Box::new(stream))
+            } else {
+                let mut stream = TcpStream::connect(port.address).await.unwrap();
+                stream.write_all(request.as_bytes()).await.unwrap();
+                (stream.local_addr().unwrap().port(), Box::new(stream))
+            };
+            let gone = async {
+                while is_in_the_kernel(port.address.port(), peer) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            timeout(Duration::from_secs(30), gone).await.expect("it stays");
+        }
+    }
 }
