@@ -478,8 +478,11 @@ impl<'a> Session<'a> {
     fn heard(&mut self, message: Message) -> Result<(), Disconnect> {
         let text = match message {
             Message::Text(text) => text,
-            // A ping is answered by the websocket itself.
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            // The websocket answers a ping itself. The answer leaves before the next event, which may not fit into the buffer beside it.
+            Message::Ping(_) | Message::Pong(_) => {
+                self.flushing = true;
+                return Ok(());
+            }
             Message::Close(frame) => {
                 let why = frame.map(|f| enter::of_hub(&f.reason)).filter(|r| !r.is_empty());
                 return Err(Disconnect::Broken(why.unwrap_or_else(|| "the hub closed it".into())));
