@@ -65,7 +65,7 @@ pub(super) fn commit_alert(
     let alert = &received.alert;
     let Some(device) = device else { return done(AlertDone::NoDevice) };
     devices::lock(tx, device)?;
-    let stored = alerts::get(tx, device, &alert.labels.hash())?;
+    let stored = alerts::get(tx, device, &alert.labels.hash(), now)?;
     let text = text_hash(&alert.text);
     let sign = alert::sign(alert, &text, stored.as_ref().and_then(|stored| stored.firing.as_ref()), now);
     match (sign, stored) {
@@ -81,7 +81,7 @@ pub(super) fn commit_alert(
         (AlertSign::Text | AlertSign::Seen | AlertSign::Nothing | AlertSign::Over, stored) => {
             let task = match stored {
                 Some(stored) => Some(stored.task),
-                None => name(tx, device, received)?,
+                None => name(tx, device, received, now)?,
             };
             let Some(task) = task else { return done(AlertDone::NoTask) };
             let what = content(alert, task.clone(), sign == AlertSign::Seen);
@@ -97,17 +97,17 @@ pub(super) fn commit_alert(
 
 /// Ends the alerts whose end has come, at most `limit`. True: there may be more.
 pub fn end_due(tx: &mut Tx<'_>, rules: &LivePolicy, now: Timestamp, limit: u32) -> Result<bool, StoreError> {
-    let due = alerts::due(tx, now, limit)?;
+    let (due, is_more) = alerts::due(tx, now, limit)?;
     for alert in &due {
         devices::lock(tx, alert.device)?;
         // It may have been sent again before its device was locked.
-        let alert = alerts::get(tx, alert.device, &alert.labels.hash())?;
+        let alert = alerts::again(tx, alert, now)?;
         if let Some(alert) = alert.filter(|alert| alert.firing.is_some() && alert.ends_at <= now) {
             end(tx, rules, &alert, alert.ends_at, now)?;
         }
     }
     alerts::forget_old(tx, now)?;
-    Ok(due.len() == limit as usize)
+    Ok(is_more)
 }
 
 fn end(
@@ -131,9 +131,14 @@ fn end(
 }
 
 /// The name of a new alert's task: one that no other alert has.
-fn name(tx: &mut Tx<'_>, device: DeviceId, received: &ReceivedAlert) -> Result<Option<TaskName>, StoreError> {
+fn name(
+    tx: &mut Tx<'_>,
+    device: DeviceId,
+    received: &ReceivedAlert,
+    now: Timestamp,
+) -> Result<Option<TaskName>, StoreError> {
     let labels = &received.alert.labels;
-    let siblings = alerts::siblings(tx, device, labels.name())?;
+    let siblings = alerts::siblings(tx, device, labels.name(), now)?;
     let others: Vec<Labels> =
         siblings.iter().map(|sibling| &sibling.labels).chain(received.others.iter()).cloned().collect();
     let Some(name) = labels.task(&others) else { return Ok(None) };

@@ -284,8 +284,8 @@ impl Labels {
     }
 
     /// From the store.
-    pub fn from_json(text: &str) -> Labels {
-        Labels(serde_json::from_str(text).unwrap_or_default())
+    pub fn from_json(text: &str) -> Result<Labels, serde_json::Error> {
+        serde_json::from_str(text).map(Labels)
     }
 }
 

@@ -8,6 +8,7 @@
 //! | a notification in the outbox | in its row, `outcome = 'unreadable'` | the other notifications are sent |
 //! | facts of a task | here | facts made from the row's columns, with the open incident |
 //! | what a silence held back | here | nothing counts as held back: in doubt the user is notified |
+//! | an alert that was sent from elsewhere | here | its incident stays open until it is sent again and ends |
 //! | facts of a device's absence | in its row | facts made from the devices that name this incident |
 //! | days of a device, a setting | here | the value is written anew |
 //!
@@ -43,6 +44,8 @@ pub enum Kind {
     Suppressed,
     /// `incidents.facts` of devices that are away.
     Absence,
+    /// A row of `alerts`.
+    Alert,
     /// `devices.days`.
     DeviceDays,
     /// `settings.value`.
@@ -58,6 +61,7 @@ impl Kind {
             Kind::TaskExpectations => "task_expectations",
             Kind::Suppressed => "suppressed",
             Kind::Absence => "absence",
+            Kind::Alert => "alert",
             Kind::DeviceDays => "device_days",
             Kind::Setting => "setting",
         }
@@ -84,7 +88,7 @@ pub struct UnreadableValue<'a> {
 pub struct SetAside {
     /// Its number here.
     pub id: i64,
-    /// `notification`, `task`, `task_expectations`, `suppressed`, `absence`, `device_days` or `setting`.
+    /// `notification`, `task`, `task_expectations`, `suppressed`, `absence`, `alert`, `device_days` or `setting`.
     pub kind: String,
     /// The id of its row, or 0.
     pub row: i64,

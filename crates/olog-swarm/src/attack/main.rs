@@ -44,6 +44,9 @@ pub(crate) struct AttackOptions {
     /// Seconds for which an attack that floods goes on
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Seconds within which an honest error has to be told after an attack
+    #[arg(long, default_value_t = 2)]
+    told_within: u64,
     /// Be a local user who holds connections to this socket and says nothing
     #[arg(long, hide = true)]
     hold: Option<std::path::PathBuf>,

@@ -1,9 +1,13 @@
 //! Alerts that were sent from elsewhere: the task that each set of labels is, and until when it fires. The device's row is locked by the caller.
+//!
+//! A row that this version cannot read is set aside and removed: its incident stays open until the alert is sent again and ends, or until
+//! the user closes it.
 
 use olog_proto::{TaskName, Timestamp};
 
 use crate::rules::alert::{Firing, Labels};
 use crate::store::devices::DeviceId;
+use crate::store::set_aside::{self, Kind, UnreadableValue};
 use crate::store::{Row, StoreError, Tx};
 use crate::values;
 
@@ -35,23 +39,47 @@ fn read(row: &Row) -> Result<StoredAlert, StoreError> {
     Ok(StoredAlert {
         id: row.int(0)?,
         device: DeviceId(row.int(1)?),
-        labels: Labels::from_json(row.text(2)?),
+        labels: Labels::from_json(row.text(2)?).map_err(|e| StoreError::Row(format!("the labels: {e}")))?,
         task: row.parse(3)?,
         firing: if row.int(4)? == 1 { Some(firing) } else { None },
         ends_at: row.at(7)?,
     })
 }
 
+fn read_or_set_aside(tx: &mut Tx<'_>, row: &Row, now: Timestamp) -> Result<Option<StoredAlert>, StoreError> {
+    let why = match read(row) {
+        Err(StoreError::Row(why)) => why,
+        read => return read.map(Some),
+    };
+    let (id, value) = (row.int(0)?, row.text(2)?);
+    let unreadable = UnreadableValue { kind: Kind::Alert, row: id, name: row.text(3)?, value: Some(value), why: &why };
+    set_aside::put(tx, &unreadable, now)?;
+    tx.execute("DELETE FROM alerts WHERE id = $1", values![id])?;
+    Ok(None)
+}
+
+fn read_all(tx: &mut Tx<'_>, rows: &[Row], now: Timestamp) -> Result<Vec<StoredAlert>, StoreError> {
+    rows.iter().filter_map(|row| read_or_set_aside(tx, row, now).transpose()).collect()
+}
+
 /// The alert of these labels.
-pub fn get(tx: &mut Tx<'_>, device: DeviceId, hash: &str) -> Result<Option<StoredAlert>, StoreError> {
+pub fn get(tx: &mut Tx<'_>, device: DeviceId, hash: &str, now: Timestamp) -> Result<Option<StoredAlert>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE device_id = $1 AND labels = $2");
-    tx.query_one(&sql, values![device.0, hash])?.as_ref().map(read).transpose()
+    let row = tx.query_one(&sql, values![device.0, hash])?;
+    row.map_or(Ok(None), |row| read_or_set_aside(tx, &row, now))
+}
+
+/// The same alert as it stands now.
+pub fn again(tx: &mut Tx<'_>, alert: &StoredAlert, now: Timestamp) -> Result<Option<StoredAlert>, StoreError> {
+    let row = tx.query_one(&format!("SELECT {COLUMNS} WHERE id = $1"), values![alert.id])?;
+    row.map_or(Ok(None), |row| read_or_set_aside(tx, &row, now))
 }
 
 /// The sets of labels of that name.
-pub fn siblings(tx: &mut Tx<'_>, device: DeviceId, name: &str) -> Result<Vec<StoredAlert>, StoreError> {
+pub fn siblings(tx: &mut Tx<'_>, device: DeviceId, name: &str, now: Timestamp) -> Result<Vec<StoredAlert>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE device_id = $1 AND name = $2 ORDER BY id DESC LIMIT $3");
-    tx.query(&sql, values![device.0, name, SIBLINGS_MAX])?.iter().map(read).collect()
+    let rows = tx.query(&sql, values![device.0, name, SIBLINGS_MAX])?;
+    read_all(tx, &rows, now)
 }
 
 /// An alert fires: a new one, or one that was over.
@@ -98,13 +126,13 @@ pub fn next_end(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, StoreError> {
     row.map_or(Ok(None), |row| row.at_or_null(0))
 }
 
-/// Those that are over by now, in the order of their devices.
-pub fn due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<StoredAlert>, StoreError> {
+/// Those that are over by now, in the order of their devices; and whether there may be more.
+pub fn due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> Result<(Vec<StoredAlert>, bool), StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE is_firing = 1 AND ends_at <= $1 ORDER BY ends_at LIMIT $2");
-    let mut due: Vec<StoredAlert> =
-        tx.query(&sql, values![now, i64::from(limit)])?.iter().map(read).collect::<Result<_, _>>()?;
+    let rows = tx.query(&sql, values![now, i64::from(limit)])?;
+    let mut due = read_all(tx, &rows, now)?;
     due.sort_by_key(|alert| alert.device);
-    Ok(due)
+    Ok((due, rows.len() == limit as usize))
 }
 
 /// Forgets those that have been over for long.
