@@ -25,6 +25,7 @@ use olog_daemon::{
 };
 use olog_proto::{DeviceName, TaskName, Timestamp, schedule::Schedule};
 use olog_push::{Channel, words::Language};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::rules::quiet::QuietSpan;
 use crate::rules::quota::DeviceLimits;
@@ -44,6 +45,9 @@ pub(crate) use show::{is_utc, show_store};
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8765);
 /// The longest span between two pings.
 const PING_EVERY_MAX: Duration = Duration::from_secs(20);
+
+/// Asks whoever owns the configuration to read it anew; the answer says why it was refused.
+pub type Reload = mpsc::Sender<oneshot::Sender<Result<(), String>>>;
 
 /// What the hub trusts.
 #[derive(Debug, Clone, PartialEq)]
@@ -327,6 +331,16 @@ impl ReloadableConfig {
     /// Is this other end a proxy whose headers count?
     pub fn trusts(&self, proxy: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(&proxy.to_canonical()))
+    }
+}
+
+/// Takes a changed configuration now. If it is refused, the owner of the configuration says so, and the old one holds here too.
+pub async fn read_now(reload: &Reload) {
+    let (reply, answer) = oneshot::channel();
+    if reload.send(reply).await.is_ok()
+        && let Ok(Err(why)) = answer.await
+    {
+        tracing::debug!(why, "the configuration was read for a verb and refused");
     }
 }
 

@@ -331,6 +331,7 @@ fn web_context(verbs: &Verbs, desk: SessionContext) -> Web {
         enrol: verbs.enrol.clone(),
         store: verbs.store.clone(),
         live: verbs.live.clone(),
+        reload: verbs.reload.clone(),
         rules: verbs.rules.clone(),
         bells: verbs.bells.clone(),
         workers: verbs.workers.clone(),

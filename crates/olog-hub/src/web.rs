@@ -27,7 +27,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     access::Access,
     apply::LivePolicy,
-    config::ReloadableConfig,
+    config::{Reload, ReloadableConfig},
     ingest::Bells,
     net::{
         enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
@@ -85,6 +85,8 @@ pub struct Web {
     pub store: Store,
     /// The configuration in force.
     pub live: watch::Receiver<Arc<ReloadableConfig>>,
+    /// Who reads the configuration anew.
+    pub reload: Reload,
     /// What of the configuration decides about events.
     pub rules: watch::Receiver<Arc<LivePolicy>>,
     /// Who is woken after a change.

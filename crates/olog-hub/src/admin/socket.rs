@@ -36,7 +36,7 @@ use olog_push::words::{Arg, Localizer};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{Semaphore, oneshot, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ use tower::ServiceExt as _;
 use crate::{
     access::Access,
     apply::{LivePolicy, declared_tasks},
-    config::ReloadableConfig,
+    config::{Reload, ReloadableConfig},
     ingest::Bells,
     net::{
         enrol::{Enrol, LinkRequest, ServerAuth, link_base, local_base},
@@ -190,9 +190,6 @@ pub struct Rename {
     /// The name it gets.
     pub new: DeviceName,
 }
-
-/// Asks whoever owns the configuration to read it anew; the answer says why it was refused.
-pub type Reload = mpsc::Sender<oneshot::Sender<Result<(), String>>>;
 
 /// Serves the verbs until stopped; then removes the socket.
 pub async fn run(listener: UnixListener, path: PathBuf, verbs: Arc<Verbs>, stop: CancellationToken) {

@@ -1,4 +1,4 @@
-//! What the user does to an incident or a task: acknowledge, close, expect, forget, rename, merge. Loads, lets the facts decide,
+//! What the user does to an incident, a task or a channel: acknowledge, close, expect, forget, rename, merge, test, rearm. Loads, lets the facts decide,
 //! and writes, in one transaction. Used by the command handlers; wakes no worker.
 
 use olog_proto::{TaskName, Timestamp};
@@ -20,8 +20,10 @@ use crate::{
     },
 };
 
+mod channels;
 mod silences;
 
+pub use channels::{rearm_channel, test_channel};
 pub use silences::{NotAnErrorResult, SuppressScope, end_silence, not_an_error, silence};
 
 /// What came of it.

@@ -88,6 +88,15 @@ pub fn sent_after(tx: &mut Tx<'_>, after: i64, limit: u32) -> Result<Vec<Sent>, 
     rows.iter().map(sent).collect()
 }
 
+/// Calls of a channel before number `before`, the latest first; at most `limit`.
+pub fn latest_of(tx: &mut Tx<'_>, channel: &str, before: i64, limit: u32) -> Result<Vec<Sent>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, channel, at, title, rows FROM messages WHERE channel = $1 AND id < $2 ORDER BY at DESC, id DESC LIMIT $3",
+        values![channel, before, limit],
+    )?;
+    rows.iter().map(sent).collect()
+}
+
 /// One call.
 pub fn message(tx: &mut Tx<'_>, id: i64) -> Result<Option<Sent>, StoreError> {
     let row = tx.query_one("SELECT id, channel, at, title, rows FROM messages WHERE id = $1", values![id])?;

@@ -1,4 +1,4 @@
-//! Pages of administrators: API tokens and the audit log.
+//! Pages of whoever runs the hub: channels, API tokens and the audit log.
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use crate::{
     store::access::audit::AuditRow,
 };
 
+pub(super) mod channels;
+
 /// Entries of a page.
 const ENTRIES: u32 = 100;
 const DAY_MS: i64 = 86_400_000;
@@ -33,6 +35,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/tokens", get(tokens).post(create))
         .route("/tokens/revoke", post(revoke))
         .route("/audit", get(audit))
+        .merge(channels::routes())
 }
 
 #[derive(Template)]

@@ -24,9 +24,10 @@ use utoipa::{
 
 use super::{
     Act, Admin, Granted, Problem, Read, Web,
+    administration::channels::change as change_channel,
     history::EventQuery,
     incident,
-    rows::{ChannelRow, ReportRow, TaskListRow, with_sessions},
+    rows::{ChannelRow, MessageRow, ReportRow, TaskListRow, with_sessions},
 };
 use crate::{
     apply::{
@@ -64,6 +65,9 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/api/v1/silences/{id}/end", post(end_silence))
         .route("/api/v1/reports", get(reports))
         .route("/api/v1/channels", get(channels))
+        .route("/api/v1/channels/{name}/messages", get(messages))
+        .route("/api/v1/channels/{name}/test", post(test_channel))
+        .route("/api/v1/channels/{name}/rearm", post(rearm_channel))
         .route("/api/v1/tokens", get(tokens))
         .route("/api/openapi.json", get(openapi))
 }
@@ -73,7 +77,8 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 #[openapi(
     info(title = "Olog", description = "Instants are milliseconds since 1970, UTC. Errors are application/problem+json."),
     paths(
-        devices, tasks, incidents, one_incident, acknowledge, close, story, events, silences, end_silence, reports, channels, tokens
+        devices, tasks, incidents, one_incident, acknowledge, close, story, events, silences, end_silence, reports, channels, messages,
+        test_channel, rearm_channel, tokens
     ),
     security(("token" = [])),
     modifiers(&Bearer)
@@ -349,6 +354,46 @@ async fn reports(
 async fn channels(_caller: Granted<Read>, State(web): State<Arc<Web>>) -> ApiAnswer<Vec<ChannelRow>> {
     let (live, now) = (web.live.borrow().clone(), web.desk.clock.now());
     Ok(Json(web.store.read(move |tx| ChannelRow::list(tx, &live, now)).await?))
+}
+
+type Name = Result<Path<String>, PathRejection>;
+
+fn named(path: Name) -> Result<String, Problem> {
+    path.map(|Path(name)| name).map_err(|error| Problem::new(error.status(), error.body_text()))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct MessagesAsked {
+    before: Option<i64>,
+    limit: Option<u32>,
+}
+
+/// What went through a channel, the latest first, with the service's answers.
+#[utoipa::path(get, path = "/api/v1/channels/{name}/messages", params(("name" = String, Path, description = "its name"), MessagesAsked), responses((status = 200, body = Vec<MessageRow>), Mistake))]
+async fn messages(
+    _caller: Granted<Read>,
+    State(web): State<Arc<Web>>,
+    name: Name,
+    query: Asked<MessagesAsked>,
+) -> ApiAnswer<Vec<MessageRow>> {
+    let MessagesAsked { before, limit: n } = asked(query)?;
+    let (name, n) = (named(name)?, limit(n)?);
+    Ok(Json(web.store.read(move |tx| MessageRow::latest(tx, &name, before.unwrap_or(i64::MAX), n)).await?))
+}
+
+/// Sends a test through a channel. What the service answers is in its messages.
+#[utoipa::path(post, path = "/api/v1/channels/{name}/test", params(("name" = String, Path, description = "its name")), responses((status = 204, description = "It waits to be sent."), Mistake))]
+async fn test_channel(caller: Granted<Admin>, State(web): State<Arc<Web>>, name: Name) -> Result<StatusCode, Problem> {
+    change_channel(&web, &caller.who, &named(name)?, "channel.test", operator::test_channel).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Retries a paused channel and refused receivers now, and resets its daily budget.
+#[utoipa::path(post, path = "/api/v1/channels/{name}/rearm", params(("name" = String, Path, description = "its name")), responses((status = 204, description = "It is done."), Mistake))]
+async fn rearm_channel(caller: Granted<Admin>, State(web): State<Arc<Web>>, name: Name) -> Result<StatusCode, Problem> {
+    change_channel(&web, &caller.who, &named(name)?, "channel.rearm", operator::rearm_channel).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Tokens by name and scope; their secrets are stored nowhere.

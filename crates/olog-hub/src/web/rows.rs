@@ -18,7 +18,7 @@ use crate::{
         StoreError, Tx,
         devices::DeviceId,
         enrolment::ListedDevice,
-        outbox, renames,
+        ledger, outbox, renames,
         reports::Made,
         tasks::{self, ListedTask},
     },
@@ -121,6 +121,9 @@ pub struct ChannelRow {
     pub receivers: Vec<String>,
     /// `ok`, `budget` (what waits, waits for its budget), `failing`, `paused`, or `gone` from the configuration.
     pub state: String,
+    /// Since when the service has accepted nothing.
+    #[serde(default)]
+    pub failing_at: Option<Timestamp>,
     /// Notifications that wait.
     pub waiting: u64,
     /// The service's last answer that was not an acceptance.
@@ -159,6 +162,7 @@ impl ChannelRow {
                 limits: channel.limits_shown(),
                 receivers: channel.receivers().into_iter().map(|r| r.id).collect(),
                 state: state.to_owned(),
+                failing_at: facts.failing_at.or(facts.paused_at),
                 waiting: waiting.map_or(0, |waiting| waiting.n),
                 why: facts.why,
                 refused: facts.refused,
@@ -177,6 +181,7 @@ impl ChannelRow {
             limits: String::new(),
             receivers: Vec::new(),
             state: "gone".to_owned(),
+            failing_at: None,
             waiting: waiting.n,
             why: Some("not in the configuration: waits for its return, given up after 7 days".to_owned()),
             refused: Vec::new(),
@@ -187,6 +192,58 @@ impl ChannelRow {
             next_slot_at: None,
         }));
         Ok(rows)
+    }
+}
+
+/// A message that went through a channel, and what the service said.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MessageRow {
+    /// Its number.
+    pub id: i64,
+    /// Through which channel.
+    pub channel: String,
+    /// When.
+    pub at: Timestamp,
+    /// Its title.
+    pub title: String,
+    /// How many notifications it carried.
+    pub n_notices: usize,
+    /// The service's answer about each receiver.
+    pub answers: Vec<AnswerRow>,
+}
+
+/// What a service said of one receiver.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AnswerRow {
+    /// The receiver, as the service knows it.
+    pub receiver: String,
+    /// `accepted`, `later` or `refused`.
+    pub outcome: String,
+    /// The service's own words.
+    pub answer: String,
+}
+
+impl MessageRow {
+    /// Messages of a channel before number `before`, the latest first; at most `limit`.
+    pub fn latest(tx: &mut Tx<'_>, channel: &str, before: i64, limit: u32) -> Result<Vec<MessageRow>, StoreError> {
+        let sent = ledger::latest_of(tx, channel, before, limit)?;
+        let row = |sent: ledger::Sent| {
+            let answers = ledger::answers(tx, sent.id)?.into_iter();
+            let answer = |attempt: outbox::Attempt| AnswerRow {
+                receiver: attempt.receiver,
+                outcome: attempt.outcome,
+                answer: attempt.answer,
+            };
+            Ok(MessageRow {
+                id: sent.id,
+                channel: sent.channel,
+                at: sent.at,
+                title: sent.title,
+                n_notices: sent.n_notices,
+                answers: answers.map(answer).collect(),
+            })
+        };
+        sent.into_iter().map(row).collect()
     }
 }
 

@@ -18,6 +18,7 @@ mod access;
 mod alerts;
 mod fleet;
 mod pings;
+mod running;
 
 struct World {
     hub: Hub,

@@ -8,14 +8,13 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use olog_push::SystemCode;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use super::{Answer, Verbs, VerbsState, Who, nearest};
 use crate::{
-    apply,
-    store::{Tx, outbox},
+    apply::operator,
+    config,
+    store::outbox,
     web::{Problem, rows::ChannelRow},
 };
 
@@ -48,31 +47,21 @@ async fn list(State(verbs): VerbsState) -> Answer<Vec<ChannelRow>> {
     Ok(Json(verbs.store.read(move |tx| ChannelRow::list(tx, &live, now)).await?))
 }
 
-/// Ends a pause and a back-off, retries receivers that were refused, and makes the budget whole. The configuration is read first:
-/// whoever corrected a token file should not have to wait for the next look at it.
+/// The configuration is read first: whoever corrected a token file should not have to wait for the next look at it.
 async fn rearm(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<()> {
-    read_configuration(&verbs).await;
+    config::read_now(&verbs.reload).await;
     known_channel(&verbs, &request.who)?;
     let now = verbs.clock.now();
-    let rearm = move |tx: &mut Tx<'_>| outbox::rearm(tx, &request.who, now);
-    verbs.store.write(rearm).await?;
+    verbs.store.write(move |tx| operator::rearm_channel(tx, &request.who, now)).await?;
     verbs.bells.outbox.ring();
     Ok(Json(()))
 }
 
-/// Puts a test into the outbox: a row like any other, so that it tests the path of every notification. A pause and a back-off end,
-/// because a person waits for the answer.
 async fn test(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<Test> {
-    read_configuration(&verbs).await;
+    config::read_now(&verbs.reload).await;
     known_channel(&verbs, &request.who)?;
     let now = verbs.clock.now();
-    let notice = apply::system_notice(None, SystemCode::ChannelTest, &[("channel", request.who.clone())], now);
-    let put = move |tx: &mut Tx<'_>| {
-        outbox::try_again(tx, &request.who)?;
-        outbox::put(tx, std::slice::from_ref(&request.who), &notice, true, now)?;
-        outbox::latest(tx, &request.who)
-    };
-    let row = verbs.store.write(put).await?;
+    let row = verbs.store.write(move |tx| operator::test_channel(tx, &request.who, now)).await?;
     verbs.bells.outbox.ring();
     Ok(Json(Test { row }))
 }
@@ -80,16 +69,6 @@ async fn test(State(verbs): VerbsState, Json(request): Json<Who>) -> Answer<Test
 async fn tested(State(verbs): VerbsState, Path(row): Path<i64>) -> Answer<Tested> {
     let (is_done, attempts) = verbs.store.read(move |tx| outbox::sent(tx, row)).await?;
     Ok(Json(Tested { is_done, attempts }))
-}
-
-/// Takes a changed configuration now. If it is refused, the owner of the configuration says so, and the old one holds here too.
-async fn read_configuration(verbs: &Verbs) {
-    let (reply, answer) = oneshot::channel();
-    if verbs.reload.send(reply).await.is_ok()
-        && let Ok(Err(why)) = answer.await
-    {
-        tracing::debug!(why, "the configuration was read for a verb and refused");
-    }
 }
 
 fn known_channel(verbs: &Verbs, name: &str) -> Result<(), Problem> {
