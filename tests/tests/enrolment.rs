@@ -1,6 +1,6 @@
 //! How a device gets its identity at the hub, and how it loses it: links, pending devices, forget, replacement.
 
-use olog_journeys::world::World;
+use olog_journeys::{proxy::certificates, world::World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_lets_one_device_in_and_no_second_one() {
@@ -181,4 +181,37 @@ async fn a_bad_new_configuration_is_refused_and_the_old_one_stays() {
     world.push("nonsense").await;
     pi.write("svc.err", "still served\n");
     world.push("still served").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_drops_no_agent_and_one_that_cannot_be_used_is_told_while_the_old_one_serves() {
+    let world = World::new().await;
+    let folder = world.folder().join("tls");
+    std::fs::create_dir(&folder).unwrap();
+    certificates(&folder, "127.0.0.1");
+    let of = |name: &str| folder.join(name).display().to_string();
+    let tls = format!("[tls]\nmode = \"files\"\ncert = \"{}\"\nkey = \"{}\"\n", of("cert.pem"), of("key.pem"));
+    let hub = world.hub_with("", &tls);
+    let mut pi = world.agent_off("pi", "", "");
+    pi.daemon.env("SSL_CERT_FILE", &of("ca.pem"));
+    pi.join(&hub);
+    pi.start();
+    pi.wait_connected();
+
+    std::fs::write(folder.join("key.pem"), "not a key\n").unwrap();
+    let push = world.push("certificate").await;
+    assert!(push.text().contains("key.pem"), "{}", push.text());
+    // A new session needs the certificate that serves.
+    pi.daemon.kill();
+    pi.start();
+    pi.wait_connected();
+
+    certificates(&folder, "127.0.0.1");
+    hub.wait("the new certificate", |hub| {
+        hub.daemon.log_text().contains("a new certificate is in force").then_some(())
+    });
+    pi.write("svc.err", "by the session of before\n");
+    world.push("by the session of before").await;
+    assert_eq!(pi.daemon.log_text().matches("no session").count(), 0, "{}", pi.daemon.log_text());
+    assert_eq!(world.n_pushes("certificate"), 1);
 }

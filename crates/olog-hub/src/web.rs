@@ -21,7 +21,8 @@ use axum::{
     routing::get,
 };
 use olog_daemon::workers::Workers;
-use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL};
+use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL, Timestamp};
+use olog_push::words::{Language, Localizer};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
@@ -101,19 +102,27 @@ pub struct Web {
     pub pin: Option<String>,
 }
 
-/// An error as the API tells it.
-#[derive(Debug)]
+/// An error: `application/problem+json` for programs, a page for who looks at pages.
+#[derive(Debug, Clone)]
 pub struct Problem {
     /// The status.
     pub status: StatusCode,
     /// What went wrong and what to do, in words.
     pub detail: String,
+    /// The same in the catalogue of the pages.
+    key: Option<&'static str>,
 }
 
 impl Problem {
     /// An error with its words.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into() }
+        Problem { status, detail: detail.into(), key: None }
+    }
+
+    /// An error with a sentence of the pages.
+    pub(crate) fn of_pages(status: StatusCode, key: &'static str) -> Problem {
+        let english = Localizer { language: Language::En, timezone: chrono_tz::Tz::UTC, now: Timestamp(0) };
+        Problem { status, detail: english.word(key), key: Some(key) }
     }
 }
 
@@ -126,7 +135,9 @@ impl IntoResponse for Problem {
             "detail": self.detail,
         });
         let json = HeaderValue::from_static("application/problem+json");
-        (self.status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()
+        let mut response = (self.status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
@@ -187,9 +198,13 @@ pub fn legacy_router(web: Arc<Web>) -> Router {
 async fn within_limits(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let is_secure = guard::is_secure(&web, request.extensions(), request.headers());
     let up = place::up(request.uri().path());
+    let visit = guard::looking(&web, &request);
     let mut response = timeout(ANSWER_AFTER, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub took too long; try again").into_response()
     });
+    if let (Some(visit), Some(problem)) = (visit, response.extensions_mut().remove::<Problem>()) {
+        response = page::refused(&web, &visit, &problem, response.headers());
+    }
     let headers = response.headers_mut();
     place::make_relative(&up, headers);
     for (name, value) in [

@@ -292,7 +292,7 @@ fn is_same(one: &str, other: &str) -> bool {
 }
 
 fn cross_site() -> AccessRefused {
-    Problem::new(StatusCode::FORBIDDEN, "this form did not come from a page of this hub: open the page again").into()
+    Problem::of_pages(StatusCode::FORBIDDEN, "web-form-foreign").into()
 }
 
 fn checked<N: Needs>(who: Principal) -> Result<Principal, AccessRefused> {
@@ -305,6 +305,13 @@ fn checked<N: Needs>(who: Principal) -> Result<Principal, AccessRefused> {
 
 fn is_page(path: &str) -> bool {
     !path.starts_with("/api/") && path != "/metrics"
+}
+
+/// Of a browser that asks for a page, and so gets errors as pages.
+pub(super) fn looking(web: &Web, request: &Request) -> Option<Visit> {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_looking = accepted.contains("text/html") && is_page(request.uri().path());
+    is_looking.then(|| Visit::of(web, request.uri(), request.extensions(), request.headers()).ok()).flatten()
 }
 
 /// Leads to the sign-in, and back.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use askama::Template;
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -12,7 +12,7 @@ use olog_proto::clean;
 use olog_push::words::Localizer;
 use sha2::{Digest as _, Sha256};
 
-use super::{Web, guard::Visit};
+use super::{Problem, Web, guard::Visit};
 use crate::{
     access::{By, Principal},
     rules::access::AccessScope,
@@ -85,6 +85,25 @@ pub(super) fn show(status: StatusCode, template: &impl Template) -> Response {
     let html = clean::text(template.render().unwrap_or_default());
     let policy = HeaderValue::from_static(policy());
     (status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
+}
+
+/// The page of an error, with the headers of its answer for programs.
+pub(super) fn refused(web: &Web, visit: &Visit, problem: &Problem, headers: &HeaderMap) -> Response {
+    let title = match problem.status {
+        StatusCode::NOT_FOUND => "web-not-found",
+        status if status.is_server_error() => "web-failed-title",
+        _ => "web-refused",
+    };
+    let page = HtmlPage::new(web, visit, None, title);
+    let words = problem.key.map_or_else(|| problem.detail.clone(), |key| page.t(key));
+    let link = ("./", page.t("web-overview"));
+    let mut response = show(problem.status, &Message { page, words, more: Vec::new(), link });
+    for (name, value) in
+        headers.iter().filter(|(name, _)| ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name))
+    {
+        response.headers_mut().append(name, value.clone());
+    }
+    response
 }
 
 /// A page that says one thing, and where to go on.

@@ -1,4 +1,4 @@
-//! A form that is too old, and hostile names on the pages.
+//! A form that is too old, refusals as pages, and hostile names on the pages.
 
 use super::*;
 
@@ -18,6 +18,28 @@ async fn a_form_whose_cookie_is_gone_is_answered_by_the_page_with_what_to_do_and
         assert_eq!(browser.cookie("olog"), None, "nobody is signed in by it");
         assert_eq!(browser.post(&world, "/signin", &[("form", &again.form()), fields[1], fields[2]]).await.status, 303);
     }
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_gets_every_refusal_as_a_page_in_its_language_and_a_program_as_a_problem() {
+    let world = world("").await;
+    let mut browser = TestBrowser::signed_in(&world, "read").await;
+    browser.says += "accept: text/html,*/*;q=0.8\r\n";
+    let old = browser.post(&world, "/signout/everywhere", &[("form", "of-yesterday")]).await;
+    assert_eq!(old.status, 403, "{}", old.body);
+    assert!(old.head.contains("content-type: text/html") && old.body.contains("请重新打开"), "{}", old.body);
+    assert!(old.head.contains("content-security-policy: default-src 'none'"), "{}", old.head);
+    browser.says += "accept-language: en\r\n";
+    for (target, status, words) in
+        [("/nothing", 404, "Not found"), ("/tokens", 403, "this needs the scope admin"), ("/incidents/9", 404, "")]
+    {
+        let page = browser.get(&world, target).await;
+        assert_eq!(page.status, status, "{target}");
+        assert!(page.head.contains("content-type: text/html") && page.body.contains(words), "{target}: {}", page.body);
+    }
+    let api = browser.get(&world, "/api/v1/incidents/9").await;
+    assert!(api.status == 404 && api.head.contains("application/problem+json"), "{}", api.head);
     assert!(world.hub.stop().await);
 }
 
