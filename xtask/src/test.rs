@@ -3,6 +3,7 @@
 //! The cheap checks (tidy, fmt, clippy, doc) run first, the tests last. Every check runs even when an earlier one failed, so that one run shows
 //! everything. A check counts as one test. The last line is always `N passed, M failed`.
 
+mod axe;
 mod elsewhere;
 mod needs;
 mod postgres;
@@ -121,6 +122,9 @@ fn suites(only: Option<&str>, tally: &mut Tally) -> anyhow::Result<()> {
     tests.env(postgres::VARIABLE, postgres.url());
     if let Some(python) = python::provide()? {
         tests.env(python::VARIABLE, python);
+    }
+    if let Some(script) = axe::provide()? {
+        tests.env(axe::VARIABLE, script);
     }
     if let Some(name) = only {
         tests.args(["--", name]);

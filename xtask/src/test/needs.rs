@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use crate::run::{find, say, succeeds};
 
-/// A program, and the package of Debian and Ubuntu that has it.
+/// A program, or the path of a file, and the package of Debian and Ubuntu that has it.
 const NEEDS: &[(&str, &str)] = &[
     ("cc", "build-essential"),
     ("postgres", "postgresql"),
@@ -20,6 +20,11 @@ const NEEDS: &[(&str, &str)] = &[
     ("python3", "python3-venv"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("npm", "npm"),
+    // A browser needs a font to show Chinese.
+    ("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc", "fonts-wqy-microhei"),
 ];
 /// The programs that boot machines.
 const MACHINES: &[(&str, &str)] = &[

@@ -1,5 +1,5 @@
-//! A Python environment with the real programs that channels, pings, `deploy/` and old clients are tested with: a mail server, Apprise, Ansible, two
-//! clients of healthchecks.io, what the agent in the book is written with, and the websocket library of an old client.
+//! A Python environment with the real programs that channels, pings, `deploy/`, the API and old clients are tested with: a mail server, Apprise, Ansible,
+//! two clients of healthchecks.io, schemathesis, what the agent in the book is written with, and the websocket library of an old client.
 //!
 //! It stays in `target/test-python-KEY`, where KEY is a hash of its contents. It is built beside and then renamed, so that it is complete or absent.
 //! Where the package index cannot be reached, the tests that need it say that they did not run.
@@ -20,7 +20,7 @@ use crate::run::{root, say, shown, succeeds};
 pub(crate) const VARIABLE: &str = "OLOG_TEST_PYTHON";
 
 /// The packages in it.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "aiosmtpd==1.4.6",
     "ansible-core==2.19.14",
     "ansible-lint==26.10.1",
@@ -28,6 +28,7 @@ const PACKAGES: [&str; 8] = [
     "borgmatic==2.1.10",
     "cryptography==50.0.2",
     "healthchecks-io==0.4.4",
+    "schemathesis==4.32.5",
     "websockets==17.4",
 ];
 
@@ -44,7 +45,7 @@ pub(crate) fn provide() -> anyhow::Result<Option<PathBuf>> {
     let python = folder.join("bin/python");
     if !python.exists() && !make(&folder)? {
         say(
-            "mail, exec, pings, the Ansible role and the book's agent in Python are not tested against real programs: those could not be installed (see above)",
+            "mail, exec, pings, the API, the Ansible role and the book's agent in Python are not tested against real programs: those could not be installed (see above)",
         );
         return Ok(None);
     }

@@ -80,6 +80,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         devices, tasks, incidents, one_incident, acknowledge, close, story, events, silences, end_silence, reports, channels, messages,
         test_channel, rearm_channel, tokens
     ),
+    components(schemas(ProblemBody)),
     security(("token" = [])),
     modifiers(&Bearer)
 )]

@@ -39,6 +39,8 @@ pub(super) struct HtmlPage {
     pub(super) lang: &'static str,
     pub(super) style: &'static str,
     pub(super) title: String,
+    /// The key by which the page was made: the navigation marks its link.
+    key: String,
     /// Who is signed in.
     pub(super) who: Option<String>,
     pub(super) is_admin: bool,
@@ -63,6 +65,7 @@ impl HtmlPage {
             lang: visit.language.as_str(),
             style: STYLE,
             title: say.word(title),
+            key: title.to_owned(),
             who: who.map(|who| who.name.clone()),
             is_admin: who.is_some_and(|who| who.scope.allows(AccessScope::Admin)),
             form,
@@ -70,6 +73,11 @@ impl HtmlPage {
             is_narrow: who.is_none(),
             say,
         }
+    }
+
+    /// Is this the page that was made by the key?
+    pub(super) fn is_at(&self, key: &str) -> bool {
+        self.key == key
     }
 
     /// A sentence.
