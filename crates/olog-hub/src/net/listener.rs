@@ -44,6 +44,8 @@ const TLS_HANDSHAKE: u8 = 0x16;
 const HTTP_BUFFER: usize = 8 * 1024;
 /// Encrypted bytes that wait for an other end that does not read (rustls would keep 64 KiB); the agents' sessions write no more at once.
 const TLS_BUFFER: usize = 4 * 1024;
+/// What the kernel keeps of an answer that waits for its reader, twice (socket(7), `SO_SNDBUF`); without a bound 4 MB (tcp(7), `tcp_wmem`).
+const KERNEL_BUFFER: u32 = 128 * 1024;
 /// Connections that the kernel holds before they are accepted.
 const BACKLOG: u32 = 1024;
 /// How often the log says that connections are refused.
@@ -185,6 +187,8 @@ impl Listener {
             let socket =
                 if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
             socket.set_reuseaddr(true)?;
+            // Each connection inherits it.
+            socket.set_send_buffer_size(KERNEL_BUFFER)?;
             socket.bind(address)?;
             let socket = socket.listen(BACKLOG)?;
             Ok((socket.local_addr()?, socket))
