@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError, access::audit::Entry, settings};
 
 mod accounts;
 mod password;
+mod picture;
 mod pings;
 mod second_factor;
 mod secret;
@@ -27,6 +28,7 @@ mod sign_in;
 mod tokens;
 
 pub use accounts::AddUser;
+pub use picture::qr;
 pub use pings::{PingAdmission, PingKeyMade, PingKeyOf};
 #[cfg(test)]
 pub(crate) use second_factor::code_at as totp_code_at;

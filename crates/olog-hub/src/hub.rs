@@ -336,6 +336,9 @@ fn web_context(verbs: &Verbs, desk: SessionContext) -> Web {
         bells: verbs.bells.clone(),
         workers: verbs.workers.clone(),
         legacy: LegacyClients::default(),
+        address: verbs.address,
+        tls: verbs.tls,
+        print: verbs.print,
         packages: verbs.packages.clone(),
         pin: verbs.pin.clone(),
     }

@@ -6,7 +6,11 @@
 //! end of the connection, or what a trusted proxy says in `X-Forwarded-For`. A websocket is handed over to
 //! `net::session` here. Must not: know SQL, or change anything but through `net::enrol`.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Extension, Json, Router,
@@ -21,7 +25,7 @@ use axum::{
     routing::get,
 };
 use olog_daemon::workers::Workers;
-use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL, Timestamp};
+use olog_proto::{FRAME_MAX, Nonce, SUBPROTOCOL, Timestamp, identity::KeyPrint};
 use olog_push::words::{Language, Localizer};
 use tokio::{sync::watch, time::timeout};
 
@@ -96,6 +100,12 @@ pub struct Web {
     pub workers: Workers,
     /// The old clients that are connected.
     pub legacy: LegacyClients,
+    /// Where the hub listens.
+    pub address: SocketAddr,
+    /// Does the port speak TLS?
+    pub tls: bool,
+    /// The fingerprint of a self-signed certificate's key.
+    pub print: Option<KeyPrint>,
     /// What `/packages` offers.
     pub packages: Arc<Packages>,
     /// The SHA-256 of the key of a self-signed certificate, as curl pins it.

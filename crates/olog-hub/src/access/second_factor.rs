@@ -1,11 +1,11 @@
 //! The second factor: codes by time (RFC 6238), each good once, and recovery codes, each good once.
 
 use olog_proto::Timestamp;
-use qrcode::{QrCode, render::svg};
 use totp_rs::{Builder, Secret as TotpSecret, Totp};
 
 use super::{
     Access, AccessError, By, Guessed, Principal,
+    picture::qr,
     secret::{Secret, hash_for},
 };
 use crate::store::access::{
@@ -88,10 +88,7 @@ impl Access {
         let text = self.store.write(read).await?;
         let label: String = url::form_urlencoded::byte_serialize(who.name.as_bytes()).collect();
         let address = format!("otpauth://totp/Olog:{}?secret={text}&issuer=Olog", label.replace('+', "%20"));
-        let code = QrCode::new(address).map_err(|error| AccessError::Hash(error.to_string()))?;
-        let picture = code.render::<svg::Color<'_>>().min_dimensions(220, 220).build();
-        let picture = picture.split_once("<svg").map_or(String::new(), |(_, rest)| format!("<svg{rest}"));
-        Ok(Proposed { picture, text })
+        Ok(Proposed { picture: qr(&address)?, text })
     }
 
     /// Confirms the proposed secret, which answers with the recovery codes, or removes the one in force.

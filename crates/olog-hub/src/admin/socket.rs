@@ -75,7 +75,7 @@ pub use incidents::{Handled, Numbers};
 pub use packages::Removed;
 pub use pings::{AskPingKey, MadePingKey, RemovePingKey};
 pub use reports::{Pushed, Shown};
-pub use silences::{AddSilence, NotAnError, SilencesMade};
+pub use silences::{NotAnError, SilencesMade};
 pub use status::{FailingDuty, Locale, Status};
 pub use tasks::{ExpectTask, MergeTasks, RenameTask, TaskRef};
 
@@ -287,7 +287,11 @@ impl From<StoreError> for Problem {
 type Answer<T> = Result<Json<T>, Problem>;
 type VerbsState = State<Arc<Verbs>>;
 
-async fn join_link(State(verbs): VerbsState, Json(request): Json<LinkRequest>) -> Answer<LinkAnswer> {
+async fn join_link(
+    State(verbs): VerbsState,
+    Extension(peer): Extension<Peer>,
+    Json(request): Json<LinkRequest>,
+) -> Answer<LinkAnswer> {
     let install = request.install.then(|| packages::script(&verbs)).transpose()?;
     let live = verbs.live.borrow().clone();
     let public_url = live.public_url.as_deref();
@@ -305,7 +309,7 @@ async fn join_link(State(verbs): VerbsState, Json(request): Json<LinkRequest>) -
     } else {
         link_base(public_url, verbs.address, verbs.tls)
     };
-    let link = verbs.enrol.link(request, base, verbs.print).await?;
+    let link = verbs.enrol.link(request, base, verbs.print, &audited::user(peer.uid)).await?;
     let printed = match install {
         Some(script) => packages::line(&verbs, &link, &script),
         None => link.to_string(),

@@ -24,7 +24,10 @@ mod channels;
 mod silences;
 
 pub use channels::{rearm_channel, test_channel};
-pub use silences::{NotAnErrorResult, SuppressScope, end_silence, not_an_error, silence};
+pub use silences::{
+    AddSilence, NotAnErrorResult, SilenceRefused, SuppressScope, end_silence, fingerprint_of, make_silences,
+    not_an_error, silence,
+};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,8 +11,8 @@ use super::{
     words::{Context, VerbOutput, VerbResult, number as count, text},
 };
 use crate::{
-    admin::socket::{AddSilence, NotAnError, SilencesMade},
-    apply::operator::SuppressScope,
+    admin::socket::{NotAnError, SilencesMade},
+    apply::operator::{AddSilence, SuppressScope},
     store::silences::ListedSilence,
 };
 

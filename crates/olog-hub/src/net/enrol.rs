@@ -27,7 +27,7 @@ use crate::{
     store::{
         Store, StoreError, Tx,
         access::audit,
-        enrolment::{self, DeviceActionResult, JoinCandidate, Joined, ListedDevice},
+        enrolment::{self, DeviceActionResult, JoinCandidate, Joined, ListedDevice, ListedLink},
     },
 };
 
@@ -35,6 +35,8 @@ use crate::{
 pub const LINK_EXPIRES: Duration = Duration::from_secs(3600);
 /// The longest a link may hold.
 pub const LINK_EXPIRES_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Links of a list.
+const LINKS_SHOWN: u32 = 100;
 /// Failed attempts of one address, and of all, within a minute.
 const FAILED_MAX: u32 = 20;
 const FAILED_MAX_OF_ALL: u32 = 1_000;
@@ -152,21 +154,23 @@ impl Enrol {
         }
     }
 
-    /// Makes a link under this base.
+    /// Makes a link under this base, for whoever wants it.
     pub async fn link(
         &self,
         request: LinkRequest,
         base: String,
         tls: Option<KeyPrint>,
+        made_by: &str,
     ) -> Result<JoinLink, EnrolError> {
         let secret = JoinSecret(random()?);
         let now = self.clock.now();
         let expires = Duration::from_secs(request.expires).min(LINK_EXPIRES_MAX);
         let expires_at = now.plus(i64::try_from(expires.as_millis()).unwrap_or(i64::MAX));
-        let hash = hash(&secret);
+        let (hash, made_by) = (hash(&secret), made_by.to_owned());
         self.store
             .write(move |tx| {
-                enrolment::add_link(tx, &hash, expires_at, request.uses.max(1), request.device.as_ref(), now)
+                let uses = request.uses.max(1);
+                enrolment::add_link(tx, &hash, expires_at, uses, request.device.as_ref(), &made_by, now)
             })
             .await?;
         Ok(JoinLink { base, secret, hub: self.hub.fingerprint(), tls })
@@ -234,6 +238,21 @@ impl Enrol {
     /// Devices by name, those that joined or those that wait.
     pub async fn list(&self, pending: bool) -> Result<Vec<ListedDevice>, EnrolError> {
         Ok(self.store.read(move |tx| enrolment::list(tx, pending)).await?)
+    }
+
+    /// Links that are remembered, the latest first.
+    pub async fn links(&self) -> Result<Vec<ListedLink>, EnrolError> {
+        Ok(self.store.read(|tx| enrolment::links(tx, LINKS_SHOWN)).await?)
+    }
+
+    /// Nobody joins by that link any more.
+    pub async fn revoke_link(&self, hash: &str) -> Result<(), EnrolError> {
+        let asked = hash.to_owned();
+        if self.store.write(move |tx| enrolment::revoke_link(tx, &asked)).await? {
+            Ok(())
+        } else {
+            Err(EnrolError::BadLink)
+        }
     }
 
     /// Accepts a device that waits, by its name or key.

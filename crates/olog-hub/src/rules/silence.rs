@@ -200,6 +200,16 @@ impl Silence {
         }
     }
 
+    /// When it holds between two instants, the earliest first; at most `max` windows.
+    pub fn windows(&self, from: Timestamp, to: Timestamp, max: usize) -> Vec<Period> {
+        let Some(every) = &self.every else {
+            let is_within = self.period.from < to && self.period.until.is_none_or(|until| until > from);
+            return if is_within { vec![self.period] } else { Vec::new() };
+        };
+        let runs = every.schedule.runs_after(from.plus(-every.lasts), every.zone).take_while(|run| *run < to).take(max);
+        runs.map(|run| Period { from: run, until: Some(run.plus(every.lasts)) }).collect()
+    }
+
     /// Does it hold now?
     pub fn holds(&self, now: Timestamp) -> bool {
         self.period(now).is_some_and(|period| period.holds(now))

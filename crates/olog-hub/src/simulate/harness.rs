@@ -228,7 +228,7 @@ impl Harness {
             Enrol::new(self.store.clone(), self.sessions.clone(), self.clock.clone(), hub.public(), Bell::default());
         let uses = u32::try_from(devices.len()).unwrap_or(u32::MAX).max(1);
         let request = LinkRequest { device: None, expires: 3600, uses, local: false, install: false };
-        let link = enrol.link(request, "https://localhost".to_owned(), None).await?;
+        let link = enrol.link(request, "https://localhost".to_owned(), None, "simulate").await?;
         for (i, device) in devices.iter().enumerate() {
             let mut seed = [0; 32];
             let i = u32::try_from(i).unwrap_or(u32::MAX);

@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 use super::access::audit;
 use super::devices::{DeviceId, LEGACY_VERSION, SessionStart, looks_like};
 use super::renames::{TOLD_NAME, drop_tasks};
-use super::{Row, StoreError, Tx, access::ping_keys, incidents::alerts, known_names};
+use super::{Row, StoreError, Tx, Value, access::ping_keys, incidents::alerts, known_names};
 use crate::rules::device_name;
 use crate::values;
 
 /// A device may announce another key once in this time (ms), so that its keys do not fill the store and the audit log.
 const ANNOUNCED_EVERY: i64 = 3_600_000;
 
+/// Names that a link remembers of those who joined by it.
+const JOINED_KEPT: usize = 20;
 /// A used or expired link is remembered for this long (ms).
 const LINK_KEPT: i64 = 7 * 86_400_000;
 
@@ -98,14 +100,69 @@ pub fn add_link(
     expires_at: Timestamp,
     uses: u32,
     device: Option<&DeviceName>,
+    made_by: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.execute("DELETE FROM links WHERE expires_at < $1", values![now.plus(-LINK_KEPT)])?;
     tx.execute(
-        "INSERT INTO links (hash, made_at, expires_at, uses_left, device) VALUES ($1, $2, $3, $4, $5)",
-        values![hash, now, expires_at, uses, device.map(|name| name.as_str())],
+        "INSERT INTO links (hash, made_at, expires_at, uses_left, device, made_by, uses) VALUES ($1, $2, $3, $4, $5, $6, $4)",
+        values![hash, now, expires_at, uses, device.map(|name| name.as_str()), made_by],
     )?;
     Ok(())
+}
+
+/// A join link as a person sees it. Its secret is stored nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ListedLink {
+    /// The hash of its secret, by which it is revoked.
+    pub hash: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// Who made it, if that is known.
+    pub made_by: Option<String>,
+    /// Until when it holds.
+    pub expires_at: Timestamp,
+    /// How many devices may still join by it.
+    pub uses_left: u64,
+    /// For how many it was made, if that is known.
+    pub uses: Option<u64>,
+    /// The one device that it is for.
+    pub device: Option<String>,
+    /// The devices that joined by it last, at most 20.
+    pub joined: Vec<String>,
+}
+
+/// Links that are remembered, the latest first; at most `limit`.
+pub fn links(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<ListedLink>, StoreError> {
+    let rows = tx.query(
+        "SELECT hash, made_at, made_by, expires_at, uses_left, uses, device, joined FROM links
+         ORDER BY made_at DESC, hash LIMIT $1",
+        values![limit],
+    )?;
+    let text = |row: &Row, i| row.text_or_null(i).map(|text| text.map(str::to_owned));
+    let link = |row: &Row| {
+        Ok(ListedLink {
+            hash: row.text(0)?.to_owned(),
+            made_at: row.at(1)?,
+            made_by: text(row, 2)?,
+            expires_at: row.at(3)?,
+            uses_left: row.count(4)?,
+            uses: row.int_or_null(5)?.and_then(|n| u64::try_from(n).ok()),
+            device: text(row, 6)?,
+            joined: joined_by(row, 7)?,
+        })
+    };
+    rows.iter().map(link).collect()
+}
+
+/// Names of those who joined by a link; none is known of a link of an older version.
+fn joined_by(row: &Row, column: usize) -> Result<Vec<String>, StoreError> {
+    Ok(row.text_or_null(column)?.and_then(|_| row.json(column).ok()).unwrap_or_default())
+}
+
+/// Forgets a link, so that nobody joins by it. False: there is none of that hash.
+pub fn revoke_link(tx: &mut Tx<'_>, hash: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute("DELETE FROM links WHERE hash = $1", values![hash])? > 0)
 }
 
 /// Does a link of this secret's hash exist, and has it not expired?
@@ -115,8 +172,10 @@ pub fn is_good_link(tx: &mut Tx<'_>, hash: &str, now: Timestamp) -> Result<bool,
 
 /// Joins a device by a link's secret.
 pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestamp) -> Result<Joined, StoreError> {
-    let link =
-        tx.query_one("SELECT expires_at, uses_left, device FROM links WHERE hash = $1 FOR UPDATE", values![hash])?;
+    let link = tx.query_one(
+        "SELECT expires_at, uses_left, device, joined FROM links WHERE hash = $1 FOR UPDATE",
+        values![hash],
+    )?;
     let Some(link) = link.filter(|link| link.at(0).is_ok_and(|expires_at| expires_at > now)) else {
         return Ok(Joined::BadLink);
     };
@@ -145,7 +204,14 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestam
     if holder.is_none() && !is_for_it && looks_like(tx, name.as_str(), own)?.is_some() {
         return Ok(Joined::NameTaken);
     }
-    tx.execute("UPDATE links SET uses_left = uses_left - 1 WHERE hash = $1", values![hash])?;
+    let mut by_link = joined_by(&link, 3)?;
+    by_link.push(name.to_string());
+    let n_too_many = by_link.len().saturating_sub(JOINED_KEPT);
+    by_link.drain(..n_too_many);
+    tx.execute(
+        "UPDATE links SET uses_left = uses_left - 1, joined = $2 WHERE hash = $1",
+        &[hash.into(), Value::json(&by_link)?],
+    )?;
     let (device, replaced) = match (holder, ours) {
         (Some((device, old)), ours) => {
             if let Some((other, ..)) = ours {

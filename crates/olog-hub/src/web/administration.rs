@@ -1,4 +1,4 @@
-//! Pages of whoever runs the hub: channels, API tokens and the audit log.
+//! Pages of whoever runs the hub: channels, enrolment, API tokens and the audit log.
 
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub(super) mod channels;
+mod enrolment;
 
 /// Entries of a page.
 const ENTRIES: u32 = 100;
@@ -36,6 +37,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/tokens/revoke", post(revoke))
         .route("/audit", get(audit))
         .merge(channels::routes())
+        .merge(enrolment::routes())
 }
 
 #[derive(Template)]

@@ -10,7 +10,7 @@ use axum::{
     Json, Router,
     extract::{
         Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
+        rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -25,21 +25,21 @@ use utoipa::{
 use super::{
     Act, Admin, Granted, Problem, Read, Web,
     administration::channels::change as change_channel,
-    history::EventQuery,
+    history::{EventQuery, silences as silences_page},
     incident,
     rows::{ChannelRow, MessageRow, ReportRow, TaskListRow, with_sessions},
 };
 use crate::{
     apply::{
         explain::{Explained, explain},
-        operator::{self, ActionResult, OperatorAction},
+        operator::{self, ActionResult, AddSilence, OperatorAction},
     },
     net::packages::newest,
     store::{
         Tx,
         access::audit::{self, Outcome},
         access::tokens::Token,
-        enrolment::ListedDevice,
+        enrolment::{ListedDevice, ListedLink},
         history::{self, EventRow},
         incidents::{self, Incident},
         reports,
@@ -61,13 +61,14 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/api/v1/incidents/{id}/close", post(close))
         .route("/api/v1/incidents/{id}/story", get(story))
         .route("/api/v1/events", get(events))
-        .route("/api/v1/silences", get(silences))
+        .route("/api/v1/silences", get(silences).post(add_silence))
         .route("/api/v1/silences/{id}/end", post(end_silence))
         .route("/api/v1/reports", get(reports))
         .route("/api/v1/channels", get(channels))
         .route("/api/v1/channels/{name}/messages", get(messages))
         .route("/api/v1/channels/{name}/test", post(test_channel))
         .route("/api/v1/channels/{name}/rearm", post(rearm_channel))
+        .route("/api/v1/links", get(links))
         .route("/api/v1/tokens", get(tokens))
         .route("/api/openapi.json", get(openapi))
 }
@@ -77,8 +78,8 @@ pub(super) fn routes() -> Router<Arc<Web>> {
 #[openapi(
     info(title = "Olog", description = "Instants are milliseconds since 1970, UTC. Errors are application/problem+json."),
     paths(
-        devices, tasks, incidents, one_incident, acknowledge, close, story, events, silences, end_silence, reports, channels, messages,
-        test_channel, rearm_channel, tokens
+        devices, tasks, incidents, one_incident, acknowledge, close, story, events, silences, add_silence, end_silence, reports, channels, messages,
+        test_channel, rearm_channel, links, tokens
     ),
     components(schemas(ProblemBody)),
     security(("token" = [])),
@@ -135,6 +136,21 @@ enum Mistake {
     /// The store does not answer now.
     #[response(status = 503, content_type = "application/problem+json")]
     Busy(ProblemBody),
+}
+
+/// Statuses of an address with a body.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "only described")]
+enum Unfit {
+    /// The body is too large.
+    #[response(status = 413, content_type = "application/problem+json")]
+    Large(ProblemBody),
+    /// The body is no JSON, or is not said to be.
+    #[response(status = 415, content_type = "application/problem+json")]
+    NoJson(ProblemBody),
+    /// What the body asks for may not be.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unfit(ProblemBody),
 }
 
 /// What there is to ask.
@@ -317,6 +333,18 @@ async fn silences(
     Ok(Json(web.store.read(move |tx| silences::list(tx, all, now, n)).await?))
 }
 
+/// Makes a silence: for a time, or in windows that come again.
+#[utoipa::path(post, path = "/api/v1/silences", request_body = AddSilence, responses((status = 200, body = ListedSilence), Unfit, Mistake))]
+async fn add_silence(
+    caller: Granted<Act>,
+    State(web): State<Arc<Web>>,
+    body: Result<Json<AddSilence>, JsonRejection>,
+) -> ApiAnswer<ListedSilence> {
+    let Json(request) = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let made = silences_page::make(&web, &caller.who, request).await?;
+    made.map(Json).map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why.to_string()))
+}
+
 /// Ends a silence.
 #[utoipa::path(post, path = "/api/v1/silences/{id}/end", params(("id" = u64, Path, description = "its number")), responses((status = 200, body = ListedSilence), Mistake))]
 async fn end_silence(caller: Granted<Act>, State(web): State<Arc<Web>>, id: Number) -> ApiAnswer<ListedSilence> {
@@ -395,6 +423,12 @@ async fn test_channel(caller: Granted<Admin>, State(web): State<Arc<Web>>, name:
 async fn rearm_channel(caller: Granted<Admin>, State(web): State<Arc<Web>>, name: Name) -> Result<StatusCode, Problem> {
     change_channel(&web, &caller.who, &named(name)?, "channel.rearm", operator::rearm_channel).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Join links by the hash of their secret, the latest first, with the devices that joined by them.
+#[utoipa::path(get, path = "/api/v1/links", responses((status = 200, body = Vec<ListedLink>), Mistake))]
+async fn links(_caller: Granted<Admin>, State(web): State<Arc<Web>>) -> ApiAnswer<Vec<ListedLink>> {
+    Ok(Json(web.enrol.links().await?))
 }
 
 /// Tokens by name and scope; their secrets are stored nowhere.

@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use olog_proto::Timestamp;
-use olog_push::words::{Localizer, ssh};
+use olog_push::words::{Localizer, literal, ssh};
 use serde::Deserialize;
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     apply::{self, LivePolicy},
     rules::{
+        access::AccessScope,
         expect::ExpectationStatus,
         report::page::{StateForm, form, picture},
         state::{self, State as Word, day_of},
@@ -98,6 +99,9 @@ struct DevicePage {
     open: Vec<IncidentLine>,
     events: Vec<EventLine>,
     more: String,
+    /// The form that silences it.
+    silence: String,
+    may_act: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,6 +152,8 @@ async fn device(
         open: open.iter().map(|incident| IncidentLine::new(&say, incident)).collect(),
         events: events.rows.iter().map(|event| EventLine::new(&say, event)).collect(),
         more: address("/events", &[("device", &row.name)]),
+        silence: address("/silences", &[("device", &literal(&row.name))]),
+        may_act: caller.who.scope.allows(AccessScope::Act),
         page,
     };
     Ok(page::show(StatusCode::OK, &shown))
@@ -179,6 +185,9 @@ struct TaskPage {
     incidents: Vec<IncidentLine>,
     events: Vec<EventLine>,
     more: String,
+    /// The form that silences it.
+    silence: String,
+    may_act: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -219,6 +228,8 @@ async fn task(
         incidents: incidents.iter().map(|incident| IncidentLine::new(&say, incident)).collect(),
         events: events.rows.iter().map(|event| EventLine::new(&say, event)).collect(),
         more: address("/events", &[("device", &device), ("task", &line.name)]),
+        silence: address("/silences", &[("device", &literal(&device)), ("task", &literal(&line.name))]),
+        may_act: caller.who.scope.allows(AccessScope::Act),
         device: (device_address(&device), device),
         line,
         page,

@@ -1,34 +1,31 @@
-//! Pages of what was: events (with a search), silences, reports.
+//! Pages of what was: events (with a search) and reports; and of what is suppressed (`silences`).
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
-    response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    response::Response,
+    routing::get,
 };
 use serde::Deserialize;
 
 use super::{
     Problem, Web,
-    guard::{Act, Granted, Posted, Read, Visit},
+    guard::{Granted, Read, Visit},
     lines::EventLine,
     page::{self, HtmlPage},
     place::address,
 };
-use crate::{
-    apply::operator,
-    rules::access::AccessScope,
-    store::{
-        Tx,
-        access::audit::{self, Outcome},
-        history::{self, EventFilter},
-        reports, silences,
-    },
+use crate::store::{
+    history::{self, EventFilter},
+    reports,
 };
+
+pub(super) mod silences;
+mod week;
 
 /// Rows of a page.
 const ROWS: u32 = 50;
@@ -36,11 +33,7 @@ const ROWS: u32 = 50;
 const WORDS_MAX: usize = 200;
 
 pub(super) fn routes() -> Router<Arc<Web>> {
-    Router::new()
-        .route("/events", get(events))
-        .route("/silences", get(silences))
-        .route("/silences/{id}/end", post(end_silence))
-        .route("/reports", get(reports))
+    Router::new().route("/events", get(events)).route("/reports", get(reports)).merge(silences::routes())
 }
 
 /// The query of the page of events, and of `/api/v1/events`.
@@ -115,66 +108,6 @@ async fn events(
         page,
     };
     Ok(page::show(StatusCode::OK, &shown))
-}
-
-struct SilenceLine {
-    id: u64,
-    what: String,
-    when: String,
-    comment: String,
-    made_by: String,
-    is_now: bool,
-    held: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "web/silences.html")]
-struct SilencesPage {
-    page: HtmlPage,
-    silences: Vec<SilenceLine>,
-    may_act: bool,
-}
-
-async fn silences(State(web): State<Arc<Web>>, caller: Granted<Read>, visit: Visit) -> Result<Response, Problem> {
-    let page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-silences");
-    let now = page.say.now;
-    let listed = web.store.read(move |tx| silences::list(tx, false, now, ROWS)).await?;
-    let silences = listed.into_iter().map(|silence| {
-        let task = silence.task.map_or_else(String::new, |task| format!("/{task}"));
-        let error = silence.fingerprint.map_or_else(String::new, |error| format!(" {error}"));
-        let until = silence.until_at.map_or_else(|| "…".to_owned(), |until| page.say.day_time(until));
-        let when = format!("{} – {until}", page.say.day_time(silence.from_at));
-        let every = silence.every.zip(silence.lasts).map(|(every, lasts)| format!(" ({every}, {lasts})"));
-        SilenceLine {
-            id: silence.id,
-            what: format!("{}{task}{error}", silence.device),
-            when: when + &every.unwrap_or_default(),
-            comment: silence.comment,
-            made_by: silence.made_by,
-            is_now: silence.is_now,
-            held: (silence.n_held > 0).then(|| page.say.text("web-held", &[("n", silence.n_held.into())])),
-        }
-    });
-    let silences = silences.collect();
-    let may_act = caller.who.scope.allows(AccessScope::Act);
-    Ok(page::show(StatusCode::OK, &SilencesPage { silences, may_act, page }))
-}
-
-async fn end_silence(
-    State(web): State<Arc<Web>>,
-    Path(id): Path<u64>,
-    posted: Posted<Act>,
-) -> Result<Response, Problem> {
-    let (now, entry) = (web.desk.clock.now(), posted.who.entry("silence.end", id.to_string()));
-    let write = move |tx: &mut Tx<'_>| {
-        if operator::end_silence(tx, id, now)? {
-            audit::put(tx, &entry, Outcome::Done, now)?;
-        }
-        Ok(())
-    };
-    web.store.write(write).await?;
-    web.bells.watchman.ring();
-    Ok(Redirect::to("/silences").into_response())
 }
 
 #[derive(Template)]

@@ -13,6 +13,7 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use futures_util::StreamExt as _;
+use olog_proto::JoinLink;
 use olog_push::words::Localizer;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
@@ -35,6 +36,12 @@ fn script_of(web: &Web) -> Option<(String, Localizer)> {
     // The script shows no time.
     let say = Localizer { language: live.language, timezone: live.timezone, now: olog_proto::Timestamp(0) };
     (!offered.is_empty()).then(|| (install::script(&offered, web.pin.as_deref(), &say), say))
+}
+
+/// The line that installs the agent and joins by this link; `None`: no package is offered.
+pub(super) fn install_line(web: &Web, link: &JoinLink) -> Option<String> {
+    let (script, say) = script_of(web)?;
+    Some(install::line(&link.base, &link.to_string(), &script, web.pin.as_deref(), &say))
 }
 
 fn nothing_offered() -> Problem {

@@ -17,36 +17,11 @@ use olog_push::channel::glob;
 use serde::{Deserialize, Serialize};
 
 use super::{All, Answer, LIST_MAX, Remark, Verbs, VerbsState, audited::user, incidents};
-use crate::apply::operator::{self, SuppressScope};
-use crate::rules::silence::{COMMENT_MAX, Period, Recurrence, Refused, SILENCES_MAX, Scope};
+use crate::apply::operator::{self, AddSilence, SilenceRefused, SuppressScope, fingerprint_of};
+use crate::rules::silence::{Refused, Scope};
 use crate::store::silences::{self, ListedSilence, New};
-use crate::store::{StoreError, Tx, tasks};
+use crate::store::{Tx, tasks};
 use crate::web::Problem;
-use olog_proto::schedule::{Schedule, ScheduleError};
-
-/// The request of `silence add`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AddSilence {
-    /// A pattern of device names.
-    pub device: Option<String>,
-    /// A pattern of task names; none: the devices themselves too.
-    pub task: Option<String>,
-    /// Only this error.
-    pub fingerprint: Option<String>,
-    /// From then on; none: from now on.
-    pub from_at: Option<Timestamp>,
-    /// For so many ms.
-    pub lasts: Option<i64>,
-    /// Until then.
-    pub until_at: Option<Timestamp>,
-    /// Again and again, as crontab(5) has it.
-    pub every: Option<String>,
-    /// Of which time zone `every` is; none: the hub's.
-    pub zone: Option<String>,
-    /// What for.
-    pub comment: String,
-}
 
 /// The request of `incident not-an-error`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,10 +55,6 @@ fn unfit(words: impl ToString) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words.to_string())
 }
 
-fn refused(why: Refused) -> Problem {
-    unfit(why)
-}
-
 async fn list(State(verbs): VerbsState, Query(query): Query<All>) -> Answer<Vec<ListedSilence>> {
     let now = verbs.clock.now();
     Ok(Json(verbs.store.read(move |tx| silences::list(tx, query.all, now, LIST_MAX)).await?))
@@ -95,7 +66,11 @@ async fn add(
     Json(request): Json<AddSilence>,
 ) -> Answer<SilencesMade> {
     let now = verbs.clock.now();
-    let new = read(&verbs, request, user(peer.uid), now)?;
+    let zone = verbs.live.borrow().timezone;
+    let new = request.read(user(peer.uid), zone, now).map_err(|why| match why {
+        SilenceRefused::NoScope => unfit(verbs.localizer().word("cli-refused-no-scope")),
+        why => unfit(why),
+    })?;
     let remarks = remarks(&verbs, &new.scope).await?;
     Ok(Json(SilencesMade { silences: make(&verbs, vec![new], now).await?, remarks, is_closed: false }))
 }
@@ -116,62 +91,11 @@ async fn remarks(verbs: &Verbs, scope: &Scope) -> Result<Vec<Remark>, Problem> {
     Ok(if is_known { Vec::new() } else { vec![Remark::of("task", task, &names)] })
 }
 
-/// What was asked for, if it may be.
-fn read(verbs: &Verbs, request: AddSilence, made_by: String, now: Timestamp) -> Result<New, Problem> {
-    let AddSilence { device, task, fingerprint, from_at, lasts, until_at, every, zone, comment } = request;
-    if device.is_none() && task.is_none() {
-        return Err(unfit(verbs.localizer().word("cli-refused-no-scope")));
-    }
-    let fingerprint = fingerprint.as_deref().map(fingerprint_of).transpose()?;
-    let scope = Scope { device: device.unwrap_or_else(|| "*".to_owned()), task, fingerprint };
-    scope.check().map_err(refused)?;
-    if comment.chars().count() > COMMENT_MAX || comment.chars().any(char::is_control) {
-        return Err(refused(Refused::Comment));
-    }
-    let (period, every) = match every {
-        Some(text) => {
-            let schedule: Schedule = text.parse().map_err(|error: ScheduleError| unfit(error))?;
-            let zone = match zone {
-                Some(name) => {
-                    let wrong = |_| unfit(format!("no time zone {name:?}: expected a name like \"Asia/Shanghai\""));
-                    name.parse().map_err(wrong)?
-                }
-                None => verbs.live.borrow().timezone,
-            };
-            let lasts = lasts.ok_or_else(|| unfit("say how long each window lasts: --for"))?;
-            if from_at.is_some() || until_at.is_some() {
-                return Err(unfit(
-                    "windows that come again begin by --every and last --for; end them by `silence end`",
-                ));
-            }
-            let every = Recurrence { schedule, zone, lasts };
-            every.check(now).map_err(refused)?;
-            let period = every.period(now).ok_or_else(|| refused(Refused::Over))?;
-            (period, Some(every))
-        }
-        None => {
-            let from = from_at.unwrap_or(now);
-            let until = until_at.or(lasts.map(|lasts| from.plus(lasts)));
-            let period = Period { from, until };
-            period.check(&scope, now).map_err(refused)?;
-            (period, None)
-        }
-    };
-    Ok(New { scope, period, every, comment, made_by })
-}
-
 async fn make(verbs: &Verbs, new: Vec<New>, now: Timestamp) -> Result<Vec<ListedSilence>, Problem> {
-    let write = move |tx: &mut Tx<'_>| {
-        if silences::count(tx, now)? + new.len() as u64 > SILENCES_MAX {
-            return Ok(None);
-        }
-        let made = new.iter().map(|new| operator::silence(tx, new, now)).collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Some(made))
-    };
-    let made = verbs.store.write(write).await?;
+    let made = verbs.store.write(move |tx| operator::make_silences(tx, &new, now)).await?;
     verbs.bells.watchman.ring();
     verbs.bells.outbox.ring();
-    made.ok_or_else(|| refused(Refused::TooMany))
+    made.ok_or_else(|| unfit(Refused::TooMany))
 }
 
 async fn end(State(verbs): VerbsState, Path(id): Path<u64>) -> Answer<ListedSilence> {
@@ -193,7 +117,7 @@ async fn not_an_error(
     Json(request): Json<NotAnError>,
 ) -> Answer<SilencesMade> {
     let now = verbs.clock.now();
-    let only = request.fingerprint.as_deref().map(fingerprint_of).transpose()?;
+    let only = request.fingerprint.as_deref().map(fingerprint_of).transpose().map_err(unfit)?;
     let (wide, made_by) = (request.wide, user(peer.uid));
     let read = move |tx: &mut Tx<'_>| operator::not_an_error(tx, id, only, wide, &made_by, now);
     match verbs.store.read(read).await? {
@@ -214,11 +138,4 @@ async fn not_an_error(
             Err(verbs.refusal(StatusCode::UNPROCESSABLE_ENTITY, "cli-refused-no-such-error", &args))
         }
     }
-}
-
-/// As it is printed: 16 digits of base 16.
-fn fingerprint_of(text: &str) -> Result<Fingerprint, Problem> {
-    let wrong = || unfit(format!("expected a fingerprint of 16 digits as `incident show` prints it, found {text:?}"));
-    let n = u64::from_str_radix(text, 16).map_err(|_| wrong())?;
-    if text.len() == 16 { Ok(Fingerprint(n)) } else { Err(wrong()) }
 }

@@ -145,7 +145,7 @@ async fn a_forgotten_device_that_comes_back_brings_nothing_of_before() {
         let write = |tx: &mut Tx<'_>| {
             tx.execute("UPDATE devices SET known_at = 1", &[])?;
             enrolment::forget(tx, "dev1", NOW)?;
-            enrolment::add_link(tx, "hash", NOW.plus(2), 1, None, NOW)?;
+            enrolment::add_link(tx, "hash", NOW.plus(2), 1, None, "alice", NOW)?;
             enrolment::join(
                 tx,
                 "hash",
@@ -284,7 +284,7 @@ async fn a_rename_does_not_take_a_declared_name_and_a_join_does() {
         assert_eq!(bench.name_after(asks(2, "Backupsrv")).await, "dev2");
         let candidate = JoinCandidate { key: key(3), name: "backupsrv".parse().unwrap(), address: None };
         let joined = bench.store.store.write(move |tx| {
-            enrolment::add_link(tx, "h", NOW.plus(60_000), 1, None, NOW)?;
+            enrolment::add_link(tx, "h", NOW.plus(60_000), 1, None, "alice", NOW)?;
             enrolment::join(tx, "h", &candidate, NOW)
         });
         assert!(matches!(joined.await.unwrap(), enrolment::Joined::Yes { .. }));
@@ -301,7 +301,7 @@ async fn a_newcomer_with_the_look_of_a_device_does_not_join_and_an_old_name_keep
         let join = |name: &str| {
             let candidate = JoinCandidate { key: key(3), name: name.parse().unwrap(), address: None };
             bench.store.store.write(move |tx| {
-                enrolment::add_link(tx, "h", NOW.plus(60_000), 1, None, NOW)?;
+                enrolment::add_link(tx, "h", NOW.plus(60_000), 1, None, "alice", NOW)?;
                 enrolment::join(tx, "h", &candidate, NOW)
             })
         };

@@ -46,7 +46,7 @@ impl World {
             local: false,
             install: false,
         };
-        self.enrol.link(request, "https://h".into(), None).await.unwrap().secret
+        self.enrol.link(request, "https://h".into(), None, "alice").await.unwrap().secret
     }
 
     async fn join(&self, secret: JoinSecret, name: &str, key: u8) -> Result<String, EnrolError> {

@@ -79,3 +79,151 @@ async fn who_may_only_act_sees_channels_without_buttons_and_a_program_reads_thei
     }
     assert!(world.hub.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_link_is_made_on_a_page_with_its_picture_and_the_page_says_who_joined_by_it() {
+    let world = world_with("public_url = 'https://hub.example.com/olog'\n", "").await;
+    let mut browser = TestBrowser::signed_in(&world, "admin").await;
+    browser.says += "accept-language: en\r\n";
+    let form = browser.get(&world, "/enrolment").await.form();
+    let fields = [("form", form.as_str()), ("device", ""), ("hours", "24"), ("uses", "2")];
+    let made = browser.post(&world, "/enrolment", &fields).await;
+    assert!(made.status == 200 && made.body.contains("<svg"), "{}", made.body);
+    assert!(!made.body.contains("style="), "the policy forbids styles of elements: {}", made.body);
+    let (_, rest) = made.body.split_once("<code>").unwrap();
+    let link = rest.split_once("</code>").unwrap().0.replace("&#38;", "&");
+    assert!(link.starts_with("https://hub.example.com/olog/join#"), "{link}");
+    let page = browser.get(&world, "/enrolment").await;
+    assert!(page.body.contains("2 of 2 uses left") && page.body.contains("alice"), "{}", page.body);
+    let secret = link.parse::<olog_proto::JoinLink>().unwrap().secret;
+    assert!(!page.body.contains(&link), "the secret is shown once");
+    let key = olog_proto::identity::SecretKey::from_seed([7; 32]).public();
+    let request = enrol::JoinRequest { secret, name: "pi".parse().unwrap(), address: None, key };
+    let headers = "content-type: application/json\r\n";
+    let (status, _, body) = world.ask("POST", "/join", headers, &serde_json::to_string(&request).unwrap()).await;
+    assert_eq!(status, 200, "{body}");
+    let page = browser.get(&world, "/enrolment").await;
+    assert!(page.body.contains("1 of 2 uses left") && page.body.contains("device?name=pi"), "{}", page.body);
+    // Revoked, nobody joins by it.
+    let (_, rest) = page.body.split_once("name=\"link\" value=\"").unwrap();
+    let hash = rest.split_once('"').unwrap().0;
+    assert_eq!(browser.post(&world, "/enrolment/revoke", &[("form", &form), ("link", hash)]).await.status, 303);
+    assert_eq!(browser.post(&world, "/enrolment/revoke", &[("form", &form), ("link", hash)]).await.status, 404);
+    let other = enrol::JoinRequest { name: "other".parse().unwrap(), ..request };
+    let (status, ..) = world.ask("POST", "/join", headers, &serde_json::to_string(&other).unwrap()).await;
+    assert_eq!(status, 403);
+    for (name, value) in
+        [("uses", "0"), ("uses", "x"), ("hours", "999999"), ("device", "a\u{1}b"), ("device", "a\u{202e}b")]
+    {
+        let mut fields: Vec<(&str, &str)> = fields.into_iter().filter(|(known, _)| *known != name).collect();
+        fields.push((name, value));
+        assert_eq!(browser.post(&world, "/enrolment", &fields).await.status, 422, "{name}={value}");
+    }
+    let done: Vec<String> = done_by_alice(&world).await.into_iter().map(|(action, _)| action).collect();
+    assert!(done.contains(&"join-link".to_owned()) && done.contains(&"join-link.revoke".to_owned()), "{done:?}");
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_waits_is_accepted_or_rejected_on_a_page_by_administrators_only() {
+    let world = world("").await;
+    let store = rusqlite::Connection::open(world.dir.path().join("olog.db")).unwrap();
+    for (id, name) in [(1, "pi"), (2, "<b>x</b>")] {
+        let sql = "INSERT INTO devices (id, name, state, made_at) VALUES (?1, ?2, 'pending', 1800000000000)";
+        store.execute(sql, rusqlite::params![id, name]).unwrap();
+    }
+    let mut browser = TestBrowser::signed_in(&world, "admin").await;
+    let page = browser.get(&world, "/enrolment").await;
+    assert!(page.body.contains("<b>pi</b>") && !page.body.contains("<b>x</b>"), "{}", page.body);
+    let form = page.form();
+    assert_eq!(browser.post(&world, "/enrolment/accept", &[("form", &form), ("who", "pi")]).await.status, 303);
+    assert_eq!(browser.post(&world, "/enrolment/reject", &[("form", &form), ("who", "<b>x</b>")]).await.status, 303);
+    assert_eq!(browser.post(&world, "/enrolment/reject", &[("form", &form), ("who", "<b>x</b>")]).await.status, 404);
+    assert_eq!(browser.post(&world, "/enrolment/accept", &[("form", "x"), ("who", "pi")]).await.status, 403);
+    let state = |name: &str| -> String {
+        store.query_row("SELECT state FROM devices WHERE name = ?1", [name], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((state("pi").as_str(), state("<b>x</b>").as_str()), ("joined", "forgotten"));
+    let act = world.token("act", None).await;
+    assert_eq!(world.with_token("GET", "/enrolment", &act, "").await.0, 403);
+    assert_eq!(world.with_token("GET", "/api/v1/links", &act, "").await.0, 403);
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_is_made_by_the_form_drawn_in_the_week_and_ended() {
+    let world = world("").await;
+    let mut browser = TestBrowser::signed_in(&world, "act").await;
+    let page = browser.get(&world, "/silences?device=%3Cb%3E&task=backup").await;
+    assert!(page.body.contains("value=\"&#60;b&#62;\"") && !page.body.contains("<svg"), "{}", page.body);
+    let form = page.form();
+    let fields = |device: &'static str, minutes: &'static str, from: &'static str, every: &'static str| {
+        [
+            ("form", form.clone()),
+            ("device", device.to_owned()),
+            ("minutes", minutes.to_owned()),
+            ("from", from.to_owned()),
+            ("every", every.to_owned()),
+            ("comment", "disk <i>swap</i>".to_owned()),
+        ]
+    };
+    for (device, minutes, from, every) in [
+        ("", "60", "", ""),
+        ("pi", "7", "", ""),
+        ("pi", "x", "", ""),
+        ("pi", "60", "2020-01-01T00:00", ""),
+        ("pi", "60", "soon", ""),
+        ("pi", "60", "", "every day"),
+        ("pi", "60", "", "* * * * *"),
+        ("pi", "60", "2027-02-01T00:00", "0 2 * * 0"),
+    ] {
+        let fields = fields(device, minutes, from, every);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let page = browser.post(&world, "/silences", &fields).await;
+        assert_eq!(page.status, 422, "{fields:?}");
+        assert!(page.body.contains("role=\"alert\"") && page.body.contains("disk &#60;i&#62;"), "{}", page.body);
+    }
+    for (device, every) in [("<b>web</b>*", ""), ("pi", "0 2 * * *")] {
+        let fields = fields(device, "60", "", every);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(browser.post(&world, "/silences", &fields).await.location(), "/silences");
+    }
+    let page = browser.get(&world, "/silences").await;
+    assert!(page.body.matches("class=\"wb\"").count() >= 7, "{}", page.body);
+    assert!(page.body.contains("02:00–03:00 #2 pi"), "the week in words: {}", page.body);
+    assert!(!page.body.contains("<b>web") && !page.body.contains("<i>swap"), "{}", page.body);
+    assert_eq!(browser.post(&world, "/silences/1/end", &[("form", &form)]).await.status, 303);
+    let left: Vec<Value> = world.verbs.get("/silences").await.unwrap();
+    assert_eq!((left.len(), left[0]["made_by"].as_str()), (1, Some("alice")));
+    let done = done_by_alice(&world).await;
+    assert!(done.contains(&("silence".to_owned(), "pi".to_owned())), "{done:?}");
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_makes_a_silence_and_learns_what_was_wrong_with_its_request() {
+    let world = world("").await;
+    let (read, act) = (world.token("read", None).await, world.token("act", None).await);
+    let ask = async |token: &str, body: &str| {
+        let headers = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+        world.ask("POST", "/api/v1/silences", &headers, body).await
+    };
+    let (status, _, body) = ask(&act, r#"{"device": "pi", "lasts": 3600000, "comment": "c"}"#).await;
+    assert!(status == 200 && body.contains("\"is_now\":true"), "{status} {body}");
+    assert_eq!(ask(&read, r#"{"device": "pi", "lasts": 3600000}"#).await.0, 403);
+    for (wrong, status, words) in [
+        (r#"{"lasts": 3600000}"#, 422, "a device, a task, or both"),
+        (r#"{"device": "pi"}"#, 422, "needs an end"),
+        (r#"{"device": "pi", "lasts": 1}"#, 422, "at least 1 minute"),
+        (r#"{"device": "pi", "lasts": 9223372036854775807}"#, 422, "366 days"),
+        (r#"{"device": "pi", "fingerprint": "zz"}"#, 422, "16 digits"),
+        (r#"{"device": "pi", "every": "0 2 * * 0", "lasts": 1, "zone": "Mars"}"#, 422, "time zone"),
+        (r#"{"device": 7}"#, 422, "device"),
+        ("{", 400, "JSON"),
+    ] {
+        let (found, head, body) = ask(&act, wrong).await;
+        assert_eq!(found, status, "{wrong}: {body}");
+        assert!(head.contains("problem+json") && body.contains(words), "{wrong}: {body}");
+    }
+    assert!(world.hub.stop().await);
+}
