@@ -182,6 +182,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/install", get(packages::script))
         .route("/packages", get(packages::list))
         .route("/packages/{name}", get(packages::download))
+        .merge(page::routes())
         .merge(sign_in::routes())
         .merge(account::routes())
         .merge(administration::routes())

@@ -6,6 +6,7 @@ web-tokens = API tokens
 web-audit = Audit log
 web-sign-in = Sign in
 web-sign-out = Sign out
+web-other-language = 中文
 web-sign-out-everywhere = Sign out everywhere
 web-setup = First user
 web-setup-ask = This is the first user of this hub, an administrator. The link works once.

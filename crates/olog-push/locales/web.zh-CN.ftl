@@ -6,6 +6,7 @@ web-tokens = API 令牌
 web-audit = 审计日志
 web-sign-in = 登录
 web-sign-out = 退出
+web-other-language = English
 web-sign-out-everywhere = 退出所有登录
 web-setup = 第一个用户
 web-setup-ask = 这是本服务端的第一个用户，即管理员。链接只能使用一次。

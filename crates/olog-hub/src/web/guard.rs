@@ -25,10 +25,12 @@ use crate::{
 
 /// The header by which a page's own request repeats its form's secret.
 const FORM_HEADER: &str = "x-olog-form";
-/// Cookies: a session, a browser that is known, the form of a page without a session.
+/// Cookies with a secret: a session, a browser that is known, the form of a page without a session.
 pub(super) const SESSION: &str = "olog";
 pub(super) const BROWSER: &str = "olog-browser";
 pub(super) const FORM: &str = "olog-form";
+/// The cookie with the language that a reader chose.
+pub(super) const LANGUAGE: &str = "olog-language";
 
 /// A scope that an address needs.
 pub trait Needs: Send {
@@ -120,6 +122,8 @@ pub(super) struct Visit {
     pub(super) language: Language,
     /// From the page that is asked for to the hub's own address.
     pub(super) up: String,
+    /// What is asked for: a path and its query.
+    pub(super) place: String,
 }
 
 /// Why a request is refused.
@@ -199,14 +203,19 @@ pub(super) fn set_cookie(visit: &Visit, name: &str, value: &str, max_age_s: i64,
     format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}{secure}")
 }
 
-/// A cookie that has the form of a secret. Two of one name count as none: one of them was planted.
+/// A cookie that has the form of a secret.
 fn cookie(headers: &HeaderMap, name: &str, is_secure: bool) -> Option<Secret> {
+    Secret::read(cookie_text(headers, name, is_secure)?)
+}
+
+/// A cookie. Two of one name count as none: one of them was planted.
+fn cookie_text<'a>(headers: &'a HeaderMap, name: &str, is_secure: bool) -> Option<&'a str> {
     let name = cookie_name(name, is_secure);
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(found, _)| *found == name).map(|(_, value)| value);
     let value = values.next()?;
-    if values.next().is_some() { None } else { Secret::read(value) }
+    if values.next().is_some() { None } else { Some(value) }
 }
 
 impl Visit {
@@ -214,7 +223,8 @@ impl Visit {
     pub(super) fn of(web: &Web, uri: &Uri, extensions: &Extensions, headers: &HeaderMap) -> Result<Visit, Problem> {
         let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this connection has no address");
         let visit = Visit::by(web, extensions.get::<Connection>().ok_or_else(gone)?, headers);
-        Ok(Visit { up: place::up(uri.path()), ..visit })
+        let place = uri.path_and_query().map_or("/", |place| place.as_str()).to_owned();
+        Ok(Visit { up: place::up(uri.path()), place, ..visit })
     }
 
     fn by(web: &Web, connection: &Connection, headers: &HeaderMap) -> Visit {
@@ -227,8 +237,10 @@ impl Visit {
             session: cookie(headers, SESSION, is_secure),
             known: cookie(headers, BROWSER, is_secure),
         };
-        let language = language_of(text(header::ACCEPT_LANGUAGE), live.language);
-        Visit { is_secure, browser, form: cookie(headers, FORM, is_secure), language, up: String::new() }
+        let chosen = cookie_text(headers, LANGUAGE, is_secure).and_then(Language::by_name);
+        let language = chosen.unwrap_or_else(|| language_of(text(header::ACCEPT_LANGUAGE), live.language));
+        let form = cookie(headers, FORM, is_secure);
+        Visit { is_secure, browser, form, language, up: String::new(), place: "/".to_owned() }
     }
 }
 
@@ -272,7 +284,7 @@ pub(super) async fn may_read(web: &Web, connection: &Connection, headers: &Heade
 }
 
 /// Does a browser say that another site's page sent this? One that says nothing is left to the form's secret.
-fn is_cross_site(headers: &HeaderMap, public_url: Option<&str>) -> bool {
+pub(super) fn is_cross_site(headers: &HeaderMap, public_url: Option<&str>) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => !matches!(site, "same-origin" | "none"),
@@ -436,6 +448,8 @@ impl<N: Needs> FromRequest<Arc<Web>> for Posted<N> {
 
     async fn from_request(request: Request, web: &Arc<Web>) -> Result<Posted<N>, AccessRefused> {
         let visit = Visit::of(web, request.uri(), request.extensions(), request.headers())?;
+        // A page that answers a form is asked for where the form was, not where it was sent to.
+        let visit = Visit { place: place::section(request.uri().path()).to_owned(), ..visit };
         let public_url = web.live.borrow().public_url.clone();
         if is_cross_site(request.headers(), public_url.as_deref()) {
             return Err(cross_site());

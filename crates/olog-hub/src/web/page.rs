@@ -1,22 +1,32 @@
 //! What the hub's own pages share: language, style, headers. No script at all, and nothing from anywhere else.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use askama::Template;
 use axum::{
+    Form, Router,
+    extract::{State, rejection::FormRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{AppendHeaders, Html, IntoResponse, Redirect, Response},
+    routing::post,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use olog_proto::clean;
-use olog_push::words::Localizer;
+use olog_push::words::{Language, Localizer};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Problem, Web, guard::Visit};
+use super::{
+    Problem, Web,
+    guard::{LANGUAGE, Visit, is_cross_site, set_cookie},
+};
 use crate::{
     access::{By, Principal},
-    rules::access::AccessScope,
+    rules::access::{AccessScope, next_place},
 };
+
+/// The language that a reader chose is kept for so long: a year.
+const LANGUAGE_S: i64 = 365 * 86_400;
 
 /// The style of all pages.
 const STYLE: &str = concat!(include_str!("../../templates/shared.css"), include_str!("../../templates/web/page.css"));
@@ -48,6 +58,10 @@ pub(super) struct HtmlPage {
     pub(super) form: String,
     /// From this page to the hub's own address, which may be below a path that a proxy strips: links are relative.
     pub(super) up: String,
+    /// Where this page is: the switch of languages leads back.
+    pub(super) place: String,
+    /// The language that is not this page's.
+    pub(super) other_lang: &'static str,
     /// A page of one small form.
     pub(super) is_narrow: bool,
 }
@@ -70,6 +84,11 @@ impl HtmlPage {
             is_admin: who.is_some_and(|who| who.scope.allows(AccessScope::Admin)),
             form,
             up: visit.up.clone(),
+            place: visit.place.clone(),
+            other_lang: match visit.language {
+                Language::En => Language::ZhCn.as_str(),
+                Language::ZhCn => Language::En.as_str(),
+            },
             is_narrow: who.is_none(),
             say,
         }
@@ -83,6 +102,37 @@ impl HtmlPage {
     /// A sentence.
     pub(super) fn t(&self, key: &str) -> String {
         self.say.word(key)
+    }
+}
+
+pub(super) fn routes() -> Router<Arc<Web>> {
+    Router::new().route("/language", post(choose_language))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ChosenLanguage {
+    #[serde(default)]
+    language: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Keeps the language of a reader in a cookie, and leads back. Everybody may: it changes nothing at the hub.
+async fn choose_language(
+    State(web): State<Arc<Web>>,
+    visit: Visit,
+    headers: HeaderMap,
+    form: Result<Form<ChosenLanguage>, FormRejection>,
+) -> Response {
+    let chosen = form.map(|Form(chosen)| chosen).unwrap_or_default();
+    let public_url = web.live.borrow().public_url.clone();
+    let back = Redirect::to(next_place(&chosen.next));
+    match Language::by_name(&chosen.language) {
+        Some(language) if !is_cross_site(&headers, public_url.as_deref()) => {
+            let cookie = set_cookie(&visit, LANGUAGE, language.as_str(), LANGUAGE_S, "Lax");
+            (AppendHeaders([(header::SET_COOKIE, cookie)]), back).into_response()
+        }
+        _ => back.into_response(),
     }
 }
 

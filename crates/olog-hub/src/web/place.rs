@@ -10,6 +10,12 @@ pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
+/// The page that an address belongs to: `/account` of `/account/password`.
+pub(super) fn section(path: &str) -> &str {
+    let end = path.get(1..).and_then(|rest| rest.find('/'));
+    end.and_then(|end| path.get(..=end)).unwrap_or(path)
+}
+
 /// From a page to the hub's own address.
 pub(super) fn up(path: &str) -> String {
     "../".repeat(path.matches('/').count().saturating_sub(1))
@@ -25,5 +31,22 @@ pub(super) fn make_relative(up: &str, headers: &mut HeaderMap) {
     };
     if let Ok(relative) = HeaderValue::from_str(&relative) {
         headers.insert(header::LOCATION, relative);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_address_of_a_form_belongs_to_its_page() {
+        for (path, page) in [
+            ("/account/password", "/account"),
+            ("/account", "/account"),
+            ("/", "/"),
+            ("", ""),
+            ("/é/x", "/é"),
+            ("//x", "/"),
+        ] {
+            assert_eq!(super::section(path), page);
+        }
     }
 }

@@ -24,6 +24,11 @@ pub enum Language {
 pub const LANGUAGES: [(&str, Language); 2] = [("zh-CN", Language::ZhCn), ("en", Language::En)];
 
 impl Language {
+    /// The one that a configuration names so.
+    pub fn by_name(name: &str) -> Option<Language> {
+        LANGUAGES.iter().find(|(known, _)| *known == name).map(|(_, language)| *language)
+    }
+
     /// As a configuration names it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -194,3 +194,26 @@ async fn the_description_of_the_api_has_every_address_and_the_fields_that_are_an
     }
     assert!(world.hub.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_chooses_the_language_and_stays_on_the_page_and_another_sites_form_chooses_nothing() {
+    let world = world_in_trouble().await;
+    let mut browser = TestBrowser::signed_in(&world, "read").await;
+    let lang = |page: &str| page.split_once("<html lang=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
+    let place = "/events?q=a%26b&device=dev1";
+    let page = browser.get(&world, place).await;
+    assert_eq!(lang(&page.body), "zh-CN");
+    let html = page.body.replace("&#38;", "&");
+    assert!(html.contains(&format!("name=\"next\" value=\"{place}\"")), "{html}");
+    let chosen = browser.post(&world, "/language", &[("language", "en"), ("next", place)]).await;
+    assert_eq!((chosen.status, chosen.location()), (303, place));
+    assert_eq!(lang(&browser.get(&world, place).await.body), "en");
+    for (language, next, to) in [("tlh", "/account", "/account"), ("", "//evil.example", "/")] {
+        let chosen = browser.post(&world, "/language", &[("language", language), ("next", next)]).await;
+        assert_eq!((chosen.status, chosen.location()), (303, to));
+    }
+    browser.says = "sec-fetch-site: cross-site\r\n".to_owned();
+    browser.post(&world, "/language", &[("language", "zh-CN"), ("next", "/")]).await;
+    assert_eq!(lang(&browser.get(&world, place).await.body), "en");
+    assert!(world.hub.stop().await);
+}
