@@ -1,6 +1,6 @@
 //! Hubs for the browser, with everything that a page may show, and the list of the pages.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use olog_journeys::{
     daemon::wait_for,
@@ -29,45 +29,67 @@ pub(crate) struct Page {
     pub(crate) visitor: Visitor,
     /// Its address, below that of the hub.
     pub(crate) address: fn(&Site) -> String,
+    /// What is clicked there, if the page is the answer to a form.
+    click: Option<&'static str>,
     /// Does it speak the browser's language? If not, it has both, or that of the hub.
     pub(crate) is_translated: bool,
 }
 
-const fn page(name: &'static str, visitor: Visitor, address: fn(&Site) -> String) -> Page {
-    Page { name, visitor, address, is_translated: true }
+impl Page {
+    const fn new(name: &'static str, visitor: Visitor, address: fn(&Site) -> String) -> Page {
+        Page { name, visitor, address, click: None, is_translated: true }
+    }
+
+    const fn in_its_own_language(self) -> Page {
+        Page { is_translated: false, ..self }
+    }
+
+    const fn after_a_click_on(self, xpath: &'static str) -> Page {
+        Page { click: Some(xpath), ..self }
+    }
+
+    /// Is it the same whenever it is opened? The answer to a form is not.
+    pub(crate) fn stays(&self) -> bool {
+        self.click.is_none()
+    }
 }
 
 /// Every page that the hub has. A new page is a new row.
 pub(crate) const PAGES: &[Page] = &[
-    page("setup", Visitor::Stranger, |site| site.setup_link.clone()),
-    page("setup-bad-link", Visitor::Stranger, |site| site.hub.at("/setup/x")),
-    page("signin", Visitor::Stranger, |site| site.hub.at("/signin")),
-    page("signin-code", Visitor::Stranger, |site| site.hub.at("/signin/code")),
-    page("incident-by-link", Visitor::Stranger, |site| site.incident_link.clone()),
-    Page { is_translated: false, ..page("join", Visitor::Stranger, |site| site.join_link.clone()) },
-    Page { is_translated: false, ..page("report", Visitor::Stranger, |site| site.report_link.clone()) },
-    page("overview", Visitor::User, |site| site.hub.at("/")),
-    page("device", Visitor::User, |site| site.hub.at("/device?name=web1")),
-    page("device-lost", Visitor::User, |site| site.hub.at("/device?name=nas")),
-    page("task", Visitor::User, |site| site.hub.at("/task?device=web1&name=nginx")),
-    page("task-ok", Visitor::User, |site| site.hub.at("/task?device=web1&name=backup")),
-    page("incident", Visitor::User, |site| site.hub.at(&format!("/incidents/{}", site.incident))),
-    page("incident-over", Visitor::User, |site| site.hub.at(&format!("/incidents/{}", site.incident_over))),
-    page("events", Visitor::User, |site| site.hub.at("/events")),
-    page("events-none", Visitor::User, |site| site.hub.at("/events?q=nothing+has+these+words")),
-    page("silences", Visitor::User, |site| site.hub.at("/silences")),
-    page("reports", Visitor::User, |site| site.hub.at("/reports")),
-    page("channels", Visitor::User, |site| site.hub.at("/channels")),
-    page("not-found", Visitor::User, |site| site.hub.at("/incidents/999999")),
-    page("tokens", Visitor::User, |site| site.hub.at("/tokens")),
-    page("audit", Visitor::User, |site| site.hub.at("/audit")),
-    page("account", Visitor::User, |site| site.hub.at("/account")),
-    page("account-code", Visitor::User, |site| site.hub.at("/account/code")),
-    page("overview-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/")),
-    page("events-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/events")),
-    page("silences-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/silences")),
-    page("reports-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/reports")),
-    page("tokens-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/tokens")),
+    Page::new("setup", Visitor::Stranger, |site| site.setup_link.clone()),
+    Page::new("setup-bad-link", Visitor::Stranger, |site| site.hub.at("/setup/x")),
+    Page::new("signin", Visitor::Stranger, |site| site.hub.at("/signin")),
+    Page::new("signin-code", Visitor::Stranger, |site| site.hub.at("/signin/code")),
+    Page::new("incident-by-link", Visitor::Stranger, |site| site.incident_link.clone()),
+    Page::new("join", Visitor::Stranger, |site| site.join_link.clone()).in_its_own_language(),
+    Page::new("report", Visitor::Stranger, |site| site.report_link.clone()).in_its_own_language(),
+    Page::new("overview", Visitor::User, |site| site.hub.at("/")),
+    Page::new("device", Visitor::User, |site| site.hub.at("/device?name=web1")),
+    Page::new("device-lost", Visitor::User, |site| site.hub.at("/device?name=nas")),
+    Page::new("task", Visitor::User, |site| site.hub.at("/task?device=web1&name=nginx")),
+    Page::new("task-ok", Visitor::User, |site| site.hub.at("/task?device=web1&name=backup")),
+    Page::new("incident", Visitor::User, |site| site.hub.at(&format!("/incidents/{}", site.incident))),
+    Page::new("incident-over", Visitor::User, |site| site.hub.at(&format!("/incidents/{}", site.incident_over))),
+    Page::new("events", Visitor::User, |site| site.hub.at("/events")),
+    Page::new("events-none", Visitor::User, |site| site.hub.at("/events?q=nothing+has+these+words")),
+    Page::new("silences", Visitor::User, |site| site.hub.at("/silences")),
+    Page::new("reports", Visitor::User, |site| site.hub.at("/reports")),
+    Page::new("channels", Visitor::User, |site| site.hub.at("/channels")),
+    Page::new("not-found", Visitor::User, |site| site.hub.at("/incidents/999999")),
+    Page::new("enrolment", Visitor::User, |site| site.hub.at("/enrolment")),
+    Page::new("enrolment-made", Visitor::User, |site| site.hub.at("/enrolment"))
+        .after_a_click_on("//form[.//input[@name='uses']]//button"),
+    Page::new("tokens", Visitor::User, |site| site.hub.at("/tokens")),
+    Page::new("audit", Visitor::User, |site| site.hub.at("/audit")),
+    Page::new("account", Visitor::User, |site| site.hub.at("/account")),
+    Page::new("account-code", Visitor::User, |site| site.hub.at("/account/code")),
+    Page::new("overview-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/")),
+    Page::new("events-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/events")),
+    Page::new("silences-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/silences")),
+    Page::new("reports-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/reports")),
+    Page::new("channels-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/channels")),
+    Page::new("enrolment-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/enrolment")),
+    Page::new("tokens-empty", Visitor::UserOfEmptyHub, |site| site.empty.at("/tokens")),
 ];
 
 /// A hub that speaks plain HTTP, so that its notifications have links, at an address of its own: cookies do not know ports.
@@ -101,7 +123,8 @@ impl PlainHub {
     pub(crate) fn setup_link(&self) -> String {
         let link = || {
             let log = self.hub.daemon.log_text();
-            log.split_whitespace().find(|word| word.contains("/setup/")).map(str::to_owned)
+            // Each start prints a new one.
+            log.split_whitespace().rfind(|word| word.contains("/setup/")).map(str::to_owned)
         };
         wait_for("the link for the first user is in the log", || self.hub.daemon.log_text(), link)
     }
@@ -168,7 +191,8 @@ impl Site {
     /// The hubs, their devices, and users who have signed in with this browser.
     pub(crate) async fn new(browser: &Browser) -> Site {
         let world = World::new().await;
-        let hub = PlainHub::start(&world, "hub", 1);
+        let mut hub = PlainHub::start(&world, "hub", 1);
+        let lab = waiting_device(&world, &mut hub);
         let empty = PlainHub::start(&world, "empty", 2);
         let bare = PlainHub::start(&world, "bare", 3);
         let (web1, mut nas, pi) = (agent(&world, "web1", &hub), agent(&world, "nas", &hub), agent(&world, "pi", &hub));
@@ -192,6 +216,9 @@ impl Site {
         world.push("磁盘空间不足").await;
         hub.hub
             .verb(&["silence", "add", "--device", "web1", "--task", "certbot", "--for", "2h", "--comment", "换证书"])
+            .good();
+        hub.hub
+            .verb(&["silence", "add", "--device", "nas", "--every", "0 2 * * 0", "--for", "3h", "--comment", "scrub"])
             .good();
         hub.hub.verb(&["token", "create", "grafana", "--scope", "read"]).good();
         let join_link = hub.hub.join_link();
@@ -218,7 +245,7 @@ impl Site {
             user,
             user_of_empty,
             _bare: bare,
-            _agents: vec![web1, nas, pi],
+            _agents: vec![web1, nas, pi, lab],
             _world: world,
         }
     }
@@ -232,7 +259,27 @@ impl Site {
         };
         browser.set_cookies(cookies).await;
         browser.open_page(&(page.address)(self)).await;
+        if let Some(xpath) = page.click {
+            browser.click(xpath).await;
+            browser.find("[role=status]").await;
+        }
     }
+}
+
+/// A device that waits until somebody accepts it: the hub has been set back to before it joined.
+fn waiting_device(world: &World, hub: &mut PlainHub) -> Agent {
+    let (state, copy) = (hub.hub.state_dir.clone(), world.folder().join("before"));
+    hub.hub.daemon.stop();
+    olog_journeys::daemon::run(Command::new("cp").arg("-a").arg(&state).arg(&copy)).good();
+    hub.hub.start();
+    let lab = agent(world, "lab", hub);
+    hub.hub.daemon.stop();
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&copy, &state).unwrap();
+    hub.hub.start();
+    let waits = |hub: &Hub| hub.verb(&["device", "list", "--pending"]).good().contains("lab").then_some(());
+    hub.hub.wait("the device waits", waits);
+    lab
 }
 
 /// Where the newest report is.

@@ -94,18 +94,26 @@ async fn chinese_words_are_found_by_the_search_of_the_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_of_a_join_link_shows_the_line_by_which_a_device_joins() {
+async fn a_join_link_is_made_on_a_page_and_used_on_a_device_and_the_page_says_by_whom() {
     let Some(browser) = Browser::open().await else { return };
     let world = World::new().await;
     let hub = PlainHub::start(&world, "hub", 1);
     hub.sign_in(&browser).await;
-    browser.open_page(&hub.hub.join_link()).await;
+    browser.open_page(&hub.at("/")).await;
+    browser.click("//nav//a[contains(@href, 'enrolment')]").await;
+    browser.click("//form[.//input[@name='uses']]//button").await;
+    let link = browser.find("[role=status] code").await.text().await.unwrap();
+    // Who opens the link on a phone sees the line for the device.
+    browser.open_page(&link).await;
     let line = browser.find("#command").await.text().await.unwrap();
-    let link = line.strip_prefix("sudo olog-agent join '").and_then(|rest| rest.strip_suffix('\'')).unwrap().to_owned();
+    assert_eq!(line, format!("sudo olog-agent join '{link}'"));
     let mut pi = world.agent_off("roof-pi", "", "");
     pi.join_by(&link).good();
     pi.start();
     pi.wait_connected();
+    browser.open_page(&hub.at("/enrolment")).await;
+    browser.click("//main//a[normalize-space()='roof-pi']").await;
+    browser.until("the device's page", async |browser| browser.url().await.contains("roof-pi").then_some(())).await;
     browser.open_page(&hub.at("/")).await;
     shown(&browser, "roof-pi").await;
     browser.close().await;

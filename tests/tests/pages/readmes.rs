@@ -26,11 +26,12 @@ fn shape(text: &str) -> Vec<String> {
     shape
 }
 
-/// Where its links lead; a heading of its own page has another name in each language, and each links to the book in its own language.
+/// Where its links lead; a heading of its own page has another name in each language, and each has the book and the pictures in its own language.
 fn links(text: &str) -> Vec<String> {
     let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let links = links.filter(|link| !link.starts_with('#') && !link.starts_with("README"));
-    let mut links: Vec<String> = links.map(|link| link.replace("docs/book/zh-CN/", "docs/book/en/")).collect();
+    let mut links: Vec<String> =
+        links.map(|link| link.replace("docs/book/zh-CN/", "docs/book/en/").replace("-zh.png", "-en.png")).collect();
     links.sort_unstable();
     links.dedup();
     links
