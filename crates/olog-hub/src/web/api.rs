@@ -150,7 +150,7 @@ enum Unfit {
     NoJson(ProblemBody),
     /// What the body asks for may not be.
     #[response(status = 422, content_type = "application/problem+json")]
-    Unfit(ProblemBody),
+    Refused(ProblemBody),
 }
 
 /// What there is to ask.
