@@ -15,6 +15,7 @@
 mod api;
 mod browser;
 mod keyboard;
+mod live;
 mod looks;
 mod site;
 mod stories;

@@ -5,3 +5,4 @@ mod monitoring;
 mod pings;
 mod playbooks;
 mod proxies;
+mod stream;

@@ -65,6 +65,7 @@ use crate::{
         liveness::OfflinePolicy,
     },
     store::{Opened, Store, StoreError, devices},
+    stream::ChangeStream,
     timed::{reporter::Reporter, retention, watchman::Watchman},
     web::{self, Web},
 };
@@ -211,7 +212,8 @@ impl Hub {
         };
 
         offer_setup(&verbs).await;
-        let web = web_context(&verbs, desk);
+        let stream = ChangeStream::new(run_number(clock.now()));
+        let web = web_context(&verbs, desk, stream.clone());
         let watchman = watchman(&verbs, offline_policy);
         let mut core = JoinSet::new();
         let sweeps = workers.register("retention", STUCK_AFTER);
@@ -220,6 +222,9 @@ impl Hub {
         endless(&mut core, "heartbeat", HeartbeatWorker::new(&verbs).run(stop_core.clone()));
         named(&mut core, "ingest", ingest_worker.with_pulse(worker("ingest")).run(stop_core.clone()));
         let mut edge = JoinSet::new();
+        endless(&mut edge, "stream", stream.run(store.clone(), stop_edge.clone()));
+        let (shared, stop) = (store.clone(), stop_edge.clone());
+        endless(&mut edge, "exchange", async move { shared.share_changes(stop).await });
         endless(&mut edge, "listener", listen(listener, web, stop_edge.clone()));
         let socket_path = boot.socket.clone();
         endless(&mut edge, "verbs", socket::run(verbs_listener, socket_path, Arc::new(verbs), stop_edge.clone()));
@@ -324,7 +329,7 @@ fn session_context(
 }
 
 /// What the port serves.
-fn web_context(verbs: &Verbs, desk: SessionContext) -> Web {
+fn web_context(verbs: &Verbs, desk: SessionContext, stream: Arc<ChangeStream>) -> Web {
     Web {
         access: verbs.access.clone(),
         desk: Arc::new(desk),
@@ -341,7 +346,13 @@ fn web_context(verbs: &Verbs, desk: SessionContext) -> Web {
         print: verbs.print,
         packages: verbs.packages.clone(),
         pin: verbs.pin.clone(),
+        stream,
     }
+}
+
+/// A number that no other run has: the numbering of changes begins anew with each.
+fn run_number(now: Timestamp) -> u64 {
+    getrandom::u64().unwrap_or(now.0.cast_unsigned()).max(1)
 }
 
 fn watchman(beside: &Verbs, offline_policy: watch::Receiver<Arc<OfflinePolicy>>) -> Watchman {

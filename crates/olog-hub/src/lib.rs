@@ -10,6 +10,7 @@
 //! | `apply` | decisions become rows |
 //! | `ingest`, `outbox` | events in, notifications out |
 //! | `net` | ports, TLS, sessions, enrolment |
+//! | `stream` | changes, told to those who watch |
 //! | `timed` | work that the clock brings: what is due, the report, retention |
 //! | `web` | pages and the HTTP API |
 //! | `admin` | verbs on the Unix socket, setup, channel test, crash report |
@@ -34,5 +35,6 @@ pub mod outbox;
 pub mod rules;
 pub mod simulate;
 pub mod store;
+pub mod stream;
 pub mod timed;
 pub mod web;

@@ -15,11 +15,13 @@ use std::sync::Arc;
 
 use olog_daemon::failure::{Consequence, Failure};
 use olog_proto::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::journal::LogEntry;
 use crate::rules::silence::Silence;
 
 pub mod access;
+pub mod changes;
 pub mod devices;
 pub mod enrolment;
 pub mod events;
@@ -43,6 +45,7 @@ pub(crate) mod tests;
 mod value;
 pub mod watch;
 
+use changes::{Change, ChangeFeed, Changes};
 pub use value::{Row, Value};
 
 /// Why the store did not do it.
@@ -136,7 +139,7 @@ pub enum Opened {
 
 /// A handle to the store; clones share it.
 #[derive(Clone)]
-pub struct Store(Arc<Backend>);
+pub struct Store(Arc<Backend>, ChangeFeed);
 
 enum Backend {
     Sqlite(sqlite::Sqlite),
@@ -148,6 +151,8 @@ pub struct Tx<'a> {
     sql: &'a mut dyn Sql,
     /// What to tell when it is committed.
     lines: Vec<LogEntry>,
+    /// Rows that a person sees, as far as they changed.
+    changes: Changes,
     /// The silences that are not over, once somebody asked: read and parsed once, however many notifications there are.
     silences: Option<Arc<[Silence]>>,
 }
@@ -170,12 +175,22 @@ pub struct Insert {
 
 impl<'a> Tx<'a> {
     fn new(sql: &'a mut dyn Sql) -> Tx<'a> {
-        Tx { sql, lines: Vec::new(), silences: None }
+        Tx { sql, lines: Vec::new(), changes: Changes::default(), silences: None }
     }
 
     /// What the hub's log says when this is committed.
     pub fn note(&mut self, line: LogEntry) {
         self.lines.push(line);
+    }
+
+    /// A row that a person sees has changed: it is told when this is committed.
+    pub fn changed(&mut self, change: Change) {
+        self.changes.add(change);
+    }
+
+    /// A session or token ended: that is told when this is committed.
+    pub fn access_changed(&mut self) {
+        self.changes.add_access();
     }
 
     /// Rows of a statement. `FOR UPDATE` is understood by both.
@@ -231,23 +246,25 @@ impl StoreUrl {
 impl Store {
     /// Opens the store and brings its schema up to date.
     pub async fn open(url: &StoreUrl, now: Timestamp) -> Result<(Store, Opened), StoreError> {
+        let feed = ChangeFeed::default();
         let (backend, opened) = match url {
             StoreUrl::Sqlite(path) => {
-                let (sqlite, opened) = sqlite::Sqlite::open(path.clone(), Durability::Full, now).await?;
+                let (sqlite, opened) = sqlite::Sqlite::open(path.clone(), Durability::Full, feed.clone(), now).await?;
                 (Backend::Sqlite(sqlite), opened)
             }
             StoreUrl::Postgres(url) => {
-                let (postgres, opened) = postgres::Postgres::open(url).await?;
+                let (postgres, opened) = postgres::Postgres::open(url, feed.clone()).await?;
                 (Backend::Postgres(postgres), opened)
             }
         };
-        Ok((Store(Arc::new(backend)), opened))
+        Ok((Store(Arc::new(backend), feed), opened))
     }
 
     /// A store in this file that lives no longer than a calculation: no write waits for the disk.
     pub async fn scratch(path: PathBuf, now: Timestamp) -> Result<Store, StoreError> {
-        let (sqlite, _) = sqlite::Sqlite::open(path, Durability::Never, now).await?;
-        Ok(Store(Arc::new(Backend::Sqlite(sqlite))))
+        let feed = ChangeFeed::default();
+        let (sqlite, _) = sqlite::Sqlite::open(path, Durability::Never, feed.clone(), now).await?;
+        Ok(Store(Arc::new(Backend::Sqlite(sqlite)), feed))
     }
 
     /// Runs a step in one transaction and commits it to the disk. The step may run more than once.
@@ -288,6 +305,19 @@ impl Store {
         match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.read(step).await,
             Backend::Postgres(postgres) => postgres.read(step).await,
+        }
+    }
+
+    /// Where commits tell what they changed.
+    pub fn changes(&self) -> &ChangeFeed {
+        &self.1
+    }
+
+    /// Tells the other hubs of this store what this one commits, and hears what they commit, until `stop`.
+    pub async fn share_changes(&self, stop: CancellationToken) {
+        match &*self.0 {
+            Backend::Sqlite(_) => stop.cancelled().await,
+            Backend::Postgres(postgres) => postgres.share_changes(stop).await,
         }
     }
 

@@ -19,7 +19,7 @@ use axum::{
         rejection::{JsonRejection, PathRejection},
         ws::rejection::WebSocketUpgradeRejection,
     },
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -43,13 +43,17 @@ use crate::{
     },
     rules::report,
     store::{Store, reports},
+    stream::ChangeStream,
 };
 
 mod account;
 mod administration;
 mod alerts;
 mod api;
+mod assets;
+mod described;
 mod device;
+mod etag;
 mod figures;
 mod guard;
 mod history;
@@ -63,6 +67,7 @@ mod ping;
 mod place;
 pub mod rows;
 mod sign_in;
+mod stream;
 
 pub use guard::{Act, Admin, Granted, Needs, Read};
 
@@ -82,6 +87,8 @@ const SESSION_BUFFER: usize = 4096;
 pub struct Web {
     /// Who comes in.
     pub access: Arc<Access>,
+    /// What changes, for who watches.
+    pub stream: Arc<ChangeStream>,
     /// Of all sessions.
     pub desk: Arc<SessionContext>,
     /// Who joins.
@@ -190,6 +197,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .merge(incident::routes())
         .merge(history::routes())
         .merge(api::routes())
+        .merge(stream::routes())
+        .merge(assets::routes())
         .merge(ping::routes())
         .merge(alerts::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not found"))
@@ -210,11 +219,15 @@ async fn within_limits(State(web): State<Arc<Web>>, request: Request, next: Next
     let is_secure = guard::is_secure(&web, request.extensions(), request.headers());
     let up = place::up(request.uri().path());
     let visit = guard::looking(&web, &request);
+    let asked = (request.method() == Method::GET).then(|| request.headers().clone());
     let mut response = timeout(ANSWER_AFTER, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub took too long; try again").into_response()
     });
     if let (Some(visit), Some(problem)) = (visit, response.extensions_mut().remove::<Problem>()) {
         response = page::refused(&web, &visit, &problem, response.headers());
+    }
+    if let Some(asked) = asked {
+        response = etag::conditional(&asked, response).await;
     }
     let headers = response.headers_mut();
     place::make_relative(&up, headers);

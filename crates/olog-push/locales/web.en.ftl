@@ -181,3 +181,11 @@ web-silence-overlaps = The next window would begin before the last one is over, 
 web-silence-too-many = There are 500 silences already: end some first.
 web-silence-bounds = Windows that come again have no beginning of their own: leave one of the two fields empty.
 web-silence-schedule = The schedule is no line of crontab: minute, hour, day, month, weekday.
+
+# Open pages, and times.
+web-not-live = This page is not live at the moment; trying again. Until then it is read anew every minute.
+web-times = Times: { $zone }
+web-times-utc = Show UTC
+web-times-local = Show local time
+web-ago = { $span } ago
+web-just-now = just now

@@ -181,3 +181,11 @@ web-silence-overlaps = 上一次还没结束，下一次就开始了，这样永
 web-silence-too-many = 已有 500 条静音：请先结束一些。
 web-silence-bounds = 定期重复的静音没有单独的开始时间：两个字段请只填一个。
 web-silence-schedule = 时间表不是 crontab 格式：分 时 日 月 星期。
+
+# Open pages, and times.
+web-not-live = 页面暂时不是实时的，正在重新连接。在此期间每分钟刷新一次。
+web-times = 时区：{ $zone }
+web-times-utc = 改用 UTC
+web-times-local = 改用本地时间
+web-ago = { $span }前
+web-just-now = 刚刚

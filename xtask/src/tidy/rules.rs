@@ -49,7 +49,7 @@ pub(crate) const WITHIN: &[(&str, Within)] = &[
             &["bell", "journal", "rules"],
             &["store"],
             &["access", "apply", "config"],
-            &["ingest", "outbox"],
+            &["ingest", "outbox", "stream"],
             &["net"],
             &["fuzz", "timed", "web"],
             &["admin"],

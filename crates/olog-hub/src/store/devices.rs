@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use olog_proto::{BootId, DeviceName, Epoch, PublicKey, Timestamp};
 
+use super::changes::Change;
 use super::events::HUB_EPOCH;
 pub use super::ids::DeviceId;
 use super::ids::EpochId;
@@ -261,9 +262,9 @@ pub fn still_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreE
 /// caller asks [`n_pending`] first, and nobody who waits is deleted for somebody new.
 pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreError> {
     tx.execute("DELETE FROM devices WHERE state = 'pending' AND heard_at < $1", values![start.now.plus(-PENDING_FOR)])?;
-    tx.execute(
+    let added = tx.query(
         "INSERT INTO devices (name, asked, key, state, address, version, made_at, heard_at, peer)
-         VALUES ($1, $1, $2, 'pending', $3, $4, $5, $5, $6) ON CONFLICT (key) DO NOTHING",
+         VALUES ($1, $1, $2, 'pending', $3, $4, $5, $5, $6) ON CONFLICT (key) DO NOTHING RETURNING id",
         values![
             device_name::normal(&start.name).as_str(),
             start.key.to_string(),
@@ -273,6 +274,9 @@ pub fn add_pending(tx: &mut Tx<'_>, start: &SessionStart) -> Result<(), StoreErr
             start.peer.to_string(),
         ],
     )?;
+    for row in &added {
+        tx.changed(Change::Device(row.int(0)?));
+    }
     Ok(())
 }
 
@@ -318,6 +322,7 @@ pub fn connected(
             start.last,
         ],
     )?;
+    tx.changed(Change::Device(device.id.0));
     Ok(())
 }
 
@@ -344,6 +349,7 @@ pub fn disconnected(
     bye: Option<&str>,
     heard_at: Timestamp,
 ) -> Result<String, StoreError> {
+    tx.changed(Change::Device(id.0));
     let sql = "UPDATE devices SET heard_at = $2, bye = $3 WHERE id = $1 RETURNING name";
     let row = tx.query_one(sql, values![id.0, heard_at, bye])?;
     row.map_or(Ok(String::new()), |row| Ok(row.text(0)?.to_owned()))

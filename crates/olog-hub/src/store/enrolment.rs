@@ -11,6 +11,7 @@ use olog_proto::{DeviceName, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::access::audit;
+use super::changes::Change;
 use super::devices::{DeviceId, LEGACY_VERSION, SessionStart, looks_like};
 use super::renames::{TOLD_NAME, drop_tasks};
 use super::{Row, StoreError, Tx, Value, access::ping_keys, incidents::alerts, known_names};
@@ -234,6 +235,7 @@ pub fn join(tx: &mut Tx<'_>, hash: &str, newcomer: &JoinCandidate, now: Timestam
         (None, Some((device, ..))) => (device, false),
         (None, None) => (insert(tx, &name, now)?, false),
     };
+    tx.changed(Change::Device(device.0));
     tx.execute(
         "UPDATE devices SET name = $2, look = NULL, asked = $3, key = $4, state = 'joined', address = $5, joined_at = $6,
          key_at = NULL, next_key = NULL WHERE id = $1",
@@ -274,6 +276,7 @@ pub fn admit_legacy(tx: &mut Tx<'_>, start: &SessionStart) -> Result<Admitted, S
         return Ok(Admitted::NameTaken(holder));
     }
     if let Some((device, state, _)) = ours {
+        tx.changed(Change::Device(device.0));
         tx.execute(
             "UPDATE devices SET state = 'pending', heard_at = $2, peer = $3 WHERE id = $1",
             values![device.0, start.now, start.peer.to_string()],
@@ -284,6 +287,7 @@ pub fn admit_legacy(tx: &mut Tx<'_>, start: &SessionStart) -> Result<Admitted, S
         Some((device, _)) => device,
         None => insert(tx, &start.name, start.now)?,
     };
+    tx.changed(Change::Device(device.0));
     tx.execute(
         "UPDATE devices SET asked = $2, key = $3, joined_at = $4 WHERE id = $1",
         values![device.0, start.name.as_str(), start.key.to_string(), start.now],
@@ -326,12 +330,14 @@ pub fn accept(tx: &mut Tx<'_>, who: &str, now: Timestamp) -> Result<DeviceAction
         let key = tx.query_one("SELECT key FROM devices WHERE id = $1", values![device.0])?;
         let key = key.map(|row| row.text(0).map(str::to_owned)).transpose()?;
         tx.execute("DELETE FROM devices WHERE id = $1", values![device.0])?;
+        tx.changed(Change::Device(holder.0));
         tx.execute(
             "UPDATE devices SET key = $2, state = 'joined', joined_at = $3 WHERE id = $1",
             values![holder.0, key, now],
         )?;
         return Ok(DeviceActionResult::Yes(holder));
     }
+    tx.changed(Change::Device(device.0));
     tx.execute("UPDATE devices SET state = 'joined', joined_at = $2 WHERE id = $1", values![device.0, now])?;
     Ok(DeviceActionResult::Yes(device))
 }
@@ -349,6 +355,7 @@ pub fn forget(tx: &mut Tx<'_>, who: &str, now: Timestamp) -> Result<DeviceAction
         [row] => DeviceId(row.int(0)?),
         _ => return Ok(DeviceActionResult::Several),
     };
+    tx.changed(Change::Device(device.0));
     tx.execute(
         "UPDATE devices SET state = 'forgotten', absence_id = NULL, known_at = NULL, forgotten_at = $2 WHERE id = $1",
         values![device.0, now],
@@ -371,6 +378,7 @@ pub fn rename(tx: &mut Tx<'_>, old: &str, new: &DeviceName, now: Timestamp) -> R
     if looks_like(tx, new.as_str(), Some(device))?.is_some() {
         return Ok(DeviceActionResult::NameTaken);
     }
+    tx.changed(Change::Device(device.0));
     tx.execute(
         &format!(
             "UPDATE devices SET name = $2, look = NULL, was = {TOLD_NAME}, renamed_at = $3 WHERE id = $1 AND name <> $2"

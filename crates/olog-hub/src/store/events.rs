@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use olog_proto::{Epoch, Event, Timestamp, event::Id128};
 
+use super::changes::Change;
 pub use super::ids::EpochId;
 use super::ids::{DeviceId, TaskId};
 use super::{Insert, StoreError, Tx, Value};
@@ -127,6 +128,7 @@ pub fn insert(tx: &mut Tx<'_>, events: &[NewEvent<'_>], now: Timestamp) -> Resul
         })
         .collect::<Result<_, StoreError>>()?;
     tx.insert_many(&EVENTS, rows)?;
+    events.iter().for_each(|new| tx.changed(change(new, now)));
     Ok(bytes)
 }
 
@@ -144,7 +146,13 @@ pub fn insert_unreadable(tx: &mut Tx<'_>, new: &NewEvent<'_>, now: Timestamp) ->
         new.digest.into(),
         "{}".into(),
     ];
+    tx.changed(change(new, now));
     tx.insert_many(&EVENTS, vec![row])
+}
+
+fn change(new: &NewEvent<'_>, now: Timestamp) -> Change {
+    let (epoch, n, device, task) = (new.epoch.0, new.event.n, new.device.0, new.task.map(|task| task.0));
+    Change::Event { received_at: now.0, epoch, n, device, task }
 }
 
 /// Where the clean-up of an epoch stands.

@@ -25,6 +25,11 @@ impl Place {
     const NEWEST: Place = Place { received_at: i64::MAX, epoch: i64::MAX, n: i64::MAX };
 }
 
+/// The id of an event as its row has it.
+pub fn place(received_at: i64, epoch: i64, n: u64) -> String {
+    Place { received_at, epoch, n: n.cast_signed() }.to_string()
+}
+
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}.{}", self.received_at, self.epoch, self.n)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use olog_proto::{Excerpt, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::changes::{Change, IncidentStep};
 use super::ids::{DeviceId, TaskId};
 use super::{Row, StoreError, Tx, Value};
 use crate::rules::incident::{self, TaskFacts};
@@ -113,7 +114,9 @@ pub fn begin<F: Serialize>(tx: &mut Tx<'_>, begin: &Begin<'_>, facts: &F) -> Res
             Value::json(facts)?,
         ],
     )?;
-    row.ok_or_else(|| StoreError::Row("no number of a new incident".to_owned()))?.count(0)
+    let id = row.ok_or_else(|| StoreError::Row("no number of a new incident".to_owned()))?.count(0)?;
+    tx.changed(Change::Incident(id, IncidentStep::Opened));
+    Ok(id)
 }
 
 /// How many incidents of a device are open.
@@ -143,6 +146,7 @@ pub fn update(tx: &mut Tx<'_>, id: u64, last_at: Timestamp, n_seen: u64, n_begun
         "UPDATE incidents SET last_at = $2, n_seen = $3, n_begun = $4 WHERE id = $1",
         values![id, last_at, n_seen, n_begun],
     )?;
+    tx.changed(Change::Incident(id, IncidentStep::Changed));
     Ok(())
 }
 
@@ -155,12 +159,14 @@ pub fn set_task(tx: &mut Tx<'_>, id: u64, task: TaskId) -> Result<(), StoreError
 /// Writes the facts of an incident.
 pub fn set_facts<F: Serialize>(tx: &mut Tx<'_>, id: u64, facts: &F) -> Result<(), StoreError> {
     tx.execute("UPDATE incidents SET facts = $2 WHERE id = $1", &[id.into(), Value::json(facts)?])?;
+    tx.changed(Change::Incident(id, IncidentStep::Changed));
     Ok(())
 }
 
 /// Ends an incident.
 pub fn end(tx: &mut Tx<'_>, id: u64, at: Timestamp, ground: &str) -> Result<(), StoreError> {
     tx.execute("UPDATE incidents SET ended_at = $2, ground = $3 WHERE id = $1", values![id, at, ground])?;
+    tx.changed(Change::Incident(id, IncidentStep::Ended));
     Ok(())
 }
 
@@ -173,10 +179,13 @@ pub fn end_as_of(tx: &mut Tx<'_>, id: u64, at: Timestamp, ground: &str, now: Tim
 
 /// Ends what is open of a task.
 pub fn end_of_task(tx: &mut Tx<'_>, task: TaskId, at: Timestamp, ground: &str) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE incidents SET ended_at = $2, ground = $3 WHERE task_id = $1 AND ended_at IS NULL",
+    let ended = tx.query(
+        "UPDATE incidents SET ended_at = $2, ground = $3 WHERE task_id = $1 AND ended_at IS NULL RETURNING id",
         values![task.0, at, ground],
     )?;
+    for row in &ended {
+        tx.changed(Change::Incident(row.count(0)?, IncidentStep::Ended));
+    }
     Ok(())
 }
 
@@ -186,12 +195,19 @@ pub fn reopen(tx: &mut Tx<'_>, id: u64, at: Timestamp) -> Result<(), StoreError>
         "UPDATE incidents SET ended_at = NULL, end_known_at = NULL, ground = NULL, last_at = $2, n_begun = n_begun + 1 WHERE id = $1",
         values![id, at],
     )?;
+    tx.changed(Change::Incident(id, IncidentStep::Opened));
     Ok(())
 }
 
 /// Marks an open incident as acknowledged.
 pub fn acknowledge(tx: &mut Tx<'_>, id: u64, at: Timestamp) -> Result<bool, StoreError> {
-    Ok(tx.execute("UPDATE incidents SET acknowledged_at = $2 WHERE id = $1 AND ended_at IS NULL", values![id, at])? > 0)
+    let is_open = tx
+        .execute("UPDATE incidents SET acknowledged_at = $2 WHERE id = $1 AND ended_at IS NULL", values![id, at])?
+        > 0;
+    if is_open {
+        tx.changed(Change::Incident(id, IncidentStep::Acknowledged));
+    }
+    Ok(is_open)
 }
 
 /// The open incident of that subject and name, of that device where it is one's.

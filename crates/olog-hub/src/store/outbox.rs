@@ -11,6 +11,7 @@ use olog_proto::Timestamp;
 use olog_push::{Content, Kind, Notice};
 use serde::{Deserialize, Serialize};
 
+use super::changes::Change;
 use super::{EARLIEST, Row, StoreError, Tx, Value, set_aside};
 use crate::rules::budget::{NEWS_FOR, Urgency};
 use crate::values;
@@ -169,6 +170,7 @@ pub fn put_held(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let (body, kind) = columns(notice)?;
+    notice.incident.into_iter().for_each(|incident| tx.changed(Change::Notification(incident)));
     for channel in channels {
         tx.execute(
             "INSERT INTO outbox (channel, kind, incident_id, is_first, made_at, notice, done_at, outcome, silence_id)
@@ -199,6 +201,7 @@ pub fn put(
         return Ok(());
     }
     let (body, kind) = columns(notice)?;
+    notice.incident.into_iter().for_each(|incident| tx.changed(Change::Notification(incident)));
     for channel in channels {
         let mut urgency = Urgency::of(notice, is_first);
         if let (Urgency::CanWait, Some(incident), true) = (urgency, notice.incident, notice.kind != Kind::Msg)
@@ -435,23 +438,23 @@ pub fn waits_until(tx: &mut Tx<'_>, channel: &str) -> Result<Option<Timestamp>, 
 
 /// Rows leave.
 pub fn done(tx: &mut Tx<'_>, ids: &[i64], message: i64, outcome: RowEnd, at: Timestamp) -> Result<(), StoreError> {
-    tx.execute(
+    let answered = tx.query(
         "UPDATE outbox SET done_at = $2, outcome = $3, message_id = $4, claim = NULL, claimed_until = NULL,
-         n_attempts = n_attempts + 1 WHERE id IN (SELECT value FROM json_list($1))",
+         n_attempts = n_attempts + 1 WHERE id IN (SELECT value FROM json_list($1)) RETURNING incident_id",
         &[Value::json(&ids)?, at.into(), outcome.as_str().into(), message.into()],
     )?;
-    Ok(())
+    messages::notifications_changed(tx, &answered)
 }
 
 /// Rows wait on.
 pub fn wait_on(tx: &mut Tx<'_>, ids: &[i64], message: i64, wait: &Wait<'_>) -> Result<(), StoreError> {
     let left = wait.left.map(|left| Value::json(&left)).transpose()?.unwrap_or(Value::Null);
-    tx.execute(
+    let answered = tx.query(
         "UPDATE outbox SET receivers = $2, message_id = $3, claim = NULL, claimed_until = $4,
-         n_attempts = n_attempts + 1, place = $5 WHERE id IN (SELECT value FROM json_list($1))",
+         n_attempts = n_attempts + 1, place = $5 WHERE id IN (SELECT value FROM json_list($1)) RETURNING incident_id",
         &[Value::json(&ids)?, left, message.into(), wait.not_before.into(), (wait.place as i64).into()],
     )?;
-    Ok(())
+    messages::notifications_changed(tx, &answered)
 }
 
 /// What a channel was refused for is forgotten, and everything may be tried at once.

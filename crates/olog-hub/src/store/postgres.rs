@@ -10,14 +10,18 @@ use tokio::runtime::Handle;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 
+use super::changes::ChangeFeed;
 use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
 
 mod encryption;
+mod exchange;
 
 use encryption::Target;
+use exchange::Exchange;
 
 mod migrations {
     refinery::embed_migrations!("migrations/postgres");
@@ -43,15 +47,18 @@ pub(super) fn is_exposed(url: &str) -> bool {
 pub(super) struct Postgres {
     pool: Pool,
     journal: Journal,
+    feed: ChangeFeed,
+    exchange: Exchange,
 }
 
 impl Postgres {
-    pub(super) async fn open(url: &str) -> Result<(Postgres, Opened), StoreError> {
+    pub(super) async fn open(url: &str, feed: ChangeFeed) -> Result<(Postgres, Opened), StoreError> {
         let mut target = Target::parse(url).map_err(|why| StoreError::Disk(format!("store.url: {why}")))?;
         target.config.application_name("olog-hub");
         target.config.connect_timeout(PATIENCE);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let tls = target.connector().map_err(|why| StoreError::Disk(format!("store.url: {why}")))?;
+        let exchange = Exchange { config: target.config.clone(), tls: tls.clone() };
         let manager = match tls {
             Some(tls) => Manager::from_config(target.config, tls, recycling),
             None => Manager::from_config(target.config, NoTls, recycling),
@@ -79,7 +86,13 @@ impl Postgres {
         }
         runner.run_async(plain).await.map_err(|e| StoreError::Disk(format!("migration: {e}")))?;
         drop(client);
-        Ok((Postgres { pool, journal: Journal::default() }, if is_new { Opened::Fresh } else { Opened::Kept }))
+        let postgres = Postgres { pool, journal: Journal::default(), feed, exchange };
+        Ok((postgres, if is_new { Opened::Fresh } else { Opened::Kept }))
+    }
+
+    /// Tells the other hubs of this database what this one commits, and hears what they commit, until `stop`.
+    pub(super) async fn share_changes(&self, stop: CancellationToken) {
+        self.exchange.run(&self.feed, stop).await;
     }
 
     pub(super) async fn write<T, F>(&self, durability: Durability, step: F) -> Result<T, StoreError>
@@ -108,9 +121,9 @@ impl Postgres {
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let client = self.pool.get().await.map_err(|e| away(&chain(&e)))?;
-        let (handle, journal) = (Handle::current(), self.journal.clone());
+        let (handle, journal, feed) = (Handle::current(), self.journal.clone(), self.feed.clone());
         tokio::task::spawn_blocking(move || {
-            let mut transaction = PostgresTx { client, handle, journal };
+            let mut transaction = PostgresTx { client, handle, journal, feed };
             let mut tries = 1;
             loop {
                 match transaction.attempt(begin, &mut step) {
@@ -132,6 +145,7 @@ struct PostgresTx {
     client: Object,
     handle: Handle,
     journal: Journal,
+    feed: ChangeFeed,
 }
 
 impl PostgresTx {
@@ -143,11 +157,12 @@ impl PostgresTx {
         self.handle.block_on(self.client.batch_execute(begin)).map_err(of_postgres)?;
         let mut tx = Tx::new(self);
         let result = step(&mut tx);
-        let lines = tx.lines;
+        let (lines, changes) = (tx.lines, tx.changes);
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         let ended = self.handle.block_on(self.client.batch_execute(end)).map_err(of_postgres);
         let result = result?;
         ended?;
+        self.feed.tell(changes);
         self.journal.log(&lines);
         Ok(result)
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use olog_proto::{TaskName, Timestamp};
 
+use super::changes::Change;
 use super::ids::{DeviceId, TaskId};
 use super::{StoreError, Tx};
 use crate::values;
@@ -33,6 +34,7 @@ pub fn rename(
         values![task.0, new.as_str(), now],
     )?;
     tx.execute("UPDATE incidents SET name = $2 WHERE task_id = $1", values![task.0, new.as_str()])?;
+    tx.changed(Change::Task(task.0));
     Ok(())
 }
 
@@ -40,6 +42,7 @@ pub fn rename(
 pub fn make_way(tx: &mut Tx<'_>, task: TaskId, for_task: TaskId) -> Result<(), StoreError> {
     tx.execute("UPDATE task_aliases SET task_id = $2 WHERE task_id = $1", values![task.0, for_task.0])?;
     tx.execute("DELETE FROM tasks WHERE id = $1", values![task.0])?;
+    tx.changed(Change::Task(for_task.0));
     Ok(())
 }
 

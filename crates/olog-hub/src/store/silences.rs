@@ -9,6 +9,7 @@ use olog_proto::{Fingerprint, Timestamp};
 use olog_push::Notice;
 use serde::{Deserialize, Serialize};
 
+use super::changes::Change;
 use super::{Row, StoreError, Tx, Value, set_aside};
 use crate::rules::silence::{Period, Recurrence, Scope, Silence, SuppressedState};
 use crate::values;
@@ -147,12 +148,15 @@ pub fn add(tx: &mut Tx<'_>, new: &New, now: Timestamp) -> Result<u64, StoreError
             every.map(|e| e.zone.name()).into(),
         ],
     )?;
-    row.ok_or_else(|| StoreError::Row("no number of a new silence".to_owned()))?.count(0)
+    let id = row.ok_or_else(|| StoreError::Row("no number of a new silence".to_owned()))?.count(0)?;
+    tx.changed(Change::Silence(id));
+    Ok(id)
 }
 
 /// Ends one. False: there is none of that number, or it is over already.
 pub fn end(tx: &mut Tx<'_>, id: u64, now: Timestamp) -> Result<bool, StoreError> {
     tx.silences = None;
+    tx.changed(Change::Silence(id));
     Ok(tx.execute(&format!("UPDATE silences SET ended_at = $1 WHERE id = $2 AND {KEPT}"), values![now, id])? > 0)
 }
 
@@ -168,6 +172,7 @@ pub fn over(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<Silence>, StoreError>
 /// What it held was told: its next window, or it is over for good.
 pub fn was_released(tx: &mut Tx<'_>, id: u64, next: Option<Period>, now: Timestamp) -> Result<(), StoreError> {
     tx.silences = None;
+    tx.changed(Change::Silence(id));
     match next {
         Some(period) => tx.execute(
             "UPDATE silences SET from_at = $2, until_at = $3 WHERE id = $1 AND ended_at IS NULL",

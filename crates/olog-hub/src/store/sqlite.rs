@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::journal::Journal;
 
+use super::changes::ChangeFeed;
 use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
 
 mod migrations {
@@ -42,6 +43,7 @@ struct WriteThread {
     connection: Connection,
     durability: Durability,
     journal: Journal,
+    feed: ChangeFeed,
 }
 
 impl Sqlite {
@@ -49,6 +51,7 @@ impl Sqlite {
     pub(super) async fn open(
         path: PathBuf,
         durability: Durability,
+        feed: ChangeFeed,
         now: Timestamp,
     ) -> Result<(Sqlite, Opened), StoreError> {
         let (ready, opened) = oneshot::channel();
@@ -61,7 +64,7 @@ impl Sqlite {
                 Ok((connection, opened)) => {
                     if ready.send(Ok(opened)).is_ok() {
                         let journal = Journal::default();
-                        let mut writer = WriteThread { connection, durability: Durability::Full, journal };
+                        let mut writer = WriteThread { connection, durability: Durability::Full, journal, feed };
                         if let Err(error) = writer.keep(durability) {
                             tracing::warn!(%error, "every write goes to the disk at once");
                         }
@@ -158,8 +161,9 @@ impl WriteThread {
         let mut sql = SqliteTx(&transaction);
         let mut tx = Tx::new(&mut sql);
         let result = step(&mut tx)?;
-        let lines = tx.lines;
+        let (lines, changes) = (tx.lines, tx.changes);
         transaction.commit().map_err(of_sqlite)?;
+        self.feed.tell(changes);
         self.journal.log(&lines);
         Ok(result)
     }

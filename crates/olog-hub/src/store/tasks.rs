@@ -6,6 +6,7 @@
 
 use olog_proto::{TaskName, Timestamp};
 
+use super::changes::Change;
 use super::ids::DeviceId;
 pub use super::ids::TaskId;
 use super::value::read_json;
@@ -155,6 +156,7 @@ pub fn put(tx: &mut Tx<'_>, task: &mut Task, columns: Columns, now: Timestamp) -
         }
     };
     task.id = Some(id);
+    tx.changed(Change::Task(id.0));
     Ok(id)
 }
 
@@ -199,6 +201,7 @@ pub fn edit_facts(tx: &mut Tx<'_>, incident: u64, edit: impl FnOnce(&mut TaskFac
     edit(&mut facts);
     let values = [row.int(0)?.into(), super::Value::json(&facts)?];
     tx.execute("UPDATE tasks SET facts = $2 WHERE id = $1", &values)?;
+    tx.changed(Change::Task(row.int(0)?));
     Ok(())
 }
 

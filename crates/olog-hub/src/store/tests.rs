@@ -30,6 +30,17 @@ pub(crate) async fn sqlite() -> TestStore {
 }
 
 async fn postgres() -> Option<TestStore> {
+    Some(postgres_with_url().await?.0)
+}
+
+/// The stores of two hubs on one database, where there is a server.
+pub(crate) async fn of_two_hubs() -> Option<(TestStore, Store)> {
+    let (one, url) = postgres_with_url().await?;
+    let (other, _) = Store::open(&url, Timestamp(0)).await.unwrap();
+    Some((one, other))
+}
+
+async fn postgres_with_url() -> Option<(TestStore, StoreUrl)> {
     let url = std::env::var("OLOG_TEST_POSTGRES").ok()?;
     let folder = tempfile::tempdir().unwrap();
     let name = format!(
@@ -43,9 +54,10 @@ async fn postgres() -> Option<TestStore> {
     drop(client);
     let mut own = url::Url::parse(&url).unwrap();
     own.set_path(&name);
-    let (store, opened) = Store::open(&StoreUrl::Postgres(own.to_string()), Timestamp(0)).await.unwrap();
+    let url = StoreUrl::Postgres(own.to_string());
+    let (store, opened) = Store::open(&url, Timestamp(0)).await.unwrap();
     assert_eq!(opened, Opened::Fresh);
-    Some(TestStore { store, _folder: folder })
+    Some((TestStore { store, _folder: folder }, url))
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use olog_proto::{BootId, TaskName, Timestamp};
 
+use super::changes::Change;
 use super::devices::LEGACY_VERSION;
 use super::ids::{DeviceId, TaskId};
 use super::{StoreError, Tx};
@@ -87,8 +88,13 @@ pub fn counts(tx: &mut Tx<'_>) -> Result<[u64; 3], StoreError> {
 
 /// These devices, and no others, are away by that incident.
 pub fn set_absence(tx: &mut Tx<'_>, incident: u64, away: &[DeviceId]) -> Result<(), StoreError> {
-    tx.execute("UPDATE devices SET absence_id = NULL WHERE absence_id = $1", values![incident])?;
+    let before =
+        tx.query("UPDATE devices SET absence_id = NULL WHERE absence_id = $1 RETURNING id", values![incident])?;
+    for row in &before {
+        tx.changed(Change::Device(row.int(0)?));
+    }
     for device in away {
+        tx.changed(Change::Device(device.0));
         tx.execute("UPDATE devices SET absence_id = $2 WHERE id = $1", values![device.0, incident])?;
     }
     Ok(())

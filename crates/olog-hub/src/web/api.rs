@@ -25,9 +25,11 @@ use utoipa::{
 use super::{
     Act, Admin, Granted, Problem, Read, Web,
     administration::channels::change as change_channel,
+    described::{Mistake, ProblemBody, Unfit},
     history::{EventQuery, silences as silences_page},
     incident,
     rows::{ChannelRow, MessageRow, ReportRow, TaskListRow, with_sessions},
+    stream,
 };
 use crate::{
     apply::{
@@ -70,6 +72,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/api/v1/channels/{name}/rearm", post(rearm_channel))
         .route("/api/v1/links", get(links))
         .route("/api/v1/tokens", get(tokens))
+        .route("/api/v1/stream", get(stream::changes))
         .route("/api/openapi.json", get(openapi))
 }
 
@@ -79,7 +82,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
     info(title = "Olog", description = "Instants are milliseconds since 1970, UTC. Errors are application/problem+json."),
     paths(
         devices, tasks, incidents, one_incident, acknowledge, close, story, events, silences, add_silence, end_silence, reports, channels, messages,
-        test_channel, rearm_channel, links, tokens
+        test_channel, rearm_channel, links, tokens, stream::changes
     ),
     components(schemas(ProblemBody)),
     security(("token" = [])),
@@ -95,62 +98,6 @@ impl utoipa::Modify for Bearer {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         description.components.get_or_insert_default().add_security_scheme("token", bearer);
     }
-}
-
-/// What [`Problem`] becomes.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "only described: `Problem` writes it")]
-struct ProblemBody {
-    /// Always `about:blank` (RFC 9457).
-    r#type: String,
-    /// The status in words.
-    title: String,
-    /// The status.
-    status: u16,
-    /// What went wrong, and what to do.
-    detail: String,
-}
-
-/// Statuses of every address beside 200.
-#[derive(utoipa::IntoResponses)]
-#[expect(dead_code, reason = "only described")]
-enum Mistake {
-    /// The query or the number is none.
-    #[response(status = 400, content_type = "application/problem+json")]
-    Query(ProblemBody),
-    /// No session and no token.
-    #[response(status = 401, content_type = "application/problem+json")]
-    Nobody(ProblemBody),
-    /// The scope is too small.
-    #[response(status = 403, content_type = "application/problem+json")]
-    Scope(ProblemBody),
-    /// There is no such thing.
-    #[response(status = 404, content_type = "application/problem+json")]
-    Unknown(ProblemBody),
-    /// It is over already.
-    #[response(status = 409, content_type = "application/problem+json")]
-    Over(ProblemBody),
-    /// Too many wrong tokens from this address.
-    #[response(status = 429, content_type = "application/problem+json")]
-    TooMany(ProblemBody),
-    /// The store does not answer now.
-    #[response(status = 503, content_type = "application/problem+json")]
-    Busy(ProblemBody),
-}
-
-/// Statuses of an address with a body.
-#[derive(utoipa::IntoResponses)]
-#[expect(dead_code, reason = "only described")]
-enum Unfit {
-    /// The body is too large.
-    #[response(status = 413, content_type = "application/problem+json")]
-    Large(ProblemBody),
-    /// The body is no JSON, or is not said to be.
-    #[response(status = 415, content_type = "application/problem+json")]
-    NoJson(ProblemBody),
-    /// What the body asks for may not be.
-    #[response(status = 422, content_type = "application/problem+json")]
-    Refused(ProblemBody),
 }
 
 /// What there is to ask.

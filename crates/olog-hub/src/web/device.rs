@@ -121,6 +121,7 @@ async fn device(
 ) -> Result<Response, Problem> {
     let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-devices");
     let Query(DeviceQuery { name }) = query.map_err(|_| unknown(&page))?;
+    page.updates_by(&web, &visit, "api/v1/stream", &[("device", &name)]);
     let asked = name.clone();
     let filter = EventFilter { device: Some(name.clone()), ..EventFilter::default() };
     let read = move |tx: &mut Tx<'_>| {
@@ -156,7 +157,7 @@ async fn device(
         may_act: caller.who.scope.allows(AccessScope::Act),
         page,
     };
-    Ok(page::show(StatusCode::OK, &shown))
+    Ok(page::show_live(&shown))
 }
 
 fn facts(say: &Localizer, row: &ListedDevice, heard_at: Option<Timestamp>) -> Vec<String> {
@@ -205,6 +206,7 @@ async fn task(
     let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "page-tasks");
     let unknown = |page: &HtmlPage| Problem::new(StatusCode::NOT_FOUND, page.t("web-unknown-task"));
     let Query(TaskQuery { device, name }) = query.map_err(|_| unknown(&page))?;
+    page.updates_by(&web, &visit, "api/v1/stream", &[("device", &device), ("task", &name)]);
     let read = move |tx: &mut Tx<'_>| {
         let Some(listed) = tasks::get(tx, &device, &name)? else { return Ok(None) };
         let incidents = match listed.task.id {
@@ -234,5 +236,5 @@ async fn task(
         line,
         page,
     };
-    Ok(page::show(StatusCode::OK, &shown))
+    Ok(page::show_live(&shown))
 }

@@ -31,6 +31,11 @@ pub(super) const BROWSER: &str = "olog-browser";
 pub(super) const FORM: &str = "olog-form";
 /// The cookie with the language that a reader chose.
 pub(super) const LANGUAGE: &str = "olog-language";
+/// Cookies: are all times UTC, and the browser's own zone, which the script of open pages tells.
+pub(super) const TIMES: &str = "olog-times";
+const ZONE: &str = "olog-zone";
+/// The value of [`TIMES`] by which all times are UTC.
+pub(super) const UTC: &str = "utc";
 
 /// A scope that an address needs.
 pub trait Needs: Send {
@@ -120,10 +125,16 @@ pub(super) struct Visit {
     /// The cookie of a page without a session.
     pub(super) form: Option<Secret>,
     pub(super) language: Language,
+    /// The browser's time zone, as its page said; empty: not known.
+    pub(super) zone: String,
+    /// All times are wanted in UTC.
+    pub(super) is_utc: bool,
     /// From the page that is asked for to the hub's own address.
     pub(super) up: String,
     /// What is asked for: a path and its query.
     pub(super) place: String,
+    /// An open page asks for itself anew.
+    pub(super) is_update: bool,
 }
 
 /// Why a request is refused.
@@ -218,6 +229,12 @@ fn cookie_text<'a>(headers: &'a HeaderMap, name: &str, is_secure: bool) -> Optio
     if values.next().is_some() { None } else { Some(value) }
 }
 
+/// May it be the name of a time zone?
+fn is_zone(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'+');
+    text.len() <= 64 && text.bytes().all(is_part)
+}
+
 impl Visit {
     /// Of a request.
     pub(super) fn of(web: &Web, uri: &Uri, extensions: &Extensions, headers: &HeaderMap) -> Result<Visit, Problem> {
@@ -239,8 +256,18 @@ impl Visit {
         };
         let chosen = cookie_text(headers, LANGUAGE, is_secure).and_then(Language::by_name);
         let language = chosen.unwrap_or_else(|| language_of(text(header::ACCEPT_LANGUAGE), live.language));
-        let form = cookie(headers, FORM, is_secure);
-        Visit { is_secure, browser, form, language, up: String::new(), place: "/".to_owned() }
+        Visit {
+            is_secure,
+            browser,
+            form: cookie(headers, FORM, is_secure),
+            language,
+            // A script sets it, so it has no prefix.
+            zone: cookie_text(headers, ZONE, false).filter(|zone| is_zone(zone)).unwrap_or_default().to_owned(),
+            is_utc: cookie_text(headers, TIMES, is_secure) == Some(UTC),
+            up: String::new(),
+            place: "/".to_owned(),
+            is_update: headers.contains_key("hx-request"),
+        }
     }
 }
 
@@ -253,7 +280,7 @@ impl FromRequestParts<Arc<Web>> for Visit {
 }
 
 /// Who asks by a token or a session; `None`: nobody that we know.
-async fn principal(web: &Web, visit: &Visit, headers: &HeaderMap) -> Result<Option<Principal>, AccessError> {
+pub(super) async fn principal(web: &Web, visit: &Visit, headers: &HeaderMap) -> Result<Option<Principal>, AccessError> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         // Who shows a token means it: a cookie beside it does not count.
         let text = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -381,7 +408,7 @@ pub(super) struct PostedOfIncident {
 }
 
 /// Who has the link of that incident.
-fn by_link(web: &Web, id: u64, key: &str, visit: &Visit) -> Option<Principal> {
+pub(super) fn by_link(web: &Web, id: u64, key: &str, visit: &Visit) -> Option<Principal> {
     let (rules, now) = (web.rules.borrow().clone(), web.desk.clock.now());
     let opens = rules.links.as_ref().is_some_and(|links| links.opens(id, key, now));
     let who =

@@ -96,9 +96,13 @@ async fn events(
     visit: Visit,
     query: Result<Query<EventQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-events");
+    let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-events");
     let Query(query) = query.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let filter = query.filter()?;
+    if query.before.is_empty() {
+        let asked = [("kinds", "event"), ("device", query.device.as_str()), ("task", &query.task)];
+        page.updates_by(&web, &visit, "api/v1/stream", &asked);
+    }
     let found = web.store.read(move |tx| history::page(tx, &filter, ROWS)).await?;
     let shown = EventsPage {
         events: found.rows.iter().map(|event| EventLine::new(&page.say, event)).collect(),

@@ -85,6 +85,7 @@ async fn show(State(web): State<Arc<Web>>, asked: OfIncident) -> Result<Response
     let has_session = who.by != By::Link;
     let mut page = HtmlPage::new(&web, &visit, has_session.then_some(&who), "web-incident");
     page.is_narrow = false;
+    page.updates_by(&web, &visit, &format!("incidents/{id}/stream"), &[("key", if has_session { "" } else { &key })]);
     let (say, rules) = (page.say, web.rules.borrow().clone());
     let read = move |tx: &mut Tx<'_>| {
         let Some((incident, story)) = explain(tx, &rules, say, id)? else { return Ok(None) };
@@ -132,7 +133,7 @@ async fn show(State(web): State<Arc<Web>>, asked: OfIncident) -> Result<Response
         incident,
         page,
     };
-    Ok(page::show(StatusCode::OK, &shown))
+    Ok(page::show_live(&shown))
 }
 
 /// Back to the page, which shows what it has become.

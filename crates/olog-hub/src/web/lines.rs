@@ -124,12 +124,34 @@ impl DeviceTile {
     }
 }
 
+/// An instant: how long ago it was, exactly when for who points at it, and for programs.
+#[derive(Debug)]
+pub(super) struct When {
+    pub(super) ago: String,
+    pub(super) exact: String,
+    pub(super) iso: String,
+}
+
+impl When {
+    /// The hub computes it: a browser's clock may be wrong.
+    pub(super) fn new(say: &Localizer, at: Timestamp) -> When {
+        const UNITS: [i64; 3] = [86_400_000, 3_600_000, 60_000];
+        let span = say.now.since(at);
+        let ago = match UNITS.iter().find(|unit| span >= **unit) {
+            Some(unit) => say.text("web-ago", &[("span", say.duration(span / unit * unit).into())]),
+            None => say.word("web-just-now"),
+        };
+        let iso = chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default();
+        let iso = iso.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        When { ago, exact: format!("{} {}", say.time_exact(at), say.timezone.name()), iso }
+    }
+}
+
 /// An event in a list.
 #[derive(Debug)]
 pub(super) struct EventLine {
     pub(super) form: StateForm,
-    pub(super) time: String,
-    pub(super) exact: String,
+    pub(super) when: When,
     pub(super) name: String,
     pub(super) address: String,
     pub(super) meta: Vec<String>,
@@ -153,8 +175,7 @@ impl EventLine {
         meta.extend(row.path.clone());
         EventLine {
             form: StateForm { class: mark.0, mark: mark.1, word: row.kind.clone() },
-            time: say.time(row.at),
-            exact: say.time_exact(row.at),
+            when: When::new(say, row.at),
             name: row.task.as_ref().map_or_else(|| row.device.clone(), |task| format!("{}/{task}", row.device)),
             address: row
                 .task

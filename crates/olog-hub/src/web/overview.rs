@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use olog_push::notice::StateCounts;
 
 use super::{
@@ -57,7 +54,8 @@ pub(super) async fn home(web: &Arc<Web>, caller: Result<(Granted<Read>, Visit), 
         Ok(caller) => caller,
         Err(refused) => return refused.into_response(),
     };
-    let page = HtmlPage::new(web, &visit, Some(&who), "web-overview");
+    let mut page = HtmlPage::new(web, &visit, Some(&who), "web-overview");
+    page.updates_by(web, &visit, "api/v1/stream", &[("kinds", "device,incident")]);
     let day_ago = page.say.now.plus(-DAY_MS);
     let read = move |tx: &mut Tx<'_>| {
         Ok((fleet::devices(tx)?, fleet::open(tx, OPEN)?, fleet::ended_since(tx, day_ago, OVER)?, watch::counts(tx)?))
@@ -87,5 +85,5 @@ pub(super) async fn home(web: &Arc<Web>, caller: Result<(Granted<Read>, Visit), 
         over: lines(&over),
         page,
     };
-    page::show(StatusCode::OK, &home)
+    page::show_live(&home)
 }

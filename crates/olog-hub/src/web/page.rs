@@ -1,4 +1,5 @@
-//! What the hub's own pages share: language, style, headers. No script at all, and nothing from anywhere else.
+//! What the hub's own pages share: language, times, style, headers. Nothing comes from anywhere else. A page that updates itself has the one script of
+//! `assets`, and no other; all others have none.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,22 +12,24 @@ use axum::{
     routing::post,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono_tz::Tz;
 use olog_proto::clean;
 use olog_push::words::{Language, Localizer};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Problem, Web,
-    guard::{LANGUAGE, Visit, is_cross_site, set_cookie},
+    Problem, Web, assets,
+    guard::{LANGUAGE, TIMES, UTC, Visit, is_cross_site, set_cookie},
+    place::address,
 };
 use crate::{
     access::{By, Principal},
     rules::access::{AccessScope, next_place},
 };
 
-/// The language that a reader chose is kept for so long: a year.
-const LANGUAGE_S: i64 = 365 * 86_400;
+/// What a reader chose is kept for so long: a year.
+const CHOICE_S: i64 = 365 * 86_400;
 
 /// The style of all pages.
 const STYLE: &str = concat!(include_str!("../../templates/shared.css"), include_str!("../../templates/web/page.css"));
@@ -40,6 +43,24 @@ fn policy() -> &'static str {
         )
     });
     &POLICY
+}
+
+/// The same for a page that updates itself: it may run scripts that are files of this hub, and ask this hub.
+fn live_policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| format!("{}; script-src 'self'; connect-src 'self'", policy()));
+    &POLICY
+}
+
+/// What htmx may do.
+const HTMX: &str = r#"{"allowEval":false,"allowScriptTags":false,"includeIndicatorStyles":false,"historyEnabled":false,"responseHandling":[{"code":"304","swap":false},{"code":"2..","swap":true},{"code":"...","swap":false,"error":true}]}"#;
+
+/// How a page updates itself.
+#[derive(Debug)]
+pub(super) struct LivePage {
+    pub(super) script: &'static str,
+    pub(super) htmx: &'static str,
+    /// The address of its stream; `None`: this is the answer to an open page, which has one.
+    pub(super) stream: Option<String>,
 }
 
 /// What every page has around its content.
@@ -64,12 +85,20 @@ pub(super) struct HtmlPage {
     pub(super) other_lang: &'static str,
     /// A page of one small form.
     pub(super) is_narrow: bool,
+    pub(super) live: Option<LivePage>,
+    /// The browser's zone, as it said.
+    pub(super) browser_zone: String,
+    pub(super) is_utc: bool,
 }
 
 impl HtmlPage {
     /// A page with this title, a key of the catalogue.
     pub(super) fn new(web: &Web, visit: &Visit, who: Option<&Principal>, title: &str) -> HtmlPage {
-        let timezone = web.live.borrow().timezone;
+        let timezone = match visit.zone.parse() {
+            _ if visit.is_utc => Tz::UTC,
+            Ok(zone) => zone,
+            Err(_) => web.live.borrow().timezone,
+        };
         let say = Localizer { language: visit.language, timezone, now: web.desk.clock.now() };
         let form = match who.map(|who| &who.by) {
             Some(By::Session { form, .. }) => form.clone(),
@@ -90,8 +119,24 @@ impl HtmlPage {
                 Language::ZhCn => Language::En.as_str(),
             },
             is_narrow: who.is_none(),
+            live: None,
+            browser_zone: visit.zone.clone(),
+            is_utc: visit.is_utc,
             say,
         }
+    }
+
+    /// The page updates itself by that stream. Called before its content is read, so that no change falls in between.
+    pub(super) fn updates_by(&mut self, web: &Web, visit: &Visit, path: &str, query: &[(&str, &str)]) {
+        let after = web.stream.position().to_string();
+        let query = [query, &[("merged", "true"), ("after", &after)]].concat();
+        let stream = (!visit.is_update).then(|| address(path, &query));
+        self.live = Some(LivePage { script: assets::script(), htmx: HTMX, stream });
+    }
+
+    /// Which zone the times are of.
+    pub(super) fn times(&self) -> String {
+        self.say.text("web-times", &[("zone", self.say.timezone.name().into())])
     }
 
     /// Is this the page that was made by the key?
@@ -106,7 +151,7 @@ impl HtmlPage {
 }
 
 pub(super) fn routes() -> Router<Arc<Web>> {
-    Router::new().route("/language", post(choose_language))
+    Router::new().route("/language", post(choose_language)).route("/times", post(choose_times))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -129,11 +174,37 @@ async fn choose_language(
     let back = Redirect::to(next_place(&chosen.next));
     match Language::by_name(&chosen.language) {
         Some(language) if !is_cross_site(&headers, public_url.as_deref()) => {
-            let cookie = set_cookie(&visit, LANGUAGE, language.as_str(), LANGUAGE_S, "Lax");
+            let cookie = set_cookie(&visit, LANGUAGE, language.as_str(), CHOICE_S, "Lax");
             (AppendHeaders([(header::SET_COOKIE, cookie)]), back).into_response()
         }
         _ => back.into_response(),
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ChosenTimes {
+    #[serde(default)]
+    times: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Keeps whether a reader wants all times in UTC, as the language.
+async fn choose_times(
+    State(web): State<Arc<Web>>,
+    visit: Visit,
+    headers: HeaderMap,
+    form: Result<Form<ChosenTimes>, FormRejection>,
+) -> Response {
+    let chosen = form.map(|Form(chosen)| chosen).unwrap_or_default();
+    let public_url = web.live.borrow().public_url.clone();
+    let back = Redirect::to(next_place(&chosen.next));
+    if is_cross_site(&headers, public_url.as_deref()) {
+        return back.into_response();
+    }
+    let (value, kept_s) = if chosen.times == UTC { (UTC, CHOICE_S) } else { ("", 0) };
+    let cookie = set_cookie(&visit, TIMES, value, kept_s, "Lax");
+    (AppendHeaders([(header::SET_COOKIE, cookie)]), back).into_response()
 }
 
 /// The answer.
@@ -143,6 +214,13 @@ pub(super) fn show(status: StatusCode, template: &impl Template) -> Response {
     let html = clean::text(template.render().unwrap_or_default());
     let policy = HeaderValue::from_static(policy());
     (status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
+}
+
+/// The answer, for a page that updates itself.
+pub(super) fn show_live(template: &impl Template) -> Response {
+    let mut response = show(StatusCode::OK, template);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(live_policy()));
+    response
 }
 
 /// The page of an error, with the headers of its answer for programs.

@@ -19,6 +19,7 @@ mod alerts;
 mod fleet;
 mod pings;
 mod running;
+mod stream;
 
 struct World {
     hub: Hub,
@@ -57,6 +58,17 @@ impl World {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, head.to_lowercase(), body.to_owned())
+    }
+
+    /// The `ETag` of an answer.
+    async fn tag_of(&self, target: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(self.hub.address()).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        answer.lines().find_map(|line| line.strip_prefix("etag: ")).expect("an ETag").to_owned()
     }
 
     async fn get(&self, target: &str) -> (u16, String, String) {

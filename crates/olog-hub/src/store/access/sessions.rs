@@ -124,11 +124,13 @@ pub fn count_wrong_code(tx: &mut Tx<'_>, hash: &str) -> Result<i64, StoreError> 
 
 /// Ends a session. False: there was none.
 pub fn end(tx: &mut Tx<'_>, hash: &str) -> Result<bool, StoreError> {
+    tx.access_changed();
     Ok(tx.execute("DELETE FROM web_sessions WHERE hash = $1", values![hash])? > 0)
 }
 
 /// Ends all sessions of a user but this one; returns how many.
 pub fn end_all(tx: &mut Tx<'_>, user: i64, but: &str) -> Result<u64, StoreError> {
+    tx.access_changed();
     tx.execute("DELETE FROM web_sessions WHERE user_id = $1 AND hash <> $2", values![user, but])
 }
 

@@ -91,5 +91,6 @@ pub fn used(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), StoreError> 
 
 /// Revokes the token of this name. False: there is none.
 pub fn revoke(tx: &mut Tx<'_>, name: &str) -> Result<bool, StoreError> {
+    tx.access_changed();
     Ok(tx.execute("DELETE FROM tokens WHERE name = $1", values![name])? > 0)
 }

@@ -127,6 +127,7 @@ pub fn signed_in(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), StoreEr
 
 /// Removes a user with everything by which the user came in.
 pub fn remove(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
+    tx.access_changed();
     tx.execute("DELETE FROM web_sessions WHERE user_id = $1", values![id])?;
     tx.execute("DELETE FROM known_browsers WHERE user_id = $1", values![id])?;
     tx.execute("DELETE FROM recovery_codes WHERE user_id = $1", values![id])?;

@@ -2,7 +2,7 @@
 
 use olog_proto::Timestamp;
 
-use crate::store::{StoreError, Tx, Value};
+use crate::store::{Row, StoreError, Tx, Value, changes::Change};
 use crate::values;
 
 /// One call, and what it carried.
@@ -53,5 +53,15 @@ pub fn put_attempt(
          ON CONFLICT (message_id, receiver) DO NOTHING",
         values![message, receiver, at, outcome, answer],
     )?;
+    Ok(())
+}
+
+/// Rows of the outbox changed; these are their incidents.
+pub(super) fn notifications_changed(tx: &mut Tx<'_>, incidents: &[Row]) -> Result<(), StoreError> {
+    for row in incidents {
+        if let Some(incident) = row.int_or_null(0)? {
+            tx.changed(Change::Notification(incident.cast_unsigned()));
+        }
+    }
     Ok(())
 }

@@ -20,7 +20,7 @@ async fn store_of(world: &World) -> Store {
 }
 
 /// A hub with two devices, of which `dev1` has an open error: incident 1.
-async fn world_in_trouble() -> World {
+pub(super) async fn world_in_trouble() -> World {
     let world = world_with(URL, "").await;
     let store = store_of(&world).await;
     let by = Some(olog_proto::event::Author::new(33, Some("www-data".to_owned())));
@@ -31,7 +31,7 @@ async fn world_in_trouble() -> World {
 }
 
 /// What a notification's link has.
-async fn key_of(world: &World, incident: u64) -> String {
+pub(super) async fn key_of(world: &World, incident: u64) -> String {
     let key: LinkKey = crate::access::link_key(&store_of(world).await).await.unwrap();
     let url = crate::rules::incident_link::IncidentLinks::new("https://hub.example.com/olog", key).url(incident, NOW);
     url.split_once("?key=").unwrap().1.to_owned()

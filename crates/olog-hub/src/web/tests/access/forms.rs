@@ -65,9 +65,15 @@ async fn no_hostile_name_moves_a_page_or_becomes_markup_of_it() {
     for target in ["/", "/account", "/tokens", "/audit"] {
         let page = browser.get(&world, target).await;
         assert_eq!(page.status, 200, "{target}");
+        let body = without_our_script(&page.body);
         for bad in ["<script", "<img", "<svg", "<at", "<copy", "\u{1b}", "\u{202e}", "\u{2066}", "\0", "\u{9b}"] {
-            assert!(!page.body.contains(bad), "{target}: {bad:?} in {}", page.body);
+            assert!(!body.contains(bad), "{target}: {bad:?} in {}", page.body);
         }
     }
     assert!(world.hub.stop().await);
+}
+
+/// A page without the one script that an open page may run.
+pub(super) fn without_our_script(page: &str) -> String {
+    page.replacen(&format!("<script src=\"{}\" defer></script>", assets::script()), "", 1)
 }
