@@ -163,11 +163,6 @@ impl Browser {
         self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
     }
 
-    /// Loads the page again. Not while the hub is away: then the browser shows an error of its own.
-    pub(crate) async fn reload(&self) {
-        drop(self.client.refresh().await);
-    }
-
     /// Runs a script of the test in the page and returns its result.
     pub(crate) async fn ask(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))

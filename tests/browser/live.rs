@@ -42,7 +42,8 @@ async fn an_open_page_shows_an_error_and_its_acknowledgement_by_itself_also_afte
     browser.ask("document.querySelector('main a[href*=\"incidents/\"]').focus(); return 1;").await;
     let nginx = hub.incident("nginx");
     hub.hub.verb(&["incident", "ack", &nginx.to_string()]).good();
-    shown_by_itself(&browser, "Acknowledged").await;
+    // With its time: the overview says "not acknowledged" before.
+    shown_by_itself(&browser, "acknowledged ").await;
     let focused = browser.ask("return document.activeElement.getAttribute('href') || '';").await;
     assert!(focused.as_str().unwrap().contains("incidents/"), "{focused}");
     // The hub is away: the page says that it is not live, and keeps what it shows.

@@ -7,18 +7,6 @@ use crate::{
     site::{PlainHub, agent, link_in_push},
 };
 
-/// Until a page shows a text. Pages do not change by themselves yet, so they are loaded again.
-async fn shown(browser: &Browser, text: &str) {
-    let look = async |browser: &Browser| {
-        if browser.text().await.contains(text) {
-            return Some(());
-        }
-        browser.reload().await;
-        None
-    };
-    browser.until(&format!("the page shows {text:?}"), look).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_set_up_link_makes_the_first_user_and_the_overview_shows_an_error_that_is_written_on_a_device() {
     let Some(browser) = Browser::open().await else { return };
@@ -28,9 +16,9 @@ async fn the_set_up_link_makes_the_first_user_and_the_overview_shows_an_error_th
     hub.sign_in(&browser).await;
     let pi = agent(&world, "pi", &hub);
     browser.open_page(&hub.at("/")).await;
-    shown(&browser, "pi").await;
+    browser.shows("pi").await;
     pi.write("nginx.err", "nginx: [emerg] bind() to 0.0.0.0:80 failed\n");
-    shown(&browser, "pi/nginx").await;
+    browser.shows("pi/nginx").await;
     browser.shows("bind() to 0.0.0.0:80 failed").await;
     browser.shows("ERR").await;
     // It worked once: whoever finds the link in the log makes no second user.
@@ -86,7 +74,7 @@ async fn chinese_words_are_found_by_the_search_of_the_events() {
         browser.fill("input[type=search]", words).await;
         browser.click("//form[@role='search']//button").await;
         browser.until("the search is done", async |browser| browser.url().await.contains("q=").then_some(())).await;
-        shown(&browser, found).await;
+        browser.shows(found).await;
         let text = browser.text().await;
         assert!(!text.contains(other), "{text}");
     }
@@ -115,7 +103,7 @@ async fn a_join_link_is_made_on_a_page_and_used_on_a_device_and_the_page_says_by
     browser.click("//main//a[normalize-space()='roof-pi']").await;
     browser.until("the device's page", async |browser| browser.url().await.contains("roof-pi").then_some(())).await;
     browser.open_page(&hub.at("/")).await;
-    shown(&browser, "roof-pi").await;
+    browser.shows("roof-pi").await;
     browser.close().await;
 }
 
@@ -126,13 +114,12 @@ async fn a_page_that_is_open_while_the_hub_restarts_goes_on() {
     let mut hub = PlainHub::start(&world, "hub", 1);
     let pi = agent(&world, "pi", &hub);
     hub.sign_in(&browser).await;
-    shown(&browser, "pi").await;
+    browser.shows("pi").await;
     hub.hub.daemon.stop();
     pi.write("nginx.err", "while the hub was away\n");
-    browser.reload().await;
     hub.hub.start();
-    browser.open_page(&hub.at("/")).await;
-    shown(&browser, "while the hub was away").await;
+    // The page was not loaded again: it asks the new hub.
+    browser.shows("while the hub was away").await;
     // A form of the new hub is taken from the old session.
     let incident = hub.incident("nginx");
     browser.click("//main//a[contains(., 'pi/nginx')]").await;
