@@ -17,6 +17,7 @@ fn message() -> Message {
         markdown: "mysql has just failed.".into(),
         text: "mysql has just failed.".into(),
         about: Vec::new(),
+        link: None,
     }
 }
 

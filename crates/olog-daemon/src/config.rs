@@ -22,6 +22,7 @@ use std::{
 
 use crate::secret::{Secret, SecretFiles, Secrets};
 use context::Context;
+pub use context::Origin;
 pub use keys::{Absent, Key, Kind};
 use node::Node;
 pub use node::quote;

@@ -26,6 +26,7 @@ use crate::store::tasks::{self, Columns, Task, TaskId};
 use crate::store::{StoreError, Tx};
 
 pub mod declared_tasks;
+pub mod expectation;
 pub mod explain;
 pub mod ghosts;
 pub mod nearest;
@@ -103,7 +104,7 @@ impl LivePolicy {
     }
 
     fn composed(&self, notices: &[Notice], limits: Limits, budget: Option<BudgetUse>, now: Timestamp) -> Composed {
-        let url = |incident| self.links.as_ref().map(|links| links.url(incident, now)).unwrap_or_default();
+        let url = |incidents: &[u64]| self.links.as_ref().map(|links| links.url(incidents, now)).unwrap_or_default();
         let context = Context {
             language: self.language,
             timezone: self.timezone,

@@ -19,7 +19,7 @@ use chrono::NaiveTime;
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use olog_daemon::{
-    config::{ConfigFiles, Draft, Invalid, Table, read, read_draft},
+    config::{ConfigFiles, Draft, Invalid, Origin, Table, read, read_draft},
     secret::Secret,
     socket,
 };
@@ -50,7 +50,7 @@ const PING_EVERY_MAX: Duration = Duration::from_secs(20);
 pub type Reload = mpsc::Sender<oneshot::Sender<Result<(), String>>>;
 
 /// What the hub trusts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Fixed until the next start.
     pub boot: Boot,
@@ -58,6 +58,15 @@ pub struct Config {
     pub live: Arc<ReloadableConfig>,
     /// As `hub.toml` would have it, every key with its value in force, secrets masked.
     pub effective: String,
+    /// The keys that stand in files; all others are defaults.
+    pub origins: Vec<Origin>,
+}
+
+/// The same values are the same configuration, wherever they stand.
+impl PartialEq for Config {
+    fn eq(&self, other: &Config) -> bool {
+        (&self.boot, &self.live, &self.effective) == (&other.boot, &other.live, &other.effective)
+    }
 }
 
 /// What is set up once.

@@ -176,7 +176,7 @@ impl Hub {
         let (listener, verbs_listener) = ports(boot, certificate.as_ref())?;
         let address = listener.address();
 
-        let (published, (live, rules, offline_policy)) = Published::new(&config.live, link_key(&store, boot).await?);
+        let (published, (live, rules, offline_policy, whole)) = Published::new(&config, link_key(&store, boot).await?);
         let (bells, sessions, workers) = (Bells::default(), Sessions::new(), Workers::default());
         let worker = |name: &str| workers.register(name, STUCK_AFTER);
         tell_recovered(&store, &store_url, rules.borrow().clone(), opened, clock.now()).await?;
@@ -213,7 +213,7 @@ impl Hub {
 
         offer_setup(&verbs).await;
         let stream = ChangeStream::new(run_number(clock.now()));
-        let web = web_context(&verbs, desk, stream.clone());
+        let web = web_context(&verbs, desk, stream.clone(), whole);
         let watchman = watchman(&verbs, offline_policy);
         let mut core = JoinSet::new();
         let sweeps = workers.register("retention", STUCK_AFTER);
@@ -329,7 +329,12 @@ fn session_context(
 }
 
 /// What the port serves.
-fn web_context(verbs: &Verbs, desk: SessionContext, stream: Arc<ChangeStream>) -> Web {
+fn web_context(
+    verbs: &Verbs,
+    desk: SessionContext,
+    stream: Arc<ChangeStream>,
+    config: watch::Receiver<Arc<Config>>,
+) -> Web {
     Web {
         access: verbs.access.clone(),
         desk: Arc::new(desk),
@@ -337,6 +342,8 @@ fn web_context(verbs: &Verbs, desk: SessionContext, stream: Arc<ChangeStream>) -
         store: verbs.store.clone(),
         live: verbs.live.clone(),
         reload: verbs.reload.clone(),
+        config,
+        refused: verbs.refused.clone(),
         rules: verbs.rules.clone(),
         bells: verbs.bells.clone(),
         workers: verbs.workers.clone(),

@@ -32,7 +32,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     access::Access,
     apply::LivePolicy,
-    config::{Reload, ReloadableConfig},
+    config::{Config, Reload, ReloadableConfig},
     ingest::Bells,
     net::{
         enrol::{self, Enrol, EnrolError, JoinAnswer, JoinRequest},
@@ -46,7 +46,6 @@ use crate::{
     stream::ChangeStream,
 };
 
-mod account;
 mod administration;
 mod alerts;
 mod api;
@@ -58,16 +57,16 @@ mod figures;
 mod guard;
 mod history;
 mod incident;
-mod lines;
 mod overview;
 mod packages;
 mod page;
 mod pages;
 mod ping;
-mod place;
 pub mod rows;
 mod sign_in;
 mod stream;
+
+use page::{lines, place};
 
 pub use guard::{Act, Admin, Granted, Needs, Read};
 
@@ -97,6 +96,10 @@ pub struct Web {
     pub store: Store,
     /// The configuration in force.
     pub live: watch::Receiver<Arc<ReloadableConfig>>,
+    /// All of it, as it stands in files.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Why the changed configuration was refused, while that is so.
+    pub refused: watch::Receiver<Option<String>>,
     /// Who reads the configuration anew.
     pub reload: Reload,
     /// What of the configuration decides about events.
@@ -191,7 +194,6 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/packages/{name}", get(packages::download))
         .merge(page::routes())
         .merge(sign_in::routes())
-        .merge(account::routes())
         .merge(administration::routes())
         .merge(device::routes())
         .merge(incident::routes())

@@ -239,8 +239,10 @@ log-in = Log in
 copy = copy
 address = Address: { $address }
 details = Details #{ $n }
+details-all = Details of { $n } incidents
 acknowledge = Acknowledge #{ $n }:
 silence = Silence it for 2 h:
+acknowledge-button = Acknowledge
 acknowledge-all = Acknowledge all:
 why = Why: { $why }
 why-first = first sign.
@@ -533,7 +535,10 @@ page-fleet = { $n } { $n ->
     [one] day
    *[other] days
 }, { $good } without problems
-page-strip = 30 days: { $ok } OK, { $err } ERR, { $lost } LOST
+page-strip = { $n } { $n ->
+    [one] day
+   *[other] days
+}: { $ok } OK, { $err } ERR, { $lost } LOST
 page-proposal = New schedules
 page-proposed = { $name }: { $reason }
 page-disk-full = { $name }, since { $time }: { $text }

@@ -87,6 +87,8 @@ web-unknown-task = There is no such task.
 web-no-tasks = Nothing has come from this device yet. Write a file there, for example:
 web-older-events = Older events
 web-acknowledge = Acknowledge
+web-acknowledge-all = Acknowledge all
+web-incidents-gone = These incidents are no longer stored.
 web-silence = Silence
 web-silence-for = Silence for
 web-not-an-error = Not an error
@@ -189,3 +191,21 @@ web-times-utc = Show UTC
 web-times-local = Show local time
 web-ago = { $span } ago
 web-just-now = just now
+# A task's runs, and what is expected of it.
+web-runs = Last runs
+web-runs-words = { $n } { $n ->
+    [one] run
+   *[other] runs
+}: the shortest took { $min }, the middle one { $median }, the longest { $max }; { $failed } failed
+web-expect = Expect it
+web-decline = Expect nothing
+web-version-behind = { $version } (there is { $newer })
+web-connected = connected
+web-clock-good = clock right within 5 s
+
+# Settings.
+web-settings = Settings
+web-settings-about = The configuration in force, secrets masked. It is changed in the files; the hub reads them again by itself. Everything that stands in no file is a default.
+web-settings-origins = Where each value stands
+web-settings-defaults = No key is set in a file: all values are defaults.
+web-settings-refused = The files were changed since, and the change is refused:

@@ -87,6 +87,8 @@ web-unknown-task = 没有这个任务。
 web-no-tasks = 该设备还没有上报任何内容。可以在设备上写一个文件，例如：
 web-older-events = 更早的事件
 web-acknowledge = 确认
+web-acknowledge-all = 全部确认
+web-incidents-gone = 这些故障的记录已删除。
 web-silence = 静音
 web-silence-for = 静音时长
 web-not-an-error = 不是错误
@@ -189,3 +191,18 @@ web-times-utc = 改用 UTC
 web-times-local = 改用本地时间
 web-ago = { $span }前
 web-just-now = 刚刚
+# 任务的运行与预期。
+web-runs = 最近的运行
+web-runs-words = { $n } 次运行：最短 { $min }，中位 { $median }，最长 { $max }；失败 { $failed } 次
+web-expect = 按此预期
+web-decline = 不再预期
+web-version-behind = { $version }（已有 { $newer }）
+web-connected = 已连接
+web-clock-good = 时钟误差在 5 秒以内
+
+# 设置。
+web-settings = 设置
+web-settings-about = 当前生效的配置，密钥已隐藏。请在文件中修改，服务端会自动重新读取。文件中没有写的都是默认值。
+web-settings-origins = 每个值所在的位置
+web-settings-defaults = 文件中没有设置任何键：全部是默认值。
+web-settings-refused = 文件后来有改动，但被拒绝：

@@ -23,7 +23,7 @@ mod wxpusher;
 
 pub use channel::{Channel, ChannelFilter};
 pub use described::known::ChannelCatalog;
-pub use message::{About, Form, Limits, Message, Unit};
+pub use message::{About, Acknowledge, Form, Limits, Message, MessageLink, Unit};
 pub use notice::{
     Cadence, Content, ErrorFacts, Expected, FailedRun, Kind, MISSED_RUNS_MAX, MissedRun, Notice, Reason, Recovery,
     Reopened, ReportFacts, ResolvedBy, SaidBy, SystemCode,

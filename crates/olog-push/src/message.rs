@@ -23,6 +23,30 @@ pub struct Message {
     pub text: String,
     /// What it tells of, worst first.
     pub about: Vec<About>,
+    /// Where its page opens, for services with buttons; the body has the same link.
+    pub link: Option<MessageLink>,
+}
+
+/// The page of what a message tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageLink {
+    /// What the button says.
+    pub label: String,
+    /// The address.
+    pub url: String,
+    /// What acknowledges all that is open in the message.
+    pub acknowledge: Option<Acknowledge>,
+}
+
+/// A `POST` of a form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledge {
+    /// What the button says.
+    pub label: String,
+    /// The address.
+    pub url: String,
+    /// The form.
+    pub form: String,
 }
 
 /// One matter of a message, for services and programs that sort by it.
@@ -156,6 +180,7 @@ mod tests {
             markdown: "x".into(),
             text: "备份失败了".into(),
             about: Vec::new(),
+            link: None,
         };
         let limits = Limits { unit: Unit::Bytes, form: Form::Markdown, body: 4096, plain: 10, summary_chars: 20 };
         assert_eq!(message.body(Form::Markdown), ("x", Form::Markdown));

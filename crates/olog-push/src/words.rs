@@ -20,6 +20,8 @@ mod report;
 pub(crate) mod safe;
 mod several;
 
+use std::collections::BTreeSet;
+
 use chrono_tz::Tz;
 use olog_proto::{Timestamp, job::JobSchedule};
 
@@ -29,7 +31,7 @@ use entry::MessageItem;
 use page::Page;
 use several::Omitted;
 
-use crate::{Cadence, Form, Limits, Message, Notice};
+use crate::{Acknowledge, Cadence, Form, Limits, Message, MessageLink, Notice};
 
 /// Characters of a title: what a card shows.
 const TITLE_MAX: usize = 20;
@@ -51,6 +53,8 @@ const NAMES_MAX: usize = 200;
 const STORM_NAMES_MAX: usize = 20;
 /// Matters that a program is told of one by one.
 const ABOUT_MAX: usize = 1_000;
+/// Incidents that one link opens.
+pub const LINKED_MAX: usize = 100;
 /// When no more messages of the day than this are left, that is said.
 const BUDGET_LOW: u64 = 3;
 
@@ -73,9 +77,9 @@ pub struct Context<'a> {
     pub limits: Limits,
 }
 
-/// The address of the page of an incident, by its number.
+/// The address of the page of one incident, or of several, by their numbers: at least one, at most [`LINKED_MAX`].
 #[derive(Clone, Copy)]
-pub struct IncidentUrl<'a>(pub &'a (dyn Fn(u64) -> String + Send + Sync));
+pub struct IncidentUrl<'a>(pub &'a (dyn Fn(&[u64]) -> String + Send + Sync));
 
 impl std::fmt::Debug for IncidentUrl<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -241,6 +245,30 @@ fn of_the_budget(say: &Localizer, context: &Context<'_>, n_notices: usize) -> Ve
     facts
 }
 
+/// Where the page of these opens, and the form that acknowledges what is open. What is over has its page, too.
+fn link(say: &Localizer, context: &Context<'_>, told: &[MessageItem<'_>]) -> Option<MessageLink> {
+    let IncidentUrl(url_of) = context.incident_url.filter(|_| !context.by_device)?;
+    let is_open = |entry: &&MessageItem<'_>| one::is_open(entry.notice);
+    let open: BTreeSet<u64> = told.iter().filter(is_open).filter_map(|entry| entry.notice.incident).collect();
+    let open: Vec<u64> = open.into_iter().take(LINKED_MAX).collect();
+    let (label, url) = match (open.as_slice(), told) {
+        ([], [over]) => {
+            let number = over.notice.incident?;
+            (say.text("details", &[("n", number.into())]), url_of(&[number]))
+        }
+        ([], _) => return None,
+        ([one], _) => (say.text("details", &[("n", (*one).into())]), url_of(&open)),
+        (several, _) => (say.text("details-all", &[("n", (several.len() as u64).into())]), url_of(&open)),
+    };
+    // The page's form goes to the address below it, with what opens the page.
+    let acknowledge = url.split_once('?').filter(|_| !open.is_empty()).map(|(page, query)| Acknowledge {
+        label: say.word("acknowledge-button"),
+        url: format!("{page}/ack"),
+        form: query.to_owned(),
+    });
+    Some(MessageLink { label, url, acknowledge })
+}
+
 fn message(
     say: &Localizer,
     context: &Context<'_>,
@@ -258,7 +286,7 @@ fn message(
     let html = if form == Form::HtmlWithCopy { form } else { Form::Html };
     let [html, markdown, text] = [html, Form::Markdown, Form::Text].map(|form| page.write(form));
     let about = told.iter().map(MessageItem::about).collect();
-    let message = Message { title, summary, html, markdown, text, about };
+    let message = Message { title, summary, html, markdown, text, about, link: link(say, context, told) };
     let (body, form) = message.body(form);
     // Only a single entry whose facts alone exceed the limit comes here: a part of it is better than nothing.
     match form {

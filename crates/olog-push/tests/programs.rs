@@ -55,6 +55,7 @@ fn message() -> Message {
             incident: Some(17),
             at: Timestamp(0),
         }],
+        link: None,
     }
 }
 

@@ -36,6 +36,11 @@ impl Value {
         matches!(self, Value::List(items) if !items.is_empty() && items.iter().all(|i| matches!(i.value, Value::Table(_))))
     }
 
+    /// Is it a table, or a list of them?
+    pub(super) fn has_tables(&self) -> bool {
+        matches!(self, Value::Table(_)) || self.is_tables()
+    }
+
     pub(super) fn json(self) -> Option<serde_json::Value> {
         Some(match self {
             Value::Text(text) => text.into(),

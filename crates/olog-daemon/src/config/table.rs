@@ -41,6 +41,10 @@ pub struct Table {
     context: Context,
 }
 
+fn joined(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
 /// Rows, and where in them a table is.
 #[derive(Debug, Clone)]
 struct Rows {
@@ -57,6 +61,9 @@ impl Table {
         let entries = if let Value::Table(entries) = node.value { entries } else { BTreeMap::new() };
         let places = entries.iter().map(|(key, (_, node))| (key.clone(), node.place.clone())).collect();
         let key_places = entries.iter().map(|(key, (place, _))| (key.clone(), place.clone())).collect();
+        let values = entries.iter().filter(|(_, (_, node))| !node.value.has_tables());
+        let set = values.map(|(key, (place, _))| (joined(&path, key), place.clone()));
+        context.shared.set.borrow_mut().extend(set);
         let left = entries.into_iter().map(|(key, (_, node))| (key, node)).collect();
         Table {
             path,
@@ -110,7 +117,7 @@ impl Table {
     }
 
     fn name(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        joined(&self.path, key)
     }
 
     /// The value that was typed, and the row; a key without a row, or with one of another kind, is reported.
@@ -517,6 +524,11 @@ impl Table {
             }
         }
         text
+    }
+
+    /// The keys that stand in files, in their order there.
+    pub fn origins(&self) -> Vec<super::Origin> {
+        self.context.origins()
     }
 
     /// Reports every key that nobody asked for, with the known one that it resembles.

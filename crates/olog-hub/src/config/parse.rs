@@ -78,7 +78,7 @@ pub(super) fn config(root: &mut Table, folder: &Path) -> Config {
         socket,
         state_dir,
     };
-    Config { boot, live: Arc::new(live), effective: root.effective() }
+    Config { boot, live: Arc::new(live), effective: root.effective(), origins: root.origins() }
 }
 
 fn store(mut table: Table, state_dir: &Path) -> Option<StoreUrl> {

@@ -42,20 +42,28 @@ pub(super) struct Published {
     pub(super) live: watch::Sender<Arc<ReloadableConfig>>,
     pub(super) rules: watch::Sender<Arc<LivePolicy>>,
     pub(super) offline_policy: watch::Sender<Arc<OfflinePolicy>>,
+    /// All of it, for who looks at it.
+    pub(super) whole: watch::Sender<Arc<Config>>,
     pub(super) link_key: Option<LinkKey>,
 }
 
 /// The receivers of what is published.
-type Received =
-    (watch::Receiver<Arc<ReloadableConfig>>, watch::Receiver<Arc<LivePolicy>>, watch::Receiver<Arc<OfflinePolicy>>);
+type Received = (
+    watch::Receiver<Arc<ReloadableConfig>>,
+    watch::Receiver<Arc<LivePolicy>>,
+    watch::Receiver<Arc<OfflinePolicy>>,
+    watch::Receiver<Arc<Config>>,
+);
 
 impl Published {
     /// What is in force at the start.
-    pub(super) fn new(live: &Arc<ReloadableConfig>, link_key: Option<LinkKey>) -> (Published, Received) {
-        let (live, live_receiver) = watch::channel(live.clone());
+    pub(super) fn new(config: &Config, link_key: Option<LinkKey>) -> (Published, Received) {
+        let (live, live_receiver) = watch::channel(config.live.clone());
+        let (whole, whole_receiver) = watch::channel(Arc::new(config.clone()));
         let (rules, rules_receiver) = watch::channel(rules_of(&live.borrow(), link_key.as_ref()));
         let (offline_policy, patience_receiver) = watch::channel(patience_of(&live.borrow()));
-        (Published { live, rules, offline_policy, link_key }, (live_receiver, rules_receiver, patience_receiver))
+        let received = (live_receiver, rules_receiver, patience_receiver, whole_receiver);
+        (Published { live, rules, offline_policy, whole, link_key }, received)
     }
 
     /// Nobody changes it; the receivers stay good until the stop.
@@ -147,6 +155,7 @@ impl Owner {
                 let fixed = self.config.needs_restart(&config);
                 if fixed.is_empty() {
                     if config == self.config {
+                        self.published.whole.send_replace(Arc::new(config));
                         tracing::info!("the configuration is read anew and is the same");
                     } else {
                         self.publish(config);
@@ -191,6 +200,7 @@ impl Owner {
         self.published.live.send_replace(config.live.clone());
         self.published.rules.send_replace(rules_of(&config.live, self.published.link_key.as_ref()));
         self.published.offline_policy.send_replace(patience_of(&config.live));
+        self.published.whole.send_replace(Arc::new(config.clone()));
         self.config = config;
         self.keep();
         tracing::info!("the changed configuration is in force");

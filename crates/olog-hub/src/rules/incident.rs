@@ -3,7 +3,7 @@
 //! Input: the stored [`TaskFacts`] of one task, an event or the passing of time, the policy and `now`. Output: [`IncidentEffect`]s to
 //! write. The same input always gives the same output, so a caller that commits facts and outcomes in one transaction may crash at
 //! any point. `notify_policy` decides what the user is notified of and when; `observation` classifies an event; `texts` deduplicates messages of
-//! `.msg` files. The 30-day history of states is kept here too (`state::Days`).
+//! `.msg` files. The 90-day history of states is kept here too (`state::Days`).
 //!
 //! Two kinds of time. *Order* ("the log began after the error") compares the times of the events themselves, in the hub's time, so
 //! that a late event is judged as if it had come in time. *Timers* (confirming a recovery, closing a silent alarm, reminding) use the
@@ -33,7 +33,7 @@ pub use policy::AlertPolicy;
 use texts::Texts;
 
 use crate::rules::ping::NO_BOOT;
-use crate::rules::state::{self, Days, State, Strip, day_of};
+use crate::rules::state::{self, DayState, Days, State, day_of};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -313,14 +313,14 @@ impl TaskFacts {
         state::of_task(matches!(self.phase, Phase::Trouble { .. }), false)
     }
 
-    /// How its last days went, until now. `missing_since`: it did not come. An alarm is well while it is silent.
-    pub fn strip(&self, missing_since: Option<Timestamp>, now: Timestamp, policy: &AlertPolicy) -> Strip {
+    /// How its last days went, until now. `missing`: since then it did not come. An alarm is well while it is silent.
+    pub fn strip<const N: usize>(&self, missing: Option<Timestamp>, now: Timestamp, by: &AlertPolicy) -> [DayState; N] {
         let mut facts = Days::clone(&self.days);
-        facts.carry(day_of(now, policy.zone), self.state());
-        if let Some(since) = missing_since {
-            facts.fill(day_of(since, policy.zone), day_of(now, policy.zone), State::Lost);
+        facts.carry(day_of(now, by.zone), self.state());
+        if let Some(since) = missing {
+            facts.fill(day_of(since, by.zone), day_of(now, by.zone), State::Lost);
         }
-        facts.strip(day_of(now, policy.zone), State::Ok, self.is_alarm())
+        facts.cells(day_of(now, by.zone), State::Ok, self.is_alarm())
     }
 
     /// It did not come in all that time.

@@ -8,7 +8,7 @@ mod days;
 
 use serde::{Deserialize, Serialize};
 
-pub use days::{DAYS, DayState, Days, Strip, day_of};
+pub use days::{DAYS, DAYS_LONG, DayState, Days, Strip, day_of};
 
 /// The word, the worse the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Pages of whoever runs the hub: channels, enrolment, API tokens and the audit log.
+//! Pages of whoever runs the hub: channels, enrolment, settings, API tokens and the audit log; and everybody's own account.
 
 use std::sync::Arc;
 
@@ -24,8 +24,10 @@ use crate::{
     store::access::audit::AuditRow,
 };
 
+mod account;
 pub(super) mod channels;
 mod enrolment;
+mod settings;
 
 /// Entries of a page.
 const ENTRIES: u32 = 100;
@@ -36,7 +38,9 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/tokens", get(tokens).post(create))
         .route("/tokens/revoke", post(revoke))
         .route("/audit", get(audit))
+        .merge(account::routes())
         .merge(channels::routes())
+        .merge(settings::routes())
         .merge(enrolment::routes())
 }
 

@@ -7,8 +7,8 @@ use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
-    response::Response,
-    routing::get,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
 };
 use olog_proto::Timestamp;
 use olog_push::words::{Localizer, literal, ssh};
@@ -16,21 +16,25 @@ use serde::Deserialize;
 
 use super::{
     Problem, Web,
-    guard::{Granted, Read, Visit},
+    guard::{Act, Granted, Posted, Read, Visit},
+    history::runs::RunsPlot,
     lines::{EventLine, IncidentLine, device_address, task_address},
     page::{self, HtmlPage},
     place::address,
+    rows::with_sessions,
 };
 use crate::{
-    apply::{self, LivePolicy},
+    apply::{self, LivePolicy, expectation::expectation, operator},
+    net::packages::newest,
     rules::{
         access::AccessScope,
         expect::ExpectationStatus,
         report::page::{StateForm, form, picture},
-        state::{self, State as Word, day_of},
+        state::{self, DAYS, DAYS_LONG, State as Word, day_of},
     },
     store::{
         Tx,
+        access::audit::{self, Outcome},
         devices::DeviceId,
         enrolment::{self, ListedDevice},
         fleet,
@@ -44,9 +48,11 @@ use crate::{
 const TASKS: u32 = 1_000;
 const INCIDENTS: u32 = 20;
 const EVENTS: u32 = 20;
+/// Runs that are drawn.
+const RUNS: u32 = 60;
 
 pub(super) fn routes() -> Router<Arc<Web>> {
-    Router::new().route("/device", get(device)).route("/task", get(task))
+    Router::new().route("/device", get(device)).route("/task", get(task)).route("/task/expect", post(expect))
 }
 
 /// A task in the list of its device, or on its own page.
@@ -60,7 +66,8 @@ struct TaskLine {
 }
 
 impl TaskLine {
-    fn new(say: &Localizer, rules: &LivePolicy, listed: &ListedTask) -> TaskLine {
+    /// With a strip of so many days.
+    fn new<const N: usize>(say: &Localizer, rules: &LivePolicy, listed: &ListedTask) -> TaskLine {
         let (task, facts) = (&listed.task, &listed.task.facts);
         let known = apply::known_of(rules, &listed.device_name, listed.joined_at, task);
         let time = |key: &str, at: Timestamp| say.text(key, &[("time", say.time(at).into())]);
@@ -80,7 +87,7 @@ impl TaskLine {
             form: form(say, word, true),
             name: task.name.to_string(),
             address: task_address(&listed.device_name, task.name.as_str()),
-            strip: picture(say, &facts.strip(missed.map(|missed| missed.due_at), say.now, &rules.policy)),
+            strip: picture(say, &facts.strip::<N>(missed.map(|missed| missed.due_at), say.now, &rules.policy)),
             meta,
             word,
         }
@@ -132,21 +139,24 @@ async fn device(
         let open = fleet::open_of(tx, &asked, INCIDENTS)?;
         Ok(Some((device, days, is_away, tasks, open, history::page(tx, &filter, EVENTS)?)))
     };
-    let (row, mut days, is_away, listed, open, events) = web.store.read(read).await?.ok_or_else(|| unknown(&page))?;
+    let (mut row, mut days, is_away, listed, open, events) =
+        web.store.read(read).await?.ok_or_else(|| unknown(&page))?;
     let (say, rules) = (page.say, web.rules.borrow().clone());
-    let heard_at = web.desk.sessions.seat(DeviceId(row.id)).map(|seat| seat.heard_at()).max(row.heard_at);
+    let newest = newest(&web.packages.list());
+    with_sessions(std::slice::from_mut(&mut row), &web.desk.sessions, newest.as_ref());
+    let heard_at = row.heard_at;
     let today = day_of(say.now, rules.policy.zone);
     if let Some(heard) = heard_at {
         days.mark(day_of(heard.min(say.now), rules.policy.zone), Word::Ok);
     }
     let away = if is_away { Word::Lost } else { Word::Ok };
-    let mut tasks: Vec<TaskLine> = listed.iter().map(|listed| TaskLine::new(&say, &rules, listed)).collect();
+    let mut tasks: Vec<TaskLine> = listed.iter().map(|listed| TaskLine::new::<DAYS>(&say, &rules, listed)).collect();
     tasks.sort_by_key(|task| std::cmp::Reverse(task.word));
     let word = state::of_device(is_away, tasks.iter().map(|task| task.word));
     page.title.clone_from(&row.name);
     let shown = DevicePage {
         form: form(&say, word, false),
-        strip: picture(&say, &days.strip(today, away, false)),
+        strip: picture(&say, &days.cells::<DAYS_LONG>(today, away, false)),
         log_in: row.address.as_deref().and_then(ssh),
         facts: facts(&say, &row, heard_at),
         tasks,
@@ -166,10 +176,16 @@ fn facts(say: &Localizer, row: &ListedDevice, heard_at: Option<Timestamp>) -> Ve
     facts.extend(heard_at.map(|at| say.text("page-heard", &[("time", say.time(at).into())])));
     match &row.version {
         _ if row.legacy => facts.push(say.word("page-legacy")),
-        Some(version) => facts.push(version.clone()),
+        Some(version) => facts.push(match &row.newer {
+            Some(newer) => say
+                .text("web-version-behind", &[("version", version.as_str().into()), ("newer", newer.as_str().into())]),
+            None => version.clone(),
+        }),
         None => {}
     }
     facts.extend(row.peer.clone());
+    facts.extend(row.connected.then(|| say.word("web-connected")));
+    facts.extend(row.skew.filter(|skew| skew.abs() <= 5_000).map(|_| say.word("web-clock-good")));
     facts.extend(row.skew.filter(|skew| skew.abs() > 5_000).map(|skew| {
         let key = if skew > 0 { "page-clock-ahead" } else { "page-clock-behind" };
         say.text(key, &[("name", row.name.as_str().into()), ("span", say.duration(skew.saturating_abs()).into())])
@@ -183,6 +199,11 @@ struct TaskPage {
     page: HtmlPage,
     device: (String, String),
     line: TaskLine,
+    expectation: String,
+    /// What a person may say of it: expect it, expect nothing.
+    may_expect: bool,
+    may_decline: bool,
+    runs: Option<RunsPlot>,
     incidents: Vec<IncidentLine>,
     events: Vec<EventLine>,
     more: String,
@@ -219,11 +240,21 @@ async fn task(
             ..EventFilter::default()
         };
         let events = history::page(tx, &filter, EVENTS)?;
-        Ok(Some((listed, incidents, events)))
+        let ended = EventFilter { kind: Some("run_ended".to_owned()), ..filter };
+        let runs = history::page(tx, &ended, RUNS)?;
+        Ok(Some((listed, incidents, events, runs)))
     };
-    let (listed, incidents, events) = web.store.read(read).await?.ok_or_else(|| unknown(&page))?;
+    let (listed, incidents, events, runs) = web.store.read(read).await?.ok_or_else(|| unknown(&page))?;
     let (say, rules) = (page.say, web.rules.borrow().clone());
-    let line = TaskLine::new(&say, &rules, &listed);
+    let line = TaskLine::new::<DAYS_LONG>(&say, &rules, &listed);
+    let expect = &listed.task.expect;
+    let known = apply::known_of(&rules, &listed.device_name, listed.joined_at, &listed.task);
+    let standing = expect.standing(&known, &rules.expect);
+    let is_off = standing == ExpectationStatus::Off;
+    let is_proposed = expect.proposal(&known, &rules.expect).is_some();
+    let is_found = is_proposed || expect.watched().is_some() || expect.read().is_some();
+    let may_say = caller.who.scope.allows(AccessScope::Act) && known.plan.is_none();
+    let expectation = expectation(&say, &rules, &listed, standing);
     page.title.clone_from(&line.name);
     let device = listed.device_name;
     let shown = TaskPage {
@@ -233,8 +264,41 @@ async fn task(
         silence: address("/silences", &[("device", &literal(&device)), ("task", &literal(&line.name))]),
         may_act: caller.who.scope.allows(AccessScope::Act),
         device: (device_address(&device), device),
+        expectation,
+        may_expect: may_say && (is_off || is_proposed),
+        may_decline: may_say && !is_off && is_found,
+        runs: RunsPlot::new(&say, &runs.rows),
         line,
         page,
     };
     Ok(page::show_live(&shown))
+}
+
+/// A person says whether a task is expected: "yes" accepts what was learnt or read, "no" declines it.
+async fn expect(State(web): State<Arc<Web>>, posted: Posted<Act>) -> Result<Response, Problem> {
+    let (rules, now) = (web.rules.borrow().clone(), web.desk.clock.now());
+    let field = |name| posted.fields.get(name).to_owned();
+    let (device, task) = (field("device"), field("name"));
+    let is_expected = match posted.fields.get("expected") {
+        "on" => true,
+        "off" => false,
+        _ => return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "expected: on or off")),
+    };
+    let mut entry = posted.who.entry("task.expect", format!("{device}/{task}"));
+    entry.detail = if is_expected { "on" } else { "off" }.to_owned();
+    let place = task_address(&device, &task);
+    let write = move |tx: &mut Tx<'_>| {
+        let is_there = operator::expect(tx, &rules, &device, &task, is_expected, now)?;
+        if is_there {
+            audit::put(tx, &entry, Outcome::Done, now)?;
+        }
+        Ok(is_there)
+    };
+    if !web.store.write(write).await? {
+        let page = HtmlPage::new(&web, &posted.visit, Some(&posted.who), "page-tasks");
+        return Err(Problem::new(StatusCode::NOT_FOUND, page.t("web-unknown-task")));
+    }
+    web.bells.outbox.ring();
+    web.bells.watchman.ring();
+    Ok(Redirect::to(&format!("/{place}")).into_response())
 }

@@ -8,7 +8,7 @@ use std::{marker::PhantomData, net::IpAddr, sync::Arc};
 
 use axum::{
     Form, RequestExt as _,
-    extract::{FromRequest, FromRequestParts, Path, Request, rejection::PathRejection},
+    extract::{FromRequest, FromRequestParts, Request},
     http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
@@ -326,15 +326,15 @@ pub(super) fn is_cross_site(headers: &HeaderMap, public_url: Option<&str>) -> bo
     }
 }
 
-fn is_same(one: &str, other: &str) -> bool {
+pub(super) fn is_same(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
-fn cross_site() -> AccessRefused {
+pub(super) fn cross_site() -> AccessRefused {
     Problem::of_pages(StatusCode::FORBIDDEN, "web-form-foreign").into()
 }
 
-fn checked<N: Needs>(who: Principal) -> Result<Principal, AccessRefused> {
+pub(super) fn checked<N: Needs>(who: Principal) -> Result<Principal, AccessRefused> {
     if who.scope.allows(N::SCOPE) {
         return Ok(who);
     }
@@ -361,7 +361,7 @@ fn to_sign_in(method: &Method, place: &str) -> Response {
     Redirect::to(&target).into_response()
 }
 
-fn nobody(method: &Method, uri: &Uri) -> AccessRefused {
+pub(super) fn nobody(method: &Method, uri: &Uri) -> AccessRefused {
     if is_page(uri.path()) {
         let place = uri.path_and_query().map_or("/", |place| place.as_str());
         return AccessRefused(Box::new(to_sign_in(method, place)));
@@ -388,84 +388,7 @@ impl<N: Needs> FromRequestParts<Arc<Web>> for Granted<N> {
     }
 }
 
-/// Whoever may see one incident: by a session or token with the scope read, or by the link of a notification.
-#[derive(Debug)]
-pub(super) struct OfIncident {
-    pub(super) id: u64,
-    pub(super) who: Principal,
-    pub(super) visit: Visit,
-    /// What the link has.
-    pub(super) key: String,
-}
-
-/// A form by which whoever may do so acts on one incident: of a session's page, or of the page that a link opened, which repeats what the
-/// link has. Another site does not know that.
-#[derive(Debug)]
-pub(super) struct PostedOfIncident {
-    pub(super) id: u64,
-    pub(super) who: Principal,
-    pub(super) fields: Fields,
-}
-
-/// Who has the link of that incident.
-pub(super) fn by_link(web: &Web, id: u64, key: &str, visit: &Visit) -> Option<Principal> {
-    let (rules, now) = (web.rules.borrow().clone(), web.desk.clock.now());
-    let opens = rules.links.as_ref().is_some_and(|links| links.opens(id, key, now));
-    let who =
-        || Principal { name: "link".to_owned(), scope: AccessScope::Act, by: By::Link, address: visit.browser.address };
-    opens.then(who)
-}
-
-fn incident_of(path: Result<Path<u64>, PathRejection>) -> Result<u64, Problem> {
-    path.map(|Path(id)| id).map_err(|error| Problem::new(error.status(), error.body_text()))
-}
-
-impl FromRequestParts<Arc<Web>> for OfIncident {
-    type Rejection = AccessRefused;
-
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<OfIncident, AccessRefused> {
-        let id = incident_of(Path::from_request_parts(parts, web).await)?;
-        let visit = Visit::of(web, &parts.uri, &parts.extensions, &parts.headers)?;
-        let query = parts.uri.query().unwrap_or_default();
-        let key = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "key");
-        let key = key.map(|(_, key)| key.into_owned()).unwrap_or_default();
-        if let Some(who) = principal(web, &visit, &parts.headers).await? {
-            return Ok(OfIncident { id, who: checked::<Read>(who)?, visit, key });
-        }
-        let who = by_link(web, id, &key, &visit).ok_or_else(|| nobody(&parts.method, &parts.uri))?;
-        Ok(OfIncident { id, who, visit, key })
-    }
-}
-
-impl FromRequest<Arc<Web>> for PostedOfIncident {
-    type Rejection = AccessRefused;
-
-    async fn from_request(mut request: Request, web: &Arc<Web>) -> Result<PostedOfIncident, AccessRefused> {
-        let id = incident_of(request.extract_parts_with_state(web).await)?;
-        let visit = Visit::of(web, request.uri(), request.extensions(), request.headers())?;
-        let public_url = web.live.borrow().public_url.clone();
-        if is_cross_site(request.headers(), public_url.as_deref()) {
-            return Err(cross_site());
-        }
-        let refused = nobody(request.method(), request.uri());
-        let fields = fields(request).await?;
-        if let Some(who) = by_link(web, id, fields.get("key"), &visit) {
-            return Ok(PostedOfIncident { id, who, fields });
-        }
-        let who = match &visit.browser.session {
-            Some(secret) => web.access.session(secret, visit.browser.address).await?,
-            None => None,
-        };
-        let who = who.ok_or(refused)?;
-        match &who.by {
-            By::Session { form, .. } if is_same(fields.get("form"), form) => {}
-            _ => return Err(cross_site()),
-        }
-        Ok(PostedOfIncident { id, who: checked::<Act>(who)?, fields })
-    }
-}
-
-async fn fields(request: Request) -> Result<Fields, Problem> {
+pub(super) async fn fields(request: Request) -> Result<Fields, Problem> {
     let form: Result<Form<Vec<(String, String)>>, _> = request.extract().await;
     form.map(|Form(fields)| Fields(fields)).map_err(|error| Problem::new(error.status(), error.body_text()))
 }

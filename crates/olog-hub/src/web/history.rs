@@ -24,6 +24,7 @@ use crate::store::{
     reports,
 };
 
+pub(super) mod runs;
 pub(super) mod silences;
 mod week;
 

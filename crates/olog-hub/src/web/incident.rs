@@ -15,7 +15,6 @@ use olog_push::words::ssh;
 
 use super::{
     Problem, Web,
-    guard::{OfIncident, PostedOfIncident},
     lines::{self, IncidentLine, device_address, form_of, task_address},
     page::{self, HtmlPage},
     place::address,
@@ -40,6 +39,11 @@ use crate::{
     },
 };
 
+pub(super) mod link;
+mod several;
+
+use link::{OfIncident, PostedOfIncident};
+
 /// Incidents of the same task that are shown.
 const EARLIER: u32 = 10;
 /// For how long a person may silence an incident from its page, in hours.
@@ -48,6 +52,8 @@ const HOUR_MS: i64 = 3_600_000;
 
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
+        .route("/incidents", get(several::show))
+        .route("/incidents/ack", post(several::acknowledge))
         .route("/incidents/{id}", get(show))
         .route("/incidents/{id}/ack", post(acknowledge))
         .route("/incidents/{id}/close", post(close))

@@ -28,6 +28,9 @@ use crate::{
     rules::access::{AccessScope, next_place},
 };
 
+pub(super) mod lines;
+pub(super) mod place;
+
 /// What a reader chose is kept for so long: a year.
 const CHOICE_S: i64 = 365 * 86_400;
 

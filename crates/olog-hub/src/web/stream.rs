@@ -25,7 +25,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Problem, Web,
     described::Mistake,
-    guard::{Granted, OfIncident, Read, Visit, by_link, principal},
+    guard::{Granted, Read, Visit, principal},
+    incident::link::{OfIncident, by_link_of},
 };
 use crate::{
     access::{AccessError, By, Principal},
@@ -239,7 +240,7 @@ impl WatchCredentials {
     /// May it still read? While the store does not answer, yes.
     async fn still_read(&self, web: &Web) -> bool {
         if let Some((id, key)) = &self.link {
-            return by_link(web, *id, key, &self.visit).is_some();
+            return by_link_of(web, *id, key, &self.visit).is_some();
         }
         match principal(web, &self.visit, &self.headers).await {
             Ok(who) => who.is_some_and(|who| who.scope.allows(AccessScope::Read)),

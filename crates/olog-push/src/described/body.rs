@@ -7,8 +7,11 @@ use serde_json::Value as Json;
 use super::template::{Escape, Template, Tree, Values};
 
 /// What every template may name beside the type's own keys.
-pub(super) const NAMES: [&str; 16] = [
+pub(super) const NAMES: [&str; 21] = [
     "about",
+    "ack_form",
+    "ack_label",
+    "ack_url",
     "api_url",
     "api_url_is_own",
     "body",
@@ -17,6 +20,8 @@ pub(super) const NAMES: [&str; 16] = [
     "html",
     "incident",
     "kind",
+    "link",
+    "link_label",
     "markdown",
     "now_ms",
     "now_s",

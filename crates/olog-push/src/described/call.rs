@@ -11,7 +11,7 @@ use super::description::{ChannelTypeDef, KeyType};
 use super::template::{Template, Values, url_piece};
 use crate::http::Call;
 use crate::notice::KINDS;
-use crate::{About, Form, Kind, Message};
+use crate::{About, Acknowledge, Form, Kind, Message, MessageLink};
 
 /// The templates of a call, the channel's own before the type's.
 pub(super) struct Parts<'a> {
@@ -59,7 +59,14 @@ pub(super) fn message_values(message: &Message, (body, form): (&str, Form), summ
         Form::Markdown => "markdown",
         Form::Text => "text",
     };
+    let link = message.link.as_ref();
+    let acknowledge = link.and_then(|link| link.acknowledge.as_ref());
     let texts = [
+        ("link", link.map(|link| link.url.as_str()).unwrap_or_default()),
+        ("link_label", link.map(|link| link.label.as_str()).unwrap_or_default()),
+        ("ack_url", acknowledge.map(|ack| ack.url.as_str()).unwrap_or_default()),
+        ("ack_label", acknowledge.map(|ack| ack.label.as_str()).unwrap_or_default()),
+        ("ack_form", acknowledge.map(|ack| ack.form.as_str()).unwrap_or_default()),
         ("title", message.title.as_str()),
         ("summary", summary),
         ("body", body),
@@ -124,6 +131,11 @@ pub(super) fn try_messages(parts: &Parts<'_>, keys: &Values) -> Result<(), Fault
             markdown: HOSTILE.to_owned(),
             text: HOSTILE.to_owned(),
             about: kind.map(about).into_iter().collect(),
+            link: kind.map(|_| {
+                let hostile = || HOSTILE.to_owned();
+                let acknowledge = Acknowledge { label: hostile(), url: hostile(), form: hostile() };
+                MessageLink { label: hostile(), url: hostile(), acknowledge: Some(acknowledge) }
+            }),
         };
         for form in [parts.of.limits.form, Form::Text] {
             let mut values = message_values(&message, (HOSTILE, form), HOSTILE, Timestamp(1_795_288_264_000));

@@ -115,6 +115,7 @@ async fn no_secret_of_any_type_is_shown_anywhere() {
         markdown: "m".into(),
         text: "x".into(),
         about: vec![About { kind: Kind::Err, device: None, task: None, incident: None, at: Timestamp(0) }],
+        link: None,
     };
     for (of, keys) in SECRETS {
         let proxy = "http://me:s3cr3t-proxy@127.0.0.1:9";

@@ -29,6 +29,7 @@ fn message() -> Message {
             incident: Some(17),
             at: Timestamp(1_795_288_263_000),
         }],
+        link: None,
     }
 }
 

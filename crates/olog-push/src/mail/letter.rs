@@ -92,6 +92,7 @@ mod tests {
             markdown: String::new(),
             text: "x".into(),
             about: Vec::new(),
+            link: None,
         };
         let letter = write(&"olog@example.com".parse().unwrap(), &to, &message, Timestamp(0)).unwrap();
         let letter = String::from_utf8(letter).unwrap();

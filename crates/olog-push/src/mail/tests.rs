@@ -30,6 +30,7 @@ fn message() -> Message {
         markdown: String::new(),
         text: "mysql 刚刚出错。\n.\n..".into(),
         about: Vec::new(),
+        link: None,
     }
 }
 

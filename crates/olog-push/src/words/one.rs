@@ -95,7 +95,7 @@ pub(super) fn log_in(say: &Localizer, notice: &Notice, page: &mut Page) {
 fn acknowledge(say: &Localizer, context: &Context<'_>, entry: &MessageItem<'_>, page: &mut Page) {
     let Some(number) = entry.notice.incident.filter(|_| !context.by_device) else { return };
     if let Some(super::IncidentUrl(url_of)) = context.incident_url {
-        let url = url_of(number);
+        let url = url_of(&[number]);
         page.push(Part::Link { label: say.text("details", &[("n", number.into())]), url });
     }
     if is_open(entry.notice) {

@@ -13,7 +13,7 @@ use super::catalogue::Localizer;
 use super::entry::{MessageItem, SameError};
 use super::one::{self, is_open};
 use super::page::{Page, Part};
-use super::{Context, DIGEST_AFTER, LATE_AFTER, TITLE_MAX, cut, of_the_budget};
+use super::{Context, DIGEST_AFTER, IncidentUrl, LATE_AFTER, LINKED_MAX, TITLE_MAX, cut, of_the_budget};
 use crate::{Content, Notice, ResolvedBy};
 
 /// Characters of a name in a list of names.
@@ -496,8 +496,17 @@ fn log_ins(say: &Localizer, entries: &[MessageItem<'_>], page: &mut Page) {
 
 fn acknowledge(say: &Localizer, context: &Context<'_>, entries: &[MessageItem<'_>], page: &mut Page) {
     let open = entries.iter().filter(|entry| is_open(entry.notice)).filter_map(|entry| entry.notice.incident);
-    let numbers = cut::ranges(open);
+    let open: BTreeSet<u64> = open.collect();
+    let numbers = cut::ranges(open.iter().copied());
     if !numbers.is_empty() && !context.by_device {
+        if let Some(IncidentUrl(url_of)) = context.incident_url {
+            let linked: Vec<u64> = open.into_iter().take(LINKED_MAX).collect();
+            let label = match linked.as_slice() {
+                [one] => say.text("details", &[("n", (*one).into())]),
+                several => say.text("details-all", &[("n", (several.len() as u64).into())]),
+            };
+            page.push(Part::Link { label, url: url_of(&linked) });
+        }
         page.push(Part::Command {
             label: say.word("acknowledge-all"),
             command: format!("olog-hub incident ack {numbers}"),

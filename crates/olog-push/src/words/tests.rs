@@ -6,6 +6,7 @@ use olog_proto::{Excerpt, FingerprintText};
 
 mod hostile;
 mod legacy;
+mod links;
 mod merged;
 mod reports;
 
@@ -521,14 +522,6 @@ fn the_device_itself_says_so_and_names_no_number() {
     let context = Context { by_device: true, ..context(Language::En) };
     let text = compose(&[notice], &context).message.text;
     assert!(text.contains("Sent by the device itself") && !text.contains("olog-hub"), "{text}");
-}
-
-#[test]
-fn a_page_of_the_incident_gives_a_link() {
-    let url = |number| format!("https://hub.example.com/olog/incidents/{number}");
-    let context = Context { incident_url: Some(IncidentUrl(&url)), ..context(Language::En) };
-    let html = compose(&[first("mysql")], &context).message.html;
-    assert!(html.contains("<a href=\"https://hub.example.com/olog/incidents/17\">Details #17</a>"), "{html}");
 }
 
 fn keys(text: &str) -> BTreeSet<&str> {

@@ -92,6 +92,7 @@ fn a_retry_names_only_those_that_are_left() {
         markdown: String::new(),
         text: "x".into(),
         about: Vec::new(),
+        link: None,
     };
     let to = [Receiver { id: "UID_b".into() }, Receiver { id: "topic:7".into() }];
     let body: Value = serde_json::from_slice(&app().body(&message, &to)).unwrap();

@@ -405,9 +405,10 @@ fn task(say: &Localizer, row: &TaskRow) -> TaskView {
 }
 
 /// The last days as a picture, with a text for who does not see it.
-pub fn picture(say: &Localizer, strip: &Strip) -> String {
+pub fn picture(say: &Localizer, strip: &[DayState]) -> String {
     let count = |kind: DayState| strip.iter().filter(|cell| **cell == kind).count() as u64;
     let args = [
+        ("n", (strip.len() as u64).into()),
         ("ok", count(DayState::Ok).into()),
         ("err", count(DayState::Err).into()),
         ("lost", count(DayState::Lost).into()),

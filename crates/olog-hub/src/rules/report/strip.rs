@@ -1,10 +1,10 @@
-//! Strips: thirty days as a small SVG in the page, told apart by shape as well as by colour, with a text for screen readers.
+//! Strips: thirty or ninety days as a small SVG in the page, told apart by shape as well as by colour, with a text for screen readers.
 //!
 //! Consecutive days of one kind are one dashed stroke, so a strip takes about two hundred bytes.
 
 use olog_push::notice::StateCounts;
 
-use crate::rules::state::{DAYS, DayState, Strip};
+use crate::rules::state::{DAYS, DayState};
 
 /// A day is this wide, a gap included.
 const DAY: usize = 8;
@@ -12,12 +12,12 @@ const DAY: usize = 8;
 const FLEET_HEIGHT: u64 = 36;
 
 /// A strip. `label` says the same for who does not see it.
-pub(super) fn svg(strip: &Strip, label: &str) -> String {
+pub(super) fn svg(strip: &[DayState], label: &str) -> String {
     let mut paths = String::new();
     for kind in [DayState::Nothing, DayState::Ok, DayState::Err, DayState::Lost] {
         let mut path = String::new();
         let mut day = 0;
-        while day < DAYS {
+        while day < strip.len() {
             let len = strip.iter().skip(day).take_while(|cell| **cell == kind).count();
             if len == 0 {
                 day += 1;
@@ -37,10 +37,10 @@ pub(super) fn svg(strip: &Strip, label: &str) -> String {
             paths.push_str("\"/>");
         }
     }
-    let label = escaped(label);
+    let (label, class) = (escaped(label), if strip.len() > DAYS { "strip long" } else { "strip" });
     format!(
-        "<svg class=\"strip\" viewBox=\"0 0 {} 16\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{label}\">{paths}</svg>",
-        DAYS * DAY
+        "<svg class=\"{class}\" viewBox=\"0 0 {} 16\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{label}\">{paths}</svg>",
+        strip.len() * DAY
     )
 }
 

@@ -12,23 +12,79 @@ use super::State;
 
 /// Days of a strip.
 pub const DAYS: usize = 30;
+/// Days of the strip of a page of its own.
+pub const DAYS_LONG: usize = 90;
+/// Days that are remembered.
+const KEPT: i32 = 128;
 
 /// The day of an instant in a zone: days since 0001-01-01.
 pub fn day_of(at: Timestamp, zone: Tz) -> i32 {
     DateTime::from_timestamp_millis(at.0).unwrap_or_default().with_timezone(&zone).num_days_from_ce()
 }
 
-/// What is known of the last 64 days.
+/// What is known of the last 128 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "StoredDays", into = "StoredDays")]
 pub struct Days {
     /// The first day of all.
     first: i32,
     /// The latest day; bit 0 of the others.
     last: i32,
+    good: u128,
+    failed: u128,
+    lost: u128,
+}
+
+/// As they stand in the store: an older version knows 64 days, and reads these fields of a later one.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct StoredDays {
+    first: i32,
+    last: i32,
     good: u64,
     failed: u64,
     lost: u64,
+    /// The 64 days before those.
+    #[serde(skip_serializing_if = "is_none")]
+    good_before: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    failed_before: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    lost_before: u64,
+}
+
+fn is_none(bits: &u64) -> bool {
+    *bits == 0
+}
+
+impl From<StoredDays> for Days {
+    fn from(stored: StoredDays) -> Days {
+        let bits = |before: u64, late: u64| (u128::from(before) << 64) | u128::from(late);
+        Days {
+            first: stored.first,
+            last: stored.last,
+            good: bits(stored.good_before, stored.good),
+            failed: bits(stored.failed_before, stored.failed),
+            lost: bits(stored.lost_before, stored.lost),
+        }
+    }
+}
+
+impl From<Days> for StoredDays {
+    fn from(days: Days) -> StoredDays {
+        let late = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
+        let before = |bits: u128| late(bits >> 64);
+        StoredDays {
+            first: days.first,
+            last: days.last,
+            good: late(days.good),
+            failed: late(days.failed),
+            lost: late(days.lost),
+            good_before: before(days.good),
+            failed_before: before(days.failed),
+            lost_before: before(days.lost),
+        }
+    }
 }
 
 /// One day.
@@ -76,20 +132,25 @@ impl Days {
 
     /// It was this from the one day to the other.
     pub fn fill(&mut self, from: i32, to: i32, state: State) {
-        let from = from.max(to.saturating_sub(64));
+        let from = from.max(to.saturating_sub(KEPT));
         (from..=to).for_each(|day| self.mark(day, state));
     }
 
     /// The strip that ends with `today`. `is_well_when_silent`: of a device or an alarm, a day without a mark was a good one.
-    pub fn strip(mut self, today: i32, state: State, is_well_when_silent: bool) -> Strip {
+    pub fn strip(self, today: i32, state: State, is_well_when_silent: bool) -> Strip {
+        self.cells(today, state, is_well_when_silent)
+    }
+
+    /// As [`Days::strip`], of any length.
+    pub fn cells<const N: usize>(mut self, today: i32, state: State, is_well_when_silent: bool) -> [DayState; N] {
         self.carry(today, state);
-        let mut strip = [DayState::Nothing; DAYS];
+        let mut strip = [DayState::Nothing; N];
         if self.last == 0 {
             return strip;
         }
         for (day, cell) in (0..=today).rev().zip(strip.iter_mut().rev()) {
             let Some(bit) = self.bit(day) else { continue };
-            let is = |bits: u64| bits & bit != 0;
+            let is = |bits: u128| bits & bit != 0;
             *cell = match () {
                 () if is(self.lost) => DayState::Lost,
                 () if is(self.failed) => DayState::Err,
@@ -105,8 +166,8 @@ impl Days {
         self.last == 0
     }
 
-    fn bit(&self, day: i32) -> Option<u64> {
-        u32::try_from(self.last.saturating_sub(day)).ok().and_then(|back| 1_u64.checked_shl(back))
+    fn bit(&self, day: i32) -> Option<u128> {
+        u32::try_from(self.last.saturating_sub(day)).ok().and_then(|back| 1_u128.checked_shl(back))
     }
 
     fn reach(&mut self, day: i32) {
@@ -179,5 +240,21 @@ mod tests {
         }
         assert!(Days::default().is_empty());
         assert_eq!(word(Days::default().strip(200, State::Lost, true)), "........");
+    }
+
+    #[test]
+    fn ninety_days_are_kept_in_the_form_that_an_older_version_reads_and_its_form_is_read() {
+        let mut days = Days::default();
+        days.mark(911, State::Err);
+        days.mark(1_000, State::Ok);
+        let stored = serde_json::to_string(&days).unwrap();
+        assert_eq!(serde_json::from_str::<Days>(&stored).unwrap(), days);
+        let cells: [DayState; DAYS_LONG] = days.cells(1_000, State::Ok, false);
+        assert_eq!((cells[0], cells[DAYS_LONG - 1]), (DayState::Err, DayState::Ok));
+        assert!(stored.contains("\"good\":1,") && stored.contains("\"failed\":0,"), "64 bits each: {stored}");
+        let older = r#"{"first": 960, "last": 1000, "good": 1, "failed": 18446744073709551615, "lost": 0}"#;
+        let cells: [DayState; DAYS_LONG] = serde_json::from_str::<Days>(older).unwrap().cells(1_000, State::Ok, false);
+        assert_eq!(cells.iter().filter(|cell| **cell == DayState::Err).count(), 64);
+        assert!(!serde_json::to_string(&Days::default()).unwrap().contains("before"));
     }
 }

@@ -33,7 +33,8 @@ pub(super) async fn world_in_trouble() -> World {
 /// What a notification's link has.
 pub(super) async fn key_of(world: &World, incident: u64) -> String {
     let key: LinkKey = crate::access::link_key(&store_of(world).await).await.unwrap();
-    let url = crate::rules::incident_link::IncidentLinks::new("https://hub.example.com/olog", key).url(incident, NOW);
+    let url =
+        crate::rules::incident_link::IncidentLinks::new("https://hub.example.com/olog", key).url(&[incident], NOW);
     url.split_once("?key=").unwrap().1.to_owned()
 }
 
@@ -215,5 +216,103 @@ async fn a_reader_chooses_the_language_and_stays_on_the_page_and_another_sites_f
     browser.says = "sec-fetch-site: cross-site\r\n".to_owned();
     browser.post(&world, "/language", &[("language", "zh-CN"), ("next", "/")]).await;
     assert_eq!(lang(&browser.get(&world, place).await.body), "en");
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_a_merged_message_shows_its_incidents_and_acknowledges_all_of_them_and_no_other() {
+    let world = world_in_trouble().await;
+    let store = store_of(&world).await;
+    for n in [3, 4] {
+        ingested(&store, NOW.plus(-400), n, vec![err(1, "disk", "<i>No</i> space left")]).await;
+    }
+    let key: LinkKey = crate::access::link_key(&store).await.unwrap();
+    let links = crate::rules::incident_link::IncidentLinks::new("https://hub.example.com/olog", key);
+    let target = links.url(&[1, 2], NOW).replace("https://hub.example.com/olog", "");
+    let mut phone = TestBrowser::new();
+    let page = phone.get(&world, &target).await;
+    assert!(page.status == 200 && page.body.contains("#1<") && page.body.contains("#2<"), "{}", page.body);
+    assert!(!page.body.contains("#3<") && !page.body.contains("<i>No"), "{}", page.body);
+    assert!(!acknowledged(&world).await, "a GET does nothing");
+    // Each of them opens by its own narrowed key.
+    let (_, rest) = page.body.split_once("href=\"incidents/1?key=").unwrap();
+    let own = rest.split_once('"').unwrap().0.to_owned();
+    assert_eq!(phone.get(&world, &format!("/incidents/1?key={own}")).await.status, 200);
+    assert_eq!(phone.get(&world, &format!("/incidents/3?key={own}")).await.status, 303);
+    let key = target.split_once("&key=").unwrap().1;
+    for (text, status) in [("1-3", 303), ("3", 303), ("1", 303), ("x", 404), ("1-9999999", 404), ("", 404)] {
+        assert_eq!(phone.get(&world, &format!("/incidents?n={text}&key={key}")).await.status, status, "{text}");
+        let posted = phone.post(&world, "/incidents/ack", &[("n", text), ("key", key)]).await;
+        assert_eq!(posted.status, 303, "{text}: to the sign-in");
+    }
+    let mut other_site = TestBrowser::new();
+    other_site.says = "sec-fetch-site: cross-site\r\n".to_owned();
+    assert_eq!(other_site.post(&world, "/incidents/ack", &[("n", "1-2"), ("key", key)]).await.status, 403);
+    assert!(!acknowledged(&world).await);
+    let sent = phone.post(&world, "/incidents/ack", &[("n", "1-2"), ("key", key)]).await;
+    assert_eq!((sent.status, sent.location()), (303, target.as_str()));
+    let incidents: Vec<Value> = world.verbs.get("/incidents?all=true").await.unwrap();
+    let done = incidents.iter().filter(|incident| !incident["acknowledged_at"].is_null());
+    let done: BTreeSet<u64> = done.filter_map(|incident| incident["id"].as_u64()).collect();
+    assert_eq!(done, BTreeSet::from([1, 2]));
+    let page = phone.get(&world, &target).await;
+    assert!(!page.body.contains("incidents/ack"), "nothing is left to acknowledge: {}", page.body);
+    let audit: Vec<Value> = world.verbs.get("/audit?limit=10").await.unwrap();
+    assert_eq!(audit.iter().filter(|entry| entry["actor"] == "the link of a notification").count(), 2, "{audit:?}");
+    world.hand.advance(8 * 86_400_000);
+    assert_eq!(phone.get(&world, &target).await.status, 303);
+    assert!(world.hub.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_task_draws_its_runs_and_a_person_says_there_whether_it_is_expected() {
+    let world = world_in_trouble().await;
+    let store = store_of(&world).await;
+    let run = |n: u64, exit: i32, duration: u64| olog_proto::Event {
+        what: olog_proto::EventContent::RunEnded {
+            task: "back<i>up".parse().unwrap(),
+            run: format!("run {n}"),
+            exit: Some(exit),
+            signal: None,
+            duration,
+            excerpt: olog_proto::Excerpt::default(),
+            fingerprints: Vec::new(),
+        },
+        ..err(n, "mysql", "")
+    };
+    ingested(&store, NOW.plus(-300), 5, vec![run(1, 0, 60_000), run(2, 1, 120_000), run(3, 0, 30_000)]).await;
+    let mut browser = TestBrowser::signed_in(&world, "act").await;
+    browser.says += "accept-language: en\r\n";
+    let target = "/task?device=dev5&name=back%3Ci%3Eup";
+    let page = browser.get(&world, target).await;
+    assert_eq!(page.body.matches("<rect class=\"rb").count(), 3, "{}", page.body);
+    assert!(page.body.contains("the middle one 1 min") && page.body.contains("1 failed"), "{}", page.body);
+    assert!(page.body.contains("90 days:") && !page.body.contains("<i>up"), "{}", page.body);
+    assert!(page.body.contains("Nothing is expected") && !page.body.contains("task/expect"), "{}", page.body);
+    let form = page.form();
+    let say = |expected: &'static str| {
+        [
+            ("form", form.clone()),
+            ("device", "dev5".to_owned()),
+            ("name", "back<i>up".to_owned()),
+            ("expected", expected.to_owned()),
+        ]
+    };
+    for (expected, words) in [("off", "turned off by hand"), ("on", "Nothing is expected: hub.toml")] {
+        let fields = say(expected);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let sent = browser.post(&world, "/task/expect", &fields).await;
+        assert!(sent.location().eq_ignore_ascii_case(target), "{}", sent.location());
+        let page = browser.get(&world, target).await;
+        assert!(page.body.contains(words), "{words}: {}", page.body);
+    }
+    for (device, name, expected, status) in
+        [("dev9", "x", "on", 404), ("dev5", "x", "off", 404), ("dev5", "back<i>up", "maybe", 422)]
+    {
+        let fields = [("form", form.as_str()), ("device", device), ("name", name), ("expected", expected)];
+        assert_eq!(browser.post(&world, "/task/expect", &fields).await.status, status, "{device} {name} {expected}");
+    }
+    let page = browser.get(&world, "/device?name=dev5").await;
+    assert!(page.body.contains("class=\"strip long\""), "{}", page.body);
     assert!(world.hub.stop().await);
 }

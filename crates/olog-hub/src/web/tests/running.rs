@@ -227,3 +227,22 @@ async fn a_program_makes_a_silence_and_learns_what_was_wrong_with_its_request() 
     }
     assert!(world.hub.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_page_shows_the_configuration_in_force_without_secrets_and_where_each_value_stands() {
+    let more = "[watchdog]\nurl = 'https://hc.example.com/very-secret'\n[[device]]\nname = '<b>pi</b>'\n";
+    let world = world(more).await;
+    let mut browser = TestBrowser::signed_in(&world, "admin").await;
+    let page = browser.get(&world, "/settings").await;
+    assert!(page.status == 200 && page.body.contains("event_keep_days = "), "{}", page.body);
+    assert!(!page.body.contains("very-secret") && !page.body.contains("<b>pi"), "{}", page.body);
+    assert!(page.body.contains("<b>tls.mode</b><span class=\"dim\">hub.toml:4</span>"), "{}", page.body);
+    assert!(
+        page.body.contains("<b>watchdog.url</b>") && !page.body.contains("<b>event_keep_days</b>"),
+        "{}",
+        page.body
+    );
+    let act = world.token("act", None).await;
+    assert_eq!(world.with_token("GET", "/settings", &act, "").await.0, 403);
+    assert!(world.hub.stop().await);
+}

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::channel;
-use crate::{About, Answer, Channel, Kind, Limits, Message, Refusal, Unit};
+use crate::{About, Acknowledge, Answer, Channel, Kind, Limits, Message, MessageLink, Refusal, Unit};
 
 /// What a stand-in got.
 #[derive(Debug, Clone)]
@@ -240,6 +240,15 @@ fn message(text: &str) -> Message {
         markdown: text.to_owned(),
         text: text.to_owned(),
         about: vec![about],
+        link: Some(MessageLink {
+            label: "Details #17".to_owned(),
+            url: "https://hub.example.com/incidents/17?key=1-2".to_owned(),
+            acknowledge: Some(Acknowledge {
+                label: "Acknowledge".to_owned(),
+                url: "https://hub.example.com/incidents/17/ack".to_owned(),
+                form: "key=1-2".to_owned(),
+            }),
+        }),
     }
 }
 
@@ -335,6 +344,10 @@ fn look(of: &str, request: &Request) {
             assert_eq!((request.path(), text("/topic"), &body["priority"]), ("/", "topic", &json!(4)));
             assert_eq!(request.header("authorization").as_deref(), Some("Bearer tk_x"));
             bytes("/message", 4096);
+            assert_eq!(text("/click"), "https://hub.example.com/incidents/17?key=1-2");
+            assert_eq!((text("/actions/0/action"), text("/actions/0/url")), ("view", text("/click")));
+            let post = [text("/actions/1/method"), text("/actions/1/url"), text("/actions/1/body")];
+            assert_eq!(post, ["POST", "https://hub.example.com/incidents/17/ack", "key=1-2"]);
         }
         "gotify" => {
             assert_eq!((request.path(), &body["priority"]), ("/message", &json!(8)));

@@ -1,7 +1,7 @@
 //! A month of a task, and the strip that a report shows of it.
 
 use super::*;
-use crate::rules::state::DayState;
+use crate::rules::state::{DayState, Strip};
 
 /// A month that begins at noon of 1970-01-01, of which each hour brings what `hour` does.
 fn month(mut hour: impl FnMut(&mut Sim, i64)) -> String {
@@ -11,7 +11,7 @@ fn month(mut hour: impl FnMut(&mut Sim, i64)) -> String {
         hour(&mut sim, n);
         sim.pass(HOUR);
     }
-    let strip = sim.facts.strip(None, sim.now.plus(-1), &sim.policy);
+    let strip: Strip = sim.facts.strip(None, sim.now.plus(-1), &sim.policy);
     let letter = |cell: &DayState| match cell {
         DayState::Nothing => '.',
         DayState::Ok => 'o',
@@ -86,7 +86,7 @@ fn what_did_not_come_is_lost_on_its_days() {
     let day = |n: i64| Timestamp(n * DAY + 12 * HOUR);
     facts.days.mark(crate::rules::state::day_of(day(10), policy.zone), State::Ok);
     facts.was_missing(day(20), day(22), &policy);
-    let strip = facts.strip(Some(day(29)), day(30), &policy);
+    let strip: Strip = facts.strip(Some(day(29)), day(30), &policy);
     let lost: Vec<usize> = (0..30).filter(|i| strip[*i] == DayState::Lost).collect();
     assert_eq!(lost, [19, 20, 21, 28, 29]);
     // An instant that nobody can mean costs nothing.

@@ -17,29 +17,29 @@ use crate::{
 const TELLING: usize = 200;
 
 /// The page of a device.
-pub(super) fn device_address(name: &str) -> String {
+pub(in crate::web) fn device_address(name: &str) -> String {
     address("/device", &[("name", name)])
 }
 
 /// The page of a task.
-pub(super) fn task_address(device: &str, task: &str) -> String {
+pub(in crate::web) fn task_address(device: &str, task: &str) -> String {
     address("/task", &[("device", device), ("name", task)])
 }
 
 /// An incident in a list.
 #[derive(Debug)]
-pub(super) struct IncidentLine {
-    pub(super) id: u64,
-    pub(super) form: StateForm,
-    pub(super) name: String,
-    pub(super) telling: String,
-    pub(super) meta: Vec<String>,
-    pub(super) is_acknowledged: bool,
-    pub(super) is_open: bool,
+pub(in crate::web) struct IncidentLine {
+    pub(in crate::web) id: u64,
+    pub(in crate::web) form: StateForm,
+    pub(in crate::web) name: String,
+    pub(in crate::web) telling: String,
+    pub(in crate::web) meta: Vec<String>,
+    pub(in crate::web) is_acknowledged: bool,
+    pub(in crate::web) is_open: bool,
 }
 
 impl IncidentLine {
-    pub(super) fn new(say: &Localizer, incident: &Incident) -> IncidentLine {
+    pub(in crate::web) fn new(say: &Localizer, incident: &Incident) -> IncidentLine {
         let time = |at: Timestamp| say.time(at).into();
         let mut meta = vec![match incident.ended_at {
             None => {
@@ -69,7 +69,7 @@ impl IncidentLine {
 }
 
 /// What an incident is about.
-pub(super) fn name_of(incident: &Incident) -> String {
+pub(in crate::web) fn name_of(incident: &Incident) -> String {
     match &incident.device {
         Some(device) if *device != incident.name => format!("{device}/{}", incident.name),
         _ => incident.name.clone(),
@@ -77,7 +77,7 @@ pub(super) fn name_of(incident: &Incident) -> String {
 }
 
 /// Word and shape of an incident's trouble; of one that is over OK.
-pub(super) fn form_of(say: &Localizer, incident: &Incident) -> StateForm {
+pub(in crate::web) fn form_of(say: &Localizer, incident: &Incident) -> StateForm {
     if incident.ended_at.is_some() {
         return form(say, State::Ok, false);
     }
@@ -92,7 +92,7 @@ pub(super) fn form_of(say: &Localizer, incident: &Incident) -> StateForm {
 }
 
 /// The last line of a text that says something: programs say last what stopped them.
-pub(super) fn telling(text: &str) -> String {
+pub(in crate::web) fn telling(text: &str) -> String {
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     match line.char_indices().nth(TELLING) {
         None => line.to_owned(),
@@ -102,16 +102,16 @@ pub(super) fn telling(text: &str) -> String {
 
 /// A device in the overview.
 #[derive(Debug)]
-pub(super) struct DeviceTile {
-    pub(super) form: StateForm,
-    pub(super) name: String,
-    pub(super) address: String,
-    pub(super) counts: String,
-    pub(super) is_new: bool,
+pub(in crate::web) struct DeviceTile {
+    pub(in crate::web) form: StateForm,
+    pub(in crate::web) name: String,
+    pub(in crate::web) address: String,
+    pub(in crate::web) counts: String,
+    pub(in crate::web) is_new: bool,
 }
 
 impl DeviceTile {
-    pub(super) fn new(say: &Localizer, device: &FleetDevice, new_since: Timestamp) -> DeviceTile {
+    pub(in crate::web) fn new(say: &Localizer, device: &FleetDevice, new_since: Timestamp) -> DeviceTile {
         let counts = [("report-n-err", device.n_err), ("report-n-task-lost", device.n_lost)];
         let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(key, n)| say.text(key, &[("n", (*n).into())]));
         DeviceTile {
@@ -126,15 +126,15 @@ impl DeviceTile {
 
 /// An instant: how long ago it was, exactly when for who points at it, and for programs.
 #[derive(Debug)]
-pub(super) struct When {
-    pub(super) ago: String,
-    pub(super) exact: String,
-    pub(super) iso: String,
+pub(in crate::web) struct When {
+    pub(in crate::web) ago: String,
+    pub(in crate::web) exact: String,
+    pub(in crate::web) iso: String,
 }
 
 impl When {
     /// The hub computes it: a browser's clock may be wrong.
-    pub(super) fn new(say: &Localizer, at: Timestamp) -> When {
+    pub(in crate::web) fn new(say: &Localizer, at: Timestamp) -> When {
         const UNITS: [i64; 3] = [86_400_000, 3_600_000, 60_000];
         let span = say.now.since(at);
         let ago = match UNITS.iter().find(|unit| span >= **unit) {
@@ -149,17 +149,17 @@ impl When {
 
 /// An event in a list.
 #[derive(Debug)]
-pub(super) struct EventLine {
-    pub(super) form: StateForm,
-    pub(super) when: When,
-    pub(super) name: String,
-    pub(super) address: String,
-    pub(super) meta: Vec<String>,
-    pub(super) text: String,
+pub(in crate::web) struct EventLine {
+    pub(in crate::web) form: StateForm,
+    pub(in crate::web) when: When,
+    pub(in crate::web) name: String,
+    pub(in crate::web) address: String,
+    pub(in crate::web) meta: Vec<String>,
+    pub(in crate::web) text: String,
 }
 
 impl EventLine {
-    pub(super) fn new(say: &Localizer, row: &EventRow) -> EventLine {
+    pub(in crate::web) fn new(say: &Localizer, row: &EventRow) -> EventLine {
         let failed = row.signal.is_some() || row.exit.is_some_and(|exit| exit != 0);
         let mark = match row.kind.as_str() {
             "err" | "scanerr" => ("err", "▲"),

@@ -11,13 +11,15 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{
-    Web,
-    guard::{self, AccessRefused, Granted, Posted, Read, Visit, set_cookie},
-    page::{self, HtmlPage, Message},
-    sign_in::problem_of,
+use crate::{
+    access::{AccessError, By, CodeChange, Principal},
+    web::{
+        Web,
+        guard::{self, AccessRefused, Granted, Posted, Read, Visit, set_cookie},
+        page::{self, HtmlPage, Message},
+        sign_in::problem_of,
+    },
 };
-use crate::access::{AccessError, By, CodeChange, Principal};
 
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
