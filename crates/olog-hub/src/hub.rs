@@ -66,7 +66,7 @@ use crate::{
     },
     store::{Opened, Store, StoreError, devices},
     stream::ChangeStream,
-    timed::{reporter::Reporter, retention, watchman::Watchman},
+    timed::{indexer, reporter::Reporter, retention, watchman::Watchman},
     web::{self, Web},
 };
 
@@ -219,6 +219,8 @@ impl Hub {
         let sweeps = workers.register("retention", STUCK_AFTER);
         let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), sweeps, stop_core.clone());
         named(&mut core, "retention", kept);
+        let indexing = workers.register("indexer", STUCK_AFTER);
+        named(&mut core, "indexer", indexer::run(store.clone(), clock.clone(), indexing, stop_core.clone()));
         endless(&mut core, "heartbeat", HeartbeatWorker::new(&verbs).run(stop_core.clone()));
         named(&mut core, "ingest", ingest_worker.with_pulse(worker("ingest")).run(stop_core.clone()));
         let mut edge = JoinSet::new();

@@ -46,6 +46,7 @@ mod value;
 pub mod watch;
 
 use changes::{Change, ChangeFeed, Changes};
+use history::search_index::GramStatements;
 pub use value::{Row, Value};
 
 /// Why the store did not do it.
@@ -163,6 +164,8 @@ trait Sql {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
     /// The one verb with a statement per database: many rows of one width into `table (columns)`.
     fn insert_many(&mut self, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<(), StoreError>;
+    /// The statements of the search's index.
+    fn grams(&self) -> GramStatements;
 }
 
 /// A bulk insert: the table, its columns, and each column's type for PostgreSQL.
@@ -206,6 +209,11 @@ impl<'a> Tx<'a> {
     /// How many rows it changed.
     pub fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         self.sql.execute(sql, values)
+    }
+
+    /// The statements of the search's index.
+    fn grams(&self) -> GramStatements {
+        self.sql.grams()
     }
 
     /// Many rows at once.

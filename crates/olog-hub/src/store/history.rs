@@ -1,13 +1,16 @@
 //! Events as people look for them: the newest first, of all devices or of one, with words that they contain.
 //!
 //! A page reads at most [`LOOKED_AT`] events, so that a search for words that hardly occur does not hold a connection of the store; it then has
-//! fewer rows than it may have, and a place to go on from. Read only.
+//! fewer rows than it may have, and a place to go on from. A search over all devices asks [`search_index`] where the words may be; events that are
+//! not indexed, and those of one device, are looked at one by one.
 
 use olog_proto::{Event, EventContent, Timestamp, event::Author};
 use serde::{Deserialize, Serialize};
 
 use super::reports::whole;
 use super::{Row, StoreError, Tx, Value};
+
+pub mod search_index;
 
 /// Events that one page looks at.
 pub const LOOKED_AT: u32 = 20_000;
@@ -23,6 +26,13 @@ pub struct Place {
 impl Place {
     /// Before everything that has come.
     const NEWEST: Place = Place { received_at: i64::MAX, epoch: i64::MAX, n: i64::MAX };
+    /// After everything that has come.
+    const OLDEST: Place = Place { received_at: i64::MIN, epoch: 0, n: 0 };
+
+    /// The next place.
+    fn newer(self) -> Place {
+        Place { n: self.n.saturating_add(1), ..self }
+    }
 }
 
 /// The id of an event as its row has it.
@@ -111,9 +121,9 @@ impl Statement {
         format!("${}", self.0.len())
     }
 
-    /// The events that a page looks at, and their order. One device's events lie together, in the order of its numbers; those of all devices are
+    /// The events that a page looks at, not older than `since`, and their order. One device's events lie together, in the order of its numbers; those of all devices are
     /// ordered by their coming.
-    fn looked_at(&mut self, filter: &EventFilter) -> (String, &'static str) {
+    fn looked_at(&mut self, filter: &EventFilter, since: Place) -> (String, &'static str) {
         let Place { received_at, epoch, n } = filter.before.unwrap_or(Place::NEWEST);
         let (received_at, order) = match &filter.device {
             Some(_) => (None, "e.epoch_id DESC, e.n DESC"),
@@ -130,7 +140,12 @@ impl Statement {
             }
             (received_at, _) => {
                 let received_at = received_at.unwrap_or_default();
-                format!("events e WHERE (e.received_at, e.epoch_id, e.n) < ({received_at}, {epoch}, {n})")
+                let Place { received_at: since, epoch: since_epoch, n: since_n } = since;
+                let (since, since_epoch, since_n) = (self.bind(since), self.bind(since_epoch), self.bind(since_n));
+                format!(
+                    "events e WHERE (e.received_at, e.epoch_id, e.n) < ({received_at}, {epoch}, {n})
+                     AND (e.received_at, e.epoch_id, e.n) >= ({since}, {since_epoch}, {since_n})"
+                )
             }
         };
         (format!("SELECT e.* FROM {from} ORDER BY {order} LIMIT {limit}"), order)
@@ -144,8 +159,36 @@ fn like(text: &str) -> String {
 
 /// A page: at most `limit` rows.
 pub fn page(tx: &mut Tx<'_>, filter: &EventFilter, limit: u32) -> Result<HistoryPage, StoreError> {
+    let asked = if filter.device.is_none() { search_index::asked(&filter.words) } else { None };
+    let indexed = if asked.is_some() { search_index::last_indexed(tx)? } else { None };
+    let (Some(asked), Some(indexed)) = (asked, indexed) else { return look(tx, filter, Place::OLDEST, limit) };
+    let mut before = filter.before.unwrap_or(Place::NEWEST);
+    let mut found = HistoryPage::default();
+    if before > indexed.newer() {
+        found = look(tx, filter, indexed.newer(), limit)?;
+        before = indexed.newer();
+    }
+    let mut n_looked_at = 0;
+    while found.next.is_none() {
+        let Some(chunk) = search_index::newest(tx, &asked, before)? else { return Ok(found) };
+        if n_looked_at >= LOOKED_AT {
+            found.next = Some(before.to_string());
+            return Ok(found);
+        }
+        n_looked_at += search_index::CHUNK;
+        let left = limit.saturating_sub(u32::try_from(found.rows.len()).unwrap_or(u32::MAX));
+        let of_chunk = EventFilter { before: Some(before.min(chunk.last.newer())), ..filter.clone() };
+        let HistoryPage { rows, next } = look(tx, &of_chunk, chunk.first, left)?;
+        found.rows.extend(rows);
+        (found.next, before) = (next, chunk.first);
+    }
+    Ok(found)
+}
+
+/// Looks at the events before the filter's place, not older than `since`.
+fn look(tx: &mut Tx<'_>, filter: &EventFilter, since: Place, limit: u32) -> Result<HistoryPage, StoreError> {
     let mut statement = Statement::default();
-    let (looked_at, order) = statement.looked_at(filter);
+    let (looked_at, order) = statement.looked_at(filter, since);
     let mut wanted = vec!["1 = 1".to_owned()];
     if let Some(task) = &filter.task {
         wanted.push(format!("t.name = {}", statement.bind(task.as_str())));
@@ -161,40 +204,55 @@ pub fn page(tx: &mut Tx<'_>, filter: &EventFilter, limit: u32) -> Result<History
         let kind = statement.bind(kind.as_str());
         wanted.push(format!("(e.kind = {kind} OR e.body LIKE {suffix} ESCAPE '\\')"));
     }
-    let (wanted, limited) = (wanted.join(" AND "), statement.bind(limit));
-    let sql = format!(
-        "SELECT e.received_at, e.epoch_id, e.n, e.at, e.kind, e.body, d.name, t.name FROM ({looked_at}) e
-         JOIN devices d ON d.id = e.device_id LEFT JOIN tasks t ON t.id = e.task_id
-         WHERE {wanted} ORDER BY {order} LIMIT {limited}"
-    );
-    let rows = tx.query(&sql, &statement.0)?;
-    let place = |row: &Row| Ok::<_, StoreError>(Place { received_at: row.int(0)?, epoch: row.int(1)?, n: row.int(2)? });
+    let limited = statement.bind(limit);
+    let rows = read_rows(tx, &looked_at, &wanted.join(" AND "), &format!("{order} LIMIT {limited}"), statement)?;
     let next = if rows.len() == usize::try_from(limit).unwrap_or(usize::MAX) {
-        rows.last().map(place).transpose()?
+        rows.last().map(|(place, _)| *place)
     } else {
         // Nothing more among those that were looked at: the next page begins after them, if there are older ones.
         let mut statement = Statement::default();
-        let (looked_at, order) = statement.looked_at(filter);
+        let (looked_at, order) = statement.looked_at(filter, since);
         let last = statement.bind(LOOKED_AT - 1);
         let sql = format!(
             "SELECT e.received_at, e.epoch_id, e.n FROM ({looked_at}) e ORDER BY {order} LIMIT 1 OFFSET {last}"
         );
         tx.query_one(&sql, &statement.0)?.as_ref().map(place).transpose()?
     };
-    let found = rows.iter().map(|row| event_row(row, place(row)?)).collect::<Result<Vec<_>, StoreError>>()?;
-    let rows = found.into_iter().filter(|row| filter.matches(row)).collect();
+    let rows = rows.into_iter().map(|(_, row)| row).filter(|row| filter.matches(row)).collect();
     Ok(HistoryPage { rows, next: next.map(|place| place.to_string()) })
+}
+
+/// The rows of what is looked at.
+fn read_rows(
+    tx: &mut Tx<'_>,
+    looked_at: &str,
+    wanted: &str,
+    order: &str,
+    statement: Statement,
+) -> Result<Vec<(Place, EventRow)>, StoreError> {
+    let sql = format!(
+        "SELECT e.received_at, e.epoch_id, e.n, e.at, e.kind, e.body, d.name, t.name FROM ({looked_at}) e
+         JOIN devices d ON d.id = e.device_id LEFT JOIN tasks t ON t.id = e.task_id
+         WHERE {wanted} ORDER BY {order}"
+    );
+    let rows = tx.query(&sql, &statement.0)?;
+    rows.iter().map(|row| place(row).and_then(|place| Ok((place, event_row(row, place)?)))).collect()
+}
+
+fn place(row: &Row) -> Result<Place, StoreError> {
+    Ok(Place { received_at: row.int(0)?, epoch: row.int(1)?, n: row.int(2)? })
 }
 
 impl EventFilter {
     fn matches(&self, row: &EventRow) -> bool {
         let words = self.words.to_lowercase();
-        let has = |text: &str| text.to_lowercase().contains(&words);
-        (words.is_empty()
-            || has(&row.text)
-            || row.path.as_deref().is_some_and(has)
-            || row.task.as_deref().is_some_and(has))
+        (words.is_empty() || EventFilter::texts(row).any(|text| text.to_lowercase().contains(&words)))
             && self.kind.as_ref().is_none_or(|kind| *kind == row.kind)
+    }
+
+    /// Where words are looked for.
+    fn texts(row: &EventRow) -> impl Iterator<Item = &str> {
+        [Some(row.text.as_str()), row.path.as_deref(), row.task.as_deref()].into_iter().flatten()
     }
 }
 

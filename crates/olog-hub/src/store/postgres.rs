@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::journal::Journal;
 
 use super::changes::ChangeFeed;
+use super::history::search_index::{self, GramStatements};
 use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
 
 mod encryption;
@@ -194,6 +195,10 @@ impl Sql for PostgresTx {
             let statement = self.client.prepare_cached(sql).await.map_err(of_postgres)?;
             self.client.execute(&statement, &references(values)).await.map_err(of_postgres)
         })
+    }
+
+    fn grams(&self) -> GramStatements {
+        search_index::POSTGRES
     }
 
     fn insert_many(&mut self, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::journal::Journal;
 
 use super::changes::ChangeFeed;
+use super::history::search_index::{self, GramStatements};
 use super::{Durability, Insert, Opened, Row, Sql, StoreError, Tx, Value};
 
 mod migrations {
@@ -200,6 +201,10 @@ impl Sql for SqliteTx<'_> {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let mut statement = self.0.prepare_cached(&dialect(sql)).map_err(of_sqlite)?;
         Ok(statement.execute(params_from_iter(values)).map_err(of_sqlite)? as u64)
+    }
+
+    fn grams(&self) -> GramStatements {
+        search_index::SQLITE
     }
 
     fn insert_many(&mut self, insert: &Insert, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ReloadableConfig;
-use crate::store::{Store, StoreError, Tx, access::audit, events, outbox, silences};
+use crate::store::{Store, StoreError, Tx, access::audit, events, history::search_index, outbox, silences};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Rounds.
@@ -62,12 +62,14 @@ pub async fn run(
 /// Removes everything that came before an instant: a duty for each kind, each on its own. Returns when to do it again.
 async fn round(store: &Store, before: Timestamp, status: &Worker, now: Timestamp) -> Result<Timestamp, StoreError> {
     let mut next = now.plus(EVERY);
-    let duties = ["old events", "old messages", "old silences", "old audit entries"].map(|duty| status.duty(duty));
+    let duties = ["old events", "old messages", "old silences", "old audit entries", "old search index"]
+        .map(|duty| status.duty(duty));
     for (which, duty) in duties.iter().enumerate() {
         let swept = match which {
             0 => old_events(store, before, status).await,
             1 => steps(store, before, status, outbox::sweep).await,
             2 => steps(store, before, status, silences::sweep).await,
+            4 => steps(store, before, status, search_index::sweep).await,
             _ => steps(store, before.min(audit_before(now)), status, audit::sweep).await,
         };
         if matches!(swept, Err(StoreError::Closed)) {

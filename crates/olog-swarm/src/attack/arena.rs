@@ -30,6 +30,9 @@ use crate::{Attack, AttackOptions, Verdict};
 const MEMORY_GROWTH: f64 = 1.5;
 /// What a connection that is held open may cost the hub: 64 MiB for 3,000.
 const CONNECTION_KIB: f64 = 64.0 * 1024.0 / 3_000.0;
+/// What one may cost that has an answer of HTTP in it: two buffers of 8 KiB (hyper's least), two of 4 KiB (rustls), and 5 KiB of state; of the
+/// rest of 32 KiB the allocator takes a part.
+const ANSWERED_KIB: f64 = 32.0;
 
 /// Everything that takes part.
 pub(crate) struct Arena {
@@ -248,6 +251,11 @@ impl Memory {
     /// Was the peak within its bound, with this many connections held open? Returns what was measured.
     pub(crate) fn within(&self, held: usize) -> anyhow::Result<String> {
         self.within_kib(held as f64 * CONNECTION_KIB)
+    }
+
+    /// The same with connections that have an answer in them.
+    pub(crate) fn within_answered(&self, held: usize) -> anyhow::Result<String> {
+        self.within_kib(held as f64 * ANSWERED_KIB)
     }
 
     /// Was the peak within its bound, when so much more is right?

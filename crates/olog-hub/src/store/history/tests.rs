@@ -104,3 +104,97 @@ fn what_is_no_place_is_refused() {
     let place = Place { received_at: 3, epoch: 2, n: 1 };
     assert_eq!(place.to_string().parse(), Ok(place));
 }
+
+/// Events of one device, a second apart, the last of them at `NOW`, and all full chunks indexed.
+async fn indexed(store: &TestStore, texts: Vec<String>) {
+    let n = i64::try_from(texts.len()).unwrap();
+    let events = texts.into_iter().zip(1..).map(|(text, n)| err(n, "a", &text)).collect();
+    ingested(&store.store, NOW, 1, events).await;
+    let sql = "UPDATE events SET received_at = CAST($1 AS BIGINT) + 1000 * n";
+    let first = NOW.plus(-1_000 * n);
+    store.store.write(move |tx| tx.execute(sql, &[first.into()])).await.unwrap();
+    index(store).await;
+}
+
+async fn index(store: &TestStore) {
+    let later = NOW.plus(3_600_000);
+    while let Some(chunk) = store.store.read(move |tx| search_index::next(tx, later)).await.unwrap() {
+        store.store.write(move |tx| search_index::put(tx, &chunk)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_search_finds_the_same_with_the_index_as_without() {
+    let chunk = usize::try_from(search_index::CHUNK).unwrap();
+    for store in stores().await {
+        let mut texts: Vec<String> = (0..2 * chunk + 20).map(|i| format!("line {i}")).collect();
+        for (i, text) in [
+            (3, "the needle in the first chunk"),
+            (chunk - 1, "NEEDLE last of the first"),
+            (chunk, "needle first of the second"),
+            (chunk + 9, "磁盘已满 100%"),
+            (2 * chunk + 3, "needle in what is not indexed"),
+            (2 * chunk - 7, "need le"),
+        ] {
+            texts[i] = text.to_owned();
+        }
+        let n = texts.len();
+        indexed(&store, texts.clone()).await;
+        let before = store.store.read(search_index::last_indexed).await.unwrap().unwrap();
+        assert!(before.received_at < NOW.plus(-19_000).0, "the last events are not indexed");
+        let device_only = |words: &str| EventFilter { device: Some("dev1".to_owned()), ..search(words) };
+        for (words, n) in [
+            ("needle", 4),
+            ("eed", 5),
+            ("ed", 5),
+            ("磁盘", 1),
+            ("满 100%", 1),
+            ("满", 1),
+            ("nothing of it", 0),
+            ("line 7", 111),
+            ("", n),
+            ("a.err", n),
+        ] {
+            // `device` asks no index: the same is found.
+            let all = found(&store, device_only(words), 2_000).await.0;
+            assert_eq!(all.len(), n, "{words:?} {:?}", store.store);
+            for limit in [1, 3, 400, 2_000] {
+                let (mut rows, mut before) = (Vec::new(), None);
+                loop {
+                    let (some, next) = found(&store, EventFilter { before, ..search(words) }, limit).await;
+                    rows.extend(some);
+                    if next.is_none() {
+                        break;
+                    }
+                    before = next;
+                }
+                assert_eq!(rows, all, "{words:?} by {limit} {:?}", store.store);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_hubs_index_a_chunk_once_and_old_chunks_go() {
+    let chunk = usize::try_from(search_index::CHUNK).unwrap();
+    for store in stores().await {
+        indexed(&store, (0..chunk).map(|i| format!("line {i}")).collect()).await;
+        store.store.write(|tx| tx.execute("DELETE FROM search_chunks", &[])).await.unwrap();
+        let later = NOW.plus(3_600_000);
+        let next = || store.store.read(move |tx| search_index::next(tx, later));
+        let (one, other) = (next().await.unwrap().unwrap(), next().await.unwrap().unwrap());
+        store.store.write(move |tx| tx.execute("DELETE FROM search_grams WHERE 1 = 1", &[])).await.unwrap();
+        store.store.write(move |tx| search_index::put(tx, &one)).await.unwrap();
+        store.store.write(move |tx| search_index::put(tx, &other)).await.unwrap();
+        let n = |table: &'static str| {
+            let count = move |tx: &mut Tx<'_>| tx.query_one(&format!("SELECT COUNT(*) FROM {table}"), &[]);
+            let store = store.store.clone();
+            async move { store.read(count).await.unwrap().unwrap().int(0).unwrap() }
+        };
+        assert_eq!((n("search_chunks").await, n("search_grams").await), (1, 1), "{:?}", store.store);
+        assert!(!store.store.write(|tx| search_index::sweep(tx, NOW.plus(-1_000), 9)).await.unwrap());
+        assert_eq!(n("search_chunks").await, 1, "its last event is not old");
+        store.store.write(|tx| search_index::sweep(tx, NOW.plus(1), 9)).await.unwrap();
+        assert_eq!((n("search_chunks").await, n("search_grams").await), (0, 0), "{:?}", store.store);
+    }
+}
