@@ -216,7 +216,7 @@ fn look(tx: &mut Tx<'_>, filter: &EventFilter, since: Place, limit: u32) -> Resu
         let sql = format!(
             "SELECT e.received_at, e.epoch_id, e.n FROM ({looked_at}) e ORDER BY {order} LIMIT 1 OFFSET {last}"
         );
-        tx.query_one(&sql, &statement.0)?.as_ref().map(place).transpose()?
+        tx.query_one(&sql, &statement.0)?.as_ref().map(place_of).transpose()?
     };
     let rows = rows.into_iter().map(|(_, row)| row).filter(|row| filter.matches(row)).collect();
     Ok(HistoryPage { rows, next: next.map(|place| place.to_string()) })
@@ -236,10 +236,10 @@ fn read_rows(
          WHERE {wanted} ORDER BY {order}"
     );
     let rows = tx.query(&sql, &statement.0)?;
-    rows.iter().map(|row| place(row).and_then(|place| Ok((place, event_row(row, place)?)))).collect()
+    rows.iter().map(|row| place_of(row).and_then(|place| Ok((place, event_row(row, place)?)))).collect()
 }
 
-fn place(row: &Row) -> Result<Place, StoreError> {
+fn place_of(row: &Row) -> Result<Place, StoreError> {
     Ok(Place { received_at: row.int(0)?, epoch: row.int(1)?, n: row.int(2)? })
 }
 
