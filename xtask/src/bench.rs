@@ -13,7 +13,7 @@ use crate::run::say;
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Only these, comma-separated: road, big, flood, memory, cold, idle, exec, ingest, history, report, storm, sessions; docs/performance.md is not written
+    /// Only these, comma-separated: road, big, flood, memory, cold, idle, exec, ingest, history, report, storm, pings, streams, sessions; docs/performance.md is not written
     #[arg(long)]
     only: Option<String>,
     /// For how many seconds the idle programs are watched

@@ -18,13 +18,14 @@ mod hub;
 mod report;
 mod road;
 mod storm;
+mod web;
 
 use clap::Parser;
 
 /// What to measure.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only these: road, big, flood, memory, cold, idle, exec, ingest, history, sessions, report, storm
+    /// Only these: road, big, flood, memory, cold, idle, exec, ingest, history, sessions, report, storm, pings, streams
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files of the cold start and of the memory's slope
@@ -96,6 +97,8 @@ fn main() {
     take("history", &mut || runtime.block_on(hub::history(args.history)));
     take("report", &mut || runtime.block_on(report::report(args.devices)));
     take("storm", &mut || runtime.block_on(storm::storm(args.storm)));
+    take("pings", &mut || runtime.block_on(web::pings()));
+    take("streams", &mut || runtime.block_on(web::streams()));
     take("sessions", &mut || runtime.block_on(hub::sessions()));
 }
 
