@@ -225,8 +225,7 @@ impl Hub {
         named(&mut core, "ingest", ingest_worker.with_pulse(worker("ingest")).run(stop_core.clone()));
         let mut edge = JoinSet::new();
         endless(&mut edge, "stream", stream.run(store.clone(), stop_edge.clone()));
-        let (shared, stop) = (store.clone(), stop_edge.clone());
-        endless(&mut edge, "exchange", async move { shared.share_changes(stop).await });
+        endless(&mut edge, "exchange", share_changes(store.clone(), stop_edge.clone()));
         endless(&mut edge, "listener", listen(listener, web, stop_edge.clone()));
         let socket_path = boot.socket.clone();
         endless(&mut edge, "verbs", socket::run(verbs_listener, socket_path, Arc::new(verbs), stop_edge.clone()));
@@ -357,6 +356,11 @@ fn web_context(
         pin: verbs.pin.clone(),
         stream,
     }
+}
+
+/// Tells the other hubs of the store what this one commits, and hears them.
+async fn share_changes(store: Store, stop: CancellationToken) {
+    store.share_changes(stop).await;
 }
 
 /// A number that no other run has: the numbering of changes begins anew with each.

@@ -10,7 +10,7 @@ const CHANNELS: &str = "[[channel]]\ntype = 'exec'\nname = 'good'\ncommand = ['/
 
 /// Waits until a page shows this.
 async fn shows(browser: &mut TestBrowser, world: &World, target: &str, words: &str) -> String {
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     loop {
         let page = browser.get(world, target).await;
         if page.body.contains(words) || start.elapsed() > std::time::Duration::from_secs(30) {
@@ -67,7 +67,7 @@ async fn who_may_only_act_sees_channels_without_buttons_and_a_program_reads_thei
     assert_eq!(world.with_token("POST", "/api/v1/channels/good/test", &admin, "").await.0, 204);
     assert_eq!(world.with_token("POST", "/api/v1/channels/none/test", &admin, "").await.0, 404);
     assert_eq!(world.with_token("POST", "/api/v1/channels/bad%20%3Cb%3E/rearm", &admin, "").await.0, 204);
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     loop {
         let (status, _, body) = world.with_token("GET", "/api/v1/channels/good/messages", &read, "").await;
         let rows: Vec<Value> = serde_json::from_str(&body).unwrap();
