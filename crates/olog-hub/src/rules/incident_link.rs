@@ -115,7 +115,7 @@ pub fn numbers_of(text: &str) -> Option<Vec<u64>> {
         let (first, last) = run.split_once('-').unwrap_or((run, run));
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
         let n = last.checked_sub(first)?;
-        if numbers.len() as u64 + n >= LINKED_MAX as u64 {
+        if n.saturating_add(numbers.len() as u64) >= LINKED_MAX as u64 {
             return None;
         }
         numbers.extend(first..=last);
@@ -197,7 +197,9 @@ mod tests {
         assert!(!links(1).opens(18, &narrowed, NOW.plus(LINK_KEPT)));
         assert!(!links(1).opens(18, &links(1).narrowed("x", 18), NOW));
         // Numbers that nobody's message has.
-        for wrong in ["", "x", "5-3", "1-", "0-18446744073709551615", "1-101", "1-60.70-120"] {
+        for wrong in
+            ["1.0-18446744073709551615", "", "x", "5-3", "1-", "0-18446744073709551615", "1-101", "1-60.70-120"]
+        {
             assert_eq!(numbers_of(wrong), None, "{wrong}");
         }
         assert_eq!(numbers_of("1-100").map(|numbers| numbers.len()), Some(LINKED_MAX));
