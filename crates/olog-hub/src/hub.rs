@@ -182,9 +182,8 @@ impl Hub {
         tell_recovered(&store, &store_url, rules.borrow().clone(), opened, clock.now()).await?;
         let (ingest, ingest_worker) = Ingest::new(store.clone(), rules.clone(), bells.clone(), clock.clone());
         let (stop_edge, stop_core) = (CancellationToken::new(), CancellationToken::new());
-        let bell = bells.watchman.clone();
-        let enrol =
-            Arc::new(Enrol::new(store.clone(), sessions.clone(), clock.clone(), identities.present.public(), bell));
+        let (key, bell) = (identities.present.public(), bells.watchman.clone());
+        let enrol = Arc::new(Enrol::new(store.clone(), sessions.clone(), clock.clone(), key, bell));
         let desk = session_context(identities, ingest, &sessions, &clock, &stop_edge);
         let status = StatusLine::new(&store, &sessions, &live, &bells.watchman);
         let ((reload_asks, reload_requests), (refused_sender, refused)) = (mpsc::channel(8), watch::channel(None));
@@ -216,10 +215,9 @@ impl Hub {
         let web = web_context(&verbs, desk, stream.clone(), whole);
         let watchman = watchman(&verbs, offline_policy);
         let mut core = JoinSet::new();
-        let sweeps = workers.register("retention", STUCK_AFTER);
+        let (sweeps, indexing) = (worker("retention"), worker("indexer"));
         let kept = retention::run(store.clone(), verbs.live.clone(), clock.clone(), sweeps, stop_core.clone());
         named(&mut core, "retention", kept);
-        let indexing = workers.register("indexer", STUCK_AFTER);
         named(&mut core, "indexer", indexer::run(store.clone(), clock.clone(), indexing, stop_core.clone()));
         endless(&mut core, "heartbeat", HeartbeatWorker::new(&verbs).run(stop_core.clone()));
         named(&mut core, "ingest", ingest_worker.with_pulse(worker("ingest")).run(stop_core.clone()));
@@ -227,8 +225,8 @@ impl Hub {
         endless(&mut edge, "stream", stream.run(store.clone(), stop_edge.clone()));
         endless(&mut edge, "exchange", share_changes(store.clone(), stop_edge.clone()));
         endless(&mut edge, "listener", listen(listener, web, stop_edge.clone()));
-        let socket_path = boot.socket.clone();
-        endless(&mut edge, "verbs", socket::run(verbs_listener, socket_path, Arc::new(verbs), stop_edge.clone()));
+        let path = boot.socket.clone();
+        endless(&mut edge, "verbs", socket::run(verbs_listener, path, Arc::new(verbs), stop_edge.clone()));
         // Everything that can fail is behind us.
         let watchman = watchman.was_told_down(crash_report::clear(&boot.state_dir)).with_workers(&workers, STUCK_AFTER);
         named(&mut core, "watchman", watchman.run(stop_core.clone()));

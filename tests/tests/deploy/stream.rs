@@ -43,7 +43,7 @@ impl Reader {
     fn next(&mut self) -> (String, Value) {
         let mut kind = String::new();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("an event");
+            let line = self.lines.recv_timeout(PATIENCE).unwrap();
             match line.split_once(": ") {
                 Some(("id", id)) => id.clone_into(&mut self.last_id),
                 Some(("event", event)) => event.clone_into(&mut kind),
