@@ -11,10 +11,10 @@ const MORE: &str = "[alerts]\noffline_after = '30d'\nquiet = ''\n[[channel]]\nna
     uids = ['UID_a']\nper_day = 10\napi_url = 'http://127.0.0.1:9'\n";
 
 const STORE_WORKERS: &[&str] = &["watchman", "reporter", "retention", "outbox"];
-const STORE_AND_INGEST: &[&str] = &["watchman", "reporter", "retention", "outbox", "ingest"];
+const STORE_AND_INGEST: &[&str] = &["watchman", "reporter", "retention", "outbox", "ingest", "indexer"];
 
 /// Which table is away, the duty that must be said to fail, the workers whose duties may, and whether events are still taken.
-const PLANTED: [(&str, &str, &[&str], bool); 10] = [
+const PLANTED: [(&str, &str, &[&str], bool); 11] = [
     ("set_aside", "watchman: tell unreadable values", &["watchman: tell unreadable values"], true),
     ("silences", "watchman: silences that end", &["watchman: silences that end", "retention: old silences"], true),
     ("channels", "outbox of me: send", &["outbox of me"], true),
@@ -22,6 +22,7 @@ const PLANTED: [(&str, &str, &[&str], bool); 10] = [
     ("messages", "retention: old messages", &["retention", "outbox of me", "reporter"], true),
     ("reports", "reporter: make the report", STORE_WORKERS, true),
     ("settings", "watchman: note that the hub lives", STORE_WORKERS, true),
+    ("search_chunks", "indexer: search index", &["indexer", "retention: old search index"], true),
     ("tasks", "watchman: tasks that are due", STORE_AND_INGEST, false),
     ("events", "ingest: commit", STORE_AND_INGEST, false),
     ("epochs", "retention: old events", STORE_AND_INGEST, false),
