@@ -9,7 +9,7 @@ use crate::{
 const WATCH: &str = "
     const usable = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]';
     window.reached = [];
-    window.usable = [...document.querySelectorAll(usable)]
+    window.usable = () => [...document.querySelectorAll(usable)]
         .filter(e => !e.disabled && e.tabIndex >= 0 && e.checkVisibility({ visibilityProperty: true }));
     document.addEventListener('focusin', event => {
         const e = event.target, style = getComputedStyle(e);
@@ -17,13 +17,14 @@ const WATCH: &str = "
         window.reached.push([e, has, e.getBoundingClientRect().width > 0]);
     });
     document.activeElement?.blur();
-    return window.usable.length";
+    return window.usable().length";
 
-/// What is wrong after Tab was pressed often enough.
+/// What is wrong after Tab was pressed often enough. A page may have updated itself meanwhile, so an element is the same if it is written the same.
 const WRONG: &str = "
     const name = e => e.outerHTML.slice(0, 120);
-    const reached = window.reached.map(([e]) => e);
-    const missed = window.usable.filter(e => !reached.includes(e)).map(e => 'not reached: ' + name(e));
+    const written = new Set(window.reached.map(([e]) => e.outerHTML));
+    const reached = window.reached.map(([e]) => e).filter(e => e.isConnected);
+    const missed = window.usable().filter(e => !written.has(e.outerHTML)).map(e => 'not reached: ' + name(e));
     const hidden = window.reached.filter(([, has, is]) => !has || !is).map(([e]) => 'no visible focus: ' + name(e));
     // Once it may begin again at the top: a page may put the focus into its field.
     const turns = [...new Set(reached)].filter((e, n, all) => n > 0 && !(all[n - 1].compareDocumentPosition(e) & 4)).length;
