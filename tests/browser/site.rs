@@ -79,6 +79,8 @@ pub(crate) const PAGES: &[Page] = &[
     Page::new("enrolment", Visitor::User, |site| site.hub.at("/enrolment")),
     Page::new("enrolment-made", Visitor::User, |site| site.hub.at("/enrolment"))
         .after_a_click_on("//form[.//input[@name='uses']]//button"),
+    Page::new("settings", Visitor::User, |site| site.hub.at("/settings")),
+    Page::new("several", Visitor::User, |site| site.hub.at("/incidents?n=1-3.5")),
     Page::new("tokens", Visitor::User, |site| site.hub.at("/tokens")),
     Page::new("audit", Visitor::User, |site| site.hub.at("/audit")),
     Page::new("account", Visitor::User, |site| site.hub.at("/account")),

@@ -2,8 +2,8 @@
 
 web-overview = Overview
 web-account = Account
-web-tokens = API tokens
-web-audit = Audit log
+web-tokens = Tokens
+web-audit = Audit
 web-sign-in = Sign in
 web-sign-out = Sign out
 web-other-language = 中文

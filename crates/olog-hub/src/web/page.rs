@@ -137,6 +137,11 @@ impl HtmlPage {
         self.live = Some(LivePage { script: assets::script(), htmx: HTMX, stream });
     }
 
+    /// Is there another zone than UTC to choose?
+    pub(super) fn has_zones(&self) -> bool {
+        self.is_utc || self.say.timezone != Tz::UTC
+    }
+
     /// Which zone the times are of.
     pub(super) fn times(&self) -> String {
         self.say.text("web-times", &[("zone", self.say.timezone.name().into())])
