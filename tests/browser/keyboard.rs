@@ -17,7 +17,8 @@ const WATCH: &str = "
         window.reached.push([e, has, e.getBoundingClientRect().width > 0]);
     });
     document.activeElement?.blur();
-    return window.usable().length";
+    // In a date Tab also stops at month, day, year and calendar.
+    return window.usable().length + 3 * document.querySelectorAll('input[type=date]').length";
 
 /// What is wrong after Tab was pressed often enough. A page may have updated itself meanwhile, so an element is the same if it is written the same.
 const WRONG: &str = "

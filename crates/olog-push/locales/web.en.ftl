@@ -209,3 +209,5 @@ web-settings-about = The configuration in force, secrets masked. It is changed i
 web-settings-origins = Where each value stands
 web-settings-defaults = No key is set in a file: all values are defaults.
 web-settings-refused = The files were changed since, and the change is refused:
+web-since = From
+web-until = To

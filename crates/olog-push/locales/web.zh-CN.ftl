@@ -206,3 +206,5 @@ web-settings-about = 当前生效的配置，密钥已隐藏。请在文件中�
 web-settings-origins = 每个值所在的位置
 web-settings-defaults = 文件中没有设置任何键：全部是默认值。
 web-settings-refused = 文件后来有改动，但被拒绝：
+web-since = 开始日期
+web-until = 结束日期

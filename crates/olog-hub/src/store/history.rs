@@ -29,6 +29,11 @@ impl Place {
     /// After everything that has come.
     const OLDEST: Place = Place { received_at: i64::MIN, epoch: 0, n: 0 };
 
+    /// Before everything that came then.
+    fn of(at: Timestamp) -> Place {
+        Place { received_at: at.0, epoch: 0, n: 0 }
+    }
+
     /// The next place.
     fn newer(self) -> Place {
         Place { n: self.n.saturating_add(1), ..self }
@@ -69,6 +74,10 @@ pub struct EventFilter {
     pub task: Option<String>,
     /// `err`, `msg`, `log`, `scanerr`, or a kind as on the wire.
     pub kind: Option<String>,
+    /// The hub got it then or later.
+    pub since: Option<Timestamp>,
+    /// The hub got it before.
+    pub until: Option<Timestamp>,
     /// Older than that place.
     pub before: Option<Place>,
 }
@@ -159,18 +168,23 @@ fn like(text: &str) -> String {
 
 /// A page: at most `limit` rows.
 pub fn page(tx: &mut Tx<'_>, filter: &EventFilter, limit: u32) -> Result<HistoryPage, StoreError> {
+    let since = filter.since.map_or(Place::OLDEST, Place::of);
+    // The order of one device's events is that of its numbers, so there an instant is no place.
+    let until = filter.until.filter(|_| filter.device.is_none()).map_or(Place::NEWEST, Place::of);
+    let mut before = filter.before.unwrap_or(Place::NEWEST).min(until);
+    let filter = &EventFilter { before: Some(before), ..filter.clone() };
     let asked = if filter.device.is_none() { search_index::asked(&filter.words) } else { None };
     let indexed = if asked.is_some() { search_index::last_indexed(tx)? } else { None };
-    let (Some(asked), Some(indexed)) = (asked, indexed) else { return look(tx, filter, Place::OLDEST, limit) };
-    let mut before = filter.before.unwrap_or(Place::NEWEST);
+    let (Some(asked), Some(indexed)) = (asked, indexed) else { return look(tx, filter, since, limit) };
     let mut found = HistoryPage::default();
     if before > indexed.newer() {
-        found = look(tx, filter, indexed.newer(), limit)?;
+        found = look(tx, filter, since.max(indexed.newer()), limit)?;
         before = indexed.newer();
     }
     let mut n_looked_at = 0;
     while found.next.is_none() {
-        let Some(chunk) = search_index::newest(tx, &asked, before)? else { return Ok(found) };
+        let chunk = search_index::newest(tx, &asked, before)?;
+        let Some(chunk) = chunk.filter(|chunk| chunk.last >= since) else { return Ok(found) };
         if n_looked_at >= LOOKED_AT {
             found.next = Some(before.to_string());
             return Ok(found);
@@ -178,7 +192,7 @@ pub fn page(tx: &mut Tx<'_>, filter: &EventFilter, limit: u32) -> Result<History
         n_looked_at += search_index::CHUNK;
         let left = limit.saturating_sub(u32::try_from(found.rows.len()).unwrap_or(u32::MAX));
         let of_chunk = EventFilter { before: Some(before.min(chunk.last.newer())), ..filter.clone() };
-        let HistoryPage { rows, next } = look(tx, &of_chunk, chunk.first, left)?;
+        let HistoryPage { rows, next } = look(tx, &of_chunk, since.max(chunk.first), left)?;
         found.rows.extend(rows);
         (found.next, before) = (next, chunk.first);
     }
@@ -190,6 +204,13 @@ fn look(tx: &mut Tx<'_>, filter: &EventFilter, since: Place, limit: u32) -> Resu
     let mut statement = Statement::default();
     let (looked_at, order) = statement.looked_at(filter, since);
     let mut wanted = vec!["1 = 1".to_owned()];
+    // The events of one device are in the order of its numbers.
+    if let Some(since) = filter.since {
+        wanted.push(format!("e.received_at >= {}", statement.bind(since)));
+    }
+    if let Some(until) = filter.until {
+        wanted.push(format!("e.received_at < {}", statement.bind(until)));
+    }
     if let Some(task) = &filter.task {
         wanted.push(format!("t.name = {}", statement.bind(task.as_str())));
     }

@@ -251,7 +251,7 @@ async fn events(
     query: Asked<EventQuery>,
 ) -> Result<Response, Problem> {
     let query = asked(query)?;
-    let (filter, n) = (query.filter()?, limit(query.limit)?);
+    let (filter, n) = (query.filter(web.live.borrow().timezone)?, limit(query.limit)?);
     let found = web.store.read(move |tx| history::page(tx, &filter, n)).await?;
     let next = found.next.map(|before| format!("</{}>; rel=\"next\"", query.next("/api/v1/events", &before)));
     let next = next.and_then(|link| HeaderValue::from_str(&link).ok());

@@ -10,6 +10,9 @@ use axum::{
     response::Response,
     routing::get,
 };
+use chrono::{Days, NaiveDate};
+use chrono_tz::Tz;
+use olog_proto::Timestamp;
 use serde::Deserialize;
 
 use super::{
@@ -48,6 +51,10 @@ pub(super) struct EventQuery {
     pub(super) task: String,
     /// `err`, `scanerr`, `msg`, `log`, `run_started`, `run_ended`, `note`.
     pub(super) kind: String,
+    /// Of this day (`2026-11-28`) and later ones, as the hub got them; of a page in the viewer's zone, else in the hub's.
+    pub(super) since: String,
+    /// Of this day and earlier ones.
+    pub(super) until: String,
     /// The id of an event: older ones.
     pub(super) before: String,
     /// At most so many rows; a page of the browser has its own number.
@@ -55,19 +62,27 @@ pub(super) struct EventQuery {
 }
 
 impl EventQuery {
-    /// What is looked for.
-    pub(super) fn filter(&self) -> Result<EventFilter, Problem> {
+    /// What is looked for; days are of that zone.
+    pub(super) fn filter(&self, zone: Tz) -> Result<EventFilter, Problem> {
         let unfit = |words: String| Problem::new(StatusCode::BAD_REQUEST, words);
         if self.q.chars().count() > WORDS_MAX {
             return Err(unfit(format!("q: at most {WORDS_MAX} characters")));
         }
         let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let before = given(&self.before).map(|text| text.parse()).transpose();
+        let start = |name: &str, text: &str, n: u64| {
+            let Some(text) = given(text) else { return Ok(None) };
+            let day = text.parse::<NaiveDate>().ok().and_then(|day| day.checked_add_days(Days::new(n)));
+            let start = day.and_then(|day| week::midnight(day, zone)).map(|start| Timestamp(start.timestamp_millis()));
+            start.map(Some).ok_or_else(|| unfit(format!("{name}: expected a day, like 2026-11-28")))
+        };
         Ok(EventFilter {
             words: self.q.trim().to_owned(),
             device: given(&self.device),
             task: given(&self.task),
             kind: given(&self.kind),
+            since: start("since", &self.since, 0)?,
+            until: start("until", &self.until, 1)?,
             before: before.map_err(|error: &str| unfit(format!("before: {error}")))?,
         })
     }
@@ -76,7 +91,8 @@ impl EventQuery {
     pub(super) fn next(&self, path: &str, before: &str) -> String {
         let limit = self.limit.map(|limit| limit.to_string()).unwrap_or_default();
         let query = [("q", self.q.as_str()), ("device", &self.device), ("task", &self.task), ("kind", &self.kind)];
-        let query = [query.as_slice(), &[("before", before), ("limit", &limit)]].concat();
+        let days = [("since", self.since.as_str()), ("until", &self.until)];
+        let query = [query.as_slice(), &days, &[("before", before), ("limit", &limit)]].concat();
         address(path, &query)
     }
 }
@@ -99,7 +115,7 @@ async fn events(
 ) -> Result<Response, Problem> {
     let mut page = HtmlPage::new(&web, &visit, Some(&caller.who), "web-events");
     let Query(query) = query.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    let filter = query.filter()?;
+    let filter = query.filter(page.say.timezone)?;
     if query.before.is_empty() {
         let asked = [("kinds", "event"), ("device", query.device.as_str()), ("task", &query.task)];
         page.updates_by(&web, &visit, "api/v1/stream", &asked);

@@ -175,6 +175,28 @@ async fn a_search_finds_the_same_with_the_index_as_without() {
 }
 
 #[tokio::test]
+async fn a_span_of_time_narrows_the_history_with_and_without_the_index() {
+    let chunk = usize::try_from(search_index::CHUNK).unwrap();
+    for store in stores().await {
+        let n = 2 * chunk + 20;
+        indexed(&store, (0..n).map(|i| format!("line {i}")).collect()).await;
+        // The i-th came i + 1 seconds after the first instant.
+        let at = |i: usize| Some(NOW.plus((i64::try_from(i).unwrap() + 1 - i64::try_from(n).unwrap()) * 1_000));
+        for device in [None, Some("dev1".to_owned())] {
+            for words in ["", "line"] {
+                for (since, until) in [(3, 8), (chunk - 2, chunk + 2), (2 * chunk - 1, n - 1), (0, n)] {
+                    let filter =
+                        EventFilter { since: at(since), until: at(until), device: device.clone(), ..search(words) };
+                    let rows = found(&store, filter, 2_000).await.0;
+                    let expected: Vec<String> = (since..until).rev().map(|i| format!("dev1 line {i}")).collect();
+                    assert_eq!(rows, expected, "{words:?} {device:?} {:?}", store.store);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_hubs_index_a_chunk_once_and_old_chunks_go() {
     let chunk = usize::try_from(search_index::CHUNK).unwrap();
     for store in stores().await {

@@ -51,7 +51,7 @@ pub(super) struct Week {
 }
 
 /// The instant at which a day begins; where clocks go forward at midnight, the first one that exists.
-fn midnight(day: NaiveDate, zone: Tz) -> Option<DateTime<Tz>> {
+pub(super) fn midnight(day: NaiveDate, zone: Tz) -> Option<DateTime<Tz>> {
     (0..4).find_map(|hour| match zone.from_local_datetime(&day.and_hms_opt(hour, 0, 0)?) {
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at),
         LocalResult::None => None,
